@@ -1,0 +1,86 @@
+"""What a cell is: the names of its states, gates and weights, and one step written as equations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A learned vector of a cell: one number per hidden unit, or one per unit of every gate.
+
+    initial: its value before training; None draws it as the matrices are drawn, uniform in ±1/sqrt(hidden).
+    per_gate: shape (gates * hidden) instead of (hidden); step receives a tuple with one vector per gate.
+    bias: a layer built with `bias=False` leaves it out, and step sees the number 0 in its place.
+    """
+
+    initial: float | None = None
+    per_gate: bool = False
+    bias: bool = False
+
+
+class Cell:
+    """The equations of one time step of a recurrent network. Subclass it, declare names, write `step`.
+
+        class LightGRU(carousel.Cell):
+            gates = "z", "n"
+
+            def step(self, h, z, n):
+                z = torch.sigmoid(z)
+                return z * h + (1 - z) * torch.relu(n)
+
+    A cell declares:
+
+    - `states`: what it carries from step to step; the first is also its output. Default: ("h",).
+    - `gates`: the affine maps of the input x and the first state h. Gate `f` is
+      W_f x + b_f + U_f h + c_f; the W are rows of `weight_ih`, the U of `weight_hh`, in the order declared.
+    - `vectors`: learned vectors, as names or as a mapping from name to `Vector`.
+    - `matrices`: further learned matrices, from name to (rows, columns), each a size name.
+    - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection".
+    - `gate_bias`: False if the gates have no b and c of their own.
+
+    `step` asks for what it needs by argument name and returns the new states, in order:
+
+    - `c`: a state, (batch, size);
+    - `f`: a gate, all of it; `x_f`: its input part W_f x + b_f alone; `U_f`: its recurrent map,
+      to be called, U_f(v) = U_f v + c_f; `x` and `U`: the tuples of all of these, in the order of `gates`;
+    - a vector, (hidden,); a matrix `W_ab`, to be called, W_ab(v) = W_ab v. The layer names it `weight_ab`.
+    - an argument with a default keeps it when nothing of that name is declared.
+
+    Inside, use torch's pointwise functions and operators, and sums or means over the units
+    (`dim=-1, keepdim=True`); `carousel.program.ops` lists all of them. A cell knows nothing of batches, time,
+    devices, lengths or gradients; ordinary Python that does not look at values (loops, `if self.option`) is free.
+    """
+
+    states: Sequence[str] = ("h",)
+    vectors: Mapping[str, Vector] | Sequence[str] = ()
+    matrices: Mapping[str, tuple[str, str]] = {}
+    sizes: Mapping[str, str] = {}
+    gate_bias: bool = True
+
+    @property
+    def gates(self) -> Sequence[str]:
+        raise NotImplementedError(f"{type(self).__name__} must declare its gates, for example: gates = 'i', 'f'")
+
+    # Any: each cell's step has the arguments its own equations need.
+    step: Any
+
+    def vector_table(self) -> dict[str, Vector]:
+        """`vectors` as a mapping, whichever way they were declared."""
+        if isinstance(self.vectors, Mapping):
+            return dict(self.vectors)
+        return {name: Vector() for name in names(self.vectors)}
+
+    def size_of(self, state: str) -> str:
+        """The size name of a state: "hidden" unless `sizes` says otherwise."""
+        return self.sizes.get(state, "hidden")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def names(declared: Sequence[str]) -> tuple[str, ...]:
+    """Declared names as a tuple; a single name may stand without a comma, as in `gates = "n"`."""
+    return (declared,) if isinstance(declared, str) else tuple(declared)

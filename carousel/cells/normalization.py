@@ -1,0 +1,23 @@
+"""Layer normalization as an equation: what the layer-normalised cells share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, rsqrt
+
+EPSILON = 1e-5  # torch.nn.LayerNorm's own default
+
+
+def normalize(parts: Sequence[Tensor]) -> list[Tensor]:
+    """The parts of one vector, of equal size, shifted and scaled together to mean 0 and variance 1.
+
+        mu = mean(a),  sigma^2 = mean((a - mu)^2),  (a - mu) / sqrt(sigma^2 + 1e-5)      over all parts of a
+
+    Source: Ba, Kiros & Hinton, "Layer normalization" (arXiv:1607.06450, 2016), equations 15 and 19, without gain.
+    """
+    mean = sum(part.mean(-1, keepdim=True) for part in parts) / len(parts)
+    centred = [part - mean for part in parts]
+    variance = sum((part * part).mean(-1, keepdim=True) for part in centred) / len(parts)
+    scale = rsqrt(variance + EPSILON)
+    return [part * scale for part in centred]

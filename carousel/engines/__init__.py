@@ -1,0 +1,49 @@
+"""Engines run a program over time. They all mean the same; which one runs, and why, is always answerable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from carousel.engines import reference
+from carousel.engines.engine import Engine
+from carousel.program import Interface
+
+# In order of preference: "auto" takes the first that has no reason not to run.
+ENGINES: dict[str, Engine] = {
+    "reference": Engine("reference", scan=reference.scan, why_not=lambda *_: None),
+}
+
+NAMES = ("auto", *ENGINES)
+
+
+def choose(name: str, program: Interface, dtype: torch.dtype, device: torch.device) -> tuple[Engine, dict[str, str]]:
+    """The engine that runs a program on such rows, and why each one preferred to it does not.
+
+    Asking by name gets that engine or a ValueError that says why not; only "auto" chooses.
+    """
+    if name not in NAMES:
+        raise ValueError(f"engine must be one of {', '.join(map(repr, NAMES))}, but {name!r} was given")
+    reasons: dict[str, str] = {}
+    for engine in ENGINES.values() if name == "auto" else [ENGINES[name]]:
+        reason = engine.why_not(program, dtype, device)
+        if reason is None:
+            return engine, reasons
+        reasons[engine.name] = reason
+    raise ValueError(f"engine={name!r} cannot run {program.cell} on {dtype} rows on {device}: {reasons[name]}")
+
+
+def scan(
+    engine: str,
+    program: Interface,
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    states: tuple[Tensor, ...],
+    weights: Mapping[str, Tensor],
+    reverse: bool = False,
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """Runs a program over time on the named engine; arguments and results as in `reference.scan`."""
+    chosen, _ = choose(engine, program, x.dtype, x.device)
+    return chosen.scan(program, x, batch_sizes, states, weights, reverse)

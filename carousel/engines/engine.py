@@ -1,0 +1,24 @@
+"""What an engine is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from carousel.program import Interface
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to run programs over time.
+
+    scan: (program, x, batch_sizes, states, weights, reverse) -> (outputs, states), as `reference.scan` documents.
+    why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
+    """
+
+    name: str
+    scan: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
+    why_not: Callable[[Interface, torch.dtype, torch.device], str | None]

@@ -1,0 +1,23 @@
+"""The small language between a cell's equations and the engines that run them."""
+
+from carousel.program.derivative import Derivative, differentiate
+from carousel.program.evaluate import evaluator
+from carousel.program.program import Interface, Node, Product, Program, Weight
+from carousel.program.trace import trace
+from carousel.program.untraced import Untraced, untraced
+from carousel.program.verify import verify
+
+__all__ = [
+    "Derivative",
+    "Interface",
+    "Node",
+    "Product",
+    "Program",
+    "Untraced",
+    "Weight",
+    "differentiate",
+    "evaluator",
+    "trace",
+    "untraced",
+    "verify",
+]

@@ -1,0 +1,129 @@
+"""Puts programs together: numbers values so that nothing is computed twice, and folds what literal numbers decide."""
+
+from __future__ import annotations
+
+import operator
+from dataclasses import replace
+from typing import Any
+
+from carousel.errors import ProgramError
+from carousel.program import ops
+from carousel.program.program import Node, Weight
+
+FOLD = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+}
+
+
+class Ref(int):
+    """A node of a builder, by index. Any other number, where a value is asked for, is that number."""
+
+
+class Builder:
+    """Appends nodes; the same op of the same arguments is one node. Numbers may stand wherever nodes may."""
+
+    def __init__(self, weights: dict[str, Weight], nodes: tuple[Node, ...] = ()):
+        self.weights = weights
+        self.nodes = list(nodes)
+        self.index = {node: i for i, node in enumerate(nodes)}
+        self.line = 0
+
+    def leaf(self, op: str, attr: Any, size: str = "hidden", name: str = "") -> Ref:
+        return self._enter(Node(op, (), size, attr, name))
+
+    def constant(self, number: float) -> Ref:
+        return self.leaf("constant", float(number), "any")
+
+    def per_unit(self, a: Ref) -> Ref:
+        """1 / (number of units in the rows of a)."""
+        if self.nodes[a].size == "one":
+            return self.constant(1.0)
+        return self.leaf("per_unit", self.nodes[a].size, "one")
+
+    def value(self, a: Ref | float) -> Ref:
+        """The node for a, which is one already or a number."""
+        return a if isinstance(a, Ref) else self.constant(a)
+
+    def op(self, name: str, *args: Ref | float) -> Ref:
+        """The node that applies an op to nodes and numbers."""
+        if len(args) != ops.TABLE[name].arity:
+            raise ProgramError(f"{name} of {len(args)} values (it takes {ops.TABLE[name].arity})")
+        nodes = tuple(map(self.value, args))
+        folded = self._fold(name, nodes)
+        if folded is not None:
+            return folded
+        sizes = {self.nodes[a].size for a in nodes} - {"any", "one"}
+        if len(sizes) > 1:
+            raise ProgramError(f"{name} of rows of different sizes, {' and '.join(sorted(sizes))}")
+        kind = ops.TABLE[name].kind
+        if kind == "reduction":
+            if self.nodes[nodes[0]].size == "one":
+                return nodes[0]
+            size = "one"
+        elif kind == "broadcast":
+            size = "hidden" if not sizes else sizes.pop()
+        else:
+            size = sizes.pop() if sizes else "one"
+        return self._enter(Node(name, nodes, size, None, "", self.line))
+
+    def product(self, weight: str, a: Ref, transposed: bool = False) -> Ref:
+        """The node weight @ a, or its transpose @ a."""
+        shape = self.weights[weight]
+        takes, gives = (shape.rows, shape.columns) if transposed else (shape.columns, shape.rows)
+        found = self.nodes[a].size
+        if found in ("one", "any") and found != takes:
+            a = self._enter(Node("broadcast", (a,), takes, None, "", self.line))
+        elif found != takes:
+            raise ProgramError(f"{weight}(...) of a row of size {found!r}, where the matrix takes {takes!r}")
+        name = "product_transposed" if transposed else "product"
+        return self._enter(Node(name, (a,), gives, weight, "", self.line))
+
+    def call(self, a: Ref, name: str) -> None:
+        """Remembers what the author calls a node; the first name stays."""
+        if not self.nodes[a].name and self.nodes[a].op in ops.TABLE:
+            self.nodes[a] = replace(self.nodes[a], name=name)
+
+    def _enter(self, node: Node) -> Ref:
+        # Nodes are equal when they compute the same: names and lines do not count.
+        if node not in self.index:
+            self.index[node] = len(self.nodes)
+            self.nodes.append(node)
+        return Ref(self.index[node])
+
+    def _number(self, a: Ref) -> float | None:
+        return self.nodes[a].attr if self.nodes[a].op == "constant" else None
+
+    def _fold(self, name: str, args: tuple[Ref, ...]) -> Ref | None:
+        """What literal numbers decide. A literal 0 is how an absent vector reads, so 0 * c is 0 whatever c holds."""
+        numbers = [self._number(a) for a in args]
+        if name in FOLD and all(n is not None for n in numbers):
+            return self.constant(FOLD[name](*numbers))
+        match name, numbers:
+            case "mul", ([0.0, _] | [_, 0.0]):
+                return self.constant(0.0)
+            case ("mul", [1.0, _]) | ("add", [0.0, _]):
+                return args[1]
+            case ("mul", [_, 1.0]) | ("add", [_, 0.0]) | ("sub", [_, 0.0]) | ("div", [_, 1.0]):
+                return args[0]
+            case "sub", [0.0, _]:
+                return self.op("neg", args[1])
+        return None
+
+
+def prune(nodes: list[Node], outputs: dict[Any, int]) -> tuple[tuple[Node, ...], dict[Any, int], dict[int, int]]:
+    """The nodes that results need, renumbered; the results; and old index -> new."""
+    needed: set[int] = set()
+    waiting = list(outputs.values())
+    while waiting:
+        index = waiting.pop()
+        if index not in needed:
+            needed.add(index)
+            waiting.extend(nodes[index].args)
+    order = sorted(needed)
+    new = {old: i for i, old in enumerate(order)}
+    kept = tuple(replace(nodes[old], args=tuple(new[a] for a in nodes[old].args)) for old in order)
+    return kept, {key: new[index] for key, index in outputs.items()}, new

@@ -1,0 +1,136 @@
+"""What a cell declares, checked: the names that step may ask for, and what each of them stands for."""
+
+from __future__ import annotations
+
+import inspect
+from collections import namedtuple
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from carousel.cells.cell import Cell, names
+from carousel.errors import ProgramError
+from carousel.program.program import Program, Weight
+
+
+class Symbols(Protocol):
+    """Makes what step receives: symbols when it is traced, rows when it is run as it stands."""
+
+    def leaf(self, op: str, attr: Any, size: str = "hidden") -> Any: ...
+
+    def gate(self, gate: str, state: str) -> Any: ...
+
+    def product(self, weight: str) -> Callable[[Any], Any]: ...
+
+
+class Declaration:
+    """What a cell declares, checked, for a layer with or without biases."""
+
+    def __init__(self, cell: Cell, bias: bool):
+        self.cell = cell
+        self.gates = names(cell.gates)
+        self.states = names(cell.states)
+        self.matrices = dict(cell.matrices)
+        self.all_vectors = cell.vector_table()
+        self.vectors = {name: v for name, v in self.all_vectors.items() if bias or not v.bias}
+        self.gate_bias = bias and cell.gate_bias
+        self._check()
+        fed = cell.size_of(self.states[0])
+        self.weights = {
+            f"U_{gate}": Weight("weight_hh", "hidden", fed, k, "bias_hh" if self.gate_bias else None)
+            for k, gate in enumerate(self.gates)
+        } | {
+            name: Weight(f"weight_{name.removeprefix('W_')}", rows, columns)
+            for name, (rows, columns) in self.matrices.items()
+        }
+
+    def _check(self) -> None:
+        title = type(self.cell).__name__
+        declared = [*self.states, *self.gates, *self.all_vectors, *self.matrices]
+        for name in declared:
+            if declared.count(name) > 1 or name in ("x", "U"):
+                why = "stands for all input parts or maps" if name in ("x", "U") else "is declared twice"
+                raise ProgramError(
+                    f"the cell {title} must give every state, gate and weight its own name; {name!r} {why}"
+                )
+            if not name.isidentifier():
+                raise ProgramError(f"the cell {title} declares {name!r}, which no argument of step can be called")
+        if not self.states or not self.gates:
+            raise ProgramError(f"the cell {title} must declare at least one state and one gate")
+        for name in self.matrices:
+            if not name.startswith("W_"):
+                raise ProgramError(
+                    f"the cell {title} declares the matrix {name!r}; a matrix is called W_ and two letters"
+                )
+        sizes = [*self.cell.sizes.values(), *(size for shape in self.matrices.values() for size in shape)]
+        for size in sizes:
+            if size not in ("hidden", "projection"):
+                raise ProgramError(f"the cell {title} uses the size {size!r}; the sizes are 'hidden' and 'projection'")
+
+    def interface(self) -> dict[str, Any]:
+        """The fields of `program.Interface`."""
+        return {
+            "cell": type(self.cell).__name__,
+            "gates": self.gates,
+            "states": {state: self.cell.size_of(state) for state in self.states},
+            "vectors": self.vectors,
+            "weights": self.weights,
+            "gate_bias": self.gate_bias,
+        }
+
+    def arguments(self, symbols: Symbols) -> dict[str, Any]:
+        """What step is called with, by the names in its signature."""
+        arguments: dict[str, Any] = {}
+        for name, parameter in inspect.signature(self.cell.step).parameters.items():
+            if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                raise ProgramError(f"{title(self.cell)} must name its arguments one by one, but has *{name}")
+            make = self._maker(name, symbols)
+            if make is not None:
+                arguments[name] = make()
+            elif parameter.default is parameter.empty:
+                raise ProgramError(
+                    f"{title(self.cell)} asks for {name!r}, which {type(self.cell).__name__} does not declare. Declared: "
+                    f"states {', '.join(self.states)}; gates {', '.join(self.gates)} (and x_ and U_ before each, or all as "
+                    f"x and U); vectors {', '.join(self.all_vectors) or 'none'}; "
+                    f"matrices {', '.join(self.matrices) or 'none'}"
+                )
+        return arguments
+
+    def _maker(self, name: str, symbols: Symbols) -> Callable[[], Any] | None:
+        gates = namedtuple("gates", self.gates)  # type: ignore[misc]
+        kind, _, gate = name.partition("_")
+        if name in self.states:
+            return lambda: symbols.leaf("state", name, self.cell.size_of(name))
+        if name in self.gates:
+            return lambda: symbols.gate(name, self.states[0])
+        if name == "x":
+            return lambda: gates(*(symbols.leaf("input", g) for g in self.gates))
+        if name == "U":
+            return lambda: gates(*(symbols.product(f"U_{g}") for g in self.gates))
+        if kind == "x" and gate in self.gates:
+            return lambda: symbols.leaf("input", gate)
+        if (kind == "U" and gate in self.gates) or name in self.matrices:
+            return lambda: symbols.product(name)
+        if name in self.all_vectors:
+            vector, present = self.all_vectors[name], name in self.vectors
+            if vector.per_gate:
+                return lambda: gates(*(symbols.leaf("vector", (name, g)) if present else 0.0 for g in self.gates))
+            return lambda: symbols.leaf("vector", name) if present else 0.0
+        return None
+
+    def check_used(self, program: Program) -> None:
+        """A weight that no equation reads would be trained by nobody: say so."""
+        used = {node.attr for node in program.nodes if node.op in ("input", "vector", "product")}
+        used |= {attr[0] for attr in used if isinstance(attr, tuple)}
+        for gate in self.gates:
+            for part, what in ((gate, f"x_{gate}"), (f"U_{gate}", f"U_{gate}")):
+                if part not in used:
+                    raise ProgramError(
+                        f"the cell {program.cell} declares the gate {gate!r}, but step never uses its {what}"
+                    )
+        for name in (*self.vectors, *self.matrices):
+            if name not in used:
+                raise ProgramError(f"the cell {program.cell} declares {name!r}, but step never uses it")
+
+
+def title(cell: Cell) -> str:
+    return f"{type(cell).__name__}.step"

@@ -1,0 +1,135 @@
+"""Functions that are written in terms of the alphabet instead of being letters of it.
+
+Each row rewrites one torch function into ops, given a `Builder` b and the function's own arguments. What authors write
+and what torch's derivatives are made of stand in one table: a rewriting is right for both.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from carousel.errors import ProgramError
+from carousel.program.builder import Builder, Ref
+
+aten = torch.ops.aten
+
+
+def _scaled_sum(name: str) -> Callable[..., Ref]:
+    def expand(b: Builder, a: Ref, other: Any, alpha: float = 1) -> Ref:
+        return b.op(name, a, other if alpha == 1 else b.op("mul", other, alpha))
+
+    return expand
+
+
+def _power(b: Builder, a: Ref, exponent: float) -> Ref:
+    match exponent:
+        case 0.5:
+            return b.op("sqrt", a)
+        case -0.5:
+            return b.op("rsqrt", a)
+        case int() | float() if exponent == int(exponent) and 1 <= abs(exponent) <= 8:
+            result = a
+            for _ in range(int(abs(exponent)) - 1):
+                result = b.op("mul", result, a)
+            return result if exponent > 0 else b.op("div", 1.0, result)
+    raise ProgramError(f"a power of {exponent} (whole numbers from -8 to 8, 0.5 and -0.5 are in the alphabet)")
+
+
+def _clamp(b: Builder, a: Ref, min: Any = None, max: Any = None) -> Ref:
+    if min is not None:
+        a = b.op("maximum", a, min)
+    return a if max is None else b.op("minimum", a, max)
+
+
+def _over_units(b: Builder, a: Ref, dim: Any = None, keepdim: bool = False, **_: object) -> Ref:
+    if dim not in (-1, 1, [-1], [1], (-1,), (1,)) or not keepdim:
+        raise ProgramError("a sum or mean that is not over the units (write dim=-1, keepdim=True)")
+    return b.op("sum", a)
+
+
+def _mean(b: Builder, a: Ref, dim: Any = None, keepdim: bool = False, **_: object) -> Ref:
+    return b.op("mul", _over_units(b, a, dim, keepdim), b.per_unit(a))
+
+
+def _threshold_backward(b: Builder, gradient: Ref, a: Ref, threshold: float) -> Ref:
+    if threshold != 0:
+        return b.op("where", b.op("gt", a, threshold), gradient, 0.0)
+    return b.op("relu_grad", gradient, a)
+
+
+def _softplus_backward(b: Builder, gradient: Ref, a: Ref, beta: float, threshold: float) -> Ref:
+    if (beta, threshold) != (1, 20):
+        raise ProgramError("softplus with a beta or threshold of its own")
+    return b.op("mul", gradient, b.op("sigmoid", a))
+
+
+def _leaky_relu(b: Builder, a: Ref, negative_slope: float = 0.01, inplace: bool = False) -> Ref:
+    del inplace  # rewriting has no places
+    return b.op("where", b.op("gt", a, 0.0), a, b.op("mul", a, negative_slope))
+
+
+def _elu(b: Builder, a: Ref, alpha: float = 1.0, inplace: bool = False) -> Ref:
+    del inplace
+    # exp only ever sees numbers at or below 0, so the branch not taken cannot overflow into its gradient.
+    low = b.op("mul", alpha, b.op("sub", b.op("exp", b.op("minimum", a, 0.0)), 1.0))
+    return b.op("where", b.op("gt", a, 0.0), a, low)
+
+
+def _relu(b: Builder, a: Ref, inplace: bool = False) -> Ref:
+    del inplace
+    return b.op("relu", a)
+
+
+def _lerp(b: Builder, start: Ref, end: Ref, weight: Any) -> Ref:
+    return b.op("add", start, b.op("mul", weight, b.op("sub", end, start)))
+
+
+def _same(b: Builder, a: Ref, *_: object, **__: object) -> Ref:
+    return b.value(a)
+
+
+TABLE: dict[Any, Callable[..., Ref]] = {}
+
+
+def _row(*spellings: Any) -> Callable[[Callable[..., Ref]], None]:
+    def enter(expand: Callable[..., Ref]) -> None:
+        for spelling in spellings:
+            TABLE[spelling] = expand
+
+    return enter
+
+
+# what authors write
+_row(torch.add, "add", aten.add.Tensor, aten.add.Scalar)(_scaled_sum("add"))
+_row(torch.sub, "sub", aten.sub.Tensor, aten.sub.Scalar)(_scaled_sum("sub"))
+_row(aten.rsub.Scalar, aten.rsub.Tensor, torch.rsub)(lambda b, a, other: b.op("sub", other, a))
+_row(operator.pow, torch.pow, "pow", aten.pow.Tensor_Scalar)(_power)
+_row(torch.square, "square", aten.square.default)(lambda b, a: b.op("mul", a, a))
+_row(torch.reciprocal, "reciprocal", aten.reciprocal.default)(lambda b, a: b.op("div", 1.0, a))
+_row(torch.sum, "sum", aten.sum.dim_IntList)(_over_units)
+_row(torch.mean, "mean", aten.mean.dim)(_mean)
+_row(torch.clamp, "clamp", aten.clamp.default)(_clamp)
+_row(F.hardtanh)(lambda b, a, min_val=-1.0, max_val=1.0, inplace=False: _clamp(b, a, min_val, max_val))  # noqa: ARG005
+_row(F.silu)(lambda b, a, inplace=False: b.op("mul", a, b.op("sigmoid", a)))  # noqa: ARG005
+_row(F.logsigmoid)(lambda b, a: b.op("neg", b.op("softplus", b.op("neg", a))))
+_row(F.softsign)(lambda b, a: b.op("div", a, b.op("add", 1.0, b.op("abs", a))))
+_row(F.relu)(_relu)
+_row(F.leaky_relu)(_leaky_relu)
+_row(F.elu)(_elu)
+_row(torch.lerp, "lerp")(_lerp)
+_row(torch.addcmul)(lambda b, a, p, q, value=1: b.op("add", a, b.op("mul", value, b.op("mul", p, q))))
+
+# what only derivatives are made of
+_row(aten.threshold_backward.default)(_threshold_backward)
+_row(aten.softplus_backward.default)(_softplus_backward)
+_row(aten.masked_fill.Scalar)(lambda b, a, mask, value: b.op("where", mask, value, a))
+_row(aten.detach.default, aten.alias.default, aten.clone.default, aten.view.default)(_same)
+_row(aten.expand.default)(lambda b, a, _shape: b.op("broadcast", a))
+_row(aten.zeros_like.default)(lambda b, _a, **_: b.constant(0.0))
+_row(aten.ones_like.default)(lambda b, _a, **_: b.constant(1.0))
+_row(aten.scalar_tensor.default)(lambda b, value, **_: b.constant(value))

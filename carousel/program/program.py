@@ -1,0 +1,147 @@
+"""A program: one step of a cell (or its derivative) as a straight line of ops, and the facts that follow from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from carousel.cells.cell import Vector
+from carousel.program import ops
+
+
+@dataclass(frozen=True)
+class Node:
+    """One line of a program: a leaf, or an op of the alphabet applied to earlier nodes.
+
+    op: a name from `ops.TABLE` or `ops.LEAVES`.
+    args: the nodes it reads, by index; always smaller than its own.
+    size: how long its rows are: "hidden", "projection", "one", or "any" for a constant.
+    attr: what a leaf stands for (see `ops.LEAVES`), or the name of a product's weight.
+    name: what the author called it, if anything. line: where in the author's file it was written, 0 if nowhere.
+    """
+
+    op: str
+    args: tuple[int, ...] = ()
+    size: str = "hidden"
+    attr: Any = None
+    name: str = field(default="", compare=False)
+    line: int = field(default=0, compare=False)
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A matrix that products use: `rows` x `columns` numbers of a layer's parameter.
+
+    gate: which block of hidden-sized rows of the parameter it is; None for the whole parameter.
+    bias: the parameter whose same block is added to the product, if any.
+    """
+
+    parameter: str
+    rows: str
+    columns: str
+    gate: int | None = None
+    bias: str | None = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """Products that read the same row and stand in one parameter: engines do them as one matrix product.
+
+    source: the node they read. nodes: the results, by rising gate. gates: the blocks of rows of the parameter that they
+    use, in that order; None for the whole parameter.
+    """
+
+    source: int
+    nodes: tuple[int, ...]
+    parameter: str
+    bias: str | None
+    gates: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Interface:
+    """What a cell asks of a layer and an engine: its gates, states and weights. (batch, size) is every row's shape."""
+
+    cell: str
+    gates: tuple[str, ...]
+    states: dict[str, str]  # name -> size name, in order
+    vectors: dict[str, Vector]  # those that are present
+    weights: dict[str, Weight]
+    gate_bias: bool
+
+    @property
+    def output_state(self) -> str:
+        """The state that a layer gives out at every step: the first."""
+        return next(iter(self.states))
+
+
+@dataclass(frozen=True, eq=False)
+class Program(Interface):
+    """One step, ready for engines: nodes in order, and which of them are results.
+
+    outputs: result -> node. In a forward program the results are the new states by name, in order; for a
+        derivative see `derivative.Derivative`.
+    Programs are compared by identity; `trace` gives the same one for the same cell.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: dict[Any, int]
+
+    def __str__(self) -> str:
+        from carousel.program.printing import equations
+
+        return equations(self)
+
+    # Facts. Derived, never declared.
+
+    @cached_property
+    def products(self) -> tuple[Product, ...]:
+        """The matrix products of one step, in order, those of one row and one parameter taken together."""
+        groups: dict[tuple[int, str, str | None], list[int]] = {}
+        for index, node in enumerate(self.nodes):
+            if node.op == "product":
+                weight = self.weights[node.attr]
+                groups.setdefault((node.args[0], weight.parameter, weight.bias), []).append(index)
+        found = []
+        for (source, parameter, bias), nodes in groups.items():
+            nodes.sort(key=self._gate)
+            gates = None if self._gate(nodes[0]) < 0 else tuple(map(self._gate, nodes))
+            found.append(Product(source, tuple(nodes), parameter, bias, gates))
+        return tuple(found)
+
+    def _gate(self, index: int) -> int:
+        gate = self.weights[self.nodes[index].attr].gate
+        return -1 if gate is None else gate
+
+    @cached_property
+    def sequential_products(self) -> int:
+        """How many matrix products must wait for one another within one step (LSTM 1, reset-before GRU 2)."""
+        depth = [0] * len(self.nodes)
+        for index, node in enumerate(self.nodes):
+            depth[index] = max((depth[a] for a in node.args), default=0) + (node.op == "product")
+        return max(depth, default=0)
+
+    @cached_property
+    def depends_on_state(self) -> frozenset[int]:
+        """Nodes that need a state; the others can be computed for all steps at once."""
+        found: set[int] = set()
+        for index, node in enumerate(self.nodes):
+            if node.op == "state" or any(a in found for a in node.args):
+                found.add(index)
+        return frozenset(found)
+
+    @cached_property
+    def last_use(self) -> tuple[int, ...]:
+        """For every node, the last node that reads it (itself if none does; the end of the program for a result)."""
+        last = list(range(len(self.nodes)))
+        for index, node in enumerate(self.nodes):
+            for argument in node.args:
+                last[argument] = index
+        for index in self.outputs.values():
+            last[index] = len(self.nodes)
+        return tuple(last)
+
+    def count(self, *kinds: str) -> int:
+        """How many nodes are ops of these kinds (all kinds if none is named); leaves are not ops."""
+        return sum(1 for n in self.nodes if n.op in ops.TABLE and (not kinds or ops.TABLE[n.op].kind in kinds))

@@ -1,0 +1,186 @@
+"""From a cell's step to a program: run `step` once on symbols, and write down what it did."""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from types import CodeType
+from typing import Any
+
+import torch
+from torch import fx
+
+from carousel.cells.cell import Cell, names
+from carousel.errors import ProgramError
+from carousel.program import expansions, ops
+from carousel.program.builder import Builder, Ref, prune
+from carousel.program.declaration import Declaration, title
+from carousel.program.program import Program
+from carousel.program.verify import verify
+
+
+def trace(cell: Cell, bias: bool = True) -> Program:
+    """The program of a cell's step, for a layer with or without biases.
+
+    Raises ProgramError if the declaration contradicts itself, or if step does something outside the alphabet; the message
+    names the op and the line of the equation.
+    """
+    try:
+        return _cached(type(cell), cell, bias)
+    except TypeError as error:
+        if "unhashable" not in str(error):
+            raise
+        return _trace(cell, bias)
+
+
+@lru_cache(maxsize=256)
+def _cached(kind: type[Cell], cell: Cell, bias: bool) -> Program:
+    del kind  # part of the key: equal dataclasses of different classes are different cells
+    return _trace(cell, bias)
+
+
+def _trace(cell: Cell, bias: bool) -> Program:
+    declaration = Declaration(cell, bias)
+    builder = Builder(declaration.weights)
+    tracer = _StepTracer(cell)
+    symbols = _Symbols(tracer, declaration, builder)
+    arguments = declaration.arguments(symbols)
+    try:
+        results = cell.step(**arguments)
+    except fx.proxy.TraceError as error:
+        raise tracer.refuse(f"a decision on the values of a row ({error})") from None
+    results = results if isinstance(results, tuple) else (results,)
+    tracer.look_at_names()
+    states = names(cell.states)
+    if len(results) != len(states):
+        raise ProgramError(
+            f"{title(cell)} must return its states {', '.join(states)}, one value each, but returned {len(results)}"
+        )
+    _translate(tracer, builder, symbols)
+    outputs = {}
+    for state, result in zip(states, results, strict=True):
+        if not isinstance(result, fx.Proxy):
+            raise ProgramError(f"{title(cell)} must return a row for the state {state}, but returned {result!r}")
+        outputs[state] = symbols.node_of[result.node]
+        builder.call(outputs[state], state)
+    nodes, outputs, _ = prune(builder.nodes, outputs)
+    program = Program(**declaration.interface(), nodes=nodes, outputs=outputs)
+    declaration.check_used(program)
+    verify(program)
+    return program
+
+
+class _StepTracer(fx.Tracer):
+    """Writes down each op with the line of step it was called from, and the names step gives to values."""
+
+    def __init__(self, cell: Cell):
+        super().__init__(autowrap_modules=())
+        self.graph = fx.Graph()
+        self.root = torch.nn.Module()
+        self.cell = cell
+        self.step = inspect.unwrap(cell.step)
+        self.code: CodeType = self.step.__code__
+        self.lines: dict[fx.Node, int] = {}
+        self.named: dict[fx.Node, str] = {}
+        self.line = 0
+        self.locals: dict[str, Any] = {}
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        frame = sys._getframe()
+        while frame is not None and frame.f_code is not self.code:
+            frame = frame.f_back  # type: ignore[assignment]
+        if frame is not None:
+            self.line, self.locals = frame.f_lineno, dict(frame.f_locals)
+            self.look_at_names()
+        node = super().create_node(*args, **kwargs)
+        self.lines[node] = self.line
+        return node
+
+    def look_at_names(self) -> None:
+        for name, bound in self.locals.items():
+            if isinstance(bound, fx.Proxy):
+                self.named.setdefault(bound.node, name)
+
+    def refuse(self, what: str, node: fx.Node | None = None) -> ProgramError:
+        """The error for something outside the alphabet: what, where, and the way out."""
+        number = self.lines.get(node, self.line) if node is not None else self.line
+        file = self.code.co_filename
+        line = linecache.getline(file, number).strip()
+        return ProgramError(
+            f"tracing {title(self.cell)}: {what} is outside the alphabet of programs.\n"
+            f"  {file}:{number}\n    {line}\n"
+            "Write it with the ops listed in carousel.program.ops, or run this cell as plain torch, slower, "
+            'by building the layer with engine="reference".'
+        )
+
+
+class _Symbols:
+    """The symbols that step receives, and which node of the program each one is."""
+
+    def __init__(self, tracer: _StepTracer, declaration: Declaration, builder: Builder):
+        self.tracer, self.declaration, self.builder = tracer, declaration, builder
+        self.node_of: dict[fx.Node, Ref] = {}
+
+    def leaf(self, op: str, attr: Any, size: str = "hidden") -> fx.Proxy:
+        text = "_".join(attr) if isinstance(attr, tuple) else attr
+        return self._symbol(self.builder.leaf(op, attr, size, name=text), text)
+
+    def gate(self, gate: str, state: str) -> fx.Proxy:
+        """W x + b + U h + c, as one value."""
+        b = self.builder
+        fed = b.leaf("state", state, self.declaration.cell.size_of(state), name=state)
+        return self._symbol(b.op("add", b.leaf("input", gate, name=gate), b.product(f"U_{gate}", fed)), gate)
+
+    def product(self, weight: str) -> Callable[[fx.Proxy], fx.Proxy]:
+        def product(row: fx.Proxy) -> fx.Proxy:
+            if not isinstance(row, fx.Proxy):
+                raise self.tracer.refuse(f"{weight}({row!r}), of something that is not a row,")
+            return self.tracer.create_proxy("call_function", product, (row,), {})
+
+        product.carousel_weight = weight  # type: ignore[attr-defined]
+        return product
+
+    def _symbol(self, index: Ref, text: str) -> fx.Proxy:
+        proxy = self.tracer.create_proxy("placeholder", text, (), {})
+        self.node_of[proxy.node] = index
+        return proxy
+
+
+def _translate(tracer: _StepTracer, builder: Builder, symbols: _Symbols) -> None:
+    """Enters every op that step called into the builder."""
+    node_of = symbols.node_of
+
+    def argument(value: Any) -> Any:
+        return node_of[value] if isinstance(value, fx.Node) else value
+
+    for node in tracer.graph.nodes:
+        if node.op == "placeholder":
+            continue
+        builder.line = tracer.lines[node]
+        target = node.target
+        try:
+            if weight := getattr(target, "carousel_weight", None):
+                node_of[node] = builder.product(weight, node_of[node.args[0]])
+            elif target in ops.WRITABLE and not node.kwargs:
+                node_of[node] = builder.op(ops.WRITABLE[target], *map(argument, node.args))
+            elif target in expansions.TABLE:
+                args = map(argument, node.args)
+                kwargs = {key: argument(value) for key, value in node.kwargs.items()}
+                node_of[node] = expansions.TABLE[target](builder, *args, **kwargs)
+            else:
+                raise tracer.refuse(f"{_spelling(node)}", node)
+        except ProgramError as error:
+            if "outside the alphabet" in str(error):
+                raise
+            raise tracer.refuse(str(error), node) from None
+        if node in tracer.named:
+            builder.call(node_of[node], tracer.named[node])
+
+
+def _spelling(node: fx.Node) -> str:
+    if node.op == "call_method":
+        return f"Tensor.{node.target}"
+    return torch.typename(node.target) if not isinstance(node.target, str) else f"{node.op} {node.target}"

@@ -1,0 +1,54 @@
+"""A step that is not traced: the cell's own Python, for cells outside the alphabet. Only the reference engine runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from carousel.cells.cell import Cell
+from carousel.program.declaration import Declaration, title
+from carousel.program.program import Interface
+
+
+@dataclass(frozen=True, eq=False)
+class Untraced(Interface):
+    """The interface of a cell, and its step as it stands."""
+
+    declaration: Declaration
+
+    def step(self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor], Tensor]) -> tuple[Tensor, ...]:
+        """The new states, given the value of each leaf by (op, attr), and how to multiply: (weight, row) -> row."""
+        results = self.declaration.cell.step(**self.declaration.arguments(_Rows(leaf, multiply)))
+        results = results if isinstance(results, tuple) else (results,)
+        if len(results) != len(self.states):
+            raise ValueError(
+                f"{title(self.declaration.cell)} must return its states {', '.join(self.states)}, "
+                f"one row each, but returned {len(results)}"
+            )
+        return results
+
+
+def untraced(cell: Cell, bias: bool = True) -> Untraced:
+    """The cell's interface and step, untraced. Raises ProgramError if the declaration contradicts itself."""
+    declaration = Declaration(cell, bias)
+    return Untraced(**declaration.interface(), declaration=declaration)
+
+
+class _Rows:
+    """Gives step rows where tracing gives it symbols."""
+
+    def __init__(self, value: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor], Tensor]):
+        self.value, self.multiply = value, multiply
+
+    def leaf(self, op: str, attr: Any, size: str = "hidden") -> Tensor:
+        del size  # rows bring their own
+        return self.value(op, attr)
+
+    def gate(self, gate: str, state: str) -> Tensor:
+        return self.value("input", gate) + self.multiply(f"U_{gate}", self.value("state", state))
+
+    def product(self, weight: str) -> Callable[[Tensor], Tensor]:
+        return lambda row: self.multiply(weight, row)
