@@ -1,0 +1,48 @@
+"""The command line: each command is a typed function that calls what a Python user can call too.
+
+The modules of the commands import torch, numpy and the rest inside their functions, so that help, completion and
+mistyped commands answer at once.
+"""
+
+import sys
+
+from cyclopts import App
+
+from carousel.cli.complete import complete
+from carousel.cli.doctor import doctor
+from carousel.cli.evaluate import evaluate
+from carousel.cli.generate import generate
+from carousel.cli.train import train
+
+app = App(
+    name="carousel",
+    help="Recurrent networks for PyTorch: train one on your text, let it write, ask it, judge it.",
+    help_format="markdown",
+    version=lambda: _version(),
+    help_epilogue="Start with `carousel train FILE`, or `carousel train` for a demonstration on a built-in text.",
+)
+for command in (train, generate, complete, evaluate, doctor):
+    app.command(command)
+
+
+def main() -> None:
+    """Run the command that was typed. Exit codes: 0, 2 for what the user can put right, 130 for Ctrl-C."""
+    from carousel.errors import CarouselError
+
+    try:
+        app()
+    except CarouselError as problem:
+        print(f"carousel: {problem}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        # Whoever read the output (head, say) has had enough. Python would complain again at exit, on flushing.
+        sys.stderr.close()
+        sys.exit(141)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("carousel-rnn")

@@ -1,0 +1,73 @@
+"""The learning curve: loss against how much has been read."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+Points = Sequence[tuple[float, float]]
+
+
+def draw_learning_curve(
+    path: Path,
+    *,
+    training: Points,
+    validation: Points,
+    baseline: tuple[str, float] | None = None,
+    title: str = "",
+    x_label: str = "steps",
+    unit: str = "token",
+) -> None:
+    """Write a PNG picture of losses in nats per `unit` (left axis; bits on the right) over the x of the points.
+
+    `baseline`: name and loss of a naive rival, drawn as a level line. Losses far above the rest, as before the
+    first step, are cut off so that the part where something is learnt fills the picture.
+    """
+    # Here, not above: matplotlib takes most of a second to import. Figure, not pyplot: no global state, no display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    if training:
+        axes.plot(*zip(*training, strict=True), color="#7aa6d6", linewidth=1.2, label="training")
+    if validation:
+        axes.plot(
+            *zip(*validation, strict=True), color="#c2410c", linewidth=2, marker="o", markersize=3.5, label="validation"
+        )
+        x, best = min(validation, key=lambda point: point[1])
+        axes.annotate(
+            f"best {best:.3f} nats, {best / math.log(2):.3f} bits",
+            (x, best),
+            xytext=(0, -16),
+            textcoords="offset points",
+            ha="right" if x > 0.3 * validation[-1][0] else "left",
+            color="#c2410c",
+        )
+    losses = [loss for _, loss in (*training, *validation)]
+    if baseline is not None:
+        axes.axhline(
+            baseline[1], color="#555555", linestyle="--", linewidth=1.2, label=f"{baseline[0]} ({baseline[1]:.3f})"
+        )
+        losses.append(baseline[1])
+    if losses:
+        low, later = min(losses), sorted(losses)[int(0.97 * (len(losses) - 1))]
+        room = 0.12 * max(later - low, 0.05)
+        axes.set_ylim(low - 1.5 * room, later + room)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(f"loss, nats per {unit}")
+    second = axes.secondary_yaxis("right", functions=(_bits, _nats))
+    second.set_ylabel(f"loss, bits per {unit}")
+    axes.grid(alpha=0.25)
+    axes.set_title(f"Learning curve: {title}" if title else "Learning curve")
+    axes.legend(loc="upper right", frameon=False)
+    figure.savefig(path, dpi=120)
+
+
+def _bits(nats: Any) -> Any:
+    return nats / math.log(2)
+
+
+def _nats(bits: Any) -> Any:
+    return bits * math.log(2)

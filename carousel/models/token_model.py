@@ -1,0 +1,57 @@
+"""The network that reads symbols and predicts the next one."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+
+def recurrent_stack(cell: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.Module:
+    faces = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+    return faces[cell](input_size, hidden_size, layers, dropout=dropout)
+
+
+class TokenModel(nn.Module):
+    """Reads a sequence of symbols and scores, after each, every symbol that could come next.
+
+        e_t = E[x_t]                      embedding of the symbol read at step t,   (batch, embedding)
+        h_t, s_t = recurrent(e_t, s_t-1)  any cell, any number of layers deep,      (batch, hidden)
+        y_t = V h_t + C                   scores of the next symbol (the head),     (batch, symbols)
+
+    softmax(y_t) is the probability the model gives to each symbol at step t + 1. In training, dropout zeroes
+    elements of e_t, of what passes from one layer to the next, and of h_t on its way to the head; it never
+    touches the state s_t.
+
+    Arguments: `symbols`, how many there are; `cell`, the name of a cell (or `file.py:ClassName`);
+    `hidden`, `layers`, `embedding`, sizes; `dropout`, the probability of zeroing an element.
+    """
+
+    def __init__(
+        self,
+        symbols: int,
+        *,
+        cell: str = "lstm",
+        hidden: int = 256,
+        layers: int = 1,
+        embedding: int = 128,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(symbols, embedding)
+        self.recurrent = recurrent_stack(cell, embedding, hidden, layers, dropout if layers > 1 else 0.0)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(hidden, symbols)
+
+    def forward(self, symbols: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
+        """Scores of the next symbol after each of these, and the state to go on from.
+
+        `symbols`: integers, (time, batch). `state`: what an earlier call returned, or None for a fresh start.
+        Returns scores, (time, batch, symbols), and the state after the last step.
+        """
+        outputs, state = self.recurrent(self.dropout(self.embedding(symbols)), state)
+        return self.head(self.dropout(outputs)), state
+
+    def set_dropout(self, probability: float) -> None:
+        """Change how much is dropped from the next step on; parameters and state stay as they are."""
+        self.dropout.p = probability
+        self.recurrent.dropout = probability if self.recurrent.num_layers > 1 else 0.0

@@ -1,0 +1,1 @@
+"""Tasks: data in, metrics and answers out. One folder each."""

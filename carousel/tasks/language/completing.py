@@ -1,0 +1,99 @@
+"""The likeliest ways to go on."""
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from carousel.tasks.language.vocabulary import ByteVocabulary, Vocabulary
+from carousel.tasks.language.writing import prompt_ids
+
+BEAM = 48  # beginnings of words followed at once
+LONGEST = 24  # symbols in a word
+
+
+class Completion(NamedTuple):
+    text: str
+    probability: float
+
+
+class Beginning(NamedTuple):
+    ids: tuple[int, ...]
+    log_probability: float
+    in_word: bool  # whether a word has begun, as opposed to spaces before it
+
+
+@torch.inference_mode()
+def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: int) -> list[Completion]:
+    """The `count` likeliest continuations of a prompt, likeliest first: the next word, or the rest of this one.
+
+    At the word level a continuation is one token. At the char and byte levels it is searched for symbol by symbol,
+    keeping the likeliest `BEAM` beginnings: spaces, then letters, until the model ends the word. Its probability
+    is that of those symbols and of the word ending there; a mark of punctuation is a continuation by itself.
+    """
+    ids = prompt_ids(prompt, vocabulary)
+    device = next(network.parameters()).device
+    scores, state = network(torch.tensor(ids, device=device).unsqueeze(1))
+    logs = _log_probabilities(scores[-1], vocabulary)
+    if vocabulary.level == "word":
+        top = logs[0].topk(min(count, vocabulary.size))
+        return [
+            Completion(vocabulary.decode([symbol]), probability)
+            for symbol, probability in zip(top.indices.tolist(), top.values.exp().tolist(), strict=True)
+        ]
+    letters, spaces = _kinds(vocabulary)
+    found: list[Completion] = []
+    beginnings = [Beginning((), 0.0, in_word=False)]
+    for _ in range(LONGEST):
+        candidates: list[tuple[float, int, int]] = []  # log probability, row of the beginning, next symbol
+        for row, beginning in enumerate(beginnings):
+            ends = logs[row, ~letters].exp().sum().item()
+            if beginning.in_word:
+                text = vocabulary.decode(beginning.ids)
+                found.append(Completion(text, ends * torch.tensor(beginning.log_probability).exp().item()))
+            for symbol in logs[row].topk(min(BEAM, vocabulary.size)).indices.tolist():
+                log = beginning.log_probability + logs[row, symbol].item()
+                if letters[symbol] or (spaces[symbol] and not beginning.in_word):
+                    candidates.append((log, row, symbol))
+                elif not beginning.in_word:
+                    text = vocabulary.decode((*beginning.ids, symbol))
+                    found.append(Completion(text, torch.tensor(log).exp().item()))
+        candidates = sorted(candidates, reverse=True)[:BEAM]
+        best = sorted((completion.probability for completion in found), reverse=True)[count - 1 : count]
+        if not candidates or (best and best[0] > torch.tensor(candidates[0][0]).exp().item()):
+            break  # no longer word can be likelier than what has been found
+        rows = [row for _, row, _ in candidates]
+        state = _take(state, torch.tensor(rows, device=device))
+        symbols = torch.tensor([symbol for *_, symbol in candidates], device=device)
+        scores, state = network(symbols.unsqueeze(0), state)
+        logs = _log_probabilities(scores[0], vocabulary)
+        beginnings = [
+            Beginning((*beginnings[row].ids, symbol), log, beginnings[row].in_word or bool(letters[symbol]))
+            for log, row, symbol in candidates
+        ]
+    return sorted(found, key=lambda completion: -completion.probability)[:count]
+
+
+def _log_probabilities(scores: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
+    """(rows, symbols), the unknown ruled out."""
+    scores = scores.double().cpu()
+    if vocabulary.unknown is not None:
+        scores[:, vocabulary.unknown] = -torch.inf
+    return scores.log_softmax(-1)
+
+
+def _kinds(vocabulary: Vocabulary) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which symbols are letters of a word, and which are white space. Bytes beyond ASCII count as letters."""
+    if isinstance(vocabulary, ByteVocabulary):
+        texts = [chr(byte) if byte < 128 else "x" for byte in range(256)]
+    else:
+        texts = [vocabulary.decode([symbol]) for symbol in range(vocabulary.size)]
+    letters = [text.isalnum() or text in "'’_" for text in texts]
+    return torch.tensor(letters), torch.tensor([text.isspace() for text in texts])
+
+
+def _take(state: Any, rows: torch.Tensor) -> Any:
+    """The state of these rows of the batch; states are (layers, batch, ...)."""
+    if isinstance(state, torch.Tensor):
+        return state.index_select(1, rows)
+    return tuple(_take(part, rows) for part in state)

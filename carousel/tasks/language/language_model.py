@@ -1,0 +1,175 @@
+"""The language model as a user meets it: train it, let it write, ask it, judge it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from carousel.errors import DataError, RunError
+from carousel.models import TokenModel
+from carousel.tasks.language import corpus, vocabulary
+from carousel.tasks.language.completing import Completion, complete
+from carousel.tasks.language.sampling import Sampling
+from carousel.tasks.language.scoring import total_nats
+from carousel.tasks.language.settings import Settings
+from carousel.tasks.language.writing import write
+from carousel.training.measure import bits
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a model predicts a text. All per-character figures count the spelling of what it does not know."""
+
+    nats_per_character: float
+    perplexity: float  # e^(nats per token), unknown tokens counted as one symbol
+    tokens: int
+    characters: int
+    unknown: int  # tokens outside the vocabulary
+
+    @property
+    def bits_per_character(self) -> float:
+        return bits(self.nats_per_character)
+
+
+class LanguageModel:
+    """A network that predicts the next character, byte or word of a text, with its vocabulary.
+
+    model = LanguageModel.train("shakespeare.txt", minutes=3)
+    print(model.generate("ROMEO:", length=300))
+    model.complete("The clouds are in the")
+    model.evaluate("other.txt").bits_per_character
+
+    model = LanguageModel.load("runs/shakespeare")
+    """
+
+    def __init__(self, network: TokenModel, symbols: vocabulary.Vocabulary, run: Path | None = None) -> None:
+        self.network = network.eval()
+        self.vocabulary = symbols
+        self.run = run
+
+    @classmethod
+    def train(
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        out: str | Path | None = None,
+        report: Report | None = None,
+        **settings: Any,
+    ) -> "LanguageModel":
+        """Learn from text files, or folders of them; see `Settings` for everything that can be chosen.
+
+        Writes the run to `out` (default: `runs/` and the name of the text) and returns the model that did best in
+        validation. `report` is told of the progress (default: the terminal; `Quiet()` for silence). Seeds torch's
+        global generator with the run's seed, as dropout draws from it.
+
+        Raises DataError where the text or a setting cannot be used, RunError where the run cannot be written,
+        KeyboardInterrupt after Ctrl-C, when the step is finished and saved.
+        """
+        from carousel.tasks.language.training import train
+
+        names = [paths] if isinstance(paths, str | Path) else list(paths)
+        run = train(names, Settings(**settings), out=None if out is None else Path(out), report=report)
+        return cls.load(run)
+
+    @classmethod
+    def resume(cls, run: str | Path, *, threads: int | None = None, report: Report | None = None) -> "LanguageModel":
+        """Go on with a training that was stopped, from its last checkpoint to its end.
+
+        With the same number of threads (the recorded one, unless `threads` says otherwise) this computes bit for
+        bit what the training would have computed without the stop.
+        """
+        from carousel.tasks.language.training import resume
+
+        resume(Path(run), threads=threads, report=report)
+        return cls.load(run)
+
+    @classmethod
+    def load(cls, run: str | Path, *, device: str = "auto") -> "LanguageModel":
+        """The best model of a run so far. Raises RunError where the folder is none, is damaged, or is too new."""
+        folder = RunFolder.open(run)
+        config = folder.config()
+        network, symbols = parts(folder, config)
+        try:
+            network.load_state_dict(folder.read_model())
+        except RuntimeError as problem:
+            raise RunError(
+                f"The weights in {folder.path} do not fit its config.json: "
+                f"{str(problem).splitlines()[-1].strip()} One of the two files is not of this run."
+            ) from None
+        return cls(network.to(Settings(device=device).torch_device), symbols, folder.path)
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 500,
+        temperature: float = 0.8,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int = 0,
+    ) -> Iterator[str]:
+        """The text that follows a prompt, piece by piece as it is written, `length` symbols in all.
+
+        The same seed gives the same text. Never yields part of a character. See `Sampling` for the rest.
+        Raises DataError where the prompt has characters the model has never seen.
+        """
+        if length < 1:
+            raise DataError(f"The length must be 1 or more, not {length}.")
+        sampling = Sampling(temperature, top_k, top_p)
+        return write(self.network, self.vocabulary, prompt, length=length, sampling=sampling, seed=seed)
+
+    def generate(self, prompt: str = "", **options: Any) -> str:
+        """The text that follows a prompt, as one string; options as in `stream`."""
+        return "".join(self.stream(prompt, **options))
+
+    def complete(self, prompt: str, *, count: int = 5) -> list[Completion]:
+        """The likeliest next words (or ends of the word the prompt breaks off in), with their probabilities."""
+        if count < 1:
+            raise DataError(f"The count must be 1 or more, not {count}.")
+        return complete(self.network, self.vocabulary, prompt, count=count)
+
+    def evaluate(self, paths: str | Path | Sequence[str | Path]) -> Evaluation:
+        """How well the model predicts other text, read from beginning to end. Raises DataError as `train` does."""
+        names = [paths] if isinstance(paths, str | Path) else list(paths)
+        any_bytes = self.vocabulary.level == "byte"
+        sources = corpus.find(names, any_bytes=any_bytes)
+        tally, nats = corpus.Tally(), 0.0
+        last = np.zeros(0, np.int64)
+        for ids, lengths in corpus.encode(corpus.read(sources.files, any_bytes=any_bytes), self.vocabulary):
+            # The text's first token is given, not predicted; every other is predicted from those before it.
+            nats += total_nats(self.network, np.concatenate([last, ids]))
+            skipped = 1 - len(last) if len(ids) else 0
+            tally = tally.plus(ids[skipped:], lengths[skipped:], self.vocabulary.unknown)
+            last = ids[-1:] if len(ids) else last
+        if tally.tokens == 0:
+            raise DataError(
+                "A text to evaluate on must have at least two symbols: the second is predicted from the first."
+            )
+        spelling = self.vocabulary.unknown_nats(tally.unknown, tally.unknown_characters)
+        return Evaluation(
+            nats_per_character=(nats + spelling) / max(1, tally.characters),
+            perplexity=float(np.exp(nats / tally.tokens)),
+            tokens=tally.tokens,
+            characters=tally.characters,
+            unknown=tally.unknown,
+        )
+
+
+def parts(folder: RunFolder, config: dict[str, Any]) -> tuple[TokenModel, vocabulary.Vocabulary]:
+    """The network (its weights not yet read) and the vocabulary that a run's config describes."""
+    try:
+        symbols = vocabulary.from_json(config["vocabulary"])
+        return TokenModel(symbols.size, **config["model"]), symbols
+    except (KeyError, TypeError) as problem:
+        raise RunError(
+            f"{folder.path / 'config.json'} is damaged: {problem}. The run cannot be read without it: train again."
+        ) from None
+
+
+def parameters(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())

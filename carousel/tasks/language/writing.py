@@ -1,0 +1,70 @@
+"""Writing on: a model's own text, symbol by symbol."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import nn
+
+from carousel.errors import DataError
+from carousel.tasks.language.sampling import Sampling
+from carousel.tasks.language.vocabulary import Vocabulary
+
+
+def prompt_ids(prompt: str, vocabulary: Vocabulary) -> list[int]:
+    """The symbols of a prompt; of a line break when it is empty, as a text begins after one.
+
+    Raises DataError where the prompt has a character that the model has never seen. Unknown words are let
+    through, as the symbol for unknown words: a model of words has met many of those.
+    """
+    if vocabulary.level == "word":
+        prompt = prompt.rstrip(" ")  # the space before a word belongs to the word that will follow
+    elif strange := vocabulary.unknown_parts(prompt):
+        known = vocabulary.to_json()["characters"]
+        raise DataError(
+            f"The prompt holds {'a character' if len(strange) == 1 else f'{len(strange)} characters'} that this model "
+            f"has never seen: {' '.join(map(repr, strange[:10]))}. It knows {len(known)}: {shortened(known)!r}. "
+            f"Leave them out, or train on a text that has them (a model of bytes, --level byte, knows every character)."
+        )
+    ids = vocabulary.encode(prompt).ids.tolist()
+    if ids:
+        return ids
+    start = vocabulary.encode("\n").ids.tolist()
+    return [start[0] if start[0] != vocabulary.unknown else min(1, vocabulary.size - 1)]
+
+
+def shortened(text: str, limit: int = 120) -> str:
+    return text if len(text) <= limit else text[:limit] + "…"
+
+
+def read(network: nn.Module, ids: list[int], state: Any = None) -> tuple[torch.Tensor, Any]:
+    """Scores of what may follow these symbols, (symbols,), and the state after them."""
+    device = next(network.parameters()).device
+    scores, state = network(torch.tensor(ids, device=device).unsqueeze(1), state)
+    return scores[-1, 0], state
+
+
+def write(
+    network: nn.Module, vocabulary: Vocabulary, prompt: str, *, length: int, sampling: Sampling, seed: int
+) -> Iterator[str]:
+    """`length` further symbols after a prompt, as pieces of text, each as soon as it is whole.
+
+    The state is carried from symbol to symbol, so each costs the same, however long the text. The symbol for
+    the unknown is never written. The network should be in eval mode.
+    """
+    ids = prompt_ids(prompt, vocabulary)
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    decoder = vocabulary.decoder()
+    state = None
+    for _ in range(length):
+        # Inside the loop, not around it: a generator must not leave the mode on in the code that reads from it.
+        with torch.inference_mode():
+            scores, state = read(network, ids, state)
+            scores = scores.float().cpu()
+            if vocabulary.unknown is not None:
+                scores[vocabulary.unknown] = -torch.inf
+            ids = [sampling.choose(scores, generator)]
+        if piece := decoder.push(ids[0]):
+            yield piece
+    if rest := decoder.flush():
+        yield rest

@@ -1,0 +1,44 @@
+"""From what was asked for (minutes or epochs) to a number of steps."""
+
+from dataclasses import dataclass
+
+from carousel.training.schedule import Plan
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: `epochs` over the text, or `minutes` by the clock. Exactly one of them.
+
+    Epochs fix the number of steps at once. Minutes cannot: so the first few seconds of training are timed, and
+    from that speed the number of steps is fixed once and for all. A machine that gets busier afterwards makes
+    such a run last longer; it does not change what it computes.
+    """
+
+    minutes: float | None = None
+    epochs: float | None = None
+
+    def __post_init__(self) -> None:
+        if (self.minutes is None) == (self.epochs is None):
+            raise ValueError("a budget is either minutes or epochs")
+        if (self.minutes or self.epochs or 0) <= 0:
+            raise ValueError(f"a budget must be positive, not {self.minutes or self.epochs}")
+
+    def plan_for_epochs(self, windows_per_epoch: int) -> Plan | None:
+        if self.epochs is None:
+            return None
+        return Plan.of(round(self.epochs * windows_per_epoch))
+
+    @property
+    def trial_seconds(self) -> float:
+        """How much of the training is timed before the number of steps is fixed."""
+        return min(15.0, 0.06 * 60 * (self.minutes or 0))
+
+    def plan_for_minutes(self, *, steps: int, elapsed: float, step_seconds: float, validation_seconds: float) -> Plan:
+        """The plan that ends on time, from what `steps` steps have shown.
+
+        `elapsed`: seconds since training began; `step_seconds`, `validation_seconds`: what one of each takes.
+        Twenty validations are to come, whatever the number of steps (more only in very long runs).
+        """
+        assert self.minutes is not None
+        left = 60 * self.minutes - elapsed - 20 * validation_seconds
+        return Plan.of(steps + max(0, int(left / step_seconds)))

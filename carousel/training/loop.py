@@ -1,0 +1,294 @@
+"""Truncated backpropagation through time, and the run around it. Knows nothing of what the symbols mean."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from carousel.training import carry
+from carousel.training.budget import Budget
+from carousel.training.lanes import Lanes
+from carousel.training.measure import Measure
+from carousel.training.progress import Report, Status
+from carousel.training.run_folder import Log, RunFolder
+from carousel.training.schedule import Plan, learning_rate
+from carousel.training.stopping import StopWish
+
+
+class Loop:
+    """The state of a training, and one step of it.
+
+    A step reads one window of every lane from the carried state s, and learns from it:
+
+        y, s' = model(window, s)
+        loss = mean cross-entropy of y against the symbols that came next          (nats per token)
+        gradients go back to the window's first step and no further; the carry is s', detached
+
+    then clips the gradients to a norm of `clip` and lets AdamW move the parameters at the scheduled rate.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        lanes: Lanes,
+        *,
+        peak_rate: float,
+        weight_decay: float = 0.01,
+        clip: float = 1.0,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.model = model
+        self.lanes = lanes
+        self.peak_rate = peak_rate
+        self.clip = clip
+        self.device = torch.device(device)
+        self.optimizer = torch.optim.AdamW(
+            model.parameters(), lr=peak_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
+        )
+        self.steps = 0
+        self.plan: Plan | None = None
+        self.state: Any = None
+        # Sums of losses stay on the device until someone wants to see them: reading one back waits for it.
+        self.loss_sum = torch.zeros((), device=self.device)
+        self.loss_count = 0
+        self.recent_loss = torch.zeros((), device=self.device)
+
+    @property
+    def finished(self) -> bool:
+        return self.plan is not None and self.steps >= self.plan.steps
+
+    def step(self) -> None:
+        rate = learning_rate(self.steps, self.peak_rate, self.plan)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        window = self.lanes.next(self.device)
+        scores, state = self.model(window.inputs, None if window.fresh else self.state)
+        loss = functional.cross_entropy(scores.flatten(0, 1), window.targets.flatten())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+        self.optimizer.step()
+        self.state = carry.detach(state)
+        self.steps += 1
+        value = loss.detach()
+        self.loss_sum += value
+        self.loss_count += 1
+        self.recent_loss.lerp_(value, max(0.02, 1 / self.steps))
+
+    def take_mean_loss(self) -> float:
+        """Mean loss per token since the last call."""
+        mean = (self.loss_sum / self.loss_count).item()
+        self.loss_sum = torch.zeros_like(self.loss_sum)
+        self.loss_count = 0
+        return mean
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next step depends on, and nothing else."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "lanes": self.lanes.state_dict(),
+            "carry": carry.move(self.state, torch.device("cpu")),
+            "steps": self.steps,
+            "plan": None if self.plan is None else asdict(self.plan),
+            "loss_sum": self.loss_sum,
+            "loss_count": self.loss_count,
+            "recent_loss": self.recent_loss,
+            "random": torch.get_rng_state(),
+            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+        }
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.lanes.load_state_dict(saved["lanes"])
+        self.state = carry.move(saved["carry"], self.device)
+        self.steps = saved["steps"]
+        self.plan = None if saved["plan"] is None else Plan(**saved["plan"])
+        self.loss_sum = saved["loss_sum"].to(self.device)
+        self.loss_count = saved["loss_count"]
+        self.recent_loss = saved["recent_loss"].to(self.device)
+        torch.set_rng_state(saved["random"])
+        if saved["random_cuda"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(saved["random_cuda"], self.device)
+
+
+class Run:
+    """Carries a loop to the end of its budget: plans, validates, logs, saves, stops when asked to, resumes.
+
+    `validate()` returns the validation loss in nats per token; `sample(steps)` a text to show, or None;
+    `planned(loop)` is told once the number of steps is known (again after resuming). `measure` and
+    `validation_measure` turn losses into the units of the log. A checkpoint is written at each validation and
+    whenever `save_every` seconds have passed since the last.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        folder: RunFolder,
+        budget: Budget,
+        *,
+        validate: Callable[[], float],
+        sample: Callable[[int], str | None],
+        planned: Callable[[Loop], None],
+        measure: Measure,
+        validation_measure: Measure,
+        report: Report,
+        save_every: float = 30.0,
+    ) -> None:
+        self.loop = loop
+        self.folder = folder
+        self.budget = budget
+        self.validate = validate
+        self.sample = sample
+        self.planned = planned
+        self.measure = measure
+        self.validation_measure = validation_measure
+        self.report = report
+        self.save_every = save_every
+        self.best: float | None = None  # validation loss, nats per token
+        self.latest: float | None = None
+        self.seconds_before = 0.0  # spent training before the last resumption
+        self.log_length = 0  # bytes of the log that belong to the last checkpoint
+
+    def resume(self) -> bool:
+        """Go back to the last checkpoint. False when there is none, and training starts at the beginning."""
+        saved = self.folder.read_state()
+        if saved is None:
+            return False
+        self.loop.load_state_dict(saved["loop"])
+        self.best, self.latest, self.seconds_before = saved["best"], saved["latest"], saved["seconds"]
+        self.log_length = saved["log_length"]
+        if self.loop.plan is not None:
+            self.planned(self.loop)
+        return True
+
+    def train(self) -> None:
+        """Train to the end of the budget.
+
+        Raises KeyboardInterrupt after SIGINT and SystemExit(143) after SIGTERM, once the step is finished and
+        saved; RunError when the folder cannot be written to.
+        """
+        with StopWish() as wish:
+            self._start_clock()
+            self.log = Log(self.folder, self.log_length)
+            try:
+                self._train(wish)
+            finally:
+                self.report.pause()
+                self.log.close()
+        wish.raise_if_any(f"stopped at step {self.loop.steps}")
+
+    def _train(self, wish: StopWish) -> None:
+        loop = self.loop
+        if self.best is None:
+            self._validate()
+            if plan := self.budget.plan_for_epochs(loop.lanes.windows_per_epoch):
+                self._set_plan(plan)
+            self._save()
+        while not loop.finished and wish.signal is None:
+            loop.step()
+            if loop.plan is None:
+                self._time_trial()
+            self._log_if_due()
+            if loop.plan is not None and (loop.steps % loop.plan.validate_every == 0 or loop.finished):
+                self._validate()
+                self._save()
+            elif time.monotonic() - self._saved_at > self.save_every:
+                self._save()
+            self.report.tick(self._status)
+        if wish.signal is not None:
+            self._save()
+
+    # -- planning -------------------------------------------------------------------------------------------
+
+    def _time_trial(self) -> None:
+        """Time the first steps of a budget in minutes, and fix the number of steps once they have shown enough."""
+        now = time.monotonic()
+        self._trial_steps += 1
+        if self._trial_steps == 3:  # the first steps also set up threads, caches and the optimizer's memory
+            self._trial_started = now
+        if self._trial_steps < 6 or now - self._trial_started < self.budget.trial_seconds:
+            return
+        plan = self.budget.plan_for_minutes(
+            steps=self.loop.steps,
+            elapsed=self._elapsed(),
+            step_seconds=(now - self._trial_started) / (self._trial_steps - 3),
+            validation_seconds=self._validation_seconds,
+        )
+        self._set_plan(plan)
+        self._save()
+
+    def _set_plan(self, plan: Plan) -> None:
+        self.loop.plan = plan
+        self.planned(self.loop)
+
+    # -- logging, validating, saving ------------------------------------------------------------------------
+
+    def _log_if_due(self) -> None:
+        every = self.loop.plan.log_every if self.loop.plan else 10
+        if self.loop.steps % every == 0 or self.loop.finished:
+            self._log(train=self.measure.nats(self.loop.take_mean_loss()))
+
+    def _validate(self) -> None:
+        before = time.monotonic()
+        self.latest = self.validate()
+        sample = self.sample(self.loop.steps)
+        if self.best is None or self.latest < self.best:
+            self.best = self.latest
+            self.folder.write_model(
+                self.loop.model.state_dict(), {"steps": str(self.loop.steps), "validation": repr(self.latest)}
+            )
+        self._log(validation=self.validation_measure.nats(self.latest), sample=sample)
+        self._validation_seconds = time.monotonic() - before
+        self.report.validated(self._status(), sample)
+
+    def _log(self, **values: Any) -> None:
+        self.log.write(
+            step=self.loop.steps,
+            tokens=self.loop.lanes.tokens_read,
+            epoch=round(self.loop.lanes.tokens_read / self.loop.lanes.tokens_per_epoch, 4),
+            **values,
+            seconds=round(self._elapsed(), 2),
+        )
+
+    def _save(self) -> None:
+        log_length = self.log.sync()  # first: the state must not remember more of the log than the disk does
+        self.folder.write_state(
+            {
+                "loop": self.loop.state_dict(),
+                "best": self.best,
+                "latest": self.latest,
+                "seconds": self._elapsed(),
+                "log_length": log_length,
+            }
+        )
+        self._saved_at = time.monotonic()
+
+    # -- clock and status -----------------------------------------------------------------------------------
+
+    def _start_clock(self) -> None:
+        self._started = self._saved_at = time.monotonic()
+        self._trial_started = self._started
+        self._trial_steps = 0
+        self._validation_seconds = 0.0
+
+    def _elapsed(self) -> float:
+        return self.seconds_before + time.monotonic() - self._started
+
+    def _status(self) -> Status:
+        loop = self.loop
+        return Status(
+            step=loop.steps,
+            steps=loop.plan.steps if loop.plan else None,
+            tokens=loop.lanes.tokens_read,
+            epoch=loop.lanes.tokens_read / loop.lanes.tokens_per_epoch,
+            seconds=self._elapsed(),
+            train=self.measure.nats(loop.recent_loss.item()) if loop.steps else None,
+            validation=self.validation_measure.nats(self.latest) if self.latest is not None else None,
+            best=self.validation_measure.nats(self.best) if self.best is not None else None,
+        )

@@ -1,0 +1,209 @@
+"""Telling whoever waits how the training goes."""
+
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from carousel.training.measure import Measure, bits
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a training stands. Losses are in nats per unit, None while there is none yet."""
+
+    step: int
+    steps: int | None  # in the whole run, once that is fixed
+    tokens: int
+    epoch: float
+    seconds: float
+    train: float | None
+    validation: float | None
+    best: float | None
+
+
+class Report(Protocol):
+    """What a training tells as it goes on."""
+
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None:
+        """Called once: the units of what follows, and the name and loss (nats per unit) of a naive rival."""
+
+    def say(self, line: str) -> None: ...
+
+    def tick(self, status: Callable[[], Status]) -> None:
+        """Called after every step. `status` costs a little, so it is called only when something is shown."""
+
+    def validated(self, status: Status, sample: str | None) -> None: ...
+
+    def pause(self) -> None:
+        """Called when training ends or is stopped."""
+
+
+class Quiet:
+    """Says nothing."""
+
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None: ...
+
+    def say(self, line: str) -> None: ...
+
+    def tick(self, status: Callable[[], Status]) -> None: ...
+
+    def validated(self, status: Status, sample: str | None) -> None: ...
+
+    def pause(self) -> None: ...
+
+
+class Speed:
+    """Units per second over the last ten seconds or so."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, float]] = deque()
+
+    def update(self, status: Status, units: float) -> float | None:
+        self._marks.append((status.seconds, units))
+        while len(self._marks) > 2 and status.seconds - self._marks[0][0] > 10:
+            self._marks.popleft()
+        (start, first), (end, last) = self._marks[0], self._marks[-1]
+        return (last - first) / (end - start) if end > start else None
+
+
+def clock(seconds: float) -> str:
+    """83 -> '1:23', 3700 -> '1:01:40'."""
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def time_left(status: Status, first: Status) -> str:
+    """From the pace since `first`, what this sitting began with."""
+    done = status.step - first.step
+    if status.steps is None or done <= 0:
+        return "timing the first steps"
+    return clock((status.seconds - first.seconds) / done * (status.steps - status.step)) + " left"
+
+
+class Lines:
+    """Plain lines of text, for logs and pipes: one at each validation, and one every `every` seconds."""
+
+    def __init__(self, every: float = 10.0, write: Callable[[str], Any] | None = None) -> None:
+        self._every = every
+        self._write = write or (lambda line: print(line, file=sys.stdout, flush=True))
+        self._shown = time.monotonic()
+        self._speed = Speed()
+        self._first: Status | None = None
+        self._measure = Measure()
+        self._baseline: tuple[str, float] | None = None
+
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None:
+        self._measure, self._baseline = measure, baseline
+
+    def say(self, line: str) -> None:
+        self._write(line)
+
+    def tick(self, status: Callable[[], Status]) -> None:
+        if time.monotonic() - self._shown >= self._every:
+            self._line(status())
+
+    def validated(self, status: Status, sample: str | None) -> None:  # noqa: ARG002 (a log has no place for samples)
+        self._line(status)
+
+    def pause(self) -> None: ...
+
+    def _line(self, status: Status) -> None:
+        self._shown = time.monotonic()
+        self._first = self._first or status
+        unit = self._measure.unit
+        speed = self._speed.update(status, status.tokens / self._measure.tokens_per_unit)
+        parts = [f"step {status.step:,}" + (f" of {status.steps:,}" if status.steps else "")]
+        parts.append(f"epoch {status.epoch:.2f}")
+        if speed:
+            parts.append(f"{speed:,.0f} {unit}s/s")
+        for name, loss in (("train", status.train), ("validation", status.validation)):
+            if loss is not None:
+                parts.append(f"{name} {loss:.3f} nats/{unit} ({bits(loss):.3f} bits)")
+        if self._baseline:
+            parts.append(f"{self._baseline[0]} {self._baseline[1]:.3f}")
+        parts.append(time_left(status, self._first))
+        self._write(" · ".join(parts))
+
+
+class Screen:
+    """A picture on the terminal, redrawn at most four times a second by the training itself (no thread of its own,
+    which would take turns with the training)."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._live: Live | None = None
+        self._drawn = 0.0
+        self._speed = Speed()
+        self._pace: float | None = None
+        self._first: Status | None = None
+        self._sample: str | None = None
+        self._measure = Measure()
+        self._baseline: tuple[str, float] | None = None
+
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None:
+        self._measure, self._baseline = measure, baseline
+
+    def say(self, line: str) -> None:
+        self._console.print(line, highlight=False, markup=False)
+
+    def tick(self, status: Callable[[], Status]) -> None:
+        if time.monotonic() - self._drawn >= 0.25:
+            self._draw(status())
+
+    def validated(self, status: Status, sample: str | None) -> None:
+        self._sample = sample
+        self._draw(status)
+
+    def pause(self) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _draw(self, status: Status) -> None:
+        self._drawn = time.monotonic()
+        self._first = self._first or status
+        self._pace = self._speed.update(status, status.tokens / self._measure.tokens_per_unit) or self._pace
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=False)
+            self._live.start()
+        self._live.update(self._picture(status), refresh=True)
+
+    def _picture(self, status: Status) -> Group:
+        unit = self._measure.unit
+        total = f" of {status.steps:,}" if status.steps else ""
+        speed = f"{self._pace:,.0f} {unit}s/s" if self._pace else ""
+        assert self._first is not None
+        head = f"step {status.step:,}{total}   epoch {status.epoch:.2f}   {speed}   {time_left(status, self._first)}"
+        table = Table(box=None, padding=(0, 2))
+        table.add_column("")
+        table.add_column(f"nats/{unit}", justify="right")
+        table.add_column(f"bits/{unit}", justify="right")
+        rows = [("training", status.train), ("validation", status.validation), ("  best so far", status.best)]
+        if self._baseline:
+            rows.append(self._baseline)
+        for name, loss in rows:
+            table.add_row(name, *(("", "") if loss is None else (f"{loss:.3f}", f"{bits(loss):.3f}")))
+        parts: list[Any] = [
+            Text(head),
+            ProgressBar(total=status.steps or 1, completed=status.step if status.steps else 0),
+        ]
+        parts.append(table)
+        if self._sample:
+            parts += [Text("what it writes now:", style="dim"), Text(self._sample, style="cyan")]
+        return Group(*parts)
+
+
+def report_for(console: Console | None = None) -> Report:
+    """`Screen` on a terminal, `Lines` elsewhere."""
+    console = console or Console()
+    return Screen(console) if console.is_terminal else Lines()

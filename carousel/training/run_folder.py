@@ -1,0 +1,259 @@
+"""A run: the folder that training writes.
+
+    config.json         what was asked for, written once; with the format's version
+    model.safetensors   the weights that did best in validation
+    train_state.pt      everything needed to go on: current weights, optimizer, positions, carried state, ...
+    log.jsonl           one JSON object per line: losses, validations, samples
+
+Killed at any moment, a run loses at most what came after its last checkpoint, and never becomes unreadable:
+
+* Each file is written beside its name, forced to disk, and then renamed over it, so a reader finds the old
+  file or the new one, whole.
+* `train_state.pt` alone decides what a resumed run computes; it holds its own copy of the weights. A crash
+  between the replacement of model.safetensors and that of train_state.pt therefore mixes nothing: the run goes
+  on from the older train_state.pt, computes the same steps again to the same bits, comes to the same best
+  weights and writes the same model.safetensors. (In the other order the best weights could be lost.)
+* The log is only appended to. train_state.pt remembers how long it was, and resuming cuts off what came later.
+"""
+
+import contextlib
+import errno
+import io
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+
+from carousel.errors import RunError
+
+FORMAT = 1
+CONFIG, MODEL, STATE, LOG = "config.json", "model.safetensors", "train_state.pt", "log.jsonl"
+
+
+def free_name(parent: Path, name: str) -> Path:
+    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
+    path, number = parent / name, 1
+    while path.exists():
+        number += 1
+        path = parent / f"{name}-{number}"
+    return path
+
+
+def require_space(folder: Path, needed: int, purpose: str) -> None:
+    """Raises RunError when the disk under `folder` has fewer than `needed` bytes left."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise RunError(
+            f"{purpose} needs {needed / 1e6:,.0f} MB in {folder}, and the disk has {free / 1e6:,.0f} MB left. "
+            f"Free some space, or put the run elsewhere with --out."
+        )
+
+
+class RunFolder:
+    """Reads and writes the files of one run. `create` starts a new one, `open` finds one that exists."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, path: Path) -> "RunFolder":
+        """A new run in `path`, which must not exist yet or be an empty folder. Raises RunError otherwise.
+
+        It becomes a run once `write_config` has been called."""
+        cls.require_unused(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise RunError(f"The run folder {path} cannot be made: {problem.strerror}. Choose another --out.") from None
+        return cls(path)
+
+    def discard(self, *names: str) -> None:
+        """Undo `create`, for a run that came to nothing: remove these files, and the folder if that leaves it empty."""
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+
+    @staticmethod
+    def require_unused(path: Path) -> None:
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(
+                f"A new run needs a folder of its own, and {path} already holds something. "
+                f"Choose another --out, or continue that run with: carousel train --resume {path}"
+            )
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunFolder":
+        """An existing run. Raises RunError when there is none, or a newer Carousel wrote it."""
+        path = Path(path)
+        if not (path / CONFIG).is_file():
+            raise RunError(
+                f"{path} is not a run: a run is a folder that `carousel train` wrote, with a {CONFIG} in it"
+                + (", and this folder has none." if path.is_dir() else ", and there is no such folder.")
+            )
+        run = cls(path)
+        run.config()
+        return run
+
+    # -- config.json ----------------------------------------------------------------------------------------
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        text = json.dumps({"format": FORMAT, **config}, ensure_ascii=False, indent=1)
+        self._replace(CONFIG, text.encode("utf-8"))
+
+    def config(self) -> dict[str, Any]:
+        file = self.path / CONFIG
+        try:
+            config = json.loads(file.read_text("utf-8"))
+            version = config["format"]
+        except (OSError, ValueError, KeyError, TypeError) as problem:
+            raise self._damaged(CONFIG, problem, "The run cannot be read without it: train again.") from None
+        if not isinstance(version, int) or version > FORMAT:
+            raise RunError(
+                f"{self.path} was written by a newer Carousel (format {version}; this one reads up to {FORMAT}): "
+                f"upgrade with pip install -U carousel-rnn"
+            )
+        return config
+
+    # -- model.safetensors ----------------------------------------------------------------------------------
+
+    def write_model(self, weights: dict[str, torch.Tensor], about: dict[str, str]) -> None:
+        tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+        self._replace(MODEL, safetensors.torch.save(tensors, metadata={"format": "pt", **about}))
+
+    def read_model(self) -> dict[str, torch.Tensor]:
+        try:
+            return safetensors.torch.load_file(self.path / MODEL)
+        except FileNotFoundError:
+            raise RunError(
+                f"{self.path} has no {MODEL} yet: training stopped before its first checkpoint. "
+                f"Continue it with: carousel train --resume {self.path}"
+            ) from None
+        except Exception as problem:
+            raise self._damaged(MODEL, problem, self._resume_to_rewrite()) from None
+
+    # -- train_state.pt -------------------------------------------------------------------------------------
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        buffer = io.BytesIO()
+        torch.save({"format": FORMAT, **state}, buffer)
+        self._replace(STATE, buffer.getbuffer())
+
+    def read_state(self) -> dict[str, Any] | None:
+        """What the last checkpoint saved, or None when there has been none. Nothing in the file is executed."""
+        file = self.path / STATE
+        if not file.exists():
+            return None
+        try:
+            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
+            version = state["format"]
+        except Exception as problem:
+            raise self._damaged(
+                STATE, problem, f"The run cannot be continued; {MODEL} still holds its best weights, if it is there."
+            ) from None
+        if version > FORMAT:
+            raise RunError(f"{file} was written by a newer Carousel: upgrade with pip install -U carousel-rnn")
+        return state
+
+    # -- log.jsonl ------------------------------------------------------------------------------------------
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The log, line by line; a last line that was cut off by a crash is left out."""
+        try:
+            lines = (self.path / LOG).read_text("utf-8").split("\n")
+        except FileNotFoundError:
+            return []
+        records = []
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                records.append(json.loads(line))
+            except ValueError as problem:
+                raise self._damaged(f"{LOG}, line {number}", problem, "Delete that line to go on.") from None
+        return records
+
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def _replace(self, name: str, content: bytes | memoryview) -> None:
+        """Put new content under a name so that a reader, or a crash, sees the old content or the new, whole."""
+        temporary = self.path / f"{name}.tmp"
+        try:
+            with open(temporary, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, self.path / name)
+            self._sync_folder()
+        except OSError as problem:
+            temporary.unlink(missing_ok=True)
+            raise self._unwritable(name, problem, len(content)) from None
+
+    def _sync_folder(self) -> None:
+        if os.name != "posix":  # Windows has no way to force a folder's entry to disk, and does not open folders
+            return
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _unwritable(self, name: str, problem: OSError, size: int) -> RunError:
+        reason = "the disk is full" if problem.errno == errno.ENOSPC else str(problem.strerror or problem)
+        return RunError(
+            f"{self.path / name} ({size / 1e6:,.1f} MB) could not be written: {reason}. "
+            f"What the run had saved before is untouched. Make room, then continue with: "
+            f"carousel train --resume {self.path}"
+        )
+
+    def _damaged(self, name: str, problem: Exception, remedy: str) -> RunError:
+        reason = str(problem).strip().split("\n")[0][:200] or type(problem).__name__
+        return RunError(f"{self.path / name} is damaged ({reason}). {remedy}")
+
+    def _resume_to_rewrite(self) -> str:
+        return (
+            f"If the run has a {STATE}, `carousel train --resume {self.path}` writes it again at the next "
+            f"improvement; otherwise train again."
+        )
+
+
+class Log:
+    """The run's log, open for appending. Each line is one JSON object."""
+
+    def __init__(self, run: RunFolder, length: int | None = 0) -> None:
+        """`length`: how many bytes of an earlier log to keep; None for all of it."""
+        self._run = run
+        file = run.path / LOG
+        try:
+            file.touch()
+            self._file = open(file, "r+b")  # noqa: SIM115 (closed by close)
+            if length is not None:
+                self._file.truncate(length)
+            self._file.seek(0, os.SEEK_END)
+        except OSError as problem:
+            raise run._unwritable(LOG, problem, 0) from None
+
+    def write(self, **record: Any) -> None:
+        self._guarded(lambda: self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n"))
+
+    def sync(self) -> int:
+        """Force the log to disk. Returns its length in bytes."""
+
+        def flush() -> None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+        self._guarded(flush)
+        return self._file.tell()
+
+    def close(self) -> None:
+        self._guarded(self._file.close)
+
+    def _guarded(self, action: Any) -> None:
+        try:
+            action()
+        except OSError as problem:
+            raise self._run._unwritable(LOG, problem, 0) from None

@@ -1,0 +1,39 @@
+"""How many steps a run takes, what happens at which, and how fast it learns at each."""
+
+import math
+from dataclasses import dataclass
+
+WARM_UP = 100  # steps; Adam's second moments settle within about 1 / (1 - 0.99) steps
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that is decided by the number of steps. Once made it never changes, so a step's number alone
+    says what happens at it, and a resumed run does what the uninterrupted one would have done."""
+
+    steps: int  # in the whole run
+    log_every: int  # steps between two lines of the log
+    validate_every: int  # steps between two validations
+
+    @classmethod
+    def of(cls, steps: int) -> "Plan":
+        steps = max(1, steps)
+        return cls(
+            steps=steps,
+            log_every=min(max(1, steps // 200), 200),
+            validate_every=min(max(1, steps // 20), 2000),
+        )
+
+
+def learning_rate(step: int, peak: float, plan: Plan | None) -> float:
+    """The rate at a step (counted from 0): a straight climb to `peak`, then half a cosine down to 1 % of it.
+
+    The climb takes `WARM_UP` steps, or a tenth of a shorter run. Without a plan yet, the rate climbs and stays.
+    """
+    warm_up = WARM_UP if plan is None else max(1, min(WARM_UP, plan.steps // 10))
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    if plan is None:
+        return peak
+    progress = min(1.0, (step - warm_up) / max(1, plan.steps - warm_up))
+    return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
