@@ -1,1 +1,47 @@
+"""Carousel: recurrent networks for PyTorch. Write a cell once, as its equations; everything else is derived from it."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from carousel.cells import Cell, Vector
+    from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
+    from carousel.tasks.language import LanguageModel
+
+# Where each public name lives. It is imported when first used, so that `carousel --help` need not wait for torch.
+_HOMES = {
+    "carousel.cells": ("Cell", "Vector"),
+    "carousel.layers": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+    "carousel.tasks.language": ("LanguageModel",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "Cell",
+    "GRUCell",
+    "LSTMCell",
+    "LanguageModel",
+    "RNNCell",
+    "Recurrent",
+    "RecurrentCell",
+    "Vector",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'carousel' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF])

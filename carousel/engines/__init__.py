@@ -19,13 +19,18 @@ ENGINES: dict[str, Engine] = {
 NAMES = ("auto", *ENGINES)
 
 
+def check_name(name: str) -> None:
+    """Raises ValueError unless there is an engine of this name, or it is "auto"."""
+    if name not in NAMES:
+        raise ValueError(f"engine must be one of {', '.join(map(repr, NAMES))}, but {name!r} was given")
+
+
 def choose(name: str, program: Interface, dtype: torch.dtype, device: torch.device) -> tuple[Engine, dict[str, str]]:
     """The engine that runs a program on such rows, and why each one preferred to it does not.
 
     Asking by name gets that engine or a ValueError that says why not; only "auto" chooses.
     """
-    if name not in NAMES:
-        raise ValueError(f"engine must be one of {', '.join(map(repr, NAMES))}, but {name!r} was given")
+    check_name(name)
     reasons: dict[str, str] = {}
     for engine in ENGINES.values() if name == "auto" else [ENGINES[name]]:
         reason = engine.why_not(program, dtype, device)

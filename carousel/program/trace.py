@@ -7,7 +7,7 @@ import linecache
 import sys
 from collections.abc import Callable
 from functools import lru_cache
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any
 
 import torch
@@ -89,12 +89,20 @@ class _StepTracer(fx.Tracer):
         self.locals: dict[str, Any] = {}
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
-        frame = sys._getframe()
+        above: list[FrameType] = []  # step's own frame, and those of functions of the author's that it called
+        frame: FrameType | None = sys._getframe(1)
         while frame is not None and frame.f_code is not self.code:
-            frame = frame.f_back  # type: ignore[assignment]
+            above.append(frame)
+            frame = frame.f_back
         if frame is not None:
-            self.line, self.locals = frame.f_lineno, dict(frame.f_locals)
+            self.line = frame.f_lineno
+            self.locals = dict(frame.f_locals)
             self.look_at_names()
+            for helper in above:
+                if _is_the_authors(helper):
+                    self.locals = dict(helper.f_locals)
+                    self.look_at_names()
+            self.locals = dict(frame.f_locals)
         node = super().create_node(*args, **kwargs)
         self.lines[node] = self.line
         return node
@@ -115,6 +123,12 @@ class _StepTracer(fx.Tracer):
             "Write it with the ops listed in carousel.program.ops, or run this cell as plain torch, slower, "
             'by building the layer with engine="reference".'
         )
+
+
+def _is_the_authors(frame: FrameType) -> bool:
+    """Whether names bound in this frame are names the author gave: not torch's, ours, or a comprehension's."""
+    module = frame.f_globals.get("__name__", "")
+    return not (module.startswith(("torch.", "carousel.program.")) or frame.f_code.co_name.startswith("<"))
 
 
 class _Symbols:

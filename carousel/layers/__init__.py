@@ -1,0 +1,7 @@
+"""Layers: any cell over sequences, and torch.nn's own faces."""
+
+from carousel.layers.faces import GRU, LSTM, RNN
+from carousel.layers.recurrent import Recurrent
+from carousel.layers.single_step import GRUCell, LSTMCell, RecurrentCell, RNNCell
+
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"]

@@ -1,0 +1,94 @@
+"""The checks at the border of every layer. Where torch.nn refuses something too, these are its types and words."""
+
+from __future__ import annotations
+
+import numbers
+import warnings
+
+import torch
+from torch import Tensor
+
+
+def check_constructor(
+    input_size: int, hidden_size: int, num_layers: int, bias: bool, batch_first: bool, dropout: float, proj_size: int
+) -> None:
+    """Raises TypeError or ValueError for a layer that cannot be built, in torch.nn's words."""
+    if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= dropout <= 1:  # type: ignore[operator]
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
+        )
+    if dropout > 0 and num_layers == 1:
+        warnings.warn(
+            "dropout option adds dropout after all but last recurrent layer, so non-zero dropout expects "
+            f"num_layers greater than 1, but got dropout={dropout} and num_layers={num_layers}",
+            stacklevel=4,
+        )
+    for name, value, kind in (
+        ("bias", bias, bool),
+        ("batch_first", batch_first, bool),
+        ("input_size", input_size, int),
+        ("hidden_size", hidden_size, int),
+    ):
+        if not isinstance(value, kind):
+            raise TypeError(f"{name} should be of type {kind.__name__}, got: {type(value).__name__}")
+    for name, value in (("input_size", input_size), ("hidden_size", hidden_size), ("num_layers", num_layers)):
+        if value <= 0:
+            raise ValueError(f"{name} must be greater than zero")
+    if proj_size < 0:
+        raise ValueError("proj_size should be a positive integer or zero to disable projections")
+    if proj_size >= hidden_size:
+        raise ValueError("proj_size has to be smaller than hidden_size")
+
+
+def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, ...], weight: Tensor) -> None:
+    """Raises TypeError, ValueError or RuntimeError for an input that the layer cannot read."""
+    if not isinstance(x, Tensor):
+        raise TypeError(f"{layer}: input must be a Tensor or a PackedSequence, got {type(x).__name__}")
+    if x.dim() not in dimensions:
+        expected = " or ".join(f"{d}D" for d in dimensions)
+        raise ValueError(f"{layer}: Expected input to be {expected}, got {x.dim()}D instead")
+    check_dtype("input", x, weight)
+    if x.size(-1) != input_size:
+        raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}")
+
+
+def check_dtype(what: str, value: Tensor, weight: Tensor) -> None:
+    """Raises ValueError unless dtypes agree or autocast will make them."""
+    if value.dtype != weight.dtype and not torch._C._is_any_autocast_enabled():
+        raise ValueError(
+            f"RNN {what} dtype ({value.dtype}) does not match weight dtype ({weight.dtype}). "
+            f"Convert {what}: {what}.to({weight.dtype}), or convert model: model.to({value.dtype})"
+        )
+
+
+def as_states(layer: str, hx: Tensor | tuple[Tensor, ...], states: dict[str, str]) -> tuple[Tensor, ...]:
+    """hx as a tuple with one tensor per state. Raises TypeError where it is none."""
+    if len(states) == 1 and isinstance(hx, Tensor):
+        return (hx,)
+    if len(states) == 1 or not isinstance(hx, tuple | list) or len(hx) != len(states):
+        wanted = "a Tensor" if len(states) == 1 else f"a tuple ({', '.join(states)}) of Tensors"
+        found = f"a {type(hx).__name__} of {len(hx)}" if isinstance(hx, tuple | list) else type(hx).__name__
+        raise TypeError(f"{layer}: hx must be {wanted}, got {found}")
+    return tuple(hx)
+
+
+def check_states(
+    layer: str, states: tuple[Tensor, ...], batched: bool, expected: list[tuple[int, int, int]], weight: Tensor
+) -> tuple[Tensor, ...]:
+    """The given initial states, batched and checked. Raises RuntimeError for a wrong shape, in torch.nn's words."""
+    wanted, kind = (3, "batched 3-D") if batched else (2, "unbatched 2-D")
+    if any(s.dim() != wanted for s in states):
+        if len(states) == 1:
+            found = f"{states[0].dim()}-D tensor"
+            raise RuntimeError(f"For {kind} input, hx should also be {wanted}-D but got {found}")
+        found = ", ".join(f"{s.dim()}-D" for s in states)
+        raise RuntimeError(f"For {kind} input, hx and cx should also be {wanted}-D but got ({found}) tensors")
+    states = states if batched else tuple(s.unsqueeze(1) for s in states)
+    for index, (state, shape) in enumerate(zip(states, expected, strict=True)):
+        name = f"hidden[{index}]" if len(states) > 1 else "hidden"
+        if tuple(state.shape) != shape:
+            raise RuntimeError(f"Expected {name} size {shape}, got {list(state.shape)}")
+        check_dtype("hx", state, weight)
+        if state.device != weight.device:
+            raise RuntimeError(f"{layer}: hx is on {state.device}, but the weights are on {weight.device}")
+    return states

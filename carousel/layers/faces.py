@@ -1,0 +1,153 @@
+"""torch.nn's recurrent layers, with what they refuse as keyword-only options."""
+
+from __future__ import annotations
+
+import torch
+
+from carousel.cells import Cell
+from carousel.cells.gru import GRU as GRUEquations
+from carousel.cells.layer_norm_gru import LayerNormGRU
+from carousel.cells.layer_norm_lstm import LayerNormLSTM
+from carousel.cells.lstm import LSTM as LSTMEquations
+from carousel.cells.rnn import RNN as RNNEquations
+from carousel.layers.recurrent import Recurrent, options_text
+
+Device = torch.device | str | None
+Dtype = torch.dtype | None
+
+
+class _Face(Recurrent):
+    """What the three faces share: they print and refuse as torch.nn does."""
+
+    refuses_no_steps = True
+    _extras: dict[str, object] = {}
+
+    def extra_repr(self) -> str:
+        text = f"{self.input_size}, {self.hidden_size}" + options_text(self, self._printed_options)
+        return text + options_text(self, self._extras)
+
+
+class RNN(_Face):
+    """torch.nn.RNN on Carousel's engines: same arguments, call, results, parameters and initialisation.
+
+    nonlinearity: "tanh", "relu", and also "sigmoid".
+    engine, equations, shapes and errors: see `Recurrent` and `carousel.cells.rnn.RNN`.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Device = None,
+        dtype: Dtype = None,
+        *,
+        engine: str = "auto",
+    ):
+        super().__init__(
+            RNNEquations(nonlinearity), input_size, hidden_size, num_layers, bias, batch_first, dropout,
+            bidirectional, 0, device, dtype, engine=engine,
+        )  # fmt: skip
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(_Face):
+    """torch.nn.LSTM on Carousel's engines: same arguments, call, results, parameters and initialisation.
+
+    peepholes: any of "input", "forget", "output", or "all": the gates that also see the cell state.
+    coupled: no input gate of its own, i = 1 - f.
+    layer_norm: the layer-normalised LSTM of Ba et al. (2016), by itself: not with the two above or proj_size.
+    engine, equations, shapes and errors: see `Recurrent`, `carousel.cells.lstm.LSTM` and
+    `carousel.cells.layer_norm_lstm.LayerNormLSTM`.
+    """
+
+    _extras = {"peepholes": (), "coupled": False, "layer_norm": False}
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: Device = None,
+        dtype: Dtype = None,
+        *,
+        peepholes: tuple[str, ...] | str = (),
+        coupled: bool = False,
+        layer_norm: bool = False,
+        engine: str = "auto",
+    ):
+        super().__init__(
+            lstm_cell(peepholes, coupled, layer_norm, proj_size > 0), input_size, hidden_size, num_layers, bias,
+            batch_first, dropout, bidirectional, proj_size, device, dtype, engine=engine,
+        )  # fmt: skip
+        self.peepholes = getattr(self.cell, "peepholes", ())
+        self.coupled, self.layer_norm = coupled, layer_norm
+
+
+class GRU(_Face):
+    """torch.nn.GRU on Carousel's engines: same arguments, call, results, parameters and initialisation.
+
+    reset: "after" the matrix product, as torch does, or "before" it, as Cho et al. (2014) wrote it.
+    layer_norm: the layer-normalised GRU of Ba et al. (2016), which resets after the product.
+    engine, equations, shapes and errors: see `Recurrent`, `carousel.cells.gru.GRU` and
+    `carousel.cells.layer_norm_gru.LayerNormGRU`.
+    """
+
+    _extras = {"reset": "after", "layer_norm": False}
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: Device = None,
+        dtype: Dtype = None,
+        *,
+        reset: str = "after",
+        layer_norm: bool = False,
+        engine: str = "auto",
+    ):
+        super().__init__(
+            gru_cell(reset, layer_norm), input_size, hidden_size, num_layers, bias, batch_first, dropout,
+            bidirectional, 0, device, dtype, engine=engine,
+        )  # fmt: skip
+        self.reset, self.layer_norm = reset, layer_norm
+
+
+def lstm_cell(peepholes: tuple[str, ...] | str, coupled: bool, layer_norm: bool, projection: bool) -> Cell:
+    """The cell behind the LSTM faces. Raises ValueError for options that have no published combination."""
+    equations = LSTMEquations(peepholes, coupled, projection)
+    if not layer_norm:
+        return equations
+    if equations != LSTMEquations():
+        raise ValueError(
+            "layer_norm=True is the LSTM of Ba et al. (2016), without peepholes, coupled gates or projection. "
+            "For another combination write a cell: carousel/cells/layer_norm_lstm.py is a page to start from."
+        )
+    return LayerNormLSTM()
+
+
+def gru_cell(reset: str, layer_norm: bool) -> Cell:
+    """The cell behind the GRU faces. Raises ValueError for options that have no published combination."""
+    equations = GRUEquations(reset)
+    if not layer_norm:
+        return equations
+    if reset != "after":
+        raise ValueError(
+            "layer_norm=True is the GRU of Ba et al. (2016), which resets after the product: reset='after'"
+        )
+    return LayerNormGRU()

@@ -1,0 +1,143 @@
+"""A program as equations, in the field's notation and with the author's own names.
+
+One line for every value that has a name: what the author called it, a new state (c'), or, for a value used more than
+once without one, t1, t2, ... Everything else is written where it is used.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from carousel.program import ops
+from carousel.program.program import Node, Program
+
+LEAF_BINDING = 9
+
+
+def equations(program: Program) -> str:
+    """The text of a program: a line that declares, then an equation a line."""
+    printer = _Printer(program)
+    rows = [(printer.names[i], printer.expression(i)[0]) for i in sorted(printer.names)]
+    # A result that is a leaf, or the same value as another result, is an equation of its own.
+    shown = {index: key for key, index in reversed(program.outputs.items())}
+    for key, index in program.outputs.items():
+        if shown.get(index) != key or program.nodes[index].op in ops.LEAVES:
+            rows.append((_result_name(program, key), printer.text(index)))
+    width = max((len(name) for name, _ in rows), default=0)
+    head = f"{program.cell}: gates {', '.join(program.gates)}"
+    if program.states:
+        head = f"{program.cell}: states {', '.join(program.states)}; gates {', '.join(program.gates)}"
+    return "\n".join([head, *(f"  {name:<{width}} = {text}" for name, text in rows)])
+
+
+class _Printer:
+    def __init__(self, program: Program):
+        self.program = program
+        self.uses = Counter(a for node in program.nodes for a in node.args)
+        self.names = self._names()
+
+    def _names(self) -> dict[int, str]:
+        """Which nodes get an equation of their own, and what it is called."""
+        results = {index: _result_name(self.program, key) for key, index in reversed(self.program.outputs.items())}
+        taken = {*results.values(), *self.program.states}
+        names: dict[int, str] = {}
+        unnamed = 0
+        for index, node in enumerate(self.program.nodes):
+            if node.op in ops.LEAVES or self._is_part_of_mean(index):
+                continue
+            if index in results:
+                names[index] = results[index]
+            elif node.name:
+                names[index] = _free(node.name, taken)
+            elif self.uses[index] > 1:
+                unnamed += 1
+                names[index] = f"t{unnamed}"
+            taken.add(names.get(index, ""))
+        return names
+
+    def text(self, index: int, at_least: int = 0) -> str:
+        """A value where it is used, in brackets if it holds together less tightly than it must."""
+        if index in self.names:
+            return self.names[index]
+        text, binding = self.expression(index)
+        return text if binding >= at_least else f"({text})"
+
+    def expression(self, index: int) -> tuple[str, int]:
+        """What a node is made of, and how tightly the text holds together."""
+        node = self.program.nodes[index]
+        if node.op in ops.LEAVES:
+            return self._leaf(node)
+        row = ops.TABLE[node.op]
+        if (averaged := self._mean_of(node)) is not None:
+            return f"mean({self.text(averaged)})", LEAF_BINDING
+        if row.kind == "product":
+            return self._product(node, row)
+        if row.kind == "broadcast":
+            return self.text(node.args[0]), 0
+        # Inside brackets and bars anything may stand; beside an operator, what binds as tightly, and on the right of
+        # - and / only what binds tighter.
+        inside = 0 if row.binding == LEAF_BINDING else row.binding
+        right = inside + (node.op in ("sub", "div"))
+        parts = [self.text(a, right if place else inside) for place, a in enumerate(node.args)]
+        return row.text.format(*parts), row.binding
+
+    def _leaf(self, node: Node) -> tuple[str, int]:
+        match node.op:
+            case "input" if self.program.gate_bias:
+                return f"W_{node.attr} x + b_{node.attr}", 5
+            case "input":
+                return f"W_{node.attr} x", 8
+            case "vector":
+                return "_".join(node.attr) if isinstance(node.attr, tuple) else node.attr, LEAF_BINDING
+            case "constant":
+                return f"{node.attr:g}", LEAF_BINDING if node.attr >= 0 else 7
+            case "per_unit":
+                return f"1/{node.attr}", 6
+            case "gradient":
+                return f"∂{node.attr}'", LEAF_BINDING
+            case "saved":
+                return node.name or f"v{node.attr}", LEAF_BINDING
+        return str(node.attr), LEAF_BINDING
+
+    def _product(self, node: Node, row: ops.Op) -> tuple[str, int]:
+        weight = self.program.weights[node.attr]
+        bias = f" + c_{self.program.gates[weight.gate]}" if weight.bias and weight.gate is not None else ""
+        if node.op == "product_transposed":
+            bias = ""
+        text = row.text.replace("{weight}", node.attr).replace("{bias}", bias)
+        return text.format(self.text(node.args[0], LEAF_BINDING)), row.binding if bias else 8
+
+    def _mean_of(self, node: Node) -> int | None:
+        """The value whose mean this is: a sum over units times one over their number."""
+        if node.op != "mul":
+            return None
+        for total, share in (node.args, node.args[::-1]):
+            if self.program.nodes[total].op == "sum" and self.program.nodes[share].op == "per_unit":
+                return self.program.nodes[total].args[0]
+        return None
+
+    def _is_part_of_mean(self, index: int) -> bool:
+        readers = [n for n in self.program.nodes if index in n.args]
+        return self.program.nodes[index].op == "sum" and all(self._mean_of(n) is not None for n in readers)
+
+
+def _result_name(program: Program, key: object) -> str:
+    """A new state is c'; the results of a derivative are gradients, ∂c, of what stands behind the ∂."""
+    if not isinstance(key, tuple):
+        return f"{key}'"
+    kind, what = key
+    match kind:
+        case "input":
+            return f"∂x_{what}"
+        case "product":
+            return f"∂y{what}"
+    return "∂" + ("_".join(what) if isinstance(what, tuple) else str(what))
+
+
+def _free(name: str, taken: set[str]) -> str:
+    number = 2
+    free = name
+    while free in taken:
+        free = f"{name}{number}"
+        number += 1
+    return free
