@@ -47,7 +47,8 @@ def _from_file(path: Path, class_name: str) -> Cell:
     if not path.is_file():
         raise DataError(f"looking for the cell {class_name}: there is no file {path}")
     spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None  # true of every existing .py file
+    assert spec is not None  # true of every existing .py file
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     found = getattr(module, class_name, None)

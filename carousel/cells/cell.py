@@ -55,14 +55,24 @@ class Cell:
     """
 
     states: Sequence[str] = ("h",)
-    vectors: Mapping[str, Vector] | Sequence[str] = ()
-    matrices: Mapping[str, tuple[str, str]] = {}
-    sizes: Mapping[str, str] = {}
     gate_bias: bool = True
 
+    # Properties here, so that a cell may declare them either as class attributes or from its own options.
     @property
     def gates(self) -> Sequence[str]:
         raise NotImplementedError(f"{type(self).__name__} must declare its gates, for example: gates = 'i', 'f'")
+
+    @property
+    def vectors(self) -> Mapping[str, Vector] | Sequence[str]:
+        return ()
+
+    @property
+    def matrices(self) -> Mapping[str, tuple[str, str]]:
+        return {}
+
+    @property
+    def sizes(self) -> Mapping[str, str]:
+        return {}
 
     # Any: each cell's step has the arguments its own equations need.
     step: Any

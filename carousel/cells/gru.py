@@ -16,8 +16,9 @@ class GRU(Cell):
         n  = tanh(W_n x + b_n + r * (U_n h + c_n))  candidate,   (batch, hidden)
         h' = (1 - z) * n + z * h                    next state,  (batch, hidden)
 
-    reset: "after" the matrix product, as above (torch.nn.GRU, cuDNN, Keras' default, ONNX `linear_before_reset=1`), or
-        "before" it, n = tanh(W_n x + b_n + U_n (r * h) + c_n) (Keras `reset_after=False`, ONNX `linear_before_reset=0`).
+    reset: "after" the matrix product, as above (torch.nn.GRU, cuDNN, Keras' default, ONNX `linear_before_reset=1`),
+        or "before" it, n = tanh(W_n x + b_n + U_n (r * h) + c_n) (Keras `reset_after=False`, ONNX
+        `linear_before_reset=0`).
     With z = 1 it is the identity. |h'| <= max(|h|, 1).
     Source: Cho et al., "Learning phrase representations using RNN encoder-decoder", EMNLP (2014), which resets before
     the product and calls z what is 1 - z in some later papers.

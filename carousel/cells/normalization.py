@@ -9,6 +9,13 @@ from torch import Tensor, rsqrt
 EPSILON = 1e-5  # torch.nn.LayerNorm's own default
 
 
+def _mean(parts: Sequence[Tensor]) -> Tensor:
+    total = parts[0].mean(-1, keepdim=True)
+    for part in parts[1:]:
+        total = total + part.mean(-1, keepdim=True)
+    return total / len(parts)
+
+
 def normalize(parts: Sequence[Tensor]) -> list[Tensor]:
     """The parts of one vector, of equal size, shifted and scaled together to mean 0 and variance 1.
 
@@ -16,8 +23,8 @@ def normalize(parts: Sequence[Tensor]) -> list[Tensor]:
 
     Source: Ba, Kiros & Hinton, "Layer normalization" (arXiv:1607.06450, 2016), equations 15 and 19, without gain.
     """
-    mean = sum(part.mean(-1, keepdim=True) for part in parts) / len(parts)
+    mean = _mean(parts)
     centred = [part - mean for part in parts]
-    variance = sum((part * part).mean(-1, keepdim=True) for part in centred) / len(parts)
+    variance = _mean([part * part for part in centred])
     scale = rsqrt(variance + EPSILON)
     return [part * scale for part in centred]

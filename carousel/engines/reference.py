@@ -101,10 +101,10 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
     results = tuple(program.outputs[state] for state in program.states)
 
     def step(inputs: Tensor, states: States) -> States:
-        values = list(leaves)
+        given = list(leaves)
         parts = inputs.chunk(gates, -1)
         for index, is_input, which in moving:
-            values[index] = parts[which] if is_input else states[which]
+            given[index] = parts[which] if is_input else states[which]
         done: dict[int, Sequence[Tensor]] = {}
 
         def multiply(index: int, row: Tensor) -> Tensor:
@@ -113,8 +113,8 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
                 done[group] = F.linear(row, weight, bias).chunk(count, -1)
             return done[group][place]
 
-        values = evaluate(values, multiply)
-        return tuple(values[index] for index in results)  # type: ignore[misc]
+        values = evaluate(given, multiply)
+        return tuple(values[index] for index in results)
 
     return step
 

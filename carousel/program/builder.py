@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from carousel.errors import ProgramError
 from carousel.program import ops
 from carousel.program.program import Node, Weight
 
-FOLD = {
+FOLD: dict[str, Callable[..., float]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
@@ -114,8 +115,8 @@ class Builder:
         return None
 
 
-def prune(nodes: list[Node], outputs: dict[Any, int]) -> tuple[tuple[Node, ...], dict[Any, int], dict[int, int]]:
-    """The nodes that results need, renumbered; the results; and old index -> new."""
+def prune(nodes: list[Node], outputs: Mapping[Any, int]) -> tuple[tuple[Node, ...], dict[Any, int]]:
+    """The nodes that results need, renumbered, and the results."""
     needed: set[int] = set()
     waiting = list(outputs.values())
     while waiting:
@@ -126,4 +127,4 @@ def prune(nodes: list[Node], outputs: dict[Any, int]) -> tuple[tuple[Node, ...],
     order = sorted(needed)
     new = {old: i for i, old in enumerate(order)}
     kept = tuple(replace(nodes[old], args=tuple(new[a] for a in nodes[old].args)) for old in order)
-    return kept, {key: new[index] for key, index in outputs.items()}, new
+    return kept, {key: new[index] for key, index in outputs.items()}

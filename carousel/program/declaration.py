@@ -88,9 +88,9 @@ class Declaration:
                 arguments[name] = make()
             elif parameter.default is parameter.empty:
                 raise ProgramError(
-                    f"{title(self.cell)} asks for {name!r}, which {type(self.cell).__name__} does not declare. Declared: "
-                    f"states {', '.join(self.states)}; gates {', '.join(self.gates)} (and x_ and U_ before each, or all as "
-                    f"x and U); vectors {', '.join(self.all_vectors) or 'none'}; "
+                    f"{title(self.cell)} asks for {name!r}, which {type(self.cell).__name__} does not declare. "
+                    f"Declared: states {', '.join(self.states)}; gates {', '.join(self.gates)} (and x_ and U_ before "
+                    f"each, or all as x and U); vectors {', '.join(self.all_vectors) or 'none'}; "
                     f"matrices {', '.join(self.matrices) or 'none'}"
                 )
         return arguments

@@ -27,8 +27,9 @@ class Derivative:
     """One step of backpropagation: from the gradients of the new states to the gradients of everything step read.
 
     program: its leaves are `gradient` (of each new state), `saved` (a value of the forward program) and the forward
-        program's own leaves. Its results, per row of the batch, are the gradients of
-        ("state", name), ("input", gate), ("vector", attr), and ("product", node): of the result of that forward product.
+        program's own leaves. Its results, per row of the batch, are the gradients of ("state", name),
+        ("input", gate), ("vector", attr), and of what a forward product gave, ("product", its node). What step does
+        not read has none.
         The gradient of a weight is the sum over steps and rows of (gradient of its product) x (row it multiplied);
         of its bias, the sum of the gradient of its product: engines do both as one large product over all steps.
     saved: the forward values that it reads, in order.
@@ -41,14 +42,14 @@ class Derivative:
 @lru_cache(maxsize=256)
 def differentiate(program: Program) -> Derivative:
     """The derivative of a forward program. Raises ProgramError if a derivative leaves the alphabet."""
-    graph, inputs = _vjp_graph(program)
+    graph, inputs, wanted = _vjp_graph(program)
     b = Builder(program.weights, program.nodes)
-    results = _translate(graph, inputs, b)
+    results = _translate(graph, inputs, wanted, program.states, b)
     return _separate(program, b, results)
 
 
-def _vjp_graph(program: Program) -> tuple[fx.Graph, list[Any]]:
-    """torch's vjp of the step as a graph, and what each of the graph's inputs stands for.
+def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[int]]:
+    """torch's vjp of the step as a graph, what each of its inputs stands for, and whose gradients are its results.
 
     Every row the step reads is an input, each vector repeated for every row of the batch; and a zero is added to the
     result of every product, whose gradient is the gradient of that result.
@@ -62,55 +63,50 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[Any]]:
     fixed = [i for i in leaves if i not in wanted]
     weights = sorted({program.nodes[i].attr for i in products})
 
-    def example(size: str) -> Tensor:
-        return torch.randn(BATCH, SIZES[size])
-
-    def step(*args: Tensor, matrices: dict[str, Tensor], rest: dict[int, Tensor]) -> tuple[Tensor, ...]:
-        given = dict(zip([*wanted, *products], args, strict=True))
-        values = [given.get(i, rest.get(i)) for i in range(len(program.nodes))]
-
-        def multiply(node: int, row: Tensor) -> Tensor:
-            return row @ matrices[program.nodes[node].attr].t() + given[node]
-
-        done = evaluate([v if program.nodes[i].op in ops.LEAVES else None for i, v in enumerate(values)], multiply)
-        return tuple(done[i] for i in program.outputs.values())
+    # The numbers do not matter. Nothing is drawn: tracing must not move the caller's random generator.
+    def example(*sizes: int) -> Tensor:
+        return torch.full(sizes, 0.5, dtype=torch.float64, device="cpu")
 
     def vjp(rows: list[Tensor], rest: list[Tensor], matrices: list[Tensor], gradients: list[Tensor]) -> Any:
-        def of_rows(*args: Tensor) -> tuple[Tensor, ...]:
-            return step(
-                *args,
-                matrices=dict(zip(weights, matrices, strict=True)),
-                rest=dict(zip(fixed, rest, strict=True)),
-            )
+        matrix = dict(zip(weights, matrices, strict=True))
 
-        _, pull_back = torch.func.vjp(of_rows, *rows)
+        def new_states(*rows: Tensor) -> tuple[Tensor, ...]:
+            given = dict(zip([*wanted, *products, *fixed], [*rows, *rest], strict=True))
+
+            def multiply(node: int, row: Tensor) -> Tensor:
+                return row @ matrix[program.nodes[node].attr].t() + given[node]
+
+            values = evaluate([given.get(i) for i in range(len(program.nodes))], multiply)
+            return tuple(values[i] for i in program.outputs.values())
+
+        _, pull_back = torch.func.vjp(new_states, *rows)
         return pull_back(tuple(gradients))
 
-    shapes = [program.nodes[i].size for i in (*wanted, *products)]
     arguments = (
-        [example(size) for size in shapes],
-        [torch.tensor(0.5) for _ in fixed],
-        [torch.randn(SIZES[program.weights[w].rows], SIZES[program.weights[w].columns]) for w in weights],
-        [example(size) for size in program.states.values()],
+        [example(BATCH, SIZES[program.nodes[i].size]) for i in (*wanted, *products)],
+        [example() for _ in fixed],
+        [example(SIZES[program.weights[w].rows], SIZES[program.weights[w].columns]) for w in weights],
+        [example(BATCH, SIZES[size]) for size in program.states.values()],
     )
-    with torch.enable_grad():
+    # The caller may be in any mode; the derivative is the same.
+    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
         graph = make_fx(vjp)(*arguments).graph
-    kinds: list[Any] = [
+    inputs: list[tuple[str, Any]] = [
         *(("node", i) for i in wanted),
         *(("zero", i) for i in products),
         *(("node", i) for i in fixed),
         *(("weight", w) for w in weights),
-        *(("gradient", s) for s in program.states),
+        *(("gradient", state) for state in program.states),
     ]
-    return graph, [*kinds, [*wanted, *products]]
+    return graph, inputs, [*wanted, *products]
 
 
-def _translate(graph: fx.Graph, inputs: list[Any], b: Builder) -> dict[Any, Ref]:
+def _translate(
+    graph: fx.Graph, inputs: list[tuple[str, Any]], wanted: list[int], states: dict[str, str], b: Builder
+) -> dict[Any, Ref]:
     """Enters the graph into a builder that already holds the forward program: what it repeats is found, not added."""
-    *kinds, order = inputs
-    waiting = iter(kinds)
+    waiting = iter(inputs)
     value: dict[fx.Node, Any] = {}
-    states = {node.attr: node.size for node in b.nodes if node.op == "state"}
 
     def of(a: Any) -> Any:
         return value[a] if isinstance(a, fx.Node) else a
@@ -126,11 +122,11 @@ def _translate(graph: fx.Graph, inputs: list[Any], b: Builder) -> dict[Any, Ref]
                 case "weight":
                     value[node] = _Matrix(what)
                 case "gradient":
-                    value[node] = b.leaf("gradient", what, states.get(what, "hidden"))
+                    value[node] = b.leaf("gradient", what, states[what])
         elif node.op == "output":
             gradients = [of(a) for a in torch.utils._pytree.tree_leaves(node.args)]
             return {
-                _result(b.nodes[i], i): b.value(0.0 if g is None else g) for i, g in zip(order, gradients, strict=True)
+                _result(b.nodes[i], i): b.value(0.0 if g is None else g) for i, g in zip(wanted, gradients, strict=True)
             }
         else:
             value[node] = _apply(node, [of(a) for a in node.args], {k: of(v) for k, v in node.kwargs.items()}, b)
@@ -176,7 +172,7 @@ def _separate(program: Program, b: Builder, results: dict[Any, Ref]) -> Derivati
         node = nodes[index]
         if node.op in ops.TABLE:
             nodes[index] = Node("saved", (), node.size, index, node.name, node.line)
-    kept, outputs, _ = prune(nodes, dict(results))
+    kept, outputs = prune(nodes, results)
     derivative = replace(program, nodes=kept, outputs=outputs, states={})
     verify(derivative)
     return Derivative(derivative, tuple(node.attr for node in kept if node.op == "saved"))

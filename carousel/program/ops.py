@@ -71,7 +71,7 @@ ROWS = [
     Op("add", 2, torch.add, "{} + {}", (operator.add, torch.add, "add"), (aten.add.Tensor, aten.add.Scalar), binding=5),
     Op("sub", 2, torch.sub, "{} - {}", (operator.sub, torch.sub, "sub"), (aten.sub.Tensor, aten.sub.Scalar), binding=5),
     Op("mul", 2, torch.mul, "{} ⊙ {}", (operator.mul, torch.mul, "mul"), (aten.mul.Tensor, aten.mul.Scalar), binding=6),
-    Op("div", 2, torch.div, "{} / {}", (operator.truediv, torch.div, "div"), (aten.div.Tensor, aten.div.Scalar), binding=6),
+    Op("div", 2, torch.div, "{} / {}", (operator.truediv, torch.div, "div"), (aten.div.Tensor, aten.div.Scalar), binding=6),  # noqa: E501
     Op("neg", 1, torch.neg, "-{}", (operator.neg, torch.neg, "neg"), (aten.neg.default,), binding=7),
     Op("abs", 1, torch.abs, "|{}|", (operator.abs, torch.abs, "abs"), (aten.abs.default,)),
     Op("sign", 1, torch.sign, "sign({})", (torch.sign, torch.sgn, "sign"), (aten.sign.default, aten.sgn.default)),
@@ -85,7 +85,7 @@ ROWS = [
     Op("sin", 1, torch.sin, "sin({})", (torch.sin, "sin"), (aten.sin.default,)),
     Op("cos", 1, torch.cos, "cos({})", (torch.cos, "cos"), (aten.cos.default,)),
     # what recurrent networks are made of
-    Op("sigmoid", 1, torch.sigmoid, "σ({})", (torch.sigmoid, F.sigmoid, torch.special.expit, "sigmoid"), (aten.sigmoid.default,)),
+    Op("sigmoid", 1, torch.sigmoid, "σ({})", (torch.sigmoid, F.sigmoid, "sigmoid"), (aten.sigmoid.default,)),
     Op("tanh", 1, torch.tanh, "tanh({})", (torch.tanh, F.tanh, "tanh"), (aten.tanh.default,)),
     Op("relu", 1, torch.relu, "relu({})", (torch.relu, "relu"), (aten.relu.default,)),
     Op("softplus", 1, F.softplus, "softplus({})", (F.softplus,), (aten.softplus.default,)),
@@ -100,7 +100,7 @@ ROWS = [
     Op("le", 2, torch.le, "{} ≤ {}", (operator.le, torch.le, "le"), (aten.le.Tensor, aten.le.Scalar), "relation", 4),
     Op("eq", 2, torch.eq, "{} = {}", (torch.eq, "eq"), (aten.eq.Tensor, aten.eq.Scalar), "relation", 4),
     Op("ne", 2, torch.ne, "{} ≠ {}", (torch.ne, "ne"), (aten.ne.Tensor, aten.ne.Scalar), "relation", 4),
-    Op("where", 3, torch.where, "where({}, {}, {})", (torch.where,), (aten.where.self, aten.where.ScalarSelf, aten.where.ScalarOther)),
+    Op("where", 3, torch.where, "where({}, {}, {})", (torch.where,), (aten.where.self,)),
     # across the units of a row
     Op("sum", 1, _sum, "sum({})", kind="reduction"),
     Op("broadcast", 1, lambda a: a, "{}", kind="broadcast"),

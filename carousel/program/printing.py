@@ -22,7 +22,7 @@ def equations(program: Program) -> str:
     shown = {index: key for key, index in reversed(program.outputs.items())}
     for key, index in program.outputs.items():
         if shown.get(index) != key or program.nodes[index].op in ops.LEAVES:
-            rows.append((_result_name(program, key), printer.text(index)))
+            rows.append((_result_name(key), printer.text(index)))
     width = max((len(name) for name, _ in rows), default=0)
     head = f"{program.cell}: gates {', '.join(program.gates)}"
     if program.states:
@@ -38,7 +38,7 @@ class _Printer:
 
     def _names(self) -> dict[int, str]:
         """Which nodes get an equation of their own, and what it is called."""
-        results = {index: _result_name(self.program, key) for key, index in reversed(self.program.outputs.items())}
+        results = {index: _result_name(key) for key, index in reversed(self.program.outputs.items())}
         taken = {*results.values(), *self.program.states}
         names: dict[int, str] = {}
         unnamed = 0
@@ -121,7 +121,7 @@ class _Printer:
         return self.program.nodes[index].op == "sum" and all(self._mean_of(n) is not None for n in readers)
 
 
-def _result_name(program: Program, key: object) -> str:
+def _result_name(key: object) -> str:
     """A new state is c'; the results of a derivative are gradients, ∂c, of what stands behind the ∂."""
     if not isinstance(key, tuple):
         return f"{key}'"

@@ -25,21 +25,15 @@ from carousel.program.verify import verify
 def trace(cell: Cell, bias: bool = True) -> Program:
     """The program of a cell's step, for a layer with or without biases.
 
-    Raises ProgramError if the declaration contradicts itself, or if step does something outside the alphabet; the message
-    names the op and the line of the equation.
+    Raises ProgramError if the declaration contradicts itself, or if step does something outside the alphabet; the
+    message names the op and the line of the equation.
     """
     try:
-        return _cached(type(cell), cell, bias)
+        return _cached(cell, bias)
     except TypeError as error:
         if "unhashable" not in str(error):
             raise
         return _trace(cell, bias)
-
-
-@lru_cache(maxsize=256)
-def _cached(kind: type[Cell], cell: Cell, bias: bool) -> Program:
-    del kind  # part of the key: equal dataclasses of different classes are different cells
-    return _trace(cell, bias)
 
 
 def _trace(cell: Cell, bias: bool) -> Program:
@@ -52,32 +46,36 @@ def _trace(cell: Cell, bias: bool) -> Program:
         results = cell.step(**arguments)
     except fx.proxy.TraceError as error:
         raise tracer.refuse(f"a decision on the values of a row ({error})") from None
-    results = results if isinstance(results, tuple) else (results,)
+    returned = results if isinstance(results, tuple) else (results,)
     tracer.look_at_names()
     states = names(cell.states)
-    if len(results) != len(states):
+    if len(returned) != len(states):
         raise ProgramError(
-            f"{title(cell)} must return its states {', '.join(states)}, one value each, but returned {len(results)}"
+            f"{title(cell)} must return its states {', '.join(states)}, one value each, but returned {len(returned)}"
         )
     _translate(tracer, builder, symbols)
     outputs = {}
-    for state, result in zip(states, results, strict=True):
+    for state, result in zip(states, returned, strict=True):
         if not isinstance(result, fx.Proxy):
             raise ProgramError(f"{title(cell)} must return a row for the state {state}, but returned {result!r}")
         outputs[state] = symbols.node_of[result.node]
         builder.call(outputs[state], state)
-    nodes, outputs, _ = prune(builder.nodes, outputs)
-    program = Program(**declaration.interface(), nodes=nodes, outputs=outputs)
+    nodes, results = prune(builder.nodes, outputs)
+    program = Program(**declaration.interface(), nodes=nodes, outputs=results)
     declaration.check_used(program)
     verify(program)
     return program
+
+
+# Equal cells share one program, and with it whatever engines have prepared for it.
+_cached = lru_cache(maxsize=256)(_trace)
 
 
 class _StepTracer(fx.Tracer):
     """Writes down each op with the line of step it was called from, and the names step gives to values."""
 
     def __init__(self, cell: Cell):
-        super().__init__(autowrap_modules=())
+        super().__init__()
         self.graph = fx.Graph()
         self.root = torch.nn.Module()
         self.cell = cell

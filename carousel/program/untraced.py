@@ -1,4 +1,4 @@
-"""A step that is not traced: the cell's own Python, for cells outside the alphabet. Only the reference engine runs it."""
+"""A step that is not traced: the cell's own Python, for cells outside the alphabet. The reference engine runs it."""
 
 from __future__ import annotations
 

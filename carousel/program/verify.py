@@ -33,7 +33,8 @@ def verify(program: Program) -> None:
         if name in program.outputs and program.nodes[program.outputs[name]].size != size:
             found = program.nodes[program.outputs[name]].size
             raise ProgramError(
-                f"{program.cell}.step must return the state {name!r} as a row of size {size!r}, but returns one of size {found!r}"
+                f"{program.cell}.step must return the state {name!r} as a row of size {size!r}, "
+                f"but returns one of size {found!r}"
             )
 
 
