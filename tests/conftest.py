@@ -1,0 +1,28 @@
+"""What every test shares: reproducible Hypothesis, one thread, and a header that says which engines are under test."""
+
+from __future__ import annotations
+
+import matrix
+import pytest
+import torch
+from hypothesis import HealthCheck, settings
+
+# The same examples every time, here and in CI. To look for new ones: pytest --hypothesis-profile=explore
+settings.register_profile("same", derandomize=True, deadline=None, max_examples=12, print_blob=False)
+settings.register_profile("explore", deadline=None, max_examples=500, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("same")
+
+
+def pytest_report_header() -> str:
+    found = ", ".join(f"{engine} ({matrix.name_of(dtype)})" for engine, dtype in matrix.engine_dtypes())
+    return f"carousel: {len(matrix.ROWS)} cells; engines on this machine: {found}"
+
+
+@pytest.fixture(autouse=True)
+def _reproducible():
+    """Tests are about bits and small sizes: one thread, and the same seed for what draws from torch's generator."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)

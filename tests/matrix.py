@@ -1,0 +1,272 @@
+"""The table of cells and options under test. Every law loops over `ROWS`, and over every engine that can run a row.
+
+A cell of the catalogue is here by itself; to check its equations, add it to `EQUATIONS` with its function from
+`textbook.py`. A cell with options has a row here for each that changes its equations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, combinations
+
+import pytest
+import textbook
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import carousel
+from carousel.cells import Cell, Vector, catalogue
+from carousel.cells.gru import GRU
+from carousel.cells.layer_norm_gru import LayerNormGRU
+from carousel.cells.layer_norm_lstm import LayerNormLSTM
+from carousel.cells.lstm import LSTM
+from carousel.cells.rnn import RNN
+from carousel.engines import ENGINES
+from carousel.program import trace, untraced
+
+# --- cells that the catalogue does not have, written as a user would
+
+
+class LightGRU(Cell):
+    gates = "z", "n"
+
+    def step(self, h, z, n):
+        z = torch.sigmoid(z)
+        return z * h + (1 - z) * torch.relu(n)
+
+
+class MultiplicativeLSTM(Cell):
+    """Two products, one after the other, and no gate that is used whole."""
+
+    states = "h", "c"
+    gates = "m", "i", "f", "g", "o"
+
+    def step(self, h, c, x, U):
+        m = x.m * U.m(h)
+        i, f, o = (torch.sigmoid(a + u(m)) for a, u in ((x.i, U.i), (x.f, U.f), (x.o, U.o)))
+        c = f * c + i * torch.tanh(x.g + U.g(m))
+        return o * torch.tanh(c), c
+
+
+class SLSTM(Cell):
+    """Four states, exponentials, a maximum and a division."""
+
+    states = "h", "c", "n", "m"
+    gates = "z", "i", "f", "o"
+
+    def step(self, c, n, m, z, i, f, o):
+        log_f = F.logsigmoid(f)
+        m_next = torch.maximum(log_f + m, i)
+        i, f = torch.exp(i - m_next), torch.exp(log_f + m - m_next)
+        c = f * c + i * torch.tanh(z)
+        n = f * n + i
+        return torch.sigmoid(o) * c / n, c, n, m_next
+
+
+class LowRankMemory(Cell):
+    """Three states of two sizes, three matrices of its own, a vector with an initial value, `where` and a mean."""
+
+    states = "h", "r", "s"
+    gates = "n"
+    sizes = {"r": "projection"}
+    matrices = {
+        "W_hr": ("projection", "hidden"),
+        "W_rh": ("hidden", "projection"),
+        "W_hh2": ("hidden", "hidden"),
+    }
+    vectors = {"decay": Vector(0.9)}
+
+    def step(self, h, r, s, n, W_hr, W_rh, W_hh2, decay):
+        r = torch.tanh(W_hr(h) + r)
+        n = torch.tanh(n + W_rh(r))
+        s = decay * s + (1 - decay) * n
+        h = n + W_hh2(F.leaky_relu(s, 0.1))
+        return h * torch.rsqrt(1 + (h * h).mean(-1, keepdim=True)), r, s
+
+
+class Competing(Cell):
+    """Sums over units, a vector per gate, and a vector that is a bias."""
+
+    gates = "a", "v"
+    vectors = {"scale": Vector(1.0, per_gate=True), "shift": Vector(0.0, bias=True)}
+
+    def step(self, h, a, v, scale, shift):
+        e = torch.exp(scale.a * a + shift)
+        a = e / e.sum(-1, keepdim=True)
+        return h + a * (scale.v * torch.sin(v) - h)
+
+
+class Ordered(Cell):
+    """Outside the alphabet of programs: it runs on the reference engine, untraced."""
+
+    gates = "z", "n"
+
+    def step(self, h, z, n):
+        z = torch.cumsum(torch.softmax(z, -1), -1)
+        return z * h + (1 - z) * torch.tanh(n)
+
+
+# --- the table
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell under test. equations: its textbook statement; None, and test_equations fails, until someone writes it."""
+
+    name: str
+    cell: Cell
+    equations: textbook.Equations | None
+    traced: bool = True
+
+    @property
+    def proj_size(self) -> int:
+        return 2 if "projection" in (*self.cell.sizes.values(), *chain(*self.cell.matrices.values())) else 0
+
+    def layer(
+        self, input_size: int, hidden_size: int, engine: str = "reference", seed: int = 0, **options
+    ) -> carousel.Recurrent:
+        """A layer of the cell, every parameter drawn away from the value that would hide it."""
+        layer = carousel.Recurrent(
+            self.cell, input_size, hidden_size, proj_size=self.proj_size, engine=engine, **options
+        )
+        return redraw(layer, seed)
+
+    def state_sizes(self, hidden_size: int) -> list[int]:
+        sizes = {"hidden": hidden_size, "projection": self.proj_size}
+        return [sizes[self.cell.size_of(state)] for state in self.cell.states]
+
+    def initial(self, scans: int, batch: int, hidden_size: int, dtype: torch.dtype, seed: int = 1) -> States:
+        """States to start from, (scans, batch, size) each."""
+        random = torch.Generator().manual_seed(seed)
+        draw = tuple(
+            torch.randn(scans, batch, size, generator=random, dtype=torch.float64).to(dtype)
+            for size in self.state_sizes(hidden_size)
+        )
+        # sLSTM divides by n, which sums exponentials: it is positive.
+        return tuple(s.abs() + 0.5 if name == "n" else s for name, s in zip(self.cell.states, draw, strict=True))
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+States = tuple[Tensor, ...]
+
+
+def redraw(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """Draws every parameter from a normal distribution of deviation 0.5 around its own mean."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for p in module.parameters():
+            noise = torch.randn(p.shape, generator=random, dtype=torch.float64)
+            p.copy_(p.mean() + 0.5 * noise)
+    return module
+
+
+def _subsets(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return chain.from_iterable(combinations(names, size) for size in range(len(names) + 1))
+
+
+EQUATIONS = {
+    RNN("tanh"): textbook.elman(nonlinearity=textbook.np.tanh),
+    RNN("relu"): textbook.elman(nonlinearity=textbook.relu),
+    RNN("sigmoid"): textbook.elman(nonlinearity=textbook.sigmoid),
+    GRU("after"): textbook.gru_reset_after,
+    GRU("before"): textbook.gru_reset_before,
+}
+for coupled in (False, True):
+    for projection in (False, True):
+        for chosen in _subsets(("forget", "output") if coupled else ("input", "forget", "output")):
+            initials = "".join(name[0] for name in chosen)
+            EQUATIONS[LSTM(chosen, coupled, projection)] = textbook.lstm(initials, coupled, projection)
+
+# Cells that are not dataclasses are known by their type.
+EQUATIONS_OF_TYPE = {LayerNormLSTM: textbook.layer_norm_lstm, LayerNormGRU: textbook.layer_norm_gru}
+
+USERS = [
+    Row("light-gru", LightGRU(), textbook.light_gru),
+    Row("multiplicative-lstm", MultiplicativeLSTM(), textbook.multiplicative_lstm),
+    Row("slstm", SLSTM(), textbook.slstm),
+    Row("low-rank-memory", LowRankMemory(), textbook.low_rank_memory),
+    Row("competing", Competing(), textbook.competing),
+    Row("ordered", Ordered(), textbook.ordered, traced=False),
+]
+
+
+def _equations(cell: Cell) -> textbook.Equations | None:
+    return EQUATIONS_OF_TYPE.get(type(cell)) or next((e for c, e in EQUATIONS.items() if c == cell), None)
+
+
+def _option_name(cell: Cell) -> str:
+    if not isinstance(cell, LSTM):
+        return repr(cell)
+    parts = [*(f"p_{name[0]}" for name in cell.peepholes), *(["coupled"] * cell.coupled), *(["proj"] * cell.projection)]
+    return "-".join(["lstm", *parts])
+
+
+ROWS = [
+    *(Row(name, cell, _equations(cell)) for name, cell in catalogue().items()),
+    *(Row(_option_name(c), c, e) for c, e in EQUATIONS.items() if not any(c == known for known in catalogue().values())),
+    *USERS,
+]
+
+# One row for each shape of program: what the laws of layers are tried on, where ROWS would only repeat themselves.
+KINDS = [row for row in ROWS if not row.name.startswith("lstm-") or row.name == "lstm-p_f-p_o-coupled-proj"]
+
+DTYPES = (torch.float64, torch.float32)
+
+
+def why_not(row: Row, engine: str, dtype: torch.dtype, bias: bool = True) -> str | None:
+    """Why an engine does not run a row; None if it does."""
+    program = trace(row.cell, bias) if row.traced else untraced(row.cell, bias)
+    return ENGINES[engine].why_not(program, dtype, torch.device("cpu"))
+
+
+def runs(rows: list[Row] = ROWS, biases: tuple[bool, ...] = (True, False)) -> list:
+    """(row, bias, engine, dtype) for every row and every engine that can run it, as parameters of a test."""
+    return [
+        pytest.param(row, bias, engine, dtype, id=f"{row}-{'bias' if bias else 'nobias'}-{engine}-{name_of(dtype)}")
+        for row in rows
+        for bias in biases
+        for engine in ENGINES
+        for dtype in DTYPES
+        if why_not(row, engine, dtype, bias) is None
+    ]
+
+
+def engine_dtypes() -> list[tuple[str, torch.dtype]]:
+    """(engine, dtype) that run the plainest row, and so exist here."""
+    return [(e, d) for e in ENGINES for d in DTYPES if why_not(ROWS[0], e, d) is None]
+
+
+def name_of(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+# --- the one tolerance
+
+
+def assert_close(actual, expected: Tensor, *, terms: int, dtype: torch.dtype | None = None, what: str = "") -> None:
+    """Two ways to compute the same, each number through at most `terms` roundings one after another.
+
+    Roundings add up at worst: the difference is at most 8 * eps * terms * the largest magnitude (at least 1: what is
+    small came from terms of that order). 8 leaves room for what saturating functions and steep places amplify.
+    dtype: the arithmetic's, where the values compared are of a finer one.
+    """
+    actual, expected = torch.as_tensor(actual), torch.as_tensor(expected)
+    eps = torch.finfo(dtype or actual.dtype).eps
+    assert actual.shape == expected.shape, f"{what}: shape {tuple(actual.shape)}, not {tuple(expected.shape)}"
+    assert torch.isfinite(expected).all(), f"{what}: the expected values are not finite"
+    if expected.numel() == 0:
+        return
+    difference = (actual.double() - expected.double()).abs().max().item()
+    allowed = 8 * eps * terms * max(1.0, expected.abs().max().item())
+    assert difference <= allowed, f"{what}: off by {difference:.3g}, where {terms} roundings allow {allowed:.3g}"
+
+
+def roundings(steps: int, input_size: int, hidden_size: int, num_layers: int = 1) -> int:
+    """Roundings between the input and the last output: per step a product over the units and about 16 further ops."""
+    return num_layers * (input_size + max(steps, 1) * (hidden_size + 16))
+
+
