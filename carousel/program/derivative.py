@@ -79,7 +79,7 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
             values = evaluate([given.get(i) for i in range(len(program.nodes))], multiply)
             return tuple(values[i] for i in program.outputs.values())
 
-        _, pull_back = torch.func.vjp(new_states, *rows)
+        pull_back = torch.func.vjp(new_states, *rows)[1]
         return pull_back(tuple(gradients))
 
     arguments = (
@@ -90,7 +90,7 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
     )
     # The caller may be in any mode; the derivative is the same.
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        graph = make_fx(vjp)(*arguments).graph
+        graph = make_fx(torch.func.functionalize(vjp))(*arguments).graph
     inputs: list[tuple[str, Any]] = [
         *(("node", i) for i in wanted),
         *(("zero", i) for i in products),
@@ -170,7 +170,8 @@ def _separate(program: Program, b: Builder, results: dict[Any, Ref]) -> Derivati
     nodes = list(b.nodes)
     for index in range(forward):
         node = nodes[index]
-        if node.op in ops.TABLE:
+        # A relation is no row that could be saved: it is made anew from the rows it compares.
+        if node.op in ops.TABLE and ops.TABLE[node.op].kind != "relation":
             nodes[index] = Node("saved", (), node.size, index, node.name, node.line)
     kept, outputs = prune(nodes, results)
     derivative = replace(program, nodes=kept, outputs=outputs, states={})

@@ -1,0 +1,74 @@
+"""The shape of the package itself: one direction of knowledge, light imports, nothing that refers to nowhere."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "carousel"
+
+# Each folder knows those before it in this list and nothing after it.
+ORDER = ["errors", "cells", "program", "engines", "layers", "insight", "models", "training", "tasks", "page", "cli"]
+
+
+def imported_folders(file: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{a.name}" for a in node.names)]
+        elif isinstance(node, ast.Import):
+            names = [a.name for a in node.names]
+        else:
+            continue
+        found |= {n.split(".")[1] for n in names if n.startswith("carousel.") and n.split(".")[1] in ORDER}
+    return found
+
+
+FILES = sorted(f for f in PACKAGE.rglob("*.py") if f.parent != PACKAGE)
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
+def test_knowledge_goes_one_way(file):
+    own = ORDER.index(file.relative_to(PACKAGE).parts[0])
+    upward = {name for name in imported_folders(file) if ORDER.index(name) > own}
+    assert not upward, f"{file.relative_to(ROOT)} imports {upward}, which stand above it"
+
+
+def modules_loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+PRINT_HELP = """
+import io, contextlib
+with contextlib.redirect_stdout(io.StringIO()):
+    from carousel.cli import app
+    app(["--help"], result_action="return_value")
+"""
+
+
+def test_the_package_and_its_help_do_not_wait_for_torch():
+    assert not {"torch", "numpy", "matplotlib"} & modules_loaded_by("import carousel")
+    assert not {"torch", "numpy", "matplotlib"} & modules_loaded_by(PRINT_HELP)
+
+
+def test_layers_do_not_load_what_only_tracing_derivatives_needs():
+    loaded = modules_loaded_by("import carousel; carousel.LSTM(2, 3)")
+    assert not {"matplotlib", "onnx", "rich"} & loaded
+
+
+def test_every_public_name_is_there():
+    import carousel
+
+    for name in carousel.__all__:
+        assert getattr(carousel, name).__name__ == name
+        assert getattr(carousel, name).__doc__, f"{name} has no docstring"
+    assert set(carousel.__all__) <= set(dir(carousel))
+    with pytest.raises(AttributeError, match="module 'carousel' has no attribute 'LTSM'"):
+        _ = carousel.LTSM
