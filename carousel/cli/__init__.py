@@ -30,7 +30,7 @@ def main() -> None:
     from carousel.errors import CarouselError
 
     try:
-        app()
+        app(sys.argv[1:])
     except CarouselError as problem:
         print(f"carousel: {problem}", file=sys.stderr)
         sys.exit(2)

@@ -15,7 +15,7 @@ def complete(
 ) -> None:
     """Ask a trained model for the likeliest continuations, with their probabilities.
 
-    Example:
+    For example:
 
     ```
     carousel complete runs/shakespeare "The clouds are in the"

@@ -6,7 +6,7 @@ from pathlib import Path
 def evaluate(run: Path, /, *files: Path) -> None:
     """Measure how well a trained model predicts a text.
 
-    Example:
+    For example:
 
     ```
     carousel evaluate runs/shakespeare sonnets.txt

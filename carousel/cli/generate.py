@@ -16,7 +16,7 @@ def generate(
 ) -> None:
     """Let a trained model write, shown as it is written.
 
-    Example:
+    For example:
 
     ```
     carousel generate runs/shakespeare --prompt "ROMEO:" --length 300 --temperature 0.7

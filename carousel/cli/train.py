@@ -41,7 +41,7 @@ def train(
     the model that did best on the end of the text, which it does not learn from. Ctrl-C stops the training, and
     --resume goes on with it.
 
-    Example:
+    For example:
 
     ```
     carousel train shakespeare.txt --minutes 3

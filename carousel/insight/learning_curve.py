@@ -44,6 +44,7 @@ def draw_learning_curve(
             textcoords="offset points",
             ha="right" if x > 0.3 * validation[-1][0] else "left",
             color="#c2410c",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
     losses = [loss for _, loss in (*training, *validation)]
     if baseline is not None:

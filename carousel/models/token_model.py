@@ -5,10 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-
-def recurrent_stack(cell: str, input_size: int, hidden_size: int, layers: int, dropout: float) -> nn.Module:
-    faces = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
-    return faces[cell](input_size, hidden_size, layers, dropout=dropout)
+from carousel.layers import Recurrent
 
 
 class TokenModel(nn.Module):
@@ -23,7 +20,8 @@ class TokenModel(nn.Module):
     touches the state s_t.
 
     Arguments: `symbols`, how many there are; `cell`, the name of a cell (or `file.py:ClassName`);
-    `hidden`, `layers`, `embedding`, sizes; `dropout`, the probability of zeroing an element.
+    `hidden`, `layers`, `embedding`, sizes; `dropout`, the probability of zeroing an element. Raises DataError for an
+    unknown cell.
     """
 
     def __init__(
@@ -38,9 +36,10 @@ class TokenModel(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(symbols, embedding)
-        self.recurrent = recurrent_stack(cell, embedding, hidden, layers, dropout if layers > 1 else 0.0)
-        self.dropout = nn.Dropout(dropout)
+        self.recurrent = Recurrent(cell, embedding, hidden, layers)
+        self.dropout = nn.Dropout()
         self.head = nn.Linear(hidden, symbols)
+        self.set_dropout(dropout)
 
     def forward(self, symbols: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
         """Scores of the next symbol after each of these, and the state to go on from.

@@ -154,6 +154,9 @@ class Run:
         self.latest: float | None = None
         self.seconds_before = 0.0  # spent training before the last resumption
         self.log_length = 0  # bytes of the log that belong to the last checkpoint
+        self._started = self._saved_at = self._trial_started = 0.0
+        self._trial_steps = 0
+        self._validation_seconds = 0.0
 
     def resume(self) -> bool:
         """Go back to the last checkpoint. False when there is none, and training starts at the beginning."""
@@ -174,7 +177,8 @@ class Run:
         saved; RunError when the folder cannot be written to.
         """
         with StopWish() as wish:
-            self._start_clock()
+            self._started = self._saved_at = time.monotonic()
+            self._trial_steps = 0
             self.log = Log(self.folder, self.log_length)
             try:
                 self._train(wish)
@@ -195,7 +199,7 @@ class Run:
             if loop.plan is None:
                 self._time_trial()
             self._log_if_due()
-            if loop.plan is not None and (loop.steps % loop.plan.validate_every == 0 or loop.finished):
+            if loop.plan is not None and loop.plan.validates_at(loop.steps):
                 self._validate()
                 self._save()
             elif time.monotonic() - self._saved_at > self.save_every:
@@ -270,12 +274,6 @@ class Run:
         self._saved_at = time.monotonic()
 
     # -- clock and status -----------------------------------------------------------------------------------
-
-    def _start_clock(self) -> None:
-        self._started = self._saved_at = time.monotonic()
-        self._trial_started = self._started
-        self._trial_steps = 0
-        self._validation_seconds = 0.0
 
     def _elapsed(self) -> float:
         return self.seconds_before + time.monotonic() - self._started

@@ -24,6 +24,11 @@ class Plan:
             validate_every=min(max(1, steps // 20), 2000),
         )
 
+    def validates_at(self, step: int) -> bool:
+        """After this many steps? Always after the last, and then not shortly before it."""
+        left = self.steps - step
+        return left <= 0 or (step % self.validate_every == 0 and left >= self.validate_every // 2)
+
 
 def learning_rate(step: int, peak: float, plan: Plan | None) -> float:
     """The rate at a step (counted from 0): a straight climb to `peak`, then half a cosine down to 1 % of it.

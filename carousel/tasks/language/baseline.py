@@ -53,5 +53,5 @@ def count(training: np.ndarray, validation: np.ndarray, symbols: int, *, orders:
         mixed = (pair_count[pair[judge]] + kinds[c] * probability) / np.maximum(1, context_count[c] + kinds[c])
         probability = np.where(seen, mixed, probability)
         nats.append(float(-np.log(probability).mean()))
-        context = np.concatenate([[0], pair[:-1]])
+        context = np.concatenate([[0], pair[:-1] + 1])  # 0: the beginning of the text, before any symbol
     return Baseline(nats, len(training))

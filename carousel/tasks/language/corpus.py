@@ -176,8 +176,9 @@ def _read_file(file: Path, any_bytes: bool) -> Iterator[str]:
                     byte = problem.object[problem.start]
                     raise DataError(
                         f"{file} is not UTF-8 text: byte 0x{byte:02X} at position "
-                        f"{offset - pending + problem.start:,} ({problem.reason}). Convert it "
-                        f"(for example: iconv -f LATIN1 -t UTF-8 {file.name} > new.txt), or train on bytes, which takes any file: --level byte"
+                        f"{offset - pending + problem.start:,} ({problem.reason}). Convert it (for example: "
+                        f"iconv -f LATIN1 -t UTF-8 {file.name} > new.txt), or train on bytes, which takes any "
+                        f"file: --level byte"
                     ) from None
                 offset += len(block)
                 if text:

@@ -163,6 +163,10 @@ class LanguageModel:
 def parts(folder: RunFolder, config: dict[str, Any]) -> tuple[TokenModel, vocabulary.Vocabulary]:
     """The network (its weights not yet read) and the vocabulary that a run's config describes."""
     try:
+        cell = config["model"]["cell"]
+        if ".py:" in cell and not Path(cell).is_absolute():
+            # `train` writes absolute paths. A relative one could name a file that came along with the run.
+            raise RunError(f"{folder.path / 'config.json'} names its cell by a relative path, {cell}: not run.")
         symbols = vocabulary.from_json(config["vocabulary"])
         return TokenModel(symbols.size, **config["model"]), symbols
     except (KeyError, TypeError) as problem:

@@ -194,11 +194,18 @@ def _resolved(settings: Settings) -> Settings:
     """With what was left to be chosen by the machine or by other settings, so that a resumed run chooses the same."""
     return replace(
         settings,
+        cell=_absolute(settings.cell),
         embedding=settings.embedding or max(1, settings.hidden // 2),
         minutes=settings.budget.minutes,
         device=str(settings.torch_device),
         threads=settings.threads or torch.get_num_threads(),
     )
+
+
+def _absolute(cell: str) -> str:
+    """A cell in a user's file, named so that the run finds it from any folder."""
+    path, colon, name = cell.rpartition(":")
+    return f"{Path(path).resolve()}:{name}" if colon and path.endswith(".py") else cell
 
 
 def _network(symbols: vocabulary.Vocabulary, model: dict[str, Any], settings: Settings) -> TokenModel:
@@ -287,6 +294,8 @@ def _announce_run(
         f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {parameters(network):,} parameters; "
         f"{lanes.lanes} lanes, windows of {lanes.window} steps; {settings.device}, {settings.threads} threads"
     )
+    for line in network.recurrent.explain().splitlines()[1:]:
+        report.say(line)
     report.say(f"a naive rival to beat: {rival_name}, {rival:.3f} nats/char ({bits(rival):.3f} bits/char)")
     report.say(f"writing to {folder.path}")
     if settings.minutes is not None:

@@ -187,10 +187,13 @@ class WordVocabulary:
         for chunk in whole_words(chunks):
             found = cls.PATTERN.findall(chunk)
             tokens += len(found)
-            if read < training_bytes:
-                counts.update(found)
-                letters.update(chunk)
-            read += len(to_bytes(chunk))
+            size = len(to_bytes(chunk))
+            if read + size > training_bytes:
+                chunk = to_bytes(chunk)[: max(0, int(training_bytes) - read)].decode("utf-8", "ignore")
+                found = cls.PATTERN.findall(chunk)[:-1]  # the cut may go through the last
+            counts.update(found)
+            letters.update(chunk)
+            read += size
         # Sorted by frequency, then by word, so that the same text always gives the same numbers.
         often = sorted((word for word, count in counts.items() if count > 1), key=lambda word: (-counts[word], word))
         return cls(often[:limit], len(letters)), tokens

@@ -1,0 +1,194 @@
+"""The command line, as typed: in a process of its own, killed and interrupted, with its words and exit codes."""
+
+import inspect
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import torch
+
+from carousel.cli import main
+from carousel.cli.train import train
+from carousel.tasks.language.language_model import LanguageModel
+from carousel.tasks.language.settings import Settings
+from carousel.training.progress import Quiet
+from carousel.training.run_folder import RunFolder
+
+TEXT = "The clouds are in the sky. The fish are in the sea. " * 80
+TINY = ["--hidden", "16", "--window", "8", "--lanes", "4", "--threads", "1", "--dropout", "0.2", "--epochs", "2"]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-c", "from carousel.cli import main; main()", *map(str, arguments)]
+
+
+def carousel(*arguments: object, cwd: Path, code: int = 0) -> subprocess.CompletedProcess:
+    environment = os.environ | {"COLUMNS": "120", "PYTHONIOENCODING": "utf-8"}
+    done = subprocess.run(command(*arguments), cwd=cwd, capture_output=True, encoding="utf-8", env=environment)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with a text and a finished run on it."""
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "text.txt").write_text(TEXT)
+    carousel("train", "text.txt", *TINY, "--out", "whole", cwd=folder)
+    return folder
+
+
+def test_training_says_what_it_saw_and_what_to_type_next(folder: Path) -> None:
+    said = carousel("train", "text.txt", *TINY[:-1], "0.1", cwd=folder).stdout
+    assert "text.txt: text, 4,160 bytes; 4,160 chars, 19 different characters" in said
+    assert "the first 3,744 chars to learn from, the last 416 to validate on" in said
+    assert re.search(r"a naive rival to beat: \d-gram counts, [\d.]+ nats/char \([\d.]+ bits/char\)", said)
+    assert re.search(r"best model: [\d.]+ nats/char \([\d.]+ bits/char\) on all the validation text", said)
+    for line in re.findall(r"^  (carousel .*)$", said, re.MULTILINE):
+        assert "runs/text" in line
+    assert (folder / "runs" / "text" / "curve.png").exists()
+    again = carousel("train", "text.txt", *TINY[:-1], "0.1", "--quiet", cwd=folder)
+    assert again.stdout.count("\n") == 0
+    assert (folder / "runs" / "text-2").exists(), "an earlier run is never written over"
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    deadline = time.monotonic() + 60
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def assert_same_model(one: Path, other: Path) -> None:
+    ours, theirs = (RunFolder.open(path).read_state()["loop"]["model"] for path in (one, other))
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+    ours, theirs = (RunFolder.open(path).read_model() for path in (one, other))
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+def test_kill_9_at_any_moment_loses_nothing_that_matters(folder: Path) -> None:
+    """Killed at random moments again and again, then left to finish: the same bits as the run that was not."""
+    run = folder / "killed"
+    arguments = ["text.txt", *TINY, "--out", "killed"]
+    chance = random.Random(5)
+    kills = 0
+    for _ in range(3):
+        process = subprocess.Popen(command("train", *arguments), cwd=folder, stdout=subprocess.DEVNULL)
+        seen = run / "train_state.pt"
+        before = seen.stat().st_mtime_ns if seen.exists() else 0
+        wait_for(lambda: seen.exists() and seen.stat().st_mtime_ns > before, process)  # noqa: B023
+        time.sleep(chance.uniform(0, 0.15))
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        arguments = ["--resume", "killed"]
+    carousel("train", "--resume", "killed", cwd=folder)
+    assert kills >= 2
+    assert_same_model(folder / "whole", run)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_ctrl_c_saves_and_says_how_to_go_on(folder: Path, number: int, code: int) -> None:
+    name = f"stopped-{code}"
+    process = subprocess.Popen(
+        command("train", "text.txt", *TINY, "--out", name), cwd=folder, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    wait_for(lambda: (folder / name / "train_state.pt").exists(), process)
+    process.send_signal(number)
+    said = process.communicate()[0]
+    assert process.returncode == code
+    found = re.search(r"stopped at step ([\d,]+), and saved\. Go on with: carousel (train --resume \S+)", said)
+    assert found
+    carousel(*found[2].split(), cwd=folder)
+    assert_same_model(folder / "whole", folder / name)
+
+
+def test_generating_completing_and_evaluating(folder: Path) -> None:
+    options = ["whole", "--prompt", "The ", "--length", "40", "--seed", "1"]
+    written = carousel("generate", *options, cwd=folder).stdout
+    assert written.startswith("The ")
+    assert len(written) == len("The ") + 40 + 1
+    assert carousel("generate", *options, cwd=folder).stdout == written
+    lines = carousel("complete", "whole", "The clouds are in the", "-n", "3", cwd=folder).stdout.splitlines()
+    assert len(lines) == 3
+    assert re.fullmatch(r" *[\d.]+%  The clouds are in the.+", lines[0])
+    judged = carousel("evaluate", "whole", "text.txt", cwd=folder).stdout
+    assert re.search(r"^[\d.]+ nats/char\n[\d.]+ bits/char\nperplexity [\d.]+ per char$", judged, re.MULTILINE)
+
+
+def test_a_terminal_without_the_characters_gets_question_marks(folder: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    (folder / "french.txt").write_text("Où sont les nuées? " * 100, encoding="utf-8")
+    LanguageModel.train(folder / "french.txt", out=folder / "french", hidden=8, epochs=1, report=Quiet())
+    arguments = command("generate", "french", "--prompt", "Où", "--length", "30", "--seed", "1")
+    done = subprocess.run(arguments, cwd=folder, capture_output=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(b"O?")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("train gone.txt", r"carousel: There is no file gone.txt. Check its name; the current folder is"),
+        ("train text.txt --out whole", r"whole already holds something"),
+        ("train text.txt --minutes 1 --epochs 1", r"give one of them, not both"),
+        ("train text.txt --resume whole", r"leave the files out"),
+        ("train --resume text.txt", r"text.txt is not a run"),
+        ("train text.txt --cell lstn", r"no cell 'lstn'. Did you mean 'lstm'\?"),
+        ("train text.txt --device tpu9", r"There is no device 'tpu9'. Try auto, cpu or cuda"),
+        ("generate gone", r"gone is not a run.*there is no such folder"),
+        ("generate whole --prompt €", r"has never seen: '€'"),
+        ("generate whole --temperature -1", r"temperature must be 0 or more, not -1"),
+        ("evaluate whole", r"carousel evaluate whole FILE"),
+    ],
+)
+def test_what_the_user_can_put_right_is_said_in_one_short_block(
+    folder: Path, monkeypatch, capsys, arguments: str, message: str
+) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["carousel", *arguments.split()])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code == 2
+    said = capsys.readouterr().err
+    assert re.search(message, said), said
+    assert len(said) < 600
+
+
+def test_mistyped_names_get_the_near_one(folder: Path) -> None:
+    done = carousel("trian", cwd=folder, code=2)
+    assert 'Did you mean "train"?' in done.stdout + done.stderr
+    done = carousel("train", "text.txt", "--minuts", "3", cwd=folder, code=2)
+    assert "Did you mean --minutes?" in done.stdout + done.stderr
+
+
+def test_help_answers_without_torch(folder: Path) -> None:
+    script = "import sys, carousel.cli; print(sorted({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout.strip() == "[]"
+    for name in ("train", "generate", "complete", "evaluate", "doctor"):
+        said = carousel(name, "--help", cwd=folder).stdout
+        assert f"carousel {name}" in said.split("For example:")[1]
+
+
+def test_doctor_names_versions_threads_and_engines(folder: Path) -> None:
+    said = carousel("doctor", cwd=folder).stdout
+    assert f"torch        {torch.__version__}" in said
+    assert re.search(r"threads +\d+", said)
+    assert re.search(r"cpu engine +reference: ready", said)
+
+
+def test_the_command_line_and_python_have_the_same_defaults() -> None:
+    typed = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
+    typed |= {"learning_rate": typed["lr"], "validation_share": typed["validation"]}
+    for field in fields(Settings):
+        assert typed[field.name] == field.default, field.name

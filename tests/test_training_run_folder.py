@@ -1,0 +1,119 @@
+"""A run folder is whole at every moment, and says what is wrong when it is not."""
+
+import errno
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from carousel.errors import RunError
+from carousel.training.run_folder import Log, RunFolder, free_name, require_space
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> RunFolder:
+    folder = RunFolder.create(tmp_path / "run")
+    folder.write_config({"task": "language"})
+    folder.write_state({"steps": 1})
+    folder.write_model({"w": torch.ones(3)}, {"steps": "1"})
+    return folder
+
+
+def test_what_is_written_is_read_again(run: RunFolder) -> None:
+    again = RunFolder.open(run.path)
+    assert again.config() == {"format": 1, "task": "language"}
+    assert again.read_state() == {"format": 1, "steps": 1}
+    assert torch.equal(again.read_model()["w"], torch.ones(3))
+
+
+def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("do not touch")
+    with pytest.raises(RunError, match=r"already holds something.*--out.*--resume"):
+        RunFolder.create(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_empty_folder_may_be_used_and_names_are_counted_on(tmp_path: Path) -> None:
+    assert free_name(tmp_path, "run") == tmp_path / "run"
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run-2").mkdir()
+    assert free_name(tmp_path, "run") == tmp_path / "run-3"
+    assert RunFolder.create(tmp_path / "run").path == tmp_path / "run"
+
+
+@pytest.mark.parametrize(("call", "moment"), [("replace", "renaming"), ("fsync", "forcing to disk")])
+def test_a_full_disk_leaves_the_previous_checkpoint(run: RunFolder, monkeypatch, call: str, moment: str) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, full)
+        with pytest.raises(RunError, match=r"the disk is full.*untouched.*carousel train --resume"):
+            run.write_state({"steps": 2})
+    assert run.read_state() == {"format": 1, "steps": 1}, moment
+    assert sorted(file.name for file in run.path.iterdir()) == ["config.json", "model.safetensors", "train_state.pt"]
+
+
+def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
+    require_space(tmp_path / "not" / "there" / "yet", 1, "A test")
+    with pytest.raises(RunError, match=r"The training text needs [\d,]+ MB.*the disk has.*--out"):
+        require_space(tmp_path / "not" / "there" / "yet", 10**18, "The training text")
+
+
+def test_a_newer_format_is_refused_with_the_way_out(run: RunFolder) -> None:
+    (run.path / "config.json").write_text('{"format": 2}')
+    message = r"newer Carousel \(format 2; this one reads up to 1\): upgrade with pip install -U carousel-rnn"
+    with pytest.raises(RunError, match=message):
+        RunFolder.open(run.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("config.json", lambda run: RunFolder.open(run.path)),
+        ("model.safetensors", RunFolder.read_model),
+        ("train_state.pt", RunFolder.read_state),
+    ],
+)
+@pytest.mark.parametrize("damage", ["cut", "noise", "empty"])
+def test_damage_is_named_by_file(run: RunFolder, name: str, read, damage: str) -> None:
+    file = run.path / name
+    whole = file.read_bytes()
+    file.write_bytes({"cut": whole[: len(whole) // 2], "noise": b"\x80noise" * 40, "empty": b""}[damage])
+    with pytest.raises(RunError, match=rf"{name} is damaged \(.+\)\. \w+"):
+        read(run)
+
+
+def test_a_state_that_would_run_code_is_not_run(run: RunFolder, tmp_path: Path) -> None:
+    class Attack:
+        def __reduce__(self) -> tuple:
+            return (Path.touch, (tmp_path / "attacked",))
+
+    torch.save({"format": 1, "evil": Attack()}, run.path / "train_state.pt")
+    with pytest.raises(RunError, match="damaged"):
+        run.read_state()
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_what_is_no_run_is_said_to_be_none(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"is not a run.*there is no such folder"):
+        RunFolder.open(tmp_path / "nothing")
+    with pytest.raises(RunError, match=r"is not a run.*this folder has none"):
+        RunFolder.open(tmp_path)
+
+
+def test_the_log_goes_back_to_the_checkpoint(run: RunFolder) -> None:
+    log = Log(run)
+    log.write(step=1)
+    length = log.sync()
+    log.write(step=2)
+    log.close()
+    assert [line["step"] for line in run.log_lines()] == [1, 2]
+    log = Log(run, length)
+    log.write(step=3)
+    log.close()
+    assert [line["step"] for line in run.log_lines()] == [1, 3]
+    with open(run.path / "log.jsonl", "ab") as file:
+        file.write(b'{"step": 4')  # a crash in the middle of a line
+    assert [line["step"] for line in run.log_lines()] == [1, 3]
