@@ -295,7 +295,7 @@ class TestDeclarations:
 
     def test_the_wrong_number_of_states(self):
         self.refuse("must return its states h, one value each, but returned 2", lambda h, n: (h, n))
-        self.refuse("must return a row for the state h, but returned 3", lambda h, n: 3)  # noqa: ARG005
+        self.refuse("must return a row for the state h, but returned 3", lambda h, n: 3)
 
     def test_a_matrix_by_another_name(self):
         self.refuse("a matrix is called W_ and two letters", matrices={"P": ("hidden", "hidden")})

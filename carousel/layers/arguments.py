@@ -61,6 +61,57 @@ def check_dtype(what: str, value: Tensor, weight: Tensor) -> None:
         )
 
 
+def as_mask(
+    layer: str,
+    steps: int,
+    batch: int,
+    lengths: Tensor | None,
+    mask: Tensor | None,
+    reset: Tensor | None,
+    batched: bool,
+    transposed: bool,
+) -> tuple[Tensor, Tensor]:
+    """Which of (T, B) steps are real, and before which the state starts anew. Raises ValueError."""
+    if lengths is not None and mask is not None:
+        raise ValueError(f"{layer}: lengths and mask both say which steps are real; give one of them")
+    real = torch.ones(steps, batch, dtype=torch.bool)
+    if lengths is not None:
+        lengths = torch.as_tensor(lengths).cpu()
+        lengths = lengths if batched else lengths.reshape(-1)
+        if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or lengths.shape != (batch,):
+            raise ValueError(
+                f"{layer}: lengths must be {batch} whole numbers, one for each row of the batch, "
+                f"got {lengths.dtype} of shape {tuple(lengths.shape)}"
+            )
+        outside = (lengths < 0) | (lengths > steps)
+        if outside.any():
+            row = int(outside.nonzero()[0])
+            raise ValueError(
+                f"{layer}: lengths must lie between 0 and the {steps} steps of the input, "
+                f"but row {row} has {int(lengths[row])}"
+            )
+        real = torch.arange(steps)[:, None] < lengths[None, :]
+    if mask is not None:
+        real = _flags(layer, "mask", mask, steps, batch, batched, transposed)
+    starts = torch.zeros(steps, batch, dtype=torch.bool)
+    if reset is not None:
+        starts = _flags(layer, "reset", reset, steps, batch, batched, transposed)
+    return real, starts
+
+
+def _flags(layer: str, name: str, flags: Tensor, steps: int, batch: int, batched: bool, transposed: bool) -> Tensor:
+    flags = torch.as_tensor(flags).cpu()
+    shape = ((batch, steps) if transposed else (steps, batch)) if batched else (steps,)
+    if flags.dtype != torch.bool or tuple(flags.shape) != shape:
+        raise ValueError(
+            f"{layer}: {name} must be bool of shape {shape}, one for each step of each row, "
+            f"got {flags.dtype} of shape {tuple(flags.shape)}"
+        )
+    if not batched:
+        return flags.unsqueeze(1)
+    return flags.t() if transposed else flags
+
+
 def as_states(layer: str, hx: Tensor | tuple[Tensor, ...], states: dict[str, str]) -> tuple[Tensor, ...]:
     """hx as a tuple with one tensor per state. Raises TypeError where it is none."""
     if len(states) == 1 and isinstance(hx, Tensor):

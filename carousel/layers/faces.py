@@ -10,7 +10,8 @@ from carousel.cells.layer_norm_gru import LayerNormGRU
 from carousel.cells.layer_norm_lstm import LayerNormLSTM
 from carousel.cells.lstm import LSTM as LSTMEquations
 from carousel.cells.rnn import RNN as RNNEquations
-from carousel.layers.recurrent import Recurrent, options_text
+from carousel.layers.parameters import options_text
+from carousel.layers.recurrent import Recurrent
 
 Device = torch.device | str | None
 Dtype = torch.dtype | None
@@ -47,11 +48,13 @@ class RNN(_Face):
         device: Device = None,
         dtype: Dtype = None,
         *,
+        initial_state: str = "zero",
         engine: str = "auto",
     ):
         super().__init__(
             RNNEquations(nonlinearity), input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, 0, device, dtype, engine=engine,
+            bidirectional, 0, device, dtype, initial_state=initial_state,
+            engine=engine,
         )  # fmt: skip
         self.nonlinearity = nonlinearity
 
@@ -81,6 +84,7 @@ class LSTM(_Face):
         device: Device = None,
         dtype: Dtype = None,
         *,
+        initial_state: str = "zero",
         peepholes: tuple[str, ...] | str = (),
         coupled: bool = False,
         layer_norm: bool = False,
@@ -88,7 +92,8 @@ class LSTM(_Face):
     ):
         super().__init__(
             lstm_cell(peepholes, coupled, layer_norm, proj_size > 0), input_size, hidden_size, num_layers, bias,
-            batch_first, dropout, bidirectional, proj_size, device, dtype, engine=engine,
+            batch_first, dropout, bidirectional, proj_size, device, dtype, initial_state=initial_state,
+            engine=engine,
         )  # fmt: skip
         self.peepholes = getattr(self.cell, "peepholes", ())
         self.coupled, self.layer_norm = coupled, layer_norm
@@ -117,13 +122,15 @@ class GRU(_Face):
         device: Device = None,
         dtype: Dtype = None,
         *,
+        initial_state: str = "zero",
         reset: str = "after",
         layer_norm: bool = False,
         engine: str = "auto",
     ):
         super().__init__(
             gru_cell(reset, layer_norm), input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, 0, device, dtype, engine=engine,
+            bidirectional, 0, device, dtype, initial_state=initial_state,
+            engine=engine,
         )  # fmt: skip
         self.reset, self.layer_norm = reset, layer_norm
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
-from carousel import cells, engines
+from carousel import engines
 from carousel.cells import Cell
-from carousel.errors import ProgramError
-from carousel.layers.arguments import as_states, check_constructor, check_input, check_states
-from carousel.program import Interface, Program, trace, untraced
+from carousel.layers.arguments import as_mask, as_states, check_constructor, check_input, check_states
+from carousel.layers.parameters import as_cell, check_projection, initialize, options_text, parameter_shapes, program_of
+from carousel.layers.segments import Segments, segments
+from carousel.program import Program
 
 States = tuple[Tensor, ...]
 
@@ -23,7 +23,7 @@ States = tuple[Tensor, ...]
 class Recurrent(nn.Module):
     """Runs a cell over sequences: torch.nn.LSTM's constructor, call, results and parameter names, for every cell.
 
-        output, hx = Recurrent(cell, input_size, hidden_size)(input, hx=None)
+        output, hx = Recurrent(cell, input_size, hidden_size)(input, hx=None, *, lengths=None, mask=None, reset=None)
 
     Axes: T steps, B sequences, I = input_size, H = hidden_size (proj_size for a state of that size), D directions,
     L layers.
@@ -31,8 +31,16 @@ class Recurrent(nn.Module):
     hx: the initial state, (L * D, B, H), zero if None; for a cell with several states a tuple, in the cell's order.
     output: (T, B, D * H), the first state of the last layer at every step; laid out as the input was.
     The returned hx holds every state after each sequence's last step. T = 0 and B = 0 are legal.
+    lengths: (B), how many of each row's steps are real, in any order, 0 included.
+    mask: (T, B) bool, laid out as the input, which steps are real, where padding is on the left or in between.
+        The state passes over padding as if it were not there, the output is 0 there; the cost is that of real steps.
+    reset: (T, B) bool, laid out as the input: before such a step that row begins a new sequence, from the layer's own
+        initial state. Neither values nor gradients pass, in either direction; no other row notices. hx stands before a
+        row's first sequence; the one returned after its last.
 
     cell: a `Cell`, a Cell class that needs no arguments, or a name in the catalogue.
+    initial_state: where hx is not given, and after a reset, "zero", or "learned": a parameter for each state, layer and
+        direction, `initial_h_lk`, which begins at zero.
     num_layers, bias, batch_first, dropout (between layers, in training), bidirectional: as in torch.nn.
     proj_size: the size of "projection", for cells that use it.
     engine: "auto" takes the fastest engine that can run the cell (`explain()` says which, and why); by name, that
@@ -64,6 +72,7 @@ class Recurrent(nn.Module):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        initial_state: str = "zero",
         engine: str = "auto",
     ):
         super().__init__()
@@ -75,51 +84,88 @@ class Recurrent(nn.Module):
         self.program, self.why_untraced = program_of(self.cell, bias, engine)
         self.sizes = check_projection(self.program, hidden_size, proj_size)
         engines.check_name(engine)
+        if initial_state not in ("zero", "learned"):
+            raise ValueError(f"initial_state must be 'zero' or 'learned', but {initial_state!r} was given")
+        self.initial_state = initial_state
         for k, suffix in self._places():
             width = input_size if k == 0 else len(self._directions()) * self.sizes[self._output_size()]
             for name, shape in parameter_shapes(self.program, width, self.sizes).items():
                 self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            if initial_state == "learned":
+                for state, size in self.program.states.items():
+                    start = torch.empty(self.sizes[size], device=device, dtype=dtype)
+                    self.register_parameter(f"initial_{state}{suffix}", nn.Parameter(start))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draws every parameter anew, in torch.nn's order: the same seed gives the same weights."""
         for _, suffix in self._places():
             initialize(self, self.program, self.hidden_size, suffix)
+            if self.initial_state == "learned":
+                for state in self.program.states:
+                    nn.init.zeros_(self.get_parameter(f"initial_{state}{suffix}"))
 
     def forward(
-        self, input: Tensor | PackedSequence, hx: Tensor | States | None = None
+        self,
+        input: Tensor | PackedSequence,
+        hx: Tensor | States | None = None,
+        *,
+        lengths: Tensor | None = None,
+        mask: Tensor | None = None,
+        reset: Tensor | None = None,
     ) -> tuple[Tensor | PackedSequence, Tensor | States]:
-        name, weight = type(self).__name__, self.get_parameter("weight_ih_l0")
-        if isinstance(input, PackedSequence):
-            check_input(name, input.data, self.input_size, (2,), weight)
-            sizes = input.batch_sizes.tolist()
-            hx = self._initial(hx, sizes[0], True, weight)
-            if input.sorted_indices is not None:
-                hx = tuple(state.index_select(1, input.sorted_indices) for state in hx)
-            rows, hx = self._stack(input.data, sizes, hx)
-            if input.unsorted_indices is not None:
-                hx = tuple(state.index_select(1, input.unsorted_indices) for state in hx)
-            packed = PackedSequence(rows, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
-            return packed, self._as_given(hx)
+        if not isinstance(input, PackedSequence):
+            return self._padded(input, hx, lengths, mask, reset)
+        if lengths is not None or mask is not None or reset is not None:
+            raise ValueError(
+                f"{self._name()}: a PackedSequence brings its own lengths; pad it to give lengths, mask or reset"
+            )
+        return self._packed(input, hx)
 
-        check_input(name, input, self.input_size, (2, 3), weight)
+    def _packed(self, input: PackedSequence, hx: Tensor | States | None) -> tuple[PackedSequence, Tensor | States]:
+        check_input(self._name(), input.data, self.input_size, (2,), self._weight())
+        sizes = input.batch_sizes.tolist()
+        states = self._initial(hx, sizes[0], batched=True)
+        if input.sorted_indices is not None:
+            states = tuple(state.index_select(1, input.sorted_indices) for state in states)
+        rows, states = self._stack(input.data, sizes, states)
+        if input.unsorted_indices is not None:
+            states = tuple(state.index_select(1, input.unsorted_indices) for state in states)
+        output = PackedSequence(rows, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
+        return output, self._as_given(states)
+
+    def _padded(
+        self,
+        input: Tensor,
+        hx: Tensor | States | None,
+        lengths: Tensor | None,
+        mask: Tensor | None,
+        reset: Tensor | None,
+    ) -> tuple[Tensor, Tensor | States]:
+        name = self._name()
+        check_input(name, input, self.input_size, (2, 3), self._weight())
         batched = input.dim() == 3
+        transposed = batched and self.batch_first
         x = input if batched else input.unsqueeze(1)
-        x = x.transpose(0, 1) if batched and self.batch_first else x
+        x = x.transpose(0, 1) if transposed else x
         steps, batch = x.shape[:2]
         if steps == 0 and self.refuses_no_steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        hx = self._initial(hx, batch, batched, weight)
-        rows, hx = self._stack(x.reshape(steps * batch, self.input_size), [batch] * steps, hx)
+        states = self._initial(hx, batch, batched)
+        rows = x.reshape(steps * batch, self.input_size)
+        if lengths is None and mask is None and reset is None:
+            rows, states = self._stack(rows, [batch] * steps, states)
+        else:
+            real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
+            rows, states = self._stack_of_segments(rows, segments(real, starts, x.device), states)
         output = rows.reshape(steps, batch, rows.shape[-1])
         if not batched:
-            return output.squeeze(1), self._as_given(tuple(state.squeeze(1) for state in hx))
-        return output.transpose(0, 1) if self.batch_first else output, self._as_given(hx)
+            return output.squeeze(1), self._as_given(tuple(state.squeeze(1) for state in states))
+        return output.transpose(0, 1) if transposed else output, self._as_given(states)
 
     def explain(self) -> str:
         """Which engine runs this layer's scans, and why; what one step costs."""
-        weight = self.get_parameter("weight_ih_l0")
-        chosen, reasons = engines.choose(self.engine, self.program, weight.dtype, weight.device)
+        chosen, reasons = engines.choose(self.engine, self.program, self._weight().dtype, self._weight().device)
         lines = [f"{self}", f"engine: {chosen.name}" + (" (asked for)" if self.engine != "auto" else "")]
         lines += [f"not {other}: {why}" for other, why in reasons.items()]
         if isinstance(self.program, Program):
@@ -152,6 +198,7 @@ class Recurrent(nn.Module):
         "batch_first": False,
         "dropout": 0.0,
         "bidirectional": False,
+        "initial_state": "zero",
         "engine": "auto",
     }
 
@@ -167,13 +214,38 @@ class Recurrent(nn.Module):
     def _output_size(self) -> str:
         return self.program.states[self.program.output_state]
 
-    def _initial(self, hx: Tensor | States | None, batch: int, batched: bool, weight: Tensor) -> States:
-        scans = self.num_layers * len(self._directions())
-        shapes = [(scans, batch, self.sizes[size]) for size in self.program.states.values()]
+    def _name(self) -> str:
+        return type(self).__name__
+
+    def _weight(self) -> nn.Parameter:
+        """Any parameter: their dtype and device are the layer's."""
+        return self.get_parameter("weight_ih_l0")
+
+    def _scans(self) -> int:
+        return self.num_layers * len(self._directions())
+
+    def _initial(self, hx: Tensor | States | None, batch: int, batched: bool) -> States:
         if hx is None:
-            return tuple(weight.new_zeros(shape) for shape in shapes)
-        name = type(self).__name__
-        return check_states(name, as_states(name, hx, self.program.states), batched, shapes, weight)
+            return self._fresh(batch)
+        shapes = [(self._scans(), batch, self.sizes[size]) for size in self.program.states.values()]
+        states = as_states(self._name(), hx, self.program.states)
+        return check_states(self._name(), states, batched, shapes, self._weight())
+
+    def _fresh(self, batch: int) -> States:
+        """The states that a sequence begins with when none is given, (L * D, B, size) each."""
+        if self.initial_state == "zero":
+            sizes = (self.sizes[size] for size in self.program.states.values())
+            return tuple(self._weight().new_zeros(self._scans(), batch, size) for size in sizes)
+        suffixes = [suffix for _, suffix in self._places()]
+        learned = (torch.stack([getattr(self, f"initial_{s}{x}") for x in suffixes]) for s in self.program.states)
+        return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
+
+    def _stack_of_segments(self, x: Tensor, cut: Segments, hx: States) -> tuple[Tensor, States]:
+        """All layers over the sequences that a padded batch is cut into."""
+        fresh = self._fresh(hx[0].shape[1])
+        first = tuple(map(cut.first_states, hx, fresh))
+        rows, final = self._stack(x.index_select(0, cut.steps), cut.batch_sizes, first)
+        return cut.padded(rows, len(x)), tuple(map(cut.last_states, final, hx, fresh))
 
     def _stack(self, x: Tensor, batch_sizes: Sequence[int], hx: States) -> tuple[Tensor, States]:
         """All layers and directions over rows laid out as in a PackedSequence."""
@@ -196,70 +268,3 @@ class Recurrent(nn.Module):
 
     def _as_given(self, states: States) -> Tensor | States:
         return states[0] if len(states) == 1 else states
-
-
-def as_cell(cell: Cell | type[Cell] | str) -> Cell:
-    """A cell given as an instance, a class or a name. Raises TypeError for anything else."""
-    if isinstance(cell, str):
-        return cells.find(cell)
-    if isinstance(cell, type) and issubclass(cell, Cell):
-        return cell()
-    if not isinstance(cell, Cell):
-        raise TypeError(f"cell must be a carousel.Cell, a class of one, or a name, got {type(cell).__name__}")
-    return cell
-
-
-def program_of(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str]:
-    """The cell's program; for the reference engine, asked for by name, its step as it stands and why, if need be."""
-    try:
-        return trace(cell, bias), ""
-    except ProgramError as error:
-        if engine != "reference":
-            raise
-        return untraced(cell, bias), str(error)
-
-
-def check_projection(program: Interface, hidden_size: int, proj_size: int) -> dict[str, int]:
-    """Numbers for the size names. Raises ValueError if the cell and proj_size do not agree."""
-    matrix_sizes = [size for weight in program.weights.values() for size in (weight.rows, weight.columns)]
-    uses = "projection" in (*program.states.values(), *matrix_sizes)
-    if uses and not proj_size:
-        raise ValueError(f"{program.cell} uses the size 'projection': give the layer a proj_size above zero")
-    if proj_size and not uses:
-        raise ValueError(f"proj_size is for cells that use the size 'projection', which {program.cell} does not")
-    return {"hidden": hidden_size, "projection": proj_size}
-
-
-def parameter_shapes(program: Interface, input_size: int, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of one scan's parameters, in torch.nn's order."""
-    stacked = len(program.gates) * sizes["hidden"]
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (stacked, input_size),
-        "weight_hh": (stacked, sizes[program.states[program.output_state]]),
-    }
-    if program.gate_bias:
-        shapes |= {"bias_ih": (stacked,), "bias_hh": (stacked,)}
-    for weight in program.weights.values():
-        if weight.gate is None:
-            shapes[weight.parameter] = (sizes[weight.rows], sizes[weight.columns])
-    for name, vector in program.vectors.items():
-        shapes[name] = (stacked,) if vector.per_gate else (sizes["hidden"],)
-    return shapes
-
-
-def initialize(module: nn.Module, program: Interface, hidden_size: int, suffix: str = "") -> None:
-    """Draws one scan's parameters: uniform in ±1/sqrt(hidden_size), or what a vector's `initial` says."""
-    bound = 1.0 / math.sqrt(hidden_size)
-    for name in parameter_shapes(program, 1, {"hidden": 1, "projection": 1}):
-        parameter = module.get_parameter(name + suffix)
-        vector = program.vectors.get(name)
-        if vector is not None and vector.initial is not None:
-            nn.init.constant_(parameter, vector.initial)
-        else:
-            nn.init.uniform_(parameter, -bound, bound)
-
-
-def options_text(module: nn.Module, defaults: dict[str, Any]) -> str:
-    """The options that differ from their defaults, as torch.nn prints them."""
-    given = {name: getattr(module, name) for name in defaults}
-    return "".join(f", {name}={value}" for name, value in given.items() if value != defaults[name])

@@ -10,7 +10,7 @@ from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
 from carousel.layers.arguments import as_states, check_constructor, check_dtype, check_input
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
-from carousel.layers.recurrent import (
+from carousel.layers.parameters import (
     as_cell,
     check_projection,
     initialize,

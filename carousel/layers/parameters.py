@@ -1,0 +1,80 @@
+"""What the layers have in common: from a cell to its program, its parameters and how they begin."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from torch import nn
+
+from carousel import cells
+from carousel.cells import Cell
+from carousel.errors import ProgramError
+from carousel.program import Interface, trace, untraced
+
+
+def as_cell(cell: Cell | type[Cell] | str) -> Cell:
+    """A cell given as an instance, a class or a name. Raises TypeError for anything else."""
+    if isinstance(cell, str):
+        return cells.find(cell)
+    if isinstance(cell, type) and issubclass(cell, Cell):
+        return cell()
+    if not isinstance(cell, Cell):
+        raise TypeError(f"cell must be a carousel.Cell, a class of one, or a name, got {type(cell).__name__}")
+    return cell
+
+
+def program_of(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str]:
+    """The cell's program; for the reference engine, asked for by name, its step as it stands and why, if need be."""
+    try:
+        return trace(cell, bias), ""
+    except ProgramError as error:
+        if engine != "reference":
+            raise
+        return untraced(cell, bias), str(error)
+
+
+def check_projection(program: Interface, hidden_size: int, proj_size: int) -> dict[str, int]:
+    """Numbers for the size names. Raises ValueError if the cell and proj_size do not agree."""
+    matrix_sizes = [size for weight in program.weights.values() for size in (weight.rows, weight.columns)]
+    uses = "projection" in (*program.states.values(), *matrix_sizes)
+    if uses and not proj_size:
+        raise ValueError(f"{program.cell} uses the size 'projection': give the layer a proj_size above zero")
+    if proj_size and not uses:
+        raise ValueError(f"proj_size is for cells that use the size 'projection', which {program.cell} does not")
+    return {"hidden": hidden_size, "projection": proj_size}
+
+
+def parameter_shapes(program: Interface, input_size: int, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of one scan's parameters, in torch.nn's order."""
+    stacked = len(program.gates) * sizes["hidden"]
+    shapes: dict[str, tuple[int, ...]] = {
+        "weight_ih": (stacked, input_size),
+        "weight_hh": (stacked, sizes[program.states[program.output_state]]),
+    }
+    if program.gate_bias:
+        shapes |= {"bias_ih": (stacked,), "bias_hh": (stacked,)}
+    for weight in program.weights.values():
+        if weight.gate is None:
+            shapes[weight.parameter] = (sizes[weight.rows], sizes[weight.columns])
+    for name, vector in program.vectors.items():
+        shapes[name] = (stacked,) if vector.per_gate else (sizes["hidden"],)
+    return shapes
+
+
+def initialize(module: nn.Module, program: Interface, hidden_size: int, suffix: str = "") -> None:
+    """Draws one scan's parameters: uniform in ±1/sqrt(hidden_size), or what a vector's `initial` says."""
+    bound = 1.0 / math.sqrt(hidden_size)
+    for name in parameter_shapes(program, 1, {"hidden": 1, "projection": 1}):
+        parameter = module.get_parameter(name + suffix)
+        vector = program.vectors.get(name)
+        if vector is not None and vector.initial is not None:
+            nn.init.constant_(parameter, vector.initial)
+        else:
+            nn.init.uniform_(parameter, -bound, bound)
+
+
+def options_text(module: nn.Module, defaults: dict[str, Any]) -> str:
+    """The options that differ from their defaults, as torch.nn prints them."""
+    given = {name: getattr(module, name) for name in defaults}
+    return "".join(f", {name}={value}" for name, value in given.items() if value != defaults[name])

@@ -1,0 +1,95 @@
+"""Ragged batches and resets: cut every row into sequences, and lay the sequences out as a PackedSequence does.
+
+A reset starts a new sequence, padding belongs to none: so both are a matter of which steps stand in which sequence, and
+engines need to know nothing of either. The cost is that of the real steps; gradients stop at a reset because nothing
+flows between two sequences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Segments:
+    """The sequences of a padded batch of T steps and B rows.
+
+    steps: (real steps) of the padded rows t * B + b, in packed order: all first steps, all second steps, ...
+    batch_sizes: how many sequences are at least 1, 2, ... steps long.
+    row: (sequences), the batch row of each, longest sequence first.
+    fresh: (sequences), whether it begins at a reset; the others continue the initial state given to the layer.
+    last: (B), the sequence at which each row ends; -1 for a row without steps.
+    ends_fresh: (B), whether a row ends with a reset that no step follows.
+    """
+
+    steps: Tensor
+    batch_sizes: list[int]
+    row: Tensor
+    fresh: Tensor
+    last: Tensor
+    ends_fresh: Tensor
+
+    def first_states(self, given: Tensor, fresh: Tensor) -> Tensor:
+        """(scans, B, size) states given, and of a new sequence -> (scans, sequences, size), before first steps."""
+        return torch.where(self.fresh[:, None], fresh.index_select(1, self.row), given.index_select(1, self.row))
+
+    def last_states(self, final: Tensor, given: Tensor, fresh: Tensor) -> Tensor:
+        """(scans, sequences, size) states after last steps -> (scans, B, size). A row without steps keeps its own."""
+        kept = torch.where(self.ends_fresh[:, None], fresh, given)
+        if not len(self.row):
+            return kept
+        stays = (self.last < 0) | self.ends_fresh
+        return torch.where(stays[:, None], kept, final.index_select(1, self.last.clamp(min=0)))
+
+    def padded(self, rows: Tensor, count: int) -> Tensor:
+        """(real steps, size) packed rows -> (count = T * B, size), zero where there is padding."""
+        return rows.new_zeros(count, rows.shape[-1]).index_copy(0, self.steps, rows)
+
+
+def segments(mask: Tensor, reset: Tensor, device: torch.device) -> Segments:
+    """Cuts a padded batch into sequences.
+
+    mask: (T, B) bool, which steps are real. reset: (T, B) bool, before which steps the state starts anew; on padding
+        it counts for the row's next real step.
+    """
+    mask, reset = mask.cpu(), reset.cpu()
+    steps, batch = mask.shape
+    started = reset.cumsum(0)  # how often each row has started anew, up to and including this step
+    # Real steps, row by row and in time: sequences are runs of equal (row, started).
+    row, time = mask.t().nonzero(as_tuple=True)
+    age = started[time, row]
+    begins = torch.ones(len(row), dtype=torch.bool)
+    begins[1:] = (row[1:] != row[:-1]) | (age[1:] != age[:-1])
+    sequence = begins.cumsum(0) - 1
+    count = int(sequence[-1]) + 1 if len(row) else 0
+    length = torch.bincount(sequence, minlength=count)
+    first = begins.nonzero().squeeze(1)
+    place = torch.arange(len(row)) - first[sequence]  # of a step within its sequence
+
+    order = length.argsort(descending=True, stable=True)
+    rank = torch.empty_like(order)
+    rank[order] = torch.arange(count)
+    longest = int(length.max()) if count else 0
+    sizes = torch.bincount(place, minlength=longest)
+    offset = sizes.cumsum(0) - sizes
+    packed = torch.empty(len(row), dtype=torch.long)
+    packed[offset[place] + rank[sequence]] = time * batch + row
+
+    ends_row = torch.ones(len(row), dtype=torch.bool)
+    ends_row[:-1] = row[1:] != row[:-1]
+    last = torch.full((batch,), -1)
+    last[row[ends_row]] = rank[sequence[ends_row]]
+    age_of_last = torch.zeros(batch, dtype=torch.long)
+    age_of_last[row[ends_row]] = age[ends_row]
+    age_at_end = started[-1] if steps else age_of_last
+    return Segments(
+        steps=packed.to(device),
+        batch_sizes=sizes.tolist(),
+        row=row[first][order].to(device),
+        fresh=(age[first] > 0)[order].to(device),
+        last=last.to(device),
+        ends_fresh=(age_at_end > age_of_last).to(device),
+    )
