@@ -58,6 +58,8 @@ class Recurrent(nn.Module):
     # torch.nn's faces refuse a sequence without steps; a layer that stands for itself runs it.
     refuses_no_steps = False
 
+    weight_ih_l0: Tensor  # registered by name below, with all the others
+
     def __init__(
         self,
         cell: Cell | type[Cell] | str,
@@ -182,10 +184,10 @@ class Recurrent(nn.Module):
         """Does nothing: engines pack weights themselves. It is here because training scripts call torch.nn's."""
 
     @property
-    def all_weights(self) -> list[list[nn.Parameter]]:
+    def all_weights(self) -> list[list[Tensor]]:
         """The parameters, one list per layer and direction, as torch.nn has them."""
         names = parameter_shapes(self.program, 1, self.sizes)
-        return [[self.get_parameter(name + suffix) for name in names] for _, suffix in self._places()]
+        return [[getattr(self, name + suffix) for name in names] for _, suffix in self._places()]
 
     def extra_repr(self) -> str:
         text = f"{self.cell}, {self.input_size}, {self.hidden_size}"
@@ -217,9 +219,9 @@ class Recurrent(nn.Module):
     def _name(self) -> str:
         return type(self).__name__
 
-    def _weight(self) -> nn.Parameter:
-        """Any parameter: their dtype and device are the layer's."""
-        return self.get_parameter("weight_ih_l0")
+    def _weight(self) -> Tensor:
+        """Any parameter: their dtype and device are the layer's. A plain tensor under torch.func.functional_call."""
+        return self.weight_ih_l0
 
     def _scans(self) -> int:
         return self.num_layers * len(self._directions())

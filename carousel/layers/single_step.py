@@ -32,6 +32,8 @@ class RecurrentCell(nn.Module):
     Parameters are named as in `Recurrent`, without a layer number. engine, equations and errors: see `Recurrent`.
     """
 
+    weight_ih: Tensor  # registered by name below, with the cell's others
+
     def __init__(
         self,
         cell: Cell | type[Cell] | str,
@@ -61,7 +63,8 @@ class RecurrentCell(nn.Module):
         initialize(self, self.program, self.hidden_size)
 
     def forward(self, input: Tensor, hx: Tensor | States | None = None) -> Tensor | States:
-        name, weight = type(self).__name__, self.get_parameter("weight_ih")
+        # Not get_parameter: under torch.func.functional_call weights are plain tensors.
+        name, weight = type(self).__name__, self.weight_ih
         check_input(name, input, self.input_size, (1, 2), weight)
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)
