@@ -31,9 +31,16 @@ def test_every_plan_validates_after_its_last_step_and_not_just_before(steps: int
     assert all(later - earlier >= plan.validate_every / 2 for earlier, later in pairwise(at))
 
 
-def test_minutes_become_the_steps_that_fit_with_twenty_validations() -> None:
-    plan = Budget(minutes=1).plan_for_minutes(steps=50, elapsed=6.0, step_seconds=0.1, validation_seconds=0.2)
-    assert plan.steps == 50 + 500
+def test_minutes_become_the_steps_that_fit_with_their_validations() -> None:
+    plan = Budget(minutes=1).plan_for_minutes(steps=50, elapsed=10.0, step_seconds=0.1, validation_seconds=0.05)
+    assert plan.steps == 50 + 490
+    assert plan.validate_every == 540 // 20
+
+
+def test_slow_validations_are_fewer_rather_than_the_training_shorter() -> None:
+    plan = Budget(minutes=1).plan_for_minutes(steps=50, elapsed=10.0, step_seconds=0.1, validation_seconds=1.0)
+    assert plan.steps == 50 + 450
+    assert plan.validate_every == 100
 
 
 def test_a_machine_too_slow_for_its_budget_stops_at_once() -> None:

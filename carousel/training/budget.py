@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from carousel.training.schedule import Plan
+from carousel.training.schedule import VALIDATIONS, Plan
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,11 @@ class Budget:
         """The plan that ends on time, from what `steps` steps have shown.
 
         `elapsed`: seconds since training began; `step_seconds`, `validation_seconds`: what one of each takes.
-        Twenty validations are to come, whatever the number of steps (more only in very long runs).
+        There will be twenty validations, or fewer where those would take over a tenth of the time left.
         """
         assert self.minutes is not None
-        left = 60 * self.minutes - elapsed - 20 * validation_seconds
-        return Plan.of(steps + max(0, int(left / step_seconds)))
+        left = max(0.0, 60 * self.minutes - elapsed)
+        validations = VALIDATIONS
+        if validation_seconds * validations > 0.1 * left:
+            validations = max(2, int(0.1 * left / validation_seconds))
+        return Plan.of(steps + max(0, int((left - validations * validation_seconds) / step_seconds)), validations)

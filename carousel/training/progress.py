@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
+from unicodedata import category
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -14,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from carousel.training.measure import Measure, bits
+
+SAMPLE_LINES = 6  # of a sample on the screen, so that the picture keeps its height
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class Speed:
             self._marks.popleft()
         (start, first), (end, last) = self._marks[0], self._marks[-1]
         return (last - first) / (end - start) if end > start else None
+
+
+def printable(text: str) -> str:
+    """The same text without control characters that a terminal would obey (a model of bytes writes any)."""
+    return "".join("·" if category(sign) == "Cc" and sign not in "\n\t" else sign for sign in text)
 
 
 def clock(seconds: float) -> str:
@@ -199,7 +207,8 @@ class Screen:
         ]
         parts.append(table)
         if self._sample:
-            parts += [Text("what it writes now:", style="dim"), Text(self._sample, style="cyan")]
+            text = "\n".join(printable(self._sample).split("\n")[:SAMPLE_LINES])
+            parts += [Text("what it writes now:", style="dim"), Text(text, style="cyan")]
         return Group(*parts)
 
 

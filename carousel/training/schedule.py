@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 WARM_UP = 100  # steps; Adam's second moments settle within about 1 / (1 - 0.99) steps
+VALIDATIONS = 20  # in a run, usually
 
 
 @dataclass(frozen=True)
@@ -16,12 +17,13 @@ class Plan:
     validate_every: int  # steps between two validations
 
     @classmethod
-    def of(cls, steps: int) -> "Plan":
+    def of(cls, steps: int, validations: int = VALIDATIONS) -> "Plan":
+        """With so many validations, evenly spread; more where they would be over 2000 steps apart."""
         steps = max(1, steps)
         return cls(
             steps=steps,
             log_every=min(max(1, steps // 200), 200),
-            validate_every=min(max(1, steps // 20), 2000),
+            validate_every=min(max(1, steps // validations), 2000),
         )
 
     def validates_at(self, step: int) -> bool:

@@ -1,0 +1,81 @@
+"""What is told while training: to a log, to a terminal, and how often."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from carousel.training import progress
+from carousel.training.measure import Measure, bits
+from carousel.training.progress import Lines, Screen, Status, clock, printable, report_for
+
+
+def status(step: int, seconds: float, **changes) -> Status:
+    values = {"steps": 100, "tokens": 64 * step, "epoch": step / 50, "train": 1.5, "validation": 2.0, "best": 1.9}
+    return Status(step=step, seconds=seconds, **(values | changes))
+
+
+def test_lines_give_speed_losses_in_both_units_the_rival_and_the_time_left() -> None:
+    lines: list[str] = []
+    report = Lines(write=lines.append)
+    report.begin(Measure("char", tokens_per_unit=0.5), ("5-gram counts", 1.669))
+    report.validated(status(0, 0.0, train=None, steps=None), "sample")
+    report.validated(status(50, 10.0), "sample")
+    assert lines[0] == (
+        "step 0 · epoch 0.00 · validation 2.000 nats/char (2.885 bits) · 5-gram counts 1.669 · timing the first steps"
+    )
+    assert lines[1] == (
+        "step 50 of 100 · epoch 1.00 · 640 chars/s · train 1.500 nats/char (2.164 bits) · "
+        "validation 2.000 nats/char (2.885 bits) · 5-gram counts 1.669 · 0:10 left"
+    )
+
+
+def test_what_is_not_shown_is_not_computed(monkeypatch) -> None:
+    """The status costs a wait for the device, so it is asked for only when it is due."""
+    now = 0.0
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now)
+    asked = 0
+
+    def ask() -> Status:
+        nonlocal asked
+        asked += 1
+        return status(asked, now)
+
+    console = Console(file=io.StringIO(), force_terminal=True, width=100)
+    for report, expected in ((Screen(console), 4 * 10), (Lines(every=2.0, write=lambda _: None), 5)):
+        asked = 0
+        report.begin(Measure(), None)
+        for _ in range(10_000):  # ten seconds of steps of a millisecond
+            now += 0.001
+            report.tick(ask)
+        report.pause()
+        assert expected - 1 <= asked <= expected + 1
+
+
+def test_the_screen_shows_losses_rival_and_sample() -> None:
+    text = io.StringIO()
+    report = Screen(Console(file=text, force_terminal=True, width=100, color_system=None))
+    report.begin(Measure("char"), ("5-gram counts", 1.669))
+    report.validated(status(50, 10.0), "To be\x1b[2Jor not")
+    report.pause()
+    shown = text.getvalue()
+    assert re.search(r"step 50 of 100 +epoch 1.00", shown)
+    assert re.search(r"nats/char +bits/char", shown)
+    for name, loss in (("training", 1.5), ("validation", 2.0), ("best so far", 1.9), ("5-gram counts", 1.669)):
+        assert re.search(rf"{name} +{loss:.3f} +{bits(loss):.3f}", shown), name
+    assert "To be·[2Jor not" in shown, "a sample must not command the terminal"
+
+
+def test_a_terminal_gets_a_screen_and_a_pipe_gets_lines() -> None:
+    assert isinstance(report_for(Console(file=io.StringIO(), force_terminal=True)), Screen)
+    assert isinstance(report_for(Console(file=io.StringIO(), force_terminal=False)), Lines)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "0:00"), (83.4, "1:23"), (3700, "1:01:40"), (-1, "0:00")])
+def test_clock(seconds: float, shown: str) -> None:
+    assert clock(seconds) == shown
+
+
+def test_printable_keeps_text_and_line_breaks() -> None:
+    assert printable("né\tà\n雪\x07\r") == "né\tà\n雪··"
