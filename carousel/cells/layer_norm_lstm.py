@@ -9,9 +9,11 @@ from carousel.cells.normalization import normalize
 class LayerNormLSTM(Cell):
     """LSTM with layer normalization of the input products, the recurrent products and the cell state.
 
-        (i, f, g, o) = scale_h * LN(U h) + scale_x * LN(W x) + shift     stacked, (batch, 4 * hidden)
-        c' = sigmoid(f) * c + sigmoid(i) * tanh(g)                      next cell state, (batch, hidden)
-        h' = sigmoid(o) * tanh(scale_c * LN(c') + shift_c)               next state,      (batch, hidden)
+        a  = scale_h * LN(U h) + scale_x * LN(W x) + shift      for i, f, g, o, stacked, (batch, 4 * hidden)
+        i, f, o = sigmoid(a_i), sigmoid(a_f), sigmoid(a_o)      gates,           (batch, hidden)
+        g  = tanh(a_g)                                          candidate,       (batch, hidden)
+        c' = f * c + i * g                                      next cell state, (batch, hidden)
+        h' = o * tanh(scale_c * LN(c') + shift_c)               next state,      (batch, hidden)
 
     LN normalises all four gates of a product as one vector of 4 * hidden numbers, as the paper does; TensorFlow's
     LayerNormBasicLSTMCell normalises each gate by itself, and is another function.
@@ -34,9 +36,13 @@ class LayerNormLSTM(Cell):
     def step(self, h, c, x, U, scale_x, scale_h, shift, scale_c, shift_c):
         from_x, from_h = normalize(x), normalize([product(h) for product in U])
         i, f, g, o = (b * u + a * w + s for a, w, b, u, s in zip(scale_x, from_x, scale_h, from_h, shift, strict=True))
-        c = sigmoid(f) * c + sigmoid(i) * tanh(g)
+        i = sigmoid(i)
+        f = sigmoid(f)
+        g = tanh(g)
+        o = sigmoid(o)
+        c = f * c + i * g
         (m,) = normalize([c])
-        return sigmoid(o) * tanh(scale_c * m + shift_c), c
+        return o * tanh(scale_c * m + shift_c), c
 
 
 CATALOGUE = {"layer-norm-lstm": LayerNormLSTM()}

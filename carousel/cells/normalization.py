@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from operator import add
 
 from torch import Tensor, rsqrt
 
@@ -10,10 +12,7 @@ EPSILON = 1e-5  # torch.nn.LayerNorm's own default
 
 
 def _mean(parts: Sequence[Tensor]) -> Tensor:
-    total = parts[0].mean(-1, keepdim=True)
-    for part in parts[1:]:
-        total = total + part.mean(-1, keepdim=True)
-    return total / len(parts)
+    return reduce(add, [part.mean(-1, keepdim=True) for part in parts]) / len(parts)
 
 
 def normalize(parts: Sequence[Tensor]) -> list[Tensor]:

@@ -48,7 +48,8 @@ def scan(
     states: tuple[Tensor, ...],
     weights: Mapping[str, Tensor],
     reverse: bool = False,
-) -> tuple[Tensor, tuple[Tensor, ...]]:
+    streams: Mapping[str, Tensor] | None = None,
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over time on the named engine; arguments and results as in `reference.scan`."""
     chosen, _ = choose(engine, program, x.dtype, x.device)
-    return chosen.scan(program, x, batch_sizes, states, weights, reverse)
+    return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams)

@@ -15,10 +15,10 @@ from carousel.program import Interface
 class Engine:
     """A way to run programs over time.
 
-    scan: (program, x, batch_sizes, states, weights, reverse) -> (outputs, states), as `reference.scan` documents.
+    scan: (program, x, batch_sizes, states, weights, reverse, streams) -> (emitted, states), as `reference.scan` says.
     why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
     """
 
     name: str
-    scan: Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
+    scan: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
     why_not: Callable[[Interface, torch.dtype, torch.device], str | None]

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from carousel.program import Interface, Program, Untraced, evaluator, ops
+from carousel.program import Interface, Program, Untraced, ops
 
+Rows = tuple[Tensor, ...]
 States = tuple[Tensor, ...]
-Step = Callable[[Tensor, States], States]
+Step = Callable[[Rows, States], tuple[Rows, States]]
 
 
 def scan(
@@ -23,7 +23,8 @@ def scan(
     states: States,
     weights: Mapping[str, Tensor],
     reverse: bool = False,
-) -> tuple[Tensor, States]:
+    streams: Mapping[str, Tensor] | None = None,
+) -> tuple[Rows, States]:
     """Runs a step over time. Any device, dtype and autograd transform.
 
     x: (sum of batch_sizes, input), the rows of all steps one after another, as in a PackedSequence: step t has
@@ -31,45 +32,57 @@ def scan(
     states: each (batch_sizes[0], size), in the program's order; with no steps, any number of rows.
     weights: the layer's parameters by name: weight_ih, weight_hh, bias_ih, bias_hh, and the cell's own.
     reverse: from the last step to the first; a row begins at its own last step.
-    Returns the output state of every step, laid out like x, and every row's states after its last step.
+    streams: for each of the program's streams, its rows, (sum of batch_sizes, size) or (sum of batch_sizes, 1).
+    Returns what the program emits at every step, laid out like x: the output state, then recorded values; and every
+    row's states after its last step.
     """
     inputs = F.linear(x, weights["weight_ih"], weights.get("bias_ih"))
-    # The splits are views; a step's input is contiguous because steps are stored one after another.
-    per_step = inputs.split(list(batch_sizes)) if batch_sizes else []
+    names = program.streams if isinstance(program, Program) else {}
+    given = (inputs, *((streams or {})[name] for name in names))
+    # The splits are views; a step's rows are contiguous because steps are stored one after another.
+    per_step = list(zip(*(rows.split(list(batch_sizes)) for rows in given), strict=True)) if batch_sizes else []
     step = prepare(program, weights, x)
     run = _backward_in_time if reverse else _forward_in_time
-    outputs, last = run(step, per_step, batch_sizes, states)
-    if not outputs:
-        return states[0].new_zeros(0, states[0].shape[-1]), states
-    return torch.cat(outputs), last
+    emitted, last = run(step, per_step, batch_sizes, states)
+    if not emitted:
+        return _nothing(program, x, states, weights), states
+    return tuple(map(torch.cat, zip(*emitted, strict=True))), last
 
 
-def _forward_in_time(step: Step, inputs: Sequence[Tensor], sizes: Sequence[int], states: States) -> Any:
-    outputs, finished = [], []
-    for x, size in zip(inputs, sizes, strict=True):
+def _forward_in_time(step: Step, given: Sequence[Rows], sizes: Sequence[int], states: States) -> Any:
+    emitted, finished = [], []
+    for rows, size in zip(given, sizes, strict=True):
         if size < states[0].shape[0]:
             finished.append(tuple(s[size:] for s in states))
             states = tuple(s[:size] for s in states)
-        states = step(x, states)
-        outputs.append(states[0])
+        out, states = step(rows, states)
+        emitted.append(out)
     pieces = zip(states, *reversed(finished), strict=True)
-    return outputs, tuple(torch.cat(p) if len(p) > 1 else p[0] for p in pieces)
+    return emitted, tuple(torch.cat(p) if len(p) > 1 else p[0] for p in pieces)
 
 
-def _backward_in_time(step: Step, inputs: Sequence[Tensor], sizes: Sequence[int], first: States) -> Any:
-    outputs: list[Tensor] = []
+def _backward_in_time(step: Step, given: Sequence[Rows], sizes: Sequence[int], first: States) -> Any:
+    emitted: list[Rows] = []
     states = tuple(s[:0] for s in first)
-    for x, size in zip(reversed(inputs), reversed(sizes), strict=True):
+    for rows, size in zip(reversed(given), reversed(sizes), strict=True):
         if (running := states[0].shape[0]) < size:
             entering = tuple(s[running:size] for s in first)
             states = tuple(map(torch.cat, zip(states, entering, strict=True))) if running else entering
-        states = step(x, states)
-        outputs.append(states[0])
-    return outputs[::-1], states
+        out, states = step(rows, states)
+        emitted.append(out)
+    return emitted[::-1], states
+
+
+def _nothing(program: Interface, x: Tensor, states: States, weights: Mapping[str, Tensor]) -> Rows:
+    """What a scan of no steps emits."""
+    if not isinstance(program, Program):
+        return (x.new_zeros(0, states[0].shape[-1]),)
+    sizes = {"hidden": weights["weight_hh"].shape[0] // len(program.gates), "projection": states[0].shape[-1], "one": 1}
+    return tuple(x.new_zeros(0, sizes[program.nodes[index].size]) for index in program.emitted)
 
 
 def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:
-    """One step as a function (inputs of all gates (batch, gates * hidden), states) -> new states.
+    """One step as a function ((inputs of all gates (batch, gates * hidden), streams ...), states) -> (emitted, states).
 
     What does not change from step to step is done here, once. like: any tensor of the scan, for dtype and device.
     """
@@ -80,15 +93,15 @@ def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> 
 
 
 def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tensor) -> Step:
-    evaluate = _evaluator(program)
+    evaluate = program.evaluate
     gates = len(program.gates)
     leaves: list[Tensor | None] = [None] * len(program.nodes)
-    moving: list[tuple[int, bool, int]] = []  # leaves that are new at every step: (node, is an input, which)
+    # The leaves that are new at every step: (node, its place among them).
+    places = [*program.gates, *program.streams, *program.states]
+    moving: list[tuple[int, int]] = []
     for index, node in enumerate(program.nodes):
-        if node.op == "input":
-            moving.append((index, True, program.gates.index(node.attr)))
-        elif node.op == "state":
-            moving.append((index, False, list(program.states).index(node.attr)))
+        if node.op in ("input", "stream", "state"):
+            moving.append((index, places.index(node.attr)))
         elif node.op in ops.LEAVES:
             leaves[index] = _leaf(program, node.op, node.attr, weights, like)
     products = {}  # product node -> (its group's weight, bias, how many, its place)
@@ -98,13 +111,14 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
             bias = _stacked(group.bias, group.gates, gates, weights)
         for place, index in enumerate(group.nodes):
             products[index] = (group.nodes[0], place, len(group.nodes), weight, bias)
+    emitted = program.emitted
     results = tuple(program.outputs[state] for state in program.states)
 
-    def step(inputs: Tensor, states: States) -> States:
+    def step(rows: Rows, states: States) -> tuple[Rows, States]:
         given = list(leaves)
-        parts = inputs.chunk(gates, -1)
-        for index, is_input, which in moving:
-            given[index] = parts[which] if is_input else states[which]
+        new = (*rows[0].chunk(gates, -1), *rows[1:], *states)
+        for index, place in moving:
+            given[index] = new[place]
         done: dict[int, Sequence[Tensor]] = {}
 
         def multiply(index: int, row: Tensor) -> Tensor:
@@ -114,13 +128,9 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
             return done[group][place]
 
         values = evaluate(given, multiply)
-        return tuple(values[index] for index in results)
+        return tuple(values[index] for index in emitted), tuple(values[index] for index in results)
 
     return step
-
-
-# One evaluator per program: layers call prepare once a scan.
-_evaluator = lru_cache(maxsize=256)(evaluator)
 
 
 def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
@@ -134,7 +144,8 @@ def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
         bias = None if weight.bias is None else _stacked(weight.bias, *rows, weights)
         return F.linear(row, _stacked(weight.parameter, *rows, weights), bias)
 
-    def step(inputs: Tensor, states: States) -> States:
+    def step(rows: Rows, states: States) -> tuple[Rows, States]:
+        (inputs,) = rows
         parts = dict(zip(program.gates, inputs.chunk(len(program.gates), -1), strict=True))
 
         def leaf(op: str, attr: Any) -> Tensor:
@@ -145,7 +156,8 @@ def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
                     return states[names.index(attr)]
             return _leaf(program, op, attr, weights, inputs)
 
-        return program.step(leaf, multiply)
+        new = program.step(leaf, multiply)
+        return new[:1], new
 
     return step
 

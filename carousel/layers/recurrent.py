@@ -258,7 +258,7 @@ class Recurrent(nn.Module):
             for direction in self._directions():
                 weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in names}
                 states = tuple(state[len(last)] for state in hx)
-                output, final = engines.scan(
+                (output,), final = engines.scan(
                     self.engine, self.program, x, batch_sizes, states, weights, reverse=direction == "_reverse"
                 )
                 outputs.append(output)

@@ -83,6 +83,18 @@ class Builder:
         name = "product_transposed" if transposed else "product"
         return self._enter(Node(name, (a,), gives, weight, "", self.line))
 
+    def copy(self, node: Node, args: list[Ref]) -> Ref:
+        """A node of another program, reading these nodes of this one."""
+        if node.op in ops.LEAVES:
+            return self._enter(node)
+        if ops.TABLE[node.op].kind == "product":
+            made = self.product(node.attr, args[0], transposed=node.op == "product_transposed")
+        else:
+            made = self.op(node.op, *args)
+        if node.name:
+            self.call(made, node.name)
+        return made
+
     def call(self, a: Ref, name: str) -> None:
         """Remembers what the author calls a node; the first name stays."""
         if not self.nodes[a].name and self.nodes[a].op in ops.TABLE:

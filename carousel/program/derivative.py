@@ -26,10 +26,10 @@ BATCH, SIZES = 2, {"hidden": 3, "projection": 5, "one": 1}
 class Derivative:
     """One step of backpropagation: from the gradients of the new states to the gradients of everything step read.
 
-    program: its leaves are `gradient` (of each new state), `saved` (a value of the forward program) and the forward
-        program's own leaves. Its results, per row of the batch, are the gradients of ("state", name),
-        ("input", gate), ("vector", attr), and of what a forward product gave, ("product", its node). What step does
-        not read has none.
+    program: its leaves are `gradient` (of each new state and recorded value), `saved` (a value of the forward
+        program) and the forward program's own leaves. Its results, per row of the batch, are the gradients of
+        ("state", name), ("input", gate), ("stream", name), ("vector", attr), and of what a forward product gave,
+        ("product", its node). What step does not read has none.
         The gradient of a weight is the sum over steps and rows of (gradient of its product) x (row it multiplied);
         of its bias, the sum of the gradient of its product: engines do both as one large product over all steps.
     saved: the forward values that it reads, in order.
@@ -44,7 +44,8 @@ def differentiate(program: Program) -> Derivative:
     """The derivative of a forward program. Raises ProgramError if a derivative leaves the alphabet."""
     graph, inputs, wanted = _vjp_graph(program)
     b = Builder(program.weights, program.nodes)
-    results = _translate(graph, inputs, wanted, program.states, b)
+    sizes = {key: program.nodes[index].size for key, index in program.outputs.items()}
+    results = _translate(graph, inputs, wanted, sizes, b)
     return _separate(program, b, results)
 
 
@@ -59,7 +60,7 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
     evaluate = evaluator(program)
     leaves = [i for i, node in enumerate(program.nodes) if node.op in ops.LEAVES]
     products = [i for i, node in enumerate(program.nodes) if node.op == "product"]
-    wanted = [i for i in leaves if program.nodes[i].op in ("state", "input", "vector")]
+    wanted = [i for i in leaves if program.nodes[i].op in ("state", "input", "stream", "vector")]
     fixed = [i for i in leaves if i not in wanted]
     weights = sorted({program.nodes[i].attr for i in products})
 
@@ -86,7 +87,7 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
         [example(BATCH, SIZES[program.nodes[i].size]) for i in (*wanted, *products)],
         [example() for _ in fixed],
         [example(SIZES[program.weights[w].rows], SIZES[program.weights[w].columns]) for w in weights],
-        [example(BATCH, SIZES[size]) for size in program.states.values()],
+        [example(BATCH, SIZES[program.nodes[i].size]) for i in program.outputs.values()],
     )
     # The caller may be in any mode; the derivative is the same.
     with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
@@ -96,13 +97,13 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
         *(("zero", i) for i in products),
         *(("node", i) for i in fixed),
         *(("weight", w) for w in weights),
-        *(("gradient", state) for state in program.states),
+        *(("gradient", key) for key in program.outputs),
     ]
     return graph, inputs, [*wanted, *products]
 
 
 def _translate(
-    graph: fx.Graph, inputs: list[tuple[str, Any]], wanted: list[int], states: dict[str, str], b: Builder
+    graph: fx.Graph, inputs: list[tuple[str, Any]], wanted: list[int], sizes: dict[Any, str], b: Builder
 ) -> dict[Any, Ref]:
     """Enters the graph into a builder that already holds the forward program: what it repeats is found, not added."""
     waiting = iter(inputs)
@@ -122,7 +123,7 @@ def _translate(
                 case "weight":
                     value[node] = _Matrix(what)
                 case "gradient":
-                    value[node] = b.leaf("gradient", what, states[what])
+                    value[node] = b.leaf("gradient", what, sizes[what])
         elif node.op == "output":
             gradients = [of(a) for a in torch.utils._pytree.tree_leaves(node.args)]
             return {

@@ -113,13 +113,14 @@ TABLE = {row.name: row for row in ROWS}
 # What a program starts from. A node of one of these has no arguments.
 #   input     the input part of a gate, new at every step (attr: the gate)
 #   state     what the cell carries into the step (attr: its name)
+#   stream    a row given for every step from outside the network: a mask, an amount (attr: its name)
 #   vector    a learned vector (attr: its name, or (name, gate) where each gate has a part of it)
 #   constant  a number (attr)
 #   per_unit  1 / (number of units of the size in attr)
 # and in derivatives also
 #   saved     a value of the forward program (attr: its node there)
-#   gradient  the gradient of a new state (attr: its name)
-LEAVES = ("input", "state", "vector", "constant", "per_unit", "saved", "gradient")
+#   gradient  the gradient of a new state or a recorded value (attr: the forward program's name for that result)
+LEAVES = ("input", "state", "stream", "vector", "constant", "per_unit", "saved", "gradient")
 
 WRITABLE = {spelling: row.name for row in ROWS for spelling in row.spellings}
 DERIVED = {overload: row.name for row in ROWS for overload in row.aten}

@@ -94,7 +94,7 @@ class _Printer:
             case "per_unit":
                 return f"1/{node.attr}", 6
             case "gradient":
-                return f"∂{node.attr}'", LEAF_BINDING
+                return "∂" + _result_name(node.attr), LEAF_BINDING
             case "saved":
                 return node.name or f"v{node.attr}", LEAF_BINDING
         return str(node.attr), LEAF_BINDING
@@ -131,6 +131,8 @@ def _result_name(key: object) -> str:
             return f"∂x_{what}"
         case "product":
             return f"∂y{what}"
+        case "record":
+            return f"record {what}"
     return "∂" + ("_".join(what) if isinstance(what, tuple) else str(what))
 
 

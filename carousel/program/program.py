@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -83,8 +84,8 @@ class Interface:
 class Program(Interface):
     """One step, ready for engines: nodes in order, and which of them are results.
 
-    outputs: result -> node. In a forward program the results are the new states by name, in order; for a
-        derivative see `derivative.Derivative`.
+    outputs: result -> node. In a forward program the results are the new states by name, in order, and the values it
+        records at every step, as ("record", name); for a derivative see `derivative.Derivative`.
     Programs are compared by identity; `trace` gives the same one for the same cell.
     """
 
@@ -96,7 +97,28 @@ class Program(Interface):
 
         return equations(self)
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # what has been derived is derived anew
+
+    @cached_property
+    def evaluate(self) -> Callable[..., list[Any]]:
+        """What `evaluate.evaluator` makes of this program, made once."""
+        from carousel.program.evaluate import evaluator
+
+        return evaluator(self)
+
     # Facts. Derived, never declared.
+
+    @cached_property
+    def emitted(self) -> tuple[int, ...]:
+        """What a scan gives out at every step: the output state, then the recorded values in order."""
+        recorded = [index for key, index in self.outputs.items() if isinstance(key, tuple) and key[0] == "record"]
+        return (self.outputs[self.output_state], *recorded)
+
+    @cached_property
+    def streams(self) -> dict[str, str]:
+        """The rows that must be given for every step: name -> size name."""
+        return {node.attr: node.size for node in self.nodes if node.op == "stream"}
 
     @cached_property
     def products(self) -> tuple[Product, ...]:

@@ -83,6 +83,7 @@ class _StepTracer(fx.Tracer):
         self.code: CodeType = self.step.__code__
         self.lines: dict[fx.Node, int] = {}
         self.named: dict[fx.Node, str] = {}
+        self.named_by_helpers: dict[fx.Node, str] = {}
         self.line = 0
         self.locals: dict[str, Any] = {}
 
@@ -93,22 +94,16 @@ class _StepTracer(fx.Tracer):
             above.append(frame)
             frame = frame.f_back
         if frame is not None:
-            self.line = frame.f_lineno
-            self.locals = dict(frame.f_locals)
+            self.line, self.locals = frame.f_lineno, dict(frame.f_locals)
             self.look_at_names()
-            for helper in above:
-                if _is_the_authors(helper):
-                    self.locals = dict(helper.f_locals)
-                    self.look_at_names()
-            self.locals = dict(frame.f_locals)
+            for helper in filter(_is_the_authors, above):
+                _look_at(dict(helper.f_locals), self.named_by_helpers)
         node = super().create_node(*args, **kwargs)
         self.lines[node] = self.line
         return node
 
     def look_at_names(self) -> None:
-        for name, bound in self.locals.items():
-            if isinstance(bound, fx.Proxy):
-                self.named.setdefault(bound.node, name)
+        _look_at(self.locals, self.named)
 
     def refuse(self, what: str, node: fx.Node | None = None) -> ProgramError:
         """The error for something outside the alphabet: what, where, and the way out."""
@@ -121,6 +116,12 @@ class _StepTracer(fx.Tracer):
             "Write it with the ops listed in carousel.program.ops, or run this cell as plain torch, slower, "
             'by building the layer with engine="reference".'
         )
+
+
+def _look_at(bound: dict[str, Any], named: dict[fx.Node, str]) -> None:
+    for name, value in bound.items():
+        if isinstance(value, fx.Proxy):
+            named.setdefault(value.node, name)
 
 
 def _is_the_authors(frame: FrameType) -> bool:
@@ -164,6 +165,7 @@ class _Symbols:
 def _translate(tracer: _StepTracer, builder: Builder, symbols: _Symbols) -> None:
     """Enters every op that step called into the builder."""
     node_of = symbols.node_of
+    called: dict[str, Ref] = {}
 
     def argument(value: Any) -> Any:
         return node_of[value] if isinstance(value, fx.Node) else value
@@ -189,7 +191,12 @@ def _translate(tracer: _StepTracer, builder: Builder, symbols: _Symbols) -> None
                 raise
             raise tracer.refuse(str(error), node) from None
         if node in tracer.named:
-            builder.call(node_of[node], tracer.named[node])
+            called[tracer.named[node]] = node_of[node]
+        elif node in tracer.named_by_helpers:
+            builder.call(node_of[node], tracer.named_by_helpers[node])
+    # A name that step gave twice (f = ...; f = sigmoid(f)) is what it meant in the end.
+    for name, index in called.items():
+        builder.call(index, name)
 
 
 def _spelling(node: fx.Node) -> str:

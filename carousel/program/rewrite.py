@@ -1,0 +1,114 @@
+"""Options of a scan, as rewritings of its program: what they add is equations, so every engine runs them.
+
+Each takes a program and gives another. Programs never change; the same rewriting of the same program is one program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from carousel.program import ops
+from carousel.program.builder import Builder, Ref, prune
+from carousel.program.program import Node, Program
+from carousel.program.verify import verify
+
+# What the field calls the gates that cells name by letters.
+WORDS = {"input": "i", "forget": "f", "candidate": ("g", "n"), "output": "o", "reset": "r", "update": "z"}
+
+
+def recordable(program: Program) -> dict[str, int]:
+    """The values of a step that have names: new states, and whatever the author named."""
+    named = {node.name: index for index, node in enumerate(program.nodes) if node.name and node.op in ops.TABLE}
+    whole_rows = {name: index for name, index in named.items() if program.nodes[index].size != "one"}
+    return whole_rows | {state: program.outputs[state] for state in program.states}
+
+
+@lru_cache(maxsize=256)
+def record(program: Program, names: tuple[str, ...]) -> Program:
+    """The program, emitting these values too, in this order. Raises KeyError for a name that no value has.
+
+    A name is a state, a name that step gives to a value, or the field's word for a gate ("forget").
+    """
+    possible = recordable(program)
+    outputs = dict(program.outputs)
+    for name in names:
+        letters = [name, *WORDS.get(name, ())]
+        outputs[("record", name)] = possible[next((x for x in letters if x in possible), name)]
+    recorded = replace(program, outputs=outputs)
+    verify(recorded)
+    return recorded
+
+
+@lru_cache(maxsize=256)
+def modify(program: Program, states: tuple[str, ...]) -> Program:
+    """The program with keep_c * c + add_c in the place of the state c that it reads, for each of these states.
+
+    keep_c and add_c are streams: rows given for every step. keep 0 forgets, keep 1 and add 0 changes nothing.
+    """
+
+    def changed(b: Builder, node: Node, leaf: Ref) -> Ref:
+        keep, add = (b.leaf("stream", f"{kind}_{node.attr}", node.size) for kind in ("keep", "add"))
+        return b.op("add", b.op("mul", keep, leaf), add)
+
+    return _with_states(program, states, changed)
+
+
+@lru_cache(maxsize=256)
+def zoneout(program: Program, states: tuple[str, ...]) -> Program:
+    """The program with zone_c * c + (1 - zone_c) * c' in the place of each new state c'.
+
+    zone_c is a stream: 1 where a unit keeps its old value for a step, or in evaluation everywhere its probability.
+    Source: Krueger et al., "Zoneout" (arXiv:1606.01305, 2017), equation 2.
+    """
+    b = Builder(program.weights, program.nodes)
+    outputs = dict(program.outputs)
+    for state in states:
+        size = program.states[state]
+        old, new = b.leaf("state", state, size), Ref(outputs[state])
+        zone = b.leaf("stream", f"zone_{state}", size)
+        outputs[state] = b.op("add", new, b.op("mul", zone, b.op("sub", old, new)))
+    return _finished(program, b, outputs)
+
+
+@lru_cache(maxsize=256)
+def recurrent_dropout(program: Program) -> Program:
+    """The program with drop_h * v in the place of every row v that a recurrent matrix U multiplies.
+
+    drop_h is a state that no step changes: one mask for a whole sequence. It is the last of the states.
+    Source: Gal & Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks"
+    (arXiv:1512.05287, 2016), equation 7.
+    """
+    state = program.output_state
+    size = program.states[state]
+    b = Builder(program.weights)
+    mask = b.leaf("state", f"drop_{state}", size)
+    new: dict[int, Ref] = {}
+    for index, node in enumerate(program.nodes):
+        args = [new[a] for a in node.args]
+        if node.op == "product" and program.weights[node.attr].gate is not None:
+            args = [b.op("mul", args[0], mask)]
+        new[index] = b.copy(node, args)
+    outputs: dict[Any, int] = {key: new[index] for key, index in program.outputs.items()}
+    with_mask = replace(program, states=program.states | {f"drop_{state}": size})
+    return _finished(with_mask, b, outputs | {f"drop_{state}": mask})
+
+
+def _with_states(program: Program, states: tuple[str, ...], changed: Callable[[Builder, Node, Ref], Ref]) -> Program:
+    """The program with another value in the place of each of these states, wherever it reads them."""
+    b = Builder(program.weights)
+    new: dict[int, Ref] = {}
+    for index, node in enumerate(program.nodes):
+        new[index] = b.copy(node, [new[a] for a in node.args])
+        if node.op == "state" and node.attr in states:
+            new[index] = changed(b, node, new[index])
+    return _finished(program, b, {key: new[index] for key, index in program.outputs.items()})
+
+
+def _finished(program: Program, b: Builder, outputs: dict[Any, int]) -> Program:
+    nodes, results = prune(b.nodes, outputs)
+    rewritten = replace(program, nodes=nodes, outputs=results)
+    verify(rewritten)
+    return rewritten
