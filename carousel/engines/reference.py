@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from carousel.program import Interface, Program, Untraced, ops
+from carousel.program import Interface, Program, Untraced, evaluate, ops
 
 Rows = tuple[Tensor, ...]
 States = tuple[Tensor, ...]
@@ -93,7 +93,6 @@ def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> 
 
 
 def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tensor) -> Step:
-    evaluate = program.evaluate
     gates = len(program.gates)
     leaves: list[Tensor | None] = [None] * len(program.nodes)
     # The leaves that are new at every step: (node, its place among them).
@@ -127,7 +126,7 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
                 done[group] = F.linear(row, weight, bias).chunk(count, -1)
             return done[group][place]
 
-        values = evaluate(given, multiply)
+        values = evaluate(program, given, multiply)
         return tuple(values[index] for index in emitted), tuple(values[index] for index in results)
 
     return step

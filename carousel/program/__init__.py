@@ -1,7 +1,7 @@
 """The small language between a cell's equations and the engines that run them."""
 
 from carousel.program.derivative import Derivative, differentiate
-from carousel.program.evaluate import evaluator
+from carousel.program.evaluate import evaluate
 from carousel.program.program import Interface, Node, Product, Program, Weight
 from carousel.program.trace import trace
 from carousel.program.untraced import Untraced, untraced
@@ -16,7 +16,7 @@ __all__ = [
     "Untraced",
     "Weight",
     "differentiate",
-    "evaluator",
+    "evaluate",
     "trace",
     "untraced",
     "verify",

@@ -76,7 +76,7 @@ class Builder:
         shape = self.weights[weight]
         takes, gives = (shape.rows, shape.columns) if transposed else (shape.columns, shape.rows)
         found = self.nodes[a].size
-        if found in ("one", "any") and found != takes:
+        if found in ("one", "any") and transposed:
             a = self._enter(Node("broadcast", (a,), takes, None, "", self.line))
         elif found != takes:
             raise ProgramError(f"{weight}(...) of a row of size {found!r}, where the matrix takes {takes!r}")

@@ -12,7 +12,7 @@ from torch import Tensor, fx
 from carousel.errors import ProgramError
 from carousel.program import expansions, ops
 from carousel.program.builder import Builder, Ref, prune
-from carousel.program.evaluate import evaluator
+from carousel.program.evaluate import evaluate
 from carousel.program.program import Node, Program
 from carousel.program.verify import verify
 
@@ -57,7 +57,6 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
     """
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    evaluate = evaluator(program)
     leaves = [i for i, node in enumerate(program.nodes) if node.op in ops.LEAVES]
     products = [i for i, node in enumerate(program.nodes) if node.op == "product"]
     wanted = [i for i in leaves if program.nodes[i].op in ("state", "input", "stream", "vector")]
@@ -77,7 +76,7 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
             def multiply(node: int, row: Tensor) -> Tensor:
                 return row @ matrix[program.nodes[node].attr].t() + given[node]
 
-            values = evaluate([given.get(i) for i in range(len(program.nodes))], multiply)
+            values = evaluate(program, [given.get(i) for i in range(len(program.nodes))], multiply)
             return tuple(values[i] for i in program.outputs.values())
 
         pull_back = torch.func.vjp(new_states, *rows)[1]

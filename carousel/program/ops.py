@@ -103,7 +103,7 @@ ROWS = [
     Op("where", 3, torch.where, "where({}, {}, {})", (torch.where,), (aten.where.self,)),
     # across the units of a row
     Op("sum", 1, _sum, "sum({})", kind="reduction"),
-    Op("broadcast", 1, lambda a: a, "{}", kind="broadcast"),
+    Op("broadcast", 1, torch.clone, "{}", kind="broadcast"),
     Op("product", 1, _product, "{weight} {}{bias}", kind="product", binding=5),
     Op("product_transposed", 1, _product_transposed, "{weight}ᵀ {}", kind="product", binding=6),
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -97,17 +97,16 @@ class Program(Interface):
 
         return equations(self)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # what has been derived is derived anew
+    # Facts. Derived, never declared.
 
     @cached_property
-    def evaluate(self) -> Callable[..., list[Any]]:
-        """What `evaluate.evaluator` makes of this program, made once."""
-        from carousel.program.evaluate import evaluator
-
-        return evaluator(self)
-
-    # Facts. Derived, never declared.
+    def lines(self) -> tuple[tuple[int, Callable[..., Any] | None, tuple[int, ...]], ...]:
+        """What is to be computed, in order: (node, its meaning or None for a product, its arguments)."""
+        return tuple(
+            (index, None if (row := ops.TABLE[node.op]).kind == "product" else row.meaning, node.args)
+            for index, node in enumerate(self.nodes)
+            if node.op in ops.TABLE
+        )
 
     @cached_property
     def emitted(self) -> tuple[int, ...]:

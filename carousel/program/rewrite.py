@@ -13,7 +13,7 @@ from typing import Any
 from carousel.program import ops
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.program import Node, Program
-from carousel.program.verify import verify
+from carousel.program.verify import finished
 
 # What the field calls the gates that cells name by letters.
 WORDS = {"input": "i", "forget": "f", "candidate": ("g", "n"), "output": "o", "reset": "r", "update": "z"}
@@ -37,9 +37,7 @@ def record(program: Program, names: tuple[str, ...]) -> Program:
     for name in names:
         letters = [name, *WORDS.get(name, ())]
         outputs[("record", name)] = possible[next((x for x in letters if x in possible), name)]
-    recorded = replace(program, outputs=outputs)
-    verify(recorded)
-    return recorded
+    return finished(replace(program, outputs=outputs))
 
 
 @lru_cache(maxsize=256)
@@ -109,6 +107,4 @@ def _with_states(program: Program, states: tuple[str, ...], changed: Callable[[B
 
 def _finished(program: Program, b: Builder, outputs: dict[Any, int]) -> Program:
     nodes, results = prune(b.nodes, outputs)
-    rewritten = replace(program, nodes=nodes, outputs=results)
-    verify(rewritten)
-    return rewritten
+    return finished(replace(program, nodes=nodes, outputs=results))

@@ -19,7 +19,7 @@ from carousel.program import expansions, ops
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.declaration import Declaration, title
 from carousel.program.program import Program
-from carousel.program.verify import verify
+from carousel.program.verify import finished
 
 
 def trace(cell: Cell, bias: bool = True) -> Program:
@@ -63,8 +63,7 @@ def _trace(cell: Cell, bias: bool) -> Program:
     nodes, results = prune(builder.nodes, outputs)
     program = Program(**declaration.interface(), nodes=nodes, outputs=results)
     declaration.check_used(program)
-    verify(program)
-    return program
+    return finished(program)
 
 
 # Equal cells share one program, and with it whatever engines have prepared for it.
