@@ -127,11 +127,11 @@ class Row:
     def layer(
         self, input_size: int, hidden_size: int, engine: str = "reference", seed: int = 0, **options
     ) -> carousel.Recurrent:
-        """A layer of the cell, every parameter drawn away from the value that would hide it."""
-        layer = carousel.Recurrent(
-            self.cell, input_size, hidden_size, proj_size=self.proj_size, engine=engine, **options
-        )
-        return redraw(layer, seed)
+        """A layer of the cell, the same for the same seed, no parameter at an initial value that would hide it."""
+        options |= {"proj_size": self.proj_size, "engine": engine}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return moved(carousel.Recurrent(self.cell, input_size, hidden_size, **options), seed)
 
     def state_sizes(self, hidden_size: int) -> list[int]:
         sizes = {"hidden": hidden_size, "projection": self.proj_size}
@@ -154,13 +154,13 @@ class Row:
 States = tuple[Tensor, ...]
 
 
-def redraw(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Draws every parameter from a normal distribution of deviation 0.5 around its own mean."""
+def moved(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """The module with normal noise of deviation 0.5 added to every parameter."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in module.parameters():
             noise = torch.randn(p.shape, generator=random, dtype=torch.float64)
-            p.copy_(p.mean() + 0.5 * noise)
+            p.add_(0.5 * noise)
     return module
 
 
@@ -207,7 +207,7 @@ def _option_name(cell: Cell) -> str:
 
 ROWS = [
     *(Row(name, cell, _equations(cell)) for name, cell in catalogue().items()),
-    *(Row(_option_name(c), c, e) for c, e in EQUATIONS.items() if not any(c == known for known in catalogue().values())),
+    *(Row(_option_name(cell), cell, e) for cell, e in EQUATIONS.items() if cell not in [*catalogue().values()]),
     *USERS,
 ]
 
@@ -268,5 +268,3 @@ def assert_close(actual, expected: Tensor, *, terms: int, dtype: torch.dtype | N
 def roundings(steps: int, input_size: int, hidden_size: int, num_layers: int = 1) -> int:
     """Roundings between the input and the last output: per step a product over the units and about 16 further ops."""
     return num_layers * (input_size + max(steps, 1) * (hidden_size + 16))
-
-

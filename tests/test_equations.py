@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import textbook
 import torch
-from matrix import ROWS, Row, assert_close, redraw, roundings, runs
+from matrix import ROWS, Row, assert_close, moved, roundings, runs
 from torch import nn
 
-T, B, I, H = 5, 3, 3, 4  # noqa: E741
+T, B, I, H = 5, 3, 3, 4
 
 STRUCTURES = {
     "plain": {},
@@ -29,8 +29,7 @@ def by_the_book(row_or_equations, module, x, initial, bias):
     parameters = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
     x, initial = x.double().numpy(), [s.double().numpy() for s in initial]
     done = [
-        textbook.layer(equations, x[:, b], tuple(s[:, b] for s in initial), parameters, bias)
-        for b in range(x.shape[1])
+        textbook.layer(equations, x[:, b], tuple(s[:, b] for s in initial), parameters, bias) for b in range(x.shape[1])
     ]
     output = np.stack([output for output, _ in done], axis=1)
     last = [np.stack(rows, axis=1) for rows in zip(*(last for _, last in done), strict=True)]
@@ -87,7 +86,7 @@ TORCH = {
 @pytest.mark.parametrize("structure", STRUCTURES.values(), ids=STRUCTURES)
 @pytest.mark.parametrize(("kind", "options", "equations", "states"), TORCH.values(), ids=TORCH)
 def test_torch_computes_the_textbook_too(kind, options, equations, states, structure, bias):
-    module = redraw(kind(I, H, bias=bias, dtype=torch.float64, **options, **structure))
+    module = moved(kind(I, H, bias=bias, dtype=torch.float64, **options, **structure))
     scans = module.num_layers * (1 + module.bidirectional)
     sizes = [module.proj_size or H, H][:states]
     initial = tuple(torch.randn(scans, B, size, dtype=torch.float64) for size in sizes)
