@@ -81,9 +81,22 @@ def test_stopping_and_going_on_changes_no_bit(text: Path, tmp_path: Path, cell: 
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
-def test_a_crash_at_any_write_changes_no_bit(text: Path, tmp_path: Path, monkeypatch) -> None:
-    """Every way to be killed while files are written: before each of the renames of a whole run in turn."""
-    options = TINY | {"dropout": 0.2, "epochs": 0.1}
+def test_the_best_model_before_a_stop_is_the_best_after_it(text: Path, tmp_path: Path) -> None:
+    options = TINY | {"epochs": 0.3, "learning_rate": 100.0}  # so high that nothing after the first step is better
+    LanguageModel.train(text, out=tmp_path / "whole", report=Quiet(), **options)
+    with pytest.raises(KeyboardInterrupt):
+        LanguageModel.train(text, out=tmp_path / "stopped", report=StopAfter(17), **options)
+    best = (tmp_path / "stopped" / "model.safetensors").read_bytes()
+    LanguageModel.resume(tmp_path / "stopped", report=Quiet())
+    assert (tmp_path / "stopped" / "model.safetensors").read_bytes() == best
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize(("rate", "first"), [(3e-3, 4), (100.0, 3)])
+def test_a_crash_at_any_write_changes_no_bit(text: Path, tmp_path: Path, monkeypatch, rate: float, first: int) -> None:
+    """Killed before a rename, again and again. At the higher rate the first weights stay the best: they must not be
+    lost where the crash falls between the files of the first checkpoint."""
+    options = TINY | {"dropout": 0.2, "epochs": 0.1, "learning_rate": rate}
     LanguageModel.train(text, out=tmp_path / "whole", report=Quiet(), **options)
 
     class Killed(BaseException):
@@ -105,7 +118,7 @@ def test_a_crash_at_any_write_changes_no_bit(text: Path, tmp_path: Path, monkeyp
 
     out = tmp_path / "crashed"
     crashes = 0
-    crash_at(4)  # the first three renames write the config, a model and a state
+    crash_at(first)  # the first three renames write the config, a model and a state
     with pytest.raises(Killed):
         LanguageModel.train(text, out=out, report=Quiet(), **options)
     for number in (1, 2, 3, 1, 4, 2):
@@ -326,7 +339,7 @@ def test_weights_of_another_run(trained: LanguageModel, tmp_path: Path) -> None:
     config = RunFolder.open(trained.run).config()
     config["model"]["hidden"] = 32
     folder.write_config(config)
-    folder.write_model(trained.network.state_dict(), {})
+    folder.write_model(trained.network.state_dict())
     with pytest.raises(RunError, match=r"do not fit its config\.json"):
         LanguageModel.load(folder.path)
 
@@ -338,6 +351,14 @@ def test_a_run_does_not_bring_its_own_code(trained: LanguageModel, tmp_path: Pat
     folder.write_config(config)
     with pytest.raises(RunError, match=r"relative path, cell\.py:Cell: not run"):
         LanguageModel.load(folder.path)
+
+
+def test_a_training_that_runs_away_says_so(text: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        RunError, match=r"has run away: after step \d+ .*loss is (nan|inf).*lower learning rate.*1e\+30"
+    ):
+        LanguageModel.train(text, out=tmp_path / "run", epochs=1, learning_rate=1e30, report=Quiet(), **TINY)
+    assert LanguageModel.load(tmp_path / "run").generate(length=3), "the best weights are kept"
 
 
 def test_sampling_keeps_to_what_it_says() -> None:

@@ -16,7 +16,7 @@ def run(tmp_path: Path) -> RunFolder:
     folder = RunFolder.create(tmp_path / "run")
     folder.write_config({"task": "language"})
     folder.write_state({"steps": 1})
-    folder.write_model({"w": torch.ones(3)}, {"steps": "1"})
+    folder.write_model({"w": torch.ones(3)})
     return folder
 
 

@@ -1,5 +1,6 @@
 """Truncated backpropagation through time, and the run around it. Knows nothing of what the symbols mean."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -9,12 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from carousel.errors import RunError
 from carousel.training import carry
 from carousel.training.budget import Budget
 from carousel.training.lanes import Lanes
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, Status
-from carousel.training.run_folder import Log, RunFolder
+from carousel.training.run_folder import MODEL, Log, RunFolder
 from carousel.training.schedule import Plan, learning_rate
 from carousel.training.stopping import StopWish
 
@@ -174,7 +176,7 @@ class Run:
         """Train to the end of the budget.
 
         Raises KeyboardInterrupt after SIGINT and SystemExit(143) after SIGTERM, once the step is finished and
-        saved; RunError when the folder cannot be written to.
+        saved; RunError when the folder cannot be written to, or the loss is no longer a number.
         """
         with StopWish() as wish:
             self._started = self._saved_at = time.monotonic()
@@ -241,12 +243,16 @@ class Run:
     def _validate(self) -> None:
         before = time.monotonic()
         self.latest = self.validate()
+        if not math.isfinite(self.latest):
+            raise RunError(
+                f"The training of {self.folder.path} has run away: after step {self.loop.steps:,} the validation "
+                f"loss is {self.latest}. {MODEL} keeps the best weights from before. "
+                f"Start a new run with a lower learning rate; this one's was {self.loop.peak_rate:g} at its peak."
+            )
         sample = self.sample(self.loop.steps)
         if self.best is None or self.latest < self.best:
             self.best = self.latest
-            self.folder.write_model(
-                self.loop.model.state_dict(), {"steps": str(self.loop.steps), "validation": repr(self.latest)}
-            )
+            self.folder.write_model(self.loop.model.state_dict())
         self._log(validation=self.validation_measure.nats(self.latest), sample=sample)
         self._validation_seconds = time.monotonic() - before
         self.report.validated(self._status(), sample)

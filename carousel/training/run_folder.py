@@ -122,9 +122,10 @@ class RunFolder:
 
     # -- model.safetensors ----------------------------------------------------------------------------------
 
-    def write_model(self, weights: dict[str, torch.Tensor], about: dict[str, str]) -> None:
+    def write_model(self, weights: dict[str, torch.Tensor]) -> None:
+        """The same weights make the same file: of several metadata entries, safetensors would vary the order."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        self._replace(MODEL, safetensors.torch.save(tensors, metadata={"format": "pt", **about}))
+        self._replace(MODEL, safetensors.torch.save(tensors, metadata={"format": "pt"}))
 
     def read_model(self) -> dict[str, torch.Tensor]:
         try:
