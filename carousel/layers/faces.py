@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import TypedDict, Unpack
+
 import torch
 
 from carousel.cells import Cell
@@ -15,6 +18,17 @@ from carousel.layers.recurrent import Recurrent
 
 Device = torch.device | str | None
 Dtype = torch.dtype | None
+
+
+class Options(TypedDict, total=False):
+    """What every layer takes by keyword; `Recurrent` says what each of them means."""
+
+    initial_state: str
+    zoneout: float | Mapping[str, float]
+    recurrent_dropout: float
+    input_dropout: float
+    weight_drop: float
+    engine: str
 
 
 class _Face(Recurrent):
@@ -32,7 +46,7 @@ class RNN(_Face):
     """torch.nn.RNN on Carousel's engines: same arguments, call, results, parameters and initialisation.
 
     nonlinearity: "tanh", "relu", and also "sigmoid".
-    engine, equations, shapes and errors: see `Recurrent` and `carousel.cells.rnn.RNN`.
+    options, equations, shapes and errors: see `Recurrent` and `carousel.cells.rnn.RNN`.
     """
 
     def __init__(
@@ -47,14 +61,11 @@ class RNN(_Face):
         bidirectional: bool = False,
         device: Device = None,
         dtype: Dtype = None,
-        *,
-        initial_state: str = "zero",
-        engine: str = "auto",
+        **options: Unpack[Options],
     ):
         super().__init__(
             RNNEquations(nonlinearity), input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, 0, device, dtype, initial_state=initial_state,
-            engine=engine,
+            bidirectional, 0, device, dtype, **options,
         )  # fmt: skip
         self.nonlinearity = nonlinearity
 
@@ -65,7 +76,7 @@ class LSTM(_Face):
     peepholes: any of "input", "forget", "output", or "all": the gates that also see the cell state.
     coupled: no input gate of its own, i = 1 - f.
     layer_norm: the layer-normalised LSTM of Ba et al. (2016), by itself: not with the two above or proj_size.
-    engine, equations, shapes and errors: see `Recurrent`, `carousel.cells.lstm.LSTM` and
+    options, equations, shapes and errors: see `Recurrent`, `carousel.cells.lstm.LSTM` and
     `carousel.cells.layer_norm_lstm.LayerNormLSTM`.
     """
 
@@ -84,16 +95,14 @@ class LSTM(_Face):
         device: Device = None,
         dtype: Dtype = None,
         *,
-        initial_state: str = "zero",
         peepholes: tuple[str, ...] | str = (),
         coupled: bool = False,
         layer_norm: bool = False,
-        engine: str = "auto",
+        **options: Unpack[Options],
     ):
         super().__init__(
             lstm_cell(peepholes, coupled, layer_norm, proj_size > 0), input_size, hidden_size, num_layers, bias,
-            batch_first, dropout, bidirectional, proj_size, device, dtype, initial_state=initial_state,
-            engine=engine,
+            batch_first, dropout, bidirectional, proj_size, device, dtype, **options,
         )  # fmt: skip
         self.peepholes = getattr(self.cell, "peepholes", ())
         self.coupled, self.layer_norm = coupled, layer_norm
@@ -104,7 +113,7 @@ class GRU(_Face):
 
     reset: "after" the matrix product, as torch does, or "before" it, as Cho et al. (2014) wrote it.
     layer_norm: the layer-normalised GRU of Ba et al. (2016), which resets after the product.
-    engine, equations, shapes and errors: see `Recurrent`, `carousel.cells.gru.GRU` and
+    options, equations, shapes and errors: see `Recurrent`, `carousel.cells.gru.GRU` and
     `carousel.cells.layer_norm_gru.LayerNormGRU`.
     """
 
@@ -122,15 +131,13 @@ class GRU(_Face):
         device: Device = None,
         dtype: Dtype = None,
         *,
-        initial_state: str = "zero",
         reset: str = "after",
         layer_norm: bool = False,
-        engine: str = "auto",
+        **options: Unpack[Options],
     ):
         super().__init__(
             gru_cell(reset, layer_norm), input_size, hidden_size, num_layers, bias, batch_first, dropout,
-            bidirectional, 0, device, dtype, initial_state=initial_state,
-            engine=engine,
+            bidirectional, 0, device, dtype, **options,
         )  # fmt: skip
         self.reset, self.layer_norm = reset, layer_norm
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,9 +14,12 @@ from torch.nn.utils.rnn import PackedSequence
 from carousel import engines
 from carousel.cells import Cell
 from carousel.layers.arguments import as_mask, as_states, check_constructor, check_input, check_states
+from carousel.layers.layout import Packed, Padded
 from carousel.layers.parameters import as_cell, check_projection, initialize, options_text, parameter_shapes, program_of
-from carousel.layers.segments import Segments, segments
-from carousel.program import Program
+from carousel.layers.recording import Recording, check_names
+from carousel.layers.regularizers import Regularizers
+from carousel.layers.segments import segments
+from carousel.program import Interface, Program, rewrite
 
 States = tuple[Tensor, ...]
 
@@ -23,7 +27,7 @@ States = tuple[Tensor, ...]
 class Recurrent(nn.Module):
     """Runs a cell over sequences: torch.nn.LSTM's constructor, call, results and parameter names, for every cell.
 
-        output, hx = Recurrent(cell, input_size, hidden_size)(input, hx=None, *, lengths=None, mask=None, reset=None)
+        output, hx = Recurrent(cell, input_size, hidden_size)(input, hx=None)
 
     Axes: T steps, B sequences, I = input_size, H = hidden_size (proj_size for a state of that size), D directions,
     L layers.
@@ -37,10 +41,16 @@ class Recurrent(nn.Module):
     reset: (T, B) bool, laid out as the input: before such a step that row begins a new sequence, from the layer's own
         initial state. Neither values nor gradients pass, in either direction; no other row notices. hx stands before a
         row's first sequence; the one returned after its last.
+    keep, add: before each step the state becomes keep * state + add: (T, B), (T, B, 1) or (T, B, H), laid out as the
+        input; for every state, or a mapping from state to tensor. Differentiable. keep 0 forgets, keep 1 keeps.
+    return_states: returns (output, hx, states), every state at every step by name, (L * D, T, B, H) each.
 
     cell: a `Cell`, a Cell class that needs no arguments, or a name in the catalogue.
     initial_state: where hx is not given, and after a reset, "zero", or "learned": a parameter for each state, layer and
         direction, `initial_h_lk`, which begins at zero.
+    zoneout: the probability that a unit of a state keeps its old value for a step, for all states or by state.
+    recurrent_dropout, input_dropout: of what U multiplies and of each layer's input, one mask for a whole sequence.
+    weight_drop: of the elements of U. Sources: see `carousel.layers.regularizers`.
     num_layers, bias, batch_first, dropout (between layers, in training), bidirectional: as in torch.nn.
     proj_size: the size of "projection", for cells that use it.
     engine: "auto" takes the fastest engine that can run the cell (`explain()` says which, and why); by name, that
@@ -75,6 +85,10 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None = None,
         *,
         initial_state: str = "zero",
+        zoneout: float | Mapping[str, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        weight_drop: float = 0.0,
         engine: str = "auto",
     ):
         super().__init__()
@@ -89,6 +103,11 @@ class Recurrent(nn.Module):
         if initial_state not in ("zero", "learned"):
             raise ValueError(f"initial_state must be 'zero' or 'learned', but {initial_state!r} was given")
         self.initial_state = initial_state
+        self.zoneout, self.recurrent_dropout = zoneout, recurrent_dropout
+        self.input_dropout, self.weight_drop = input_dropout, weight_drop
+        self.regularizers = Regularizers.checked(self.program, zoneout, recurrent_dropout, input_dropout, weight_drop)
+        self._programs: dict[Any, Interface] = {}
+        self._recordings: list[Recording] = []
         for k, suffix in self._places():
             width = input_size if k == 0 else len(self._directions()) * self.sizes[self._output_size()]
             for name, shape in parameter_shapes(self.program, width, self.sizes).items():
@@ -115,36 +134,57 @@ class Recurrent(nn.Module):
         lengths: Tensor | None = None,
         mask: Tensor | None = None,
         reset: Tensor | None = None,
-    ) -> tuple[Tensor | PackedSequence, Tensor | States]:
-        if not isinstance(input, PackedSequence):
-            return self._padded(input, hx, lengths, mask, reset)
-        if lengths is not None or mask is not None or reset is not None:
-            raise ValueError(
-                f"{self._name()}: a PackedSequence brings its own lengths; pad it to give lengths, mask or reset"
-            )
-        return self._packed(input, hx)
+        keep: Tensor | Mapping[str, Tensor] | None = None,
+        add: Tensor | Mapping[str, Tensor] | None = None,
+        return_states: bool = False,
+    ) -> Any:
+        layout = self._layout(input, lengths, mask, reset, given_by_step=keep is not None or add is not None)
+        given = self._initial(hx, layout.batch, layout.batched)
+        fresh = partial(self._fresh, layout.batch)
+        streams = self._given_by_step(layout, keep, add)
+        names = dict.fromkeys(name for recording in self._recordings for name in recording.names)
+        if return_states:
+            names |= dict.fromkeys(self.program.states)
+        rows, final, recorded = self._stack(layout, layout.first(given, fresh), streams, tuple(names))
+        output, last = layout.output(rows), layout.last(final, given, fresh)
+        recorded = {name: layout.every_step(values) for name, values in recorded.items()}
+        for recording in self._recordings:
+            recording.update({name: recorded[name] for name in recording.names})
+        hx = last[0] if len(last) == 1 else last
+        if return_states:
+            return output, hx, {state: recorded[state] for state in self.program.states}
+        return output, hx
 
-    def _packed(self, input: PackedSequence, hx: Tensor | States | None) -> tuple[PackedSequence, Tensor | States]:
-        check_input(self._name(), input.data, self.input_size, (2,), self._weight())
-        sizes = input.batch_sizes.tolist()
-        states = self._initial(hx, sizes[0], batched=True)
-        if input.sorted_indices is not None:
-            states = tuple(state.index_select(1, input.sorted_indices) for state in states)
-        rows, states = self._stack(input.data, sizes, states)
-        if input.unsorted_indices is not None:
-            states = tuple(state.index_select(1, input.unsorted_indices) for state in states)
-        output = PackedSequence(rows, input.batch_sizes, input.sorted_indices, input.unsorted_indices)
-        return output, self._as_given(states)
+    def record(self, *names: str) -> Recording:
+        """Reads values out of every step of the calls inside a `with`:
 
-    def _padded(
+            with layer.record("forget", "c") as values:
+                layer(x)
+            values["c"]    # (L * D, T, B, H), its first axis in the order of hx's; differentiable
+
+        names: the states, what the cell's step calls its values, and "input", "forget", "candidate", "output", "reset",
+            "update" for the gates that are called so. Raises ValueError for a name that there is not.
+        """
+        check_names(self._name(), self.program, names)
+        return Recording(names, self._recordings)
+
+    def _layout(
         self,
-        input: Tensor,
-        hx: Tensor | States | None,
+        input: Tensor | PackedSequence,
         lengths: Tensor | None,
         mask: Tensor | None,
         reset: Tensor | None,
-    ) -> tuple[Tensor, Tensor | States]:
-        name = self._name()
+        given_by_step: bool,
+    ) -> Packed | Padded:
+        """The input, checked, as rows for engines."""
+        name, cut = self._name(), not (lengths is None and mask is None and reset is None)
+        if isinstance(input, PackedSequence):
+            if cut or given_by_step:
+                raise ValueError(
+                    f"{name}: a PackedSequence brings its own lengths; pad it to give lengths, mask, reset, keep or add"
+                )
+            check_input(name, input.data, self.input_size, (2,), self._weight())
+            return Packed(input)
         check_input(name, input, self.input_size, (2, 3), self._weight())
         batched = input.dim() == 3
         transposed = batched and self.batch_first
@@ -153,28 +193,59 @@ class Recurrent(nn.Module):
         steps, batch = x.shape[:2]
         if steps == 0 and self.refuses_no_steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        states = self._initial(hx, batch, batched)
-        rows = x.reshape(steps * batch, self.input_size)
-        if lengths is None and mask is None and reset is None:
-            rows, states = self._stack(rows, [batch] * steps, states)
-        else:
-            real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
-            rows, states = self._stack_of_segments(rows, segments(real, starts, x.device), states)
-        output = rows.reshape(steps, batch, rows.shape[-1])
-        if not batched:
-            return output.squeeze(1), self._as_given(tuple(state.squeeze(1) for state in states))
-        return output.transpose(0, 1) if transposed else output, self._as_given(states)
+        sequences = None
+        if cut:
+            flags = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
+            sequences = segments(*flags, x.device)
+        return Padded(steps, batch, batched, transposed, x.reshape(steps * batch, self.input_size), sequences)
+
+    def _given_by_step(
+        self,
+        layout: Packed | Padded,
+        keep: Tensor | Mapping[str, Tensor] | None,
+        add: Tensor | Mapping[str, Tensor] | None,
+    ) -> dict[str, Tensor]:
+        """keep and add as streams, keep_c and add_c for each state c that either is given for."""
+        named: dict[str, dict[str, Tensor]] = {}
+        for kind, value in (("keep", keep), ("add", add)):
+            if value is not None:
+                named[kind] = dict(value) if isinstance(value, Mapping) else dict.fromkeys(self.program.states, value)
+        if not named:
+            return {}
+        if not isinstance(self.program, Program):
+            raise ValueError(
+                f"{self._name()}: keep and add rewrite the cell's program, and this cell's step runs as plain Python"
+            )
+        if unknown := {state for states in named.values() for state in states} - set(self.program.states):
+            raise ValueError(
+                f"{self._name()}: keep and add are for the states {', '.join(self.program.states)}; "
+                f"there is no state {min(unknown)!r}"
+            )
+        assert isinstance(layout, Padded)
+        streams: dict[str, Tensor] = {}
+        for state in self.program.states:
+            if not any(state in states for states in named.values()):
+                continue
+            size = self.sizes[self.program.states[state]]
+            for kind, nothing in (("keep", 1.0), ("add", 0.0)):
+                value = named.get(kind, {}).get(state)
+                rows = layout.flat.new_full((sum(layout.batch_sizes), size), nothing)
+                if value is not None:
+                    rows = layout.stream(self._name(), f"{kind}_{state}", value, size)
+                streams[f"{kind}_{state}"] = rows
+        return streams
 
     def explain(self) -> str:
         """Which engine runs this layer's scans, and why; what one step costs."""
-        chosen, reasons = engines.choose(self.engine, self.program, self._weight().dtype, self._weight().device)
+        program = self._scan_program((), ())
+        chosen, reasons = engines.choose(self.engine, program, self._weight().dtype, self._weight().device)
         lines = [f"{self}", f"engine: {chosen.name}" + (" (asked for)" if self.engine != "auto" else "")]
         lines += [f"not {other}: {why}" for other, why in reasons.items()]
-        if isinstance(self.program, Program):
-            products = len(self.program.products)
+        if isinstance(program, Program):
+            products = len(program.products)
             lines.append(
-                f"one step: {self.program.count('pointwise')} pointwise ops, {products} matrix "
-                f"product{'s' * (products != 1)}, {self.program.sequential_products} of them one after another"
+                f"one step: {program.count('pointwise')} pointwise ops, {products} matrix "
+                f"product{'s' * (products != 1)}, {program.sequential_products} of them one after another"
             )
         else:
             lines.append(f"the step runs as plain Python: {self.why_untraced}")
@@ -201,6 +272,10 @@ class Recurrent(nn.Module):
         "dropout": 0.0,
         "bidirectional": False,
         "initial_state": "zero",
+        "zoneout": 0.0,
+        "recurrent_dropout": 0.0,
+        "input_dropout": 0.0,
+        "weight_drop": 0.0,
         "engine": "auto",
     }
 
@@ -242,31 +317,50 @@ class Recurrent(nn.Module):
         learned = (torch.stack([getattr(self, f"initial_{s}{x}") for x in suffixes]) for s in self.program.states)
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
-    def _stack_of_segments(self, x: Tensor, cut: Segments, hx: States) -> tuple[Tensor, States]:
-        """All layers over the sequences that a padded batch is cut into."""
-        fresh = self._fresh(hx[0].shape[1])
-        first = tuple(map(cut.first_states, hx, fresh))
-        rows, final = self._stack(x.index_select(0, cut.steps), cut.batch_sizes, first)
-        return cut.padded(rows, len(x)), tuple(map(cut.last_states, final, hx, fresh))
+    def _scan_program(self, modified: tuple[str, ...], names: tuple[str, ...]) -> Interface:
+        """The program of this call's scans: the cell's own, with what this call asks for."""
+        key = (self.training, modified, names)
+        if key not in self._programs:
+            program = self.regularizers.rewritten(self.program, self.training)
+            if isinstance(program, Program) and modified:
+                program = rewrite.modify(program, modified)
+            if isinstance(program, Program) and names:
+                program = rewrite.record(program, names)
+            self._programs[key] = program
+        return self._programs[key]
 
-    def _stack(self, x: Tensor, batch_sizes: Sequence[int], hx: States) -> tuple[Tensor, States]:
-        """All layers and directions over rows laid out as in a PackedSequence."""
-        names = list(parameter_shapes(self.program, 1, self.sizes))
+    def _stack(
+        self, layout: Packed | Padded, hx: States, streams: dict[str, Tensor], names: tuple[str, ...]
+    ) -> tuple[Tensor, States, dict[str, Tensor]]:
+        """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
+        x, batch_sizes = layout.rows, layout.batch_sizes
+        modified = tuple(state for state in self.program.states if f"keep_{state}" in streams)
+        program = self._scan_program(modified, names)
+        parameters = list(parameter_shapes(self.program, 1, self.sizes))
+        sizes = {state: self.sizes[size] for state, size in self.program.states.items()}
+        add_ins = self.regularizers
         last: list[States] = []
+        recorded: list[States] = []
         for k in range(self.num_layers):
             outputs = []
             for direction in self._directions():
-                weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in names}
+                weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in parameters}
                 states = tuple(state[len(last)] for state in hx)
-                (output,), final = engines.scan(
-                    self.engine, self.program, x, batch_sizes, states, weights, reverse=direction == "_reverse"
+                emitted, final = engines.scan(
+                    self.engine,
+                    program,
+                    add_ins.of_input(x, batch_sizes, self.training),
+                    batch_sizes,
+                    (*states, *add_ins.masks(states[0], self.training)),
+                    add_ins.of_weights(weights, self.training),
+                    direction == "_reverse",
+                    streams | add_ins.streams(sizes, x, self.training),
                 )
-                outputs.append(output)
-                last.append(final)
+                outputs.append(emitted[0])
+                recorded.append(emitted[1:])
+                last.append(final[: len(states)])
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if self.dropout and self.training and k < self.num_layers - 1:
                 x = F.dropout(x, self.dropout)
-        return x, tuple(torch.stack(states) for states in zip(*last, strict=True))
-
-    def _as_given(self, states: States) -> Tensor | States:
-        return states[0] if len(states) == 1 else states
+        finals = tuple(torch.stack(states) for states in zip(*last, strict=True))
+        return x, finals, dict(zip(names, map(torch.stack, zip(*recorded, strict=True)), strict=True))

@@ -45,8 +45,8 @@ class Segments:
         return torch.where(stays[:, None], kept, final.index_select(1, self.last.clamp(min=0)))
 
     def padded(self, rows: Tensor, count: int) -> Tensor:
-        """(real steps, size) packed rows -> (count = T * B, size), zero where there is padding."""
-        return rows.new_zeros(count, rows.shape[-1]).index_copy(0, self.steps, rows)
+        """(scans, real steps, size) packed rows -> (scans, count = T * B, size), zero where there is padding."""
+        return rows.new_zeros(len(rows), count, rows.shape[-1]).index_copy(1, self.steps, rows)
 
 
 def segments(mask: Tensor, reset: Tensor, device: torch.device) -> Segments:

@@ -1,5 +1,6 @@
 """The small language between a cell's equations and the engines that run them."""
 
+from carousel.program import rewrite
 from carousel.program.derivative import Derivative, differentiate
 from carousel.program.evaluate import evaluate
 from carousel.program.program import Interface, Node, Product, Program, Weight
@@ -17,6 +18,7 @@ __all__ = [
     "Weight",
     "differentiate",
     "evaluate",
+    "rewrite",
     "trace",
     "untraced",
     "verify",

@@ -16,7 +16,14 @@ from carousel.program.program import Node, Program
 from carousel.program.verify import finished
 
 # What the field calls the gates that cells name by letters.
-WORDS = {"input": "i", "forget": "f", "candidate": ("g", "n"), "output": "o", "reset": "r", "update": "z"}
+WORDS = {
+    "input": ("i",),
+    "forget": ("f",),
+    "candidate": ("g", "n"),
+    "output": ("o",),
+    "reset": ("r",),
+    "update": ("z",),
+}
 
 
 def recordable(program: Program) -> dict[str, int]:
@@ -26,17 +33,20 @@ def recordable(program: Program) -> dict[str, int]:
     return whole_rows | {state: program.outputs[state] for state in program.states}
 
 
+def stands_for(program: Program, name: str) -> int | None:
+    """The node that a name means: a state, a name that step gives to a value, or the field's word for a gate."""
+    possible = recordable(program)
+    return next((possible[letter] for letter in (name, *WORDS.get(name, ())) if letter in possible), None)
+
+
 @lru_cache(maxsize=256)
 def record(program: Program, names: tuple[str, ...]) -> Program:
-    """The program, emitting these values too, in this order. Raises KeyError for a name that no value has.
-
-    A name is a state, a name that step gives to a value, or the field's word for a gate ("forget").
-    """
-    possible = recordable(program)
+    """The program, emitting these values too, in this order."""
     outputs = dict(program.outputs)
     for name in names:
-        letters = [name, *WORDS.get(name, ())]
-        outputs[("record", name)] = possible[next((x for x in letters if x in possible), name)]
+        found = stands_for(program, name)
+        assert found is not None, f"nothing is called {name}"  # checked at the border
+        outputs[("record", name)] = found
     return finished(replace(program, outputs=outputs))
 
 

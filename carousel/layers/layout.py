@@ -1,0 +1,111 @@
+"""Between what a caller hands in (padded, packed, a single sequence) and the rows that engines run.
+
+Engines see one form: the rows of all steps one after another, as in a PackedSequence. A layout turns a batch into
+that form and everything that comes out back into the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from carousel.layers.segments import Segments
+
+States = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A PackedSequence: the rows as they are; states are sorted as its sequences were."""
+
+    input: PackedSequence
+    batched = True
+
+    @property
+    def rows(self) -> Tensor:
+        return self.input.data
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        sizes: list[int] = self.input.batch_sizes.tolist()
+        return sizes
+
+    @property
+    def batch(self) -> int:
+        return int(self.input.batch_sizes[0])
+
+    def first(self, given: States, fresh: Callable[[], States]) -> States:
+        del fresh  # nothing starts anew
+        order = self.input.sorted_indices
+        return given if order is None else tuple(state.index_select(1, order) for state in given)
+
+    def last(self, final: States, given: States, fresh: Callable[[], States]) -> States:
+        del given, fresh
+        order = self.input.unsorted_indices
+        return final if order is None else tuple(state.index_select(1, order) for state in final)
+
+    def output(self, rows: Tensor) -> Any:
+        return PackedSequence(rows, *self.input[1:])
+
+    def every_step(self, rows: Tensor) -> Tensor:
+        return rows
+
+
+@dataclass(frozen=True)
+class Padded:
+    """A tensor (T, B, ...), or (B, T, ...) if transposed, or (T, ...) if not batched; cut into sequences or whole."""
+
+    steps: int
+    batch: int
+    batched: bool
+    transposed: bool
+    flat: Tensor  # (T * B, input), step by step
+    cut: Segments | None
+
+    @property
+    def rows(self) -> Tensor:
+        return self.flat if self.cut is None else self.flat.index_select(0, self.cut.steps)
+
+    @property
+    def batch_sizes(self) -> list[int]:
+        return [self.batch] * self.steps if self.cut is None else self.cut.batch_sizes
+
+    def first(self, given: States, fresh: Callable[[], States]) -> States:
+        return given if self.cut is None else tuple(map(self.cut.first_states, given, fresh()))
+
+    def last(self, final: States, given: States, fresh: Callable[[], States]) -> States:
+        states = final if self.cut is None else tuple(map(self.cut.last_states, final, given, fresh()))
+        return states if self.batched else tuple(state.squeeze(1) for state in states)
+
+    def output(self, rows: Tensor) -> Tensor:
+        return self.every_step(rows.unsqueeze(0)).squeeze(0)
+
+    def every_step(self, rows: Tensor) -> Tensor:
+        """(scans, rows, size) -> (scans, T, B, size), or as the input was laid out; zero where there is padding."""
+        if self.cut is not None:
+            rows = self.cut.padded(rows, self.steps * self.batch)
+        values = rows.reshape(len(rows), self.steps, self.batch, rows.shape[-1])
+        if not self.batched:
+            return values.squeeze(2)
+        return values.transpose(1, 2) if self.transposed else values
+
+    def stream(self, layer: str, name: str, stream: Tensor, size: int) -> Tensor:
+        """Rows given for every step, (T, B), (T, B, 1) or (T, B, size) as the input is laid out, for engines.
+
+        Raises ValueError for another shape.
+        """
+        leading = ((self.batch, self.steps) if self.transposed else (self.steps, self.batch))[: 1 + self.batched]
+        value = stream if stream.dim() == len(leading) + 1 else stream.unsqueeze(-1)
+        if tuple(value.shape[:-1]) != leading or value.shape[-1] not in (1, size):
+            raise ValueError(
+                f"{layer}: {name} must have the shape {leading}, {(*leading, 1)} or {(*leading, size)}, "
+                f"got {tuple(stream.shape)}"
+            )
+        value = value if self.batched else value.unsqueeze(1)
+        value = value.transpose(0, 1) if self.transposed else value
+        rows = value.expand(self.steps, self.batch, size).reshape(self.steps * self.batch, size)
+        return rows if self.cut is None else rows.index_select(0, self.cut.steps)

@@ -1,0 +1,96 @@
+"""Regularisers of a scan. Their masks are drawn here, with torch's generator: the same seed, the same on every engine.
+
+Each is off in evaluation, but for zoneout, which then takes the mean of its two cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from carousel.program import Interface, Program, rewrite
+
+
+@dataclass(frozen=True)
+class Regularizers:
+    """zoneout: for each state the probability that a unit keeps its old value for a step (Krueger et al. 2017).
+    recurrent_dropout: of a unit of the row that U multiplies, one mask a sequence (Gal & Ghahramani 2016).
+    input_dropout: of an element of each layer's input, one mask a sequence (the same).
+    weight_drop: of an element of weight_hh, one mask a scan (Merity et al., arXiv:1708.02182, 2018).
+    """
+
+    zoneout: Mapping[str, float]
+    recurrent_dropout: float
+    input_dropout: float
+    weight_drop: float
+
+    @classmethod
+    def checked(
+        cls,
+        program: Interface,
+        zoneout: float | Mapping[str, float],
+        recurrent_dropout: float,
+        input_dropout: float,
+        weight_drop: float,
+    ) -> Regularizers:
+        """Raises ValueError unless all are probabilities, of states that the cell has."""
+        by_state = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(program.states, zoneout)
+        if unknown := set(by_state) - set(program.states):
+            raise ValueError(
+                f"zoneout is for the states {', '.join(program.states)} of {program.cell}; "
+                f"it has no state {sorted(unknown)[0]!r}"
+            )
+        named = {f"zoneout of {state}": p for state, p in by_state.items()}
+        named |= {"recurrent_dropout": recurrent_dropout, "input_dropout": input_dropout, "weight_drop": weight_drop}
+        for name, p in named.items():
+            if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
+                raise ValueError(f"{name} must be a probability, from 0 to 1, but {p!r} was given")
+        by_state = {state: p for state, p in by_state.items() if p > 0}
+        if (by_state or recurrent_dropout) and not isinstance(program, Program):
+            raise ValueError(
+                "zoneout and recurrent_dropout rewrite the cell's program, and this cell's step runs as plain Python"
+            )
+        return cls(by_state, recurrent_dropout, input_dropout, weight_drop)
+
+    def rewritten(self, program: Interface, training: bool) -> Interface:
+        """The program of a scan: the cell's own where nothing is to be added to it."""
+        if not isinstance(program, Program):
+            return program
+        if self.zoneout:
+            program = rewrite.zoneout(program, tuple(self.zoneout))
+        if self.recurrent_dropout and training:
+            program = rewrite.recurrent_dropout(program)
+        return program
+
+    def streams(self, sizes: Mapping[str, int], x: Tensor, training: bool) -> dict[str, Tensor]:
+        """What zoneout asks for at every step: 1 where the old value is kept. sizes: units by state."""
+        drawn = {}
+        for state, p in self.zoneout.items():
+            kept = x.new_full((x.shape[0], sizes[state]), p)
+            drawn[f"zone_{state}"] = torch.bernoulli(kept) if training else kept
+        return drawn
+
+    def masks(self, output: Tensor, training: bool) -> tuple[Tensor, ...]:
+        """The states that recurrent dropout adds, like the output state's first value."""
+        if not (self.recurrent_dropout and training):
+            return ()
+        return (F.dropout(torch.ones_like(output), self.recurrent_dropout),)
+
+    def of_input(self, x: Tensor, batch_sizes: Sequence[int], training: bool) -> Tensor:
+        """The rows of all steps, with one mask for each sequence."""
+        if not (self.input_dropout and training) or not len(x):
+            return x
+        masks = F.dropout(x.new_ones(batch_sizes[0], x.shape[1]), self.input_dropout)
+        sizes = torch.tensor(batch_sizes)
+        begins = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+        return x * masks[(torch.arange(len(x)) - begins).to(x.device)]
+
+    def of_weights(self, weights: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
+        """The parameters of a scan, U with elements dropped."""
+        if not (self.weight_drop and training):
+            return weights
+        return weights | {"weight_hh": F.dropout(weights["weight_hh"], self.weight_drop)}

@@ -1,0 +1,285 @@
+"""What a layer adds to a cell: regularisers, modified states, read-outs. Each against a loop that does it by hand.
+
+The loop calls `RecurrentCell` step by step: the meaning of every option is one line between two calls.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_sequence
+
+import carousel
+from carousel.cells import Cell
+
+I, H, T, B = 3, 4, 6, 2
+
+
+class ThreeStates(Cell):
+    """A user's cell: h follows c, and m remembers the largest h."""
+
+    states = "h", "c", "m"
+    gates = "f", "g"
+
+    def step(self, h, c, m, f, g):
+        f = torch.sigmoid(f)
+        c = f * c + (1 - f) * torch.tanh(g)
+        h = torch.tanh(c + 0.1 * m)
+        return h, c, torch.maximum(m, h)
+
+
+CELLS = ["lstm", "gru", "gru-reset-before", "peephole-lstm", "layer-norm-lstm", "rnn", ThreeStates]
+
+
+def pair(cell, **options):
+    """A layer, and its cell as one step with the same weights."""
+    torch.manual_seed(0)
+    layer = carousel.Recurrent(cell, I, H, dtype=torch.float64, **options)
+    step = carousel.RecurrentCell(cell, I, H, dtype=torch.float64)
+    step.load_state_dict({n.removesuffix("_l0"): p for n, p in layer.state_dict().items()})
+    return layer, step
+
+
+def as_tuple(hx):
+    return hx if isinstance(hx, tuple) else (hx,)
+
+
+def by_hand(step, x, between=lambda t, old, new: new, before=lambda t, states: states):
+    """A loop over time: states before step t go through `before`, those after it through `between`."""
+    states = tuple(x.new_zeros(x.shape[1], H) for _ in step.program.states)
+    outputs = []
+    for t in range(len(x)):
+        old = before(t, states)
+        new = as_tuple(step(x[t], old if len(old) > 1 else old[0]))
+        states = between(t, old, new)
+        outputs.append(states)
+    return [torch.stack(values) for values in zip(*outputs, strict=True)]
+
+
+def example():
+    torch.manual_seed(1)
+    return torch.randn(T, B, I, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+class TestRegularizers:
+    def test_zoneout_in_training_keeps_units(self, cell):
+        layer, step = pair(cell, zoneout=0.4)
+        x = example()
+        torch.manual_seed(5)
+        output, last = layer(x)
+        torch.manual_seed(5)  # the masks are drawn state by state, for all steps at once
+        zones = [torch.bernoulli(x.new_full((T * B, H), 0.4)).view(T, B, H) for _ in step.program.states]
+
+        def between(t, old, new):
+            return tuple(torch.where(z[t] == 1, o, n) for z, o, n in zip(zones, old, new, strict=True))
+
+        expected = by_hand(step, x, between)
+        torch.testing.assert_close(output, expected[0])
+        for ours, theirs in zip(as_tuple(last), expected, strict=True):
+            torch.testing.assert_close(ours[0], theirs[-1])
+
+    def test_zoneout_in_evaluation_takes_the_mean(self, cell):
+        layer, step = pair(cell, zoneout={"h": 0.3})
+        x = example()
+
+        def between(_t, old, new):
+            return (0.3 * old[0] + 0.7 * new[0], *new[1:])
+
+        torch.testing.assert_close(layer.eval()(x)[0], by_hand(step, x, between)[0])
+
+    def test_recurrent_dropout_is_one_mask_a_sequence(self, cell):
+        layer, step = pair(cell, recurrent_dropout=0.5)
+        x = example()
+        torch.manual_seed(5)
+        output, last = layer(x)
+        torch.manual_seed(5)
+        mask = nn.functional.dropout(torch.ones(B, H, dtype=torch.float64), 0.5)
+        program = carousel.program.rewrite.recurrent_dropout(step.program)
+        assert set(program.states) == {*step.program.states, "drop_h"}
+        if cell in ("rnn", "lstm", "gru"):  # where the state itself is all that U multiplies
+            weight = step.weight_hh.detach().clone()
+            states = tuple(x.new_zeros(B, H) for _ in step.program.states)
+            for t in range(T):  # U (m * h) for each row of the batch is (U diag(m)) h
+                rows = []
+                for b in range(B):
+                    with torch.no_grad():
+                        step.weight_hh.copy_(weight * mask[b])
+                    row = tuple(s[b] for s in states)
+                    rows.append(as_tuple(step(x[t, b], row if len(row) > 1 else row[0])))
+                states = tuple(torch.stack(s) for s in zip(*rows, strict=True))
+                torch.testing.assert_close(output[t], states[0])
+            step.weight_hh.data.copy_(weight)
+        assert len(as_tuple(last)) == len(step.program.states)
+        assert torch.equal(layer.eval()(x)[0], layer(x)[0])
+
+    def test_input_dropout_is_one_mask_a_sequence(self, cell):
+        layer, _ = pair(cell, input_dropout=0.5)
+        x = example()
+        torch.manual_seed(5)
+        output, _ = layer(x)
+        torch.manual_seed(5)
+        mask = nn.functional.dropout(torch.ones(B, I, dtype=torch.float64), 0.5)
+        torch.testing.assert_close(output, layer.eval()(x * mask)[0])
+
+    def test_weight_drop_drops_elements_of_u(self, cell):
+        layer, step = pair(cell, weight_drop=0.5)
+        x = example()
+        torch.manual_seed(5)
+        output, _ = layer(x)
+        torch.manual_seed(5)
+        step.weight_hh.data = nn.functional.dropout(step.weight_hh.data, 0.5)
+        torch.testing.assert_close(output, by_hand(step, x)[0])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+class TestModifiedStates:
+    def test_keep_and_add(self, cell):
+        layer, step = pair(cell)
+        x = example()
+        keep, add = torch.rand(T, B, H, dtype=torch.float64), torch.randn(T, B, H, dtype=torch.float64)
+
+        def before(t, states):
+            return tuple(keep[t] * s + add[t] for s in states)
+
+        given = [keep.requires_grad_(), add.requires_grad_()]
+        ours, theirs = layer(x, keep=keep, add=add)[0], by_hand(step, x, before=before)[0]
+        torch.testing.assert_close(ours, theirs)
+        for a, b in zip(torch.autograd.grad(ours.sum(), given), torch.autograd.grad(theirs.sum(), given), strict=True):
+            torch.testing.assert_close(a, b)
+
+    def test_keep_zero_is_a_reset(self, cell):
+        layer, _ = pair(cell)
+        x = example()
+        reset = torch.rand(T, B) < 0.3
+        torch.testing.assert_close(layer(x, keep=(~reset).double())[0], layer(x, reset=reset)[0])
+
+    def test_one_state_of_several(self, cell):
+        layer, step = pair(cell)
+        x = example()
+        add = torch.randn(T, B, dtype=torch.float64)
+
+        def before(t, states):
+            return (states[0] + add[t][:, None], *states[1:])
+
+        torch.testing.assert_close(layer(x, add={"h": add})[0], by_hand(step, x, before=before)[0])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+class TestReadOuts:
+    def test_every_state_of_every_step(self, cell):
+        layer, step = pair(cell)
+        x = example()
+        output, last, states = layer(x, return_states=True)
+        assert list(states) == list(step.program.states)
+        assert torch.equal(states["h"][0], output)
+        for ours, theirs, final in zip(states.values(), by_hand(step, x), as_tuple(last), strict=True):
+            torch.testing.assert_close(ours[0], theirs)
+            assert torch.equal(ours[:, -1], final)
+
+    def test_recording_changes_nothing(self, cell):
+        layer, _ = pair(cell)
+        x = example()
+        with layer.record("h") as values:
+            output, _ = layer(x)
+        assert torch.equal(output, layer(x)[0])
+        assert torch.equal(values["h"][0], output)
+        assert not layer._recordings
+
+
+class TestRecordedGates:
+    """Recorded values satisfy the equations that the program prints."""
+
+    @pytest.mark.parametrize("cell", ["lstm", "peephole-lstm", "coupled-lstm", "layer-norm-lstm"])
+    def test_lstm(self, cell):
+        layer, _ = pair(cell)
+        with layer.record("input", "f", "candidate", "output", "c") as v:
+            output, _ = layer(example())
+        i, f, g, o, c = (v[name][0] for name in ("input", "f", "candidate", "output", "c"))
+        before = torch.cat([torch.zeros_like(c[:1]), c[:-1]])
+        torch.testing.assert_close(c, f * before + i * g)
+        if cell != "layer-norm-lstm":
+            torch.testing.assert_close(output, o * torch.tanh(c))
+
+    def test_gru_in_both_directions_and_layers(self):
+        layer = carousel.GRU(I, H, 2, bidirectional=True, batch_first=True)
+        x = torch.randn(B, T, I)
+        with layer.record("update", "candidate", "h") as v:
+            output, _ = layer(x)
+        assert {n: t.shape for n, t in v.items()} == dict.fromkeys(v, (4, B, T, H))
+        z, n, h = v["update"], v["candidate"], v["h"]
+        assert torch.equal(torch.cat([h[2], h[3]], -1), output)
+        before = torch.cat([torch.zeros_like(h[:, :, :1]), h[:, :, :-1]], 2)
+        after = torch.cat([h[:, :, 1:], torch.zeros_like(h[:, :, :1])], 2)
+        previous = torch.stack([before[0], after[1], before[2], after[3]])
+        torch.testing.assert_close(h, (1 - z) * n + z * previous)
+
+    def test_gradients_flow_through_read_outs(self):
+        layer, _ = pair("lstm")
+        x = example().requires_grad_()
+
+        def gates(x):
+            with layer.record("forget", "c") as v:
+                layer(x)
+            return v["forget"], v["c"]
+
+        assert torch.autograd.gradcheck(gates, x)
+
+    def test_packed_and_ragged(self):
+        layer = carousel.LSTM(I, H)
+        sequences = [torch.randn(n, I) for n in (3, 5)]
+        packed = pack_sequence(sequences, enforce_sorted=False)
+        with layer.record("c") as v:
+            layer(packed)
+        rows = v["c"][0]
+        padded = nn.utils.rnn.pad_sequence(sequences)
+        with layer.record("c") as v:
+            layer(padded, lengths=[3, 5])
+        expected, _ = nn.utils.rnn.pad_packed_sequence(nn.utils.rnn.PackedSequence(rows, *packed[1:]))
+        torch.testing.assert_close(v["c"][0], expected)
+
+    def test_says_what_there_is(self):
+        with pytest.raises(
+            ValueError, match="GRU: there is nothing called 'forget' to record in GRU; there is h, n, r, z"
+        ):
+            carousel.GRU(I, H).record("forget")
+
+
+REFUSED = {
+    "zoneout of h must be a probability, from 0 to 1, but 2 was given": {"zoneout": 2},
+    "recurrent_dropout must be a probability": {"recurrent_dropout": -0.1},
+    "weight_drop must be a probability, from 0 to 1, but True was given": {"weight_drop": True},
+    "zoneout is for the states h of GRU; it has no state 'c'": {"zoneout": {"c": 0.1}},
+}
+
+
+@pytest.mark.parametrize(("match", "options"), REFUSED.items(), ids=range(len(REFUSED)))
+def test_refused_options(match, options):
+    with pytest.raises(ValueError, match=match):
+        carousel.GRU(I, H, **options)
+
+
+def test_refused_modifications():
+    layer = carousel.GRU(I, H)
+    with pytest.raises(ValueError, match="keep and add are for the states h; there is no state 'c'"):
+        layer(torch.zeros(T, B, I), keep={"c": torch.ones(T, B)})
+    with pytest.raises(
+        ValueError, match=r"keep_h must have the shape \(6, 2\), \(6, 2, 1\) or \(6, 2, 4\), got \(2, 6\)"
+    ):
+        layer(torch.zeros(T, B, I), keep=torch.ones(B, T))
+
+
+def test_options_are_printed():
+    assert repr(carousel.GRU(I, H, zoneout=0.1, weight_drop=0.2)) == "GRU(3, 4, zoneout=0.1, weight_drop=0.2)"
+
+
+def test_the_same_seed_gives_the_same_masks():
+    layer = carousel.LSTM(I, H, 2, zoneout=0.2, recurrent_dropout=0.3, input_dropout=0.1, weight_drop=0.1)
+    x = torch.randn(T, B, I)
+    outputs = []
+    for _ in range(2):
+        torch.manual_seed(3)
+        outputs.append(layer(x)[0])
+    assert torch.equal(*outputs)
+    assert not torch.equal(layer(x)[0], outputs[0])
