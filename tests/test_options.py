@@ -283,3 +283,50 @@ def test_the_same_seed_gives_the_same_masks():
         outputs.append(layer(x)[0])
     assert torch.equal(*outputs)
     assert not torch.equal(layer(x)[0], outputs[0])
+
+
+class TestCheckpointing:
+    """Law: running steps again when gradients are asked for changes no value and no gradient."""
+
+    @pytest.mark.parametrize("cell", CELLS)
+    @pytest.mark.parametrize("every", [1, 2, 4, 100])
+    def test_checkpointed_is_plain(self, cell, every):
+        results = []
+        for checkpoint in (None, every):
+            torch.manual_seed(2)
+            layer = carousel.Recurrent(
+                cell, I, H, 2, bidirectional=True, zoneout=0.2, checkpoint=checkpoint, dtype=torch.float64
+            )
+            sequences = [torch.randn(n, I, dtype=torch.float64, requires_grad=True) for n in (7, 2, 5)]
+            output, last = layer(pack_sequence(sequences, enforce_sorted=False))
+            values = [output.data, *as_tuple(last)]
+            loss = sum((v * torch.linspace(-1, 1, v.numel(), dtype=v.dtype).view_as(v)).sum() for v in values)
+            results.append(values + list(torch.autograd.grad(loss, [*sequences, *layer.parameters()])))
+        for plain, checkpointed in zip(*results, strict=True):
+            torch.testing.assert_close(plain, checkpointed)
+
+    def test_keeps_fewer_values(self):
+        """Counts the bytes that autograd holds on to between forward and backward."""
+        held = {}
+        for checkpoint in (None, 16):
+            layer = carousel.LSTM(I, 32, checkpoint=checkpoint)
+            x = torch.randn(256, 4, I)
+            kept: dict[int, int] = {}
+
+            def pack(t, kept=kept):
+                kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+                return t
+
+            with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+                layer(x)[0].sum()
+            held[checkpoint] = sum(kept.values())
+        assert held[16] < held[None] / 3
+
+    def test_auto_leaves_small_scans_alone(self):
+        from carousel.engines.chunks import chunk_length
+
+        program = carousel.LSTM(I, H).program
+        assert chunk_length("auto", program, torch.empty(100, I), 100, H) is None
+        assert chunk_length("auto", program, torch.empty(100_000, 1).expand(100_000, I), 10_000, 512) == 100
+        with pytest.raises(ValueError, match="checkpoint must be None, 'auto' or a number of steps above 0, but got 0"):
+            carousel.LSTM(I, H, checkpoint=0)

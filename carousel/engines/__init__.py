@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from carousel.engines import reference
+from carousel.engines.chunks import chunk_length, scan_in_chunks
 from carousel.engines.engine import Engine
 from carousel.program import Interface
 
@@ -49,7 +50,15 @@ def scan(
     weights: Mapping[str, Tensor],
     reverse: bool = False,
     streams: Mapping[str, Tensor] | None = None,
+    checkpoint: int | str | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Runs a program over time on the named engine; arguments and results as in `reference.scan`."""
+    """Runs a program over time on the named engine; arguments and results as in `reference.scan`.
+
+    checkpoint: how many steps to run again at a time when gradients are asked for, or "auto"; see `chunks`.
+    """
     chosen, _ = choose(engine, program, x.dtype, x.device)
+    if checkpoint is not None and torch.is_grad_enabled():
+        every = chunk_length(checkpoint, program, x, len(batch_sizes), states[0].shape[-1])
+        if every is not None:
+            return scan_in_chunks(chosen.scan, every, program, x, batch_sizes, states, weights, reverse, streams or {})
     return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams)

@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     recurrent_dropout: float
     input_dropout: float
     weight_drop: float
+    checkpoint: int | str | None
     engine: str
 
 

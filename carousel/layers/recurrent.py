@@ -50,6 +50,9 @@ class Recurrent(nn.Module):
         direction, `initial_h_lk`, which begins at zero.
     zoneout: the probability that a unit of a state keeps its old value for a step, for all states or by state.
     recurrent_dropout, input_dropout: of what U multiplies and of each layer's input, one mask for a whole sequence.
+    checkpoint: recompute in backward, this many steps at a time, instead of keeping every step's values: the same
+        gradients, memory for T / k states and k steps, one more forward pass. "auto": only where a scan would keep more
+        than 1 GiB, with k the square root of T.
     weight_drop: of the elements of U. Sources: see `carousel.layers.regularizers`.
     num_layers, bias, batch_first, dropout (between layers, in training), bidirectional: as in torch.nn.
     proj_size: the size of "projection", for cells that use it.
@@ -89,6 +92,7 @@ class Recurrent(nn.Module):
         recurrent_dropout: float = 0.0,
         input_dropout: float = 0.0,
         weight_drop: float = 0.0,
+        checkpoint: int | str | None = None,
         engine: str = "auto",
     ):
         super().__init__()
@@ -106,6 +110,9 @@ class Recurrent(nn.Module):
         self.zoneout, self.recurrent_dropout = zoneout, recurrent_dropout
         self.input_dropout, self.weight_drop = input_dropout, weight_drop
         self.regularizers = Regularizers.checked(self.program, zoneout, recurrent_dropout, input_dropout, weight_drop)
+        if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
+            raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
+        self.checkpoint = checkpoint
         self._programs: dict[Any, Interface] = {}
         self._recordings: list[Recording] = []
         for k, suffix in self._places():
@@ -276,6 +283,7 @@ class Recurrent(nn.Module):
         "recurrent_dropout": 0.0,
         "input_dropout": 0.0,
         "weight_drop": 0.0,
+        "checkpoint": None,
         "engine": "auto",
     }
 
@@ -355,6 +363,7 @@ class Recurrent(nn.Module):
                     add_ins.of_weights(weights, self.training),
                     direction == "_reverse",
                     streams | add_ins.streams(sizes, x, self.training),
+                    self.checkpoint,
                 )
                 outputs.append(emitted[0])
                 recorded.append(emitted[1:])

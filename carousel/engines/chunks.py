@@ -1,0 +1,74 @@
+"""Exact backpropagation in little memory: a scan in chunks, each run again when its gradient is asked for.
+
+Between two chunks only the states are kept, so that of T steps in chunks of k, T / k states and one chunk's values are
+in memory at a time, for one more forward pass. Source: Chen et al., "Training deep nets with sublinear memory cost"
+(arXiv:1604.06174, 2016); for recurrent networks Gruslys et al. (arXiv:1606.03401, 2016).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from carousel.program import Interface, Program
+
+Rows = tuple[Tensor, ...]
+Scan = Callable[..., tuple[Rows, Rows]]
+
+# What "auto" lets a scan keep for its backward before it recomputes.
+BUDGET = 1 << 30
+
+
+def chunk_length(asked: int | str | None, program: Interface, x: Tensor, steps: int, units: int) -> int | None:
+    """How many steps a chunk has; None to keep everything.
+
+    asked: a number of steps, None, or "auto": the square root of T, where a scan would keep more than 1 GiB.
+    """
+    if asked == "auto":
+        values = program.count() if isinstance(program, Program) else 32
+        keeps = x.shape[0] * units * values * x.element_size()
+        return math.isqrt(steps) if keeps > BUDGET and steps > 1 else None
+    return asked if isinstance(asked, int) and asked < steps else None
+
+
+def scan_in_chunks(
+    scan: Scan,
+    every: int,
+    program: Interface,
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    states: Rows,
+    weights: Mapping[str, Tensor],
+    reverse: bool,
+    streams: Mapping[str, Tensor],
+) -> tuple[Rows, Rows]:
+    """The same scan, `every` steps at a time; arguments and results as in `reference.scan`."""
+    begins = list(range(0, len(batch_sizes), every))
+    parts = list(zip(begins, [*begins[1:], len(batch_sizes)], strict=True))
+    rows = torch.tensor([0, *batch_sizes]).cumsum(0).tolist()  # where each step's rows begin
+    emitted: list[Rows] = []
+    finished: list[Rows] = []
+    first = states
+    states = tuple(s[:0] for s in first) if reverse else first
+    for begin, end in reversed(parts) if reverse else parts:
+        size, running = batch_sizes[begin], states[0].shape[0]
+        if reverse:  # rows whose last step is in this chunk begin here
+            states = tuple(torch.cat([s, f[running:size]]) for s, f in zip(states, first, strict=True))
+        elif running > size:  # rows that have ended leave
+            finished.append(tuple(s[size:] for s in states))
+            states = tuple(s[:size] for s in states)
+        here = slice(rows[begin], rows[end])
+        given = {name: stream[here] for name, stream in streams.items()}
+        out, states = checkpoint(
+            scan, program, x[here], batch_sizes[begin:end], states, weights, reverse, given,
+            use_reentrant=False, preserve_rng_state=False,  # masks are drawn before the scan
+        )  # fmt: skip
+        emitted.append(out)
+    if reverse:
+        emitted.reverse()
+    last = tuple(torch.cat(pieces) for pieces in zip(states, *reversed(finished), strict=True))
+    return tuple(map(torch.cat, zip(*emitted, strict=True))), last
