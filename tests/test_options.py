@@ -330,3 +330,55 @@ class TestCheckpointing:
         assert chunk_length("auto", program, torch.empty(100_000, 1).expand(100_000, I), 10_000, 512) == 100
         with pytest.raises(ValueError, match="checkpoint must be None, 'auto' or a number of steps above 0, but got 0"):
             carousel.LSTM(I, H, checkpoint=0)
+
+
+class TestInitialisation:
+    def test_orthogonal(self):
+        layer = carousel.LSTM(I, H, 2, bidirectional=True)
+        layer.initialize("orthogonal")
+        for suffix in layer.suffixes():
+            for u in layer.get_parameter("weight_hh" + suffix).chunk(4):
+                torch.testing.assert_close(u @ u.T, torch.eye(H))
+
+    def test_identity_copies_the_state(self):
+        layer = carousel.RNN(I, H, nonlinearity="relu")
+        layer.initialize("identity")
+        h = torch.rand(1, B, H)
+        assert torch.equal(layer(torch.zeros(T, B, I), h)[1], h)
+
+    @pytest.mark.parametrize("options", [{}, {"coupled": True}, {"layer_norm": True}], ids=str)
+    def test_forget_bias(self, options):
+        layer = carousel.LSTM(I, H, 2, **options)
+        layer.initialize("forget-bias")
+        place = layer.program.gates.index("f")
+        names = ["shift"] if options.get("layer_norm") else ["bias_ih", "bias_hh"]
+        for k in range(2):
+            total = sum(layer.get_parameter(f"{n}_l{k}").chunk(len(layer.program.gates))[place] for n in names)
+            assert torch.equal(total, torch.ones(H))
+
+    def test_chrono_spans_the_time_constants(self):
+        layer = carousel.LSTM(I, 512)
+        layer.initialize("chrono", longest=100)
+        i, f, _, _ = (layer.bias_ih_l0 + layer.bias_hh_l0).chunk(4)
+        assert torch.equal(i, -f)
+        constants = f.detach().exp()
+        assert constants.min() >= 1
+        assert constants.max() <= 99
+        assert 40 < constants.mean() < 60
+        gru = carousel.GRU(I, H)
+        gru.initialize("chrono", longest=10)
+        assert gru.bias_ih_l0.chunk(3)[1].min() >= 0
+
+    @pytest.mark.parametrize(
+        ("name", "match"),
+        [
+            ("xavier", "there is no initialisation 'xavier'; there is orthogonal"),
+            ("forget-bias", "forget-bias is for cells with a gate f, which GRU does not have"),
+            ("chrono", "chrono needs longest="),
+        ],
+    )
+    def test_refusals(self, name, match):
+        with pytest.raises(ValueError, match=match):
+            carousel.GRU(I, H).initialize(name)
+        with pytest.raises(ValueError, match="has no bias for its gate f"):
+            carousel.LSTM(I, H, bias=False).initialize("forget-bias")

@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from carousel import engines
 from carousel.cells import Cell
 from carousel.layers.arguments import as_mask, as_states, check_constructor, check_input, check_states
+from carousel.layers.initialization import initialize_by_name
 from carousel.layers.layout import Packed, Padded
 from carousel.layers.parameters import as_cell, check_projection, initialize, options_text, parameter_shapes, program_of
 from carousel.layers.recording import Recording, check_names
@@ -132,6 +133,13 @@ class Recurrent(nn.Module):
             if self.initial_state == "learned":
                 for state in self.program.states:
                     nn.init.zeros_(self.get_parameter(f"initial_{state}{suffix}"))
+
+    def initialize(self, *names: str, longest: int | None = None) -> None:
+        """Draws parameters anew by named schemes: "orthogonal", "identity", "forget-bias", "chrono" (with `longest`).
+
+        Sources, and what each of them changes: see `carousel.layers.initialization`.
+        """
+        initialize_by_name(self, names, longest)
 
     def forward(
         self,
@@ -265,7 +273,7 @@ class Recurrent(nn.Module):
     def all_weights(self) -> list[list[Tensor]]:
         """The parameters, one list per layer and direction, as torch.nn has them."""
         names = parameter_shapes(self.program, 1, self.sizes)
-        return [[getattr(self, name + suffix) for name in names] for _, suffix in self._places()]
+        return [[getattr(self, name + suffix) for name in names] for suffix in self.suffixes()]
 
     def extra_repr(self) -> str:
         text = f"{self.cell}, {self.input_size}, {self.hidden_size}"
@@ -296,6 +304,10 @@ class Recurrent(nn.Module):
             for direction in self._directions():
                 yield k, f"_l{k}{direction}"
 
+    def suffixes(self) -> list[str]:
+        """What the parameter names of each scan end in, "_l0", "_l0_reverse", ..., in the order of hx."""
+        return [suffix for _, suffix in self._places()]
+
     def _output_size(self) -> str:
         return self.program.states[self.program.output_state]
 
@@ -321,8 +333,9 @@ class Recurrent(nn.Module):
         if self.initial_state == "zero":
             sizes = (self.sizes[size] for size in self.program.states.values())
             return tuple(self._weight().new_zeros(self._scans(), batch, size) for size in sizes)
-        suffixes = [suffix for _, suffix in self._places()]
-        learned = (torch.stack([getattr(self, f"initial_{s}{x}") for x in suffixes]) for s in self.program.states)
+        learned = (
+            torch.stack([getattr(self, f"initial_{s}{x}") for x in self.suffixes()]) for s in self.program.states
+        )
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
     def _scan_program(self, modified: tuple[str, ...], names: tuple[str, ...]) -> Interface:
