@@ -1,0 +1,90 @@
+"""Truncated backpropagation through time, for anybody's own training loop.
+
+The state goes on for ever; gradients go back a fixed number of steps. With windows that come from somewhere already:
+
+    carry = Carry()
+    for x, y in batches:                                    # an endless stream of (T, B, I) windows, lane by lane
+        output, carry.state = layer(x, carry.state)         # what is stored is cut off from the steps that made it
+        loss(output, y).backward(); optimizer.step(); optimizer.zero_grad()
+
+From one long sequence, with updates more often than gradients are long:
+
+    for output, y in truncated(layer, x, y, every=16, over=64):
+        loss(output, y).backward(); optimizer.step(); optimizer.zero_grad()
+
+Source: Williams & Peng, "An efficient gradient-based algorithm for on-line training of recurrent network trajectories",
+Neural Computation 2 (1990): BPTT(h; h'), with h = `over` and h' = `every`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from carousel.training import carry
+
+
+class Carry:
+    """A state handed from one window to the next. What is assigned to `state` is detached; None is a fresh start."""
+
+    def __init__(self, state: Any = None) -> None:
+        self.state = state
+
+    @property
+    def state(self) -> Any:
+        return self._state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._state = carry.detach(state)
+
+
+def truncated(
+    layer: Callable[..., Any],
+    x: Tensor,
+    *others: Tensor,
+    every: int,
+    over: int | None = None,
+    state: Any = None,
+    reset: Tensor | None = None,
+    dim: int = 0,
+) -> Iterator[tuple[Any, ...]]:
+    """Runs a layer along one long sequence, giving (output, *others) of `every` steps at a time.
+
+    layer: called as layer(x, state), or layer(x, state, reset=...), and returns (output, state): a `Recurrent`, a face,
+        or a model that hands its state on in this way.
+    x, others, reset: sequences with time along `dim`; `others` (targets, say) are only cut as the outputs are.
+    every: k1, steps between two updates. over: k2 >= k1, how far back the gradient of an output may reach: at least
+        k2 - k1 + 1 and at most k2 steps. Default: k1. With k2 > k1, the k2 - k1 steps before the new ones are run
+        again, from the state that stood before them, so that they have a graph under the newest weights.
+    state: the state before the first step.
+
+    The gradient must be taken before the next piece is asked for. Memory does not grow with the sequence.
+    Raises ValueError unless 1 <= every <= over.
+    """
+    over = every if over is None else over
+    if not 1 <= every <= over:
+        raise ValueError(f"truncated backpropagation needs 1 <= every <= over, but got every={every}, over={over}")
+    steps = x.shape[dim]
+
+    first, state = 0, carry.detach(state)  # the window's first step, and the state before it
+    for begin in range(0, steps, every):
+        end = min(begin + every, steps)
+        following = max(0, end + every - over)  # where the next window will begin
+        outputs, at = [], {first: state}
+        cuts = sorted({first, following, begin, end})
+        for a, b in pairwise(cuts):
+            flags = {} if reset is None else {"reset": _cut(reset, dim, a, b)}
+            output, at[b] = layer(_cut(x, dim, a, b), at[a], **flags)
+            if a >= begin:
+                outputs.append(output)
+        first, state = following, carry.detach(at[following])
+        yield (torch.cat(outputs, dim), *(_cut(other, dim, begin, end) for other in others))
+
+
+def _cut(sequence: Any, dim: int, begin: int, end: int) -> Any:
+    return sequence[(slice(None),) * dim + (slice(begin, end),)]

@@ -1,0 +1,122 @@
+"""Truncated backpropagation as a tool: the state goes on, gradients reach exactly as far back as asked."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import carousel
+from carousel.training.truncation import Carry, truncated
+
+I, H, B = 3, 4, 2
+
+
+def layer_of(face=carousel.LSTM, **options):
+    torch.manual_seed(0)
+    return face(I, H, dtype=torch.float64, **options)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(steps=st.integers(1, 12), every=st.integers(1, 5), more=st.integers(0, 8))
+def test_outputs_are_the_whole_runs_and_gradients_reach_back_k2_steps(steps, every, more):
+    layer, over = layer_of(), every + more
+    x = torch.randn(steps, B, I, dtype=torch.float64, requires_grad=True)
+    whole, _ = layer(x)
+    pieces = []
+    for n, (output, index) in enumerate(truncated(layer, x, torch.arange(steps), every=every, over=over)):
+        assert index.tolist() == list(range(n * every, min((n + 1) * every, steps)))
+        (gradient,) = torch.autograd.grad(output[-1].sum(), x, retain_graph=True)
+        reached = gradient.abs().sum((1, 2)).nonzero().flatten().tolist()
+        last = index[-1].item()
+        begin = max(0, (n + 1) * every - over)
+        assert reached == list(range(begin, last + 1))
+        pieces.append(output.detach())
+    torch.testing.assert_close(torch.cat(pieces), whole.detach())
+
+
+def test_a_window_as_long_as_the_sequence_is_full_backpropagation():
+    layer = layer_of(carousel.GRU)
+    x = torch.randn(7, B, I, dtype=torch.float64)
+    layer(x)[0].square().sum().backward()
+    expected = [p.grad.clone() for p in layer.parameters()]
+    layer.zero_grad()
+    for (output,) in truncated(layer, x, every=2, over=100):
+        output.square().sum().backward()
+    for parameter, gradient in zip(layer.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, gradient)
+
+
+def test_weights_may_change_between_pieces():
+    layer = layer_of()
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    x, y = torch.randn(20, B, I, dtype=torch.float64), torch.randn(20, B, H, dtype=torch.float64)
+    losses = []
+    for _ in range(8):
+        total = 0.0
+        for output, target in truncated(layer, x, y, every=3, over=7):
+            loss = (output - target).square().mean()
+            loss.backward()
+            optimizer.step()
+            optimizer.zero_grad()
+            total += loss.item()
+        losses.append(total)
+    assert losses[-1] < losses[0]
+
+
+def test_resets_inside_a_window_and_batch_first():
+    layer = layer_of(batch_first=True)
+    x = torch.randn(B, 9, I, dtype=torch.float64)
+    reset = torch.zeros(B, 9, dtype=torch.bool)
+    reset[0, 4] = reset[1, 7] = True
+    whole, _ = layer(x, reset=reset)
+    pieces = [output for (output,) in truncated(layer, x, every=2, over=5, reset=reset, dim=1)]
+    torch.testing.assert_close(torch.cat(pieces, 1), whole)
+
+
+def test_works_with_torchs_own_layers():
+    theirs = nn.GRU(I, H)
+    x = torch.randn(6, B, I)
+    pieces = [output for (output,) in truncated(theirs, x, every=4)]
+    torch.testing.assert_close(torch.cat(pieces), theirs(x)[0])
+
+
+def test_carry_detaches():
+    layer, carry = layer_of(), Carry()
+    for x in torch.randn(3, 4, B, I, dtype=torch.float64):
+        output, carry.state = layer(x, carry.state)
+        output.sum().backward()
+        assert all(not s.requires_grad for s in carry.state)
+
+
+@pytest.mark.parametrize(("every", "over"), [(0, 4), (5, 4)])
+def test_refuses(every, over):
+    with pytest.raises(ValueError, match=f"needs 1 <= every <= over, but got every={every}, over={over}"):
+        next(truncated(layer_of(), torch.zeros(5, B, I), every=every, over=over))
+
+
+def test_memory_does_not_grow_with_the_stream():
+    """What autograd holds at once, in bytes, over streams of two lengths."""
+    most = {}
+    for steps in (64, 512):
+        layer = layer_of()
+        held = most_held = 0
+
+        class Kept:
+            def __init__(self, t):
+                nonlocal held, most_held
+                self.t, self.size = t, t.numel() * t.element_size()
+                held += self.size
+                most_held = max(most_held, held)
+
+            def __del__(self):
+                nonlocal held
+                held -= self.size
+
+        with torch.autograd.graph.saved_tensors_hooks(Kept, lambda kept: kept.t):
+            for (output,) in truncated(layer, torch.randn(steps, B, I, dtype=torch.float64), every=8, over=16):
+                output.sum().backward()
+        most[steps] = most_held
+    assert most[512] <= 1.01 * most[64]
