@@ -60,6 +60,12 @@ def test_training_says_what_it_saw_and_what_to_type_next(folder: Path) -> None:
     assert (folder / "runs" / "text-2").exists(), "an earlier run is never written over"
 
 
+def test_without_a_file_it_demonstrates_itself_on_a_text_of_pythons(folder: Path) -> None:
+    said = carousel("train", "--epochs", "0.02", "--hidden", "8", "--lanes", "4", cwd=folder).stdout
+    assert "No file was named, so this is a demonstration on the help topics of Python" in said
+    assert "carousel generate runs/python-help" in said
+
+
 def wait_for(condition, process: subprocess.Popen) -> None:
     deadline = time.monotonic() + 60
     while not condition() and process.poll() is None:

@@ -361,6 +361,23 @@ def test_a_training_that_runs_away_says_so(text: Path, tmp_path: Path) -> None:
     assert LanguageModel.load(tmp_path / "run").generate(length=3), "the best weights are kept"
 
 
+def test_a_cell_of_ones_own_is_found_again_from_another_folder(text: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "own.py").write_text(
+        "import torch\n"
+        "from carousel.cells import Cell\n\n"
+        "class Own(Cell):\n"
+        "    gates = ('z', 'n')\n\n"
+        "    def step(self, h, z, n):\n"
+        "        z = torch.sigmoid(z)\n"
+        "        return z * h + (1 - z) * torch.tanh(n)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    LanguageModel.train(text, out=tmp_path / "run", cell="own.py:Own", epochs=0.1, report=Quiet(), **TINY)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert len(LanguageModel.load(tmp_path / "run").generate(length=5)) == 5
+
+
 def test_sampling_keeps_to_what_it_says() -> None:
     scores = torch.tensor([0.5, 0.3, 0.15, 0.05]).log()
 

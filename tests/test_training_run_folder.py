@@ -117,3 +117,14 @@ def test_the_log_goes_back_to_the_checkpoint(run: RunFolder) -> None:
     with open(run.path / "log.jsonl", "ab") as file:
         file.write(b'{"step": 4')  # a crash in the middle of a line
     assert [line["step"] for line in run.log_lines()] == [1, 3]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file locks are used where POSIX has them")
+def test_one_run_is_trained_by_one_process_at_a_time(run: RunFolder) -> None:
+    log = Log(run)
+    log.write(step=1)
+    with pytest.raises(RunError, match="is being trained by another process"):
+        Log(run)
+    log.close()
+    assert len(run.log_lines()) == 1
+    Log(run, None).close()

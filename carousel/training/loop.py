@@ -191,6 +191,7 @@ class Run:
 
     def _train(self, wish: StopWish) -> None:
         loop = self.loop
+        self.report.tick(self._status)  # the first validation takes a while: show something before it
         if self.best is None:
             self._validate()
             if plan := self.budget.plan_for_epochs(loop.lanes.windows_per_epoch):

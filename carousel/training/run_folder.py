@@ -28,6 +28,11 @@ from typing import Any
 import safetensors.torch
 import torch
 
+try:
+    import fcntl
+except ImportError:  # Windows, where a run is not guarded against being trained twice at a time
+    fcntl = None  # type: ignore[assignment]
+
 from carousel.errors import RunError
 
 FORMAT = 1
@@ -231,11 +236,22 @@ class Log:
         try:
             file.touch()
             self._file = open(file, "r+b")  # noqa: SIM115 (closed by close)
+            self._claim()
             if length is not None:
                 self._file.truncate(length)
             self._file.seek(0, os.SEEK_END)
         except OSError as problem:
             raise run._unwritable(LOG, problem, 0) from None
+
+    def _claim(self) -> None:
+        """Two trainings must not write to one run. The lock ends with the process, however it ends."""
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._file.close()
+            raise RunError(f"{self._run.path} is being trained by another process: wait for it, or stop it.") from None
 
     def write(self, **record: Any) -> None:
         self._guarded(lambda: self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n"))
