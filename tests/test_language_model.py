@@ -344,6 +344,23 @@ def test_weights_of_another_run(trained: LanguageModel, tmp_path: Path) -> None:
         LanguageModel.load(folder.path)
 
 
+def test_a_config_or_a_state_of_another_run(text: Path, tmp_path: Path) -> None:
+    for name, hidden in (("one", 16), ("other", 24)):
+        with pytest.raises(KeyboardInterrupt):
+            LanguageModel.train(text, out=tmp_path / name, epochs=1, report=StopAfter(2), **TINY | {"hidden": hidden})
+    state = tmp_path / "one" / "train_state.pt"
+    state.write_bytes((tmp_path / "other" / "train_state.pt").read_bytes())
+    with pytest.raises(RunError, match=r"train_state.pt is not of this run.*put it back, or train again"):
+        LanguageModel.resume(tmp_path / "one", report=Quiet())
+    folder = RunFolder.open(tmp_path / "other")
+    for key in ("settings", "corpus", "baseline", "vocabulary", "model", "versions"):
+        config = folder.config()
+        folder.write_config({name: value for name, value in config.items() if name != key})
+        with pytest.raises(RunError, match=rf"config.json is damaged \(KeyError: '{key}'\)"):
+            LanguageModel.resume(folder.path, report=Quiet())
+        folder.write_config(config)
+
+
 def test_a_run_does_not_bring_its_own_code(trained: LanguageModel, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "stranger")
     config = RunFolder.open(trained.run).config()

@@ -16,7 +16,7 @@ from carousel.training.budget import Budget
 from carousel.training.lanes import Lanes
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, Status
-from carousel.training.run_folder import MODEL, Log, RunFolder
+from carousel.training.run_folder import CONFIG, MODEL, STATE, Log, RunFolder
 from carousel.training.schedule import Plan, learning_rate
 from carousel.training.stopping import StopWish
 
@@ -165,9 +165,15 @@ class Run:
         saved = self.folder.read_state()
         if saved is None:
             return False
-        self.loop.load_state_dict(saved["loop"])
-        self.best, self.latest, self.seconds_before = saved["best"], saved["latest"], saved["seconds"]
-        self.log_length = saved["log_length"]
+        try:
+            self.loop.load_state_dict(saved["loop"])
+            self.best, self.latest, self.seconds_before = saved["best"], saved["latest"], saved["seconds"]
+            self.log_length = saved["log_length"]
+        except (KeyError, TypeError, ValueError, RuntimeError) as problem:
+            raise RunError(
+                f"{self.folder.path / STATE} is not of this run: what it holds does not fit the {CONFIG} beside it "
+                f"({str(problem).splitlines()[0][:200]}). One of the two was replaced: put it back, or train again."
+            ) from None
         if self.loop.plan is not None:
             self.planned(self.loop)
         return True

@@ -170,9 +170,14 @@ def parts(folder: RunFolder, config: dict[str, Any]) -> tuple[TokenModel, vocabu
         symbols = vocabulary.from_json(config["vocabulary"])
         return TokenModel(symbols.size, **config["model"]), symbols
     except (KeyError, TypeError) as problem:
-        raise RunError(
-            f"{folder.path / 'config.json'} is damaged: {problem}. The run cannot be read without it: train again."
-        ) from None
+        raise damaged_config(folder, problem) from None
+
+
+def damaged_config(folder: RunFolder, problem: Exception) -> RunError:
+    return RunError(
+        f"{folder.path / 'config.json'} is damaged ({type(problem).__name__}: {problem}). "
+        f"The run cannot be read without it: train again."
+    )
 
 
 def parameters(network: torch.nn.Module) -> int:

@@ -12,7 +12,7 @@ from carousel.errors import DataError
 from carousel.insight.learning_curve import draw_learning_curve
 from carousel.models import TokenModel
 from carousel.tasks.language import baseline, corpus, vocabulary
-from carousel.tasks.language.language_model import parameters
+from carousel.tasks.language.language_model import damaged_config, parameters
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings, automatic_dropout
@@ -92,16 +92,19 @@ def resume(run: Path, *, threads: int | None, report: Report | None) -> None:
     if any("final" in line for line in folder.log_lines()):
         report.say(f"{run} has finished: there is nothing left to do. Start a new run to train longer.")
         return
-    recorded = config["settings"]["threads"]
+    try:
+        recorded, versions = config["settings"]["threads"], config["versions"]
+    except (KeyError, TypeError) as problem:
+        raise damaged_config(folder, problem) from None
     torch.set_num_threads(threads or recorded)
     if threads not in (None, recorded):
         report.say(
             f"This run began with {recorded} threads and goes on with {threads}: "
             f"sums are taken in another order, so the last bits of the results may differ."
         )
-    if config["versions"] != _versions():
+    if versions != _versions():
         report.say(
-            f"This run began with {_listed(config['versions'])} and goes on with {_listed(_versions())}: "
+            f"This run began with {_listed(versions)} and goes on with {_listed(_versions())}: "
             f"the last bits of the results may differ."
         )
     _go(folder, report, resuming=True)
@@ -110,18 +113,21 @@ def resume(run: Path, *, threads: int | None, report: Report | None) -> None:
 def _go(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then judge the best model on all the validation text."""
     config = folder.config()
-    settings = Settings(**config["settings"])
-    text = corpus.Corpus.from_json(folder.path, config["corpus"])
-    symbols = vocabulary.from_json(config["vocabulary"])
-    network = _network(symbols, config["model"], settings)
+    try:
+        settings = Settings(**config["settings"])
+        text = corpus.Corpus.from_json(folder.path, config["corpus"])
+        symbols = vocabulary.from_json(config["vocabulary"])
+        network = _network(symbols, config["model"], settings)
+        rival_name, rival_nats = config["baseline"]["name"], min(config["baseline"]["nats_per_token"])
+    except (KeyError, TypeError) as problem:
+        raise damaged_config(folder, problem) from None
     lanes = Lanes(text.training, lanes=settings.lanes, window=settings.window)
     device = settings.torch_device
     loop = Loop(network, lanes, peak_rate=settings.learning_rate, device=device)
 
     measure = _measure(text.training_tally, symbols)
     validation_measure = _measure(text.validation_tally, symbols)
-    rival_name = config["baseline"]["name"]
-    rival = validation_measure.nats(min(config["baseline"]["nats_per_token"]))
+    rival = validation_measure.nats(rival_nats)
     validation = text.validation[:VALIDATED_ON]
     report.begin(measure, (rival_name, rival))
 
