@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from carousel.engines import reference
+from carousel.engines import native, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
 from carousel.engines.engine import Engine
 from carousel.program import Interface
 
 # In order of preference: "auto" takes the first that has no reason not to run.
 ENGINES: dict[str, Engine] = {
+    "native": Engine("native", scan=native.scan, why_not=native.why_not),
     "reference": Engine("reference", scan=reference.scan, why_not=lambda *_: None),
 }
 

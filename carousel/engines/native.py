@@ -1,0 +1,132 @@
+"""The native engine: programs run by the C++ library on a CPU.
+
+It gives values and first derivatives. What it does not do itself goes through the reference engine and means the same:
+second derivatives (`create_graph=True`), torch.func transforms (vmap, jvp, grad), forward-mode derivatives, and scans
+without any row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from carousel.engines import native_binding as binding
+from carousel.engines import native_lowering as lowering
+from carousel.engines import native_ops, reference
+from carousel.errors import ProgramError
+from carousel.program import Interface, Program
+
+
+def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str | None:
+    """None if the engine can run such a scan, else the reason, as a phrase."""
+    if isinstance(found := binding.find(), str):
+        return found
+    if not isinstance(program, Program):
+        return "the cell's step is not traced to a program"
+    if torch.device(device).type != "cpu":
+        return f"it runs on the CPU, not on {device}"
+    if dtype not in (torch.float32, torch.float64):
+        return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
+    return _why_not_lowered(program)
+
+
+@lru_cache(maxsize=1024)
+def _why_not_lowered(program: Program) -> str | None:
+    try:
+        native_ops.forward_plan(program, True, frozenset())
+        native_ops.backward_plan(program, frozenset())
+    except ProgramError as error:
+        return str(error)
+    return None
+
+
+def scan(
+    program: Program,
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    states: tuple[Tensor, ...],
+    weights: Mapping[str, Tensor],
+    reverse: bool = False,
+    streams: Mapping[str, Tensor] | None = None,
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Runs a program over time; arguments and results as in `reference.scan`."""
+    if x.shape[0] == 0 or _is_transformed():
+        return reference.scan(program, x, batch_sizes, states, weights, reverse, streams)
+    parameters = [weights[name] for name in lowering.parameters_of(program)]
+    given = [(streams or {})[name] for name in program.streams]
+    _check(program, x, batch_sizes, states, parameters, given)
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *states, *parameters))
+    sizes = torch.tensor(batch_sizes, dtype=torch.int64)
+    key = native_ops.key_of(program)
+    emitted, last, _ = torch.ops.carousel.scan.default(x, list(states), parameters, given, sizes, key, reverse, keep)
+    return tuple(emitted), tuple(last)
+
+
+def _is_transformed() -> bool:
+    """Whether torch.func transforms or forward-mode derivatives are at work, which need every op to be torch's own."""
+    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
+
+
+def _check(
+    program: Program,
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    states: tuple[Tensor, ...],
+    parameters: list[Tensor],
+    streams: list[Tensor],
+) -> None:
+    """What the library would read past the end of."""
+    if x.dim() != 2 or sum(batch_sizes) != x.shape[0] or batch_sizes[0] != states[0].shape[0]:
+        raise ValueError(
+            f"x must hold the {sum(batch_sizes)} rows of all steps and states the {batch_sizes[0]} rows of the first "
+            f"step, but x is {tuple(x.shape)} and {next(iter(program.states))} is {tuple(states[0].shape)}"
+        )
+    for t in (*states, *parameters, *streams):
+        if t.dtype != x.dtype or t.device != x.device:
+            raise ValueError(
+                f"rows and weights must all be {x.dtype} on {x.device}, but one is {t.dtype} on {t.device}"
+            )
+
+
+@contextmanager
+def use_isa(name: str) -> Iterator[None]:
+    """For tests: run on an instruction set other than the machine's best. Values differ in their last bits."""
+    library = native_ops.library()
+    if name not in library.isas_here:
+        raise ValueError(f"the instruction set must be one of {library.isas_here}, but {name!r} was given")
+    before = native_ops.isa()
+    native_ops.settings.isa = library.isas.index(name)
+    try:
+        yield
+    finally:
+        native_ops.settings.isa = before
+
+
+def status() -> dict[str, str]:
+    """What `carousel doctor` prints: whether the engine is there, which instruction sets, how many threads."""
+    found = binding.find()
+    if isinstance(found, str):
+        return {"native engine": f"absent: {found}"}
+    return {
+        "native engine": "present",
+        "library": str(found.path),
+        "instruction set": found.isas[native_ops.isa()],
+        "instruction sets here": ", ".join(found.isas_here),
+        "threads": str(torch.get_num_threads()),
+        "OpenMP runtimes in the process": str(openmp_runtimes()),
+    }
+
+
+def openmp_runtimes() -> int:
+    """How many OpenMP runtimes the process has loaded: two would fight over the cores. 0 where it cannot be told."""
+    try:
+        with open("/proc/self/maps") as maps:
+            files = {line.split()[-1] for line in maps}
+    except OSError:
+        return 0
+    return sum(".so" in file and "omp" in file.rpartition("/")[2] for file in files)

@@ -1,0 +1,141 @@
+"""The native library: where it is, what it offers, and its plain C structures (`native/plan.h`) in ctypes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int32, c_int64, c_void_p
+from functools import cache, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from carousel.engines.native_lowering import Plan
+
+NAME = "_native.so"
+
+# The list fields of CarouselPlan, in order: name, and how many int32 one entry is (0: it is a double and two int32).
+LISTS = {
+    "views": 2,
+    "buffers": 5,
+    "constants": 0,
+    "vectors": 2,
+    "instructions": 5,
+    "terms": 5,
+    "products": 7,
+    "segments": 9,
+    "inputs": 5,
+    "weight_gradients": 7,
+    "carried": 1,
+    "forward_states": 1,
+    "state_sizes": 1,
+    "column_sums": 2,
+}
+NUMBERS = ("slots", "numbers", "gates")
+
+
+class CPlan(Structure):
+    _fields_ = [field for name in LISTS for field in ((f"{name}_count", c_int64), (name, c_void_p))] + [
+        (name, c_int64) for name in NUMBERS
+    ]
+
+
+class CScan(Structure):
+    _fields_ = [
+        ("plan", POINTER(CPlan)),
+        *((name, c_int64) for name in ("steps", "rows", "batch", "input", "hidden", "projection")),
+        ("batch_sizes", c_void_p),
+        ("parameters_count", c_int64),
+        *((name, c_int32) for name in ("reverse", "threads", "split", "is_double")),
+        *((name, c_void_p) for name in ("x", "parameters", "first", "rows_of_steps", "last", "saved", "workspace")),
+        *((name, c_void_p) for name in ("grad_last", "grad_x", "grad_first", "grad_parameters")),
+    ]
+
+
+class _Constant(Structure):
+    _fields_ = [("value", c_double), ("per", c_int32), ("unused", c_int32)]
+
+
+class MadePlan:
+    """A plan as the library reads it, and the memory that its pointers point into."""
+
+    def __init__(self, plan: Plan):
+        self.parameters = plan.parameters
+        self.kept_alive: list[Any] = []
+        self.c = CPlan()
+        for name, width in LISTS.items():
+            rows: Sequence[Any] = getattr(plan, name)
+            if width == 0:
+                array: Any = (_Constant * len(rows))(*(_Constant(value, per, 0) for value, per in rows))
+            else:
+                flat = [number for row in rows for number in (row if width > 1 else (row,))]
+                array = (c_int32 * len(flat))(*flat)
+            self.kept_alive.append(array)
+            setattr(self.c, f"{name}_count", len(rows))
+            setattr(self.c, name, ctypes.addressof(array))
+        for name in NUMBERS:
+            setattr(self.c, name, getattr(plan, name))
+        self.pointer = ctypes.pointer(self.c)
+
+
+def pointers(tensors: Sequence[torch.Tensor | None]) -> Any:
+    """The addresses of tensors as a C array; None is null."""
+    return (c_void_p * max(1, len(tensors)))(*(None if t is None else t.data_ptr() for t in tensors))
+
+
+class Library:
+    """The loaded library with typed functions."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.c = c = ctypes.CDLL(str(path))
+        for name, result, arguments in (
+            ("carousel_isa_name", c_char_p, [c_int]),
+            ("carousel_isa_runs_here", c_int, [c_int]),
+            ("carousel_op_name", c_char_p, [c_int, c_int]),
+            ("carousel_op_arity", c_int, [c_int, c_int]),
+            ("carousel_sizeof_plan", c_int64, []),
+            ("carousel_sizeof_scan", c_int64, []),
+            ("carousel_block", c_int, [c_int, c_int]),
+            ("carousel_saved_width", c_int64, [c_int, c_int, POINTER(CPlan), c_int64, c_int64]),
+            ("carousel_forward_workspace", c_int64, [c_int, POINTER(CScan)]),
+            ("carousel_backward_workspace", c_int64, [c_int, POINTER(CScan)]),
+            ("carousel_forward", None, [c_int, POINTER(CScan)]),
+            ("carousel_backward", None, [c_int, POINTER(CScan)]),
+            ("carousel_apply_float", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
+            ("carousel_apply_double", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
+            ("carousel_multiply_adds", c_int, [c_int, c_int64]),
+            ("carousel_openmp_threads", c_int, []),
+        ):
+            function = getattr(c, name)
+            function.restype, function.argtypes = result, arguments
+        if (c.carousel_sizeof_plan(), c.carousel_sizeof_scan()) != (ctypes.sizeof(CPlan), ctypes.sizeof(CScan)):
+            raise OSError(f"{path} was built from another version of Carousel; build it again (pip install .)")
+        self.isas: list[str] = []
+        while name := c.carousel_isa_name(len(self.isas)):
+            self.isas.append(name.decode())
+        self.isas_here = [name for i, name in enumerate(self.isas) if c.carousel_isa_runs_here(i)]
+
+
+@cache
+def find() -> Library | str:
+    """The library, or why there is none, as a phrase."""
+    package = resources.files("carousel")
+    # An editable install has two folders under one name; the library is in one of them.
+    path = package.joinpath(NAME)
+    if not path.is_file():
+        return "the native library was not built (no C++ compiler when the package was installed)"
+    try:
+        return Library(Path(str(path)))
+    except OSError as error:
+        return f"the native library cannot be loaded: {error}"
+
+
+@lru_cache(maxsize=1024)
+def saved_width(made: MadePlan, isa: int, is_double: int, hidden: int, projection: int) -> int:
+    """Numbers per row that a forward scan keeps."""
+    library = find()
+    assert isinstance(library, Library)
+    return library.c.carousel_saved_width(isa, is_double, made.pointer, hidden, projection)

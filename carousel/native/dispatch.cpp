@@ -1,0 +1,112 @@
+// The library's face: plain C functions. The instruction set is an index into ISAS, chosen by the caller.
+#include "table.h"
+
+#include <unistd.h>
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace carousel {
+namespace portable { extern const EngineTable table; }
+#ifdef CAROUSEL_X86
+namespace avx2 { extern const EngineTable table; }
+namespace avx512 { extern const EngineTable table; }
+#endif
+
+namespace {
+
+struct Isa {
+    const char* name;
+    const EngineTable* table;
+    bool (*runs_here)();
+};
+
+const Isa ISAS[] = {
+#ifdef CAROUSEL_X86
+    {"avx512", &avx512::table,
+     [] {
+         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma");
+     }},
+    {"avx2", &avx2::table, [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }},
+#endif
+    {"portable", &portable::table, [] { return true; }},
+};
+constexpr int COUNT = sizeof ISAS / sizeof ISAS[0];
+
+const pid_t first_process = getpid();
+
+// OpenMP's pool does not survive a fork; a child works alone.
+CarouselScan allowed(const CarouselScan* scan) {
+    CarouselScan s = *scan;
+    if (getpid() != first_process) s.threads = 1;
+#if !defined(_OPENMP) && !defined(CAROUSEL_STD_THREADS)
+    s.threads = 1;
+#endif
+    return s;
+}
+
+}  // namespace
+}  // namespace carousel
+
+using namespace carousel;
+
+#define CAROUSEL_API extern "C" __attribute__((visibility("default")))
+
+// Instruction sets, best first; null past the end.
+CAROUSEL_API const char* carousel_isa_name(int isa) { return isa >= 0 && isa < COUNT ? ISAS[isa].name : nullptr; }
+CAROUSEL_API int carousel_isa_runs_here(int isa) { return ISAS[isa].runs_here(); }
+
+CAROUSEL_API const char* carousel_op_name(int isa, int op) { return ISAS[isa].table->op_name(op); }
+CAROUSEL_API int carousel_op_arity(int isa, int op) { return ISAS[isa].table->op_arity(op); }
+
+// Sizes of the structures of plan.h, for the binding to compare with its own.
+CAROUSEL_API int64_t carousel_sizeof_plan() { return sizeof(CarouselPlan); }
+CAROUSEL_API int64_t carousel_sizeof_scan() { return sizeof(CarouselScan); }
+
+// Units in a block.
+CAROUSEL_API int carousel_block(int isa, int is_double) { return ISAS[isa].table->block[is_double]; }
+
+// Numbers per row that a forward scan keeps for backward.
+CAROUSEL_API int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan* plan, int64_t hidden, int64_t projection) {
+    return ISAS[isa].table->saved_width[is_double](*plan, hidden, projection);
+}
+
+// Bytes of workspace that a call needs.
+CAROUSEL_API int64_t carousel_forward_workspace(int isa, const CarouselScan* scan) {
+    return ISAS[isa].table->forward_workspace[scan->is_double](allowed(scan));
+}
+CAROUSEL_API int64_t carousel_backward_workspace(int isa, const CarouselScan* scan) {
+    return ISAS[isa].table->backward_workspace[scan->is_double](allowed(scan));
+}
+
+CAROUSEL_API void carousel_forward(int isa, const CarouselScan* scan) {
+    ISAS[isa].table->forward[scan->is_double](allowed(scan));
+}
+CAROUSEL_API void carousel_backward(int isa, const CarouselScan* scan) {
+    ISAS[isa].table->backward[scan->is_double](allowed(scan));
+}
+
+CAROUSEL_API void carousel_apply_float(int isa, int op, int64_t count, const float* a, const float* b, const float* c, float* result) {
+    ISAS[isa].table->apply_float(op, count, a, b, c, result);
+}
+CAROUSEL_API void carousel_apply_double(int isa, int op, int64_t count, const double* a, const double* b, const double* c, double* result) {
+    ISAS[isa].table->apply_double(op, count, a, b, c, result);
+}
+
+// `turns` turns of independent multiply-adds in float; returns how many operations one turn is.
+CAROUSEL_API int carousel_multiply_adds(int isa, int64_t turns) {
+    static volatile double sink;
+    sink = ISAS[isa].table->multiply_add_many(turns);
+    return ISAS[isa].table->operations_per_turn;
+}
+
+// Threads of the OpenMP runtime this library found, 0 without one.
+CAROUSEL_API int carousel_openmp_threads() {
+#ifdef _OPENMP
+    return omp_get_max_threads();
+#else
+    return 0;
+#endif
+}

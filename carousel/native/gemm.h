@@ -1,0 +1,137 @@
+// Matrix products over packed panels: a register tile of 6 rows by one block of units.
+//
+// The right factor is a panel [depth][BLOCK]: contiguous, padded with zeros to the block. The left factor is any rows in
+// memory, given as segments of depth (a row of a state in panel form is one segment per block of units).
+#pragma once
+
+#include "simd.h"
+
+namespace carousel::CAROUSEL_ISA {
+
+constexpr int DEPTH = 512;  // the part of a panel that stays in L2 while all rows pass over it
+
+// A(r, k) = at[r * row + k * step] for k < depth.
+template <class T> struct Segment {
+    const T* at;
+    ptrdiff_t row, step;
+    int depth;
+};
+
+// Where a product starts from: zeros (at == nullptr), the rows it is added to, or a bias (row == 0).
+template <class T> struct Start {
+    const T* at;
+    ptrdiff_t row;
+};
+
+template <class T, int M>
+inline void tile(const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c, ptrdiff_t c_row,
+                 Start<T> start) {
+    Vec<T> sum[M][VECTORS];
+    if (start.at == nullptr) {
+#pragma GCC unroll 8
+        for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; ++v) sum[m][v] = Vec<T>{};
+    } else {
+#pragma GCC unroll 8
+        for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; ++v) sum[m][v] = load(start.at + m * start.row + v * lanes<T>);
+    }
+    for (int s = 0; s < segments; ++s) {
+        const ptrdiff_t row = segment[s].row, step = segment[s].step;
+        const T* a = segment[s].at + first_row * row;
+        for (int k = 0; k < segment[s].depth; ++k) {
+            Vec<T> b[VECTORS];
+#pragma GCC unroll 8
+            for (int v = 0; v < VECTORS; ++v) b[v] = load(panel + v * lanes<T>);
+#pragma GCC unroll 8
+            for (int m = 0; m < M; ++m) {
+                const Vec<T> x = all(a[m * row]);
+#pragma GCC unroll 8
+                for (int v = 0; v < VECTORS; ++v) sum[m][v] += x * b[v];
+            }
+            a += step;
+            panel += BLOCK<T>;
+        }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < M; ++m)
+#pragma GCC unroll 8
+        for (int v = 0; v < VECTORS; ++v) store(c + m * c_row + v * lanes<T>, sum[m][v]);
+}
+
+template <class T>
+inline void tile_of(int m, const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c,
+                    ptrdiff_t c_row, Start<T> start) {
+    switch (m) {
+        case 1: return tile<T, 1>(segment, segments, first_row, panel, c, c_row, start);
+        case 2: return tile<T, 2>(segment, segments, first_row, panel, c, c_row, start);
+        case 3: return tile<T, 3>(segment, segments, first_row, panel, c, c_row, start);
+        case 4: return tile<T, 4>(segment, segments, first_row, panel, c, c_row, start);
+        case 5: return tile<T, 5>(segment, segments, first_row, panel, c, c_row, start);
+        default: return tile<T, 6>(segment, segments, first_row, panel, c, c_row, start);
+    }
+}
+
+// Rows [begin, end) of the left factor times one panel. c points at row 0; columns: how many of the block exist there
+// (a panel has all of them; rows as torch stores them end earlier).
+template <class T>
+inline void multiply(const Segment<T>* segment, int segments, ptrdiff_t begin, ptrdiff_t end, const T* panel, T* c,
+                     ptrdiff_t c_row, int columns, Start<T> start) {
+    const ptrdiff_t rows = end - begin;
+    if (rows <= 0) return;
+    // Rows are spread evenly: 7 rows are 4 + 3, not 6 + 1.
+    const ptrdiff_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
+    int s = 0;
+    do {
+        int count = 0, depth = 0;
+        while (s + count < segments && (count == 0 || depth + segment[s + count].depth <= DEPTH))
+            depth += segment[s + count++].depth;
+        for (ptrdiff_t i = 0, r = begin; i < tiles; ++i) {
+            const int m = int(rows / tiles + (i < rows % tiles));
+            Start<T> from = start;
+            if (from.at) from.at += r * from.row;
+            if (columns == BLOCK<T>) {
+                tile_of<T>(m, segment + s, count, r, panel, c + r * c_row, c_row, from);
+            } else {
+                T edge[TILE_ROWS * BLOCK<T>];
+                if (from.at && from.row) {
+                    for (int j = 0; j < m; ++j)
+                        for (int k = 0; k < BLOCK<T>; ++k)
+                            edge[j * BLOCK<T> + k] = k < columns ? from.at[j * from.row + k] : T(0);
+                    from = {edge, BLOCK<T>};
+                }
+                tile_of<T>(m, segment + s, count, r, panel, edge, BLOCK<T>, from);
+                for (int j = 0; j < m; ++j)
+                    for (int k = 0; k < columns; ++k) c[(r + j) * c_row + k] = edge[j * BLOCK<T> + k];
+            }
+            r += m;
+        }
+        panel += ptrdiff_t(depth) * BLOCK<T>;
+        s += count;
+        start = {c, c_row};
+    } while (s < segments);
+}
+
+// Appends to a panel [depth][BLOCK] the columns [first, first + columns) of the transpose of a matrix stored by rows:
+// panel[k][j] = w[first + j][k], or of the matrix itself: panel[k][j] = w[k][first + j].
+template <class T>
+inline void pack_panel(const T* w, ptrdiff_t w_row, int64_t depth, int64_t first, int columns, bool transpose, T* panel) {
+    if (transpose) {
+        for (int64_t k0 = 0; k0 < depth; k0 += 16) {  // 16 columns of w at a time: their cache lines are read once
+            const int64_t k1 = k0 + 16 < depth ? k0 + 16 : depth;
+            for (int j = 0; j < columns; ++j)
+                for (int64_t k = k0; k < k1; ++k) panel[k * BLOCK<T> + j] = w[(first + j) * w_row + k];
+        }
+        if (columns < BLOCK<T>)
+            for (int64_t k = 0; k < depth; ++k)
+                for (int j = columns; j < BLOCK<T>; ++j) panel[k * BLOCK<T> + j] = T(0);
+    } else {
+        for (int64_t k = 0; k < depth; ++k)
+            for (int j = 0; j < BLOCK<T>; ++j)
+                panel[k * BLOCK<T> + j] = j < columns ? w[k * w_row + first + j] : T(0);
+    }
+}
+
+}  // namespace

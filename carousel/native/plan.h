@@ -1,0 +1,141 @@
+// What crosses the border: a program made ready for running (Plan), one call (Scan). Plain C, mirrored by
+// carousel/engines/native_binding.py.
+#pragma once
+
+#include <cstdint>
+
+extern "C" {
+
+// Where an instruction finds or leaves a value.
+enum CarouselKind : int32_t {
+    LOCAL,             // scratch of one strip, by slot
+    BUFFER,            // a buffer, at this step
+    PREVIOUS,          // a carried state, as the step before in this walk left it
+    FORWARD_PREVIOUS,  // in backward: a state of the forward scan, as its step before this one left it
+    VECTOR,            // a learned vector: the same for every row
+    CONSTANT,          // a number: the same everywhere
+    ROW,               // one number per row, private to a thread
+    COLUMN_SUMS,       // sums over all rows, per unit
+};
+
+struct CarouselView {
+    int32_t kind, index;
+};
+
+enum CarouselLayout : int32_t {
+    PANEL,    // [block of units][row][unit of the block]
+    ROWS,     // [row][unit], as torch stores it
+    PARTIAL,  // [block of units][row]: one number for each, parts of a sum over units
+    NUMBER,   // [row]
+};
+
+enum CarouselTime : int32_t {
+    ALWAYS,  // every step has its own rows
+    CHUNK,   // every step of the current chunk of steps
+    TWO,     // this step and the one before
+};
+
+enum CarouselPlace : int32_t { WORKSPACE, SAVED, EXTERNAL };
+
+enum CarouselSize : int32_t { HIDDEN, PROJECTION };
+
+struct CarouselBuffer {
+    int32_t layout, size, time, place;
+    int32_t external;  // which of the scan's rows_of_steps it is, where place is EXTERNAL
+};
+
+struct CarouselConstant {
+    double value;  // the number, or
+    int32_t per;   // CarouselSize: 1 / units of that size; -1 where value counts
+    int32_t unused;
+};
+
+struct CarouselVector {
+    int32_t parameter, gate;  // gate: which block of units of the parameter; -1 for all of it
+};
+
+// dst = op(a, b, c). Beside the pointwise ops of ops.h (whose numbers come first) there are the structural ones.
+enum CarouselStructural : int32_t {
+    EXPAND = 1000,  // a number per row, for every unit
+    PARTIAL_SUM,    // over the units of a block
+    TOTAL_SUM,      // over the blocks
+    ADD_COLUMNS,    // over the rows
+    SAVE_NUMBER, LOAD_NUMBER,  // between a thread's own numbers per row and a buffer
+    LOAD_ROWS, STORE_ROWS,     // between strips and rows whose length is no multiple of a block
+};
+
+struct CarouselInstruction {
+    int32_t op, dst, a, b, c;  // views
+};
+
+// One factor of a matrix product: rows of `source` times a parameter's block, or its transpose.
+struct CarouselTerm {
+    int32_t source, source_size, parameter, gate, transposed;
+};
+
+// dst (+)= bias + the sum of its terms. size: of the rows of dst.
+struct CarouselProduct {
+    int32_t dst, size, accumulate, bias_parameter, bias_gate, first_term, terms;
+};
+
+// A stretch of one step between two points where all threads must have arrived: products, then per-row numbers, then strips.
+struct CarouselSegment {
+    int32_t products, products_end, numbers, numbers_end, hidden, hidden_end, projection, projection_end, waits;
+};
+
+// In forward: the input part of a gate. In backward: its gradient. biases: parameters that start it, or -1.
+struct CarouselInput {
+    int32_t buffer, gate, bias, recurrent_bias, recurrent_gate;
+};
+
+// The gradient of a weight: the sum over all rows of (gradient row) x (source row).
+struct CarouselWeightGradient {
+    int32_t source, source_size, gradient, size, parameter, gate, bias_parameter;
+};
+
+#define CAROUSEL_LIST(type, name) \
+    int64_t name##_count;         \
+    const type* name
+
+struct CarouselPlan {
+    CAROUSEL_LIST(CarouselView, views);
+    CAROUSEL_LIST(CarouselBuffer, buffers);
+    CAROUSEL_LIST(CarouselConstant, constants);
+    CAROUSEL_LIST(CarouselVector, vectors);
+    CAROUSEL_LIST(CarouselInstruction, instructions);
+    CAROUSEL_LIST(CarouselTerm, terms);
+    CAROUSEL_LIST(CarouselProduct, products);
+    CAROUSEL_LIST(CarouselSegment, segments);
+    CAROUSEL_LIST(CarouselInput, inputs);
+    CAROUSEL_LIST(CarouselWeightGradient, weight_gradients);
+    CAROUSEL_LIST(int32_t, carried);        // for each state of this walk: the buffer it is carried in
+    CAROUSEL_LIST(int32_t, forward_states);  // in backward, for each forward state: its buffer, or -1
+    CAROUSEL_LIST(int32_t, state_sizes);     // for each state: CarouselSize
+    CAROUSEL_LIST(CarouselVector, column_sums);  // in backward: whose gradients they are
+    int64_t slots;                           // LOCAL values alive at once
+    int64_t numbers;                         // ROW values
+    int64_t gates;
+};
+
+// One call. Null where there is nothing: a parameter that is absent, a gradient that nobody asked for.
+struct CarouselScan {
+    const CarouselPlan* plan;
+    int64_t steps, rows, batch, input, hidden, projection;
+    const int64_t* batch_sizes;  // [steps]
+    int64_t parameters_count;    // parameters[0] is the input matrix (gates * hidden, input)
+    int32_t reverse, threads, split, is_double;  // split: 0 chosen from the shape, 1 by rows, 2 by units
+    const void* x;                   // [rows][input]
+    const void* const* parameters;
+    const void* const* first;        // per state: [batch][size]
+    void* const* rows_of_steps;      // the EXTERNAL buffers: streams, what the scan emits, its gradients; [rows][size]
+    void* const* last;               // per state: [batch][size]
+    void* saved;                     // rows * carousel_saved_width(...) numbers
+    void* workspace;                 // carousel_workspace(...) bytes, in any state
+    // backward
+    const void* const* grad_last;
+    void* grad_x;
+    void* const* grad_first;
+    void* const* grad_parameters;    // zeros on entry
+};
+
+}  // extern "C"

@@ -1,0 +1,83 @@
+// The scan: per chunk of steps one large product for the input parts of all gates, then step by step.
+#pragma once
+
+#include "machine.h"
+
+namespace carousel::CAROUSEL_ISA {
+
+template <class T> struct Forward {
+    Machine<T> machine;
+    const CarouselScan& scan;
+    T* input_panels;  // [gate][block][input][BLOCK]
+    T* input_biases;  // [gate][block][BLOCK]
+
+    Forward(const CarouselScan& scan, Arena& arena) : machine(scan, arena, false), scan(scan) {
+        const int64_t wide = machine.blocks[HIDDEN] * BLOCK<T>;
+        input_panels = arena.take<T>(machine.plan.inputs_count * wide * scan.input);
+        input_biases = arena.take<T>(machine.plan.inputs_count * wide);
+    }
+
+    void run(int thread, int threads, Barrier& barrier) {
+        Worker<T> w = machine.workers[thread];
+        w.threads = threads;
+        prepare(w);
+        barrier.wait();
+        for (Chunk c{}; c.end < machine.walk.steps;) {
+            c = next_chunk(machine.walk, c.end, machine.chunk_rows);
+            project_inputs(w, c);
+            barrier.wait();
+            for (int64_t k = c.begin; k < c.end; ++k) {
+                const Step s = machine.walk.step(k);
+                machine.run_step(w, s, c, barrier);
+                machine.take_leaving(w, s, c, scan.last);
+            }
+            barrier.wait();  // the next chunk's inputs go where this one's were
+        }
+    }
+
+    void prepare(const Worker<T>& w) {
+        machine.prepare(w);
+        machine.prepare_states(w, false);
+        const CarouselPlan& plan = machine.plan;
+        const int64_t hidden = machine.units[HIDDEN], blocks = machine.blocks[HIDDEN];
+        const Range mine = share(plan.inputs_count * blocks, w.thread, w.threads);
+        for (int64_t i = mine.begin; i < mine.end; ++i) {
+            const int gate = plan.inputs[i / blocks].gate;
+            pack_panel(machine.parameter(0, gate, hidden, scan.input), scan.input, scan.input, i % blocks * BLOCK<T>,
+                       machine.columns(HIDDEN, i % blocks), true, input_panels + i * scan.input * BLOCK<T>);
+        }
+        if (w.thread != 0) return;
+        for (int64_t i = 0; i < plan.inputs_count; ++i) {
+            T* bias = input_biases + i * blocks * BLOCK<T>;
+            for (int64_t u = 0; u < blocks * BLOCK<T>; ++u) bias[u] = 0;
+            const CarouselInput& in = plan.inputs[i];
+            if (in.bias >= 0) machine.fill_vector(bias, in.bias, in.gate, hidden, blocks * BLOCK<T>, true);
+            if (in.recurrent_bias >= 0)
+                machine.fill_vector(bias, in.recurrent_bias, in.recurrent_gate, hidden, blocks * BLOCK<T>, true);
+        }
+    }
+
+    // Input parts of the gates, W x + b, for every row of the chunk.
+    void project_inputs(const Worker<T>& w, const Chunk& c) const {
+        const CarouselPlan& plan = machine.plan;
+        const Range rows = machine.by_units ? Range{0, c.rows} : share(c.rows, w.thread, w.threads, TILE_ROWS);
+        const Range blocks = machine.blocks_of(w, HIDDEN);
+        const T* x = static_cast<const T*>(scan.x) + c.first_row * scan.input;
+        for (int64_t i = 0; i < plan.inputs_count; ++i) {
+            const Ref<T> to = machine.buffers[plan.inputs[i].buffer];
+            for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+                const int64_t at = i * machine.blocks[HIDDEN] + b;
+                const T* panel = input_panels + at * scan.input * BLOCK<T>;
+                Start<T> start{input_biases + at * BLOCK<T>, 0};
+                T* gate = to.at + b * to.block;
+                for (int64_t k = 0; k == 0 || k < scan.input; k += DEPTH) {
+                    const Segment<T> segment{x + k, scan.input, 1, int(scan.input - k < DEPTH ? scan.input - k : DEPTH)};
+                    multiply(&segment, 1, rows.begin, rows.end, panel + k * BLOCK<T>, gate, BLOCK<T>, BLOCK<T>, start);
+                    start = {gate, BLOCK<T>};
+                }
+            }
+        }
+    }
+};
+
+}  // namespace

@@ -1,0 +1,19 @@
+// What each instruction set's copy of the engine offers to dispatch.cpp. Index 0 is float, 1 is double.
+#pragma once
+
+#include "plan.h"
+
+struct EngineTable {
+    const char* (*op_name)(int op);
+    int (*op_arity)(int op);
+    int block[2];
+    void (*forward[2])(const CarouselScan&);
+    void (*backward[2])(const CarouselScan&);
+    int64_t (*forward_workspace[2])(const CarouselScan&);
+    int64_t (*backward_workspace[2])(const CarouselScan&);
+    int64_t (*saved_width[2])(const CarouselPlan&, int64_t hidden, int64_t projection);
+    void (*apply_float)(int op, int64_t count, const float* a, const float* b, const float* c, float* result);
+    void (*apply_double)(int op, int64_t count, const double* a, const double* b, const double* c, double* result);
+    double (*multiply_add_many)(int64_t turns);
+    int operations_per_turn;
+};
