@@ -45,7 +45,7 @@ def scan(
     run = _backward_in_time if reverse else _forward_in_time
     emitted, last = run(step, per_step, batch_sizes, states)
     if not emitted:
-        return _nothing(program, x, states, weights), states
+        return _nothing(program, x, weights), states
     return tuple(map(torch.cat, zip(*emitted, strict=True))), last
 
 
@@ -73,11 +73,11 @@ def _backward_in_time(step: Step, given: Sequence[Rows], sizes: Sequence[int], f
     return emitted[::-1], states
 
 
-def _nothing(program: Interface, x: Tensor, states: States, weights: Mapping[str, Tensor]) -> Rows:
+def _nothing(program: Interface, x: Tensor, weights: Mapping[str, Tensor]) -> Rows:
     """What a scan of no steps emits."""
     if not isinstance(program, Program):
-        return (x.new_zeros(0, states[0].shape[-1]),)
-    sizes = {"hidden": weights["weight_hh"].shape[0] // len(program.gates), "projection": states[0].shape[-1], "one": 1}
+        return (x.new_zeros(0, _sizes(program, weights)[program.states[program.output_state]]),)
+    sizes = _sizes(program, weights) | {"one": 1}
     return tuple(x.new_zeros(0, sizes[program.nodes[index].size]) for index in program.emitted)
 
 
@@ -172,10 +172,18 @@ def _leaf(program: Interface, op: str, attr: Any, weights: Mapping[str, Tensor],
         case "constant":
             return torch.tensor(attr, dtype=like.dtype, device=like.device)
         case "per_unit":
-            weight = weights["weight_hh"]
-            units = weight.shape[1] if attr == "projection" else weight.shape[0] // len(program.gates)
-            return torch.tensor(1 / units, dtype=like.dtype, device=like.device)
+            return torch.tensor(1 / _sizes(program, weights)[attr], dtype=like.dtype, device=like.device)
     raise AssertionError(f"a forward program has no leaf {op}")
+
+
+def _sizes(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int]:
+    """Numbers for the size names, as the parameters have them."""
+    sizes = {"hidden": weights["weight_hh"].shape[0] // len(program.gates)}
+    for weight in program.weights.values():
+        sizes[weight.columns] = weights[weight.parameter].shape[1]
+        if weight.gate is None:
+            sizes[weight.rows] = weights[weight.parameter].shape[0]
+    return sizes
 
 
 def _stacked(parameter: str, gates: tuple[int, ...] | None, count: int, weights: Mapping[str, Tensor]) -> Tensor:

@@ -65,8 +65,6 @@ class Builder:
             if self.nodes[nodes[0]].size == "one":
                 return nodes[0]
             size = "one"
-        elif kind == "broadcast":
-            size = "hidden" if not sizes else sizes.pop()
         else:
             size = sizes.pop() if sizes else "one"
         return self._enter(Node(name, nodes, size, None, "", self.line))
@@ -77,11 +75,17 @@ class Builder:
         takes, gives = (shape.rows, shape.columns) if transposed else (shape.columns, shape.rows)
         found = self.nodes[a].size
         if found in ("one", "any") and transposed:
-            a = self._enter(Node("broadcast", (a,), takes, None, "", self.line))
+            a = self.broadcast(a, takes)
         elif found != takes:
             raise ProgramError(f"{weight}(...) of a row of size {found!r}, where the matrix takes {takes!r}")
         name = "product_transposed" if transposed else "product"
         return self._enter(Node(name, (a,), gives, weight, "", self.line))
+
+    def broadcast(self, a: Ref, size: str) -> Ref:
+        """The node that repeats a number for every unit of a row of this size; a itself if it is such a row."""
+        if self.nodes[a].size == size:
+            return a
+        return self._enter(Node("broadcast", (a,), size, None, "", self.line))
 
     def copy(self, node: Node, args: list[Ref]) -> Ref:
         """A node of another program, reading these nodes of this one."""
@@ -89,6 +93,8 @@ class Builder:
             return self._enter(node)
         if ops.TABLE[node.op].kind == "product":
             made = self.product(node.attr, args[0], transposed=node.op == "product_transposed")
+        elif node.op == "broadcast":
+            made = self.broadcast(args[0], node.size)
         else:
             made = self.op(node.op, *args)
         if node.name:

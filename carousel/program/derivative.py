@@ -20,6 +20,7 @@ aten = torch.ops.aten
 
 # Rows for tracing, as short as they can be and all different, so that a mix-up of sizes cannot pass.
 BATCH, SIZES = 2, {"hidden": 3, "projection": 5, "one": 1}
+SIZE_OF = {units: size for size, units in SIZES.items()}
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ def _apply(node: fx.Node, args: list[Any], kwargs: dict[str, Any], b: Builder) -
     if target is aten.mm.default:
         # A row times the transposed weight is the product; times the weight as it stands, the transposed product.
         return b.product(args[1].name, b.value(args[0]), transposed=not args[1].transposed)
+    if target is aten.expand.default:
+        return b.broadcast(b.value(args[0]), SIZE_OF[args[1][-1]])
     if isinstance(args[0], _Matrix):
         return args[0]  # detach, alias
     if target in expansions.TABLE and (
