@@ -13,7 +13,7 @@ from carousel.errors import DataError, RunError
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
-from carousel.tasks.language.settings import Settings
+from carousel.tasks.language.settings import Settings, automatic_dropout
 from carousel.training.progress import Lines, Quiet
 from carousel.training.run_folder import RunFolder
 
@@ -210,6 +210,19 @@ def test_completions_are_whole_words_with_probabilities(trained: LanguageModel) 
     assert trained.complete("The clou")[0].text == "ds"
     assert [c.probability for c in likeliest] == sorted((c.probability for c in likeliest), reverse=True)
     assert sum(c.probability for c in trained.complete("The ", count=50)) <= 1 + 1e-9
+
+
+def test_a_prompt_is_taken_to_break_off_where_the_model_finds_that_likelier(trained: LanguageModel) -> None:
+    assert all(not c.text[0].isalpha() for c in trained.complete("The fish are in the", count=10))
+    assert all(c.text[0].isalpha() for c in trained.complete("The fish are in t", count=10))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "parameters", "dropout"),
+    [(1, 10**7, 0.0), (50, 10**4, 0.0), (10, 500_000, 0.1), (50, 400_000, 0.2), (50, 2 * 10**6, 0.3)],
+)
+def test_dropout_grows_with_what_could_be_learnt_by_heart(epochs: float, parameters: int, dropout: float) -> None:
+    assert automatic_dropout(epochs, parameters, tokens=10**6) == dropout
 
 
 def test_a_completion_has_the_probability_the_model_gives_its_symbols(trained: LanguageModel) -> None:

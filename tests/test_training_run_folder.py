@@ -57,7 +57,7 @@ def test_a_full_disk_leaves_the_previous_checkpoint(run: RunFolder, monkeypatch,
 
 def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
     require_space(tmp_path / "not" / "there" / "yet", 1, "A test")
-    with pytest.raises(RunError, match=r"The training text needs [\d,]+ MB.*the disk has.*--out"):
+    with pytest.raises(RunError, match=r"The training text needs [\d,.]+ MB.*the disk has.*--out"):
         require_space(tmp_path / "not" / "there" / "yet", 10**18, "The training text")
 
 

@@ -73,7 +73,7 @@ def train(
     embedding
         Numbers that stand for a symbol at the input. Without it: half of --hidden.
     dropout
-        Share of activations zeroed in training. Without it: chosen by how often the text will be read.
+        Share of activations zeroed in training. Without it: chosen by the sizes of network and text.
     window
         Steps that gradients go back. The state goes on for ever.
     lanes

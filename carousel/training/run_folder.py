@@ -54,7 +54,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
     free = shutil.disk_usage(existing).free
     if free < needed:
         raise RunError(
-            f"{purpose} needs {needed / 1e6:,.0f} MB in {folder}, and the disk has {free / 1e6:,.0f} MB left. "
+            f"{purpose} needs {needed / 1e6:,.1f} MB in {folder}, and the disk has {free / 1e6:,.1f} MB left. "
             f"Free some space, or put the run elsewhere with --out."
         )
 

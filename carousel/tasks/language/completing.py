@@ -30,6 +30,8 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
     At the word level a continuation is one token. At the char and byte levels it is searched for symbol by symbol,
     keeping the likeliest `BEAM` beginnings: spaces, then letters, until the model ends the word. Its probability
     is that of those symbols and of the word ending there; a mark of punctuation is a continuation by itself.
+    Whether a prompt that ends in a letter ends a word, or breaks off within one, is what the model finds likelier:
+    "in the" asks for the next word, "the clou" for the rest of this one.
     """
     ids = prompt_ids(prompt, vocabulary)
     device = next(network.parameters()).device
@@ -42,6 +44,9 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
             for symbol, probability in zip(top.indices.tolist(), top.values.exp().tolist(), strict=True)
         ]
     letters, spaces = _kinds(vocabulary)
+    if letters[ids[-1]]:
+        goes_on = logs[0, letters].exp().sum() > 0.5
+        logs[0, ~letters if goes_on else letters] = -torch.inf
     found: list[Completion] = []
     beginnings = [Beginning((), 0.0, in_word=False)]
     for _ in range(LONGEST):
@@ -53,6 +58,8 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
                 found.append(Completion(text, ends * torch.tensor(beginning.log_probability).exp().item()))
             for symbol in logs[row].topk(min(BEAM, vocabulary.size)).indices.tolist():
                 log = beginning.log_probability + logs[row, symbol].item()
+                if log == -torch.inf:
+                    continue
                 if letters[symbol] or (spaces[symbol] and not beginning.in_word):
                     candidates.append((log, row, symbol))
                 elif not beginning.in_word:

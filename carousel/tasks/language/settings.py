@@ -75,16 +75,17 @@ class Settings:
         return device
 
 
-def automatic_dropout(epochs: float) -> float:
-    """How much to drop, from how many times the text is read.
+def automatic_dropout(epochs: float, parameters: int, tokens: int) -> float:
+    """How much to drop, from how hard a network of this size, reading the text this often, could learn it by heart.
 
-    A text read once or twice cannot be learnt by heart, and dropout would only slow the learning; one read fifty
-    times can.
+    A text read once or twice cannot be learnt by heart, nor can a long one by a small network; dropout would only
+    slow the learning.
     """
-    if epochs < 4:
+    pressure = epochs * min(1.0, parameters / tokens)
+    if pressure < 4:
         return 0.0
-    if epochs < 12:
+    if pressure < 12:
         return 0.1
-    if epochs < 30:
+    if pressure < 30:
         return 0.2
     return 0.3

@@ -243,8 +243,10 @@ def _planner(settings: Settings, report: Report) -> Callable[[Loop], None]:
     def planned(loop: Loop) -> None:
         assert loop.plan is not None
         epochs = loop.plan.steps / loop.lanes.windows_per_epoch
-        dropout = automatic_dropout(epochs) if settings.dropout is None else settings.dropout
         assert isinstance(loop.model, TokenModel)
+        dropout = settings.dropout
+        if dropout is None:
+            dropout = automatic_dropout(epochs, parameters(loop.model), loop.lanes.tokens_per_epoch)
         loop.model.set_dropout(dropout)
         report.say(f"{loop.plan.steps:,} steps, {epochs:.1f} times over the training text, dropout {dropout:g}")
 
