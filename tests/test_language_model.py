@@ -57,7 +57,7 @@ class StopAfter(Quiet):
     """Presses Ctrl-C (or sends another signal) after so many steps of this sitting."""
 
     def __init__(self, steps: int, number: int = signal.SIGINT) -> None:
-        self.left, self.number = steps, number
+        self.left, self.number = steps + 1, number  # the first tick comes before the first step
 
     def tick(self, status) -> None:  # noqa: ARG002
         self.left -= 1

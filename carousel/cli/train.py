@@ -26,7 +26,7 @@ def train(
     dropout: Annotated[float | None, Parameter(group=TRAINING)] = None,
     window: Annotated[int, Parameter(group=TRAINING)] = 64,
     lanes: Annotated[int, Parameter(group=TRAINING)] = 32,
-    lr: Annotated[float, Parameter(group=TRAINING)] = 3e-3,
+    lr: Annotated[float, Parameter(group=TRAINING)] = 6e-3,
     validation: Annotated[float, Parameter(group=TRAINING)] = 0.1,
     seed: Annotated[int, Parameter(group=TRAINING)] = 0,
     out: Annotated[Path | None, Parameter(group=RUN)] = None,

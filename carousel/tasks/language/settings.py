@@ -26,7 +26,7 @@ class Settings:
     dropout: float | None = None  # None: chosen from how often the text is read, see `automatic_dropout`
     window: int = 64  # steps that gradients go back
     lanes: int = 32  # places at which the text is read at once
-    learning_rate: float = 3e-3  # at its peak
+    learning_rate: float = 6e-3  # at its peak
     minutes: float | None = None  # of training; None with no epochs either: DEFAULT_MINUTES
     epochs: float | None = None  # times over the training text
     validation_share: float = 0.1  # of the text, at its end
