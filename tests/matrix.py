@@ -66,7 +66,7 @@ class SLSTM(Cell):
 
 
 class LowRankMemory(Cell):
-    """Three states of two sizes, three matrices of its own, a vector with an initial value, `where` and a mean."""
+    """Three states of two sizes, three matrices of its own, a vector with an initial value, `where`, means."""
 
     states = "h", "r", "s"
     gates = "n"
@@ -80,6 +80,7 @@ class LowRankMemory(Cell):
 
     def step(self, h, r, s, n, W_hr, W_rh, W_hh2, decay):
         r = torch.tanh(W_hr(h) + r)
+        r = r - r.mean(-1, keepdim=True)
         n = torch.tanh(n + W_rh(r))
         s = decay * s + (1 - decay) * n
         h = n + W_hh2(F.leaky_relu(s, 0.1))

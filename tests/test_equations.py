@@ -13,7 +13,7 @@ import torch
 from matrix import ROWS, Row, assert_close, moved, roundings, runs
 from torch import nn
 
-T, B, I, H = 5, 3, 3, 4
+T, B, I, H = 5, 3, 3, 5
 
 STRUCTURES = {
     "plain": {},

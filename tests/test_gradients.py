@@ -13,7 +13,7 @@ from matrix import KINDS, ROWS, Row, assert_close, roundings, runs
 from torch.autograd import grad, gradcheck, gradgradcheck
 from torch.func import functional_call
 
-from carousel.program import Program, differentiate, evaluate, ops, trace
+from carousel.program import Program, differentiate, evaluate, ops, rewrite, trace
 
 BIASES = pytest.mark.parametrize("bias", [True, False], ids=["bias", "nobias"])
 float64 = torch.float64
@@ -71,8 +71,9 @@ def one_step(program: Program, batch: int = 3):
         if node.op in ("constant", "per_unit"):
             return number(node)
         row = torch.randn(batch, SIZES[node.size], dtype=float64)
-        # sLSTM's normaliser is positive; every other state may have any sign.
-        return (row.abs() + 0.5 if node.attr == "n" and node.op == "state" else row).requires_grad_()
+        # sLSTM's normaliser is positive, and streams are masks and amounts; every other row may have any sign.
+        positive = node.op == "stream" or (node.op, node.attr) == ("state", "n")
+        return (row.abs() + 0.5 if positive else row).requires_grad_()
 
     leaves = [draw(node) if node.op in ops.LEAVES else None for node in program.nodes]
     matrices = {
@@ -87,19 +88,38 @@ def multiplier(program: Program, matrices):
 
     def multiply(index, row):
         node = program.nodes[index]
-        return row @ (matrices[node.attr] if node.op == "product_transposed" else matrices[node.attr].T)
+        return ops.TABLE[node.op].meaning(row, matrices[node.attr])
 
     return multiply
+
+
+REWRITINGS = {
+    "recording": lambda program: rewrite.record(program, tuple(rewrite.recordable(program))),
+    "modified": lambda program: rewrite.modify(program, tuple(program.states)),
+    "zoneout": lambda program: rewrite.zoneout(program, tuple(program.states)),
+    "recurrent-dropout": rewrite.recurrent_dropout,
+}
+REWRITTEN = ("peephole-lstm", "gru-reset-before", "multiplicative-lstm", "slstm", "low-rank-memory")
 
 
 @BIASES
 @pytest.mark.parametrize("row", [row for row in ROWS if row.traced], ids=repr)
 def test_the_derivative_program_is_the_steps_gradient(row, bias):
-    program = trace(row.cell, bias)
+    check_derivative(trace(row.cell, bias))
+
+
+@pytest.mark.parametrize("rewriting", REWRITINGS.values(), ids=REWRITINGS)
+@pytest.mark.parametrize("row", [row for row in KINDS if row.name in REWRITTEN], ids=repr)
+def test_so_is_that_of_a_rewritten_program(row, rewriting):
+    check_derivative(rewriting(trace(row.cell)))
+
+
+def check_derivative(program: Program):
+    """What differentiate(program) computes, by key, is what autograd finds through one step."""
     leaves, matrices = one_step(program)
     values = evaluate(program, leaves, multiplier(program, matrices))
-    new = {state: values[index] for state, index in program.outputs.items()}
-    upstream = {state: torch.randn_like(value) for state, value in new.items()}
+    new = {key: values[index] for key, index in program.outputs.items()}
+    upstream = {key: torch.randn_like(value) for key, value in new.items()}
 
     derivative = differentiate(program)
     given = []
@@ -123,12 +143,11 @@ def test_the_derivative_program_is_the_steps_gradient(row, bias):
     results = {key: done[index] for key, index in derivative.program.outputs.items()}
 
     wanted = {(node.op, node.attr): leaves[i] for i, node in enumerate(program.nodes) if leaves[i] is not None}
-    wanted = {key: leaf for key, leaf in wanted.items() if key[0] in ("state", "input", "vector")}
+    wanted = {key: leaf for key, leaf in wanted.items() if key[0] in ("state", "input", "stream", "vector")}
     wanted |= {("product", i): values[i] for i, node in enumerate(program.nodes) if node.op == "product"}
     assert set(results) == set(wanted)
-    by_autograd = grad(
-        [new[s] for s in new], [*wanted.values(), *matrices.values()], [upstream[s] for s in new], allow_unused=True
-    )
+    at = [*wanted.values(), *matrices.values()]
+    by_autograd = grad([*new.values()], at, [upstream[key] for key in new], allow_unused=True)
     for (key, at), expected in zip(wanted.items(), by_autograd, strict=False):
         expected = torch.zeros_like(at) if expected is None else expected
         assert_close(results[key].expand_as(at), expected, terms=roundings(1, 0, 4), what=f"the gradient of {key}")

@@ -174,6 +174,7 @@ def _low_rank_memory(x, states, w):
     """A hidden state, a narrow memory r that it writes and reads through two matrices, and a running mean s."""
     h, r, s = states
     r = np.tanh(w["weight_hr"] @ h + r)
+    r = r - r.mean()
     n = np.tanh(w.gate("n", x, h) + w["weight_rh"] @ r)
     s = w["decay"] * s + (1.0 - w["decay"]) * n
     h = n + w["weight_hh2"] @ np.where(s > 0.0, s, 0.1 * s)
