@@ -251,8 +251,8 @@ def name_of(dtype: torch.dtype) -> str:
 def assert_close(actual, expected: Tensor, *, terms: int, dtype: torch.dtype | None = None, what: str = "") -> None:
     """Two ways to compute the same, each number through at most `terms` roundings one after another.
 
-    Roundings add up at worst: the difference is at most 8 * eps * terms * the largest magnitude (at least 1: what is
-    small came from terms of that order). 8 leaves room for what saturating functions and steep places amplify.
+    A rounding is off by half an eps of its own magnitude, and at worst they all point one way: two results differ by
+    at most 2 * terms * eps / 2 * the largest magnitude (at least 1: what is small came from terms of that order).
     dtype: the arithmetic's, where the values compared are of a finer one.
     """
     actual, expected = torch.as_tensor(actual), torch.as_tensor(expected)
@@ -262,7 +262,7 @@ def assert_close(actual, expected: Tensor, *, terms: int, dtype: torch.dtype | N
     if expected.numel() == 0:
         return
     difference = (actual.double() - expected.double()).abs().max().item()
-    allowed = 8 * eps * terms * max(1.0, expected.abs().max().item())
+    allowed = eps * terms * max(1.0, expected.abs().max().item())
     assert difference <= allowed, f"{what}: off by {difference:.3g}, where {terms} roundings allow {allowed:.3g}"
 
 
