@@ -114,23 +114,48 @@ inline void multiply(const Segment<T>* segment, int segments, ptrdiff_t begin, p
     } while (s < segments);
 }
 
+// Four rows of four numbers turned into columns: 4 loads, 8 shuffles and 4 stores for 16 numbers.
+inline void transpose_4x4(const float* from, ptrdiff_t from_row, float* to, ptrdiff_t to_row) {
+    typedef float Four __attribute__((vector_size(16)));
+    typedef int32_t Order __attribute__((vector_size(16)));
+    Four r[4];
+    for (int i = 0; i < 4; ++i) std::memcpy(&r[i], from + i * from_row, sizeof(Four));
+    const Four a = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5}), b = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5});
+    const Four c = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7}), d = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
+    const Four columns[4] = {
+        __builtin_shuffle(a, b, Order{0, 1, 4, 5}), __builtin_shuffle(a, b, Order{2, 3, 6, 7}),
+        __builtin_shuffle(c, d, Order{0, 1, 4, 5}), __builtin_shuffle(c, d, Order{2, 3, 6, 7})};
+    for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_row, &columns[i], sizeof(Four));
+}
+inline void transpose_4x4(const double* from, ptrdiff_t from_row, double* to, ptrdiff_t to_row) {
+    for (int i = 0; i < 4; ++i)
+        for (int j = 0; j < 4; ++j) to[j * to_row + i] = from[i * from_row + j];
+}
+
+// to[k][j] = from[j][k] for k < depth, j < columns.
+template <class T>
+inline void transpose(const T* from, ptrdiff_t from_row, int64_t depth, int columns, T* to, ptrdiff_t to_row) {
+    const int64_t deep = depth / 4 * 4;
+    const int wide = columns / 4 * 4;
+    for (int64_t k = 0; k < deep; k += 4)
+        for (int j = 0; j < wide; j += 4) transpose_4x4(from + j * from_row + k, from_row, to + k * to_row + j, to_row);
+    for (int64_t k = 0; k < depth; ++k)
+        for (int j = k < deep ? wide : 0; j < columns; ++j) to[k * to_row + j] = from[j * from_row + k];
+}
+
 // Appends to a panel [depth][BLOCK] the columns [first, first + columns) of the transpose of a matrix stored by rows:
 // panel[k][j] = w[first + j][k], or of the matrix itself: panel[k][j] = w[k][first + j].
 template <class T>
-inline void pack_panel(const T* w, ptrdiff_t w_row, int64_t depth, int64_t first, int columns, bool transpose, T* panel) {
-    if (transpose) {
-        for (int64_t k0 = 0; k0 < depth; k0 += 16) {  // 16 columns of w at a time: their cache lines are read once
-            const int64_t k1 = k0 + 16 < depth ? k0 + 16 : depth;
-            for (int j = 0; j < columns; ++j)
-                for (int64_t k = k0; k < k1; ++k) panel[k * BLOCK<T> + j] = w[(first + j) * w_row + k];
-        }
-        if (columns < BLOCK<T>)
-            for (int64_t k = 0; k < depth; ++k)
-                for (int j = columns; j < BLOCK<T>; ++j) panel[k * BLOCK<T> + j] = T(0);
+inline void pack_panel(const T* w, ptrdiff_t w_row, int64_t depth, int64_t first, int columns, bool turn, T* panel) {
+    if (turn) {
+        transpose(w + first * w_row, w_row, depth, columns, panel, BLOCK<T>);
+        for (int64_t k = 0; k < depth && columns < BLOCK<T>; ++k)
+            for (int j = columns; j < BLOCK<T>; ++j) panel[k * BLOCK<T> + j] = T(0);
     } else {
-        for (int64_t k = 0; k < depth; ++k)
-            for (int j = 0; j < BLOCK<T>; ++j)
-                panel[k * BLOCK<T> + j] = j < columns ? w[k * w_row + first + j] : T(0);
+        for (int64_t k = 0; k < depth; ++k) {
+            std::memcpy(panel + k * BLOCK<T>, w + k * w_row + first, columns * sizeof(T));
+            for (int j = columns; j < BLOCK<T>; ++j) panel[k * BLOCK<T> + j] = T(0);
+        }
     }
 }
 

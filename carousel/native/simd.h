@@ -54,7 +54,8 @@ template <class T> inline Vec<T> load(const T* p) {
 
 template <class T> inline void store(T* p, Vec<T> v) { std::memcpy(p, &v, sizeof v); }
 
-template <class T> inline Vec<T> all(T x) { return Vec<T>{} + x; }
+// x - 0 is x for every x, -0 and NaN too, so that nothing but the broadcast is left of it.
+template <class T> inline Vec<T> all(T x) { return x - Vec<T>{}; }
 
 template <class T> inline Vec<T> select(Ints<T> mask, Vec<T> yes, Vec<T> no) { return mask ? yes : no; }
 
