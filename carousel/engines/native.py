@@ -39,7 +39,7 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
 def _why_not_lowered(program: Program) -> str | None:
     try:
         native_ops.forward_plan(program, True, frozenset())
-        native_ops.backward_plan(program, frozenset())
+        native_ops.backward_plan(program, frozenset(), True)
     except ProgramError as error:
         return str(error)
     return None
@@ -60,7 +60,7 @@ def scan(
     parameters = [weights[name] for name in lowering.parameters_of(program)]
     given = [(streams or {})[name] for name in program.streams]
     _check(program, x, batch_sizes, states, parameters, given)
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *states, *parameters))
+    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *states, *parameters, *given))
     sizes = torch.tensor(batch_sizes, dtype=torch.int64)
     key = native_ops.key_of(program)
     emitted, last, _ = torch.ops.carousel.scan.default(x, list(states), parameters, given, sizes, key, reverse, keep)

@@ -182,10 +182,13 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str]) -
     return b.finish()
 
 
-def lower_backward(program: Program, derivative: Derivative, keep: Kept, direct: frozenset[str]) -> Plan:
+def lower_backward(
+    program: Program, derivative: Derivative, keep: Kept, direct: frozenset[str], of_streams: bool
+) -> Plan:
     """The plan of backpropagation through a scan that kept `keep`.
 
-    The EXTERNAL rows are the output state's values, the gradients of all that was emitted, and the streams.
+    The EXTERNAL rows are the output state's values, the gradients of all that was emitted, the streams, and if
+    of_streams, the gradients of the streams.
     """
     b = _Builder(program, direct)
     stored = _saved_buffers(b, program, keep)
@@ -195,6 +198,7 @@ def lower_backward(program: Program, derivative: Derivative, keep: Kept, direct:
     recorded = [key for key in program.outputs if isinstance(key, tuple)]
     upstream = {key: b.external(program.nodes[program.outputs[key]].size) for key in (output, *recorded)}
     streams = {name: b.external(size) for name, size in program.streams.items()}
+    grad_streams = {name: b.external(size) for name, size in program.streams.items()} if of_streams else {}
     b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
     b.plan.forward_states = [outputs if s == output else stored.get(("state", s), -1) for s in states]
     b.plan.carried = [b.buffer(PANEL, size, TWO, WORKSPACE) for size in program.states.values()]
@@ -239,6 +243,9 @@ def lower_backward(program: Program, derivative: Derivative, keep: Kept, direct:
             name, gate = what if isinstance(what, tuple) else (what, None)
             sums.setdefault(index, []).append(len(b.plan.column_sums))
             b.plan.column_sums.append((b.parameter(name), -1 if gate is None else program.gates.index(gate)))
+        elif kind == "stream":
+            if of_streams:
+                homes.setdefault(index, []).append(grad_streams[what])
         else:
             size = "hidden" if kind == "input" else program.nodes[what].size
             if (index, size) not in shared:

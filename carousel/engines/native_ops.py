@@ -73,10 +73,10 @@ def forward_plan(program: Program, keep: bool, direct: frozenset[str]) -> bindin
 
 
 @lru_cache(maxsize=1024)
-def backward_plan(program: Program, direct: frozenset[str]) -> binding.MadePlan:
+def backward_plan(program: Program, direct: frozenset[str], of_streams: bool) -> binding.MadePlan:
     derivative = differentiate(program)
     kept = lowering.kept(program, derivative)
-    return binding.MadePlan(lowering.lower_backward(program, derivative, kept, direct))
+    return binding.MadePlan(lowering.lower_backward(program, derivative, kept, direct, of_streams))
 
 
 @dataclass(frozen=True)
@@ -224,17 +224,20 @@ def _scan_backward(
 ) -> list[Tensor]:
     which = _programs[program]
     sizes = _sizes(which, x, states, parameters)
-    made = backward_plan(which, sizes.direct)
-    x, states, parameters = x.contiguous(), [s.contiguous() for s in states], [p.contiguous() for p in parameters]
+    a, b = 1 + len(states), 1 + len(states) + len(parameters)
+    want_x, want_states, want_parameters, want_streams = wanted[0], wanted[1:a], wanted[a:b], wanted[b:]
+    made = backward_plan(which, sizes.direct, any(want_streams))
+    x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     grad_emitted, grad_last = _contiguous(grad_emitted), _contiguous(grad_last)
     scan, alive = _describe(made, sizes, x, states, parameters, batch_sizes, reverse)
-    want_x, want_states, want_parameters = wanted[0], wanted[1 : 1 + len(states)], wanted[1 + len(states) :]
     grad_x = torch.empty_like(x) if want_x else None
     grad_first = [torch.empty_like(s) if want else None for s, want in zip(states, want_states, strict=True)]
     grad_parameters = [
         torch.zeros_like(p) if want else None for p, want in zip(parameters, want_parameters, strict=True)
     ]
-    alive += map(binding.pointers, ((outputs, *grad_emitted, *streams), grad_last, grad_first, grad_parameters))
+    grad_streams = [torch.empty_like(s) for s in streams] if any(want_streams) else []
+    rows_of_steps = (outputs, *grad_emitted, *streams, *grad_streams)
+    alive += map(binding.pointers, (rows_of_steps, grad_last, grad_first, grad_parameters))
     scan.rows_of_steps, scan.grad_last, scan.grad_first, scan.grad_parameters = map(ctypes.addressof, alive[-4:])
     scan.saved = saved.data_ptr()
     scan.grad_x = None if grad_x is None else grad_x.data_ptr()
@@ -243,7 +246,8 @@ def _scan_backward(
     scan.workspace = workspace.data_ptr()
     c.carousel_backward(isa(), scan)
     nothing = x.new_empty(0)
-    return [nothing if g is None else g for g in (grad_x, *grad_first, *grad_parameters)]
+    made_streams = grad_streams or [nothing] * len(streams)
+    return [nothing if g is None else g for g in (grad_x, *grad_first, *grad_parameters, *made_streams)]
 
 
 def _fake_scan_backward(
@@ -260,8 +264,8 @@ def _fake_scan_backward(
     reverse: bool,
     wanted: list[bool],
 ) -> list[Tensor]:
-    del grad_emitted, grad_last, outputs, saved, streams, batch_sizes, program, reverse
-    inputs = (x, *states, *parameters)
+    del grad_emitted, grad_last, outputs, saved, batch_sizes, program, reverse
+    inputs = (x, *states, *parameters, *streams)
     return [torch.empty_like(t) if want else x.new_empty(0) for t, want in zip(inputs, wanted, strict=True)]
 
 
@@ -278,10 +282,15 @@ def _backward(ctx: Any, grad_emitted: list[Tensor], grad_last: list[Tensor], _: 
     x, *rest, batch_sizes, outputs, saved = ctx.saved_tensors
     a, b = ctx.counts[0], sum(ctx.counts)
     states, parameters, streams = rest[:a], rest[a:b], rest[b:]
-    need_x, need_states, need_parameters, *_ = ctx.needs_input_grad
-    wanted = [need_x, *_each(need_states, states), *_each(need_parameters, parameters)]
+    need_x, need_states, need_parameters, need_streams, *_ = ctx.needs_input_grad
+    wanted = [
+        need_x,
+        *_each(need_states, states),
+        *_each(need_parameters, parameters),
+        *_each(need_streams, streams),
+    ]
     gradients = (*grad_emitted, *grad_last)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *states, *parameters, *gradients)):
+    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *states, *parameters, *streams, *gradients)):
         found = _differentiable(ctx, x, states, parameters, streams, batch_sizes, gradients, wanted)
     elif not ctx.keep:
         raise RuntimeError(
@@ -293,8 +302,7 @@ def _backward(ctx: Any, grad_emitted: list[Tensor], grad_last: list[Tensor], _: 
         backward = torch.ops.carousel.scan_backward.default
         made = backward(grad_emitted, grad_last, *given, ctx.program, ctx.reverse, wanted)
         found = [g if want else None for g, want in zip(made, wanted, strict=True)]
-    nothing = [None] * len(streams)
-    return found[0], found[1 : 1 + a], found[1 + a :], nothing, None, None, None, None
+    return found[0], found[1 : 1 + a], found[1 + a : 1 + b], found[1 + b :], None, None, None, None
 
 
 def _each(needs: Any, tensors: list[Tensor]) -> list[bool]:
@@ -314,7 +322,7 @@ def _differentiable(
     """Gradients that can be differentiated again (create_graph=True): the scan is run anew by the reference engine."""
     program = _programs[ctx.program]
     weights = dict(zip(lowering.parameters_of(program), parameters, strict=True))
-    inputs = [t for t, want in zip((x, *states, *parameters), wanted, strict=True) if want]
+    inputs = [t for t, want in zip((x, *states, *parameters, *streams), wanted, strict=True) if want]
     with torch.enable_grad():
         given = dict(zip(program.streams, streams, strict=True))
         emitted, last = reference.scan(program, x, batch_sizes.tolist(), tuple(states), weights, ctx.reverse, given)
