@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -14,8 +14,8 @@ from carousel.program import Interface
 
 # In order of preference: "auto" takes the first that has no reason not to run.
 ENGINES: dict[str, Engine] = {
-    "native": Engine("native", scan=native.scan, why_not=native.why_not),
-    "reference": Engine("reference", scan=reference.scan, why_not=lambda *_: None),
+    "native": Engine("native", native.scan, native.why_not, stepper=reference.stepper),
+    "reference": Engine("reference", reference.scan, lambda *_: None, stepper=reference.stepper),
 }
 
 NAMES = ("auto", *ENGINES)
@@ -63,3 +63,16 @@ def scan(
         if every is not None:
             return scan_in_chunks(chosen.scan, every, program, x, batch_sizes, states, weights, reverse, streams or {})
     return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams)
+
+
+def stepper(
+    engine: str,
+    program: Interface,
+    weights: Mapping[str, Tensor],
+    batch: int,
+    streams: Mapping[str, Tensor],
+) -> Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    """One step of a program as a function (x, states) -> states, without gradients, the weights prepared once."""
+    weight = weights["weight_ih"]
+    chosen, _ = choose(engine, program, weight.dtype, weight.device)
+    return chosen.stepper(program, weights, batch, streams)

@@ -16,9 +16,12 @@ class Engine:
     """A way to run programs over time.
 
     scan: (program, x, batch_sizes, states, weights, reverse, streams) -> (emitted, states), as `reference.scan` says.
+    stepper: (program, weights, batch, streams) -> a function (x, states) -> states of one step without gradients, with
+        the weights prepared once; streams are the same at every step.
     why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
     """
 
     name: str
     scan: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
     why_not: Callable[[Interface, torch.dtype, torch.device], str | None]
+    stepper: Callable[..., Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]]

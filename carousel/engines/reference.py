@@ -49,6 +49,21 @@ def scan(
     return tuple(map(torch.cat, zip(*emitted, strict=True))), last
 
 
+def stepper(
+    program: Interface, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]
+) -> Callable[[Tensor, States], States]:
+    """One step as a function (x (batch, input), states) -> new states; streams are the same at every step."""
+    del batch
+    weight, bias = weights["weight_ih"], weights.get("bias_ih")
+    step = prepare(program, weights, weight)
+    given = tuple(streams[name] for name in program.streams) if isinstance(program, Program) else ()
+
+    def advance(x: Tensor, states: States) -> States:
+        return step((F.linear(x, weight, bias), *given), states)[1]
+
+    return advance
+
+
 def _forward_in_time(step: Step, given: Sequence[Rows], sizes: Sequence[int], states: States) -> Any:
     emitted, finished = [], []
     for rows, size in zip(given, sizes, strict=True):

@@ -20,6 +20,7 @@ from carousel.layers.parameters import as_cell, check_projection, initialize, op
 from carousel.layers.recording import Recording, check_names
 from carousel.layers.regularizers import Regularizers
 from carousel.layers.segments import segments
+from carousel.layers.stepper import Stepper
 from carousel.program import Interface, Program, rewrite
 
 States = tuple[Tensor, ...]
@@ -155,7 +156,7 @@ class Recurrent(nn.Module):
     ) -> Any:
         layout = self._layout(input, lengths, mask, reset, given_by_step=keep is not None or add is not None)
         given = self._initial(hx, layout.batch, layout.batched)
-        fresh = partial(self._fresh, layout.batch)
+        fresh = partial(self.fresh_states, layout.batch)
         streams = self._given_by_step(layout, keep, add)
         names = dict.fromkeys(name for recording in self._recordings for name in recording.names)
         if return_states:
@@ -182,6 +183,10 @@ class Recurrent(nn.Module):
         """
         check_names(self._name(), self.program, names)
         return Recording(names, self._recordings)
+
+    def stepper(self, batch: int = 1) -> Stepper:
+        """This layer one step at a time, with the state held inside and the weights as they are now; see `Stepper`."""
+        return Stepper(self, batch)
 
     def _layout(
         self,
@@ -323,12 +328,12 @@ class Recurrent(nn.Module):
 
     def _initial(self, hx: Tensor | States | None, batch: int, batched: bool) -> States:
         if hx is None:
-            return self._fresh(batch)
+            return self.fresh_states(batch)
         shapes = [(self._scans(), batch, self.sizes[size]) for size in self.program.states.values()]
         states = as_states(self._name(), hx, self.program.states)
         return check_states(self._name(), states, batched, shapes, self._weight())
 
-    def _fresh(self, batch: int) -> States:
+    def fresh_states(self, batch: int) -> States:
         """The states that a sequence begins with when none is given, (L * D, B, size) each."""
         if self.initial_state == "zero":
             sizes = (self.sizes[size] for size in self.program.states.values())

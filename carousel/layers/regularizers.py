@@ -67,7 +67,7 @@ class Regularizers:
         return program
 
     def streams(self, sizes: Mapping[str, int], x: Tensor, training: bool) -> dict[str, Tensor]:
-        """What zoneout asks for at every step: 1 where the old value is kept. sizes: units by state."""
+        """What zoneout asks for at every step: 1 where the old value is kept. sizes: units by state; x: rows."""
         drawn = {}
         for state, p in self.zoneout.items():
             kept = x.new_full((x.shape[0], sizes[state]), p)
