@@ -18,6 +18,7 @@ def doctor() -> None:
     import torch
 
     from carousel import engines
+    from carousel.engines import native
     from carousel.layers import LSTM
 
     print(f"python       {platform.python_version()} ({sys.executable})")
@@ -35,3 +36,5 @@ def doctor() -> None:
         for name, engine in engines.ENGINES.items():
             reason = engine.why_not(program, torch.float32, torch.device(device))
             print(f"{device} engine   {name}: {'ready' if reason is None else f'not ready, {reason}'}")
+    for what, value in native.status().items():
+        print(f"{what}: {value}")
