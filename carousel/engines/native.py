@@ -57,40 +57,26 @@ def scan(
     """Runs a program over time; arguments and results as in `reference.scan`."""
     if x.shape[0] == 0 or _is_transformed():
         return reference.scan(program, x, batch_sizes, states, weights, reverse, streams)
-    parameters = [weights[name] for name in lowering.parameters_of(program)]
+    key, names = _known_as(program)
+    parameters = [weights[name] for name in names]
     given = [(streams or {})[name] for name in program.streams]
-    _check(program, x, batch_sizes, states, parameters, given)
+    if not torch.compiler.is_compiling():
+        native_ops.check(program, x, batch_sizes, states, parameters, given)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *states, *parameters, *given))
     sizes = torch.tensor(batch_sizes, dtype=torch.int64)
-    key = native_ops.key_of(program)
     emitted, last, _ = torch.ops.carousel.scan.default(x, list(states), parameters, given, sizes, key, reverse, keep)
     return tuple(emitted), tuple(last)
 
 
+@torch.compiler.assume_constant_result
+def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
+    """The program's key and the names of its parameters: a compiler need not look at how they are found."""
+    return native_ops.key_of(program), lowering.parameters_of(program)
+
+
 def _is_transformed() -> bool:
     """Whether torch.func transforms or forward-mode derivatives are at work, which need every op to be torch's own."""
-    return torch._C._functorch.peek_interpreter_stack() is not None or forward_ad._current_level >= 0
-
-
-def _check(
-    program: Program,
-    x: Tensor,
-    batch_sizes: Sequence[int],
-    states: tuple[Tensor, ...],
-    parameters: list[Tensor],
-    streams: list[Tensor],
-) -> None:
-    """What the library would read past the end of."""
-    if x.dim() != 2 or sum(batch_sizes) != x.shape[0] or batch_sizes[0] != states[0].shape[0]:
-        raise ValueError(
-            f"x must hold the {sum(batch_sizes)} rows of all steps and states the {batch_sizes[0]} rows of the first "
-            f"step, but x is {tuple(x.shape)} and {next(iter(program.states))} is {tuple(states[0].shape)}"
-        )
-    for t in (*states, *parameters, *streams):
-        if t.dtype != x.dtype or t.device != x.device:
-            raise ValueError(
-                f"rows and weights must all be {x.dtype} on {x.device}, but one is {t.dtype} on {t.device}"
-            )
+    return torch._C._functorch.maybe_current_level() is not None or forward_ad._current_level >= 0
 
 
 @contextmanager

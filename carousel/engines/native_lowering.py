@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from carousel.errors import ProgramError
@@ -100,6 +101,7 @@ class _Item:
     row: int = -1  # of a number per row: its ROW
 
 
+@lru_cache(maxsize=1024)
 def parameters_of(program: Program) -> tuple[str, ...]:
     """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
     found = ["weight_ih", "bias_ih"] if program.gate_bias else ["weight_ih"]
@@ -110,6 +112,21 @@ def parameters_of(program: Program) -> tuple[str, ...]:
         elif node.op == "vector":
             found.append(node.attr[0] if isinstance(node.attr, tuple) else node.attr)
     return tuple(dict.fromkeys(found))
+
+
+@lru_cache(maxsize=1024)
+def parameter_shapes(program: Program, hidden: int, projection: int, input_size: int) -> tuple[tuple[int, ...], ...]:
+    """The shapes of `parameters_of` a program."""
+    units = {"hidden": hidden, "projection": projection}
+    rows = len(program.gates) * hidden
+    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "bias_ih": (rows,)}
+    for weight in program.weights.values():
+        shapes[weight.parameter] = (rows if weight.gate is not None else units[weight.rows], units[weight.columns])
+        if weight.bias is not None:
+            shapes[weight.bias] = (rows,)
+    for name, vector in program.vectors.items():
+        shapes[name] = (rows if vector.per_gate else hidden,)
+    return tuple(shapes[name] for name in parameters_of(program))
 
 
 @dataclass(frozen=True)
@@ -253,6 +270,9 @@ def lower_backward(
                 homes.setdefault(index, []).append(shared[index, size])
             gradient_of[key] = shared[index, size]
     b.translate(derivative.program.nodes, leaf, homes, sums, forward_inputs=None)
+    for state, carried in zip(states, b.plan.carried, strict=True):
+        if ("state", state) not in derivative.program.outputs:  # the step does not read it
+            b.items[b.common_leaf(Node("constant", (), "any", 0.0))].homes.append(carried)
 
     bias_ih = b.parameter("bias_ih") if program.gate_bias else -1
     for g, gate in enumerate(program.gates):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,19 +90,48 @@ class _Sizes:
     is_double: int
 
 
-def _sizes(program: Program, x: Tensor, states: Sequence[Tensor], parameters: Sequence[Tensor]) -> _Sizes:
+def _sizes(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> _Sizes:
     units = {"one": 1, "hidden": parameters[0].shape[0] // len(program.gates), "projection": 0}
-    for size, state in zip(program.states.values(), states, strict=True):
-        units[size] = state.shape[1]
-    if units["projection"] == 0:  # no state has it; then a matrix may
-        for weight in program.weights.values():
-            if "projection" in (weight.rows, weight.columns):
-                matrix = parameters[lowering.parameters_of(program).index(weight.parameter)]
-                units["projection"] = matrix.shape[1] if weight.columns == "projection" else matrix.shape[0]
+    names = lowering.parameters_of(program)
+    for weight in program.weights.values():
+        if weight.parameter in names:
+            matrix = parameters[names.index(weight.parameter)]
+            units[weight.columns] = matrix.shape[1]
+            if weight.gate is None:
+                units[weight.rows] = matrix.shape[0]
     is_double = int(x.dtype == torch.float64)
     block = library().c.carousel_block(isa(), is_double)
     direct = frozenset(size for size in lowering.SIZES if units[size] % block == 0)
-    return _Sizes(units, states[0].shape[1], direct, is_double)
+    return _Sizes(units, units[program.states[program.output_state]], direct, is_double)
+
+
+def check(
+    program: Program,
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    streams: Sequence[Tensor],
+) -> None:
+    """Raises ValueError for what the library would read past its end."""
+    count, batch = sum(batch_sizes), batch_sizes[0]
+    if x.dim() != 2 or x.shape[0] != count or any(a < b for a, b in itertools.pairwise(batch_sizes)):
+        raise ValueError(
+            f"x must hold the {count} rows of all steps, of which none has more than the step before, "
+            f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
+        )
+    units = _sizes(program, x, parameters).units
+    names = (*program.states, *lowering.parameters_of(program), *program.streams)
+    shapes = (
+        *((batch, units[size]) for size in program.states.values()),
+        *lowering.parameter_shapes(program, units["hidden"], units["projection"], x.shape[1]),
+        *((count, units[size]) for size in program.streams.values()),
+    )
+    for name, shape, t in zip(names, shapes, (*states, *parameters, *streams), strict=True):
+        if t.shape != shape or t.dtype != x.dtype or t.device != x.device:
+            raise ValueError(
+                f"{name} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on {t.device}"
+            )
 
 
 def _saved_width(made: binding.MadePlan, sizes: _Sizes) -> int:
@@ -171,7 +201,7 @@ def _scan(
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     which = _programs[program]
-    sizes = _sizes(which, x, states, parameters)
+    sizes = _sizes(which, x, parameters)
     made = forward_plan(which, keep, sizes.direct)
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     scan, alive = _describe(made, sizes, x, states, parameters, batch_sizes, reverse)
@@ -202,7 +232,7 @@ def _fake_scan(
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     del batch_sizes, reverse, streams
     which = _programs[program]
-    sizes = _sizes(which, x, states, parameters)
+    sizes = _sizes(which, x, parameters)
     made = forward_plan(which, keep, sizes.direct)
     saved = x.new_empty(x.shape[0] * _saved_width(made, sizes))
     return _empty_emitted(which, x, sizes), [torch.empty_like(s) for s in states], saved
@@ -223,7 +253,7 @@ def _scan_backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     which = _programs[program]
-    sizes = _sizes(which, x, states, parameters)
+    sizes = _sizes(which, x, parameters)
     a, b = 1 + len(states), 1 + len(states) + len(parameters)
     want_x, want_states, want_parameters, want_streams = wanted[0], wanted[1:a], wanted[a:b], wanted[b:]
     made = backward_plan(which, sizes.direct, any(want_streams))
@@ -235,7 +265,7 @@ def _scan_backward(
     grad_parameters = [
         torch.zeros_like(p) if want else None for p, want in zip(parameters, want_parameters, strict=True)
     ]
-    grad_streams = [torch.empty_like(s) for s in streams] if any(want_streams) else []
+    grad_streams = [torch.zeros_like(s) for s in streams] if any(want_streams) else []
     rows_of_steps = (outputs, *grad_emitted, *streams, *grad_streams)
     alive += map(binding.pointers, (rows_of_steps, grad_last, grad_first, grad_parameters))
     scan.rows_of_steps, scan.grad_last, scan.grad_first, scan.grad_parameters = map(ctypes.addressof, alive[-4:])

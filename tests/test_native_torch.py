@@ -1,0 +1,107 @@
+"""The native engine as torch operators: torch's own checks of them, second derivatives, transforms, compile."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from carousel.cells import catalogue
+from carousel.engines import native, native_binding, native_ops, reference
+from carousel.program import trace
+
+if isinstance(missing := native_binding.find(), str):
+    pytest.skip(missing, allow_module_level=True)
+
+
+def arguments(dtype: torch.dtype = torch.float64, cell: str = "lstm"):
+    program = trace(catalogue()[cell])
+    random = torch.Generator().manual_seed(0)
+
+    def draw(*size: int) -> torch.Tensor:
+        return (torch.randn(*size, generator=random, dtype=dtype) * 0.4).requires_grad_()
+
+    gates, hidden = len(program.gates), 3
+    weights = {"weight_ih": draw(gates * hidden, 2), "bias_ih": draw(gates * hidden)}
+    weights |= {"weight_hh": draw(gates * hidden, hidden), "bias_hh": draw(gates * hidden)}  # as parameters_of has them
+    return program, draw(5, 2), [2, 2, 1], tuple(draw(2, hidden) for _ in program.states), weights
+
+
+def flat(program, x, sizes, states, weights, keep):
+    key = native_ops.key_of(program)
+    return x, list(states), list(weights.values()), [], torch.tensor(sizes), key, False, keep
+
+
+def test_torchs_own_checks_of_the_operator():
+    tests = ("test_schema", "test_autograd_registration", "test_faketensor")
+    torch.library.opcheck(torch.ops.carousel.scan.default, flat(*arguments(), True), test_utils=tests)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_first_and_second_derivatives(cell):
+    program, x, sizes, states, weights = arguments(cell=cell)
+    names = list(weights)
+
+    def of(x, *rest):
+        states_in, weights_in = rest[: len(states)], dict(zip(names, rest[len(states) :], strict=True))
+        emitted, last = native.scan(program, x, sizes, states_in, weights_in)
+        return (*emitted, *last)
+
+    inputs = (x, *states, *weights.values())
+    assert torch.autograd.gradcheck(of, inputs, fast_mode=True)
+    assert torch.autograd.gradgradcheck(of, inputs, fast_mode=True)
+
+
+# torch's own derivatives of forward mode use what torch itself has deprecated.
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")
+def test_transforms_go_through_the_reference():
+    program, x, sizes, states, weights = arguments()
+
+    def total(engine):
+        return lambda x: engine.scan(program, x, sizes, states, weights)[0][0].square().sum()
+
+    for transform in (torch.func.grad, lambda f: torch.func.vmap(f), torch.func.hessian):
+        given = x.detach()
+        if transform not in (torch.func.grad, torch.func.hessian):
+            given = torch.stack([given, 2 * given])
+        torch.testing.assert_close(transform(total(native))(given), transform(total(reference))(given))
+    _, actual = torch.func.jvp(total(native), (x.detach(),), (x.detach(),))
+    _, expected = torch.func.jvp(total(reference), (x.detach(),), (x.detach(),))
+    torch.testing.assert_close(actual, expected)
+
+
+def test_an_operator_that_kept_nothing_says_so():
+    emitted, _, _ = torch.ops.carousel.scan(*flat(*arguments(), False))
+    with pytest.raises(RuntimeError, match="kept nothing"):
+        emitted[0].sum().backward()
+
+
+def test_why_not():
+    program = trace(catalogue()["lstm"])
+    cpu = torch.device("cpu")
+    assert native.why_not(program, torch.float32, cpu) is None
+    assert "bfloat16" in str(native.why_not(program, torch.bfloat16, cpu))
+    assert "CPU" in str(native.why_not(program, torch.float32, torch.device("meta")))
+
+
+def test_one_program_has_one_key():
+    program = trace(catalogue()["lstm"])
+    assert native_ops.key_of(program) == native_ops.key_of(program)
+    assert native_ops.key_of(program) != native_ops.key_of(trace(catalogue()["gru"]))
+
+
+@pytest.mark.slow
+def test_compiled_it_is_one_operator():
+    program, x, sizes, states, weights = arguments(torch.float32)
+    graphs = []
+
+    def look(graph, _):
+        graphs.append(graph)
+        return graph
+
+    @torch.compile(backend=look, fullgraph=True)
+    def run(x):
+        return native.scan(program, x * 2, sizes, states, weights)[0][0] + 1
+
+    expected = native.scan(program, x * 2, sizes, states, weights)[0][0] + 1
+    torch.testing.assert_close(run(x), expected)
+    assert "carousel.scan" in graphs[0].print_readable(print_output=False)
