@@ -111,3 +111,20 @@ def test_status_names_what_is_used():
     status = native.status()
     assert status["native engine"] == "present"
     assert status["instruction set"] in status["instruction sets here"]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("hidden", [5, 64, 200])
+def test_a_stepper_gives_the_scans_values(hidden, threads):
+    torch.set_num_threads(threads)
+    program, x, sizes, states, weights = arguments(hidden=hidden, batch=3, steps=6)
+    with torch.inference_mode():
+        (outputs,), last = native.scan(program, x, sizes, states, weights)
+        step = native.stepper(program, weights, 3, {})
+        for t, rows in enumerate(x.split(3)):
+            states = step(rows, states)
+            torch.testing.assert_close(states[0], outputs[3 * t : 3 * t + 3])
+        torch.testing.assert_close(states, last)
+        for wrong in (x[:2], x[:3].double()):
+            with pytest.raises(ValueError, match="x must be"):
+                step(wrong, states)

@@ -7,7 +7,7 @@ without any row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -18,6 +18,7 @@ from torch.autograd import forward_ad
 from carousel.engines import native_binding as binding
 from carousel.engines import native_lowering as lowering
 from carousel.engines import native_ops, reference
+from carousel.engines.native_stepper import Stepper
 from carousel.errors import ProgramError
 from carousel.program import Interface, Program
 
@@ -66,6 +67,13 @@ def scan(
     sizes = torch.tensor(batch_sizes, dtype=torch.int64)
     emitted, last, _ = torch.ops.carousel.scan.default(x, list(states), parameters, given, sizes, key, reverse, keep)
     return tuple(emitted), tuple(last)
+
+
+def stepper(
+    program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]
+) -> Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]:
+    """One step as a function (x (batch, input), states) -> new states; streams are the same at every step."""
+    return Stepper(program, weights, batch, streams)
 
 
 @torch.compiler.assume_constant_result

@@ -48,7 +48,7 @@ class CScan(Structure):
         *((name, c_int64) for name in ("steps", "rows", "batch", "input", "hidden", "projection")),
         ("batch_sizes", c_void_p),
         ("parameters_count", c_int64),
-        *((name, c_int32) for name in ("reverse", "threads", "split", "is_double")),
+        *((name, c_int32) for name in ("reverse", "threads", "split", "is_double", "stage", "alone")),
         *((name, c_void_p) for name in ("x", "parameters", "first", "rows_of_steps", "last", "saved", "workspace")),
         *((name, c_void_p) for name in ("grad_last", "grad_x", "grad_first", "grad_parameters")),
     ]

@@ -81,7 +81,7 @@ def backward_plan(program: Program, direct: frozenset[str], of_streams: bool) ->
 
 
 @dataclass(frozen=True)
-class _Sizes:
+class Sizes:
     """The sizes of one call, and what follows from them. direct: see `lowering.lower_forward`."""
 
     units: dict[str, int]
@@ -90,7 +90,7 @@ class _Sizes:
     is_double: int
 
 
-def _sizes(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> _Sizes:
+def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes:
     units = {"one": 1, "hidden": parameters[0].shape[0] // len(program.gates), "projection": 0}
     names = lowering.parameters_of(program)
     for weight in program.weights.values():
@@ -102,7 +102,7 @@ def _sizes(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> _Sizes:
     is_double = int(x.dtype == torch.float64)
     block = library().c.carousel_block(isa(), is_double)
     direct = frozenset(size for size in lowering.SIZES if units[size] % block == 0)
-    return _Sizes(units, units[program.states[program.output_state]], direct, is_double)
+    return Sizes(units, units[program.states[program.output_state]], direct, is_double)
 
 
 def check(
@@ -120,7 +120,7 @@ def check(
             f"x must hold the {count} rows of all steps, of which none has more than the step before, "
             f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
         )
-    units = _sizes(program, x, parameters).units
+    units = sizes_of(program, x, parameters).units
     names = (*program.states, *lowering.parameters_of(program), *program.streams)
     shapes = (
         *((batch, units[size]) for size in program.states.values()),
@@ -134,7 +134,7 @@ def check(
             )
 
 
-def _saved_width(made: binding.MadePlan, sizes: _Sizes) -> int:
+def _saved_width(made: binding.MadePlan, sizes: Sizes) -> int:
     return binding.saved_width(made, isa(), sizes.is_double, sizes.units["hidden"], sizes.units["projection"])
 
 
@@ -142,9 +142,9 @@ def _saved_width(made: binding.MadePlan, sizes: _Sizes) -> int:
 WORTH_A_TEAM = 200_000
 
 
-def _describe(
+def describe(
     made: binding.MadePlan,
-    sizes: _Sizes,
+    sizes: Sizes,
     x: Tensor,
     states: Sequence[Tensor],
     parameters: Sequence[Tensor],
@@ -186,7 +186,7 @@ def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t.contiguous() for t in tensors]
 
 
-def _empty_emitted(program: Program, x: Tensor, sizes: _Sizes) -> list[Tensor]:
+def empty_emitted(program: Program, x: Tensor, sizes: Sizes) -> list[Tensor]:
     return [x.new_empty(x.shape[0], sizes.units[program.nodes[index].size]) for index in program.emitted]
 
 
@@ -201,11 +201,11 @@ def _scan(
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     which = _programs[program]
-    sizes = _sizes(which, x, parameters)
+    sizes = sizes_of(which, x, parameters)
     made = forward_plan(which, keep, sizes.direct)
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
-    scan, alive = _describe(made, sizes, x, states, parameters, batch_sizes, reverse)
-    emitted = _empty_emitted(which, x, sizes)
+    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
+    emitted = empty_emitted(which, x, sizes)
     last = [torch.empty_like(s) for s in states]
     saved = x.new_empty(x.shape[0] * _saved_width(made, sizes))
     if settings.poison:
@@ -232,10 +232,10 @@ def _fake_scan(
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     del batch_sizes, reverse, streams
     which = _programs[program]
-    sizes = _sizes(which, x, parameters)
+    sizes = sizes_of(which, x, parameters)
     made = forward_plan(which, keep, sizes.direct)
     saved = x.new_empty(x.shape[0] * _saved_width(made, sizes))
-    return _empty_emitted(which, x, sizes), [torch.empty_like(s) for s in states], saved
+    return empty_emitted(which, x, sizes), [torch.empty_like(s) for s in states], saved
 
 
 def _scan_backward(
@@ -253,13 +253,13 @@ def _scan_backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     which = _programs[program]
-    sizes = _sizes(which, x, parameters)
+    sizes = sizes_of(which, x, parameters)
     a, b = 1 + len(states), 1 + len(states) + len(parameters)
     want_x, want_states, want_parameters, want_streams = wanted[0], wanted[1:a], wanted[a:b], wanted[b:]
     made = backward_plan(which, sizes.direct, any(want_streams))
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     grad_emitted, grad_last = _contiguous(grad_emitted), _contiguous(grad_last)
-    scan, alive = _describe(made, sizes, x, states, parameters, batch_sizes, reverse)
+    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
     grad_x = torch.empty_like(x) if want_x else None
     grad_first = [torch.empty_like(s) if want else None for s, want in zip(states, want_states, strict=True)]
     grad_parameters = [

@@ -40,9 +40,9 @@ const pid_t first_process = getpid();
 // OpenMP's pool does not survive a fork; a child works alone.
 CarouselScan allowed(const CarouselScan* scan) {
     CarouselScan s = *scan;
-    if (getpid() != first_process) s.threads = 1;
+    s.alone = getpid() != first_process;
 #if !defined(_OPENMP) && !defined(CAROUSEL_STD_THREADS)
-    s.threads = 1;
+    s.alone = 1;
 #endif
     return s;
 }

@@ -11,7 +11,7 @@ namespace carousel::CAROUSEL_ISA {
 template <class T, template <class> class Direction> void run(const CarouselScan& scan) {
     Arena arena{reinterpret_cast<uintptr_t>(scan.workspace)};
     Direction<T> direction(scan, arena);
-    run_team(scan.threads, [&](int thread, int threads, Barrier& meeting) { direction.run(thread, threads, meeting); });
+    run_team(scan.alone ? 1 : scan.threads, [&](int thread, int threads, Barrier& meeting) { direction.run(thread, threads, meeting); });
 }
 
 template <class T, template <class> class Direction> int64_t workspace(const CarouselScan& scan) {

@@ -20,7 +20,9 @@ template <class T> struct Forward {
     void run(int thread, int threads, Barrier& barrier) {
         Worker<T> w = machine.workers[thread];
         w.threads = threads;
-        prepare(w);
+        if (scan.stage != PREPARED) prepare(w);
+        if (scan.stage == PREPARE_ONLY) return;
+        machine.prepare_states(w, false);
         barrier.wait();
         for (Chunk c{}; c.end < machine.walk.steps;) {
             c = next_chunk(machine.walk, c.end, machine.chunk_rows);
@@ -37,7 +39,6 @@ template <class T> struct Forward {
 
     void prepare(const Worker<T>& w) {
         machine.prepare(w);
-        machine.prepare_states(w, false);
         const CarouselPlan& plan = machine.plan;
         const int64_t hidden = machine.units[HIDDEN], blocks = machine.blocks[HIDDEN];
         const Range mine = share(plan.inputs_count * blocks, w.thread, w.threads);

@@ -1,0 +1,74 @@
+"""One step at a time: weights packed once, and each step a single call of the library on the same workspace."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from carousel.engines import native_binding as binding
+from carousel.engines import native_lowering as lowering
+from carousel.engines import native_ops
+from carousel.program import Program
+
+PREPARE_ONLY, PREPARED = 1, 2  # CarouselStage of native/plan.h
+
+# A second thread pays for itself where the weights fill more than one core's cache.
+WORTH_A_TEAM = 400_000
+
+
+class Stepper:
+    """A function (x (batch, input), states) -> new states. Changes of the weights after it is made do not reach it."""
+
+    def __init__(self, program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
+        parameters = [weights[name].detach().contiguous() for name in lowering.parameters_of(program)]
+        rows = [streams[name].detach().contiguous() for name in program.streams]
+        like = parameters[0]
+        x = like.new_zeros(batch, like.shape[1])
+        sizes = native_ops.sizes_of(program, x, parameters)
+        self.shape, self.dtype = x.shape, x.dtype
+        self.state_shapes = [(batch, sizes.units[size]) for size in program.states.values()]
+        states = [x.new_zeros(shape) for shape in self.state_shapes]
+        native_ops.check(program, x, [batch], states, parameters, rows)
+        made = native_ops.forward_plan(program, False, sizes.direct)
+        emitted = native_ops.empty_emitted(program, x, sizes)
+        batch_sizes = torch.tensor([batch])
+        self.scan, alive = native_ops.describe(made, sizes, x, states, parameters, batch_sizes, False)
+        if batch * like.shape[0] * (like.shape[1] + sizes.output) < WORTH_A_TEAM:
+            self.scan.threads = 1
+        self.first, self.last = binding.pointers(states), binding.pointers(states)
+        steps = binding.pointers((*emitted, *rows))
+        self.scan.rows_of_steps, self.scan.first = ctypes.addressof(steps), ctypes.addressof(self.first)
+        self.scan.last = ctypes.addressof(self.last)
+        self.isa = native_ops.isa()
+        self.run = native_ops.library().c.carousel_forward
+        count = native_ops.library().c.carousel_forward_workspace(self.isa, self.scan)
+        workspace = torch.empty(count, dtype=torch.uint8)
+        self.scan.workspace = workspace.data_ptr()
+        self.alive = (alive, made, parameters, rows, emitted, batch_sizes, steps, workspace)
+        self.scan.stage = PREPARE_ONLY
+        self.run(self.isa, self.scan)
+        self.scan.stage = PREPARED
+        self.reference = ctypes.byref(self.scan)
+
+    def __call__(self, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        if x.shape != self.shape or x.dtype != self.dtype:
+            raise ValueError(f"x must be {tuple(self.shape)} of {self.dtype}, but is {tuple(x.shape)} of {x.dtype}")
+        x = x.contiguous()
+        self.scan.x = x.data_ptr()
+        new = []
+        kept = []  # until the call is over
+        for i, (state, shape) in enumerate(zip(states, self.state_shapes, strict=True)):
+            if state.shape != shape or state.dtype != self.dtype:
+                raise ValueError(
+                    f"a state must be {shape} of {self.dtype}, but is {tuple(state.shape)} of {state.dtype}"
+                )
+            state = state.contiguous()
+            kept.append(state)
+            made = torch.empty_like(state)
+            new.append(made)
+            self.first[i], self.last[i] = state.data_ptr(), made.data_ptr()
+        self.run(self.isa, self.reference)
+        return tuple(new)
