@@ -1,0 +1,223 @@
+// The engine's own tests, in C++, for sanitizers to watch: a program written by hand, forward and backward, against a
+// plain loop and finite differences; over shapes that begin late, end early and fill no block.
+//
+// Built and run by tests/native/run.sh.
+#include <atomic>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <thread>
+#include <vector>
+
+#include "plan.h"
+
+extern "C" {
+const char* carousel_isa_name(int isa);
+int carousel_isa_runs_here(int isa);
+int carousel_block(int isa, int is_double);
+int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan*, int64_t hidden, int64_t projection);
+int64_t carousel_forward_workspace(int isa, const CarouselScan*);
+int64_t carousel_backward_workspace(int isa, const CarouselScan*);
+void carousel_forward(int isa, const CarouselScan*);
+void carousel_backward(int isa, const CarouselScan*);
+}
+
+namespace {
+
+using Numbers = std::vector<double>;
+
+double noise(int64_t i) {  // the same everywhere, between -0.5 and 0.5
+    return double(uint32_t(i * 2654435761u + 12345u) >> 8) / double(1 << 24) - 0.5;
+}
+
+Numbers draw(int64_t count, int64_t seed) {
+    Numbers n(count);
+    for (int64_t i = 0; i < count; ++i) n[i] = noise(i + 7919 * seed);
+    return n;
+}
+
+// h' = tanh(W x + b + U h), with h' kept as the scan's result. Ops: tanh is number 16 of ops.h, tanh_grad 20, add 0.
+constexpr int ADD = 0, TANH = 16, TANH_GRAD = 20;
+
+struct Rnn {
+    // views: 0 input panel, 1 previous h, 2 outputs, 3 and 4 scratch; in backward 5 carried, 6 upstream, 7 gradient panel
+    CarouselView views[8] = {{BUFFER, 1}, {PREVIOUS, 0}, {BUFFER, 0}, {LOCAL, 0}, {LOCAL, 1}, {}, {}, {}};
+    CarouselBuffer buffers[4] = {{ROWS, HIDDEN, ALWAYS, EXTERNAL, 0}, {PANEL, HIDDEN, CHUNK, WORKSPACE, -1}, {}, {}};
+    CarouselInstruction instructions[6] = {{TANH, 3, 0, 0, 0}, {STORE_ROWS, 2, 3, 3, 3}, {}, {}, {}, {}};
+    CarouselTerm terms[1] = {{1, HIDDEN, 2, 0, 0}};
+    CarouselProduct products[1] = {{0, HIDDEN, 1, -1, -1, 0, 1}};
+    CarouselSegment segments[2] = {{0, 1, 0, 0, 0, 2, 2, 2, 1}, {}};
+    CarouselInput inputs[1] = {{1, 0, 1, -1, -1}};
+    CarouselWeightGradient gradients[2] = {};
+    int32_t carried[1] = {0}, forward_states[1] = {0}, sizes[1] = {HIDDEN};
+    CarouselPlan plan{};
+
+    explicit Rnn(bool backward) {
+        if (backward) {
+            // external rows: 0 outputs, 1 their gradient. buffers: 2 carried gradient, 3 gradient of the sum in tanh
+            buffers[0] = {ROWS, HIDDEN, ALWAYS, EXTERNAL, 0};
+            buffers[1] = {ROWS, HIDDEN, ALWAYS, EXTERNAL, 1};
+            buffers[2] = {PANEL, HIDDEN, TWO, WORKSPACE, -1};
+            buffers[3] = {PANEL, HIDDEN, CHUNK, WORKSPACE, -1};
+            views[0] = {BUFFER, 3};
+            views[1] = {FORWARD_PREVIOUS, 0};
+            views[5] = {PREVIOUS, 0};
+            views[6] = {BUFFER, 1};
+            views[7] = {BUFFER, 2};
+            instructions[0] = {LOAD_ROWS, 3, 6, 6, 6};
+            instructions[1] = {ADD, 3, 5, 3, 3};
+            instructions[2] = {LOAD_ROWS, 4, 2, 2, 2};
+            instructions[3] = {TANH_GRAD, 0, 3, 4, 4};
+            terms[0] = {0, HIDDEN, 2, 0, 1};
+            products[0] = {7, HIDDEN, 0, -1, -1, 0, 1};
+            segments[0] = {0, 0, 0, 0, 0, 4, 4, 4, 0};
+            segments[1] = {0, 1, 4, 4, 4, 4, 4, 4, 1};
+            inputs[0] = {3, 0, -1, -1, -1};
+            gradients[0] = {-1, HIDDEN, 3, HIDDEN, 0, 0, 1};
+            gradients[1] = {1, HIDDEN, 3, HIDDEN, 2, 0, -1};
+            carried[0] = 2;
+        }
+        plan.views_count = 8, plan.views = views;
+        plan.buffers_count = backward ? 4 : 2, plan.buffers = buffers;
+        plan.instructions_count = 6, plan.instructions = instructions;
+        plan.terms_count = 1, plan.terms = terms;
+        plan.products_count = 1, plan.products = products;
+        plan.segments_count = backward ? 2 : 1, plan.segments = segments;
+        plan.inputs_count = 1, plan.inputs = inputs;
+        plan.weight_gradients_count = backward ? 2 : 0, plan.weight_gradients = gradients;
+        plan.carried_count = 1, plan.carried = carried;
+        plan.forward_states_count = backward ? 1 : 0, plan.forward_states = forward_states;
+        plan.state_sizes_count = 1, plan.state_sizes = sizes;
+        plan.slots = 2, plan.gates = 1;
+    }
+};
+
+struct Case {
+    std::vector<int64_t> sizes;
+    int64_t input, hidden;
+    bool reverse;
+};
+
+struct Problem {
+    Case c;
+    int64_t rows = 0, batch;
+    Numbers x, weight, bias, recurrent, first, upstream, upstream_last;
+
+    explicit Problem(const Case& c) : c(c), batch(c.sizes[0]) {
+        for (int64_t n : c.sizes) rows += n;
+        x = draw(rows * c.input, 1), weight = draw(c.hidden * c.input, 2), bias = draw(c.hidden, 3);
+        recurrent = draw(c.hidden * c.hidden, 4), first = draw(batch * c.hidden, 5);
+        for (double& u : recurrent) u /= std::sqrt(double(c.hidden));
+        upstream = draw(rows * c.hidden, 6), upstream_last = draw(batch * c.hidden, 7);
+    }
+
+    // sum(upstream * outputs) + sum(upstream_last * last), the plain way.
+    double loss() const {
+        const int64_t H = c.hidden, T = int64_t(c.sizes.size());
+        Numbers h = first;
+        double total = 0;
+        std::vector<int64_t> offset(T + 1, 0);
+        for (int64_t t = 0; t < T; ++t) offset[t + 1] = offset[t] + c.sizes[t];
+        for (int64_t k = 0; k < T; ++k) {
+            const int64_t t = c.reverse ? T - 1 - k : k;
+            for (int64_t r = 0; r < c.sizes[t]; ++r) {
+                Numbers next(H);
+                for (int64_t j = 0; j < H; ++j) {
+                    double sum = bias[j];
+                    for (int64_t i = 0; i < c.input; ++i) sum += weight[j * c.input + i] * x[(offset[t] + r) * c.input + i];
+                    for (int64_t i = 0; i < H; ++i) sum += recurrent[j * H + i] * h[r * H + i];
+                    next[j] = std::tanh(sum);
+                    total += next[j] * upstream[(offset[t] + r) * H + j];
+                }
+                for (int64_t j = 0; j < H; ++j) h[r * H + j] = next[j];
+            }
+        }
+        for (int64_t i = 0; i < batch * H; ++i) total += h[i] * upstream_last[i];
+        return total;
+    }
+};
+
+std::atomic<int> failures{0};
+
+void expect(bool holds, const char* what, double found, double wanted) {
+    if (holds) return;
+    ++failures;
+    std::printf("FAILED %s: %.12g, not %.12g\n", what, found, wanted);
+}
+
+// Runs the problem; checks the loss against the plain loop and some of each gradient against finite differences.
+void check(int isa, const Problem& given, int threads, int split) {
+    Problem p = given;
+    const Case& c = p.c;
+    const int64_t H = c.hidden;
+    Rnn forward(false), backward(true);
+    Numbers outputs(p.rows * H, NAN), last(p.batch * H, NAN);
+    CarouselScan s{};
+    s.plan = &forward.plan;
+    s.steps = int64_t(c.sizes.size()), s.rows = p.rows, s.batch = p.batch, s.input = c.input, s.hidden = H;
+    s.batch_sizes = c.sizes.data();
+    const void* parameters[3] = {p.weight.data(), p.bias.data(), p.recurrent.data()};
+    const void* first[1] = {p.first.data()};
+    void* rows[2] = {outputs.data(), p.upstream.data()};
+    void* lasts[1] = {last.data()};
+    s.x = p.x.data();
+    s.parameters_count = 3, s.parameters = parameters, s.first = first, s.rows_of_steps = rows, s.last = lasts;
+    s.reverse = c.reverse, s.threads = threads, s.split = split, s.is_double = 1;
+    std::vector<unsigned char> workspace(carousel_forward_workspace(isa, &s), 0xFF);  // NaN everywhere
+    s.workspace = workspace.data();
+    carousel_forward(isa, &s);
+    double loss = 0;
+    for (int64_t i = 0; i < p.rows * H; ++i) loss += outputs[i] * p.upstream[i];
+    for (int64_t i = 0; i < p.batch * H; ++i) loss += last[i] * p.upstream_last[i];
+    const double wanted = p.loss();
+    expect(std::fabs(loss - wanted) < 1e-10 * (1 + std::fabs(wanted)), "loss", loss, wanted);
+
+    Numbers dx(p.x.size(), NAN), dfirst(p.first.size(), NAN), dw(p.weight.size()), db(p.bias.size()), du(p.recurrent.size());
+    const void* grad_last[1] = {p.upstream_last.data()};
+    void* grad_first[1] = {dfirst.data()};
+    void* grad_parameters[3] = {dw.data(), db.data(), du.data()};
+    s.plan = &backward.plan;
+    s.grad_last = grad_last, s.grad_x = dx.data(), s.grad_first = grad_first, s.grad_parameters = grad_parameters;
+    std::vector<unsigned char> more(carousel_backward_workspace(isa, &s), 0xFF);
+    s.workspace = more.data();
+    carousel_backward(isa, &s);
+    struct Pair { const char* name; Numbers* value; const Numbers* gradient; };
+    for (const Pair& pair : {Pair{"x", &p.x, &dx}, Pair{"first", &p.first, &dfirst}, Pair{"weight", &p.weight, &dw},
+                             Pair{"bias", &p.bias, &db}, Pair{"recurrent", &p.recurrent, &du}}) {
+        const size_t count = pair.value->size(), stride = count < 4 ? 1 : count / 4;
+        for (size_t i = 0; i < count; i += stride) {
+            const double kept = (*pair.value)[i], step = 1e-5;
+            (*pair.value)[i] = kept + step;
+            const double up = p.loss();
+            (*pair.value)[i] = kept - step;
+            const double down = p.loss();
+            (*pair.value)[i] = kept;
+            const double slope = (up - down) / (2 * step);
+            expect(std::fabs(slope - (*pair.gradient)[i]) < 1e-6 * (1 + std::fabs(slope)), pair.name, (*pair.gradient)[i], slope);
+        }
+    }
+}
+
+}  // namespace
+
+int main() {
+    const std::vector<Case> cases = {
+        {{1}, 1, 1, false},
+        {{3, 3, 3}, 2, 7, false},
+        {{5, 4, 4, 1}, 3, 9, true},
+        {{6, 5, 2, 2, 1}, 17, 70, false},
+        {{4, 2}, 5, 130, true},
+    };
+    for (int isa = 0; carousel_isa_name(isa); ++isa) {
+        if (!carousel_isa_runs_here(isa)) continue;
+        for (const Case& c : cases)
+            for (int threads : {1, 2, 3})
+                for (int split : {0, 1, 2}) check(isa, Problem(c), threads, split);
+        // Several callers at once, each with a team of its own.
+        std::vector<std::thread> callers;
+        for (int i = 0; i < 3; ++i) callers.emplace_back([&, isa] { check(isa, Problem(cases[3]), 2, 2); });
+        for (std::thread& caller : callers) caller.join();
+        std::printf("%s: %d failures\n", carousel_isa_name(isa), failures.load());
+    }
+    return failures != 0;
+}
