@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from carousel.engines import native_binding, native_lowering, native_ops
+from carousel.engines import native_binding, native_call, native_lowering
 from carousel.program import ops
 
 if isinstance(missing := native_binding.find(), str):
     pytest.skip(missing, allow_module_level=True)
 
-LIBRARY = native_ops.library()
+LIBRARY = native_call.library()
 ISAS = LIBRARY.isas_here
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 POINTWISE = {name: op for name, op in ops.TABLE.items() if op.kind in ("pointwise", "relation")}

@@ -15,28 +15,28 @@ from matrix import USERS, assert_close
 from torch import Tensor
 
 from carousel.cells import catalogue
-from carousel.engines import native, native_binding, native_lowering, native_ops, reference
+from carousel.engines import native, native_binding, native_call, native_lowering, native_ops, reference
 from carousel.program import Program, rewrite, trace
 
 if isinstance(missing := native_binding.find(), str):
     assert "CAROUSEL_REQUIRE_NATIVE" not in os.environ, missing
     pytest.skip(missing, allow_module_level=True)
 
-ISAS = native_ops.library().isas_here
+ISAS = native_call.library().isas_here
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 CELLS = catalogue() | {row.name: row.cell for row in USERS if row.traced}
 
 
 @pytest.fixture(autouse=True)
 def _poisoned_and_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_ops.settings, "poison", True)
+    monkeypatch.setattr(native_call.settings, "poison", True)
     torch.set_num_threads(2)  # conftest sets it back
 
 
 @pytest.fixture
 def split(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Sets how threads divide the work: 0 by the shape, 1 by rows, 2 by units."""
-    return lambda how: monkeypatch.setattr(native_ops.settings, "split", how)
+    return lambda how: monkeypatch.setattr(native_call.settings, "split", how)
 
 
 @dataclass(frozen=True)
@@ -190,12 +190,12 @@ def test_more_threads_than_rows_or_units():
         for threads in (1, 3, 5):
             torch.set_num_threads(threads)
             for how in (0, 1, 2):
-                native_ops.settings.split = how
+                native_call.settings.split = how
                 Scan(trace(CELLS["peephole-lstm"]), Shape((4, 2, 2), 3, 130, 1)).compare(torch.float32)
                 Scan(trace(CELLS["layer-norm-gru"]), Shape((4, 2, 2), 3, 70, 1)).compare(torch.float32)
     finally:
         torch.set_num_threads(before)
-        native_ops.settings.split = 0
+        native_call.settings.split = 0
 
 
 def test_no_steps_and_no_rows():
@@ -244,7 +244,7 @@ def test_nothing_is_kept_without_a_gradient_to_come():
     arguments = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False)
     assert torch.ops.carousel.scan(*arguments, False)[2].numel() == 0
     # Four gates, tanh(c) and c itself, in whole blocks; h is the result.
-    block = native_ops.library().c.carousel_block(native_ops.isa(), 1)
+    block = native_call.library().c.carousel_block(native_call.isa(), 1)
     padded = -(-scan.shape.hidden // block) * block
     assert torch.ops.carousel.scan(*arguments, True)[2].numel() == scan.shape.rows * 6 * padded
 

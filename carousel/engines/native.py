@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from carousel.engines import native_binding as binding
+from carousel.engines import native_call, native_ops, reference
 from carousel.engines import native_lowering as lowering
-from carousel.engines import native_ops, reference
 from carousel.engines.native_stepper import Stepper
 from carousel.errors import ProgramError
 from carousel.program import Interface, Program
@@ -39,8 +39,8 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
 @lru_cache(maxsize=1024)
 def _why_not_lowered(program: Program) -> str | None:
     try:
-        native_ops.forward_plan(program, True, frozenset())
-        native_ops.backward_plan(program, frozenset(), True)
+        native_call.forward_plan(program, True, frozenset())
+        native_call.backward_plan(program, frozenset(), True)
     except ProgramError as error:
         return str(error)
     return None
@@ -61,12 +61,7 @@ def scan(
     key, names = _known_as(program)
     parameters = [weights[name] for name in names]
     given = [(streams or {})[name] for name in program.streams]
-    if not torch.compiler.is_compiling():
-        native_ops.check(program, x, batch_sizes, states, parameters, given)
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *states, *parameters, *given))
-    sizes = torch.tensor(batch_sizes, dtype=torch.int64)
-    emitted, last, _ = torch.ops.carousel.scan.default(x, list(states), parameters, given, sizes, key, reverse, keep)
-    return tuple(emitted), tuple(last)
+    return native_ops.scan(program, key, x, batch_sizes, states, parameters, given, reverse)
 
 
 def stepper(
@@ -90,15 +85,15 @@ def _is_transformed() -> bool:
 @contextmanager
 def use_isa(name: str) -> Iterator[None]:
     """For tests: run on an instruction set other than the machine's best. Values differ in their last bits."""
-    library = native_ops.library()
+    library = native_call.library()
     if name not in library.isas_here:
         raise ValueError(f"the instruction set must be one of {library.isas_here}, but {name!r} was given")
-    before = native_ops.isa()
-    native_ops.settings.isa = library.isas.index(name)
+    before = native_call.isa()
+    native_call.settings.isa = library.isas.index(name)
     try:
         yield
     finally:
-        native_ops.settings.isa = before
+        native_call.settings.isa = before
 
 
 def status() -> dict[str, str]:
@@ -109,7 +104,7 @@ def status() -> dict[str, str]:
     return {
         "native engine": "present",
         "library": str(found.path),
-        "instruction set": found.isas[native_ops.isa()],
+        "instruction set": found.isas[native_call.isa()],
         "instruction sets here": ", ".join(found.isas_here),
         "threads": str(torch.get_num_threads()),
         "OpenMP runtimes in the process": str(openmp_runtimes()),

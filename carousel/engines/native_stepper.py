@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from carousel.engines import native_binding as binding
+from carousel.engines import native_call
 from carousel.engines import native_lowering as lowering
-from carousel.engines import native_ops
 from carousel.program import Program
 
 PREPARE_ONLY, PREPARED = 1, 2  # CarouselStage of native/plan.h
@@ -27,24 +27,24 @@ class Stepper:
         rows = [streams[name].detach().contiguous() for name in program.streams]
         like = parameters[0]
         x = like.new_zeros(batch, like.shape[1])
-        sizes = native_ops.sizes_of(program, x, parameters)
+        sizes = native_call.sizes_of(program, x, parameters)
         self.shape, self.dtype = x.shape, x.dtype
         self.state_shapes = [(batch, sizes.units[size]) for size in program.states.values()]
         states = [x.new_zeros(shape) for shape in self.state_shapes]
-        native_ops.check(program, x, [batch], states, parameters, rows)
-        made = native_ops.forward_plan(program, False, sizes.direct)
-        emitted = native_ops.empty_emitted(program, x, sizes)
+        native_call.check(program, x, [batch], states, parameters, rows)
+        made = native_call.forward_plan(program, False, sizes.direct)
+        emitted = native_call.empty_emitted(program, x, sizes)
         batch_sizes = torch.tensor([batch])
-        self.scan, alive = native_ops.describe(made, sizes, x, states, parameters, batch_sizes, False)
+        self.scan, alive = native_call.describe(made, sizes, x, states, parameters, batch_sizes, False)
         if batch * like.shape[0] * (like.shape[1] + sizes.output) < WORTH_A_TEAM:
             self.scan.threads = 1
         self.first, self.last = binding.pointers(states), binding.pointers(states)
         steps = binding.pointers((*emitted, *rows))
         self.scan.rows_of_steps, self.scan.first = ctypes.addressof(steps), ctypes.addressof(self.first)
         self.scan.last = ctypes.addressof(self.last)
-        self.isa = native_ops.isa()
-        self.run = native_ops.library().c.carousel_forward
-        count = native_ops.library().c.carousel_forward_workspace(self.isa, self.scan)
+        self.isa = native_call.isa()
+        self.run = native_call.library().c.carousel_forward
+        count = native_call.library().c.carousel_forward_workspace(self.isa, self.scan)
         workspace = torch.empty(count, dtype=torch.uint8)
         self.scan.workspace = workspace.data_ptr()
         self.alive = (alive, made, parameters, rows, emitted, batch_sizes, steps, workspace)

@@ -1,0 +1,235 @@
+"""One call of the native library: what it is given, where its memory comes from, what it gives back."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from carousel.engines import native_binding as binding
+from carousel.engines import native_lowering as lowering
+from carousel.program import Program, differentiate
+
+
+@dataclass
+class Settings:
+    """What tests and benchmarks choose; otherwise the machine's best. split: 0 by shape, 1 by rows, 2 by units."""
+
+    isa: int | None = None
+    split: int = 0
+    poison: bool = False
+
+
+settings = Settings()
+
+
+def library() -> binding.Library:
+    found = binding.find()
+    assert isinstance(found, binding.Library), found  # why_not has said so before
+    return found
+
+
+def isa() -> int:
+    if settings.isa is None:
+        settings.isa = library().isas.index(library().isas_here[0])
+    return settings.isa
+
+
+@lru_cache(maxsize=1024)
+def forward_plan(program: Program, keep: bool, direct: frozenset[str]) -> binding.MadePlan:
+    kept = lowering.kept(program, differentiate(program)) if keep else None
+    return binding.MadePlan(lowering.lower_forward(program, kept, direct))
+
+
+@lru_cache(maxsize=1024)
+def backward_plan(program: Program, direct: frozenset[str], of_streams: bool) -> binding.MadePlan:
+    derivative = differentiate(program)
+    kept = lowering.kept(program, derivative)
+    return binding.MadePlan(lowering.lower_backward(program, derivative, kept, direct, of_streams))
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of one call, and what follows from them. direct: see `lowering.lower_forward`."""
+
+    units: dict[str, int]
+    output: int
+    direct: frozenset[str]
+    is_double: int
+
+
+def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes:
+    units = {"one": 1, "hidden": parameters[0].shape[0] // len(program.gates), "projection": 0}
+    names = lowering.parameters_of(program)
+    for weight in program.weights.values():
+        if weight.parameter in names:
+            matrix = parameters[names.index(weight.parameter)]
+            units[weight.columns] = matrix.shape[1]
+            if weight.gate is None:
+                units[weight.rows] = matrix.shape[0]
+    is_double = int(x.dtype == torch.float64)
+    block = library().c.carousel_block(isa(), is_double)
+    direct = frozenset(size for size in lowering.SIZES if units[size] % block == 0)
+    return Sizes(units, units[program.states[program.output_state]], direct, is_double)
+
+
+def check(
+    program: Program,
+    x: Tensor,
+    batch_sizes: Sequence[int],
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    streams: Sequence[Tensor],
+) -> None:
+    """Raises ValueError for what the library would read past its end."""
+    count, batch = sum(batch_sizes), batch_sizes[0]
+    if x.dim() != 2 or x.shape[0] != count or list(batch_sizes) != sorted(batch_sizes, reverse=True):
+        raise ValueError(
+            f"x must hold the {count} rows of all steps, of which none has more than the step before, "
+            f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
+        )
+    units = sizes_of(program, x, parameters).units
+    names = (*program.states, *lowering.parameters_of(program), *program.streams)
+    shapes = (
+        *((batch, units[size]) for size in program.states.values()),
+        *lowering.parameter_shapes(program, units["hidden"], units["projection"], x.shape[1]),
+        *((count, units[size]) for size in program.streams.values()),
+    )
+    for name, shape, t in zip(names, shapes, (*states, *parameters, *streams), strict=True):
+        if t.shape != shape or t.dtype != x.dtype or t.device != x.device:
+            raise ValueError(
+                f"{name} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on {t.device}"
+            )
+
+
+def saved_width(made: binding.MadePlan, sizes: Sizes) -> int:
+    return binding.saved_width(made, isa(), sizes.is_double, sizes.units["hidden"], sizes.units["projection"])
+
+
+# Work below this many multiply-adds is done before a second thread has woken up.
+WORTH_A_TEAM = 200_000
+
+
+def describe(
+    made: binding.MadePlan,
+    sizes: Sizes,
+    x: Tensor,
+    states: Sequence[Tensor],
+    parameters: Sequence[Tensor],
+    batch_sizes: Tensor,
+    reverse: bool,
+) -> tuple[binding.CScan, list[Any]]:
+    scan = binding.CScan()
+    scan.plan = made.pointer
+    scan.steps, scan.rows, scan.batch = batch_sizes.shape[0], x.shape[0], states[0].shape[0]
+    scan.input, scan.hidden, scan.projection = x.shape[1], sizes.units["hidden"], sizes.units["projection"]
+    scan.batch_sizes = batch_sizes.data_ptr()
+    scan.reverse, scan.split, scan.is_double = reverse, settings.split, sizes.is_double
+    work = scan.rows * parameters[0].shape[0] * (scan.input + sizes.output)
+    scan.threads = 1 if work < WORTH_A_TEAM and settings.split == 0 else torch.get_num_threads()
+    alive = [binding.pointers(parameters), binding.pointers(states)]
+    scan.parameters_count = len(parameters)
+    scan.x = x.data_ptr()
+    scan.parameters, scan.first = map(ctypes.addressof, alive)
+    return scan, alive
+
+
+_local = threading.local()
+KEEP_WORKSPACE = 64 << 20
+
+
+def _workspace(count: int) -> Tensor:
+    """Memory for a call's own use, kept per thread: asking for it anew would cost a page fault every 4 KB."""
+    kept = getattr(_local, "workspace", None)
+    if kept is None or kept.shape[0] < count:
+        kept = torch.empty(count, dtype=torch.uint8, device="cpu")
+        if count <= KEEP_WORKSPACE:
+            _local.workspace = kept
+    if settings.poison:
+        kept.fill_(0xFF)  # every number of it is a NaN
+    return kept
+
+
+def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
+    return [t.contiguous() for t in tensors]
+
+
+def empty_emitted(program: Program, x: Tensor, sizes: Sizes) -> list[Tensor]:
+    return [x.new_empty(x.shape[0], sizes.units[program.nodes[index].size]) for index in program.emitted]
+
+
+def forward(
+    x: Tensor,
+    states: list[Tensor],
+    parameters: list[Tensor],
+    streams: list[Tensor],
+    batch_sizes: Tensor,
+    program: Program,
+    reverse: bool,
+    keep: bool,
+) -> tuple[list[Tensor], list[Tensor], Tensor]:
+    """What a scan emits, its last states, and what backward will need of it (nothing unless keep)."""
+    sizes = sizes_of(program, x, parameters)
+    made = forward_plan(program, keep, sizes.direct)
+    x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
+    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
+    emitted = empty_emitted(program, x, sizes)
+    last = [torch.empty_like(s) for s in states]
+    saved = x.new_empty(x.shape[0] * saved_width(made, sizes))
+    if settings.poison:
+        saved.fill_(torch.nan)
+    alive += [binding.pointers((*emitted, *streams)), binding.pointers(last)]
+    scan.rows_of_steps, scan.last = map(ctypes.addressof, alive[-2:])
+    scan.saved = saved.data_ptr()
+    c = library().c
+    workspace = _workspace(c.carousel_forward_workspace(isa(), scan))
+    scan.workspace = workspace.data_ptr()
+    c.carousel_forward(isa(), scan)
+    return emitted, last, saved
+
+
+def backward(
+    grad_emitted: list[Tensor],
+    grad_last: list[Tensor],
+    x: Tensor,
+    outputs: Tensor,
+    saved: Tensor,
+    states: list[Tensor],
+    parameters: list[Tensor],
+    streams: list[Tensor],
+    batch_sizes: Tensor,
+    program: Program,
+    reverse: bool,
+    wanted: list[bool],
+) -> list[Tensor | None]:
+    """The gradients of x, the states, the parameters and the streams; None for those not wanted."""
+    sizes = sizes_of(program, x, parameters)
+    a, b = 1 + len(states), 1 + len(states) + len(parameters)
+    want_x, want_states, want_parameters, want_streams = wanted[0], wanted[1:a], wanted[a:b], wanted[b:]
+    made = backward_plan(program, sizes.direct, any(want_streams))
+    x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
+    grad_emitted, grad_last = _contiguous(grad_emitted), _contiguous(grad_last)
+    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
+    grad_x = torch.empty_like(x) if want_x else None
+    grad_first = [torch.empty_like(s) if want else None for s, want in zip(states, want_states, strict=True)]
+    grad_parameters = [
+        torch.zeros_like(p) if want else None for p, want in zip(parameters, want_parameters, strict=True)
+    ]
+    grad_streams = [torch.zeros_like(s) for s in streams] if any(want_streams) else []
+    rows_of_steps = (outputs, *grad_emitted, *streams, *grad_streams)
+    alive += map(binding.pointers, (rows_of_steps, grad_last, grad_first, grad_parameters))
+    scan.rows_of_steps, scan.grad_last, scan.grad_first, scan.grad_parameters = map(ctypes.addressof, alive[-4:])
+    scan.saved = saved.data_ptr()
+    scan.grad_x = None if grad_x is None else grad_x.data_ptr()
+    c = library().c
+    workspace = _workspace(c.carousel_backward_workspace(isa(), scan))
+    scan.workspace = workspace.data_ptr()
+    c.carousel_backward(isa(), scan)
+    wanted_streams = [g if want else None for g, want in zip(grad_streams, want_streams, strict=False)]
+    return [grad_x, *grad_first, *grad_parameters, *(wanted_streams or [None] * len(streams))]
