@@ -3,5 +3,6 @@
 from carousel.layers.faces import GRU, LSTM, RNN
 from carousel.layers.recurrent import Recurrent
 from carousel.layers.single_step import GRUCell, LSTMCell, RecurrentCell, RNNCell
+from carousel.layers.stepper import Stepper
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"]
+__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell", "Stepper"]

@@ -1,5 +1,6 @@
 """The network that reads symbols and predicts the next one."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -49,6 +50,19 @@ class TokenModel(nn.Module):
         """
         outputs, state = self.recurrent(self.dropout(self.embedding(symbols)), state)
         return self.head(self.dropout(outputs)), state
+
+    def stepper(self, state: Any) -> Callable[[int], torch.Tensor]:
+        """A function from one symbol to the scores of the next, (symbols,), that goes on from a state of one row.
+
+        It holds the state, and the weights as they are now; see `carousel.layers.Stepper`. For the eval mode.
+        """
+        recurrent = self.recurrent.stepper(batch=1)
+        recurrent.state = state
+
+        def step(symbol: int) -> torch.Tensor:
+            return self.head(recurrent(self.embedding.weight[symbol : symbol + 1]))[0]
+
+        return step
 
     def set_dropout(self, probability: float) -> None:
         """Change how much is dropped from the next step on; parameters and state stay as they are."""

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import nn
 
 from carousel.errors import DataError
+from carousel.models import TokenModel
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.vocabulary import Vocabulary
 
@@ -37,15 +37,15 @@ def shortened(text: str, limit: int = 120) -> str:
     return text if len(text) <= limit else text[:limit] + "…"
 
 
-def read(network: nn.Module, ids: list[int], state: Any = None) -> tuple[torch.Tensor, Any]:
+def read(network: TokenModel, ids: list[int]) -> tuple[torch.Tensor, Any]:
     """Scores of what may follow these symbols, (symbols,), and the state after them."""
     device = next(network.parameters()).device
-    scores, state = network(torch.tensor(ids, device=device).unsqueeze(1), state)
+    scores, state = network(torch.tensor(ids, device=device).unsqueeze(1))
     return scores[-1, 0], state
 
 
 def write(
-    network: nn.Module, vocabulary: Vocabulary, prompt: str, *, length: int, sampling: Sampling, seed: int
+    network: TokenModel, vocabulary: Vocabulary, prompt: str, *, length: int, sampling: Sampling, seed: int
 ) -> Iterator[str]:
     """`length` further symbols after a prompt, as pieces of text, each as soon as it is whole.
 
@@ -55,16 +55,18 @@ def write(
     ids = prompt_ids(prompt, vocabulary)
     generator = torch.Generator(device="cpu").manual_seed(seed)
     decoder = vocabulary.decoder()
-    state = None
+    with torch.inference_mode():
+        scores, state = read(network, ids)
+        step = network.stepper(state)
     for _ in range(length):
         # Inside the loop, not around it: a generator must not leave the mode on in the code that reads from it.
         with torch.inference_mode():
-            scores, state = read(network, ids, state)
             scores = scores.float().cpu()
             if vocabulary.unknown is not None:
                 scores[vocabulary.unknown] = -torch.inf
-            ids = [sampling.choose(scores, generator)]
-        if piece := decoder.push(ids[0]):
+            symbol = sampling.choose(scores, generator)
+            scores = step(symbol)
+        if piece := decoder.push(symbol):
             yield piece
     if rest := decoder.flush():
         yield rest
