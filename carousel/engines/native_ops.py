@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from carousel.engines import native_call as call
 from carousel.engines import native_lowering as lowering
 from carousel.engines import reference
-from carousel.program import Program
+from carousel.program import Program, differentiate
 
 _programs: dict[str, Program] = {}
 _library = torch.library.Library("carousel", "DEF")
@@ -33,7 +34,12 @@ _library.define(
 
 @lru_cache(maxsize=1024)
 def key_of(program: Program) -> str:
-    """The program's key; enters it into the registry."""
+    """The program's key; enters it into the registry, and differentiates it before an operator has to.
+
+    Tracing a derivative inside an operator, under the modes that watch it, would trace those too.
+    """
+    with _disable_current_modes():
+        differentiate(program)
     what = (program.nodes, program.outputs, program.gates, program.states, program.weights, program.gate_bias)
     key = f"{program.cell}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
     _programs.setdefault(key, program)
@@ -192,8 +198,8 @@ class _Eager(torch.autograd.Function):
         wanted = list(ctx.needs_input_grad[4:])
 
         def run(*given: Any) -> list[Tensor | None]:
-            rows: Any = given[:-3]
-            return call.backward(*rows, program, ctx.reverse, wanted)
+            rows: Any = (*given[:-3], program, ctx.reverse, wanted)
+            return call.backward(*rows)
 
         return (None, None, None, None, *_gradients(ctx, run, gradients[:count], gradients[count:], wanted))
 
