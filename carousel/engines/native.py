@@ -23,6 +23,7 @@ from carousel.errors import ProgramError
 from carousel.program import Interface, Program
 
 
+@torch.compiler.assume_constant_result  # the answer is the same at every call
 def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str | None:
     """None if the engine can run such a scan, else the reason, as a phrase."""
     if isinstance(found := binding.find(), str):
