@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from carousel.errors import ProgramError
@@ -26,7 +26,10 @@ SIZES = {"hidden": 0, "projection": 1}
 EXPAND, PARTIAL_SUM, TOTAL_SUM, ADD_COLUMNS, SAVE_NUMBER, LOAD_NUMBER, LOAD_ROWS, STORE_ROWS = range(1000, 1008)
 
 # Pointwise ops, in the order of native/ops.h: the alphabet's, then the engine's own.
-OWN = {"copy": 1, "mul_add": 3, "mul_sub": 3, "lerp": 3}
+OWN = {"copy": 1, "mul_add": 3, "mul_sub": 3}
+
+# What costs less to compute again in backward than to write down and read.
+CHEAP = ("add", "sub", "mul", "neg", "abs", "maximum", "minimum", "relu")
 POINTWISE = [name for name, op in ops.TABLE.items() if op.kind in ("pointwise", "relation")] + list(OWN)
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
@@ -134,10 +137,12 @@ class Kept:
     """What a forward scan keeps for backward: new values of states, and nodes.
 
     states: by name, other than the output state, which is the scan's result. nodes: by index in the forward program.
+    again: nodes that backward computes again, from kept ones and from what is the same for all rows.
     """
 
     states: tuple[str, ...]
     nodes: tuple[int, ...]
+    again: frozenset[int]
 
 
 def kept(program: Program, derivative: Derivative) -> Kept:
@@ -145,12 +150,19 @@ def kept(program: Program, derivative: Derivative) -> Kept:
     leaves = [node for node in derivative.program.nodes if node.op in ("state", "input")]
     sources = [program.nodes[g.source] for g in program.products]
     states = {node.attr for node in (*leaves, *sources) if node.op == "state"} - {program.output_state}
-    needed = set(derivative.saved)
-    needed |= {i for i, node in enumerate(program.nodes) if node.op == "input" and node in leaves}
-    needed |= {g.source for g in program.products if program.nodes[g.source].op != "state"}
     results = {program.outputs[s] for s in (*states, program.output_state)}
     in_order = tuple(s for s in program.states if s in states)
-    return Kept(in_order, tuple(i for i in sorted(needed) if i not in results))
+    multiplied = {g.source for g in program.products if program.nodes[g.source].op != "state"}
+    needed = set(derivative.saved) | multiplied
+    needed |= {i for i, node in enumerate(program.nodes) if node.op == "input" and node in leaves}
+    again: set[int] = set()
+    for i in sorted(needed - multiplied - results):
+        node = program.nodes[i]
+        if node.op in CHEAP and all(
+            a in needed or program.nodes[a].op in ("constant", "per_unit", "vector") for a in node.args
+        ):
+            again.add(i)
+    return Kept(in_order, tuple(i for i in sorted(needed) if i not in results | again), frozenset(again))
 
 
 def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str]) -> Plan:
@@ -226,14 +238,22 @@ def lower_backward(
                 return View(BUFFER, outputs if state == output else stored["state", state])
         return View(BUFFER, stored["node", node])
 
+    @cache
+    def forward_item(index: int) -> int:
+        node = program.nodes[index]
+        if node.op in ("constant", "per_unit", "vector"):
+            return b.common_leaf(node)
+        if index in keep.again:
+            return b.op(node.op, node.size, *map(forward_item, node.args))
+        view = forward_value(index)
+        return b.number_leaf(view) if node.size == "one" else b.leaf("saved", view, node.size)
+
     def leaf(node: Node) -> int:
         match node.op:
-            case "saved" if node.size == "one":
-                return b.number_leaf(forward_value(node.attr))
             case "saved":
-                return b.leaf("saved", forward_value(node.attr), node.size)
+                return forward_item(node.attr)
             case "input":
-                return b.leaf("saved", forward_value(program.nodes.index(node)), node.size)
+                return forward_item(program.nodes.index(node))
             case "state":
                 return b.leaf("state", View(FORWARD_PREVIOUS, states.index(node.attr)), node.size)
             case "stream":
@@ -539,7 +559,7 @@ class _Builder:
                         item.name, item.args = own, (*self.items[product].args, item.args[1 - place])
                         self.items[product].kind, self.items[product].args = "gone", ()
                         break
-        # lerp and the like would go here: a row in native/ops.h, a rewrite here.
+        # Other pairs would go here: a row in native/ops.h, a rewrite here.
 
     def _sink(self) -> None:
         """Moves ops to the segment that needs them, so that fewer values cross segments."""

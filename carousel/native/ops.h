@@ -176,8 +176,7 @@ template <class T> inline Vec<T> truth(Ints<T> mask) { return select<T>(mask, al
     /* The engine's own: two ops in one pass over a strip. */                        \
     OP(copy, 1, a)                                                                   \
     OP(mul_add, 3, a * b + c)                                                        \
-    OP(mul_sub, 3, c - a * b)                                                        \
-    OP(lerp, 3, b + a * (c - b))
+    OP(mul_sub, 3, c - a * b)
 
 enum Op : int32_t {
 #define CAROUSEL_NAME(name, arity, value) OP_##name,
