@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from carousel.engines import native_binding, native_call, native_lowering
+from carousel.engines import native_binding, native_call, native_plan
 from carousel.program import ops
 
 if isinstance(missing := native_binding.find(), str):
@@ -28,7 +28,7 @@ def apply(isa: str, name: str, *arguments: torch.Tensor) -> torch.Tensor:
         row[:count] = argument
     function = LIBRARY.c.carousel_apply_double if dtype == torch.float64 else LIBRARY.c.carousel_apply_float
     pointers = [row.data_ptr() for row in (*rows[1:], rows[0])]
-    function(which, native_lowering.NUMBER_OF[name], padded, *pointers)
+    function(which, native_plan.NUMBER_OF[name], padded, *pointers)
     return rows[0][:count]
 
 
@@ -49,7 +49,7 @@ def test_the_tables_agree():
         found = {}
         while name := LIBRARY.c.carousel_op_name(i, len(found)):
             found[name.decode()] = LIBRARY.c.carousel_op_arity(i, len(found))
-        expected = {name: op.arity for name, op in POINTWISE.items()} | native_lowering.OWN
+        expected = {name: op.arity for name, op in POINTWISE.items()} | native_plan.OWN
         assert list(found.items()) == list(expected.items())
 
 

@@ -15,7 +15,7 @@ from matrix import USERS, assert_close
 from torch import Tensor
 
 from carousel.cells import catalogue
-from carousel.engines import native, native_binding, native_call, native_lowering, native_ops, reference
+from carousel.engines import native, native_binding, native_call, native_ops, native_plan, reference
 from carousel.program import Program, rewrite, trace
 
 if isinstance(missing := native_binding.find(), str):
@@ -239,7 +239,7 @@ def test_nothing_is_kept_without_a_gradient_to_come():
     scan = Scan(trace(CELLS["lstm"]), SHAPES[1])
     native.scan(scan.program, scan.x, list(scan.shape.batch_sizes), tuple(scan.states.values()), scan.weights)
     key = native_ops.key_of(scan.program)
-    parameters = [scan.weights[name] for name in native_lowering.parameters_of(scan.program)]
+    parameters = [scan.weights[name] for name in native_plan.parameters_of(scan.program)]
     sizes = torch.tensor(scan.shape.batch_sizes)
     arguments = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False)
     assert torch.ops.carousel.scan(*arguments, False)[2].numel() == 0

@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from carousel.engines import native_binding as binding
-from carousel.engines import native_call, native_ops, reference
-from carousel.engines import native_lowering as lowering
+from carousel.engines import native_call, native_ops, native_plan, reference
 from carousel.engines.native_stepper import Stepper
 from carousel.errors import ProgramError
 from carousel.program import Interface, Program
@@ -75,7 +74,7 @@ def stepper(
 @torch.compiler.assume_constant_result
 def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
     """The program's key and the names of its parameters: a compiler need not look at how they are found."""
-    return native_ops.key_of(program), lowering.parameters_of(program)
+    return native_ops.key_of(program), native_plan.parameters_of(program)
 
 
 def _is_transformed() -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from carousel.engines.native_lowering import Plan
+from carousel.engines.native_plan import Plan
 
 NAME = "_native.so"
 

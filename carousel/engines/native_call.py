@@ -14,6 +14,7 @@ from torch import Tensor
 
 from carousel.engines import native_binding as binding
 from carousel.engines import native_lowering as lowering
+from carousel.engines import native_plan
 from carousel.program import Program, differentiate
 
 
@@ -66,7 +67,7 @@ class Sizes:
 
 def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes:
     units = {"one": 1, "hidden": parameters[0].shape[0] // len(program.gates), "projection": 0}
-    names = lowering.parameters_of(program)
+    names = native_plan.parameters_of(program)
     for weight in program.weights.values():
         if weight.parameter in names:
             matrix = parameters[names.index(weight.parameter)]
@@ -75,7 +76,7 @@ def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes
                 units[weight.rows] = matrix.shape[0]
     is_double = int(x.dtype == torch.float64)
     block = library().c.carousel_block(isa(), is_double)
-    direct = frozenset(size for size in lowering.SIZES if units[size] % block == 0)
+    direct = frozenset(size for size in native_plan.SIZES if units[size] % block == 0)
     return Sizes(units, units[program.states[program.output_state]], direct, is_double)
 
 
@@ -95,10 +96,10 @@ def check(
             f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
         )
     units = sizes_of(program, x, parameters).units
-    names = (*program.states, *lowering.parameters_of(program), *program.streams)
+    names = (*program.states, *native_plan.parameters_of(program), *program.streams)
     shapes = (
         *((batch, units[size]) for size in program.states.values()),
-        *lowering.parameter_shapes(program, units["hidden"], units["projection"], x.shape[1]),
+        *native_plan.parameter_shapes(program, units["hidden"], units["projection"], x.shape[1]),
         *((count, units[size]) for size in program.streams.values()),
     )
     for name, shape, t in zip(names, shapes, (*states, *parameters, *streams), strict=True):

@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
 from carousel.engines import native_call as call
-from carousel.engines import native_lowering as lowering
-from carousel.engines import reference
+from carousel.engines import native_plan, reference
 from carousel.program import Program, differentiate
 
 _programs: dict[str, Program] = {}
@@ -142,7 +141,7 @@ def _differentiable(
     program = _programs[ctx.program]
     x, *rest = inputs
     a, b = ctx.counts
-    weights = dict(zip(lowering.parameters_of(program), rest[a:b], strict=True))
+    weights = dict(zip(native_plan.parameters_of(program), rest[a:b], strict=True))
     streams = dict(zip(program.streams, rest[b:], strict=True))
     asked = [t for t, want in zip(inputs, wanted, strict=True) if want]
     with torch.enable_grad():

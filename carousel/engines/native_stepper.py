@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from carousel.engines import native_binding as binding
-from carousel.engines import native_call
-from carousel.engines import native_lowering as lowering
+from carousel.engines import native_call, native_plan
 from carousel.program import Program
 
 PREPARE_ONLY, PREPARED = 1, 2  # CarouselStage of native/plan.h
@@ -23,7 +22,7 @@ class Stepper:
     """A function (x (batch, input), states) -> new states. Changes of the weights after it is made do not reach it."""
 
     def __init__(self, program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
-        parameters = [weights[name].detach().contiguous() for name in lowering.parameters_of(program)]
+        parameters = [weights[name].detach().contiguous() for name in native_plan.parameters_of(program)]
         rows = [streams[name].detach().contiguous() for name in program.streams]
         like = parameters[0]
         x = like.new_zeros(batch, like.shape[1])
