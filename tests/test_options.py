@@ -382,3 +382,56 @@ class TestInitialisation:
             carousel.GRU(I, H).initialize(name)
         with pytest.raises(ValueError, match="has no bias for its gate f"):
             carousel.LSTM(I, H, bias=False).initialize("forget-bias")
+
+
+def test_recordings_may_be_nested():
+    layer = carousel.LSTM(I, H)
+    with layer.record("c") as outer:
+        with layer.record("c") as inner:
+            layer(torch.randn(T, B, I))
+        assert torch.equal(outer["c"], inner["c"])
+        first = outer["c"]
+        layer(torch.randn(T, B, I))
+    assert not torch.equal(outer["c"], first)
+    assert torch.equal(inner["c"], first)
+    assert not layer._recordings
+
+
+def test_options_may_be_changed_between_calls():
+    layer = carousel.GRU(I, H)
+    x = torch.randn(T, B, I)
+    plain = layer(x)[0]
+    layer.recurrent_dropout = 0.5
+    assert not torch.equal(layer(x)[0], plain)
+    layer.recurrent_dropout = 0.0
+    assert torch.equal(layer(x)[0], plain)
+    layer.zoneout = 2
+    with pytest.raises(ValueError, match="zoneout of h must be a probability"):
+        layer(x)
+
+
+def test_nothing_to_run_gives_zero_gradients():
+    layer = carousel.LSTM(I, H, 2)
+    layer(torch.randn(T, B, I), lengths=[0, 0])[0].sum().backward()
+    assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
+
+
+@pytest.mark.parametrize("engine", ["auto", "reference"])
+def test_autocast_keeps_states_in_float32(engine):
+    model = nn.ModuleList([nn.Linear(I, I), carousel.LSTM(I, H, engine=engine)])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        x = model[0](torch.randn(T, B, I))
+        assert x.dtype == torch.bfloat16
+        output, (h, c) = model[1](x)
+    assert output.dtype == h.dtype == c.dtype == torch.float32
+    output.sum().backward()
+
+
+def test_says_what_keep_must_be():
+    layer = carousel.GRU(I, H)
+    with pytest.raises(ValueError, match="keep_h must be a Tensor of torch.float32, got float"):
+        layer(torch.zeros(T, B, I), keep=0.5)
+    with pytest.raises(ValueError, match="keep_h must be a Tensor of torch.float32, got torch.float64"):
+        layer(torch.zeros(T, B, I), keep=torch.zeros(T, B, dtype=torch.float64))
+    with pytest.raises(TypeError, match="LSTM: hx must hold Tensors, got int"):
+        carousel.LSTM(I, H)(torch.zeros(T, B, I), (1, 2))

@@ -84,3 +84,20 @@ def test_holds_the_weights_it_was_made_with_and_no_graph():
 def test_refusals(make, match):
     with pytest.raises((ValueError, RuntimeError), match=match):
         make()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_happens_outside_does_not_reach_it(engine):
+    layer = layer_of("lstm", engine)
+    x = torch.randn(3, B, I, dtype=torch.float64)
+    expected, _ = layer(x)
+    stepper = layer.stepper(B)
+    stepper(x[0])
+    with torch.inference_mode():
+        stepper.reset([])
+        stepper(x[1]).zero_()
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    torch.testing.assert_close(stepper(x[2]), expected[2])
+    stepper.state = list(stepper.state)

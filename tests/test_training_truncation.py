@@ -72,8 +72,13 @@ def test_resets_inside_a_window_and_batch_first():
     reset = torch.zeros(B, 9, dtype=torch.bool)
     reset[0, 4] = reset[1, 7] = True
     whole, _ = layer(x, reset=reset)
-    pieces = [output for (output,) in truncated(layer, x, every=2, over=5, reset=reset, dim=1)]
+    pieces = [output for (output,) in truncated(layer, x, every=2, over=5, reset=reset)]
     torch.testing.assert_close(torch.cat(pieces, 1), whole)
+
+
+def test_refuses_layers_that_look_ahead():
+    with pytest.raises(ValueError, match="goes forward in time, and this layer is bidirectional"):
+        next(truncated(layer_of(bidirectional=True), torch.zeros(5, B, I), every=2))
 
 
 def test_works_with_torchs_own_layers():

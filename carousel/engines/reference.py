@@ -89,11 +89,12 @@ def _backward_in_time(step: Step, given: Sequence[Rows], sizes: Sequence[int], f
 
 
 def _nothing(program: Interface, x: Tensor, weights: Mapping[str, Tensor]) -> Rows:
-    """What a scan of no steps emits."""
+    """What a scan of no steps emits: no rows, whose gradient by every weight is zero rather than absent."""
+    nothing = x.sum() + sum(weight.sum() for weight in weights.values())
     if not isinstance(program, Program):
-        return (x.new_zeros(0, _sizes(program, weights)[program.states[program.output_state]]),)
+        return (x.new_zeros(0, _sizes(program, weights)[program.states[program.output_state]]) + nothing,)
     sizes = _sizes(program, weights) | {"one": 1}
-    return tuple(x.new_zeros(0, sizes[program.nodes[index].size]) for index in program.emitted)
+    return tuple(x.new_zeros(0, sizes[program.nodes[index].size]) + nothing for index in program.emitted)
 
 
 def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:

@@ -120,6 +120,8 @@ def as_states(layer: str, hx: Tensor | tuple[Tensor, ...], states: dict[str, str
         wanted = "a Tensor" if len(states) == 1 else f"a tuple ({', '.join(states)}) of Tensors"
         found = f"a {type(hx).__name__} of {len(hx)}" if isinstance(hx, tuple | list) else type(hx).__name__
         raise TypeError(f"{layer}: hx must be {wanted}, got {found}")
+    if strange := [state for state in hx if not isinstance(state, Tensor)]:
+        raise TypeError(f"{layer}: hx must hold Tensors, got {type(strange[0]).__name__}")
     return tuple(hx)
 
 
@@ -142,4 +144,4 @@ def check_states(
         check_dtype("hx", state, weight)
         if state.device != weight.device:
             raise RuntimeError(f"{layer}: hx is on {state.device}, but the weights are on {weight.device}")
-    return states
+    return tuple(state.to(weight.dtype) for state in states)  # autocast may have brought another

@@ -98,6 +98,9 @@ class Padded:
 
         Raises ValueError for another shape.
         """
+        if not isinstance(stream, Tensor) or stream.dtype != self.flat.dtype:
+            found = stream.dtype if isinstance(stream, Tensor) else type(stream).__name__
+            raise ValueError(f"{layer}: {name} must be a Tensor of {self.flat.dtype}, got {found}")
         leading = ((self.batch, self.steps) if self.transposed else (self.steps, self.batch))[: 1 + self.batched]
         value = stream if stream.dim() == len(leading) + 1 else stream.unsqueeze(-1)
         if tuple(value.shape[:-1]) != leading or value.shape[-1] not in (1, size):

@@ -28,7 +28,8 @@ class Recording(dict[str, Tensor]):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.active.remove(self)
+        # By identity: recordings are dicts, and equal ones are two.
+        self.active[:] = [recording for recording in self.active if recording is not self]
 
 
 def check_names(layer: str, program: Interface, names: tuple[str, ...]) -> None:

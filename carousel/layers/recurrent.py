@@ -111,7 +111,7 @@ class Recurrent(nn.Module):
         self.initial_state = initial_state
         self.zoneout, self.recurrent_dropout = zoneout, recurrent_dropout
         self.input_dropout, self.weight_drop = input_dropout, weight_drop
-        self.regularizers = Regularizers.checked(self.program, zoneout, recurrent_dropout, input_dropout, weight_drop)
+        _ = self.regularizers  # checked now
         if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
             raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
         self.checkpoint = checkpoint
@@ -126,6 +126,13 @@ class Recurrent(nn.Module):
                     start = torch.empty(self.sizes[size], device=device, dtype=dtype)
                     self.register_parameter(f"initial_{state}{suffix}", nn.Parameter(start))
         self.reset_parameters()
+
+    @property
+    def regularizers(self) -> Regularizers:
+        """The layer's regularisers, checked; like dropout, each may be changed between calls."""
+        return Regularizers.checked(
+            self.program, self.zoneout, self.recurrent_dropout, self.input_dropout, self.weight_drop
+        )
 
     def reset_parameters(self) -> None:
         """Draws every parameter anew, in torch.nn's order: the same seed gives the same weights."""
@@ -204,11 +211,13 @@ class Recurrent(nn.Module):
                     f"{name}: a PackedSequence brings its own lengths; pad it to give lengths, mask, reset, keep or add"
                 )
             check_input(name, input.data, self.input_size, (2,), self._weight())
-            return Packed(input)
+            return Packed(PackedSequence(input.data.to(self._weight().dtype), *input[1:]))
         check_input(name, input, self.input_size, (2, 3), self._weight())
         batched = input.dim() == 3
         transposed = batched and self.batch_first
-        x = input if batched else input.unsqueeze(1)
+        # Under autocast an input may come in bfloat16: scans run in the weights' precision, states above all.
+        x = input.to(self._weight().dtype)
+        x = x if batched else x.unsqueeze(1)
         x = x.transpose(0, 1) if transposed else x
         steps, batch = x.shape[:2]
         if steps == 0 and self.refuses_no_steps:
@@ -345,9 +354,10 @@ class Recurrent(nn.Module):
 
     def _scan_program(self, modified: tuple[str, ...], names: tuple[str, ...]) -> Interface:
         """The program of this call's scans: the cell's own, with what this call asks for."""
-        key = (self.training, modified, names)
+        regularizers = self.regularizers
+        key = (self.training, tuple(regularizers.zoneout), regularizers.recurrent_dropout > 0, modified, names)
         if key not in self._programs:
-            program = self.regularizers.rewritten(self.program, self.training)
+            program = regularizers.rewritten(self.program, self.training)
             if isinstance(program, Program) and modified:
                 program = rewrite.modify(program, modified)
             if isinstance(program, Program) and names:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from carousel import engines
-from carousel.layers.arguments import check_input
+from carousel.layers.arguments import as_states, check_dtype, check_input
 from carousel.layers.parameters import parameter_shapes
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class Stepper:
         if batch < 1:
             raise ValueError(f"{type(layer).__name__}: a stepper needs a batch of at least 1 row, got {batch}")
         self.name, self.batch, self.input_size = type(layer).__name__, batch, layer.input_size
+        self._states_of = layer.program.states
         program = layer.regularizers.rewritten(layer.program, training=False)
         like = layer.weight_ih_l0.detach()
         units = {state: layer.sizes[size] for state, size in layer.program.states.items()}
@@ -45,7 +46,7 @@ class Stepper:
         self._steps = []
         for suffix in layer.suffixes():
             names = parameter_shapes(layer.program, 1, layer.sizes)
-            weights = {name: getattr(layer, name + suffix).detach() for name in names}
+            weights = {name: getattr(layer, name + suffix).detach().clone() for name in names}
             self._steps.append(engines.stepper(layer.engine, program, weights, batch, constant))
         with torch.no_grad():
             self._fresh = tuple(state.clone() for state in layer.fresh_states(batch))
@@ -61,11 +62,11 @@ class Stepper:
         for k, step in enumerate(self._steps):
             self._states[k] = step(x, self._states[k])
             x = self._states[k][0]
-        return x
+        return x.clone()  # the caller may write to it; the state stays
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Lets these rows (all of them if None) begin a new sequence."""
-        chosen = slice(None) if rows is None else torch.as_tensor(rows)
+        chosen = slice(None) if rows is None else torch.as_tensor(rows, dtype=torch.long)
         with torch.inference_mode():
             for k, states in enumerate(self._states):
                 self._states[k] = tuple(s.clone() for s in states)
@@ -81,8 +82,10 @@ class Stepper:
 
     @state.setter
     def state(self, hx: Tensor | States) -> None:
-        given = hx if isinstance(hx, tuple) else (hx,)
+        given = as_states(self.name, hx, self._states_of)
         shapes, wanted = [tuple(s.shape) for s in given], [tuple(s.shape) for s in self._fresh]
         if shapes != wanted:
             raise ValueError(f"{self.name}: the state of this stepper has the shapes {wanted}, but got {shapes}")
+        for state in given:
+            check_dtype("hx", state, self._like)
         self._states = [tuple(s[k].detach().clone() for s in given) for k in range(len(self._steps))]

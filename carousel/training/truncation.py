@@ -51,24 +51,28 @@ def truncated(
     over: int | None = None,
     state: Any = None,
     reset: Tensor | None = None,
-    dim: int = 0,
+    dim: int | None = None,
 ) -> Iterator[tuple[Any, ...]]:
     """Runs a layer along one long sequence, giving (output, *others) of `every` steps at a time.
 
     layer: called as layer(x, state), or layer(x, state, reset=...), and returns (output, state): a `Recurrent`, a face,
         or a model that hands its state on in this way.
-    x, others, reset: sequences with time along `dim`; `others` (targets, say) are only cut as the outputs are.
+    x, others, reset: sequences with time along `dim` (default: 0, or 1 for a layer that is batch_first); `others`
+        (targets, say) are only cut as the outputs are.
     every: k1, steps between two updates. over: k2 >= k1, how far back the gradient of an output may reach: at least
         k2 - k1 + 1 and at most k2 steps. Default: k1. With k2 > k1, the k2 - k1 steps before the new ones are run
         again, from the state that stood before them, so that they have a graph under the newest weights.
     state: the state before the first step.
 
     The gradient must be taken before the next piece is asked for. Memory does not grow with the sequence.
-    Raises ValueError unless 1 <= every <= over.
+    Raises ValueError unless 1 <= every <= over, and for a bidirectional layer.
     """
     over = every if over is None else over
     if not 1 <= every <= over:
         raise ValueError(f"truncated backpropagation needs 1 <= every <= over, but got every={every}, over={over}")
+    if getattr(layer, "bidirectional", False):
+        raise ValueError("truncated backpropagation goes forward in time, and this layer is bidirectional")
+    dim = int(getattr(layer, "batch_first", False)) if dim is None else dim
     steps = x.shape[dim]
 
     first, state = 0, carry.detach(state)  # the window's first step, and the state before it
