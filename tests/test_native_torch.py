@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+import carousel
 from carousel.cells import catalogue
 from carousel.engines import native, native_binding, native_ops, reference
 from carousel.program import trace
@@ -105,3 +106,15 @@ def test_compiled_it_is_one_operator():
     expected = native.scan(program, x * 2, sizes, states, weights)[0][0] + 1
     torch.testing.assert_close(run(x), expected)
     assert "carousel.scan" in graphs[0].print_readable(print_output=False)
+
+
+def test_several_gradients_at_once():
+    """Vectorised Jacobians push batched gradients through backward."""
+    native = carousel.LSTM(3, 4, dtype=torch.float64, engine="native")
+    x = torch.randn(5, 2, 3, dtype=torch.float64)
+
+    def output(x):
+        return native(x)[0]
+
+    at_once = torch.autograd.functional.jacobian(output, x, vectorize=True)
+    torch.testing.assert_close(at_once, torch.autograd.functional.jacobian(output, x))

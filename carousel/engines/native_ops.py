@@ -1,6 +1,7 @@
 """The native engine as torch operators, `torch.ops.carousel.scan` and its backward: one op each for compile and export.
 
-A program enters as a key (its equations' hash, so the same in every process) into a registry of programs.
+A program enters as a key, its equations' hash, into a registry of programs: a graph that was exported in one process
+runs in another once a layer of the same equations has run there.
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ def _fake_scan(
     sizes = call.sizes_of(which, x, parameters)
     made = call.forward_plan(which, keep, sizes.direct)
     saved = x.new_empty(x.shape[0] * call.saved_width(made, sizes))
-    return call.empty_emitted(which, x, sizes), [torch.empty_like(s) for s in states], saved
+    return call.empty_emitted(which, x, sizes), [s.new_empty(s.shape) for s in states], saved
 
 
 def _scan_backward(
@@ -112,7 +113,7 @@ def _fake_scan_backward(
 ) -> list[Tensor]:
     del grad_emitted, grad_last, outputs, saved, batch_sizes, program, reverse
     inputs = (x, *states, *parameters, *streams)
-    return [torch.empty_like(t) if want else x.new_empty(0) for t, want in zip(inputs, wanted, strict=True)]
+    return [t.new_empty(t.shape) if want else x.new_empty(0) for t, want in zip(inputs, wanted, strict=True)]
 
 
 def _gradients(
@@ -121,7 +122,9 @@ def _gradients(
     """The gradients of x, states, parameters and streams, one after another. run: how backward is called."""
     x, *rest, batch_sizes, outputs, saved = ctx.saved_tensors
     gradients = (*grad_emitted, *grad_last)
-    if torch.is_grad_enabled() and any(t.requires_grad for t in (x, *rest, *gradients)):
+    again = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *rest, *gradients))
+    # Several gradients at once (is_grads_batched, vectorised Jacobians) have no memory of their own either.
+    if again or any(map(_is_batched, gradients)):
         return _differentiable(ctx, (x, *rest), batch_sizes, gradients, wanted)
     if not ctx.keep:
         raise RuntimeError(
@@ -132,6 +135,10 @@ def _gradients(
     given = (x, outputs, saved, rest[:a], rest[a:b], rest[b:], batch_sizes)
     made = run(list(grad_emitted), list(grad_last), *given, ctx.program, ctx.reverse, wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
+
+
+def _is_batched(t: Tensor) -> bool:
+    return torch._C._functorch.is_legacy_batchedtensor(t) or torch._C._functorch.is_batchedtensor(t)
 
 
 def _differentiable(
@@ -216,7 +223,7 @@ def scan(
     """What a scan emits, and its last states: by the operator where something watches operators, else directly."""
     inputs = (x, *states, *parameters, *streams)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
-    if torch.compiler.is_compiling() or _is_watched(x):
+    if torch.compiler.is_compiling() or _is_watched((x, *states, *parameters, *streams)):
         sizes = torch.tensor(batch_sizes, dtype=torch.int64, device=x.device)
         emitted, last, _ = torch.ops.carousel.scan.default(
             x, list(states), parameters, streams, sizes, key, reverse, keep
@@ -232,10 +239,10 @@ def scan(
     return made[: len(program.emitted)], made[len(program.emitted) :]
 
 
-def _is_watched(x: Tensor) -> bool:
-    """Whether tensors are not plain ones, or a mode of torch's looks at every operator."""
+def _is_watched(tensors: Sequence[Tensor]) -> bool:
+    """Whether tensors are not plain ones (a subclass may have no memory), or a mode looks at every operator."""
     return (
-        type(x) not in (Tensor, torch.nn.Parameter)
+        any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors)
         or torch._C._len_torch_dispatch_stack() > 0
         or torch._C._len_torch_function_stack() > 0
     )

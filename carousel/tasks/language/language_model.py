@@ -163,14 +163,25 @@ class LanguageModel:
 def parts(folder: RunFolder, config: dict[str, Any]) -> tuple[TokenModel, vocabulary.Vocabulary]:
     """The network (its weights not yet read) and the vocabulary that a run's config describes."""
     try:
-        cell = config["model"]["cell"]
-        if ".py:" in cell and not Path(cell).is_absolute():
-            # `train` writes absolute paths. A relative one could name a file that came along with the run.
-            raise RunError(f"{folder.path / 'config.json'} names its cell by a relative path, {cell}: not run.")
+        refuse_strange_cell(folder, config["model"]["cell"])
         symbols = vocabulary.from_json(config["vocabulary"])
         return TokenModel(symbols.size, **config["model"]), symbols
     except (KeyError, TypeError) as problem:
         raise damaged_config(folder, problem) from None
+
+
+def refuse_strange_cell(folder: RunFolder, cell: str) -> None:
+    """Raises RunError for a cell in a file that may have come along with the run: reading a run must not execute it.
+
+    `train` writes absolute paths, of files of the user's own; neither a relative one nor one inside the run is that.
+    """
+    path, colon, _ = cell.rpartition(":")
+    if not (colon and path.endswith(".py")):
+        return
+    inside = folder.path.resolve() in Path(path).resolve().parents
+    if inside or not Path(path).is_absolute():
+        where = "inside the run" if inside else "by a relative path"
+        raise RunError(f"{folder.path / 'config.json'} names its cell {where}, {cell}: not run.")
 
 
 def damaged_config(folder: RunFolder, problem: Exception) -> RunError:

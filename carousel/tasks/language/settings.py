@@ -47,7 +47,9 @@ class Settings:
             raise DataError(
                 f"The validation share is a part of the text, between 0 and 1, not {self.validation_share}."
             )
-        if self.learning_rate <= 0:
+        if not 0 <= self.seed < 2**63:
+            raise DataError(f"The seed must be a whole number from 0 to 2^63 - 1, not {self.seed}.")
+        if not 0 < self.learning_rate < float("inf"):
             raise DataError(f"The learning rate must be above 0, not {self.learning_rate}. Usual: 0.001 to 0.01.")
         if self.minutes is not None and self.epochs is not None:
             raise DataError("Training ends after so many minutes or so many epochs: give one of them, not both.")
@@ -70,6 +72,8 @@ class Settings:
             device = torch.device(self.device)
         except RuntimeError:
             raise DataError(f"There is no device {self.device!r}. Try auto, cpu or cuda.") from None
+        if device.type not in ("cpu", "cuda"):
+            raise DataError(f"Training runs on cpu or cuda, not on {self.device!r}.")
         if device.type == "cuda" and not torch.cuda.is_available():
             raise DataError("No CUDA device can be used here. Try --device cpu, or auto.")
         return device

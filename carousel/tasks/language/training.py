@@ -12,7 +12,7 @@ from carousel.errors import DataError
 from carousel.insight.learning_curve import draw_learning_curve
 from carousel.models import TokenModel
 from carousel.tasks.language import baseline, corpus, vocabulary
-from carousel.tasks.language.language_model import damaged_config, parameters
+from carousel.tasks.language.language_model import damaged_config, parameters, refuse_strange_cell
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings, automatic_dropout
@@ -54,7 +54,8 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
         raise DataError(
             f"{' '.join(map(str, paths))} is too short: its first {100 * share:.0f} % must fill at least one window of "
             f"{settings.window} steps, and it has {tokens:,} {settings.level}s in all. "
-            f"Give more text, or a shorter window (--window {max(1, int(tokens * share) // 4)})."
+            f"Give more text, a shorter window (--window {max(1, int(tokens * share) // 4)}), "
+            f"or less of it to --validation."
         )
     # Twice (the old file stays until the new one is whole): weights, and weights with AdamW's two averages.
     require_space(out, 2 * 4 * 4 * parameters(network), "A checkpoint of this model")
@@ -117,6 +118,7 @@ def _go(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         settings = Settings(**config["settings"])
         text = corpus.Corpus.from_json(folder.path, config["corpus"])
         symbols = vocabulary.from_json(config["vocabulary"])
+        refuse_strange_cell(folder, config["model"]["cell"])
         network = _network(symbols, config["model"], settings)
         rival_name, rival_nats = config["baseline"]["name"], min(config["baseline"]["nats_per_token"])
     except (KeyError, TypeError) as problem:
@@ -216,7 +218,10 @@ def _absolute(cell: str) -> str:
 
 def _network(symbols: vocabulary.Vocabulary, model: dict[str, Any], settings: Settings) -> TokenModel:
     torch.manual_seed(settings.seed)
-    return TokenModel(symbols.size, **model, dropout=settings.dropout or 0.0).to(settings.torch_device)
+    try:
+        return TokenModel(symbols.size, **model, dropout=settings.dropout or 0.0).to(settings.torch_device)
+    except ValueError as problem:
+        raise DataError(f"The cell {settings.cell!r} cannot be the language model's: {problem}") from None
 
 
 def _measure(tally: corpus.Tally, symbols: vocabulary.Vocabulary) -> Measure:
