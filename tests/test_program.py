@@ -242,6 +242,8 @@ class TestOutsideTheAlphabet:
         assert torch.autograd.gradcheck(lambda x: layer(x)[0], x)
         assert output.shape == (5, 2, 4)
         assert "the step runs as plain Python: tracing Example.step" in layer.explain()
+        with pytest.raises(ValueError, match="recording reads a cell's program, and this cell's step runs as plain"):
+            layer(x, return_states=True)
 
     def test_a_decision_on_values(self):
         def step(h, n):
@@ -268,6 +270,14 @@ class TestOutsideTheAlphabet:
 
         with pytest.raises(ProgramError, match="rows of different sizes, hidden and projection"):
             trace(Wrong(projection=True))
+
+
+def test_clamp_passes_the_whole_gradient_at_its_bounds():
+    layer = carousel.Recurrent(cell_of(lambda n: n.clamp(0, 1)), 1, 1, bias=False, engine="reference")
+    x = torch.zeros(1, 1, 1, requires_grad=True)
+    layer(x)[0].sum().backward()
+    assert torch.equal(x.grad.flatten(), layer.weight_ih_l0.flatten())
+    assert layer(torch.full((1, 1, 1), torch.nan))[0].isnan()
 
 
 class TestDeclarations:
@@ -309,6 +319,8 @@ class TestDeclarations:
     def test_no_gates(self):
         with pytest.raises(NotImplementedError, match="must declare its gates"):
             trace(type("Bare", (Cell,), {"step": lambda self, h: h})())
+        with pytest.raises(NotImplementedError, match="Bare must define step, the equations of one time step"):
+            trace(type("Bare", (Cell,), {"gates": ("n",)})())
 
 
 class TestVerify:

@@ -74,8 +74,9 @@ class Cell:
     def sizes(self) -> Mapping[str, str]:
         return {}
 
-    # Any: each cell's step has the arguments its own equations need.
-    step: Any
+    @property
+    def step(self) -> Any:  # each cell's step has the arguments that its own equations need
+        raise NotImplementedError(f"{type(self).__name__} must define step, the equations of one time step")
 
     def vector_table(self) -> dict[str, Vector]:
         """`vectors` as a mapping, whichever way they were declared."""

@@ -56,7 +56,7 @@ def scan(
     streams: Mapping[str, Tensor] | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over time; arguments and results as in `reference.scan`."""
-    if x.shape[0] == 0 or _is_transformed():
+    if x.shape[0] == 0 or _is_transformed() or torch.jit.is_tracing():  # a trace sees torch's own ops alone
         return reference.scan(program, x, batch_sizes, states, weights, reverse, streams)
     key, names = _known_as(program)
     parameters = [weights[name] for name in names]

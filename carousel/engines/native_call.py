@@ -113,8 +113,10 @@ def saved_width(made: binding.MadePlan, sizes: Sizes) -> int:
     return binding.saved_width(made, isa(), sizes.is_double, sizes.units["hidden"], sizes.units["projection"])
 
 
-# Work below this many multiply-adds is done before a second thread has woken up.
+# Multiply-adds below which one thread is as fast: those of a call, done before a second thread has woken up, and those of
+# a step, done in the time of a barrier.
 WORTH_A_TEAM = 200_000
+WORTH_A_BARRIER = 40_000
 
 
 def describe(
@@ -132,8 +134,9 @@ def describe(
     scan.input, scan.hidden, scan.projection = x.shape[1], sizes.units["hidden"], sizes.units["projection"]
     scan.batch_sizes = batch_sizes.data_ptr()
     scan.reverse, scan.split, scan.is_double = reverse, settings.split, sizes.is_double
-    work = scan.rows * parameters[0].shape[0] * (scan.input + sizes.output)
-    scan.threads = 1 if work < WORTH_A_TEAM and settings.split == 0 else torch.get_num_threads()
+    each = parameters[0].shape[0] * (scan.input + sizes.output)
+    small = scan.rows * each < WORTH_A_TEAM or scan.batch * each < WORTH_A_BARRIER
+    scan.threads = 1 if small and settings.split == 0 else torch.get_num_threads()
     alive = [binding.pointers(parameters), binding.pointers(states)]
     scan.parameters_count = len(parameters)
     scan.x = x.data_ptr()

@@ -44,7 +44,8 @@ class Recurrent(nn.Module):
         initial state. Neither values nor gradients pass, in either direction; no other row notices. hx stands before a
         row's first sequence; the one returned after its last.
     keep, add: before each step the state becomes keep * state + add: (T, B), (T, B, 1) or (T, B, H), laid out as the
-        input; for every state, or a mapping from state to tensor. Differentiable. keep 0 forgets, keep 1 keeps.
+        input; for every state, or a mapping from state to tensor. Differentiable. keep 0 forgets (but 0 * NaN is NaN:
+        reset forgets anything), keep 1 keeps.
     return_states: returns (output, hx, states), every state at every step by name, (L * D, T, B, H) each.
 
     cell: a `Cell`, a Cell class that needs no arguments, or a name in the catalogue.
@@ -167,6 +168,7 @@ class Recurrent(nn.Module):
         streams = self._given_by_step(layout, keep, add)
         names = dict.fromkeys(name for recording in self._recordings for name in recording.names)
         if return_states:
+            check_names(self._name(), self.program, tuple(self.program.states))
             names |= dict.fromkeys(self.program.states)
         rows, final, recorded = self._stack(layout, layout.first(given, fresh), streams, tuple(names))
         output, last = layout.output(rows), layout.last(final, given, fresh)

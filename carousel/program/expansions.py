@@ -41,9 +41,10 @@ def _power(b: Builder, a: Ref, exponent: float) -> Ref:
 
 
 def _clamp(b: Builder, a: Ref, min: Any = None, max: Any = None) -> Ref:
+    # Not maximum and minimum: at the bound itself torch lets the whole gradient of clamp through, and half of theirs.
     if min is not None:
-        a = b.op("maximum", a, min)
-    return a if max is None else b.op("minimum", a, max)
+        a = b.op("where", b.op("lt", a, min), min, a)
+    return a if max is None else b.op("where", b.op("gt", a, max), max, a)
 
 
 def _over_units(b: Builder, a: Ref, dim: Any = None, keepdim: bool = False, **_: object) -> Ref:

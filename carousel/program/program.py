@@ -155,17 +155,6 @@ class Program(Interface):
                 found.add(index)
         return frozenset(found)
 
-    @cached_property
-    def last_use(self) -> tuple[int, ...]:
-        """For every node, the last node that reads it (itself if none does; the end of the program for a result)."""
-        last = list(range(len(self.nodes)))
-        for index, node in enumerate(self.nodes):
-            for argument in node.args:
-                last[argument] = index
-        for index in self.outputs.values():
-            last[index] = len(self.nodes)
-        return tuple(last)
-
     def count(self, *kinds: str) -> int:
         """How many nodes are ops of these kinds (all kinds if none is named); leaves are not ops."""
         return sum(1 for n in self.nodes if n.op in ops.TABLE and (not kinds or ops.TABLE[n.op].kind in kinds))
