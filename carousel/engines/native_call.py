@@ -113,8 +113,8 @@ def saved_width(made: binding.MadePlan, sizes: Sizes) -> int:
     return binding.saved_width(made, isa(), sizes.is_double, sizes.units["hidden"], sizes.units["projection"])
 
 
-# Multiply-adds below which one thread is as fast: those of a call, done before a second thread has woken up, and those of
-# a step, done in the time of a barrier.
+# Multiply-adds below which one thread is as fast: those of a call, done before a second thread has woken up, and
+# those of a step, done in the time of a barrier.
 WORTH_A_TEAM = 200_000
 WORTH_A_BARRIER = 40_000
 
