@@ -18,7 +18,7 @@ check: .venv/installed-tests
 	$(BIN)/mypy
 
 # The constraints file keeps torch at a version whose CPU wheel pip finds by itself.
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt CMakeLists.txt $(wildcard carousel/native/*)
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	touch $@

@@ -40,7 +40,9 @@ def key_of(program: Program) -> str:
     """
     with _disable_current_modes():
         differentiate(program)
-    what = (program.nodes, program.outputs, program.gates, program.states, program.weights, program.gate_bias)
+    # What is computed, not what the author called it or where it stands in a file.
+    nodes = [(n.op, n.args, n.size, n.attr) for n in program.nodes]
+    what = (nodes, program.outputs, program.gates, program.states, program.weights, program.gate_bias)
     key = f"{program.cell}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
     _programs.setdefault(key, program)
     return key
