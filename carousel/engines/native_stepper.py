@@ -15,7 +15,7 @@ from carousel.program import Program
 PREPARE_ONLY, PREPARED = 1, 2  # CarouselStage of native/plan.h
 
 # A second thread pays for itself where the weights fill more than one core's cache.
-WORTH_A_TEAM = 400_000
+STEP_WORTH_A_TEAM = 400_000
 
 
 class Stepper:
@@ -35,7 +35,7 @@ class Stepper:
         emitted = native_call.empty_emitted(program, x, sizes)
         batch_sizes = torch.tensor([batch])
         self.scan, alive = native_call.describe(made, sizes, x, states, parameters, batch_sizes, False)
-        if batch * like.shape[0] * (like.shape[1] + sizes.output) < WORTH_A_TEAM:
+        if batch * like.shape[0] * (like.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
             self.scan.threads = 1
         self.first, self.last = binding.pointers(states), binding.pointers(states)
         steps = binding.pointers((*emitted, *rows))

@@ -268,7 +268,7 @@ class Recurrent(nn.Module):
 
     def explain(self) -> str:
         """Which engine runs this layer's scans, and why; what one step costs."""
-        program = self._scan_program((), ())
+        program = self._scan_program(self.regularizers, (), ())
         chosen, reasons = engines.choose(self.engine, program, self._weight().dtype, self._weight().device)
         lines = [f"{self}", f"engine: {chosen.name}" + (" (asked for)" if self.engine != "auto" else "")]
         lines += [f"not {other}: {why}" for other, why in reasons.items()]
@@ -354,9 +354,11 @@ class Recurrent(nn.Module):
         )
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
-    def _scan_program(self, modified: tuple[str, ...], names: tuple[str, ...]) -> Interface:
-        """The program of this call's scans: the cell's own, with what this call asks for."""
-        regularizers = self.regularizers
+    def _scan_program(self, regularizers: Regularizers, modified: tuple[str, ...], names: tuple[str, ...]) -> Interface:
+        """The program of this call's scans: the cell's own, with what this call asks for.
+
+        Kept here although `rewrite` remembers too: a compiler can read a dict of ours, and not a cache's lock.
+        """
         key = (self.training, tuple(regularizers.zoneout), regularizers.recurrent_dropout > 0, modified, names)
         if key not in self._programs:
             program = regularizers.rewritten(self.program, self.training)
@@ -373,10 +375,10 @@ class Recurrent(nn.Module):
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
         modified = tuple(state for state in self.program.states if f"keep_{state}" in streams)
-        program = self._scan_program(modified, names)
+        add_ins = self.regularizers
+        program = self._scan_program(add_ins, modified, names)
         parameters = list(parameter_shapes(self.program, 1, self.sizes))
         sizes = {state: self.sizes[size] for state, size in self.program.states.items()}
-        add_ins = self.regularizers
         last: list[States] = []
         recorded: list[States] = []
         for k in range(self.num_layers):
