@@ -11,10 +11,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from carousel.tasks.language.language_model import LanguageModel, parameters
+from carousel.tasks.language.language_model import LanguageModel
 from carousel.training.measure import bits
 from carousel.training.progress import Lines
 from carousel.training.run_folder import RunFolder
+from carousel.training.session import parameter_count
 
 TEXT = Path(__file__).parents[2] / "shared" / "data" / "tiny-shakespeare" / "input.txt"
 
@@ -52,7 +53,7 @@ def main() -> None:
     print("|---|---|---|---|---|---|---|---|---|")
     print(
         f"| {arguments.minutes:g} | {seconds / 60:.1f} | {engine.partition(': ')[2]} | {threads} "
-        f"| {parameters(model.network):,} | {read:,} ({read / seconds:,.0f}/s) | {loss:.3f} | {bits(loss):.3f} "
+        f"| {parameter_count(model.network):,} | {read:,} ({read / seconds:,.0f}/s) | {loss:.3f} | {bits(loss):.3f} "
         f"| {counts[0]:.3f}, {counts[1]:.3f}, {counts[5]:.3f} |"
     )
 

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from carousel.cli import main
-from carousel.cli.train import train
+from carousel.cli.train import SETTING_OF, train
+from carousel.tasks.catalogue import TASKS, task_named
 from carousel.tasks.language.language_model import LanguageModel
-from carousel.tasks.language.settings import Settings
 from carousel.training.progress import Quiet
 from carousel.training.run_folder import RunFolder
 
@@ -62,7 +62,7 @@ def test_training_says_what_it_saw_and_what_to_type_next(folder: Path) -> None:
 
 def test_without_a_file_it_demonstrates_itself_on_a_text_of_pythons(folder: Path) -> None:
     said = carousel("train", "--epochs", "0.02", "--hidden", "8", "--lanes", "4", cwd=folder).stdout
-    assert "No file was named, so this is a demonstration on the help topics of Python" in said
+    assert "No data were named, so this is a demonstration on the help topics of Python" in said
     assert "carousel generate runs/python-help" in said
 
 
@@ -148,6 +148,8 @@ def test_a_terminal_without_the_characters_gets_question_marks(folder: Path) -> 
         ("train text.txt --out whole", r"whole already holds something"),
         ("train text.txt --minutes 1 --epochs 1", r"give one of them, not both"),
         ("train text.txt --resume whole", r"leave the files out"),
+        ("train --resume whole --hidden 9 --lr 0.1", r"settings the run began with.* leave --hidden, --lr out"),
+        ("train text.txt --task birds", r"There is no task 'birds'. There are: .*language"),
         ("train --resume text.txt", r"text.txt is not a run"),
         ("train text.txt --cell lstn", r"no cell 'lstn'. Did you mean 'lstm'\?"),
         ("train text.txt --device tpu9", r"There is no device 'tpu9'. Try auto, cpu or cuda"),
@@ -193,8 +195,14 @@ def test_doctor_names_versions_threads_and_engines(folder: Path) -> None:
     assert re.search(r"cpu engine +reference: ready", said)
 
 
-def test_the_command_line_and_python_have_the_same_defaults() -> None:
-    typed = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
-    typed |= {"learning_rate": typed["lr"], "validation_share": typed["validation"]}
-    for field in fields(Settings):
-        assert typed[field.name] == field.default, field.name
+def test_every_setting_of_every_task_is_an_option_and_every_option_is_somebodys() -> None:
+    typed = {SETTING_OF.get(name, name) for name in inspect.signature(train).parameters}
+    choices = {name: {field.name for field in fields(task_named(name).Settings)} for name in TASKS}
+    for name, own in choices.items():
+        assert not own - typed, f"{name} has settings that carousel train does not offer"
+    assert typed - set().union(*choices.values()) == {"data", "task", "out", "resume", "quiet"}
+
+
+def test_an_option_that_is_not_given_leaves_the_tasks_own_default() -> None:
+    for name, parameter in inspect.signature(train).parameters.items():
+        assert parameter.default in (None, False, parameter.empty), name

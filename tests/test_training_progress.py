@@ -31,6 +31,22 @@ def test_lines_give_speed_losses_in_both_units_the_rival_and_the_time_left() -> 
     )
 
 
+def test_a_loss_that_is_no_information_is_shown_without_bits() -> None:
+    lines: list[str] = []
+    report = Lines(write=lines.append)
+    report.begin(Measure("window", quantity="quantile loss"), ("seasonal naive", 0.21))
+    report.validated(status(50, 10.0, validation=0.113), None)
+    assert "validation 0.113 quantile loss · seasonal naive 0.210" in lines[0]
+    assert "bits" not in lines[0]
+    text = io.StringIO()
+    screen = Screen(Console(file=text, force_terminal=True, width=100, color_system=None))
+    screen.begin(Measure("window", quantity="quantile loss"), ("seasonal naive", 0.21), samples="how good it is now")
+    screen.validated(status(50, 10.0, validation=0.113), "MASE 0.71")
+    screen.pause()
+    assert re.search(r"validation +0.113", text.getvalue())
+    assert "how good it is now:" in text.getvalue()
+
+
 def test_what_is_not_shown_is_not_computed(monkeypatch) -> None:
     """The status costs a wait for the device, so it is asked for only when it is due."""
     now = 0.0

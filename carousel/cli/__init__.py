@@ -16,10 +16,10 @@ from carousel.cli.train import train
 
 app = App(
     name="carousel",
-    help="Recurrent networks for PyTorch: train one on your text, let it write, ask it, judge it.",
+    help="Recurrent networks for PyTorch: train one on your data, let it answer, look inside, judge it.",
     help_format="markdown",
     version=lambda: _version(),
-    help_epilogue="Start with `carousel train FILE`, or `carousel train` for a demonstration on a built-in text.",
+    help_epilogue="Start with `carousel train DATA`, or `carousel train` for a demonstration on a built-in text.",
 )
 for command in (train, generate, complete, evaluate, doctor):
     app.command(command)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 
-def evaluate(run: Path, /, *files: Path) -> None:
-    """Measure how well a trained model predicts a text.
+def evaluate(run: Path, /, *data: Path, out: Path | None = None) -> None:
+    """Measure how good a trained model is on other data.
 
     For example:
 
@@ -16,20 +16,13 @@ def evaluate(run: Path, /, *files: Path) -> None:
     ----------
     run
         A run folder that `carousel train` wrote.
-    files
-        UTF-8 text files, or folders of them.
+    data
+        Files or folders of the kind that it was trained on.
+    out
+        A folder for pictures and tables, where the task makes them.
     """
     from carousel.cli.terminal import show
-    from carousel.errors import DataError
-    from carousel.tasks.language.language_model import LanguageModel
+    from carousel.tasks.catalogue import task_named, task_of
+    from carousel.training.run_folder import RunFolder
 
-    if not files:
-        raise DataError(f"A text to evaluate on must be named: carousel evaluate {run} FILE")
-    model = LanguageModel.load(run)
-    result = model.evaluate(files)
-    show(f"{result.characters:,} characters in {result.tokens:,} symbols\n")
-    show(f"{result.nats_per_character:.4f} nats/char\n{result.bits_per_character:.4f} bits/char\n")
-    show(f"perplexity {result.perplexity:.3f} per {model.vocabulary.level}\n")
-    if result.unknown:
-        share = result.unknown / result.tokens
-        show(f"{result.unknown:,} symbols ({share:.2%}) unknown to the model, counted with their spelling\n")
+    task_named(task_of(RunFolder.open(run))).evaluate(run, data, out=out, say=show)

@@ -1,7 +1,8 @@
 """carousel train"""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -11,35 +12,40 @@ if TYPE_CHECKING:
 MODEL = Group("Model", sort_key=1)
 TRAINING = Group("Training", sort_key=2)
 RUN = Group("Run", sort_key=3)
+TEXT = Group("Text to read and write", sort_key=4)
+
+# Options whose settings have longer names.
+SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}
 
 
 def train(
-    *files: Path,
+    *data: Path,
+    task: Annotated[str | None, Parameter(group=RUN)] = None,
     minutes: Annotated[float | None, Parameter(group=TRAINING)] = None,
     epochs: Annotated[float | None, Parameter(group=TRAINING)] = None,
-    level: Annotated[Literal["char", "byte", "word"], Parameter(group=MODEL)] = "char",
-    words: Annotated[int, Parameter(group=MODEL)] = 10_000,
-    cell: Annotated[str, Parameter(group=MODEL)] = "lstm",
-    hidden: Annotated[int, Parameter(group=MODEL)] = 256,
-    layers: Annotated[int, Parameter(group=MODEL)] = 1,
-    embedding: Annotated[int | None, Parameter(group=MODEL)] = None,
+    cell: Annotated[str | None, Parameter(group=MODEL)] = None,
+    hidden: Annotated[int | None, Parameter(group=MODEL)] = None,
+    layers: Annotated[int | None, Parameter(group=MODEL)] = None,
     dropout: Annotated[float | None, Parameter(group=TRAINING)] = None,
-    window: Annotated[int, Parameter(group=TRAINING)] = 64,
-    lanes: Annotated[int, Parameter(group=TRAINING)] = 32,
-    lr: Annotated[float, Parameter(group=TRAINING)] = 6e-3,
-    validation: Annotated[float, Parameter(group=TRAINING)] = 0.1,
-    seed: Annotated[int, Parameter(group=TRAINING)] = 0,
+    lr: Annotated[float | None, Parameter(group=TRAINING)] = None,
+    validation: Annotated[float | None, Parameter(group=TRAINING)] = None,
+    seed: Annotated[int | None, Parameter(group=TRAINING)] = None,
     out: Annotated[Path | None, Parameter(group=RUN)] = None,
     resume: Annotated[Path | None, Parameter(group=RUN)] = None,
-    device: Annotated[str, Parameter(group=RUN)] = "auto",
+    device: Annotated[str | None, Parameter(group=RUN)] = None,
     threads: Annotated[int | None, Parameter(group=RUN)] = None,
     quiet: Annotated[bool, Parameter(group=RUN, negative=())] = False,
+    level: Annotated[Literal["char", "byte", "word"] | None, Parameter(group=TEXT)] = None,
+    words: Annotated[int | None, Parameter(group=TEXT)] = None,
+    embedding: Annotated[int | None, Parameter(group=TEXT)] = None,
+    window: Annotated[int | None, Parameter(group=TEXT)] = None,
+    lanes: Annotated[int | None, Parameter(group=TEXT)] = None,
 ) -> None:
-    """Train a language model on text files.
+    """Train a model on your data.
 
-    Reads the text in order, at many places at once, and learns to predict the next symbol. The run folder keeps
-    the model that did best on the end of the text, which it does not learn from. Ctrl-C stops the training, and
-    --resume goes on with it.
+    Looks at the data, says what they are taken for and how to say otherwise, and trains. The run folder keeps the
+    model that did best on the part of the data that it does not learn from. Ctrl-C stops the training, and --resume
+    goes on with it.
 
     For example:
 
@@ -54,101 +60,115 @@ def train(
 
     Parameters
     ----------
-    files
-        UTF-8 text files, or folders of them.
+    data
+        Files, or folders of them: UTF-8 text.
+    task
+        What to learn, where the data leave it open: language.
     minutes
-        Train for this long. Without --minutes or --epochs: 3.
+        Train for this long.
     epochs
-        Or: train until the text has been read this many times.
-    level
-        What the model reads and writes. Bytes take any file.
-    words
-        With --level word: how many words to know, the most frequent.
+        Or: train until the data have been read this many times.
     cell
-        The recurrent cell: lstm, gru, rnn, and others, or your own as path/to/file.py:ClassName.
+        The recurrent cell: lstm (usual), gru, rnn, and others, or your own as path/to/file.py:ClassName.
     hidden
-        Units in each layer.
+        Units in each layer. Text: 256.
     layers
-        Layers on top of each other.
-    embedding
-        Numbers that stand for a symbol at the input. Without it: half of --hidden.
+        Layers on top of each other. Text: 1.
     dropout
-        Share of activations zeroed in training. Without it: chosen by the sizes of network and text.
-    window
-        Steps that gradients go back. The state goes on for ever.
-    lanes
-        Places at which the text is read at once.
+        Share of activations zeroed in training. Without it: chosen by the sizes of network and data.
     lr
-        Learning rate at its peak.
+        Learning rate at its peak. Text: 0.006.
     validation
-        Share of the text, at its end, to validate on.
+        Share of the data to validate on. Text: 0.1, its end.
     seed
-        With --epochs, the same seed, text, settings and threads give the same model.
+        With --epochs, the same seed, data, settings and threads give the same model. Usual: 0.
     out
-        The run folder. Without it: runs/ and the name of the text.
+        The run folder. Without it: runs/ and the name of the data.
     resume
         A run folder whose training was stopped: go on from its last checkpoint.
     device
-        auto, cpu or cuda.
+        auto (usual), cpu or cuda.
     threads
         Threads to compute with. Without it: torch's choice.
     quiet
         Say nothing but errors.
+    level
+        What the model reads and writes: char (usual), byte or word. Bytes take any file.
+    words
+        With --level word: how many words to know, the most frequent. Usual: 10,000.
+    embedding
+        Numbers that stand for a symbol at the input. Without it: half of --hidden.
+    window
+        Steps that gradients go back; the state goes on for ever. Usual: 64.
+    lanes
+        Places at which the text is read at once. Usual: 32.
     """
+    given = {SETTING_OF.get(name, name): value for name, value in locals().items() if value is not None}
+    for other in ("data", "task", "out", "resume", "quiet"):
+        given.pop(other, None)
+
     import tempfile
 
-    from carousel.errors import DataError
-    from carousel.tasks.language import training
     from carousel.tasks.language.demo_text import write_demo_text
-    from carousel.tasks.language.settings import Settings
     from carousel.training.progress import Quiet, report_for
 
     report = Quiet() if quiet else report_for()
     if resume is not None:
-        if files:
-            raise DataError("--resume goes on with the text the run began with: leave the files out.")
-        training.resume(resume, threads=threads, report=report)
-        _farewell(resume, report)
+        _resume(resume, data, given, report)
         return
     with tempfile.TemporaryDirectory() as folder:
-        if not files:
+        if not data:
             file, what = write_demo_text(Path(folder))
-            report.say(f"No file was named, so this is a demonstration on {what}.")
-            files = (file,)
+            report.say(f"No data were named, so this is a demonstration on {what}.")
+            data, task = (file,), "language"
             if minutes is None and epochs is None:
-                minutes = 0.75
-        settings = Settings(
-            level=level,
-            words=words,
-            cell=cell,
-            hidden=hidden,
-            layers=layers,
-            embedding=embedding,
-            dropout=dropout,
-            window=window,
-            lanes=lanes,
-            learning_rate=lr,
-            minutes=minutes,
-            epochs=epochs,
-            validation_share=validation,
-            seed=seed,
-            device=device,
-            threads=threads,
+                given["minutes"] = 0.75
+        _train(data, task, given, out, report)
+
+
+def _train(data: Sequence[Path], task: str | None, given: dict[str, Any], out: Path | None, report: "Report") -> None:
+    from carousel.errors import DataError
+    from carousel.tasks.catalogue import TASKS, foreign, task_for, task_named, tasks_with
+    from carousel.tasks.files import require_existing
+
+    require_existing(data)
+    if task is None:
+        task, why = task_for(data, given)
+        others = ", ".join(name for name in TASKS if name != task)
+        report.say(f"taken for {why}, to train {task}" + (f" (--task: {others})" if others else ""))
+    chosen = task_named(task)
+    for setting in foreign(task, given):
+        takers = " and ".join(tasks_with(setting))
+        raise DataError(
+            f"{option(setting)} is an option of the task {takers}, and {data[0]} is taken for {task} data. "
+            f"Leave it away, or choose the task with --task."
         )
-        run = training.train(files, settings, out=out, report=report)
-    _farewell(run, report)
+    run = chosen.train(data, chosen.Settings(**given), out=out, report=report)
+    chosen.farewell(run, report)
 
 
-def _farewell(run: Path, report: "Report") -> None:
-    """Show what the model writes, and what to type next."""
-    from shlex import quote
+def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Report") -> None:
+    from carousel.errors import DataError
+    from carousel.tasks.catalogue import task_named, task_of
+    from carousel.training.run_folder import RunFolder
+    from carousel.training.session import may_go_on
 
-    from carousel.tasks.language.language_model import LanguageModel
+    threads = given.pop("threads", None)
+    if data:
+        raise DataError("--resume goes on with the data the run began with: leave the files out.")
+    if given:
+        raise DataError(
+            f"--resume goes on with the settings the run began with, or its end would not be what it would have been "
+            f"without the stop: leave {', '.join(map(option, given))} out, or start a new run."
+        )
+    folder = RunFolder.open(run)
+    task = task_named(task_of(folder))
+    if may_go_on(folder, threads=threads, report=report):
+        task.go_on(folder, report, resuming=True)
+    task.farewell(run, report)
 
-    name = quote(str(run))
-    report.say("\nWhat it writes:\n")
-    report.say(LanguageModel.load(run).generate(length=300))
-    report.say(f"\nThe learning curve: {run / 'curve.png'}\nWhat to type next:")
-    report.say(f'  carousel generate {name} --prompt "The " --length 500 --temperature 0.7')
-    report.say(f'  carousel complete {name} "The clouds are in the"')
-    report.say(f"  carousel evaluate {name} FILE")
+
+def option(setting: str) -> str:
+    """As it is typed: learning_rate -> --lr."""
+    short = {setting: option for option, setting in SETTING_OF.items()}
+    return "--" + short.get(setting, setting).replace("_", "-")

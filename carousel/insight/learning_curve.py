@@ -16,9 +16,10 @@ def draw_learning_curve(
     baseline: tuple[str, float] | None = None,
     title: str = "",
     x_label: str = "steps",
-    unit: str = "token",
+    loss: str = "loss, nats per token",
+    in_nats: bool = True,
 ) -> None:
-    """Write a PNG picture of losses in nats per `unit` (left axis; bits on the right) over the x of the points.
+    """Write a PNG picture of losses over the x of the points; where they are in nats, an axis on the right has bits.
 
     `baseline`: name and loss of a naive rival, drawn as a level line. Losses far above the rest, as before the
     first step, are cut off so that the part where something is learnt fills the picture.
@@ -38,7 +39,7 @@ def draw_learning_curve(
         )
         x, best = min(validation, key=lambda point: point[1])
         axes.annotate(
-            f"best {best:.3f} nats, {best / math.log(2):.3f} bits",
+            f"best {best:.3f}" + (f" nats, {_bits(best):.3f} bits" if in_nats else ""),
             (x, best),
             xytext=(0, -16),
             textcoords="offset points",
@@ -46,7 +47,7 @@ def draw_learning_curve(
             color="#c2410c",
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
-    losses = [loss for _, loss in (*training, *validation)]
+    losses = [value for _, value in (*training, *validation)]
     if baseline is not None:
         axes.axhline(
             baseline[1], color="#555555", linestyle="--", linewidth=1.2, label=f"{baseline[0]} ({baseline[1]:.3f})"
@@ -57,9 +58,10 @@ def draw_learning_curve(
         room = 0.12 * max(later - low, 0.05)
         axes.set_ylim(low - 1.5 * room, later + room)
     axes.set_xlabel(x_label)
-    axes.set_ylabel(f"loss, nats per {unit}")
-    second = axes.secondary_yaxis("right", functions=(_bits, _nats))
-    second.set_ylabel(f"loss, bits per {unit}")
+    axes.set_ylabel(loss)
+    if in_nats:
+        second = axes.secondary_yaxis("right", functions=(_bits, _nats))
+        second.set_ylabel(loss.replace("nats", "bits"))
     axes.grid(alpha=0.25)
     axes.set_title(f"Learning curve: {title}" if title else "Learning curve")
     axes.legend(loc="upper right", frameon=False)

@@ -1,4 +1,4 @@
-"""Truncated backpropagation through time, and the run around it. Knows nothing of what the symbols mean."""
+"""The training loop, and the run around it. Knows nothing of what is learnt."""
 
 import math
 import time
@@ -8,12 +8,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from carousel.errors import RunError
-from carousel.training import carry
 from carousel.training.budget import Budget
-from carousel.training.lanes import Lanes
+from carousel.training.lessons import Lessons
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, Status
 from carousel.training.run_folder import CONFIG, MODEL, STATE, Log, RunFolder
@@ -22,21 +20,14 @@ from carousel.training.stopping import StopWish
 
 
 class Loop:
-    """The state of a training, and one step of it.
-
-    A step reads one window of every lane from the carried state s, and learns from it:
-
-        y, s' = model(window, s)
-        loss = mean cross-entropy of y against the symbols that came next          (nats per token)
-        gradients go back to the window's first step and no further; the carry is s', detached
-
-    then clips the gradients to a norm of `clip` and lets AdamW move the parameters at the scheduled rate.
+    """The state of a training, and one step of it: take the next lesson's loss, clip its gradients to a norm of
+    `clip`, and let AdamW move the parameters at the scheduled rate.
     """
 
     def __init__(
         self,
         model: nn.Module,
-        lanes: Lanes,
+        lessons: Lessons,
         *,
         peak_rate: float,
         weight_decay: float = 0.01,
@@ -44,7 +35,7 @@ class Loop:
         device: torch.device | str = "cpu",
     ) -> None:
         self.model = model
-        self.lanes = lanes
+        self.lessons = lessons
         self.peak_rate = peak_rate
         self.clip = clip
         self.device = torch.device(device)
@@ -53,7 +44,6 @@ class Loop:
         )
         self.steps = 0
         self.plan: Plan | None = None
-        self.state: Any = None
         # Sums of losses stay on the device until someone wants to see them: reading one back waits for it.
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
@@ -63,18 +53,20 @@ class Loop:
     def finished(self) -> bool:
         return self.plan is not None and self.steps >= self.plan.steps
 
+    @property
+    def epochs(self) -> float:
+        """Times over the data so far."""
+        return self.lessons.units_read / self.lessons.units_per_epoch
+
     def step(self) -> None:
         rate = learning_rate(self.steps, self.peak_rate, self.plan)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        window = self.lanes.next(self.device)
-        scores, state = self.model(window.inputs, None if window.fresh else self.state)
-        loss = functional.cross_entropy(scores.flatten(0, 1), window.targets.flatten())
+        loss = self.lessons.next_loss(self.model)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
         self.optimizer.step()
-        self.state = carry.detach(state)
         self.steps += 1
         value = loss.detach()
         self.loss_sum += value
@@ -82,7 +74,7 @@ class Loop:
         self.recent_loss.lerp_(value, max(0.02, 1 / self.steps))
 
     def take_mean_loss(self) -> float:
-        """Mean loss per token since the last call."""
+        """Mean loss of the steps since the last call."""
         mean = (self.loss_sum / self.loss_count).item()
         self.loss_sum = torch.zeros_like(self.loss_sum)
         self.loss_count = 0
@@ -93,8 +85,7 @@ class Loop:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "lanes": self.lanes.state_dict(),
-            "carry": carry.move(self.state, torch.device("cpu")),
+            "lessons": self.lessons.state_dict(),
             "steps": self.steps,
             "plan": None if self.plan is None else asdict(self.plan),
             "loss_sum": self.loss_sum,
@@ -107,8 +98,7 @@ class Loop:
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
-        self.lanes.load_state_dict(saved["lanes"])
-        self.state = carry.move(saved["carry"], self.device)
+        self.lessons.load_state_dict(saved["lessons"])
         self.steps = saved["steps"]
         self.plan = None if saved["plan"] is None else Plan(**saved["plan"])
         self.loss_sum = saved["loss_sum"].to(self.device)
@@ -122,9 +112,9 @@ class Loop:
 class Run:
     """Carries a loop to the end of its budget: plans, validates, logs, saves, stops when asked to, resumes.
 
-    `validate()` returns the validation loss in nats per token; `sample(steps)` a text to show, or None;
-    `planned(loop)` is told once the number of steps is known (again after resuming). `measure` and
-    `validation_measure` turn losses into the units of the log. A checkpoint is written at each validation and
+    `validate()` returns the validation loss, which the best model has least of; `sample(steps)` a text to show beside
+    it, or None; `planned(loop)` is told once the number of steps is known (again after resuming). `measure` and
+    `validation_measure` turn losses into the figures of the log. A checkpoint is written at each validation and
     whenever `save_every` seconds have passed since the last.
     """
 
@@ -152,7 +142,7 @@ class Run:
         self.validation_measure = validation_measure
         self.report = report
         self.save_every = save_every
-        self.best: float | None = None  # validation loss, nats per token
+        self.best: float | None = None  # validation loss, as `validate` gives it
         self.latest: float | None = None
         self.seconds_before = 0.0  # spent training before the last resumption
         self.log_length = 0  # bytes of the log that belong to the last checkpoint
@@ -200,7 +190,7 @@ class Run:
         self.report.tick(self._status)  # the first validation takes a while: show something before it
         if self.best is None:
             self._validate()
-            if plan := self.budget.plan_for_epochs(loop.lanes.windows_per_epoch):
+            if plan := self.budget.plan_for_epochs(loop.lessons.steps_per_epoch):
                 self._set_plan(plan)
             self._save()
         while not loop.finished and wish.signal is None:
@@ -245,7 +235,7 @@ class Run:
     def _log_if_due(self) -> None:
         every = self.loop.plan.log_every if self.loop.plan else 10
         if self.loop.steps % every == 0 or self.loop.finished:
-            self._log(train=self.measure.nats(self.loop.take_mean_loss()))
+            self._log(train=self.measure(self.loop.take_mean_loss()))
 
     def _validate(self) -> None:
         before = time.monotonic()
@@ -260,15 +250,15 @@ class Run:
         if self.best is None or self.latest < self.best:
             self.best = self.latest
             self.folder.write_model(self.loop.model.state_dict())
-        self._log(validation=self.validation_measure.nats(self.latest), sample=sample)
+        self._log(validation=self.validation_measure(self.latest), sample=sample)
         self._validation_seconds = time.monotonic() - before
         self.report.validated(self._status(), sample)
 
     def _log(self, **values: Any) -> None:
         self.log.write(
             step=self.loop.steps,
-            tokens=self.loop.lanes.tokens_read,
-            epoch=round(self.loop.lanes.tokens_read / self.loop.lanes.tokens_per_epoch, 4),
+            tokens=self.loop.lessons.units_read,
+            epoch=round(self.loop.epochs, 4),
             **values,
             seconds=round(self._elapsed(), 2),
         )
@@ -296,10 +286,10 @@ class Run:
         return Status(
             step=loop.steps,
             steps=loop.plan.steps if loop.plan else None,
-            tokens=loop.lanes.tokens_read,
-            epoch=loop.lanes.tokens_read / loop.lanes.tokens_per_epoch,
+            tokens=loop.lessons.units_read,
+            epoch=loop.epochs,
             seconds=self._elapsed(),
-            train=self.measure.nats(loop.recent_loss.item()) if loop.steps else None,
-            validation=self.validation_measure.nats(self.latest) if self.latest is not None else None,
-            best=self.validation_measure.nats(self.best) if self.best is not None else None,
+            train=self.measure(loop.recent_loss.item()) if loop.steps else None,
+            validation=self.validation_measure(self.latest) if self.latest is not None else None,
+            best=self.validation_measure(self.best) if self.best is not None else None,
         )

@@ -14,14 +14,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from carousel.training.measure import Measure, bits
+from carousel.training.measure import Measure
 
 SAMPLE_LINES = 6  # of a sample on the screen, so that the picture keeps its height
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a training stands. Losses are in nats per unit, None while there is none yet."""
+    """Where a training stands. Losses are figures of its `Measure`, None while there is none yet."""
 
     step: int
     steps: int | None  # in the whole run, once that is fixed
@@ -36,8 +36,8 @@ class Status:
 class Report(Protocol):
     """What a training tells as it goes on."""
 
-    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None:
-        """Called once: the units of what follows, and the name and loss (nats per unit) of a naive rival."""
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:
+        """Called once: the measure of what follows, the name and figure of a naive rival, and what samples are."""
 
     def say(self, line: str) -> None: ...
 
@@ -53,7 +53,7 @@ class Report(Protocol):
 class Quiet:
     """Says nothing."""
 
-    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None: ...
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None: ...
 
     def say(self, line: str) -> None: ...
 
@@ -110,7 +110,7 @@ class Lines:
         self._measure = Measure()
         self._baseline: tuple[str, float] | None = None
 
-    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None:
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:  # noqa: ARG002
         self._measure, self._baseline = measure, baseline
 
     def say(self, line: str) -> None:
@@ -136,7 +136,7 @@ class Lines:
             parts.append(f"{speed:,.0f} {unit}s/s")
         for name, loss in (("train", status.train), ("validation", status.validation)):
             if loss is not None:
-                parts.append(f"{name} {loss:.3f} nats/{unit} ({bits(loss):.3f} bits)")
+                parts.append(f"{name} {self._measure.words(loss)}")
         if self._baseline:
             parts.append(f"{self._baseline[0]} {self._baseline[1]:.3f}")
         parts.append(time_left(status, self._first))
@@ -155,11 +155,12 @@ class Screen:
         self._pace: float | None = None
         self._first: Status | None = None
         self._sample: str | None = None
+        self._samples = ""
         self._measure = Measure()
         self._baseline: tuple[str, float] | None = None
 
-    def begin(self, measure: Measure, baseline: tuple[str, float] | None) -> None:
-        self._measure, self._baseline = measure, baseline
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:
+        self._measure, self._baseline, self._samples = measure, baseline, samples
 
     def say(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False)
@@ -194,13 +195,13 @@ class Screen:
         head = f"step {status.step:,}{total}   epoch {status.epoch:.2f}   {speed}   {time_left(status, self._first)}"
         table = Table(box=None, padding=(0, 2))
         table.add_column("")
-        table.add_column(f"nats/{unit}", justify="right")
-        table.add_column(f"bits/{unit}", justify="right")
+        for name in self._measure.names:
+            table.add_column(name, justify="right")
         rows = [("training", status.train), ("validation", status.validation), ("  best so far", status.best)]
         if self._baseline:
             rows.append(self._baseline)
         for name, loss in rows:
-            table.add_row(name, *(("", "") if loss is None else (f"{loss:.3f}", f"{bits(loss):.3f}")))
+            table.add_row(name, *(() if loss is None else self._measure.figures(loss)))
         parts: list[Any] = [
             Text(head),
             ProgressBar(total=status.steps or 1, completed=status.step if status.steps else 0),
@@ -208,7 +209,8 @@ class Screen:
         parts.append(table)
         if self._sample:
             text = "\n".join(printable(self._sample).split("\n")[:SAMPLE_LINES])
-            parts += [Text("what it writes now:", style="dim"), Text(text, style="cyan")]
+            parts += [Text(f"{self._samples}:", style="dim")] if self._samples else []
+            parts.append(Text(text, style="cyan"))
         return Group(*parts)
 
 

@@ -93,8 +93,8 @@ class RunFolder:
             )
 
     @classmethod
-    def open(cls, path: str | Path) -> "RunFolder":
-        """An existing run. Raises RunError when there is none, or a newer Carousel wrote it."""
+    def open(cls, path: str | Path, *, task: str | None = None) -> "RunFolder":
+        """An existing run (of that task). Raises RunError when there is none, or a newer Carousel wrote it."""
         path = Path(path)
         if not (path / CONFIG).is_file():
             raise RunError(
@@ -102,7 +102,9 @@ class RunFolder:
                 + (", and this folder has none." if path.is_dir() else ", and there is no such folder.")
             )
         run = cls(path)
-        run.config()
+        found = run.config().get("task")
+        if task is not None and found != task:
+            raise RunError(f"{path} is a run of the task {found!r}, and this needs one of the task {task!r}.")
         return run
 
     # -- config.json ----------------------------------------------------------------------------------------
@@ -117,13 +119,19 @@ class RunFolder:
             config = json.loads(file.read_text("utf-8"))
             version = config["format"]
         except (OSError, ValueError, KeyError, TypeError) as problem:
-            raise self._damaged(CONFIG, problem, "The run cannot be read without it: train again.") from None
+            raise self.damaged_config(problem) from None
         if not isinstance(version, int) or version > FORMAT:
             raise RunError(
                 f"{self.path} was written by a newer Carousel (format {version}; this one reads up to {FORMAT}): "
                 f"upgrade with pip install -U carousel-rnn"
             )
         return config
+
+    def damaged_config(self, problem: Exception) -> RunError:
+        """For a config that lacks something, or holds something else than it should."""
+        if isinstance(problem, LookupError | TypeError):  # whose messages say little without their names
+            problem = RunError(f"{type(problem).__name__}: {problem}")
+        return self._damaged(CONFIG, problem, "The run cannot be read without it: train again.")
 
     # -- model.safetensors ----------------------------------------------------------------------------------
 
@@ -142,6 +150,16 @@ class RunFolder:
             ) from None
         except Exception as problem:
             raise self._damaged(MODEL, problem, self._resume_to_rewrite()) from None
+
+    def load_into(self, network: torch.nn.Module) -> None:
+        """The best weights, into a network built from the run's config. Raises RunError where they do not fit."""
+        try:
+            network.load_state_dict(self.read_model())
+        except RuntimeError as problem:
+            raise RunError(
+                f"The weights in {self.path} do not fit its {CONFIG}: "
+                f"{str(problem).splitlines()[-1].strip()} One of the two files is not of this run."
+            ) from None
 
     # -- train_state.pt -------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError, RunError
+from carousel.tasks.files import require_existing
 from carousel.tasks.language.vocabulary import (
     ByteVocabulary,
     CharVocabulary,
@@ -123,10 +124,9 @@ def find(paths: Sequence[str | Path], *, any_bytes: bool = False) -> Sources:
             skipped += [file for file in inside if file not in set(text)]
         elif path.is_file():
             files.append(path)
-        elif path.exists():
-            raise DataError(f"{path} is neither a file nor a folder. Training reads its text twice: give a file.")
         else:
-            raise DataError(f"There is no file {path}. Check its name; the current folder is {Path.cwd()}.")
+            require_existing([path])
+            raise DataError(f"{path} is neither a file nor a folder. Training reads its text twice: give a file.")
     sources = Sources(files, skipped)
     if sources.bytes == 0:
         raise DataError(f"{' '.join(str(path) for path in paths)} is empty: there is nothing to learn from.")

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from carousel.errors import DataError, RunError
+from carousel.errors import DataError
 from carousel.models import TokenModel
 from carousel.tasks.language import corpus, vocabulary
 from carousel.tasks.language.completing import Completion, complete
@@ -17,8 +16,9 @@ from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings
 from carousel.tasks.language.writing import write
 from carousel.training.measure import bits
-from carousel.training.progress import Report
+from carousel.training.progress import Report, report_for
 from carousel.training.run_folder import RunFolder
+from carousel.training.session import may_go_on, refuse_strange_cell
 
 
 @dataclass(frozen=True)
@@ -83,24 +83,20 @@ class LanguageModel:
         With the same number of threads (the recorded one, unless `threads` says otherwise) this computes bit for
         bit what the training would have computed without the stop.
         """
-        from carousel.tasks.language.training import resume
+        from carousel.tasks.language.training import go_on
 
-        resume(Path(run), threads=threads, report=report)
+        folder, report = RunFolder.open(run, task="language"), report or report_for()
+        if may_go_on(folder, threads=threads, report=report):
+            go_on(folder, report, resuming=True)
         return cls.load(run)
 
     @classmethod
     def load(cls, run: str | Path, *, device: str = "auto") -> "LanguageModel":
         """The best model of a run so far. Raises RunError where the folder is none, is damaged, or is too new."""
-        folder = RunFolder.open(run)
+        folder = RunFolder.open(run, task="language")
         config = folder.config()
         network, symbols = parts(folder, config)
-        try:
-            network.load_state_dict(folder.read_model())
-        except RuntimeError as problem:
-            raise RunError(
-                f"The weights in {folder.path} do not fit its config.json: "
-                f"{str(problem).splitlines()[-1].strip()} One of the two files is not of this run."
-            ) from None
+        folder.load_into(network)
         return cls(network.to(Settings(device=device).torch_device), symbols, folder.path)
 
     def stream(
@@ -167,29 +163,4 @@ def parts(folder: RunFolder, config: dict[str, Any]) -> tuple[TokenModel, vocabu
         symbols = vocabulary.from_json(config["vocabulary"])
         return TokenModel(symbols.size, **config["model"]), symbols
     except (KeyError, TypeError) as problem:
-        raise damaged_config(folder, problem) from None
-
-
-def refuse_strange_cell(folder: RunFolder, cell: str) -> None:
-    """Raises RunError for a cell in a file that may have come along with the run: reading a run must not execute it.
-
-    `train` writes absolute paths, of files of the user's own; neither a relative one nor one inside the run is that.
-    """
-    path, colon, _ = cell.rpartition(":")
-    if not (colon and path.endswith(".py")):
-        return
-    inside = folder.path.resolve() in Path(path).resolve().parents
-    if inside or not Path(path).is_absolute():
-        where = "inside the run" if inside else "by a relative path"
-        raise RunError(f"{folder.path / 'config.json'} names its cell {where}, {cell}: not run.")
-
-
-def damaged_config(folder: RunFolder, problem: Exception) -> RunError:
-    return RunError(
-        f"{folder.path / 'config.json'} is damaged ({type(problem).__name__}: {problem}). "
-        f"The run cannot be read without it: train again."
-    )
-
-
-def parameters(network: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
+        raise folder.damaged_config(problem) from None

@@ -1,6 +1,5 @@
 """From text files to a finished run: everything between the files and the training loop."""
 
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -9,10 +8,8 @@ from typing import Any
 import torch
 
 from carousel.errors import DataError
-from carousel.insight.learning_curve import draw_learning_curve
 from carousel.models import TokenModel
 from carousel.tasks.language import baseline, corpus, vocabulary
-from carousel.tasks.language.language_model import damaged_config, parameters, refuse_strange_cell
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings, automatic_dropout
@@ -21,7 +18,19 @@ from carousel.training.lanes import Lanes
 from carousel.training.loop import Loop, Run
 from carousel.training.measure import Measure, bits
 from carousel.training.progress import Report, clock, report_for
-from carousel.training.run_folder import Log, RunFolder, free_name, require_space
+from carousel.training.reading import Reading
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import (
+    absolute_cell,
+    carry_out,
+    draw_curve,
+    folder_for,
+    parameter_count,
+    record_final,
+    refuse_strange_cell,
+    require_space_for,
+    versions,
+)
 
 VALIDATED_ON = 131_072  # tokens at most, while training; the end judges on more
 JUDGED_ON = 8_000_000  # tokens at most, at the end
@@ -32,9 +41,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
     report = report or report_for()
     any_bytes = settings.level == "byte"
     sources = corpus.find(paths, any_bytes=any_bytes)
-    if out is None:
-        first = Path(paths[0])
-        out = free_name(Path("runs"), first.stem or first.resolve().name or "text")
+    out = out or folder_for(paths, otherwise="text")
     RunFolder.require_unused(out)
     share = 1 - settings.validation_share
     symbols, tokens = corpus.survey(sources, settings.level, words=settings.words, training_share=share)
@@ -57,8 +64,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
             f"Give more text, a shorter window (--window {max(1, int(tokens * share) // 4)}), "
             f"or less of it to --validation."
         )
-    # Twice (the old file stays until the new one is whole): weights, and weights with AdamW's two averages.
-    require_space(out, 2 * 4 * 4 * parameters(network), "A checkpoint of this model")
+    require_space_for(network, out)
 
     folder = RunFolder.create(out)
     try:
@@ -69,7 +75,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
         folder.write_config(
             {
                 "task": "language",
-                "versions": _versions(),
+                "versions": versions(),
                 "settings": asdict(settings),
                 "sources": [{"file": str(file), "bytes": file.stat().st_size} for file in sources.files[:1000]],
                 "model": model,
@@ -81,37 +87,11 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
     except BaseException:
         folder.discard(corpus.TOKENS)
         raise
-    _go(folder, report, resuming=False)
+    go_on(folder, report, resuming=False)
     return out
 
 
-def resume(run: Path, *, threads: int | None, report: Report | None) -> None:
-    """A stopped run, from its last checkpoint to the end of its budget."""
-    report = report or report_for()
-    folder = RunFolder.open(run)
-    config = folder.config()
-    if any("final" in line for line in folder.log_lines()):
-        report.say(f"{run} has finished: there is nothing left to do. Start a new run to train longer.")
-        return
-    try:
-        recorded, versions = config["settings"]["threads"], config["versions"]
-    except (KeyError, TypeError) as problem:
-        raise damaged_config(folder, problem) from None
-    torch.set_num_threads(threads or recorded)
-    if threads not in (None, recorded):
-        report.say(
-            f"This run began with {recorded} threads and goes on with {threads}: "
-            f"sums are taken in another order, so the last bits of the results may differ."
-        )
-    if versions != _versions():
-        report.say(
-            f"This run began with {_listed(versions)} and goes on with {_listed(_versions())}: "
-            f"the last bits of the results may differ."
-        )
-    _go(folder, report, resuming=True)
-
-
-def _go(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then judge the best model on all the validation text."""
     config = folder.config()
     try:
@@ -122,16 +102,16 @@ def _go(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         network = _network(symbols, config["model"], settings)
         rival_name, rival_nats = config["baseline"]["name"], min(config["baseline"]["nats_per_token"])
     except (KeyError, TypeError) as problem:
-        raise damaged_config(folder, problem) from None
+        raise folder.damaged_config(problem) from None
     lanes = Lanes(text.training, lanes=settings.lanes, window=settings.window)
     device = settings.torch_device
-    loop = Loop(network, lanes, peak_rate=settings.learning_rate, device=device)
+    loop = Loop(network, Reading(lanes, device), peak_rate=settings.learning_rate, device=device)
 
     measure = _measure(text.training_tally, symbols)
     validation_measure = _measure(text.validation_tally, symbols)
-    rival = validation_measure.nats(rival_nats)
+    rival = validation_measure(rival_nats)
     validation = text.validation[:VALIDATED_ON]
-    report.begin(measure, (rival_name, rival))
+    report.begin(measure, (rival_name, rival), samples="what it writes now")
 
     run = Run(
         loop,
@@ -144,16 +124,9 @@ def _go(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         validation_measure=validation_measure,
         report=report,
     )
-    if resuming:
-        found = run.resume()
-        report.say(f"continuing {folder.path} from step {loop.steps:,}" if found else f"starting {folder.path} again")
-    else:
+    if not resuming:
         _announce_run(folder, network, lanes, settings, text, rival_name, rival, report)
-    try:
-        run.train()
-    except (KeyboardInterrupt, SystemExit):
-        report.say(f"stopped at step {loop.steps:,}, and saved. Go on with: carousel train --resume {folder.path}")
-        raise
+    carry_out(run, report, resuming=resuming)
     _conclude(folder, network, text, validation_measure, (rival_name, rival), report)
 
 
@@ -165,34 +138,17 @@ def _conclude(
     rival: tuple[str, float],
     report: Report,
 ) -> None:
-    network.load_state_dict(folder.read_model())
+    folder.load_into(network)
     judged = text.validation[:JUDGED_ON]
-    nats = measure.nats(total_nats(network, judged) / (len(judged) - 1))
-    log = Log(folder, length=None)
-    log.write(final=nats, tokens=len(judged), all=len(judged) == text.validation_tally.tokens)
-    log.sync()
-    log.close()
+    nats = measure(total_nats(network, judged) / (len(judged) - 1))
+    record_final(folder, final=nats, tokens=len(judged), all=len(judged) == text.validation_tally.tokens)
     (folder.path / corpus.TOKENS).unlink(missing_ok=True)  # the text is the user's; a finished run needs no copy
     part = "all" if len(judged) == text.validation_tally.tokens else f"the first {len(judged):,} symbols of"
     report.say(
         f"best model: {nats:.4f} nats/char ({bits(nats):.4f} bits/char) on {part} the validation text; "
         f"{rival[0]}: {rival[1]:.4f} nats/char"
     )
-    draw_curve(folder, rival)
-
-
-def draw_curve(folder: RunFolder, rival: tuple[str, float]) -> None:
-    """The run's learning curve, in its curve.png."""
-    lines = folder.log_lines()
-    draw_learning_curve(
-        folder.path / "curve.png",
-        training=[(line["epoch"], line["train"]) for line in lines if "train" in line],
-        validation=[(line["epoch"], line["validation"]) for line in lines if "validation" in line],
-        baseline=rival,
-        title=folder.path.name,
-        x_label="epochs (times over the training text)",
-        unit="character",
-    )
+    draw_curve(folder, measure, rival, x_label="epochs (times over the training text)")
 
 
 # -- the parts of a run -----------------------------------------------------------------------------------------
@@ -202,18 +158,12 @@ def _resolved(settings: Settings) -> Settings:
     """With what was left to be chosen by the machine or by other settings, so that a resumed run chooses the same."""
     return replace(
         settings,
-        cell=_absolute(settings.cell),
+        cell=absolute_cell(settings.cell),
         embedding=settings.embedding or max(1, settings.hidden // 2),
         minutes=settings.budget.minutes,
         device=str(settings.torch_device),
         threads=settings.threads or torch.get_num_threads(),
     )
-
-
-def _absolute(cell: str) -> str:
-    """A cell in a user's file, named so that the run finds it from any folder."""
-    path, colon, name = cell.rpartition(":")
-    return f"{Path(path).resolve()}:{name}" if colon and path.endswith(".py") else cell
 
 
 def _network(symbols: vocabulary.Vocabulary, model: dict[str, Any], settings: Settings) -> TokenModel:
@@ -247,25 +197,15 @@ def _sampler(network: TokenModel, symbols: vocabulary.Vocabulary) -> Callable[[i
 def _planner(settings: Settings, report: Report) -> Callable[[Loop], None]:
     def planned(loop: Loop) -> None:
         assert loop.plan is not None
-        epochs = loop.plan.steps / loop.lanes.windows_per_epoch
+        epochs = loop.plan.steps / loop.lessons.steps_per_epoch
         assert isinstance(loop.model, TokenModel)
         dropout = settings.dropout
         if dropout is None:
-            dropout = automatic_dropout(epochs, parameters(loop.model), loop.lanes.tokens_per_epoch)
+            dropout = automatic_dropout(epochs, parameter_count(loop.model), loop.lessons.units_per_epoch)
         loop.model.set_dropout(dropout)
         report.say(f"{loop.plan.steps:,} steps, {epochs:.1f} times over the training text, dropout {dropout:g}")
 
     return planned
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {"carousel": version("carousel-rnn"), "torch": torch.__version__, "python": platform.python_version()}
-
-
-def _listed(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
 # -- what is said -----------------------------------------------------------------------------------------------
@@ -304,8 +244,9 @@ def _announce_run(
             f"{validation.unknown / validation.tokens:.1%} of the validation text; losses count their spelling"
         )
     report.say(
-        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {parameters(network):,} parameters; "
-        f"{lanes.lanes} lanes, windows of {lanes.window} steps; {settings.device}, {settings.threads} threads"
+        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, "
+        f"{parameter_count(network):,} parameters; {lanes.lanes} lanes, windows of {lanes.window} steps; "
+        f"{settings.device}, {settings.threads} threads"
     )
     for line in network.recurrent.explain().splitlines()[1:]:
         report.say(line)

@@ -1,0 +1,54 @@
+"""What the command line asks of the language task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from carousel.errors import DataError
+from carousel.tasks.language import training
+from carousel.tasks.language.language_model import LanguageModel
+from carousel.tasks.language.settings import Settings
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
+
+WHAT = "text to read and write"
+
+
+def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001
+    """Anything may be text; what is not is refused when it is read."""
+    return "text"
+
+
+def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:
+    return training.train(paths, settings, out=out, report=report)
+
+
+def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+    training.go_on(folder, report, resuming=resuming)
+
+
+def farewell(run: Path, report: Report) -> None:
+    """Show what the model writes, and what to type next."""
+    name = quote(str(run))
+    report.say("\nWhat it writes:\n")
+    report.say(LanguageModel.load(run).generate(length=300))
+    report.say(f"\nThe learning curve: {run / 'curve.png'}\nWhat to type next:")
+    report.say(f'  carousel generate {name} --prompt "The " --length 500 --temperature 0.7')
+    report.say(f'  carousel complete {name} "The clouds are in the"')
+    report.say(f"  carousel evaluate {name} FILE")
+
+
+def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+    if not paths:
+        raise DataError(f"A text to evaluate on must be named: carousel evaluate {run} FILE")
+    if out is not None:
+        raise DataError("The evaluation of a language model writes no files: leave --out away.")
+    model = LanguageModel.load(run)
+    result = model.evaluate(paths)
+    say(f"{result.characters:,} characters in {result.tokens:,} symbols\n")
+    say(f"{result.nats_per_character:.4f} nats/char\n{result.bits_per_character:.4f} bits/char\n")
+    say(f"perplexity {result.perplexity:.3f} per {model.vocabulary.level}\n")
+    if result.unknown:
+        share = result.unknown / result.tokens
+        say(f"{result.unknown:,} symbols ({share:.2%}) unknown to the model, counted with their spelling\n")

@@ -1,0 +1,67 @@
+"""Lessons from many separate examples: shuffled batches, every example once an epoch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+
+class Batches:
+    """A lesson is `batch` of `count` examples; the last of an epoch may be smaller.
+
+    `loss(model, indices)` is the mean loss on the examples of those numbers, int64 (batch,). The order of an epoch
+    follows from the seed and the epoch's number alone, so a position is all there is to save.
+
+    Raises ValueError without examples.
+    """
+
+    def __init__(
+        self, count: int, batch: int, loss: Callable[[nn.Module, torch.Tensor], torch.Tensor], *, seed: int
+    ) -> None:
+        if count < 1 or batch < 1:
+            raise ValueError(f"lessons need examples: {count} in batches of {batch}")
+        self.count = count
+        self.batch = min(batch, count)
+        self.seed = seed
+        self.epoch = 0
+        self.position = 0
+        self._loss = loss
+        self._order = self._shuffled()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.count // self.batch)
+
+    @property
+    def units_read(self) -> int:
+        return self.epoch * self.count + self.position
+
+    @property
+    def units_per_epoch(self) -> int:
+        return self.count
+
+    def next_loss(self, model: nn.Module) -> torch.Tensor:
+        chosen = self._order[self.position : self.position + self.batch]
+        self.position += len(chosen)
+        if self.position == self.count:
+            self.position = 0
+            self.epoch += 1
+            self._order = self._shuffled()
+        return self._loss(model, chosen)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"count": self.count, "batch": self.batch, "epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        if (saved["count"], saved["batch"]) != (self.count, self.batch):
+            raise ValueError(
+                f"a position among {saved['count']} examples in batches of {saved['batch']}, "
+                f"and these are {self.count} in batches of {self.batch}"
+            )
+        self.epoch, self.position = saved["epoch"], saved["position"]
+        self._order = self._shuffled()
+
+    def _shuffled(self) -> torch.Tensor:
+        return torch.from_numpy(np.random.default_rng([self.seed, self.epoch]).permutation(self.count))

@@ -1,0 +1,127 @@
+"""What every task does around its training: where a run goes, what it may be resumed with, how it ends."""
+
+import platform
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from carousel.errors import RunError
+from carousel.insight.learning_curve import draw_learning_curve
+from carousel.training.loop import Run
+from carousel.training.measure import Measure
+from carousel.training.progress import Report
+from carousel.training.run_folder import CONFIG, Log, RunFolder, free_name, require_space
+
+
+def folder_for(data: Sequence[str | Path], otherwise: str = "run") -> Path:
+    """`runs/` and the name of the data, with a number where that is taken."""
+    first = Path(data[0]) if data else Path(otherwise)
+    return free_name(Path("runs"), first.stem or first.resolve().name or otherwise)
+
+
+def parameter_count(network: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def require_space_for(network: torch.nn.Module, folder: Path) -> None:
+    """Room for two checkpoints (the old file stays until the new one is whole): weights, and weights with AdamW's
+    two averages. Raises RunError."""
+    require_space(folder, 2 * 4 * 4 * parameter_count(network), "A checkpoint of this model")
+
+
+def versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {"carousel": version("carousel-rnn"), "torch": torch.__version__, "python": platform.python_version()}
+
+
+def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool:
+    """Get ready to resume a run, saying what may make its last bits differ. False where it has finished."""
+    config = folder.config()
+    if any("final" in line for line in folder.log_lines()):
+        report.say(f"{folder.path} has finished: there is nothing left to do. Start a new run to train longer.")
+        return False
+    try:
+        recorded, before = config["settings"]["threads"], config["versions"]
+    except (KeyError, TypeError) as problem:
+        raise folder.damaged_config(problem) from None
+    torch.set_num_threads(threads or recorded)
+    if threads not in (None, recorded):
+        report.say(
+            f"This run began with {recorded} threads and goes on with {threads}: "
+            f"sums are taken in another order, so the last bits of the results may differ."
+        )
+    if before != versions():
+        report.say(
+            f"This run began with {_listed(before)} and goes on with {_listed(versions())}: "
+            f"the last bits of the results may differ."
+        )
+    return True
+
+
+def carry_out(run: Run, report: Report, *, resuming: bool) -> None:
+    """Train from where the run stands to the end of its budget, and say where to go on if it is stopped before."""
+    path = run.folder.path
+    if resuming:
+        found = run.resume()
+        report.say(f"continuing {path} from step {run.loop.steps:,}" if found else f"starting {path} again")
+    try:
+        run.train()
+    except (KeyboardInterrupt, SystemExit):
+        report.say(f"stopped at step {run.loop.steps:,}, and saved. Go on with: carousel train --resume {path}")
+        raise
+
+
+def record_final(folder: RunFolder, **values: Any) -> None:
+    """The run's last line, which says that it has finished: `final` and what else there is to say."""
+    log = Log(folder, length=None)
+    log.write(**values)
+    log.sync()
+    log.close()
+
+
+def draw_curve(
+    folder: RunFolder, measure: Measure, rival: tuple[str, float] | None, *, x_label: str = "epochs"
+) -> None:
+    """The run's learning curve, in its curve.png."""
+    lines = folder.log_lines()
+    in_nats = measure.quantity == "nats"
+    draw_learning_curve(
+        folder.path / "curve.png",
+        training=[(line["epoch"], line["train"]) for line in lines if "train" in line],
+        validation=[(line["epoch"], line["validation"]) for line in lines if "validation" in line],
+        baseline=rival,
+        title=folder.path.name,
+        x_label=x_label,
+        loss=f"loss, nats per {measure.unit}" if in_nats else measure.quantity,
+        in_nats=in_nats,
+    )
+
+
+# -- cells in users' files ------------------------------------------------------------------------------------------
+
+
+def absolute_cell(cell: str) -> str:
+    """A cell in a user's file, named so that the run finds it from any folder."""
+    path, colon, name = cell.rpartition(":")
+    return f"{Path(path).resolve()}:{name}" if colon and path.endswith(".py") else cell
+
+
+def refuse_strange_cell(folder: RunFolder, cell: str) -> None:
+    """Raises RunError for a cell in a file that may have come along with the run: reading a run must not execute it.
+
+    `train` writes absolute paths, of files of the user's own; neither a relative one nor one inside the run is that.
+    """
+    path, colon, _ = cell.rpartition(":")
+    if not (colon and path.endswith(".py")):
+        return
+    inside = folder.path.resolve() in Path(path).resolve().parents
+    if inside or not Path(path).is_absolute():
+        where = "inside the run" if inside else "by a relative path"
+        raise RunError(f"{folder.path / CONFIG} names its cell {where}, {cell}: not run.")
+
+
+def _listed(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
