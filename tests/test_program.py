@@ -255,11 +255,21 @@ class TestOutsideTheAlphabet:
         self.refuse(lambda n: n - n.mean(), "not over the units")
         self.refuse(lambda n: n - n.sum(0, keepdim=True), "not over the units")
 
+    def test_tensors_made_inside_step(self):
+        half = torch.tensor(0.5)
+        program = carousel.Recurrent(cell_of(lambda h, n: half * torch.tanh(n) + h), 3, 4).program
+        assert "0.5 ⊙ tanh(" in str(program), "a tensor of no dimensions is the number it holds"
+        for made in (torch.ones(4), torch.nn.Parameter(torch.ones(4))):
+            _, message = self.refuse(
+                lambda n, made=made: torch.tanh(n) * made, r"a tensor of shape \(4,\) that is no gate"
+            )
+            assert "torch.tanh(n) * made" in message
+
     def test_powers(self):
         self.refuse(lambda n: n**1.5, "a power of 1.5")
 
     def test_relations_as_numbers(self):
-        self.refuse(lambda n: (n > 0) * n, "only the first argument of where may")
+        self.refuse(lambda n: (n > 0) * n, r"only the first argument of where may: torch.where\(condition, a, b\)")
 
     def test_rows_of_different_sizes(self):
         from carousel.cells.lstm import LSTM

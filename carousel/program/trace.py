@@ -101,6 +101,14 @@ class _StepTracer(fx.Tracer):
         self.lines[node] = self.line
         return node
 
+    def create_arg(self, value: Any) -> Any:
+        """A tensor of no dimensions is the number it holds; any other would have a size that the equations lack."""
+        if isinstance(value, torch.Tensor):
+            if value.dim() == 0:
+                return value.item()
+            raise self.refuse(f"a tensor of shape {tuple(value.shape)} that is no gate, state, Vector or matrix")
+        return super().create_arg(value)
+
     def look_at_names(self) -> None:
         _look_at(self.locals, self.named)
 

@@ -54,7 +54,7 @@ def _problem_of(program: Program, index: int) -> str:
     arguments = [program.nodes[a] for a in node.args]
     relations = [a.op in ops.TABLE and ops.TABLE[a.op].kind == "relation" for a in arguments]
     if any(relations[1:] if node.op == "where" else relations):
-        return "it reads a relation, which only the first argument of where may"
+        return "it reads a relation, which only the first argument of where may: torch.where(condition, a, b)"
     if node.op == "where" and not relations[0]:
         return "its first argument is not a relation"
     sizes = {a.size for a in arguments} - {"any"}
