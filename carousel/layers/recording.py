@@ -1,9 +1,11 @@
-"""Reading values out of the steps of a scan."""
+"""Reading values out of the steps of a scan, and the gradients that flow between them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
+import torch
 from torch import Tensor
 
 from carousel.program import Interface, Program
@@ -30,6 +32,59 @@ class Recording(dict[str, Tensor]):
     ) -> None:
         # By identity: recordings are dicts, and equal ones are two.
         self.active[:] = [recording for recording in self.active if recording is not self]
+
+
+class Tap:
+    """What `layer.tap()` gives: the gradient by the states that each step reads, in a call inside its `with`.
+
+        with layer.tap() as tap:
+            output, _ = layer(x)
+        tap.gradients(output[-1].sum())["c"]    # (L * D, T, B, H), its first axis in the order of hx's
+
+    Entry t is the gradient by the state that step t reads: the one left by the step before it (after it, in the reverse
+    direction), or the initial one. It counts what flows on along the recurrence, not what the layer above was shown
+    of that state. Laid out as the values of `layer.record`; 0 where there is padding. It is of the last call.
+    """
+
+    def __init__(self, states: tuple[str, ...], active: list[Tap]):
+        self.states, self.active = states, active
+        self._scans: list[dict[str, Tensor]] = []  # of each scan the zeros that were added to its states
+        self._every_step: Callable[[Tensor], Tensor] | None = None
+
+    def gradients(self, value: Tensor) -> dict[str, Tensor]:
+        """d value / d state, by state, of a number that was computed from the layer's output. May be asked again.
+
+        Raises RuntimeError where the layer has not been called inside the `with`.
+        """
+        if self._every_step is None:
+            raise RuntimeError("tap: no gradients yet; call the layer inside `with layer.tap() as tap:`")
+        leaves = [scan[state] for state in self.states for scan in self._scans]
+        found = iter(torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True, materialize_grads=True))
+        return {state: self._every_step(torch.stack([next(found) for _ in self._scans])) for state in self.states}
+
+    def begin(self, every_step: Callable[[Tensor], Tensor]) -> None:
+        """Called by the layer before its scans. every_step: from rows to the caller's layout."""
+        self._scans, self._every_step = [], every_step
+
+    def joined(self, streams: Mapping[str, Tensor], sizes: Mapping[str, int], rows: Tensor) -> dict[str, Tensor]:
+        """The streams of the next scan, with this tap's zeros added to every state. sizes: units by state."""
+        # Zeros of the graph: adding them changes nothing, and their gradient is that by the state.
+        zeros = {state: rows.new_zeros(len(rows), size).requires_grad_() for state, size in sizes.items()}
+        self._scans.append(zeros)
+        joined = dict(streams)
+        for state, zero in zeros.items():
+            joined.setdefault(f"keep_{state}", torch.ones_like(zero))
+            joined[f"add_{state}"] = streams[f"add_{state}"] + zero if f"add_{state}" in streams else zero
+        return joined
+
+    def __enter__(self) -> Tap:
+        self.active.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.active.remove(self)
 
 
 def check_names(layer: str, program: Interface, names: tuple[str, ...]) -> None:

@@ -17,7 +17,7 @@ from carousel.layers.arguments import as_mask, as_states, check_constructor, che
 from carousel.layers.initialization import initialize_by_name
 from carousel.layers.layout import Packed, Padded
 from carousel.layers.parameters import as_cell, check_projection, initialize, options_text, parameter_shapes, program_of
-from carousel.layers.recording import Recording, check_names
+from carousel.layers.recording import Recording, Tap, check_names
 from carousel.layers.regularizers import Regularizers
 from carousel.layers.segments import segments
 from carousel.layers.stepper import Stepper
@@ -118,6 +118,7 @@ class Recurrent(nn.Module):
         self.checkpoint = checkpoint
         self._programs: dict[Any, Interface] = {}
         self._recordings: list[Recording] = []
+        self._taps: list[Tap] = []
         for k, suffix in self._places():
             width = input_size if k == 0 else len(self._directions()) * self.sizes[self._output_size()]
             for name, shape in parameter_shapes(self.program, width, self.sizes).items():
@@ -170,6 +171,8 @@ class Recurrent(nn.Module):
         if return_states:
             check_names(self._name(), self.program, tuple(self.program.states))
             names |= dict.fromkeys(self.program.states)
+        for tap in self._taps:
+            tap.begin(layout.every_step)
         rows, final, recorded = self._stack(layout, layout.first(given, fresh), streams, tuple(names))
         output, last = layout.output(rows), layout.last(final, given, fresh)
         recorded = {name: layout.every_step(values) for name, values in recorded.items()}
@@ -192,6 +195,14 @@ class Recurrent(nn.Module):
         """
         check_names(self._name(), self.program, names)
         return Recording(names, self._recordings)
+
+    def tap(self) -> Tap:
+        """Gradients by the states that each step reads, of the call inside a `with`; see `Tap`.
+
+        Raises ValueError for a cell whose step runs as plain Python.
+        """
+        check_names(self._name(), self.program, tuple(self.program.states))
+        return Tap(tuple(self.program.states), self._taps)
 
     def stepper(self, batch: int = 1) -> Stepper:
         """This layer one step at a time, with the state held inside and the weights as they are now; see `Stepper`."""
@@ -374,7 +385,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, States, dict[str, Tensor]]:
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
-        modified = tuple(state for state in self.program.states if f"keep_{state}" in streams)
+        modified = tuple(state for state in self.program.states if self._taps or f"keep_{state}" in streams)
         add_ins = self.regularizers
         program = self._scan_program(add_ins, modified, names)
         parameters = list(parameter_shapes(self.program, 1, self.sizes))
@@ -386,6 +397,9 @@ class Recurrent(nn.Module):
             for direction in self._directions():
                 weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in parameters}
                 states = tuple(state[len(last)] for state in hx)
+                given = streams
+                for tap in self._taps:
+                    given = tap.joined(given, sizes, x)
                 emitted, final = engines.scan(
                     self.engine,
                     program,
@@ -394,7 +408,7 @@ class Recurrent(nn.Module):
                     (*states, *add_ins.masks(states[0], self.training)),
                     add_ins.of_weights(weights, self.training),
                     direction == "_reverse",
-                    streams | add_ins.streams(sizes, x, self.training),
+                    given | add_ins.streams(sizes, x, self.training),
                     self.checkpoint,
                 )
                 outputs.append(emitted[0])

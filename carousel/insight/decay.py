@@ -1,0 +1,160 @@
+"""How fast something falls with the lag: a factor a step, its interval, and the horizon that follows from it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from carousel.insight.refusal import TooShort
+
+FEWEST_LAGS = 4
+FEWEST_SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Decay:
+    """g(k) = g(0) * factor^k, fitted to the logarithm over lags 1 to `lags`.
+
+    low, high: the bootstrap interval of the factor (resampled over steps and over sequences), at `confidence`.
+    start: the fitted g(0). misfit: root mean square of what the line leaves of ln g, in nats; 0.1 is 10 %. A sum of
+        several time scales is no straight line, and shows here.
+    """
+
+    factor: float
+    low: float
+    high: float
+    start: float
+    misfit: float
+    lags: int
+    confidence: float
+
+    @property
+    def kind(self) -> str:
+        """ "vanishing" where the whole interval lies below 1, "exploding" where it lies above, "steady" otherwise."""
+        return "vanishing" if self.high < 1 else "exploding" if self.low > 1 else "steady"
+
+    def beyond(self, ratio: float = 1e-6) -> float:
+        """The lag, in steps, at which only this ratio is left; infinite where nothing is lost."""
+        return math.log(ratio) / math.log(self.factor) if 0 < self.factor < 1 else math.inf
+
+    def __str__(self) -> str:
+        interval = f"{self.factor:.3g} a step ({self.low:.3g} to {self.high:.3g})"
+        if self.kind == "vanishing":
+            return f"vanishing: shrinks by {interval}; a millionth is left after {self.beyond():.0f} steps"
+        if self.kind == "exploding":
+            return f"exploding: grows by {interval}; tenfold every {math.log(10) / math.log(self.factor):.0f} steps"
+        return f"steady: changes by {interval} over {self.lags} lags"
+
+
+@dataclass(frozen=True)
+class Horizon:
+    """After this many steps 1/e, 37 %, is left: -1 / ln(factor), with its interval; infinite where nothing is lost."""
+
+    steps: float
+    low: float
+    high: float
+    confidence: float
+
+    def __str__(self) -> str:
+        return f"{self.steps:.3g} steps ({self.low:.3g} to {self.high:.3g})"
+
+
+def geometric_mean(samples: Tensor) -> tuple[Tensor, Tensor]:
+    """(A, B, K) samples, NaN where there is none -> (K) their geometric means, and the share that is not exactly 0.
+
+    Zeros, as rectified units give them, are left out of the mean: their logarithm would be all of it.
+    """
+    there, positive = ~samples.isnan(), samples > 0
+    count = positive.sum((0, 1))
+    logs = torch.where(positive, samples, 1.0).log().sum((0, 1)) / count
+    share = count / there.sum((0, 1)).clamp(min=1)
+    means = torch.where(count > 0, logs.exp(), torch.where(there.any(0).any(0), 0.0, math.nan))
+    return means, share
+
+
+def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples: int = 400, seed: int = 0) -> Decay:
+    """Fits g(k) = g(0) * factor^k to (A, B, K) samples g, from A steps and B sequences, at lags 1 to K.
+
+    The line is fitted by least squares to the mean of ln g at every lag, all lags alike, as far as more than half of the
+    samples are there and above 0 (what underflows is no measurement). The interval is the bootstrap's: steps and
+    sequences are drawn with replacement, independently of each other, which is on the safe side where both vary
+    (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1, 2007).
+
+    Raises TooShort with fewer than 4 lags or 4 samples; `what` begins its message.
+    """
+    samples = samples.double()
+    tiny = torch.finfo(samples.dtype).tiny
+    good = samples > tiny  # NaN is not
+    share = good.sum((0, 1)) / good.sum((0, 1)).amax().clamp(min=1)
+    long = int((share > 0.5).long().cumprod(0).sum())
+    count = int(good[..., 0].sum()) if good.numel() else 0
+    if long < FEWEST_LAGS:
+        raise TooShort(
+            f"{what}: a factor a step needs at least {FEWEST_LAGS} lags at which gradients are above 0, "
+            f"but there are {long}. Give longer sequences, or ask for more lags.",
+            needed=FEWEST_LAGS,
+        )
+    if count < FEWEST_SAMPLES:
+        raise TooShort(
+            f"{what}: an interval needs at least {FEWEST_SAMPLES} pairs of a step and a sequence to start from, "
+            f"but there are {count}. Give more sequences, or more steps with at=.",
+            needed=FEWEST_SAMPLES,
+        )
+    good, logs = good[..., :long], torch.where(good, samples, 1.0).log()[..., :long]
+    weights = torch.ones(1, good.shape[0], dtype=logs.dtype), torch.ones(1, good.shape[1], dtype=logs.dtype)
+    slope, start, misfit = _line(logs, good, *weights)
+    random = torch.Generator().manual_seed(seed)
+    slopes, _, _ = _line(logs, good, *(_counts(size, resamples, random) for size in good.shape[:2]))
+    tail = (1 - confidence) / 2
+    low, high = torch.nanquantile(slopes, torch.tensor([tail, 1 - tail], dtype=slopes.dtype)).exp().tolist()
+    factor = math.exp(slope.item())
+    return Decay(
+        factor, min(low, factor), max(high, factor), math.exp(start.item()), misfit.item(), long, confidence
+    )
+
+
+def horizon_of(decay: Decay, *, what: str) -> Horizon:
+    """The memory horizon of a decay. Raises TooShort where the lags do not span two of it, with the decay on it."""
+    rate = abs(math.log(decay.factor))
+    needed = math.ceil(2 / rate) if rate > 0 else None
+    if decay.kind == "steady" or decay.lags * rate < 2:
+        fall = 1 - decay.factor**decay.lags
+        change = f"falls by {fall:.0%}" if fall > 0 else f"grows by {-fall:.0%}"
+        size = f"a horizon of about {1 / rate:.0f} steps" if 0 < rate and decay.kind != "steady" else "a horizon"
+        wanted = f"at least {needed} lags" if needed is not None and decay.kind != "steady" else "many times as many"
+        raise TooShort(
+            f"{what}: the gradient {change} over the {decay.lags} lags measured, and {size} cannot be told from that; "
+            f"it takes {wanted}: give longer sequences, or more lags.",
+            needed=needed if needed is not None and decay.kind != "steady" else 10 * decay.lags,
+            estimate=decay,
+        )
+    steps, low, high = (-1 / math.log(f) if f < 1 else math.inf for f in (decay.factor, decay.low, decay.high))
+    return Horizon(steps, low, high, decay.confidence)
+
+
+def _counts(size: int, resamples: int, random: torch.Generator) -> Tensor:
+    """(resamples, size): how often each of `size` things is drawn, with replacement."""
+    drawn = torch.randint(size, (resamples, size), generator=random)
+    return torch.zeros(resamples, size, dtype=torch.float64).scatter_add_(1, drawn, torch.ones(1, 1).double().expand_as(drawn))
+
+
+def _line(logs: Tensor, good: Tensor, by_step: Tensor, by_sequence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Slope, value at lag 0 and misfit of a line through the weighted mean of `logs` at each lag; one for each weighting."""
+    total = torch.einsum("ra,rb,abk->rk", by_step, by_sequence, torch.where(good, logs, 0.0))
+    weight = torch.einsum("ra,rb,abk->rk", by_step, by_sequence, good.to(logs.dtype))
+    there = (weight > 0).to(logs.dtype)
+    mean = total / weight.clamp(min=1)
+    lags = torch.arange(1, logs.shape[-1] + 1, dtype=logs.dtype)
+    count = there.sum(-1).clamp(min=1)
+    centre = (there * lags).sum(-1) / count
+    level = (there * mean).sum(-1) / count
+    distance = there * (lags - centre[:, None])
+    slope = (distance * mean).sum(-1) / (distance * distance).sum(-1).clamp(min=1e-300)
+    start = level - slope * centre
+    rest = there * (mean - start[:, None] - slope[:, None] * lags)
+    # A resample of sequences so short that no line can be drawn has no slope.
+    slope = torch.where(count >= FEWEST_LAGS, slope, torch.nan)
+    return slope, start, ((rest * rest).sum(-1) / count).sqrt()

@@ -1,0 +1,174 @@
+"""Every gate and every state over time: saturation, time constants, dead units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from carousel.errors import DataError
+from carousel.insight.keeping import bounds, gate_names, keeping_gates
+from carousel.insight.observation import find_layer, observe, places
+from carousel.insight.refusal import TooShort
+from carousel.insight.timeline import Timeline
+from carousel.layers import Recurrent
+from carousel.program import Program
+
+FEWEST_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Saturation:
+    """Of each unit (H) the share of steps at which a gate is shut (below `low`) and open (above `high`)."""
+
+    shut: Tensor
+    open: Tensor
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Gates:
+    """The values of a layer's gates and states at every step.
+
+    values: by name, (P, T, B, H), NaN where there is padding. places: the P scans, in the order of hx.
+    gates, states: the names. bounds: by name what a value cannot leave, None if it may be anything.
+    keeps: by state the gate f that keeps it, c' = f * c + ..., for states that have one.
+    """
+
+    values: dict[str, Tensor]
+    places: tuple[str, ...]
+    gates: tuple[str, ...]
+    states: tuple[str, ...]
+    bounds: dict[str, tuple[float, float] | None]
+    keeps: dict[str, str]
+    timeline: Timeline
+
+    def saturation(self, gate: str, place: int = -1, *, low: float = 0.1, high: float = 0.9) -> Saturation:
+        """How often each unit's gate is at its ends; low and high are shares of its bounds, (0, 1) for a sigmoid.
+
+        Raises DataError for a value without bounds.
+        Source: Karpathy, Johnson & Li, "Visualizing and understanding recurrent networks" (arXiv:1506.02078, 2015).
+        """
+        values, limits = self._of(gate, place), self.bounds[gate]
+        if limits is None:
+            raise DataError(f"{gate} has no bounds, and so no saturation; those with bounds: {self._bounded()}.")
+        share = (values - limits[0]) / (limits[1] - limits[0])
+        there = ~share.isnan()
+        steps = there.sum((0, 1)).clamp(min=1)
+        shut, opened = (((share < low) & there).sum((0, 1)) / steps, ((share > high) & there).sum((0, 1)) / steps)
+        return Saturation(shut, opened, low, high)
+
+    def time_constants(self, state: str | None = None, place: int = -1) -> Tensor:
+        """(H), how many steps each unit of a state holds on: tau = -1 / mean(ln f), with f the gate that keeps it.
+
+        After tau steps 1/e is left of what a unit held, if nothing is added. Over a stretch of steps that share is the
+        product of f, so it is ln f that is averaged. Infinite where f is 1. Default state: the last that has such a gate.
+
+        Raises DataError for a state that no gate keeps.
+        """
+        state = next(reversed(self.keeps), None) if state is None else state
+        if state not in self.keeps:
+            raise DataError(
+                f"No gate keeps the state {state or self.states[0]}, so it has no time constant; "
+                f"autocorrelation_times() measures how long it holds on."
+            )
+        f = self._of(self.keeps[state], place).double()
+        return -1 / f.clamp(min=torch.finfo(torch.float32).tiny).log().nanmean((0, 1))
+
+    def autocorrelation_times(self, state: str | None = None, place: int = -1) -> Tensor:
+        """(H), how long each unit's state resembles itself, in steps, for any cell: 1 + 2 * the sum of autocorrelations.
+
+        The sum ends at the first lag M >= 5 times itself; noise would make it grow for ever. 0 for a unit that never
+        changes. Only the steps of the sequences as a whole are used: resets and padding break it.
+
+        Raises TooShort with fewer than 10 steps. A unit's time is a lower bound where it is not well below the number
+        of steps.
+        Source: Sokal's windowing, as in Foreman-Mackey et al., emcee (arXiv:1202.3665, 2013).
+        """
+        values = self._of(state or self.states[0], place).double()
+        if len(values) < FEWEST_STEPS:
+            raise TooShort(
+                f"Autocorrelation needs at least {FEWEST_STEPS} steps, but there are {len(values)}.",
+                needed=FEWEST_STEPS,
+            )
+        return _autocorrelation_times(values)
+
+    def timescales(self, place: int = -1) -> Tensor:
+        """(H), time constants where a gate keeps a state, otherwise autocorrelation times of the output state."""
+        return self.time_constants(None, place) if self.keeps else self.autocorrelation_times(None, place)
+
+    def by_timescale(self, place: int = -1) -> Tensor:
+        """(H), the units, slowest first."""
+        return self.timescales(place).argsort(descending=True, stable=True)
+
+    def dead_units(self, state: str | None = None, place: int = -1) -> Tensor:
+        """(H) bool, units whose state never changes, at any step of any sequence: rectified units stuck at 0, say."""
+        values = self._of(state or self.states[0], place)
+        high = torch.where(values.isnan(), -torch.inf, values).amax((0, 1))
+        low = torch.where(values.isnan(), torch.inf, values).amin((0, 1))
+        return high <= low
+
+    def saturated_units(self, state: str | None = None, place: int = -1, *, share: float = 0.95) -> Tensor:
+        """(H) bool, units of a bounded state that stand within 1 % of a bound at this share of steps.
+
+        Raises DataError for a state without bounds.
+        """
+        found = self.saturation(state or self.states[0], place, low=0.005, high=0.995)
+        return found.shut + found.open > share
+
+    def _bounded(self) -> str:
+        return ", ".join(name for name, limits in self.bounds.items() if limits is not None) or "none"
+
+    def _of(self, name: str, place: int) -> Tensor:
+        if name not in self.values or not -len(self.places) <= place < len(self.places):
+            raise DataError(
+                f"There is no {name!r} at place {place}: there is {', '.join(self.values)} "
+                f"at {', '.join(f'{i} ({where})' for i, where in enumerate(self.places))}."
+            )
+        return self.values[name][place]
+
+
+def read_gates(
+    module: Callable[..., Any], *inputs: Any, layer: Recurrent | str | None = None, **call: Any
+) -> Gates:
+    """Every named gate and every state of a layer, at every step of one call of module(*inputs, **call).
+
+    The call is in evaluation mode and without gradients; see `layer.record` for what has a name.
+    Raises DataError where the module has no such layer, or the cell's step runs as plain Python.
+    """
+    chosen = find_layer(module, layer)
+    program = chosen.program
+    if not isinstance(program, Program):
+        raise DataError(
+            f"Gates are read out of a cell's program, and the step of {program.cell} runs as plain Python: "
+            f"{chosen.why_untraced}"
+        )
+    gates, states = gate_names(program), tuple(program.states)
+    with chosen.record(*gates, *states) as recorded:
+        seen = observe(module, inputs, call, chosen)
+    padding = ~seen.timeline.real[None, :, :, None]
+    values = {
+        name: seen.time_first(found).detach().cpu().masked_fill(padding, torch.nan) for name, found in recorded.items()
+    }
+    limits = {name: bounds(program, name) for name in values}
+    return Gates(values, places(chosen), gates, states, limits, keeping_gates(program), seen.timeline)
+
+
+def _autocorrelation_times(values: Tensor) -> Tensor:
+    """(T, B, H) -> (H). Sequences share their mean; their autocovariances are averaged."""
+    there = ~values.isnan()
+    centred = torch.where(there, values - values.nanmean((0, 1)), 0.0)
+    steps = len(values)
+    transformed = torch.fft.rfft(centred, n=2 * steps, dim=0)
+    covariance = torch.fft.irfft(transformed.abs().square(), n=2 * steps, dim=0)[:steps].sum(1)
+    variance = covariance[0]
+    correlation = covariance / variance.clamp(min=torch.finfo(values.dtype).tiny)
+    times = 2 * correlation.cumsum(0) - 1
+    window = torch.arange(steps)[:, None] >= 5 * times
+    end = torch.where(window.any(0), window.long().argmax(0), steps - 1)
+    found = times.gather(0, end[None])[0]
+    return torch.where(variance > 0, found, 0.0)

@@ -1,0 +1,124 @@
+"""Lyapunov exponents: how fast nearby states part or meet, in the long run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from carousel.errors import DataError
+from carousel.insight.observation import observe
+from carousel.insight.refusal import TooShort
+from carousel.insight.unrolling import unroll
+from carousel.layers import Recurrent
+
+LEADING = 8  # exponents, unless told otherwise
+FEWEST_STEPS = 20
+BLOCKS = 10
+
+
+@dataclass(frozen=True)
+class Lyapunov:
+    """The k leading Lyapunov exponents, in nats a step, largest first.
+
+    low, high: (k), 95 % intervals, resampled over stretches of a tenth of the steps. running: (T', k), the estimate
+        after each step, averaged over sequences: it must have come to rest. -inf: that direction is lost altogether.
+    """
+
+    exponents: Tensor
+    low: Tensor
+    high: Tensor
+    running: Tensor
+
+    @property
+    def kind(self) -> str:
+        """ "contracting": states forget where they came from; "chaotic": they part; "undecided": the interval holds 0."""
+        return "contracting" if self.high[0] < 0 else "chaotic" if self.low[0] > 0 else "undecided"
+
+
+def lyapunov(
+    module: Callable[..., Any],
+    *inputs: Any,
+    place: int = -1,
+    count: int | None = None,
+    discard: int | None = None,
+    layer: Recurrent | str | None = None,
+    seed: int = 0,
+    **call: Any,
+) -> Lyapunov:
+    """The Lyapunov exponents of one scan, driven by the inputs of module(*inputs, **call), in evaluation mode.
+
+        Q_t R_t = J_t Q_{t-1},   exponent_i = mean of ln |R_t[i, i]| over t      J_t: the Jacobian of step t
+
+    place: which scan, in the order of hx. count: how many exponents. Default: 8, or as many as the state has units.
+    discard: how many steps pass first, while Q turns to the directions that matter. Default: a tenth.
+
+    Raises TooShort where fewer than 20 steps are left; DataError for resets, which end a trajectory, and where the module
+    has no such layer or place.
+    Sources: Benettin, Galgani, Giorgilli & Strelcyn, Meccanica 15 (1980); of recurrent networks: Vogt et al.
+    (arXiv:2006.14123, 2022).
+    """
+    seen = observe(module, inputs, call, layer)
+    if seen.timeline.starts.any():
+        raise DataError("Lyapunov exponents follow one trajectory, and reset= ends it: measure the sequences apart.")
+    scan = unroll(seen, place)
+    steps, batch, units = scan.before.shape
+    count = min(LEADING, units) if count is None else count
+    if not 1 <= count <= units:
+        raise DataError(f"count must lie between 1 and the {units} units of the state, but is {count}.")
+    skipped = steps // 10 if discard is None else discard
+    if steps - skipped < FEWEST_STEPS:
+        raise TooShort(
+            f"Lyapunov exponents are averages over a long run: at least {FEWEST_STEPS} steps after the first "
+            f"{skipped}, but there are {steps - skipped}. Give sequences of {FEWEST_STEPS + skipped} steps or more.",
+            needed=FEWEST_STEPS + skipped,
+        )
+    random = torch.Generator().manual_seed(seed)
+    q = torch.linalg.qr(torch.randn(batch, units, count, generator=random, dtype=torch.float64)).Q
+    logs = []
+    with torch.no_grad():
+        for place_in_order, t in enumerate(scan.order):
+            moved = _pushed(scan.step, tuple(g[t] for g in scan.given), scan.before[t], q)
+            new, r = torch.linalg.qr(moved)
+            # Padding takes no step.
+            real = seen.timeline.real[t]
+            q = torch.where(real[:, None, None], new, q)
+            if place_in_order >= skipped:
+                logs.append(torch.where(real[:, None], r.diagonal(dim1=-2, dim2=-1).abs().log(), torch.nan))
+    return _estimate(torch.stack(logs), random)
+
+
+def _pushed(
+    step: Callable[[tuple[Tensor, ...], Tensor], Tensor], given: tuple[Tensor, ...], state: Tensor, q: Tensor
+) -> Tensor:
+    """J q for (B, n, k) directions, each at its own row's state."""
+
+    def along(direction: Tensor) -> Tensor:
+        return torch.func.jvp(lambda s: step(given, s), (state,), (direction,))[1]
+
+    # Rows never see one another, so one direction of every row can be pushed at a time.
+    directions = q.permute(2, 0, 1).to(state)
+    return torch.func.vmap(along)(directions).permute(1, 2, 0).double().cpu()
+
+
+def _estimate(logs: Tensor, random: torch.Generator) -> Lyapunov:
+    """From ln |R_t[i, i]|, (T', B, k), NaN where no step was taken."""
+    lost = (logs == -torch.inf).any(0).any(0)
+    taken = torch.where(lost, 0.0, logs)
+    there = ~taken.isnan()
+    by_step = torch.where(there, taken, 0.0).sum(1), there.sum(1)
+    total, number = (values.cumsum(0) for values in by_step)
+    running = total / number.clamp(min=1)
+    exponents = running[-1]
+    order = torch.where(lost, -torch.inf, exponents).argsort(descending=True, stable=True)
+    stretches = [torch.nanmean(part, 0) for part in taken.tensor_split(BLOCKS)]  # (B, k) each
+    blocks = torch.stack(stretches).flatten(0, 1)
+    blocks = blocks[~blocks.isnan().any(1)]
+    drawn = torch.randint(len(blocks), (1000, len(blocks)), generator=random)
+    means = blocks[drawn].mean(1)
+    low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=means.dtype), dim=0)
+    found = [torch.where(lost, -torch.inf, values)[..., order] for values in (exponents, low, high, running)]
+    return Lyapunov(*found)

@@ -1,0 +1,18 @@
+"""A measure that can say no: too little was given for its answer to mean anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carousel.errors import DataError
+
+
+class TooShort(DataError):
+    """What was measured is too short, or too little, to mean anything.
+
+    needed: how much would do, in the unit that the message names. estimate: what came out all the same, None if nothing.
+    """
+
+    def __init__(self, message: str, *, needed: int, estimate: Any = None) -> None:
+        super().__init__(message)
+        self.needed, self.estimate = needed, estimate
