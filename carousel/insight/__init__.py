@@ -1,1 +1,43 @@
-"""Seeing what a network does, and how it learns."""
+"""Seeing what a network does, how it learns, and what is wrong with it.
+
+Plain functions on a layer, or on a module that holds one, and tensors. Each measures in evaluation mode, changes nothing,
+and refuses with `TooShort` what would mean nothing. `figures` draws what they return.
+"""
+
+from carousel.insight import figures, properties
+from carousel.insight.decay import Decay, Horizon
+from carousel.insight.diagnosis import diagnose
+from carousel.insight.evidence import Finding
+from carousel.insight.following import Following, units_following
+from carousel.insight.gates import Gates, Saturation, read_gates
+from carousel.insight.gradient_flow import GradientFlow, gradient_flow
+from carousel.insight.input_influence import InputInfluence, input_influence
+from carousel.insight.jacobian import StepJacobians, step_jacobians
+from carousel.insight.lyapunov import Lyapunov, lyapunov
+from carousel.insight.memory import Memory, data_memory
+from carousel.insight.refusal import TooShort
+
+__all__ = [
+    "Decay",
+    "Finding",
+    "Following",
+    "Gates",
+    "GradientFlow",
+    "Horizon",
+    "InputInfluence",
+    "Lyapunov",
+    "Memory",
+    "Saturation",
+    "StepJacobians",
+    "TooShort",
+    "data_memory",
+    "diagnose",
+    "figures",
+    "gradient_flow",
+    "input_influence",
+    "lyapunov",
+    "properties",
+    "read_gates",
+    "step_jacobians",
+    "units_following",
+]

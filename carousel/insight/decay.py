@@ -111,9 +111,7 @@ def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples
     tail = (1 - confidence) / 2
     low, high = torch.nanquantile(slopes, torch.tensor([tail, 1 - tail], dtype=slopes.dtype)).exp().tolist()
     factor = math.exp(slope.item())
-    return Decay(
-        factor, min(low, factor), max(high, factor), math.exp(start.item()), misfit.item(), long, confidence
-    )
+    return Decay(factor, min(low, factor), max(high, factor), math.exp(start.item()), misfit.item(), long, confidence)
 
 
 def horizon_of(decay: Decay, *, what: str) -> Horizon:
@@ -138,7 +136,9 @@ def horizon_of(decay: Decay, *, what: str) -> Horizon:
 def _counts(size: int, resamples: int, random: torch.Generator) -> Tensor:
     """(resamples, size): how often each of `size` things is drawn, with replacement."""
     drawn = torch.randint(size, (resamples, size), generator=random)
-    return torch.zeros(resamples, size, dtype=torch.float64).scatter_add_(1, drawn, torch.ones(1, 1).double().expand_as(drawn))
+    return torch.zeros(resamples, size, dtype=torch.float64).scatter_add_(
+        1, drawn, torch.ones(1, 1).double().expand_as(drawn)
+    )
 
 
 def _line(logs: Tensor, good: Tensor, by_step: Tensor, by_sequence: Tensor) -> tuple[Tensor, Tensor, Tensor]:

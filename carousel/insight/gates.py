@@ -132,9 +132,7 @@ class Gates:
         return self.values[name][place]
 
 
-def read_gates(
-    module: Callable[..., Any], *inputs: Any, layer: Recurrent | str | None = None, **call: Any
-) -> Gates:
+def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str | None = None, **call: Any) -> Gates:
     """Every named gate and every state of a layer, at every step of one call of module(*inputs, **call).
 
     The call is in evaluation mode and without gradients; see `layer.record` for what has a name.

@@ -153,7 +153,9 @@ def _losses(seen: Observation, loss: Callable[[Tensor], Tensor] | None, seed: in
         values = (scores * direction.to(scores)).sum(-1)
     else:
         values = loss(scores)
-    return per_step(seen, values, f"loss must give {(steps, batch)} numbers, one for each step and sequence, or {(batch,)}")
+    return per_step(
+        seen, values, f"loss must give {(steps, batch)} numbers, one for each step and sequence, or {(batch,)}"
+    )
 
 
 def per_step(seen: Observation, values: Any, expected: str) -> Tensor:

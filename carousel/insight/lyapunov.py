@@ -96,12 +96,12 @@ def _pushed(
 ) -> Tensor:
     """J q for (B, n, k) directions, each at its own row's state."""
 
-    def along(direction: Tensor) -> Tensor:
-        return torch.func.jvp(lambda s: step(given, s), (state,), (direction,))[1]
-
-    # Rows never see one another, so one direction of every row can be pushed at a time.
+    # Vector-Jacobian products turned round: v -> v J is linear, and its own transpose is u -> J u. Rows never see one
+    # another, so one direction of every row is pushed at a time.
+    _, pull = torch.func.vjp(lambda s: step(given, s), state)
+    _, push = torch.func.vjp(lambda v: pull(v)[0], torch.zeros_like(state))
     directions = q.permute(2, 0, 1).to(state)
-    return torch.func.vmap(along)(directions).permute(1, 2, 0).double().cpu()
+    return torch.func.vmap(lambda u: push(u)[0])(directions).permute(1, 2, 0).double().cpu()
 
 
 def _estimate(logs: Tensor, random: torch.Generator) -> Lyapunov:

@@ -41,7 +41,9 @@ class Observation:
         result = self.result[0] if isinstance(self.result, tuple) and not self._is_packed(self.result) else self.result
         result = result.data if self._is_packed(result) else result
         if not isinstance(result, Tensor):
-            raise DataError(f"A module that is measured must return a Tensor, or one first, not {type(result).__name__}.")
+            raise DataError(
+                f"A module that is measured must return a Tensor, or one first, not {type(result).__name__}."
+            )
         return result
 
     def by_states(self, value: Tensor) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ def unroll(seen: Observation, place: int) -> Unrolled:
     if {"keep", "add"} & {name for name, value in seen.options.items() if value is not None}:
         raise DataError("A step's Jacobian is that of the cell: call the layer without keep= and add= to measure it.")
     place %= len(names)
-    x = _padded(seen)
+    x = padded_input(seen)
     fresh = layer.fresh_states(x.shape[1])
     given = fresh if seen.hx is None else seen.hx if isinstance(seen.hx, tuple) else (seen.hx,)
     given = tuple(s.unsqueeze(1) if s.dim() == 2 else s for s in given)
@@ -66,9 +66,7 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
     """One scan over (T, B, I), and its outputs (T, B, H)."""
     layer, suffix = seen.layer, seen.layer.suffixes()[scan]
     program = layer.regularizers.rewritten(layer.program, training=False)
-    weights = {
-        name: getattr(layer, name + suffix).detach() for name in parameter_shapes(layer.program, 1, layer.sizes)
-    }
+    weights = {name: getattr(layer, name + suffix).detach() for name in parameter_shapes(layer.program, 1, layer.sizes)}
     units = {name: layer.sizes[size] for name, size in layer.program.states.items()}
     cell = reference.prepare(program, weights, x)
     ends = torch.tensor([0, *units.values()]).cumsum(0).tolist()
@@ -107,7 +105,7 @@ def _begins(starts: Tensor, order: range) -> Tensor:
     return begins
 
 
-def _padded(seen: Observation) -> Tensor:
+def padded_input(seen: Observation) -> Tensor:
     """The layer's input as (T, B, I), detached."""
     x = seen.input.detach() if isinstance(seen.input, Tensor) else seen.input
     if isinstance(x, PackedSequence):

@@ -1,0 +1,38 @@
+"""The confusion matrix: what was taken for what."""
+
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+MOST_NUMBERED = 30  # classes: with more of them there is no room for numbers
+
+
+def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[Hashable], *, title: str = "") -> None:
+    """Write a PNG picture of counts, truth by row and answer by column, coloured by their share of the row."""
+    # Here, not above: matplotlib takes most of a second to import. Figure, not pyplot: no global state, no display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    count = len(classes)
+    side = min(16.0, max(4.5, 2.2 + 0.42 * count))
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    names = [str(label) if len(str(label)) <= 20 else f"{str(label)[:19]}…" for label in classes]
+    if count <= 2 * MOST_NUMBERED:
+        long = max(map(len, names)) > 3
+        axes.set_xticks(range(count), names, rotation=45 if long else 0, ha="right" if long else "center")
+        axes.set_yticks(range(count), names)
+    if count <= MOST_NUMBERED:
+        for i, j in np.argwhere(confusion > 0):
+            colour = "white" if shares[i, j] > 0.6 else "#1f2937"
+            axes.text(j, i, f"{confusion[i, j]:,}", ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xlabel("answer")
+    axes.set_ylabel("truth")
+    axes.set_title(title, fontsize=11)
+    bar = figure.colorbar(image, ax=axes, shrink=0.8)
+    bar.set_label("share of the class")
+    figure.savefig(path, dpi=120)

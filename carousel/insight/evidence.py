@@ -1,0 +1,142 @@
+"""What a diagnosis looks at, measured when first asked for, and what it finds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from carousel.errors import DataError
+from carousel.insight.gates import Gates, read_gates
+from carousel.insight.gradient_flow import GradientFlow, gradient_flow
+from carousel.insight.memory import Memory, data_memory
+from carousel.insight.observation import Observation, observe
+from carousel.insight.unrolling import padded_input
+from carousel.layers import Recurrent
+
+LOST = 1e-6  # of a gradient: less than float32 keeps beside one of full size
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One fault: what is wrong, how it was seen, what to try.
+
+    fault: its name, for programs. numbers: what was measured, by name. place: the scan, "" for the whole layer.
+    """
+
+    fault: str
+    what: str
+    seen: str
+    advice: str
+    numbers: dict[str, float] = field(default_factory=dict)
+    place: str = ""
+
+    def __str__(self) -> str:
+        where = f" ({self.place})" if self.place else ""
+        return f"{self.what}{where}: {self.seen}. Try: {self.advice}."
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A module, what it is called with, and what is known about its training."""
+
+    module: Callable[..., Any]
+    inputs: tuple[Any, ...]
+    call: Mapping[str, Any]
+    loss: Callable[[Tensor], Tensor] | None = None
+    target: Any = None
+    memory: int | None = None  # of the data, if the caller knows
+    window: int | None = None
+    gradient_norms: Sequence[float] | None = None
+    clip: float | None = None
+    chosen: Recurrent | str | None = None
+
+    @cached_property
+    def seen(self) -> Observation:
+        with torch.no_grad():
+            return observe(self.module, self.inputs, self.call, self.chosen)
+
+    @property
+    def layer(self) -> Recurrent:
+        return self.seen.layer
+
+    @property
+    def steps(self) -> int:
+        return self.seen.timeline.steps
+
+    @cached_property
+    def flow(self) -> GradientFlow:
+        return gradient_flow(self.module, *self.inputs, loss=self.loss, layer=self.chosen, **self.call)
+
+    @cached_property
+    def gates(self) -> Gates:
+        return read_gates(self.module, *self.inputs, layer=self.chosen, **self.call)
+
+    @cached_property
+    def input(self) -> Tensor:
+        """(real steps, I): what the layer receives, without padding."""
+        return padded_input(self.seen)[self.seen.timeline.real].double().cpu()
+
+    @cached_property
+    def measured(self) -> Memory | None:
+        """The dependence in the data; None where they hold nothing to measure, or the caller has said."""
+        if self.memory is not None or self._ragged:
+            return None
+        x = self.inputs[0] if self.inputs else self.call.get("input")
+        symbols = isinstance(x, Tensor) and not x.is_floating_point()
+        # Symbols as they are; numbers as the layer receives them, time first.
+        values = x if symbols and x.shape == self.seen.timeline.real.shape else padded_input(self.seen)
+        if bool((values == values.flatten()[0]).all()) or not bool(values.double().isfinite().all()):
+            return None
+        return data_memory(values, self.target)
+
+    @property
+    def _ragged(self) -> bool:
+        # Padding is no data; sequences of differing length are measured apart, with memory= given.
+        return not bool(self.seen.timeline.real.all()) or bool(self.seen.timeline.starts.any())
+
+    @cached_property
+    def remember(self) -> int:
+        """How many steps back the data reach, in steps: as the caller says, or as measured; 0 where nothing is known."""
+        if self.memory is not None:
+            return self.memory
+        return self.measured.reach if self.measured is not None else 0
+
+    @property
+    def source(self) -> str:
+        """Where `remember` comes from, in words."""
+        if self.memory is not None:
+            return f"the data's memory, as given, is {self.memory} steps"
+        whose = "the data's autocorrelation reaches" if self.target is None else "the target depends on inputs back to"
+        return f"{whose} {self.remember} steps" + (" and more" if self.measured and self.measured.cut_off else "")
+
+    def check(self) -> None:
+        """Raises DataError for what cannot be judged."""
+        if isinstance(self.seen.input, PackedSequence) and self.target is not None:
+            raise DataError("A target beside a PackedSequence has no place: pad the sequences and give lengths=.")
+        for name in ("memory", "window"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise DataError(f"{name}= must be 1 step or more, not {value}.")
+        if (self.gradient_norms is None) != (self.clip is None):
+            raise DataError("gradient_norms= and clip= belong together: the norms before clipping, and the limit.")
+        if self.clip is not None and not self.clip > 0:
+            raise DataError(f"clip= must be above 0, not {self.clip}.")
+
+
+def blind_after(flow: GradientFlow, state: str, place: int) -> float:
+    """The lag at which a millionth of the gradient that arrives is left, in steps: seen, or as the decay goes on."""
+    ratio = flow.by_lag(state, place)
+    lost = (ratio < LOST).nonzero()
+    if len(lost):
+        return float(lost[0]) + 1
+    decay = flow.decay(state, place)
+    if decay.kind != "vanishing":
+        return math.inf
+    return max(float(len(ratio)), (math.log(LOST) - math.log(decay.start)) / math.log(decay.factor))

@@ -1,0 +1,279 @@
+"""The faults that a diagnosis knows, one function each: from evidence to what it finds, nothing where all is well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from carousel.insight.evidence import Evidence, Finding, blind_after
+from carousel.insight.keeping import keeping_gates
+from carousel.insight.observation import places
+from carousel.layers import Recurrent
+from carousel.program import Program
+
+GREW = 100.0  # times, over a window, and a gradient has exploded
+CLIPPED = 0.9  # of all steps
+MOST = 0.5  # of units and steps
+DEAD = 0.1  # of units
+PASSES = 4  # over the data with the state carried on
+
+
+def vanishing(e: Evidence) -> Iterator[Finding]:
+    """The gradient of every state is lost before it has come as far back as the data reach."""
+    flow = e.flow
+    reaches = {(s, p): blind_after(flow, s, p) for p in range(len(flow.places)) for s in flow.states}
+    (state, place), blind = max(reaches.items(), key=lambda item: item[1])
+    if not blind < e.remember:
+        return
+    decay = flow.decay(state, place)
+    yield Finding(
+        "vanishing",
+        "gradients vanish",
+        f"gradients by {state} shrink by {decay.factor:.2g} a step: beyond {blind:.0f} steps nothing is learned; "
+        f"{e.source}",
+        _remember_longer(e.layer, e.remember),
+        {"factor": decay.factor, "low": decay.low, "high": decay.high, "beyond": blind, "memory": e.remember},
+        flow.places[place],
+    )
+
+
+def exploding(e: Evidence) -> Iterator[Finding]:
+    """The gradient grows with the lag, a hundredfold over the window."""
+    flow, window = e.flow, e.window or e.steps
+    for place, name in enumerate(flow.places):
+        for state in flow.states:
+            if bool(flow.norms[state][place].isinf().any()):
+                yield Finding(
+                    "exploding",
+                    "gradients explode",
+                    f"gradients by {state} overflow within {len(flow.lags)} steps",
+                    _calm(e.layer),
+                    {"factor": math.inf},
+                    name,
+                )
+                break
+            decay = flow.decay(state, place)
+            growth = window * math.log(decay.factor)
+            if decay.kind == "exploding" and growth > math.log(GREW):
+                yield Finding(
+                    "exploding",
+                    "gradients explode",
+                    f"gradients by {state} grow by {decay.factor:.3g} a step, 1e{growth / math.log(10):.0f} times over "
+                    f"{window} steps",
+                    _calm(e.layer),
+                    {"factor": decay.factor, "low": decay.low, "high": decay.high, "window": window},
+                    name,
+                )
+                break  # one finding for each scan
+
+
+def saturated_gates(e: Evidence) -> Iterator[Finding]:
+    """A gate or a state that stands at its bounds nearly everywhere: its slope is next to nothing, so it cannot learn."""
+    gates = e.gates
+    for place, where in enumerate(gates.places):
+        for name in (*gates.gates, *gates.states):
+            if gates.bounds[name] is None:
+                continue
+            # Within 1 % of a bound a sigmoid's slope is below 0.01 of a possible 0.25.
+            found = gates.saturation(name, place, low=0.01, high=0.99)
+            # A forget gate that stays open remembers, as it should.
+            stuck = found.shut if name in gates.keeps.values() else found.shut + found.open
+            share = stuck.mean().item()
+            if share > MOST:
+                yield Finding(
+                    "saturated-gates",
+                    f"{_called(name, gates.states)} is saturated",
+                    f"{share:.0%} of its values lie within 1 % of its bounds {gates.bounds[name]}, where its slope, and "
+                    f"with it the gradient, is next to 0",
+                    "scale the inputs to mean 0 and deviation 1, begin from smaller weights (reset_parameters()), lower "
+                    "the learning rate, or take layer_norm=True",
+                    {"share": share},
+                    where,
+                )
+
+
+def dead_units(e: Evidence) -> Iterator[Finding]:
+    """Units that give the same at every step: rectified ones whose input is never above 0."""
+    for place, where in enumerate(e.gates.places):
+        dead = e.gates.dead_units(e.gates.states[0], place)
+        share = dead.double().mean().item()
+        if share > DEAD:
+            yield Finding(
+                "dead-units",
+                "dead units",
+                f"{int(dead.sum())} of {len(dead)} units never change, at any of {int(e.seen.timeline.real.sum())} steps; "
+                f"no gradient passes through them",
+                "begin anew with biases of 0 and a lower learning rate (relu: initialize('identity')), or take tanh",
+                {"share": share, "units": float(dead.sum())},
+                where,
+            )
+
+
+def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
+    """Gates that keep less than 1/e of the state a step, where the data ask for much more."""
+    for state, gate in e.gates.keeps.items():
+        for place, where in enumerate(e.gates.places):
+            times = e.gates.time_constants(state, place)
+            typical, longest = times.median().item(), times.max().item()
+            if typical < 1 and 3 * longest < e.remember:
+                yield Finding(
+                    "forget-gates-shut",
+                    f"the gate {gate} that keeps {state} is shut",
+                    f"it lets {math.exp(-1 / typical):.2g} of a typical unit's state through a step, a time constant of "
+                    f"{typical:.2g} steps (at most {longest:.2g}); {e.source}",
+                    _open_gates(gate, e.remember),
+                    {"typical": typical, "longest": longest, "memory": e.remember},
+                    where,
+                )
+
+
+def window_too_short(e: Evidence) -> Iterator[Finding]:
+    """Backpropagation, or the data at hand, ends before the data's memory does."""
+    window = e.window or e.steps
+    cut_off = e.measured is not None and e.measured.cut_off
+    if window < e.remember or (cut_off and window <= e.steps):
+        needed = 2 * e.remember
+        yield Finding(
+            "window-too-short",
+            "the window is shorter than the data's memory",
+            f"a window has {window} steps, and {e.source}",
+            f"windows of {needed} steps or more; where memory is short, checkpoint='auto' or "
+            f"truncated(layer, ..., every=, over={needed}); for numbers with a trend, their differences",
+            {"window": window, "memory": e.remember},
+        )
+
+
+def inputs_unscaled(e: Evidence) -> Iterator[Finding]:
+    """What the layer receives is far from the size that initial weights are made for, or its channels from each other."""
+    x = e.input
+    size = x.square().mean(0).sqrt()
+    largest, smallest = size.max().item(), size[size > 0].min().item() if (size > 0).any() else 0.0
+    advice = "subtract each channel's mean and divide by its standard deviation, both of the training part"
+    if largest > 10 or largest < 0.01:
+        channel = int(size.argmax())
+        yield Finding(
+            "inputs-unscaled",
+            "inputs are not scaled",
+            f"the root mean square of channel {channel} is {largest:.3g} (mean {x[:, channel].mean():.3g}), where weights "
+            f"begin as if it were about 1",
+            advice,
+            {"largest": largest, "smallest": smallest},
+        )
+    elif largest > 100 * smallest:
+        yield Finding(
+            "inputs-unscaled",
+            "inputs are not of one scale",
+            f"the root mean squares of the channels differ by {largest / smallest if smallest else math.inf:.3g} "
+            f"({smallest:.3g} to {largest:.3g}), so that the small ones are hardly seen",
+            advice,
+            {"largest": largest, "smallest": smallest},
+        )
+
+
+def state_drift(e: Evidence) -> Iterator[Finding]:
+    """A state that is carried on from window to window grows and does not stop."""
+    layer = e.layer
+    options = {name: value for name, value in e.seen.options.items() if name != "return_states"}
+    if layer.bidirectional:
+        return  # it begins anew at both ends, always
+    sizes = _carried(layer, e.seen.input, e.seen.hx, options)
+    for index, state in enumerate(layer.program.states):
+        for place, where in enumerate(places(layer)):
+            path = sizes[:, index, place]
+            if not bool(path.isfinite().all()):
+                grown = math.inf
+            elif path[0] > 0 and path[-1] > 1.1 * path[-2]:
+                grown = (path[-1] / path[0]).item()
+            else:
+                continue
+            if grown > 2:
+                yield Finding(
+                    "state-drift",
+                    f"the state {state} does not stay bounded",
+                    f"carried on for {PASSES} passes over the data, its root mean square goes "
+                    + ", ".join(f"{value:.3g}" for value in path.tolist()),
+                    "begin anew now and then (reset=), train on windows that carry the state on, keep the forget gate "
+                    "below 1 (coupled=True, a GRU), or, for relu, weights whose spectral radius is below 1",
+                    {"grown": grown},
+                    where,
+                )
+
+
+def always_clipped(e: Evidence) -> Iterator[Finding]:
+    """Nearly every step of training is clipped, so that the limit is the step size and the loss has no say in it."""
+    if e.gradient_norms is None or e.clip is None or not len(e.gradient_norms):
+        return
+    norms = torch.as_tensor([float(norm) for norm in e.gradient_norms], dtype=torch.float64)
+    share = (norms > e.clip).double().mean().item()
+    if share > CLIPPED:
+        higher = torch.quantile(norms[norms.isfinite()], 0.9).item() if norms.isfinite().any() else math.inf
+        yield Finding(
+            "always-clipped",
+            "gradients are always clipped",
+            f"{share:.0%} of {len(norms)} steps had a gradient longer than the limit {e.clip:g} "
+            f"(median {norms.median():.3g}), so that every step has the same length",
+            f"a limit of about {higher:.2g}, which one step in ten exceeds, with a learning rate as much lower",
+            {"share": share, "median": norms.median().item(), "limit": higher},
+        )
+
+
+# In the order in which they are reported. Those that read gates are for programs alone.
+FAULTS: dict[str, Callable[[Evidence], Iterator[Finding]]] = {
+    "inputs-unscaled": inputs_unscaled,
+    "exploding": exploding,
+    "vanishing": vanishing,
+    "forget-gates-shut": forget_gates_shut,
+    "saturated-gates": saturated_gates,
+    "dead-units": dead_units,
+    "state-drift": state_drift,
+    "window-too-short": window_too_short,
+    "always-clipped": always_clipped,
+}
+
+
+def _called(name: str, states: tuple[str, ...]) -> str:
+    return f"the {'state' if name in states else 'gate'} {name}"
+
+
+def _remember_longer(layer: Recurrent, memory: int) -> str:
+    """What makes this layer remember longer."""
+    keeps = keeping_gates(layer.program) if isinstance(layer.program, Program) else {}
+    if keeps:
+        return _open_gates(next(reversed(keeps.values())), memory)
+    return (
+        f"an LSTM with forget bias 2 or more, or one that begins with initialize('chrono', longest={memory}); "
+        f"if it must be this cell, initialize('orthogonal')"
+    )
+
+
+def _open_gates(gate: str, memory: int) -> str:
+    """How to begin with a gate that keeps. The named schemes know the gates f and z."""
+    if gate not in ("f", "z"):
+        return f"a bias of {math.log(max(memory, 2)):.2g} for the gate {gate}, which keeps for {memory} steps"
+    also = "" if gate == "z" else ", or 'forget-bias' for less"
+    return f"initialize('chrono', longest={max(memory, 3)}), which begins with gates that keep that long{also}"
+
+
+def _calm(layer: Recurrent) -> str:
+    gated = isinstance(layer.program, Program) and keeping_gates(layer.program)
+    return "clip gradients to a norm of 1, begin with initialize('orthogonal'), lower the learning rate" + (
+        "" if gated else "; or an LSTM or a GRU, whose gates bound what is added"
+    )
+
+
+def _carried(layer: Recurrent, x: object, hx: object, options: dict[str, object]) -> Tensor:
+    """(passes, states, P): the root mean square of every state after each pass over the input, the state carried on."""
+    was, sizes = layer.training, []
+    layer.eval()
+    try:
+        with torch.no_grad():
+            for _ in range(PASSES):
+                _, hx = layer(x, hx, **options)
+                states = hx if isinstance(hx, tuple) else (hx,)
+                sizes.append(torch.stack([s.double().square().flatten(1).mean(1).sqrt().cpu() for s in states]))
+    finally:
+        layer.train(was)
+    return torch.stack(sizes)

@@ -1,0 +1,110 @@
+"""Pictures over the lag: gradients, the influence of inputs, the memory of data."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from carousel.errors import DataError
+from carousel.insight.figures.canvas import COLOURS, DASHES, ONE_WAY, canvas, label_steps, visible
+from carousel.insight.gradient_flow import GradientFlow
+from carousel.insight.input_influence import InputInfluence
+from carousel.insight.memory import MATTERS, Memory
+from carousel.insight.refusal import TooShort
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def gradient_by_lag(
+    flow: GradientFlow | Mapping[str, GradientFlow], state: str | None = None, place: int = -1
+) -> Figure:
+    """|dL_t / ds_{t-k}| over the lag k, relative to |dL_t / dy_t|: typical, middle 80 %, and the fitted decay.
+
+    flow: one, of which every state is drawn unless one is named; or several by name, such as before and after training,
+        of which one state is drawn, the output's unless another is named.
+    """
+    flows = {"": flow} if isinstance(flow, GradientFlow) else dict(flow)
+    if not flows:
+        raise DataError("There is no gradient flow to draw.")
+    one = next(iter(flows.values()))
+    states = one.states if state is None and len(flows) == 1 else (state or one.states[0],)
+    figure, axes = canvas()
+    series = [(name, s) for name in flows for s in states]
+    for index, (name, s) in enumerate(series):
+        shown, colour = flows[name], COLOURS[index % len(COLOURS)]
+        typical, lags = shown.by_lag(s, place), shown.lags
+        label = " ".join(part for part in (name, s if len(states) > 1 else "") if part)
+        axes.plot(
+            lags.numpy(), torch.where(typical > 0, typical, torch.nan).numpy(), color=colour, linestyle=DASHES[index % len(DASHES)],
+            label=f"{label + ': ' if label else ''}{_in_words(shown, s, place)}",
+        )  # fmt: skip
+        samples = shown.samples(s, place).flatten(0, 1)
+        low, high = torch.nanquantile(samples, torch.tensor([0.1, 0.9], dtype=samples.dtype), dim=0)
+        axes.fill_between(
+            lags.numpy(), low.clamp(min=1e-300).numpy(), high.numpy(), color=colour, alpha=0.15, linewidth=0
+        )
+    axes.set_yscale("log")
+    axes.set_xlabel("lag k, steps")
+    letter = states[0] if len(states) == 1 else "s"
+    axes.set_ylabel(rf"$|dL_t / d{letter}_{{t-k}}|$ relative to $|dL_t / dy_t|$")
+    axes.set_title(f"How far back gradients reach: {one.places[place]}")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def _in_words(flow: GradientFlow, state: str, place: int) -> str:
+    try:
+        decay = flow.decay(state, place)
+    except TooShort:
+        return "too few to fit"
+    text = f"×{decay.factor:.3g} a step, {decay.kind}"
+    try:
+        horizon = flow.horizon(state, place)
+    except TooShort:
+        return f"{text}; horizon beyond the window"
+    if math.isinf(horizon.steps):
+        return text
+    return f"{text}; horizon {horizon.steps:.3g} ({horizon.low:.3g} to {horizon.high:.3g})"
+
+
+def influence(found: InputInfluence, row: int = 0, labels: Sequence[str] | None = None) -> Figure:
+    """Which inputs moved which outputs of one sequence: a row for each output, its shares of the whole as colours.
+
+    labels: one for each input step, such as the characters that were read.
+    """
+    share = found.share(row)
+    count = share.shape[1]
+    figure, axes = canvas(max(6, min(16, count / 6)), max(2.2, 1.6 + 0.3 * len(share)))
+    image = axes.imshow(share.numpy(), aspect="auto", cmap=ONE_WAY, vmin=0, interpolation="nearest")
+    label_steps(axes, labels, count, name="input step s")
+    names = [f"{t} {visible(labels[t]) if labels else ''}".strip() for t in found.at.tolist()]
+    axes.set_yticks(range(len(share)), names, fontsize=8)
+    axes.set_ylabel("output step t")
+    axes.set_title("Influence of inputs on outputs, $|dy_t / dx_s|$")
+    figure.colorbar(image, ax=axes, label="share of the row")
+    return figure
+
+
+def memory_by_lag(memory: Memory) -> Figure:
+    """The dependence in data over the lag, what chance would give, and the reach."""
+    figure, axes = canvas()
+    lags = memory.lags.numpy()
+    axes.plot(lags, memory.dependence.numpy(), color=COLOURS[0], label="dependence")
+    axes.plot(
+        lags, memory.noise.clamp(max=1).numpy(), color=COLOURS[1], linestyle="--", label="chance hardly exceeds this"
+    )
+    axes.axhline(MATTERS, color="#777777", linewidth=1, linestyle=":", label=f"{MATTERS:g}")
+    if memory.reach:
+        more = " and more" if memory.cut_off else ""
+        axes.axvline(memory.reach, color="#000000", linewidth=1, label=f"reaches {memory.reach} steps{more}")
+    axes.set_ylim(0, 1.02)
+    axes.set_xlabel("lag k, steps")
+    axes.set_ylabel("dependence, as a correlation")
+    axes.set_title("How far back the data depend on themselves")
+    axes.legend(frameon=False)
+    return figure

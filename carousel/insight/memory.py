@@ -1,0 +1,165 @@
+"""How far back a sequence depends on itself, or its target on it: what a network would have to remember."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from carousel.errors import DataError
+from carousel.insight.refusal import TooShort
+
+FEWEST_STEPS = 10
+MATTERS = 0.1  # a correlation that is worth remembering something for
+SYMBOLS = 64  # that are told apart; the rarer ones count as one
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Dependence at lags 1 to K, between 0 and 1.
+
+    dependence: (K), the strongest of all channels. noise: (K), what independent data would hardly exceed.
+    reach: the longest lag at which it is above 0.1 and above the noise, or up to which it is everywhere above 0.1 and
+        above half of the noise; 0 if none is. cut_off: whether that is at the last lags measured, so that the true
+        reach is longer.
+    """
+
+    dependence: Tensor
+    noise: Tensor
+    reach: int
+    cut_off: bool
+
+    @property
+    def lags(self) -> Tensor:
+        return torch.arange(1, len(self.dependence) + 1)
+
+
+def data_memory(x: Any, target: Any = None, *, lags: int | None = None, seed: int = 0) -> Memory:
+    """How far back x_t, or target_t, depends on x_{t-k}.
+
+    x: (T), (T, B) or (T, B, I): real numbers; or symbols, integers of (T) or (T, B). target: the same of its own kind,
+        (T), (T, B) or (T, B, O). Default: x itself.
+    lags: how many. Default: half of the steps.
+
+    Numbers: |correlation|, the largest over channels. The noise is the size that the largest of as many independent
+        normal ones would have, with Bartlett's variance (1 + 2 * sum of squares so far) / N for a correlation.
+    Symbols: the informational correlation sqrt(1 - exp(-2 I)) of the mutual information I, which is |correlation| where
+        both are normal (Linfoot, Information and Control 1, 1957); I has the mean of 20 shuffles taken off, and the noise
+        is the largest of them. The 63 most frequent symbols are told apart.
+
+    Raises TooShort with fewer than 10 steps; DataError for shapes that do not fit, and for data that never change.
+    """
+    given = _columns("x", x)
+    asked = given if target is None else _columns("target", target)
+    if asked.shape[:2] != given.shape[:2]:
+        raise DataError(
+            f"The target must have the steps and sequences of x, {tuple(given.shape[:2])}, "
+            f"but has {tuple(asked.shape[:2])}."
+        )
+    steps = len(given)
+    if steps < FEWEST_STEPS:
+        raise TooShort(
+            f"The memory of data needs at least {FEWEST_STEPS} steps, but there are {steps}.", needed=FEWEST_STEPS
+        )
+    count = steps // 2 if lags is None else lags
+    if not 1 <= count < steps:
+        raise DataError(f"lags must lie between 1 and {steps - 1}, for {steps} steps, but is {count}.")
+    if given.dtype == torch.long and asked.dtype == torch.long:
+        dependence, noise = _of_symbols(given, asked, count, seed)
+    else:
+        dependence, noise = _of_numbers(_numbers(given), _numbers(asked), count, itself=target is None)
+    matters = dependence > MATTERS
+    far = (matters & (dependence > noise)).nonzero()
+    # One lag after another from the first, there is no choice among many that noise would have to account for.
+    near = int((matters & (dependence > noise / 2)).long().cumprod(0).sum())
+    reach = max(near, int(far.max()) + 1 if len(far) else 0)
+    return Memory(dependence, noise, reach, cut_off=reach > count - max(1, count // 20))
+
+
+def _columns(name: str, values: Any) -> Tensor:
+    """(T, B, channels) of float64, or of whole numbers for symbols."""
+    values = torch.as_tensor(values).detach().cpu()
+    if values.dim() not in (1, 2, 3):
+        raise DataError(f"{name} must be (T), (T, B) or (T, B, channels), but has the shape {tuple(values.shape)}.")
+    symbols = not values.is_floating_point()
+    if symbols and values.dim() == 3:
+        raise DataError(f"{name}: symbols must be (T) or (T, B), but have the shape {tuple(values.shape)}.")
+    values = values[:, None] if values.dim() == 1 else values
+    values = values[..., None] if values.dim() == 2 else values
+    values = values.long() if symbols else values.double()
+    if not values.double().isfinite().all():
+        raise DataError(f"{name} must hold finite numbers; fill or cut what is missing.")
+    if (values == values.flatten()[0]).all():
+        raise DataError(f"{name} is the same at every step, so there is nothing to remember.")
+    return values
+
+
+def _numbers(values: Tensor) -> Tensor:
+    """Symbols as a channel for each, 0 or 1; numbers as they are."""
+    return F.one_hot(_frequent(values)[..., 0]).double() if values.dtype == torch.long else values
+
+
+def _frequent(values: Tensor) -> Tensor:
+    """Symbols renumbered by frequency, the rare ones taken together."""
+    kinds, place, counts = values.unique(return_inverse=True, return_counts=True)
+    rank = torch.empty(len(kinds), dtype=torch.long)
+    rank[counts.argsort(descending=True, stable=True)] = torch.arange(len(kinds))
+    return rank[place].clamp(max=SYMBOLS - 1)
+
+
+def _of_numbers(x: Tensor, y: Tensor, count: int, *, itself: bool) -> tuple[Tensor, Tensor]:
+    x, y = (_standardised(values) for values in (x, y))
+    steps, batch, channels = x.shape
+    # With the target itself every channel is held against its own past, otherwise against every channel of x.
+    pairs = channels if itself else channels * y.shape[-1]
+    likely = math.sqrt(2 * math.log(2 * count * pairs))
+    found, noise, squares = [], [], 0.0
+    for lag in range(1, count + 1):
+        past, now = x[: steps - lag], y[lag:]
+        number = (steps - lag) * batch
+        if itself:
+            correlation = (past * now).sum((0, 1)) / number
+        else:
+            correlation = torch.einsum("tbi,tbo->io", past, now) / number
+        strongest = correlation.abs().max().clamp(max=1.0).item()
+        found.append(strongest)
+        noise.append(likely * math.sqrt((1 + 2 * squares * itself) / number))
+        squares += strongest**2
+    return torch.tensor(found, dtype=torch.float64), torch.tensor(noise, dtype=torch.float64)
+
+
+def _standardised(values: Tensor) -> Tensor:
+    centred = values - values.mean((0, 1))
+    deviation = centred.square().mean((0, 1)).sqrt()
+    return torch.where(deviation > 0, centred / deviation.clamp(min=1e-300), 0.0)
+
+
+def _of_symbols(x: Tensor, y: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    x, y = _frequent(x)[..., 0], _frequent(y)[..., 0]
+    steps = len(x)
+    random = torch.Generator().manual_seed(seed)
+    # Every pair of steps as there would be if they had nothing to do with each other.
+    flat, other = x.flatten(), y.flatten()
+    shuffled = torch.stack([_information(flat[torch.randperm(len(flat), generator=random)], other) for _ in range(20)])
+    found, noise = [], []
+    for lag in range(1, count + 1):
+        share = steps / (steps - lag)  # fewer pairs, and a bias as much larger
+        information = _information(x[: steps - lag].flatten(), y[lag:].flatten()) - shuffled.mean() * share
+        found.append(_correlation(information))
+        noise.append(_correlation((shuffled.max() - shuffled.mean()) * share))
+    return torch.stack(found), torch.stack(noise)
+
+
+def _information(x: Tensor, y: Tensor) -> Tensor:
+    """Mutual information of two rows of symbols, in nats, by their counts."""
+    joint = torch.bincount(x * SYMBOLS + y, minlength=SYMBOLS * SYMBOLS).view(SYMBOLS, SYMBOLS).double() / len(x)
+    apart = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)
+    return torch.special.xlogy(joint, joint / torch.where(apart > 0, apart, 1.0)).sum()
+
+
+def _correlation(information: Tensor) -> Tensor:
+    return (1 - torch.exp(-2 * information.clamp(min=0.0))).sqrt()
