@@ -1,7 +1,7 @@
 """Seeing what a network does, how it learns, and what is wrong with it.
 
-Plain functions on a layer, or on a module that holds one, and tensors. Each measures in evaluation mode, changes nothing,
-and refuses with `TooShort` what would mean nothing. `figures` draws what they return.
+Plain functions on a layer, or on a module that holds one, and tensors. Each measures in evaluation mode, changes
+nothing, and refuses with `TooShort` what would mean nothing. `figures` draws what they return.
 """
 
 from carousel.insight import figures, properties

@@ -78,8 +78,8 @@ def geometric_mean(samples: Tensor) -> tuple[Tensor, Tensor]:
 def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples: int = 400, seed: int = 0) -> Decay:
     """Fits g(k) = g(0) * factor^k to (A, B, K) samples g, from A steps and B sequences, at lags 1 to K.
 
-    The line is fitted by least squares to the mean of ln g at every lag, all lags alike, as far as more than half of the
-    samples are there and above 0 (what underflows is no measurement). The interval is the bootstrap's: steps and
+    The line is fitted by least squares to the mean of ln g at every lag, all lags alike, as far as more than half of
+    the samples are there and above 0 (what underflows is no measurement). The interval is the bootstrap's: steps and
     sequences are drawn with replacement, independently of each other, which is on the safe side where both vary
     (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1, 2007).
 
@@ -121,7 +121,7 @@ def horizon_of(decay: Decay, *, what: str) -> Horizon:
     if decay.kind == "steady" or decay.lags * rate < 2:
         fall = 1 - decay.factor**decay.lags
         change = f"falls by {fall:.0%}" if fall > 0 else f"grows by {-fall:.0%}"
-        size = f"a horizon of about {1 / rate:.0f} steps" if 0 < rate and decay.kind != "steady" else "a horizon"
+        size = f"a horizon of about {1 / rate:.0f} steps" if rate > 0 and decay.kind != "steady" else "a horizon"
         wanted = f"at least {needed} lags" if needed is not None and decay.kind != "steady" else "many times as many"
         raise TooShort(
             f"{what}: the gradient {change} over the {decay.lags} lags measured, and {size} cannot be told from that; "
@@ -142,7 +142,7 @@ def _counts(size: int, resamples: int, random: torch.Generator) -> Tensor:
 
 
 def _line(logs: Tensor, good: Tensor, by_step: Tensor, by_sequence: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Slope, value at lag 0 and misfit of a line through the weighted mean of `logs` at each lag; one for each weighting."""
+    """Slope, value at lag 0 and misfit of a line through the mean of `logs` at each lag, for each of R weightings."""
     total = torch.einsum("ra,rb,abk->rk", by_step, by_sequence, torch.where(good, logs, 0.0))
     weight = torch.einsum("ra,rb,abk->rk", by_step, by_sequence, good.to(logs.dtype))
     there = (weight > 0).to(logs.dtype)

@@ -38,11 +38,11 @@ def diagnose(
     gradient_norms, clip: of the steps of a training, before clipping, and the limit.
 
     Looks for "inputs-unscaled", "exploding", "vanishing", "forget-gates-shut", "saturated-gates", "dead-units",
-    "state-drift", "window-too-short" and "always-clipped"; `carousel.insight.faults` says when each of them is reported.
+    "state-drift", "window-too-short" and "always-clipped"; `carousel.insight.faults` says when each is reported.
     Best of a fresh network, and again of a trained one.
 
-    Raises TooShort with fewer than 20 steps; DataError where the module has no such layer, for arguments that contradict
-    each other, and for cells whose step runs as plain Python.
+    Raises TooShort with fewer than 20 steps; DataError where the module has no such layer, for arguments that
+    contradict each other, and for cells whose step runs as plain Python.
     """
     evidence = Evidence(module, inputs, call, loss, target, memory, window, gradient_norms, clip, layer)
     evidence.check()

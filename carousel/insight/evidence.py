@@ -88,11 +88,11 @@ class Evidence:
         """The dependence in the data; None where they hold nothing to measure, or the caller has said."""
         if self.memory is not None or self._ragged:
             return None
-        x = self.inputs[0] if self.inputs else self.call.get("input")
-        symbols = isinstance(x, Tensor) and not x.is_floating_point()
+        x = self.inputs[0] if self.inputs else None
         # Symbols as they are; numbers as the layer receives them, time first.
-        values = x if symbols and x.shape == self.seen.timeline.real.shape else padded_input(self.seen)
-        if bool((values == values.flatten()[0]).all()) or not bool(values.double().isfinite().all()):
+        symbols = isinstance(x, Tensor) and not x.is_floating_point() and x.shape == self.seen.timeline.real.shape
+        values: Tensor = x if symbols else padded_input(self.seen)
+        if torch.all(values == values.flatten()[0]) or not torch.all(values.double().isfinite()):
             return None
         return data_memory(values, self.target)
 
@@ -103,7 +103,7 @@ class Evidence:
 
     @cached_property
     def remember(self) -> int:
-        """How many steps back the data reach, in steps: as the caller says, or as measured; 0 where nothing is known."""
+        """How many steps back the data reach, as the caller says, or as measured; 0 where nothing is known."""
         if self.memory is not None:
             return self.memory
         return self.measured.reach if self.measured is not None else 0

@@ -71,7 +71,7 @@ def exploding(e: Evidence) -> Iterator[Finding]:
 
 
 def saturated_gates(e: Evidence) -> Iterator[Finding]:
-    """A gate or a state that stands at its bounds nearly everywhere: its slope is next to nothing, so it cannot learn."""
+    """A gate or a state that stands at its bounds nearly everywhere, where its slope is next to nothing."""
     gates = e.gates
     for place, where in enumerate(gates.places):
         for name in (*gates.gates, *gates.states):
@@ -86,10 +86,10 @@ def saturated_gates(e: Evidence) -> Iterator[Finding]:
                 yield Finding(
                     "saturated-gates",
                     f"{_called(name, gates.states)} is saturated",
-                    f"{share:.0%} of its values lie within 1 % of its bounds {gates.bounds[name]}, where its slope, and "
-                    f"with it the gradient, is next to 0",
-                    "scale the inputs to mean 0 and deviation 1, begin from smaller weights (reset_parameters()), lower "
-                    "the learning rate, or take layer_norm=True",
+                    f"{share:.0%} of its values lie within 1 % of its bounds {gates.bounds[name]}, where its slope, "
+                    f"and with it the gradient, is next to 0",
+                    "scale the inputs to mean 0 and deviation 1, begin from smaller weights (reset_parameters()), "
+                    "lower the learning rate, or take layer_norm=True",
                     {"share": share},
                     where,
                 )
@@ -104,8 +104,8 @@ def dead_units(e: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "dead-units",
                 "dead units",
-                f"{int(dead.sum())} of {len(dead)} units never change, at any of {int(e.seen.timeline.real.sum())} steps; "
-                f"no gradient passes through them",
+                f"{int(dead.sum())} of {len(dead)} units never change, at any of {int(e.seen.timeline.real.sum())} "
+                f"steps; no gradient passes through them",
                 "begin anew with biases of 0 and a lower learning rate (relu: initialize('identity')), or take tanh",
                 {"share": share, "units": float(dead.sum())},
                 where,
@@ -122,8 +122,8 @@ def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
                 yield Finding(
                     "forget-gates-shut",
                     f"the gate {gate} that keeps {state} is shut",
-                    f"it lets {math.exp(-1 / typical):.2g} of a typical unit's state through a step, a time constant of "
-                    f"{typical:.2g} steps (at most {longest:.2g}); {e.source}",
+                    f"it lets {math.exp(-1 / typical):.2g} of a typical unit's state through a step, a time constant "
+                    f"of {typical:.2g} steps (at most {longest:.2g}); {e.source}",
                     _open_gates(gate, e.remember),
                     {"typical": typical, "longest": longest, "memory": e.remember},
                     where,
@@ -147,7 +147,7 @@ def window_too_short(e: Evidence) -> Iterator[Finding]:
 
 
 def inputs_unscaled(e: Evidence) -> Iterator[Finding]:
-    """What the layer receives is far from the size that initial weights are made for, or its channels from each other."""
+    """What the layer receives is far from the size that weights begin for, or its channels from each other."""
     x = e.input
     size = x.square().mean(0).sqrt()
     largest, smallest = size.max().item(), size[size > 0].min().item() if (size > 0).any() else 0.0
@@ -157,8 +157,8 @@ def inputs_unscaled(e: Evidence) -> Iterator[Finding]:
         yield Finding(
             "inputs-unscaled",
             "inputs are not scaled",
-            f"the root mean square of channel {channel} is {largest:.3g} (mean {x[:, channel].mean():.3g}), where weights "
-            f"begin as if it were about 1",
+            f"the root mean square of channel {channel} is {largest:.3g} (mean {x[:, channel].mean():.3g}), where "
+            f"weights begin as if it were about 1",
             advice,
             {"largest": largest, "smallest": smallest},
         )

@@ -19,7 +19,8 @@ class Following:
     """How well each of H units tells a property.
 
     kind: "auc" for a property that holds or does not: the probability that the unit is higher at a step where it holds
-        than at one where it does not (0.5 says nothing, 0 and 1 tell it perfectly). "correlation" for a number: Pearson's.
+        than at one where it does not (0.5 says nothing, 0 and 1 tell it perfectly). "correlation", Pearson's, for a
+        number.
     scores: (H). p: (H), the probability that the best of all units scores as far from nothing by chance.
     """
 
@@ -127,7 +128,7 @@ def _ranks(x: Tensor) -> Tensor:
 
 
 def _correlation(x: Tensor) -> Any:
-    """(N, H) values -> a function from (draws, N) numbers to Pearson's r, (draws, H); 0 for a unit that never changes."""
+    """(N, H) values -> a function from (draws, N) numbers to Pearson's r, (draws, H); 0 for a unit that is constant."""
     centred = x - x.mean(0)
     length = torch.linalg.vector_norm(centred, dim=0)
     unit = torch.where(length > 0, centred / length.clamp(min=torch.finfo(x.dtype).tiny), 0.0)

@@ -66,7 +66,7 @@ class Gates:
         """(H), how many steps each unit of a state holds on: tau = -1 / mean(ln f), with f the gate that keeps it.
 
         After tau steps 1/e is left of what a unit held, if nothing is added. Over a stretch of steps that share is the
-        product of f, so it is ln f that is averaged. Infinite where f is 1. Default state: the last that has such a gate.
+        product of f, so it is ln f that is averaged. Infinite where f is 1. Default: the last state that a gate keeps.
 
         Raises DataError for a state that no gate keeps.
         """
@@ -80,7 +80,7 @@ class Gates:
         return -1 / f.clamp(min=torch.finfo(torch.float32).tiny).log().nanmean((0, 1))
 
     def autocorrelation_times(self, state: str | None = None, place: int = -1) -> Tensor:
-        """(H), how long each unit's state resembles itself, in steps, for any cell: 1 + 2 * the sum of autocorrelations.
+        """(H), how long each unit's state resembles itself, in steps, for any cell: 1 + 2 * sum of autocorrelations.
 
         The sum ends at the first lag M >= 5 times itself; noise would make it grow for ever. 0 for a unit that never
         changes. Only the steps of the sequences as a whole are used: resets and padding break it.

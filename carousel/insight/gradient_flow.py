@@ -23,8 +23,8 @@ class GradientFlow:
 
     places: the P scans, "layer 0", "layer 0 reverse", ... in the order of hx. states: h, c, ...
     at: (A, B) the steps t; -1 where a row has no such step.
-    norms: by state (P, A, B, K), Euclidean over the units; NaN where a sequence is not that long. In a reverse direction
-        the lag counts towards the end: there s_{t+k} is what came before.
+    norms: by state (P, A, B, K), Euclidean over the units; NaN where a sequence is not that long. In a reverse
+        direction the lag counts towards the end: there s_{t+k} is what came before.
     arriving: (A, B), |dL_t / dy_t|, the gradient that reaches the layer's output y at step t.
     """
 
@@ -94,9 +94,9 @@ def gradient_flow(
     at: the steps t. Default: 16 of them, spread over those that have all lags before them.
     lags: how many. Default: half of the steps, one at least.
 
-    The gradient is by the state that the next step reads, with the other states of that step held: c's own path and h's
-    are apart, and a layer's state counts through its own recurrence only. Nothing but that scan and what stands above it
-    takes part. Costs one forward pass and a backward pass for each t.
+    The gradient is by the state that the next step reads, with the other states of that step held: c's own path and
+    h's are apart, and a layer's state counts as its own recurrence reads it, not as the layer above does. Costs one
+    forward pass and a backward pass for each t.
 
     Raises DataError where the module has no such layer, or its loss has another shape.
     Sources: Hochreiter (1991); Bengio, Simard & Frasconi, IEEE Transactions on Neural Networks 5 (1994); Pascanu,
@@ -160,7 +160,7 @@ def _losses(seen: Observation, loss: Callable[[Tensor], Tensor] | None, seed: in
 
 def per_step(seen: Observation, values: Any, expected: str) -> Tensor:
     """Numbers laid out as the layer's input, as (T, B); (B) stays as it is. Raises DataError for another shape."""
-    steps, batch = seen.timeline.real.shape
+    batch = seen.timeline.batch
     if isinstance(values, Tensor):
         if values.shape == seen.output.shape[:-1]:
             return seen.time_first(values[None, ..., None])[0, ..., 0]

@@ -43,8 +43,8 @@ def input_influence(
 ) -> InputInfluence:
     """How much each input moves the outputs at chosen steps, for an infinitely small push.
 
-    module(*inputs, **call) is called once, in evaluation mode; the input is what the recurrent layer receives (behind an
-        embedding: the vector of a symbol). The output is the module's.
+    module(*inputs, **call) is called once, in evaluation mode; the input is what the recurrent layer receives (behind
+        an embedding: the vector of a symbol). The output is the module's.
     at: the steps t. Default: the last 8.
     of: what of the output at t. "all": all of it, the Frobenius norm of the Jacobian; one backward pass for each of its
         numbers and each t. "top": the largest number, such as the score of the likeliest symbol; one pass for each t.

@@ -31,7 +31,7 @@ class StepJacobians:
     parts: dict[str, slice]
 
     def of(self, state: str | None = None) -> Tensor:
-        """(S, B, m, m), the block of one state with the others held; the whole if None. Raises DataError for no state."""
+        """(S, B, m, m), the block of one state, the others held; the whole if None. Raises DataError for no state."""
         if state is None:
             return self.matrices
         if state not in self.parts:

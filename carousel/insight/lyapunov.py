@@ -35,7 +35,7 @@ class Lyapunov:
 
     @property
     def kind(self) -> str:
-        """ "contracting": states forget where they came from; "chaotic": they part; "undecided": the interval holds 0."""
+        """Whether states forget where they came from, "contracting", or part, "chaotic"; "undecided": it may be 0."""
         return "contracting" if self.high[0] < 0 else "chaotic" if self.low[0] > 0 else "undecided"
 
 
@@ -56,8 +56,8 @@ def lyapunov(
     place: which scan, in the order of hx. count: how many exponents. Default: 8, or as many as the state has units.
     discard: how many steps pass first, while Q turns to the directions that matter. Default: a tenth.
 
-    Raises TooShort where fewer than 20 steps are left; DataError for resets, which end a trajectory, and where the module
-    has no such layer or place.
+    Raises TooShort where fewer than 20 steps are left; DataError for resets, which end a trajectory, and where the
+    module has no such layer or place.
     Sources: Benettin, Galgani, Giorgilli & Strelcyn, Meccanica 15 (1980); of recurrent networks: Vogt et al.
     (arXiv:2006.14123, 2022).
     """
@@ -98,8 +98,8 @@ def _pushed(
 
     # Vector-Jacobian products turned round: v -> v J is linear, and its own transpose is u -> J u. Rows never see one
     # another, so one direction of every row is pushed at a time.
-    _, pull = torch.func.vjp(lambda s: step(given, s), state)
-    _, push = torch.func.vjp(lambda v: pull(v)[0], torch.zeros_like(state))
+    pull = torch.func.vjp(lambda s: step(given, s), state)[1]
+    push = torch.func.vjp(lambda v: pull(v)[0], torch.zeros_like(state))[1]
     directions = q.permute(2, 0, 1).to(state)
     return torch.func.vmap(lambda u: push(u)[0])(directions).permute(1, 2, 0).double().cpu()
 

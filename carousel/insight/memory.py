@@ -47,9 +47,9 @@ def data_memory(x: Any, target: Any = None, *, lags: int | None = None, seed: in
 
     Numbers: |correlation|, the largest over channels. The noise is the size that the largest of as many independent
         normal ones would have, with Bartlett's variance (1 + 2 * sum of squares so far) / N for a correlation.
-    Symbols: the informational correlation sqrt(1 - exp(-2 I)) of the mutual information I, which is |correlation| where
-        both are normal (Linfoot, Information and Control 1, 1957); I has the mean of 20 shuffles taken off, and the noise
-        is the largest of them. The 63 most frequent symbols are told apart.
+    Symbols: the informational correlation sqrt(1 - exp(-2 I)) of the mutual information I, which is |correlation|
+        where both are normal (Linfoot, Information and Control 1, 1957); I has the mean of 20 shuffles taken off, and
+        the noise is the largest of them. The 63 most frequent symbols are told apart.
 
     Raises TooShort with fewer than 10 steps; DataError for shapes that do not fit, and for data that never change.
     """

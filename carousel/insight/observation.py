@@ -20,6 +20,7 @@ from carousel.insight.timeline import Timeline
 from carousel.layers import Recurrent
 from carousel.layers.arguments import as_mask
 from carousel.layers.recording import Tap
+from carousel.program import Program
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def observe(
     *,
     gradients: bool = False,
 ) -> Observation:
-    """Calls module(*inputs, **call) in evaluation mode and looks at one layer. Raises DataError where that cannot be."""
+    """Calls module(*inputs, **call) in evaluation mode and looks at one layer. Raises DataError where it cannot."""
     chosen = find_layer(module, layer)
     seen: list[tuple[tuple[Any, ...], dict[str, Any], Any]] = []
     added: list[Tensor] = []
@@ -129,6 +130,11 @@ def observe(
     def after(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         seen.append((args, kwargs, result))
 
+    if gradients and not isinstance(chosen.program, Program):
+        raise DataError(
+            f"Gradients by states are taken through a cell's program, and the step of {chosen.program.cell} runs as "
+            f"plain Python: {chosen.why_untraced}"
+        )
     hooks = (
         chosen.register_forward_pre_hook(before, with_kwargs=True),
         chosen.register_forward_hook(after, with_kwargs=True),
@@ -169,8 +175,8 @@ def _timeline(layer: Recurrent, x: Tensor | PackedSequence, options: Mapping[str
     steps, batch = (x.shape[0], 1) if not batched else (x.shape[1], x.shape[0]) if transposed else x.shape[:2]
     if not (steps and batch):
         raise DataError(f"There must be a step to look at, but the layer was given an input of shape {tuple(x.shape)}.")
-    given = (options.get(name) for name in ("lengths", "mask", "reset"))
-    return Timeline(*as_mask(type(layer).__name__, steps, batch, *given, batched, transposed))
+    lengths, mask, reset = (options.get(name) for name in ("lengths", "mask", "reset"))
+    return Timeline(*as_mask(type(layer).__name__, steps, batch, lengths, mask, reset, batched, transposed))
 
 
 @contextmanager

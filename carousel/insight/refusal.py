@@ -10,7 +10,7 @@ from carousel.errors import DataError
 class TooShort(DataError):
     """What was measured is too short, or too little, to mean anything.
 
-    needed: how much would do, in the unit that the message names. estimate: what came out all the same, None if nothing.
+    needed: how much would do, in the unit that the message names. estimate: what came out all the same, if anything.
     """
 
     def __init__(self, message: str, *, needed: int, estimate: Any = None) -> None:

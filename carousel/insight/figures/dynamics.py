@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def jacobian_spectrum(jacobians: StepJacobians, state: str | None = None) -> Figure:
-    """The eigenvalues of step Jacobians in the complex plane, with the unit circle: inside, changes of the state die."""
+    """The eigenvalues of step Jacobians in the complex plane, with the unit circle: inside it, changes die away."""
     values = jacobians.eigenvalues(state)  # (S, B, m)
     steps = jacobians.steps[:, None, None].expand(values.shape)
     there = values.real.isfinite()

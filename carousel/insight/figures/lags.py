@@ -39,7 +39,8 @@ def gradient_by_lag(
         typical, lags = shown.by_lag(s, place), shown.lags
         label = " ".join(part for part in (name, s if len(states) > 1 else "") if part)
         axes.plot(
-            lags.numpy(), torch.where(typical > 0, typical, torch.nan).numpy(), color=colour, linestyle=DASHES[index % len(DASHES)],
+            lags.numpy(), torch.where(typical > 0, typical, torch.nan).numpy(),
+            color=colour, linestyle=DASHES[index % len(DASHES)],
             label=f"{label + ': ' if label else ''}{_in_words(shown, s, place)}",
         )  # fmt: skip
         samples = shown.samples(s, place).flatten(0, 1)

@@ -49,7 +49,7 @@ def gates_over_time(
 
 
 def units_by_timescale(gates: Gates, place: int = -1) -> Figure:
-    """The time scale of every unit, slowest first, on a logarithmic axis; what lies above the data cannot be checked."""
+    """The time scale of every unit, slowest first, on a logarithmic axis, and how many steps were looked at."""
     times = gates.timescales(place).sort(descending=True).values
     kind = f"time constant of {next(reversed(gates.keeps))}" if gates.keeps else "autocorrelation time"
     figure, axes = canvas()
@@ -72,7 +72,7 @@ def units_by_timescale(gates: Gates, place: int = -1) -> Figure:
 def coloured_text(text: str, values: Any, title: str = "", bounds: tuple[float, float] | None = None) -> Figure:
     """A text with each character on the colour of a unit's value there (Karpathy, Johnson & Li 2015).
 
-    values: (T), one for each character. bounds: of the colours; default (-1, 1) or (0, 1) if the values lie there.
+    values: (T), one for each character. bounds: what the ends of the colours stand for. Default: as the values need.
     Raises DataError for another number of values.
     """
     held = torch.as_tensor(values).detach().double().cpu()
@@ -88,10 +88,7 @@ def coloured_text(text: str, values: Any, title: str = "", bounds: tuple[float, 
     grid = torch.full((len(rows), width), torch.nan, dtype=torch.float64)
     for line, row in enumerate(rows):
         grid[line, : len(row)] = held[row]
-    natural = bounds or (
-        (0.0, 1.0) if 0 <= held.min() and held.max() <= 1 else (-1.0, 1.0) if held.abs().max() <= 1 else None
-    )
-    colours, low, high = _range(held, natural)
+    colours, low, high = _range(held, bounds)
     figure, axes = canvas(max(6, 0.115 * width + 1.2), max(1.6, 0.24 * len(rows) + 0.7))
     image = axes.imshow(grid.numpy(), aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
     for line, row in enumerate(rows):
