@@ -1,8 +1,21 @@
 """Layers: any cell over sequences, and torch.nn's own faces."""
 
 from carousel.layers.faces import GRU, LSTM, RNN
+from carousel.layers.penalties import activation_penalty, temporal_penalty
 from carousel.layers.recurrent import Recurrent
 from carousel.layers.single_step import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from carousel.layers.stepper import Stepper
 
-__all__ = ["GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell", "Stepper"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "LSTMCell",
+    "RNNCell",
+    "Recurrent",
+    "RecurrentCell",
+    "Stepper",
+    "activation_penalty",
+    "temporal_penalty",
+]

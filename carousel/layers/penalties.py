@@ -1,0 +1,107 @@
+"""Penalties on what a layer gives out, to be added to a loss: how large it is, and how fast it changes.
+
+    output, _ = layer(x, lengths=lengths)
+    dropped = F.dropout(output, 0.4, self.training)
+    loss = cross_entropy(decoder(dropped), y)
+    loss = loss + 2 * activation_penalty(dropped, lengths=lengths) + temporal_penalty(output, lengths=lengths)
+
+Plain functions of an output: give them the lengths, mask and reset that the layer was given. They read a PackedSequence
+too. In AWD-LSTM, as above, the first is of the output after dropout and the second of the output before it; Keras's
+`activity_regularizer=L2(a)` is the first, by the sum over units where this is their mean.
+
+Source: Merity, McCann & Socher, "Revisiting activation regularization for language RNNs" (arXiv:1708.01009, 2017),
+sections 2 and 3, with means of squares for the norms, as the authors' own code computes them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from carousel.layers.arguments import as_mask
+
+
+def activation_penalty(
+    output: Tensor | PackedSequence,
+    *,
+    lengths: Tensor | None = None,
+    mask: Tensor | None = None,
+    batch_first: bool = False,
+) -> Tensor:
+    """mean(h_t²), over units and real steps: keeps activations small ("AR", alpha).
+
+    output: (T, B, units), (B, T, units) with batch_first, (T, units), or a PackedSequence. lengths, mask: as the layer
+        takes them; padding counts for nothing, whatever stands there. Without any step it is 0.
+    Returns a single number, in float32 for halves. Raises ValueError for flags of another shape.
+    """
+    if isinstance(output, PackedSequence):
+        return _mean(output.data.square())
+    rows, real, _ = _in_time("activation_penalty", output, lengths, mask, None, batch_first)
+    return _mean(rows.square(), real)
+
+
+def temporal_penalty(
+    output: Tensor | PackedSequence,
+    *,
+    lengths: Tensor | None = None,
+    mask: Tensor | None = None,
+    reset: Tensor | None = None,
+    batch_first: bool = False,
+) -> Tensor:
+    """mean((h_t - h_{t+1})²), over units and pairs of neighbouring steps: keeps change slow ("TAR", beta).
+
+    A pair is two steps that follow one another in one sequence: none across a reset or past a row's end, and across a
+    hole in the mask the real steps on its two sides. Without any pair it is 0. Arguments, result and errors: see
+    `activation_penalty`; reset: as the layer takes it.
+    """
+    if isinstance(output, PackedSequence):
+        sizes = output.batch_sizes
+        # Row b of a step stands as many rows behind row b of the step before as that step has.
+        later = torch.arange(int(sizes[0]), int(sizes.sum()))
+        earlier = later - sizes[:-1].repeat_interleave(sizes[1:])
+        earlier, later = earlier.to(output.data.device), later.to(output.data.device)
+        return _mean((output.data.index_select(0, earlier) - output.data.index_select(0, later)).square())
+    rows, real, starts = _in_time("temporal_penalty", output, lengths, mask, reset, batch_first)
+    if real is None:
+        return _mean((rows[:-1] - rows[1:]).square())
+    # The real step before each step, -1 if there is none; it is of the same sequence if nothing starts in between.
+    time = torch.arange(len(real), device=real.device)[:, None]
+    latest = torch.where(real, time, -1).cummax(0).values
+    before = torch.cat([torch.full_like(latest[:1], -1), latest[:-1]])
+    sequence = starts.cumsum(0)
+    paired = real & (before >= 0) & (sequence.gather(0, before.clamp(min=0)) == sequence)
+    neighbours = rows.gather(0, before.clamp(min=0).unsqueeze(-1).expand_as(rows))
+    return _mean((neighbours - rows).square(), paired)
+
+
+def _in_time(
+    name: str,
+    output: Tensor,
+    lengths: Tensor | None,
+    mask: Tensor | None,
+    reset: Tensor | None,
+    batch_first: bool,
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """(T, B, units) with 0 for padding, which (T, B) steps are real (None: all), and before which a sequence starts."""
+    if not isinstance(output, Tensor) or output.dim() not in (2, 3):
+        found = f"of {output.dim()} dimensions" if isinstance(output, Tensor) else type(output).__name__
+        raise ValueError(f"{name}: output must be a Tensor of 2 or 3 dimensions or a PackedSequence, got {found}")
+    batched = output.dim() == 3
+    transposed = batched and batch_first
+    rows = output if batched else output.unsqueeze(1)
+    rows = rows.transpose(0, 1) if transposed else rows
+    if lengths is None and mask is None and reset is None:
+        return rows, None, rows.new_zeros(rows.shape[:2], dtype=torch.bool)
+    real, starts = as_mask(name, *rows.shape[:2], lengths, mask, reset, batched, transposed)
+    real, starts = real.to(rows.device), starts.to(rows.device)
+    return torch.where(real.unsqueeze(-1), rows, 0.0), real, starts
+
+
+def _mean(values: Tensor, counted: Tensor | None = None) -> Tensor:
+    """The mean of the values, (steps, ..., units), of those steps that are counted; 0 where there are none."""
+    dtype = torch.promote_types(values.dtype, torch.float32)
+    if counted is None:
+        return values.mean(dtype=dtype) if values.numel() else values.sum(dtype=dtype)
+    total = torch.where(counted.unsqueeze(-1), values, 0.0).sum(dtype=dtype)
+    return total / (counted.sum() * values.shape[-1]).clamp(min=1)
