@@ -9,13 +9,13 @@ from torch import Tensor
 
 from carousel.engines import native, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
-from carousel.engines.engine import Engine
+from carousel.engines.engine import Around, Engine
 from carousel.program import Interface
 
 # In order of preference: "auto" takes the first that has no reason not to run.
 ENGINES: dict[str, Engine] = {
     "native": Engine("native", native.scan, native.why_not, stepper=native.stepper),
-    "reference": Engine("reference", reference.scan, lambda *_: None, stepper=reference.stepper),
+    "reference": Engine("reference", reference.scan, lambda *_: None, reference.stepper, calls_python=True),
 }
 
 NAMES = ("auto", *ENGINES)
@@ -27,15 +27,20 @@ def check_name(name: str) -> None:
         raise ValueError(f"engine must be one of {', '.join(map(repr, NAMES))}, but {name!r} was given")
 
 
-def choose(name: str, program: Interface, dtype: torch.dtype, device: torch.device) -> tuple[Engine, dict[str, str]]:
+def choose(
+    name: str, program: Interface, dtype: torch.dtype, device: torch.device, hooked: bool = False
+) -> tuple[Engine, dict[str, str]]:
     """The engine that runs a program on such rows, and why each one preferred to it does not.
 
+    hooked: whether Python is to be called at every step.
     Asking by name gets that engine or a ValueError that says why not; only "auto" chooses.
     """
     check_name(name)
     reasons: dict[str, str] = {}
     for engine in ENGINES.values() if name == "auto" else [ENGINES[name]]:
         reason = engine.why_not(program, dtype, device)
+        if reason is None and hooked and not engine.calls_python:
+            reason = "it calls no Python at its steps, and this layer has a hook"
         if reason is None:
             return engine, reasons
         reasons[engine.name] = reason
@@ -52,12 +57,16 @@ def scan(
     reverse: bool = False,
     streams: Mapping[str, Tensor] | None = None,
     checkpoint: int | str | None = None,
+    around: Around | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over time on the named engine; arguments and results as in `reference.scan`.
 
     checkpoint: how many steps to run again at a time when gradients are asked for, or "auto"; see `chunks`.
+    around: see `reference.scan`; with it everything is kept.
     """
-    chosen, _ = choose(engine, program, x.dtype, x.device)
+    chosen, _ = choose(engine, program, x.dtype, x.device, around is not None)
+    if around is not None:
+        return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams, around)
     if checkpoint is not None and torch.is_grad_enabled():
         every = chunk_length(checkpoint, program, x, len(batch_sizes), states[0].shape[-1])
         if every is not None:

@@ -10,6 +10,10 @@ from torch import Tensor
 
 from carousel.program import Interface
 
+Rows = tuple[Tensor, ...]
+Step = Callable[[Rows, Rows], tuple[Rows, Rows]]
+Around = Callable[[int, Step, Rows, Rows], tuple[Rows, Rows]]
+
 
 @dataclass(frozen=True)
 class Engine:
@@ -19,9 +23,11 @@ class Engine:
     stepper: (program, weights, batch, streams) -> a function (x, states) -> states of one step without gradients, with
         the weights prepared once; streams are the same at every step.
     why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
+    calls_python: whether its scan takes `around` too, Python that is called in the place of each step.
     """
 
     name: str
     scan: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
     why_not: Callable[[Interface, torch.dtype, torch.device], str | None]
     stepper: Callable[..., Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]]
+    calls_python: bool = False

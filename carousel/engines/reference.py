@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from carousel.engines.engine import Around, Rows, Step
 from carousel.program import Interface, Program, Untraced, evaluate, ops
 
-Rows = tuple[Tensor, ...]
 States = tuple[Tensor, ...]
-Step = Callable[[Rows, States], tuple[Rows, States]]
+StepAt = Callable[[int, Rows, States], tuple[Rows, States]]
 
 
 def scan(
@@ -24,6 +24,7 @@ def scan(
     weights: Mapping[str, Tensor],
     reverse: bool = False,
     streams: Mapping[str, Tensor] | None = None,
+    around: Around | None = None,
 ) -> tuple[Rows, States]:
     """Runs a step over time. Any device, dtype and autograd transform.
 
@@ -33,6 +34,7 @@ def scan(
     weights: the layer's parameters by name: weight_ih, weight_hh, bias_ih, bias_hh, and the cell's own.
     reverse: from the last step to the first; a row begins at its own last step.
     streams: for each of the program's streams, its rows, (sum of batch_sizes, size) or (sum of batch_sizes, 1).
+    around: called as (t, step, rows, states) in the place of step(rows, states), with the same result.
     Returns what the program emits at every step, laid out like x: the output state, then recorded values; and every
     row's states after its last step.
     """
@@ -42,8 +44,12 @@ def scan(
     # The splits are views; a step's rows are contiguous because steps are stored one after another.
     per_step = list(zip(*(rows.split(list(batch_sizes)) for rows in given), strict=True)) if batch_sizes else []
     step = prepare(program, weights, x)
+
+    def step_at(t: int, rows: Rows, states: States) -> tuple[Rows, States]:
+        return step(rows, states) if around is None else around(t, step, rows, states)
+
     run = _backward_in_time if reverse else _forward_in_time
-    emitted, last = run(step, per_step, batch_sizes, states)
+    emitted, last = run(step_at, per_step, batch_sizes, states)
     if not emitted:
         return _nothing(program, x, weights), states
     return tuple(map(torch.cat, zip(*emitted, strict=True))), last
@@ -64,26 +70,26 @@ def stepper(
     return advance
 
 
-def _forward_in_time(step: Step, given: Sequence[Rows], sizes: Sequence[int], states: States) -> Any:
+def _forward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int], states: States) -> Any:
     emitted, finished = [], []
-    for rows, size in zip(given, sizes, strict=True):
+    for t, (rows, size) in enumerate(zip(given, sizes, strict=True)):
         if size < states[0].shape[0]:
             finished.append(tuple(s[size:] for s in states))
             states = tuple(s[:size] for s in states)
-        out, states = step(rows, states)
+        out, states = step(t, rows, states)
         emitted.append(out)
     pieces = zip(states, *reversed(finished), strict=True)
     return emitted, tuple(torch.cat(p) if len(p) > 1 else p[0] for p in pieces)
 
 
-def _backward_in_time(step: Step, given: Sequence[Rows], sizes: Sequence[int], first: States) -> Any:
+def _backward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int], first: States) -> Any:
     emitted: list[Rows] = []
     states = tuple(s[:0] for s in first)
-    for rows, size in zip(reversed(given), reversed(sizes), strict=True):
+    for t, rows, size in zip(reversed(range(len(sizes))), reversed(given), reversed(sizes), strict=True):
         if (running := states[0].shape[0]) < size:
             entering = tuple(s[running:size] for s in first)
             states = tuple(map(torch.cat, zip(states, entering, strict=True))) if running else entering
-        out, states = step(rows, states)
+        out, states = step(t, rows, states)
         emitted.append(out)
     return emitted[::-1], states
 

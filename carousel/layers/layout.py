@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
@@ -37,6 +38,12 @@ class Packed:
     @property
     def batch(self) -> int:
         return int(self.input.batch_sizes[0])
+
+    def sequences(self) -> tuple[Tensor, int]:
+        """Which sequence each row is in, and how many there are."""
+        sizes = self.input.batch_sizes
+        begins = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
+        return (torch.arange(len(begins)) - begins).to(self.rows.device), self.batch
 
     def first(self, given: States, fresh: Callable[[], States]) -> States:
         del fresh  # nothing starts anew
@@ -74,6 +81,12 @@ class Padded:
     def batch_sizes(self) -> list[int]:
         return [self.batch] * self.steps if self.cut is None else self.cut.batch_sizes
 
+    def sequences(self) -> tuple[Tensor, int]:
+        """Which sequence each row is in, and how many there are."""
+        if self.cut is not None:
+            return self.cut.sequence, len(self.cut.row)
+        return torch.arange(self.batch, device=self.flat.device).repeat(self.steps), self.batch
+
     def first(self, given: States, fresh: Callable[[], States]) -> States:
         return given if self.cut is None else tuple(map(self.cut.first_states, given, fresh()))
 
@@ -93,11 +106,13 @@ class Padded:
             return values.squeeze(2)
         return values.transpose(1, 2) if self.transposed else values
 
-    def stream(self, layer: str, name: str, stream: Tensor, size: int) -> Tensor:
+    def stream(self, layer: str, name: str, stream: Tensor | None, size: int, nothing: float) -> Tensor:
         """Rows given for every step, (T, B), (T, B, 1) or (T, B, size) as the input is laid out, for engines.
 
-        Raises ValueError for another shape.
+        None: `nothing` everywhere. Raises ValueError for another shape.
         """
+        if stream is None:
+            return self.flat.new_full((self.flat.shape[0] if self.cut is None else len(self.cut.steps), size), nothing)
         if not isinstance(stream, Tensor) or stream.dtype != self.flat.dtype:
             found = stream.dtype if isinstance(stream, Tensor) else type(stream).__name__
             raise ValueError(f"{layer}: {name} must be a Tensor of {self.flat.dtype}, got {found}")

@@ -93,7 +93,8 @@ def _in_time(
     rows = rows.transpose(0, 1) if transposed else rows
     if lengths is None and mask is None and reset is None:
         return rows, None, rows.new_zeros(rows.shape[:2], dtype=torch.bool)
-    real, starts = as_mask(name, *rows.shape[:2], lengths, mask, reset, batched, transposed)
+    steps, batch = rows.shape[:2]
+    real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
     real, starts = real.to(rows.device), starts.to(rows.device)
     return torch.where(real.unsqueeze(-1), rows, 0.0), real, starts
 

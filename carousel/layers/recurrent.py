@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -10,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
+from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
 from carousel.layers.arguments import as_mask, as_states, check_constructor, check_input, check_states
+from carousel.layers.hooks import Function, StepHook, change
+from carousel.layers.in_time import InTime, Walk
 from carousel.layers.initialization import initialize_by_name
 from carousel.layers.layout import Packed, Padded
 from carousel.layers.parameters import as_cell, check_projection, initialize, options_text, parameter_shapes, program_of
@@ -24,6 +28,7 @@ from carousel.layers.stepper import Stepper
 from carousel.program import Interface, Program, rewrite
 
 States = tuple[Tensor, ...]
+Layout = Packed | Padded | InTime
 
 
 class Recurrent(nn.Module):
@@ -119,6 +124,7 @@ class Recurrent(nn.Module):
         self._programs: dict[Any, Interface] = {}
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
+        self._hooks: OrderedDict[int, StepHook] = OrderedDict()
         for k, suffix in self._places():
             width = input_size if k == 0 else len(self._directions()) * self.sizes[self._output_size()]
             for name, shape in parameter_shapes(self.program, width, self.sizes).items():
@@ -163,6 +169,11 @@ class Recurrent(nn.Module):
         add: Tensor | Mapping[str, Tensor] | None = None,
         return_states: bool = False,
     ) -> Any:
+        if self._hooks and isinstance(self.checkpoint, int):
+            raise ValueError(
+                f"{self._name()}: checkpoint={self.checkpoint} runs steps twice, which a hook would notice; "
+                "remove the hook or set checkpoint=None"
+            )
         layout = self._layout(input, lengths, mask, reset, given_by_step=keep is not None or add is not None)
         given = self._initial(hx, layout.batch, layout.batched)
         fresh = partial(self.fresh_states, layout.batch)
@@ -173,7 +184,7 @@ class Recurrent(nn.Module):
             names |= dict.fromkeys(self.program.states)
         for tap in self._taps:
             tap.begin(layout.every_step)
-        rows, final, recorded = self._stack(layout, layout.first(given, fresh), streams, tuple(names))
+        rows, final, recorded = self._stack(layout, layout.first(given, fresh), fresh, streams, tuple(names))
         output, last = layout.output(rows), layout.last(final, given, fresh)
         recorded = {name: layout.every_step(values) for name, values in recorded.items()}
         for recording in self._recordings:
@@ -204,6 +215,31 @@ class Recurrent(nn.Module):
         check_names(self._name(), self.program, tuple(self.program.states))
         return Tap(tuple(self.program.states), self._taps)
 
+    def hook(self, function: Function, at: str | None = None) -> RemovableHandle:
+        """Lets Python change the states before each step of the calls to come; slow, and gradients flow through it.
+
+            def noisy(t, states):                    # t: the step, 0 to T - 1, falling in the reverse direction
+                states["c"] = states["c"] + 0.1 * torch.randn_like(states["c"])
+
+            handle = layer.hook(noisy)
+            layer(x)
+            handle.remove()                          # or: with layer.hook(noisy): layer(x)
+
+        function: (t, states) -> None or new states by name. states: by name, (B, H) each, in the order of the batch,
+            after a reset and before keep and add; a copy that it may write into or change. What it makes of a row that
+            has padding at t is not used. Several hooks run in the order in which they came.
+        at: the scan it is for, "l0", "l0_reverse", "l1", ...; None for every layer and direction.
+        Layers with a hook run on the reference engine, `explain()` says so, and engine="native" refuses. Where a hook
+        forms part of every run of the layer and is affine in the state, keep and add do it at full speed.
+        Raises ValueError for a scan that there is not; the call raises TypeError or ValueError for what is no state.
+        """
+        there = [suffix.removeprefix("_") for suffix in self.suffixes()]
+        if at is not None and at not in there:
+            raise ValueError(f"{self._name()}: there is no scan {at!r} to hook; there is {', '.join(there)}")
+        handle = RemovableHandle(self._hooks)
+        self._hooks[handle.id] = StepHook(function, at)
+        return handle
+
     def stepper(self, batch: int = 1) -> Stepper:
         """This layer one step at a time, with the state held inside and the weights as they are now; see `Stepper`."""
         return Stepper(self, batch)
@@ -215,7 +251,7 @@ class Recurrent(nn.Module):
         mask: Tensor | None,
         reset: Tensor | None,
         given_by_step: bool,
-    ) -> Packed | Padded:
+    ) -> Layout:
         """The input, checked, as rows for engines."""
         name, cut = self._name(), not (lengths is None and mask is None and reset is None)
         if isinstance(input, PackedSequence):
@@ -224,7 +260,8 @@ class Recurrent(nn.Module):
                     f"{name}: a PackedSequence brings its own lengths; pad it to give lengths, mask, reset, keep or add"
                 )
             check_input(name, input.data, self.input_size, (2,), self._weight())
-            return Packed(PackedSequence(input.data.to(self._weight().dtype), *input[1:]))
+            packed = Packed(PackedSequence(input.data.to(self._weight().dtype), *input[1:]))
+            return InTime.of_packed(packed) if self._hooks else packed
         check_input(name, input, self.input_size, (2, 3), self._weight())
         batched = input.dim() == 3
         transposed = batched and self.batch_first
@@ -235,15 +272,17 @@ class Recurrent(nn.Module):
         steps, batch = x.shape[:2]
         if steps == 0 and self.refuses_no_steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
-        sequences = None
+        real = starts = sequences = None
         if cut:
-            flags = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
-            sequences = segments(*flags, x.device)
-        return Padded(steps, batch, batched, transposed, x.reshape(steps * batch, self.input_size), sequences)
+            real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
+            if not self._hooks:
+                sequences = segments(real, starts, x.device)
+        padded = Padded(steps, batch, batched, transposed, x.reshape(steps * batch, self.input_size), sequences)
+        return InTime(padded, steps, batch, real, starts) if self._hooks else padded
 
     def _given_by_step(
         self,
-        layout: Packed | Padded,
+        layout: Layout,
         keep: Tensor | Mapping[str, Tensor] | None,
         add: Tensor | Mapping[str, Tensor] | None,
     ) -> dict[str, Tensor]:
@@ -263,24 +302,22 @@ class Recurrent(nn.Module):
                 f"{self._name()}: keep and add are for the states {', '.join(self.program.states)}; "
                 f"there is no state {min(unknown)!r}"
             )
-        assert isinstance(layout, Padded)
+        assert not isinstance(layout, Packed)
         streams: dict[str, Tensor] = {}
         for state in self.program.states:
             if not any(state in states for states in named.values()):
                 continue
             size = self.sizes[self.program.states[state]]
             for kind, nothing in (("keep", 1.0), ("add", 0.0)):
-                value = named.get(kind, {}).get(state)
-                rows = layout.flat.new_full((sum(layout.batch_sizes), size), nothing)
-                if value is not None:
-                    rows = layout.stream(self._name(), f"{kind}_{state}", value, size)
-                streams[f"{kind}_{state}"] = rows
+                name, value = f"{kind}_{state}", named.get(kind, {}).get(state)
+                streams[name] = layout.stream(self._name(), name, value, size, nothing)
         return streams
 
     def explain(self) -> str:
         """Which engine runs this layer's scans, and why; what one step costs."""
         program = self._scan_program(self.regularizers, (), ())
-        chosen, reasons = engines.choose(self.engine, program, self._weight().dtype, self._weight().device)
+        like, hooked = self._weight(), bool(self._hooks)
+        chosen, reasons = engines.choose(self.engine, program, like.dtype, like.device, hooked)
         lines = [f"{self}", f"engine: {chosen.name}" + (" (asked for)" if self.engine != "auto" else "")]
         lines += [f"not {other}: {why}" for other, why in reasons.items()]
         if isinstance(program, Program):
@@ -380,8 +417,25 @@ class Recurrent(nn.Module):
             self._programs[key] = program
         return self._programs[key]
 
+    def _walk(self, layout: InTime, at: str, given: States, fresh: Callable[[], States]) -> Walk:
+        """What goes on around the steps of one scan. given: the states before it, with what regularisers add."""
+        place = self.suffixes().index(f"_{at}")
+
+        def begin() -> States:
+            states = tuple(state[place] for state in fresh())
+            return (*states, *self.regularizers.masks(states[0], self.training))
+
+        names = tuple(self.program.states)
+        changed = change(self._name(), self._hooks.values(), at, names)
+        return Walk(layout, at.endswith("_reverse"), given, begin, changed)
+
     def _stack(
-        self, layout: Packed | Padded, hx: States, streams: dict[str, Tensor], names: tuple[str, ...]
+        self,
+        layout: Layout,
+        hx: States,
+        fresh: Callable[[], States],
+        streams: dict[str, Tensor],
+        names: tuple[str, ...],
     ) -> tuple[Tensor, States, dict[str, Tensor]]:
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
@@ -400,20 +454,24 @@ class Recurrent(nn.Module):
                 given = streams
                 for tap in self._taps:
                     given = tap.joined(given, sizes, x)
+                states = (*states, *add_ins.masks(states[0], self.training))
+                walk = self._walk(layout, f"l{k}{direction}", states, fresh) if isinstance(layout, InTime) else None
                 emitted, final = engines.scan(
                     self.engine,
                     program,
-                    add_ins.of_input(x, batch_sizes, self.training),
+                    add_ins.of_input(x, layout.sequences, self.training),
                     batch_sizes,
-                    (*states, *add_ins.masks(states[0], self.training)),
+                    states,
                     add_ins.of_weights(weights, self.training),
                     direction == "_reverse",
                     given | add_ins.streams(sizes, x, self.training),
                     self.checkpoint,
+                    walk,
                 )
+                final = final if walk is None else walk.last(final)
                 outputs.append(emitted[0])
                 recorded.append(emitted[1:])
-                last.append(final[: len(states)])
+                last.append(final[: len(hx)])
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if self.dropout and self.training and k < self.num_layers - 1:
                 x = F.dropout(x, self.dropout)

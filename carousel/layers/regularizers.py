@@ -5,7 +5,7 @@ Each is off in evaluation, but for zoneout, which then takes the mean of its two
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -80,14 +80,13 @@ class Regularizers:
             return ()
         return (F.dropout(torch.ones_like(output), self.recurrent_dropout),)
 
-    def of_input(self, x: Tensor, batch_sizes: Sequence[int], training: bool) -> Tensor:
-        """The rows of all steps, with one mask for each sequence."""
-        if not (self.input_dropout and training) or not len(x):
+    def of_input(self, x: Tensor, sequences: Callable[[], tuple[Tensor, int]], training: bool) -> Tensor:
+        """The rows of all steps, with one mask for each sequence. sequences: each row's, and how many there are."""
+        if not (self.input_dropout and training):
             return x
-        masks = F.dropout(x.new_ones(batch_sizes[0], x.shape[1]), self.input_dropout)
-        sizes = torch.tensor(batch_sizes)
-        begins = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
-        return x * masks[(torch.arange(len(x)) - begins).to(x.device)]
+        which, count = sequences()
+        masks = F.dropout(x.new_ones(count, x.shape[1]), self.input_dropout)
+        return x * masks.index_select(0, which)
 
     def of_weights(self, weights: dict[str, Tensor], training: bool) -> dict[str, Tensor]:
         """The parameters of a scan, U with elements dropped."""

@@ -19,6 +19,7 @@ class Segments:
 
     steps: (real steps) of the padded rows t * B + b, in packed order: all first steps, all second steps, ...
     batch_sizes: how many sequences are at least 1, 2, ... steps long.
+    sequence: (real steps), which sequence each of them is in.
     row: (sequences), the batch row of each, longest sequence first.
     fresh: (sequences), whether it begins at a reset; the others continue the initial state given to the layer.
     last: (B), the sequence at which each row ends; -1 for a row without steps.
@@ -27,6 +28,7 @@ class Segments:
 
     steps: Tensor
     batch_sizes: list[int]
+    sequence: Tensor
     row: Tensor
     fresh: Tensor
     last: Tensor
@@ -75,8 +77,9 @@ def segments(mask: Tensor, reset: Tensor, device: torch.device) -> Segments:
     longest = int(length.max()) if count else 0
     sizes = torch.bincount(place, minlength=longest)
     offset = sizes.cumsum(0) - sizes
-    packed = torch.empty(len(row), dtype=torch.long)
+    packed, ranks = torch.empty(2, len(row), dtype=torch.long)
     packed[offset[place] + rank[sequence]] = time * batch + row
+    ranks[offset[place] + rank[sequence]] = rank[sequence]
 
     ends_row = torch.ones(len(row), dtype=torch.bool)
     ends_row[:-1] = row[1:] != row[:-1]
@@ -88,6 +91,7 @@ def segments(mask: Tensor, reset: Tensor, device: torch.device) -> Segments:
     return Segments(
         steps=packed.to(device),
         batch_sizes=sizes.tolist(),
+        sequence=ranks.to(device),
         row=row[first][order].to(device),
         fresh=(age[first] > 0)[order].to(device),
         last=last.to(device),

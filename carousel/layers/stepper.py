@@ -35,6 +35,10 @@ class Stepper:
             raise ValueError(
                 f"{type(layer).__name__}: a bidirectional layer needs the end of a sequence before its first step"
             )
+        if layer._hooks:
+            raise ValueError(
+                f"{type(layer).__name__}: a stepper calls no hooks; remove them, or change `state` yourself"
+            )
         if batch < 1:
             raise ValueError(f"{type(layer).__name__}: a stepper needs a batch of at least 1 row, got {batch}")
         self.name, self.batch, self.input_size = type(layer).__name__, batch, layer.input_size

@@ -1,0 +1,63 @@
+"""Hooks: Python of the caller's own that is run before each step of a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+States = tuple[Tensor, ...]
+Function = Callable[[int, dict[str, Tensor]], Mapping[str, Tensor] | None]
+
+
+@dataclass(frozen=True)
+class StepHook:
+    """function: (t, states by name) -> new ones by name, or None. at: the scan it is for, "l0_reverse"; None: all."""
+
+    function: Function
+    at: str | None
+
+
+def change(
+    layer: str, hooks: Collection[StepHook], at: str, names: tuple[str, ...]
+) -> Callable[[int, States], States] | None:
+    """What the hooks of one scan, in order, make of the states before a step; None if there is no such hook."""
+    here = [hook for hook in hooks if hook.at in (None, at)]
+    if not here:
+        return None
+
+    def changed(t: int, states: States) -> States:
+        # Copies: a hook may write into what it is given, and other steps must not notice.
+        by_name = {name: state.clone() for name, state in zip(names, states, strict=False)}
+        for hook in here:
+            found = hook.function(t, by_name)
+            where = f"{layer}: the hook {getattr(hook.function, '__name__', hook.function)} at step {t} of {at}"
+            if not (found is None or isinstance(found, Mapping)):
+                raise TypeError(
+                    f"{where} must give back new states by name, or None to keep what is in those it was given, "
+                    f"but gave a {type(found).__name__}"
+                )
+            by_name |= found or {}
+            _check(where, by_name, names, states)
+        rest = states[len(names) :]  # what regularisers carry along
+        return (*(by_name[name].to(state.dtype) for name, state in zip(names, states, strict=False)), *rest)
+
+    return changed
+
+
+def _check(where: str, found: dict[str, Any], names: tuple[str, ...], states: States) -> None:
+    if strange := [name for name in found if name not in names]:
+        raise ValueError(f"{where} gave a state {strange[0]!r}; the states are {', '.join(names)}")
+    for name, state in zip(names, states, strict=False):
+        value = found.get(name)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{where} must leave a Tensor for the state {name}, but left a {type(value).__name__}")
+        casts = torch._C._is_any_autocast_enabled()
+        if value.shape != state.shape or value.device != state.device or not (value.dtype == state.dtype or casts):
+            raise ValueError(
+                f"{where} must leave {name} as {tuple(state.shape)} of {state.dtype} on {state.device}, "
+                f"but left {tuple(value.shape)} of {value.dtype} on {value.device}"
+            )
