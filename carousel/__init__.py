@@ -10,12 +10,14 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from carousel.cells import Cell, Vector
     from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
+    from carousel.tasks.classification import SequenceClassifier
     from carousel.tasks.language import LanguageModel
 
 # Where each public name lives. It is imported when first used, so that `carousel --help` need not wait for torch.
 _HOMES = {
     "carousel.cells": ("Cell", "Vector"),
     "carousel.layers": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+    "carousel.tasks.classification": ("SequenceClassifier",),
     "carousel.tasks.language": ("LanguageModel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -31,6 +33,7 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "SequenceClassifier",
     "Vector",
 ]
 

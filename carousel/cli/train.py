@@ -13,6 +13,8 @@ MODEL = Group("Model", sort_key=1)
 TRAINING = Group("Training", sort_key=2)
 RUN = Group("Run", sort_key=3)
 TEXT = Group("Text to read and write", sort_key=4)
+DATA = Group("Columns of tables, and names of files", sort_key=5)
+CLASSES = Group("Sequences to classify", sort_key=6)
 
 # Options whose settings have longer names.
 SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}
@@ -40,6 +42,21 @@ def train(
     embedding: Annotated[int | None, Parameter(group=TEXT)] = None,
     window: Annotated[int | None, Parameter(group=TEXT)] = None,
     lanes: Annotated[int | None, Parameter(group=TEXT)] = None,
+    id: Annotated[str | None, Parameter(group=DATA)] = None,
+    time: Annotated[str | None, Parameter(group=DATA)] = None,
+    label: Annotated[str | None, Parameter(group=DATA)] = None,
+    text: Annotated[str | None, Parameter(group=DATA)] = None,
+    file: Annotated[str | None, Parameter(group=DATA)] = None,
+    group: Annotated[str | None, Parameter(group=DATA)] = None,
+    names: Annotated[str | None, Parameter(group=DATA)] = None,
+    head: Annotated[Literal["last", "mean", "max", "attention"] | None, Parameter(group=CLASSES)] = None,
+    bidirectional: Annotated[bool | None, Parameter(group=CLASSES)] = None,
+    differences: Annotated[bool | None, Parameter(group=CLASSES)] = None,
+    folds: Annotated[int | None, Parameter(group=CLASSES)] = None,
+    batch: Annotated[int | None, Parameter(group=CLASSES)] = None,
+    class_weights: Annotated[Literal["none", "balanced"] | None, Parameter(group=CLASSES)] = None,
+    label_smoothing: Annotated[float | None, Parameter(group=CLASSES)] = None,
+    augment: Annotated[bool | None, Parameter(group=CLASSES)] = None,
 ) -> None:
     """Train a model on your data.
 
@@ -52,6 +69,8 @@ def train(
     ```
     carousel train shakespeare.txt --minutes 3
     carousel train letters/ --level word --epochs 10 --out runs/letters
+    carousel train BasicMotions_TRAIN.ts
+    carousel train words/ --no-bidirectional
     carousel train --resume runs/shakespeare
     carousel train
     ```
@@ -61,7 +80,7 @@ def train(
     Parameters
     ----------
     data
-        Files, or folders of them: UTF-8 text.
+        Files, or folders of them: UTF-8 text; sequences and their classes as .ts, .npz, tables, sounds or texts.
     task
         What to learn, where the data leave it open: language.
     minutes
@@ -102,6 +121,38 @@ def train(
         Steps that gradients go back; the state goes on for ever. Usual: 64.
     lanes
         Places at which the text is read at once. Usual: 32.
+    id
+        The column that says which sequence a row belongs to. Without these options columns are found by their
+        usual names, and what was found is said.
+    time
+        The column of times, which a sequence's rows are put in order by.
+    label
+        The column of classes.
+    text
+        The column of texts to classify.
+    file
+        The column of file names, in a table that lists files and their classes.
+    group
+        The column of speakers, subjects or the like: none is both learnt from and validated on.
+    names
+        What file names say: "{label}_{group}_*" reads 7_theo_12.wav.
+    head
+        How outputs become one: the last, or the mean (usual), the maximum or an attention over all.
+    bidirectional
+        Read sequences in both directions (usual). Without it the model can stream.
+    differences
+        Of series: read changes from step to step beside the values (usual).
+    folds
+        Networks that vote, each trained without its part of the data and judged on it. Usual: 5 up to 2,000
+        sequences, else 1, which is judged on --validation of the data.
+    batch
+        Sequences in a step of training. Usual: 16 to 64, by how many there are.
+    class_weights
+        balanced: errors on rare classes weigh more. Usual: none.
+    label_smoothing
+        Share of the truth given to all classes alike. Usual: 0.1.
+    augment
+        Vary what is learnt from a little at every step (usual).
     """
     given = {SETTING_OF.get(name, name): value for name, value in locals().items() if value is not None}
     for other in ("data", "task", "out", "resume", "quiet"):

@@ -1,5 +1,7 @@
 """Whole networks: embeddings, recurrent layers and heads put together."""
 
+from carousel.models.label_model import Ensemble, LabelModel
+from carousel.models.log_mel import LogMel
 from carousel.models.token_model import TokenModel
 
-__all__ = ["TokenModel"]
+__all__ = ["Ensemble", "LabelModel", "LogMel", "TokenModel"]

@@ -1,0 +1,51 @@
+"""carousel predict"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def predict(
+    run: Path,
+    /,
+    *data: Path,
+    string: Annotated[list[str] | None, Parameter(negative=())] = None,
+    every: int | None = None,
+    out: Path | None = None,
+) -> None:
+    """Ask a trained classifier what sequences are, with probabilities.
+
+    For example:
+
+    ```
+    carousel predict runs/words clip.wav
+    carousel predict runs/movements new.csv --out answers.csv
+    carousel predict runs/movements new.csv --every 10
+    carousel predict runs/reviews --string "a gripping, funny film"
+    ```
+
+    Parameters
+    ----------
+    run
+        A run folder that `carousel train` wrote.
+    data
+        Files or folders of the kind that it was trained on. Classes that they may say are shown beside the answers.
+    string
+        Or: a text, as it stands here. May be given several times.
+    every
+        Early prediction: answers after every so many steps, while the sequence is still arriving.
+    out
+        A table of all answers and probabilities: .csv, .tsv, .parquet or .arrow. Without it they are shown.
+    """
+    from carousel.cli.terminal import show
+    from carousel.tasks.classification import answers
+    from carousel.tasks.table import write
+
+    frame, columns = answers.ask(run, data, strings=string or [], every=every)
+    if out is not None:
+        write(frame, out)
+        show(f"{frame.height:,} answers: {out}\n")
+        return
+    for line in answers.shown(frame, columns):
+        show(line + "\n")

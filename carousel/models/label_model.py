@@ -1,0 +1,149 @@
+"""The network that reads a whole sequence and says what it is."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from carousel.layers import Recurrent
+from carousel.models.pooling import HEADS
+
+
+class LabelModel(nn.Module):
+    """Scores every class after reading a sequence.
+
+        e_t = (x_t - mean) / scale, or E[x_t] of symbols      what is read at step t,           (B, inputs or embedding)
+        h_t = recurrent(e_1 ... e_t)                          any cell, depth and direction,    (B, W)
+        p = pooled(h_1 ... h_T)                               see `carousel.models.pooling`,    (B, W)
+        y = V p + C                                           scores, softmax(y) probabilities, (B, classes)
+
+    with W = hidden, twice that if bidirectional. mean and scale are those of the training part: see `standardize_on`.
+    In training, dropout zeroes elements of embeddings, of what passes between layers, and of p; never of numbers that
+    are read, of which there may be one a step.
+
+    inputs: numbers at each step; symbols: instead, how many different symbols there are. Raises DataError for an
+    unknown cell, ValueError for an unknown head.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(
+        self,
+        classes: int,
+        *,
+        inputs: int | None = None,
+        symbols: int | None = None,
+        cell: str = "gru",
+        hidden: int = 64,
+        layers: int = 1,
+        bidirectional: bool = False,
+        head: str = "mean",
+        embedding: int = 64,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if (inputs is None) == (symbols is None):
+            raise ValueError("a step is either numbers or a symbol: give inputs or symbols")
+        if head not in HEADS:
+            raise ValueError(f"there is no head {head!r}; there are {', '.join(HEADS)}")
+        self.embedding = None if symbols is None else nn.Embedding(symbols, embedding)
+        if inputs is not None:
+            self.register_buffer("mean", torch.zeros(inputs))
+            self.register_buffer("scale", torch.ones(inputs))
+        self.recurrent = Recurrent(cell, inputs or embedding, hidden, layers, bidirectional=bidirectional)
+        width = hidden * (2 if bidirectional else 1)
+        self.pooling = HEADS[head](width)
+        self.head = nn.Linear(width, classes)
+        self.dropout = nn.Dropout()
+        self.set_dropout(dropout)
+
+    @torch.no_grad()
+    def standardize_on(self, sequences: Iterable[np.ndarray]) -> None:
+        """Takes mean and scale from these sequences, (T, inputs) each. A channel that never changes keeps scale 1."""
+        steps = np.concatenate(list(sequences)).astype(np.float64)
+        if len(steps):
+            deviation = steps.std(0)
+            self.mean.copy_(torch.from_numpy(steps.mean(0)))
+            # What rounding alone leaves of a constant is no deviation.
+            constant = deviation <= 1e-6 * np.abs(steps).max(0)
+            self.scale.copy_(torch.from_numpy(np.where(constant, 1.0, deviation)))
+
+    def read(self, x: Tensor) -> Tensor:
+        """e: of numbers (..., inputs), of symbols (...)."""
+        return self.dropout(self.embedding(x)) if self.embedding is not None else (x - self.mean) / self.scale
+
+    def score(self, e: Tensor, lengths: Tensor) -> Tensor:
+        """y from e, (T, B, inputs or embedding), and how many steps of each row are real."""
+        outputs, hx = self.recurrent(e, lengths=lengths)
+        state = hx if isinstance(hx, Tensor) else hx[0]
+        directions = 2 if self.recurrent.bidirectional else 1
+        final = state[-directions:].transpose(0, 1).flatten(1)
+        present = torch.arange(len(e), device=e.device).unsqueeze(-1) < lengths.to(e.device)
+        return self.head(self.dropout(self.pooling(outputs, final, present)))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Scores (B, classes). x: numbers (T, B, inputs), or symbols (T, B); lengths (B)."""
+        return self.score(self.read(x), lengths)
+
+    def set_dropout(self, probability: float) -> None:
+        self.dropout.p = probability
+        self.recurrent.dropout = probability if self.recurrent.num_layers > 1 else 0.0
+
+
+class Ensemble(nn.Module):
+    """Several networks that vote with their probabilities: P(class | x) = 1/K Σ_k softmax(y_k)."""
+
+    def __init__(self, members: Sequence[LabelModel]) -> None:
+        super().__init__()
+        self.networks = nn.ModuleList(members)
+
+    @property
+    def members(self) -> list[LabelModel]:
+        return cast(list[LabelModel], list(self.networks))
+
+    def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """ln P, (B, classes); arguments as of `LabelModel`."""
+        return averaged([member(x, lengths) for member in self.members])
+
+    def set_dropout(self, probability: float) -> None:
+        for member in self.members:
+            member.set_dropout(probability)
+
+    def arriving(self) -> "Arriving":
+        return Arriving(self)
+
+
+class Arriving:
+    """A sequence that an ensemble reads as it comes, one step at a time, in constant time and memory.
+
+    Holds the weights as they were when it was made. After t steps, `log_probabilities` is what the ensemble gives for
+    a sequence of those t steps. Raises ValueError for a bidirectional ensemble, which begins at the end.
+    """
+
+    def __init__(self, ensemble: Ensemble) -> None:
+        self._readers: list[tuple[Any, Any, Any]] = []
+        for member in ensemble.members:
+            device = member.head.weight.device
+            self._readers.append((member, member.recurrent.stepper(batch=1), member.pooling.running(1, device)))
+
+    @torch.inference_mode()
+    def push(self, steps: np.ndarray) -> None:
+        """numbers (n, inputs), or symbols (n)."""
+        for member, stepper, running in self._readers:
+            for e in member.read(torch.from_numpy(steps).to(member.head.weight.device)):
+                running.push(stepper(e.unsqueeze(0)))
+
+    @torch.inference_mode()
+    def log_probabilities(self) -> Tensor:
+        """ln P of each class, (classes)."""
+        return averaged([member.head(running.value()) for member, _, running in self._readers])[0]
+
+
+def averaged(scores: Sequence[Tensor]) -> Tensor:
+    """ln of the mean of the probabilities that several scores mean."""
+    logs = torch.stack([functional.log_softmax(score.float(), -1) for score in scores])
+    return torch.logsumexp(logs, 0) - np.log(len(scores))

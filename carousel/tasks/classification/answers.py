@@ -1,0 +1,87 @@
+"""What a model says of sequences, as a table."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from carousel.errors import DataError
+from carousel.tasks.classification import arrays, sources
+from carousel.tasks.classification.early import moments
+from carousel.tasks.classification.examples import Examples, Label
+from carousel.tasks.classification.trained import Trained, load
+
+SHOWN = 3  # classes in a line, the likeliest
+
+
+def ask(
+    run: Path, data: Sequence[Path], *, strings: Sequence[str] = (), every: int | None = None
+) -> tuple[pl.DataFrame, tuple[Label, ...]]:
+    """What the best model of a run says of data (or of texts given as they are), as a table, and the classes.
+
+    every: see `early_table`. Raises DataError where the data cannot be read, or there are none.
+    """
+    trained = load(run)
+    if every is not None and every < 1:
+        raise DataError(f"Answers come after every so many steps, 1 or more (--every), not {every}.")
+    if strings and data:
+        raise DataError("A text is given as it stands (--string), or in files: not both at a time.")
+    if strings:
+        examples = arrays.from_python(strings)
+    elif data:
+        examples = read(trained, data)
+    else:
+        raise DataError(f"Sequences to answer for must be named: carousel predict {run} DATA")
+    frame = table(trained, examples) if every is None else early_table(trained, examples, every)
+    return frame, trained.classes
+
+
+def read(trained: Trained, data: Sequence[Path]) -> Examples:
+    """Sequences for a trained model, from files that may or may not say their classes."""
+    return sources.read_examples(data, trained.columns, channels=getattr(trained.front_end, "channels", ()), asked=True)
+
+
+def shown(frame: pl.DataFrame, classes: Sequence[Label]) -> Iterator[str]:
+    """A line for each row: what it is about, the likeliest classes, and the true class where it is known."""
+    about = [name for name in frame.columns[: frame.columns.index("prediction")] if name != "class"]
+    widths = {name: max(len(name), *(len(str(value)) for value in frame[name])) for name in about}
+    yield "  ".join(name.ljust(widths[name]) for name in about).rstrip()
+    for row in frame.iter_rows(named=True):
+        likely = sorted(classes, key=lambda label: -row[f"P({label})"])[:SHOWN]
+        parts = [str(row[name]).ljust(widths[name]) for name in about]
+        parts.append("   ".join(f"{label} {row[f'P({label})']:.1%}" for label in likely))
+        if "class" in row:
+            parts.append("right" if row["class"] == row["prediction"] else f"wrong: it is {row['class']}")
+        yield "  ".join(parts)
+
+
+def table(trained: Trained, examples: Examples) -> pl.DataFrame:
+    """A row for each sequence: sequence, its class as the data give it if they do, prediction, and P(class) for each
+    class."""
+    return _rows(trained, examples, list(range(len(examples))), trained.log_probabilities(examples), {})
+
+
+def early_table(trained: Trained, examples: Examples, every: int) -> pl.DataFrame:
+    """The same after every so many steps, and at the end; the column `steps` says after how many."""
+    numbers, stops, answers = [], [], []
+    for number, steps in enumerate(trained.steps_of(examples)):
+        for moment in moments(trained, steps, every):
+            numbers.append(number)
+            stops.append(moment.steps)
+            answers.append(moment.log_probabilities)
+    return _rows(trained, examples, numbers, np.array(answers), {f"{trained.front_end.unit}s": stops})
+
+
+def _rows(
+    trained: Trained, examples: Examples, numbers: list[int], logs: np.ndarray, more: dict[str, Any]
+) -> pl.DataFrame:
+    columns: dict[str, Any] = {"sequence": [examples.names[number] for number in numbers], **more}
+    if examples.labels is not None:
+        columns["class"] = [str(examples.labels[number]) for number in numbers]
+    columns["prediction"] = [str(trained.classes[k]) for k in logs.argmax(1)]
+    chances = np.exp(logs)
+    for k, label in enumerate(trained.classes):
+        columns[f"P({label})"] = chances[:, k]
+    return pl.DataFrame(columns)

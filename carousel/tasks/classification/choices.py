@@ -1,0 +1,54 @@
+"""What is chosen by the data where nobody has chosen: how long, in what batches, how much is dropped and varied."""
+
+from dataclasses import replace
+
+from carousel.tasks.classification.augmentation import Augmentation
+from carousel.tasks.classification.settings import Settings
+from carousel.training.session import absolute_cell
+
+READ = 30_000  # sequences that a training reads, all epochs together, where nothing else is asked for
+FEWEST_EPOCHS, MOST_EPOCHS = 6.0, 150.0
+FEW = 2_000  # sequences: up to here several networks share them, beyond it one holds a part out
+FOLDS = 5
+PATIENCE = 3.0  # minutes, where epochs would mean more than STEPS_IN_PATIENCE
+STEPS_IN_PATIENCE = 12_000_000  # steps of sequences, in all epochs and networks
+
+SMALL_AUDIO = Augmentation(noise=0.1, level=0.3, time_masks=1, band_masks=1)
+SMALL_SERIES = Augmentation(noise=0.05)
+TEXTS = Augmentation(forget=0.1)
+
+
+def resolved(settings: Settings, sequences: int, steps: int, threads: int) -> Settings:
+    """The settings with nothing left open, so that a resumed run computes the same.
+
+    sequences, steps: to learn from, and in them all. Batches of 16 sequences, 32 from 500 on and 64 from 5,000 on.
+    Up to 2,000 sequences five networks vote, each trained without its fifth of the data.
+    """
+    folds = settings.folds or (FOLDS if sequences <= FEW else 1)
+    batch = settings.batch or (16 if sequences < 500 else 32 if sequences < 5000 else 64)
+    minutes, epochs = settings.minutes, settings.epochs
+    if minutes is None and epochs is None:
+        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(READ / sequences)))
+        if epochs * steps * folds > STEPS_IN_PATIENCE:
+            minutes, epochs = PATIENCE, None
+    return replace(
+        settings,
+        cell=absolute_cell(settings.cell),
+        folds=folds,
+        batch=batch,
+        minutes=minutes,
+        epochs=epochs,
+        device=str(settings.torch_device),
+        threads=threads,
+    )
+
+
+def augmentation(kind: str, settings: Settings) -> Augmentation:
+    """Sound: noise, loudness, a stretch of time and one of frequencies masked. Series: noise. Text: forgotten words."""
+    if not settings.augment:
+        return Augmentation()
+    return {"audio": SMALL_AUDIO, "series": SMALL_SERIES, "text": TEXTS}[kind]
+
+
+def dropout(kind: str) -> float:
+    return 0.5 if kind == "text" else 0.3

@@ -1,0 +1,117 @@
+"""What a classifier learns from and is asked about: sequences, and what is known of each."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from carousel.errors import DataError
+
+Label = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns of a table say what, and what file names say; None: found, or there is none."""
+
+    label: str | None = None
+    id: str | None = None
+    time: str | None = None
+    text: str | None = None
+    file: str | None = None
+    group: str | None = None
+    names: str | None = None
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Sequences of one kind, in order.
+
+    items: of the kind "series", arrays (T, C) of float32 with NaN where a value is missing; "audio", a `Recording` or
+        the path of one; "text", strings. T may differ, and may be 0.
+    names: what each is called in the data: an id, a file.
+    labels: the class of each; None where the data have none.
+    groups: what each belongs to (a speaker, a subject), so that a split can keep together what belongs together.
+    channels: of series, their names.
+    columns: where all this was found.
+    said: how the data were read, for whoever asks.
+    """
+
+    kind: str
+    items: Sequence[Any]
+    names: Sequence[str]
+    labels: Sequence[Label] | None = None
+    groups: Sequence[Label] | None = None
+    channels: tuple[str, ...] = ()
+    columns: Columns = Columns()
+    said: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def at(self, numbers: Iterable[int]) -> "Examples":
+        """Those examples alone."""
+        chosen = list(numbers)
+
+        def take(values: Sequence[Any] | None) -> Any:
+            return None if values is None else [values[number] for number in chosen]
+
+        return replace(
+            self, items=take(self.items), names=take(self.names), labels=take(self.labels), groups=take(self.groups)
+        )
+
+    def require_labels(self, purpose: str) -> Sequence[Label]:
+        if self.labels is None:
+            raise DataError(
+                f"{purpose} needs the class of every sequence, and these data say none. "
+                f"Name the column of the classes (--label), or put the files into folders named by class."
+            )
+        return self.labels
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """Several files' examples as one. Raises DataError where they are not of one kind."""
+    first = parts[0]
+    for part in parts[1:]:
+        if part.kind != first.kind or len(part.channels) != len(first.channels):
+            raise DataError(
+                f"Data that are read together must be of one kind: {first.names[0]} is {described(first)}, "
+                f"and {part.names[0]} is {described(part)}. Give them one at a time."
+            )
+    if len(parts) == 1:
+        return first
+
+    def chain(field: str) -> Any:
+        values = [getattr(part, field) for part in parts]
+        return None if any(value is None for value in values) else [one for value in values for one in value]
+
+    return replace(
+        first,
+        **{field: chain(field) for field in ("items", "names", "labels", "groups")},
+        said=tuple(dict.fromkeys(line for part in parts for line in part.said)),
+    )
+
+
+def described(examples: Examples) -> str:
+    return f"series of {len(examples.channels)} channels" if examples.kind == "series" else examples.kind
+
+
+def plain(value: Any) -> Label:
+    """A label as JSON can hold it: NumPy's scalars as Python's, 3.0 as 3.
+
+    Raises DataError for what is no label: a missing value above all."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or value != value:
+        raise DataError("A class is missing: every sequence to learn from, or to be judged on, must have one.")
+    if not isinstance(value, str | int | float | bool):
+        raise DataError(f"A class is a text or a number, not {type(value).__name__}: {value!r}.")
+    return value
+
+
+def without_padding(series: np.ndarray) -> np.ndarray:
+    """(T, C) without the steps at its end at which every value is missing: archives pad short series so."""
+    present = np.flatnonzero(~np.isnan(series).all(axis=1))
+    return series[: present[-1] + 1] if len(present) else series[:0]

@@ -1,0 +1,77 @@
+"""How good the answers of a classifier are."""
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class: precision = right / told, recall = right / true, F1 their harmonic mean; 0 where there is nothing to
+    divide by."""
+
+    label: Hashable
+    precision: float
+    recall: float
+    f1: float
+    true: int  # sequences that are of this class
+    told: int  # sequences that were said to be
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Answers beside the truth. confusion[i, j]: how many of class i were said to be of class j, int64.
+
+    nats: mean of -ln P(true class); infinite where the truth is a class the model does not know.
+    baseline: the accuracy of always answering the class that was commonest in training.
+    """
+
+    classes: tuple[Hashable, ...]
+    confusion: np.ndarray
+    nats: float
+    baseline: float
+
+    @property
+    def count(self) -> int:
+        return int(self.confusion.sum())
+
+    @property
+    def accuracy(self) -> float:
+        return float(np.trace(self.confusion) / self.confusion.sum())
+
+    @property
+    def macro_f1(self) -> float:
+        """The mean of F1 over the classes that occur, in truth or in answers (as scikit-learn takes it)."""
+        return float(np.mean([score.f1 for score in self.by_class if score.true or score.told]))
+
+    @property
+    def by_class(self) -> list[ClassScore]:
+        return [self._score(k) for k in range(len(self.classes))]
+
+    def _score(self, k: int) -> ClassScore:
+        right, true, told = self.confusion[k, k], self.confusion[k].sum(), self.confusion[:, k].sum()
+        return ClassScore(
+            self.classes[k],
+            precision=float(right / told) if told else 0.0,
+            recall=float(right / true) if true else 0.0,
+            f1=float(2 * right / (true + told)) if true + told else 0.0,
+            true=int(true),
+            told=int(told),
+        )
+
+
+def evaluate(
+    truth: Sequence[int] | np.ndarray, log_probabilities: np.ndarray, classes: Sequence[Hashable], commonest: int
+) -> Evaluation:
+    """truth: the number of each sequence's class among `classes`, of which the model knows the first K.
+
+    log_probabilities: (n, K). commonest: the class of most training sequences.
+    """
+    true, told = np.asarray(truth, np.int64), log_probabilities.argmax(1)
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    np.add.at(confusion, (true, told), 1)
+    known = true < log_probabilities.shape[1]
+    picked = np.full(len(true), -np.inf)
+    picked[known] = log_probabilities[known, true[known]]
+    return Evaluation(tuple(classes), confusion, float(-picked.mean()), float((true == commonest).mean()))

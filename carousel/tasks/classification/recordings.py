@@ -1,0 +1,122 @@
+"""Sound files, as one channel of samples between -1 and 1 at a wanted rate."""
+
+import math
+import wave
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from carousel.errors import DataError
+
+SUFFIXES = (".wav", ".flac", ".ogg")
+CROSSINGS = 16  # of zero, on each side of the resampling filter: more is sharper and slower
+CHUNK = 1 << 14  # samples resampled at once
+
+
+@dataclass(frozen=True)
+class Recording:
+    """samples: float32 (n,), between -1 and 1; rate: samples a second."""
+
+    samples: np.ndarray
+    rate: int
+
+    def at(self, rate: int) -> "Recording":
+        return self if rate == self.rate else Recording(resampled(self.samples, self.rate, rate), rate)
+
+
+def read_recording(path: Path) -> Recording:
+    """One file; several channels become their mean. WAV of 8, 16, 24 and 32 bits is read by Python's own `wave`,
+    anything else by soundfile. Raises DataError where the file cannot be read."""
+    if path.suffix.lower() != ".wav":
+        return _with_soundfile(path, f"{path.suffix.lower().removeprefix('.').upper()} files")
+    try:
+        with wave.open(str(path), "rb") as file:
+            channels, width, rate = file.getnchannels(), file.getsampwidth(), file.getframerate()
+            content = file.readframes(file.getnframes())
+    except FileNotFoundError:
+        raise DataError(f"There is no file {path}.") from None
+    except OSError as problem:
+        raise DataError(f"{path} cannot be read: {problem.strerror}. Check its permissions.") from None
+    except (wave.Error, EOFError) as problem:
+        if "unknown format" in str(problem):
+            return _with_soundfile(path, "WAV files of other than whole numbers")
+        raise DataError(f"{path} is no WAV file that can be read ({problem or 'it breaks off'}).") from None
+    if rate < 1 or channels < 1 or width not in (1, 2, 3, 4):
+        raise DataError(f"{path} says it has {channels} channels of {8 * width} bits at {rate} Hz: it is damaged.")
+    samples = whole_numbers(content[: len(content) // (channels * width) * channels * width], width)
+    return Recording(samples.reshape(-1, channels).mean(1, dtype=np.float32), rate)
+
+
+def recorded_rate(path: Path) -> int:
+    """Samples a second, from the file's head alone."""
+    if path.suffix.lower() == ".wav":
+        try:
+            with wave.open(str(path), "rb") as file:
+                return file.getframerate()
+        except (wave.Error, EOFError, OSError):
+            pass  # reading it says what is wrong, or soundfile reads it
+    return read_recording(path).rate
+
+
+def whole_numbers(content: bytes, width: int) -> np.ndarray:
+    """PCM as WAV files have it, little-endian and of `width` bytes a sample, as float32 between -1 and 1.
+
+    Samples of 8 bits are 0 to 255 with silence at 128, wider ones are signed.
+    """
+    if width == 1:
+        return (np.frombuffer(content, np.uint8).astype(np.float32) - 128) / 128
+    if width == 3:
+        wide = np.zeros((len(content) // 3, 4), np.uint8)
+        wide[:, 1:] = np.frombuffer(content, np.uint8).reshape(-1, 3)  # as the upper three of four bytes
+        content, width = wide.tobytes(), 4
+    values = np.frombuffer(content, f"<i{width}")
+    return (values / 2.0 ** (8 * width - 1)).astype(np.float32)
+
+
+def _with_soundfile(path: Path, what: str) -> Recording:
+    try:
+        import soundfile
+    except ImportError:
+        raise DataError(
+            f"{path} needs the package soundfile, which reads {what}. Install it: pip install 'carousel-rnn[audio]'"
+        ) from None
+    except OSError as problem:  # soundfile is there, and the library it wraps is not
+        raise DataError(f"{path} needs soundfile, which cannot start: {problem}.") from None
+    try:
+        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (RuntimeError, OSError) as problem:
+        raise DataError(f"{path} cannot be read as sound: {problem}.") from None
+    return Recording(samples.mean(1, dtype=np.float32), int(rate))
+
+
+def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
+    """The same sound at `wanted` samples a second, float32, ceil(n · wanted / rate) of them.
+
+    Band-limited interpolation (Smith and Gossett 1984): with c = min(1, wanted / rate), so that what the new rate
+    cannot hold is filtered out,
+
+        y(t) = Σ_k x_k · c · sinc(c (t - k)) · w(c (t - k)),     w(u) = cos²(π u / 2 L), |u| < L,     t in samples of x
+
+    A file's rates are whole numbers, so t has only wanted / gcd different fractions, each with its own weights.
+    """
+    if rate < 1 or wanted < 1:
+        raise DataError(f"A sampling rate is a whole number above 0, not {min(rate, wanted)}.")
+    common = math.gcd(rate, wanted)
+    up, down = wanted // common, rate // common
+    count = -(-len(samples) * up // down)
+    keep = min(1.0, up / down)
+    half = math.ceil(CROSSINGS / keep)
+    taps = np.arange(-half + 1, half + 1)
+    padded = np.concatenate([np.zeros(half - 1, np.float32), samples, np.zeros(half + 1, np.float32)])
+    neighbours = np.lib.stride_tricks.sliding_window_view(padded, len(taps))
+    result = np.empty(count, np.float32)
+    for start in range(0, count, CHUNK):
+        position = np.arange(start, min(start + CHUNK, count), dtype=np.int64) * down
+        phases, phase = np.unique(position % up, return_inverse=True)
+        u = keep * (phases[:, None] / up - taps)
+        weights = keep * np.sinc(u) * np.where(np.abs(u) < CROSSINGS, np.cos(np.pi * u / (2 * CROSSINGS)) ** 2, 0)
+        result[start : start + len(position)] = np.einsum(
+            "nk,nk->n", neighbours[position // up], weights.astype(np.float32)[phase]
+        )
+    return result

@@ -1,0 +1,288 @@
+"""The classifier of sequences as a Python user meets it, in scikit-learn's manners."""
+
+import inspect
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from carousel.errors import DataError, RunError
+from carousel.insight.confusion import draw_confusion
+from carousel.tasks.classification import answers, arrays, sources, tables, training
+from carousel.tasks.classification.early import Stream
+from carousel.tasks.classification.examples import Columns, Examples
+from carousel.tasks.classification.metrics import Evaluation
+from carousel.tasks.classification.settings import Settings
+from carousel.tasks.classification.trained import Trained, load
+from carousel.tasks.table import give_back, kind_of, read
+from carousel.training.progress import Quiet, Report, report_for
+from carousel.training.run_folder import Log, RunFolder
+from carousel.training.session import folder_for
+
+
+class SequenceClassifier:
+    """Learns to which class a sequence belongs: numbers over time, sound, or text.
+
+        model = carousel.SequenceClassifier()
+        model.fit(X, y)                         # X: (N, T, C), or a list of (T, C) of unequal length, or of strings
+        model.predict(X), model.predict_proba(X), model.score(X, y)
+
+        model.fit("BasicMotions_TRAIN.ts")      # anything that `carousel train` takes, or a table in long form
+        model.save("runs/motions")
+        model = carousel.SequenceClassifier.load("runs/motions")
+
+        stream = model.stream()                 # with bidirectional=False: one step at a time
+        stream.push(step).probabilities
+
+    X is an array (N, T, C), or (N, T) for one channel; a list of arrays (T, C) or (T,), of strings, or, with `rate`
+    (samples a second), of sounds (n,); a pandas, polars or Arrow table of rows that share an id (`id`, `time`, `label`,
+    `group` name its columns); or the name of a file or folder. NaN is a missing value. y is the class of each: texts or
+    numbers; tables and files bring their own. groups (speakers, subjects) are kept together where parts are held out.
+
+    The parameters are those of `Settings`, with the same defaults, and
+
+    rate: of sounds given as arrays.
+    verbose: show how the training goes.
+
+    It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work.
+    fit seeds torch's global generator with `seed`.
+    """
+
+    def __init__(
+        self,
+        *,
+        cell: str = "gru",
+        hidden: int = 64,
+        layers: int = 1,
+        bidirectional: bool = True,
+        head: str = "mean",
+        embedding: int = 64,
+        dropout: float | None = None,
+        learning_rate: float = 4e-3,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        folds: int | None = None,
+        validation_share: float = 0.2,
+        batch: int | None = None,
+        class_weights: str = "none",
+        label_smoothing: float = 0.1,
+        augment: bool = True,
+        level: str | None = None,
+        differences: bool | None = None,
+        label: str | None = None,
+        id: str | None = None,
+        time: str | None = None,
+        text: str | None = None,
+        file: str | None = None,
+        group: str | None = None,
+        names: str | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        threads: int | None = None,
+        rate: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        given = locals()
+        for name in self._parameters():
+            setattr(self, name, given[name])
+        self._trained: Trained | None = None
+
+    # -- scikit-learn's manners -------------------------------------------------------------------------------------
+
+    @classmethod
+    def _parameters(cls) -> list[str]:
+        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 (none of them has parameters of its own)
+        return {name: getattr(self, name) for name in self._parameters()}
+
+    def set_params(self, **parameters: Any) -> "SequenceClassifier":
+        """Raises ValueError, as scikit-learn does, for a name that there is not."""
+        for name, value in parameters.items():
+            if name not in self._parameters():
+                raise ValueError(
+                    f"SequenceClassifier has no parameter {name!r}; it has {', '.join(self._parameters())}"
+                )
+            setattr(self, name, value)
+        return self
+
+    def __repr__(self) -> str:
+        defaults = {name: one.default for name, one in inspect.signature(type(self).__init__).parameters.items()}
+        changed = [f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name]]
+        return f"SequenceClassifier({', '.join(changed)})"
+
+    def __sklearn_tags__(self) -> Any:
+        """Asked by scikit-learn, which is not needed otherwise."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=False),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(two_d_array=True, three_d_array=True, string=True, allow_nan=True),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._trained is not None
+
+    # -- learning ---------------------------------------------------------------------------------------------------
+
+    def fit(
+        self, X: Any, y: Any = None, groups: Any = None, *, out: str | Path | None = None, report: Report | None = None
+    ) -> "SequenceClassifier":
+        """Learn from sequences and their classes.
+
+        out: the run folder to keep; without it the run leaves nothing behind, and `save` writes one.
+        Raises DataError where the data or a parameter cannot be used, RunError where the run cannot be written,
+        KeyboardInterrupt after Ctrl-C, when the step is finished and saved.
+        """
+        chosen = self.get_params()
+        rate, verbose = chosen.pop("rate"), chosen.pop("verbose")
+        settings = Settings(**chosen)
+        report = report or (report_for() if verbose else Quiet())
+        examples = self._examples(X, y, groups, rate=rate, columns=settings.columns)
+        with tempfile.TemporaryDirectory() as scratch:
+            run = Path(scratch) / "run" if out is None else Path(out)
+            training.train(examples, settings, out=run, report=report)
+            self._take(RunFolder.open(run), load(run, device=str(settings.torch_device)))
+        return self
+
+    @classmethod
+    def train(
+        cls,
+        paths: str | Path | Sequence[str | Path],
+        *,
+        out: str | Path | None = None,
+        report: Report | None = None,
+        **settings: Any,
+    ) -> "SequenceClassifier":
+        """Learn from files as `carousel train` does, and keep the run, in `out` or in `runs/` and the data's name."""
+        named = [paths] if isinstance(paths, str | Path) else list(paths)
+        model = cls(**settings)
+        return model.fit([Path(path) for path in named], out=out or folder_for(named), report=report or report_for())
+
+    @classmethod
+    def load(cls, run: str | Path, *, device: str = "auto") -> "SequenceClassifier":
+        """The best model of a run so far. Raises RunError where the folder is none, is damaged, or of another task."""
+        trained = load(run, device=str(Settings(device=device).torch_device))
+        folder = RunFolder.open(run)
+        recorded = folder.config()["settings"]
+        model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})
+        model._take(folder, trained)
+        return model
+
+    def save(self, run: str | Path) -> Path:
+        """Write the model as a run folder, which must not exist yet. Raises RunError where it cannot be written."""
+        trained = self._fitted("saved")
+        folder = RunFolder.create(Path(run))
+        folder.write_config({name: value for name, value in self._config.items() if name != "format"})
+        folder.write_model(trained.network.state_dict())
+        log = Log(folder)
+        for line in self._log:
+            log.write(**line)
+        log.sync()
+        log.close()
+        return folder.path
+
+    def _take(self, folder: RunFolder, trained: Trained) -> None:
+        self._trained, self._config, self._log = trained, folder.config(), folder.log_lines()
+        self.classes_ = np.array(trained.classes)
+
+    # -- answering --------------------------------------------------------------------------------------------------
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """P of each class, in the order of `classes_`, for each sequence, (N, K) float64."""
+        return np.exp(self._log_probabilities(X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest class of each sequence, (N,)."""
+        return self.classes_[self._log_probabilities(X).argmax(1)]
+
+    def answers(self, X: Any, *, every: int | None = None) -> Any:
+        """A table with a row for each sequence: its name, its prediction, P of each class; of the kind X is of, polars
+        where X is no table. every: a row after every so many steps instead."""
+        trained, examples = self._fitted("asked"), self._asked(X)
+        if every is not None and every < 1:
+            raise DataError(f"Answers come after every so many steps, 1 or more, not {every}.")
+        frame = answers.table(trained, examples) if every is None else answers.early_table(trained, examples, every)
+        return give_back(frame, kind_of(X)) if _is_table(X) else frame
+
+    def evaluate(self, X: Any, y: Any = None) -> Evaluation:
+        """Accuracy, macro-F1, each class's figures and the confusion matrix, beside the commonest class's accuracy."""
+        return self._fitted("judged").evaluate(self._asked(X, y))
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """The share of sequences that `predict` gets right."""
+        examples = self._asked(X, y)
+        truth = examples.require_labels("Scoring")
+        right = np.array([str(one) for one in truth]) == np.array([str(one) for one in self.predict(examples)])
+        return float(np.average(right, weights=sample_weight))
+
+    def stream(self) -> Stream:
+        """One sequence as it arrives; see `Stream`. Raises DataError for a bidirectional model."""
+        return Stream(self._fitted("asked"))
+
+    def plot_confusion(self, X: Any, y: Any = None, *, path: str | Path) -> Path:
+        """The confusion matrix on some sequences as a PNG picture."""
+        result = self.evaluate(X, y)
+        draw_confusion(Path(path), result.confusion, result.classes, title=f"accuracy {result.accuracy:.1%}")
+        return Path(path)
+
+    def _log_probabilities(self, X: Any) -> np.ndarray:
+        return self._fitted("asked").log_probabilities(X if isinstance(X, Examples) else self._asked(X))
+
+    def _fitted(self, what: str) -> Trained:
+        if self._trained is None:
+            raise RunError(f"A classifier must have learnt before it can be {what}: call fit first, or load a run.")
+        return self._trained
+
+    def _asked(self, X: Any, y: Any = None) -> Examples:
+        trained = self._fitted("asked")
+        channels = getattr(trained.front_end, "channels", ())
+        return self._examples(
+            X, y, None, rate=self.get_params()["rate"], columns=trained.columns, channels=channels, asked=True
+        )
+
+    @staticmethod
+    def _examples(
+        X: Any,
+        y: Any,
+        groups: Any,
+        *,
+        rate: int | None,
+        columns: Columns,
+        channels: tuple[str, ...] = (),
+        asked: bool = False,
+    ) -> Examples:
+        if isinstance(X, str | Path) or (isinstance(X, list | tuple) and X and all(isinstance(one, Path) for one in X)):
+            paths = [X] if isinstance(X, str | Path) else X
+            return _with(sources.read_examples(paths, columns, channels=channels, asked=asked), y, groups)
+        if _is_table(X):
+            frame = read(X)
+            return _with(tables.read_table(frame, "the table", columns, channels=channels, asked=asked), y, groups)
+        return arrays.from_python(X, y, groups=groups, rate=rate, channels=channels if asked else ())
+
+
+def _is_table(X: Any) -> bool:
+    if isinstance(X, np.ndarray | list | tuple | str | Path):
+        return False
+    try:
+        kind_of(X)
+    except DataError:
+        return False
+    return True
+
+
+def _with(examples: Examples, y: Any, groups: Any) -> Examples:
+    """Classes and groups given beside the data, instead of their own."""
+    if y is None and groups is None:
+        return examples
+    given = arrays.from_python([""] * len(examples), y, groups=groups)
+    return replace(
+        examples,
+        labels=given.labels if y is not None else examples.labels,
+        groups=given.groups if groups is not None else examples.groups,
+    )

@@ -1,0 +1,95 @@
+"""What the command line asks of the classification task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from carousel.errors import DataError
+from carousel.insight.confusion import draw_confusion
+from carousel.tasks.classification import answers, sources, training
+from carousel.tasks.classification.metrics import Evaluation
+from carousel.tasks.classification.settings import Settings
+from carousel.tasks.classification.trained import load
+from carousel.tasks.table import write
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import folder_for
+
+__all__ = ["WHAT", "Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
+
+WHAT = "sequences and their classes: .ts, tables, .npz, sounds, texts"
+
+
+def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
+    return sources.recognize(paths, options)
+
+
+def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:
+    out = out or folder_for(paths, otherwise="sequences")
+    RunFolder.require_unused(out)
+    examples = sources.read_examples(paths, settings.columns)
+    training.train(examples, settings, out=out, report=report)
+    return out
+
+
+def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+    training.go_on(folder, report, resuming=resuming)
+
+
+def farewell(run: Path, report: Report) -> None:
+    """Show where the pictures are, and what to type next."""
+    name = quote(str(run))
+    report.say(f"\nThe learning curve: {run / 'curve.png'}")
+    report.say(f"What was taken for what: {run / 'confusion.png'}\nWhat to type next:")
+    report.say(f"  carousel predict {name} DATA --out answers.csv")
+    report.say(f"  carousel predict {name} DATA --every 10")
+    report.say(f"  carousel evaluate {name} DATA")
+
+
+def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+    """Accuracy, macro-F1 and each class's figures, and the confusion matrix as a picture: in the run's folder, or in
+    the folder `out`, with a table of every answer."""
+    if not paths:
+        raise DataError(f"Sequences to evaluate on must be named: carousel evaluate {run} DATA")
+    trained = load(run)
+    examples = answers.read(trained, paths)
+    result = trained.evaluate(examples)
+    for line in words(result, known=len(trained.classes)):
+        say(line + "\n")
+    title = f"{run.name} on {paths[0].name}: accuracy {result.accuracy:.1%}"
+    picture = (out or run) / ("confusion.png" if out else "evaluation.png")
+    _make(picture.parent)
+    draw_confusion(picture, result.confusion, result.classes, title=title)
+    say(f"the confusion matrix: {picture}\n")
+    if out is not None:
+        write(answers.table(trained, examples), out / "answers.csv")
+        say(f"every answer: {out / 'answers.csv'}\n")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise DataError(f"The folder {folder} (--out) cannot be made: {problem.strerror}.") from None
+
+
+def words(result: Evaluation, known: int) -> list[str]:
+    lines = [
+        f"{result.count:,} sequences",
+        f"accuracy {result.accuracy:.1%}, always the commonest class of training {result.baseline:.1%}",
+        f"macro-F1 {result.macro_f1:.1%}, {result.nats:.3f} nats/sequence",
+        "",
+    ]
+    rows = [("class", "precision", "recall", "F1", "sequences")]
+    rows += [
+        (str(one.label), f"{one.precision:.1%}", f"{one.recall:.1%}", f"{one.f1:.1%}", f"{one.true:,}")
+        for one in result.by_class
+    ]
+    widths = [max(len(row[k]) for row in rows) for k in range(5)]
+    for row in rows:
+        first, *rest = (text.ljust(widths[0]) if k == 0 else text.rjust(widths[k]) for k, text in enumerate(row))
+        lines.append("  ".join([first, *rest]).rstrip())
+    if strange := [str(label) for label in result.classes[known:]]:
+        lines += ["", f"never met in training, so never the answer: {', '.join(strange)}"]
+    return [*lines, ""]

@@ -1,0 +1,116 @@
+"""A trained classifier: front end, networks and the names of the classes, as a run holds them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from carousel.errors import DataError, RunError
+from carousel.models.label_model import Ensemble, LabelModel
+from carousel.tasks.classification import front_ends
+from carousel.tasks.classification.examples import Columns, Examples, Label
+from carousel.tasks.classification.metrics import Evaluation, evaluate
+from carousel.tasks.classification.steps import Steps
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import refuse_strange_cell
+
+
+@dataclass
+class Trained:
+    """Answers for examples of the kind that it was trained on.
+
+    counts: how many training sequences were of each class. columns: where a table has what.
+    """
+
+    network: Ensemble
+    front_end: front_ends.FrontEnd
+    classes: tuple[Label, ...]
+    counts: tuple[int, ...]
+    columns: Columns
+
+    @classmethod
+    def described_by(cls, folder: RunFolder, config: dict[str, Any], *, trained: bool, device: str) -> "Trained":
+        """As a run's config.json describes it; `trained`: with the best weights of the run so far."""
+        try:
+            refuse_strange_cell(folder, config["model"]["cell"])
+            front_end = front_ends.from_json(config["front_end"])
+            network = ensemble(front_end, len(config["classes"]), config["model"], config["members"])
+            classes, counts = tuple(config["classes"]), tuple(config["counts"])
+            columns = Columns(**config["columns"])
+        except (KeyError, TypeError, ValueError) as problem:
+            raise folder.damaged_config(problem) from None
+        if trained:
+            folder.load_into(network)
+        return cls(network.to(device).eval(), front_end, classes, counts, columns)
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.network.parameters()).device
+
+    @property
+    def commonest(self) -> int:
+        return int(np.argmax(self.counts))
+
+    def require_kind(self, examples: Examples) -> None:
+        if examples.kind != self.front_end.kind:
+            raise DataError(f"This model was trained on {self.front_end.kind}, and these data are {examples.kind}.")
+
+    def steps_of(self, examples: Examples) -> list[np.ndarray]:
+        self.require_kind(examples)
+        return [steps_of(self.front_end, examples, number) for number in range(len(examples))]
+
+    def log_probabilities(self, examples: Examples) -> np.ndarray:
+        """ln P of each class for each sequence, (N, classes) float64."""
+        return self.of_steps(Steps.of(self.steps_of(examples)))
+
+    @torch.inference_mode()
+    def of_steps(self, steps: Steps) -> np.ndarray:
+        answers = np.empty((len(steps), len(self.classes)))
+        for numbers in steps.batches(np.arange(len(steps))):
+            answers[numbers] = self.network(*steps.batch(numbers, self.device)).cpu().numpy()
+        return answers
+
+    def numbers_of(self, labels: Sequence[Label]) -> tuple[np.ndarray, tuple[Label, ...]]:
+        """The number of each label's class, and all classes: those the model knows, then others that occur."""
+        known = {str(label): number for number, label in enumerate(self.classes)}
+        classes = list(self.classes)
+        for label in labels:
+            if str(label) not in known:
+                known[str(label)] = len(classes)
+                classes.append(label)
+        return np.array([known[str(label)] for label in labels], np.int64), tuple(classes)
+
+    def evaluate(self, examples: Examples) -> Evaluation:
+        truth, classes = self.numbers_of(examples.require_labels("Evaluating"))
+        return evaluate(truth, self.log_probabilities(examples), classes, self.commonest)
+
+
+def steps_of(front_end: front_ends.FrontEnd, examples: Examples, number: int) -> np.ndarray:
+    """The steps of one of the examples; an error says which."""
+    try:
+        return front_end.steps(examples.items[number])
+    except DataError as problem:
+        name = examples.names[number]
+        raise DataError(str(problem) if name in str(problem) else f"The sequence {name}: {problem}") from None
+
+
+def ensemble(front_end: front_ends.FrontEnd, classes: int, model: dict[str, Any], members: int) -> Ensemble:
+    """The networks for such steps, freshly drawn. Raises DataError for a cell that cannot be theirs."""
+    size: dict[str, Any] = {"symbols" if front_end.symbolic else "inputs": front_end.size}
+    try:
+        return Ensemble([LabelModel(classes, **size, **model) for _ in range(members)])
+    except ValueError as problem:
+        if isinstance(problem, DataError):
+            raise
+        raise DataError(f"The cell {model['cell']!r} cannot be the classifier's: {problem}") from None
+
+
+def load(run: Any, *, device: str = "cpu") -> Trained:
+    """The best model of a run so far. Raises RunError where the folder is none, is damaged, or of another task."""
+    folder = RunFolder.open(run)
+    config = folder.config()
+    if config.get("task") != "classification":
+        raise RunError(f"{run} is a run of the task {config.get('task')!r}, and no classifier of sequences.")
+    return Trained.described_by(folder, config, trained=True, device=device)

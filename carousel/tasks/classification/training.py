@@ -1,0 +1,312 @@
+"""From examples to a finished run."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from carousel.errors import DataError
+from carousel.insight.confusion import draw_confusion
+from carousel.tasks.classification import choices, front_ends, splits
+from carousel.tasks.classification.examples import Examples, Label
+from carousel.tasks.classification.learning import Learning
+from carousel.tasks.classification.metrics import Evaluation, evaluate
+from carousel.tasks.classification.settings import Settings
+from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.trained import Trained, ensemble, steps_of
+from carousel.tasks.table import listed
+from carousel.training.batches import Batches
+from carousel.training.loop import Loop, Run
+from carousel.training.measure import Measure
+from carousel.training.progress import Report, clock
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import (
+    carry_out,
+    draw_curve,
+    parameter_count,
+    record_final,
+    require_space_for,
+    versions,
+)
+
+MEASURE = Measure("sequence")
+
+
+def train(examples: Examples, settings: Settings, *, out: Path, report: Report) -> None:
+    """A new run in `out`, from examples to the end of its budget."""
+    RunFolder.require_unused(out)
+    labels = examples.require_labels("Training")
+    classes = _classes(labels)
+    numbers = {str(label): number for number, label in enumerate(classes)}
+    _announce(examples, classes, report)
+    part = _without_empty(examples, report)
+    truth = np.array([numbers[str(label)] for label in part.require_labels("Training")], np.int64)
+    _require_several(part, truth, classes)
+    folds = _folds(part, truth, settings)
+    learnt = part if folds.max() > 0 else part.at(np.flatnonzero(folds != 0))
+    front_end = front_ends.fit(learnt, level=settings.level, differences=settings.differences)
+    report.say(front_end.said)
+    steps = Steps.of([steps_of(front_end, part, number) for number in range(len(part))])
+
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    settings = choices.resolved(settings, len(learnt), int(steps.lengths.sum()), torch.get_num_threads())
+    model = {
+        "cell": settings.cell,
+        "hidden": settings.hidden,
+        "layers": settings.layers,
+        "bidirectional": settings.bidirectional,
+        "head": settings.head,
+        "embedding": settings.embedding,
+    }
+    members = int(folds.max()) + 1
+    require_space_for(ensemble(front_end, len(classes), model, members), out)
+    folder = RunFolder.create(out)
+    try:
+        steps.save(folder.path, labels=truth, folds=folds)
+        folder.write_config(
+            {
+                "task": "classification",
+                "versions": versions(),
+                "settings": asdict(settings),
+                "classes": list(classes),
+                "counts": np.bincount(truth, minlength=len(classes)).tolist(),
+                "columns": asdict(examples.columns),
+                "front_end": front_end.to_json(),
+                "model": model,
+                "members": members,
+                "grouped": part.groups is not None,
+            }
+        )
+    except BaseException:
+        folder.discard(Steps.FILE)
+        raise
+    go_on(folder, report, resuming=False)
+
+
+def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+    """Train from where the folder stands to the end, then judge the best networks on what each held out."""
+    config = folder.config()
+    try:
+        settings = Settings(**config["settings"])
+        torch.manual_seed(settings.seed)
+        trained = Trained.described_by(folder, config, trained=False, device=str(settings.torch_device))
+    except (KeyError, TypeError) as problem:
+        raise folder.damaged_config(problem) from None
+    steps, arrays = Steps.load(folder.path)
+    truth, folds = arrays["labels"], arrays["folds"]
+    network = trained.network.train()
+    network.set_dropout(choices.dropout(trained.front_end.kind) if settings.dropout is None else settings.dropout)
+    if not trained.front_end.symbolic:
+        for k, member in enumerate(network.members):
+            member.standardize_on(steps[number] for number in np.flatnonzero(folds != k).tolist())
+    learning = Learning(
+        steps,
+        truth,
+        folds,
+        augmentation=choices.augmentation(trained.front_end.kind, settings),
+        class_weights=_weights(trained, settings),
+        label_smoothing=settings.label_smoothing,
+        device=settings.torch_device,
+    )
+    lessons = Batches(len(learning.learnt), settings.batch or 1, learning.loss, seed=settings.seed)
+    judge = _Judge(learning, trained)
+    rival = ("class frequencies", _entropy(truth, learning))
+    report.begin(MEASURE, rival, samples="on the sequences held out")
+    run = Run(
+        Loop(network, lessons, peak_rate=settings.learning_rate, device=settings.torch_device),
+        folder,
+        settings.budget,
+        validate=judge.validate,
+        sample=lambda steps: judge.summary(),  # noqa: ARG005
+        planned=_planner(report),
+        measure=MEASURE,
+        validation_measure=MEASURE,
+        report=report,
+    )
+    if not resuming:
+        _announce_run(folder, trained, learning, settings, rival, report, grouped=bool(config.get("grouped")))
+    carry_out(run, report, resuming=resuming)
+    _conclude(folder, judge, rival, report)
+
+
+class _Judge:
+    """Judges the networks on what each of them holds out, and remembers the last judgement."""
+
+    def __init__(self, learning: Learning, trained: Trained) -> None:
+        self.learning, self.trained = learning, trained
+        self.latest: Evaluation | None = None
+
+    def validate(self) -> float:
+        held, learning = self.learning.held, self.learning
+        answers = learning.held_out(self.trained.network)[held]
+        self.latest = evaluate(learning.labels[held], answers, self.trained.classes, self.trained.commonest)
+        return self.latest.nats
+
+    def summary(self) -> str:
+        assert self.latest is not None
+        return f"accuracy {self.latest.accuracy:.1%}, macro-F1 {self.latest.macro_f1:.1%}"
+
+
+def _conclude(folder: RunFolder, judge: _Judge, rival: tuple[str, float], report: Report) -> None:
+    folder.load_into(judge.trained.network)
+    judge.trained.network.to(judge.learning.device)
+    judge.validate()
+    assert judge.latest is not None
+    result = judge.latest
+    record_final(
+        folder,
+        final=result.nats,
+        accuracy=result.accuracy,
+        macro_f1=result.macro_f1,
+        baseline=result.baseline,
+        sequences=result.count,
+    )
+    (folder.path / Steps.FILE).unlink(missing_ok=True)  # the data are the user's; a finished run needs no copy
+    report.say(
+        f"best model: {judge.summary()} on {result.count:,} sequences held out; always the commonest class: "
+        f"{result.baseline:.1%}"
+    )
+    if len(judge.trained.network.members) > 1:
+        report.say(
+            f"each was judged by the one network that had not learnt from it; new ones get the vote of all "
+            f"{len(judge.trained.network.members)}"
+        )
+    draw_curve(folder, MEASURE, rival, x_label="epochs (times over the training sequences)")
+    draw_confusion(
+        folder.path / "confusion.png",
+        result.confusion,
+        result.classes,
+        title=f"{folder.path.name}: sequences held out, accuracy {result.accuracy:.1%}",
+    )
+
+
+# -- the parts of a run ---------------------------------------------------------------------------------------------
+
+
+def _classes(labels: Sequence[Label]) -> tuple[Label, ...]:
+    """Each class once, numbers in order and texts by alphabet."""
+    each = {str(label): label for label in labels}
+    numeric = all(isinstance(label, int | float) for label in each.values())
+    return tuple(sorted(each.values(), key=(lambda label: label) if numeric else str))
+
+
+def _without_empty(examples: Examples, report: Report) -> Examples:
+    """Without sequences that have no step at all: there is nothing to learn from them."""
+    if examples.kind == "audio":
+        return examples  # files are opened later; a sound without samples is read as no frames
+    full = [number for number, item in enumerate(examples.items) if len(item)]
+    if len(full) < len(examples):
+        empty = [examples.names[number] for number in sorted(set(range(len(examples))) - set(full))]
+        report.say(f"left out, as they have no step: {listed(empty, 5)}")
+    return examples.at(full)
+
+
+def _require_several(examples: Examples, truth: np.ndarray, classes: tuple[Label, ...]) -> None:
+    there = np.unique(truth)
+    if len(there) < 2:
+        what = (
+            f"all {len(examples):,} sequences are of the class {classes[there[0]]!r}"
+            if len(there)
+            else "there are none"
+        )
+        raise DataError(
+            f"A classifier learns to tell classes apart, and {what}. Give sequences of two classes or more."
+        )
+    if len(there) == len(examples) and len(examples) > 2:
+        raise DataError(
+            f"Every one of the {len(examples):,} sequences is of a class of its own "
+            f"({listed(list(map(str, classes)), 4)}), so "
+            f"nothing can be held out to judge on. Is this the right column of classes (--label)?"
+        )
+
+
+def _folds(examples: Examples, truth: np.ndarray, settings: Settings) -> np.ndarray:
+    """The network that each example is held out from, -1 for none."""
+    wanted = settings.folds or (choices.FOLDS if len(examples) <= choices.FEW else 1)
+    labels = truth.tolist()
+    if wanted == 1:
+        held = splits.held_out(labels, examples.groups, settings.validation_share, settings.seed)
+        return np.where(held, 0, -1)
+    return splits.folds(labels, examples.groups, wanted, settings.seed)
+
+
+def _weights(trained: Trained, settings: Settings) -> torch.Tensor | None:
+    """Balanced: n / (K · n_c) for class c, so that every class weighs as much as every other (King and Zeng 2001)."""
+    if settings.class_weights == "none":
+        return None
+    counts = torch.tensor(trained.counts, dtype=torch.float32)
+    return torch.where(counts > 0, counts.sum() / (len(counts) * counts.clamp(min=1)), 0.0)
+
+
+def _entropy(truth: np.ndarray, learning: Learning) -> float:
+    """Mean -ln of the frequency of the class, over what is held out: what knowing frequencies alone would lose."""
+    counts = np.bincount(truth)
+    return float(-np.log(counts[truth[learning.held]] / counts.sum()).mean())
+
+
+def _planner(report: Report) -> Callable[[Loop], None]:
+    def planned(loop: Loop) -> None:
+        assert loop.plan is not None
+        times = loop.plan.steps / loop.lessons.steps_per_epoch
+        report.say(f"{loop.plan.steps:,} steps, {times:.1f} times over the training sequences")
+
+    return planned
+
+
+# -- what is said ---------------------------------------------------------------------------------------------------
+
+
+def _announce(examples: Examples, classes: tuple[Label, ...], report: Report) -> None:
+    for line in examples.said:
+        report.say(line)
+    counts = Counter(str(label) for label in examples.require_labels("Training"))
+    few = [f"{label}: {counts[str(label)]:,}" for label in sorted(classes, key=lambda label: -counts[str(label)])]
+    report.say(f"{len(examples):,} sequences of {len(classes)} classes ({listed(few, 12)})")
+    if lone := [str(label) for label in classes if counts[str(label)] == 1]:
+        report.say(f"only one sequence is of {listed(lone)}: nothing can tell how well such a class is learnt")
+    if examples.groups is not None:
+        groups = len(set(map(str, examples.groups)))
+        report.say(f"{groups} groups; none is both learnt from and held out at a time")
+
+
+def _announce_run(
+    folder: RunFolder,
+    trained: Trained,
+    learning: Learning,
+    settings: Settings,
+    rival: tuple[str, float],
+    report: Report,
+    *,
+    grouped: bool,
+) -> None:
+    network, held, steps = trained.network, len(learning.held), learning.steps
+    shortest, mean, longest = steps.lengths.min(), steps.lengths.mean(), steps.lengths.max()
+    unit = trained.front_end.unit
+    report.say(f"{shortest:,} to {longest:,} {unit}s a sequence, {mean:,.0f} on average")
+    members = len(network.members)
+    how = "whole groups" if grouped else "as many of each class"
+    if members > 1:
+        report.say(
+            f"{members} networks vote; each is judged on the {1 / members:.0%} that it does not learn from ({how})"
+        )
+    else:
+        report.say(f"{len(learning.learnt):,} sequences to learn from, {held:,} to validate on ({how})")
+    direction = "both directions" if settings.bidirectional else "forward"
+    dropped = network.members[0].dropout.p
+    report.say(
+        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {direction}, head {settings.head}; "
+        f"{parameter_count(network):,} parameters; dropout {dropped:g}; {settings.device}, {settings.threads} threads"
+    )
+    for line in network.members[0].recurrent.explain().splitlines()[1:]:
+        report.say(line)
+    report.say(f"a naive rival to beat: {rival[0]}, {MEASURE.words(rival[1])}")
+    report.say(f"writing to {folder.path}")
+    if settings.minutes is not None:
+        report.say(
+            f"training for {clock(60 * settings.minutes)}; its first {settings.budget.trial_seconds:.0f} s are timed, "
+            f"to fix the number of steps"
+        )
