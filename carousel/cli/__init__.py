@@ -12,6 +12,7 @@ from carousel.cli.complete import complete
 from carousel.cli.doctor import doctor
 from carousel.cli.evaluate import evaluate
 from carousel.cli.generate import generate
+from carousel.cli.inspect import inspect
 from carousel.cli.predict import predict
 from carousel.cli.train import train
 
@@ -22,7 +23,7 @@ app = App(
     version=lambda: _version(),
     help_epilogue="Start with `carousel train DATA`, or `carousel train` for a demonstration on a built-in text.",
 )
-for command in (train, generate, complete, predict, evaluate, doctor):
+for command in (train, generate, complete, predict, evaluate, inspect, doctor):
     app.command(command)
 
 

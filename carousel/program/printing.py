@@ -16,25 +16,31 @@ LEAF_BINDING = 9
 
 def equations(program: Program) -> str:
     """The text of a program: a line that declares, then an equation a line."""
-    printer = _Printer(program)
-    rows = [(printer.names[i], printer.expression(i)[0]) for i in sorted(printer.names)]
-    # A result that is a leaf, or the same value as another result, is an equation of its own.
-    shown = {index: key for key, index in reversed(program.outputs.items())}
-    for key, index in program.outputs.items():
-        if shown.get(index) != key or program.nodes[index].op in ops.LEAVES:
-            rows.append((_result_name(key), printer.text(index)))
-    width = max((len(name) for name, _ in rows), default=0)
+    rows = Printer(program).rows()
+    width = max((len(name) for name, _, _ in rows), default=0)
     head = f"{program.cell}: gates {', '.join(program.gates)}"
     if program.states:
         head = f"{program.cell}: states {', '.join(program.states)}; gates {', '.join(program.gates)}"
-    return "\n".join([head, *(f"  {name:<{width}} = {text}" for name, text in rows)])
+    return "\n".join([head, *(f"  {name:<{width}} = {text}" for name, _, text in rows)])
 
 
-class _Printer:
+class Printer:
+    """Writes the values of a program as text. A subclass may write some of them otherwise, by overriding `text`."""
+
     def __init__(self, program: Program):
         self.program = program
         self.uses = Counter(a for node in program.nodes for a in node.args)
         self.names = self._names()
+
+    def rows(self) -> list[tuple[str, int, str]]:
+        """The equations in order: the name on the left, the node it stands for, the text on the right."""
+        rows = [(self.names[i], i, self.expression(i)[0]) for i in sorted(self.names)]
+        # A result that is a leaf, or the same value as another result, is an equation of its own.
+        shown = {index: key for key, index in reversed(self.program.outputs.items())}
+        for key, index in self.program.outputs.items():
+            if shown.get(index) != key or self.program.nodes[index].op in ops.LEAVES:
+                rows.append((_result_name(key), index, self.text(index)))
+        return rows
 
     def _names(self) -> dict[int, str]:
         """Which nodes get an equation of their own, and what it is called."""

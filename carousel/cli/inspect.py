@@ -1,0 +1,69 @@
+"""carousel inspect"""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+
+def inspect(
+    run: Path,
+    text: Path | None = None,
+    /,
+    *,
+    against: Path | None = None,
+    steps: int = 500,
+    out: Path | None = None,
+    live: Annotated[bool, Parameter(negative=())] = False,
+    host: str = "127.0.0.1",
+    port: int = 8765,
+) -> None:
+    """See inside a trained model: what it does with a text, step by step.
+
+    Writes one HTML file, which needs no network, and pictures beside it: the text coloured by any unit, what moved
+    each prediction, gates over time, the equations of each step with their numbers, how far back gradients reach, a
+    diagnosis in words. With --live, serves the same page and reads what you type.
+
+    For example:
+
+    ```
+    carousel inspect runs/shakespeare
+    carousel inspect runs/shakespeare sonnets.txt --steps 1000
+    carousel inspect runs/lstm --against runs/gru
+    carousel inspect runs/shakespeare --live
+    ```
+
+    Parameters
+    ----------
+    run
+        A run folder that `carousel train` wrote.
+    text
+        A UTF-8 text file, of which the beginning is shown. Without it: the end of the text that the run was trained
+        on, or what the model writes by itself.
+    against
+        Another run, to be shown beside the first.
+    steps
+        Symbols to read at most.
+    out
+        The folder to write to. Without it: `inspect` in the run's.
+    live
+        Serve the page until Ctrl-C, and let the model read what is typed there. Needs carousel-rnn[page].
+    host
+        With --live: the address to listen at. Other than this machine's own, others can type too.
+    port
+        With --live: the port to listen at.
+    """
+    from carousel.cli.terminal import show
+
+    def say(line: str) -> None:
+        show(f"{line}\n")
+
+    if live:
+        from carousel.page.live import serve
+
+        serve(run, text, steps=steps, host=host, port=port, report=say)
+        return
+    from carousel.page import inspect as write_page
+
+    page = write_page(run, text, against=against, steps=steps, out=out, report=say)
+    say(f"Open it in a browser: {page.resolve().as_uri()}")

@@ -1,0 +1,74 @@
+"""One HTML file out of the page's parts: style, script and data inside, nothing loaded from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+from importlib import resources
+from string import Template
+
+from carousel.page.moments import Moments
+from carousel.page.packing import page_json
+
+# In the order in which they are put into one script: each uses what stands before it.
+SCRIPTS = (
+    "dom.js",
+    "unpack.js",
+    "program.js",
+    "layer.js",
+    "run.js",
+    "colour.js",
+    "search.js",
+    "findings.js",
+    "text.js",
+    "predictions.js",
+    "unrolled.js",
+    "units.js",
+    "heatmap.js",
+    "similar.js",
+    "flow.js",
+    "live.js",
+    "page.js",
+)
+
+
+def document(pages: list[Moments], *, live: bool = False) -> str:
+    """The page of one run, or of several beside each other.
+
+    Its policy lets nothing run but its own script, and nothing be fetched but, on a live page, from where it came.
+    """
+    script, style = _script(), _part("page.css")
+    policy = [
+        "default-src 'none'",
+        f"script-src '{_hash(script)}'",
+        # Colours and sizes are set by the script; browsers count that as style of no file.
+        "style-src 'unsafe-inline'",
+        "img-src data:",
+        "connect-src 'self'" if live else "connect-src 'none'",
+        "base-uri 'none'",
+        "form-action 'none'",
+    ]
+    names = " and ".join(page.name for page in pages)
+    count, unit = len(pages[0].steps.read), pages[0].unit
+    summary = f"What the network does at each of {count:,} steps of a text, {unit} by {unit}."
+    return Template(_part("page.html")).substitute(
+        policy="; ".join(policy),
+        title=html.escape(f"Inside {names}"),
+        summary=html.escape(summary),
+        style=style,
+        moments=page_json(pages, live=live),
+        script=script,
+    )
+
+
+def _script() -> str:
+    return "\n" + "\n".join(_part(name) for name in SCRIPTS)
+
+
+def _part(name: str) -> str:
+    return (resources.files("carousel.page") / "static" / name).read_text("utf-8")
+
+
+def _hash(script: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

@@ -1,0 +1,80 @@
+"""A cell's program as plain data: its equations in the cell's own names, each quantity tied to the node it is."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from carousel.insight.keeping import BOUNDS
+from carousel.program import Program, ops
+from carousel.program.printing import Printer
+
+# A quantity inside an equation's text, as the printer below marks it: its node, then its text.
+MARK = re.compile("\x02(\\d+)\x03([^\x04]*)\x04")
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A part of an equation that has a number at every step: W_f x + b_f, a state, a named value."""
+
+    node: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Equation:
+    """One line: `name` = `parts`, which are text and quantities in turn; `node` is the value of the whole.
+
+    span: what the value must lie between, where its last op says so; None for any number.
+    """
+
+    name: str
+    node: int
+    parts: tuple[str | Quantity, ...]
+    span: tuple[float, float] | None
+
+
+def equations(program: Program) -> tuple[Equation, ...]:
+    """The equations that printing the program shows, in their order."""
+    found = []
+    for name, node, text in _Marked(program).rows():
+        found.append(Equation(name, node, tuple(_parts(text)), BOUNDS.get(program.nodes[node].op)))
+    return tuple(found)
+
+
+def nodes(program: Program) -> list[dict[str, Any]]:
+    """The program's lines, for whoever computes it again."""
+    return [{"op": n.op, "args": list(n.args), "size": n.size, "attr": _json(n.attr)} for n in program.nodes]
+
+
+class _Marked(Printer):
+    """Writes marks around everything that has a number of its own: leaves, products, means, values with names."""
+
+    def __init__(self, program: Program):
+        super().__init__(program)
+        self._plain = Printer(program)
+
+    def text(self, index: int, at_least: int = 0) -> str:
+        node = self.program.nodes[index]
+        if node.op in ("constant", "per_unit", "broadcast"):
+            return super().text(index, at_least)
+        kind = "leaf" if node.op in ops.LEAVES else ops.TABLE[node.op].kind
+        if index in self.names or kind in ("leaf", "product", "reduction") or self._mean_of(node) is not None:
+            return f"\x02{index}\x03{self._plain.text(index, at_least)}\x04"
+        return super().text(index, at_least)
+
+
+def _json(attr: Any) -> Any:
+    """JSON has no infinity; JavaScript reads the word."""
+    return ("-" if attr < 0 else "") + "Infinity" if isinstance(attr, float) and math.isinf(attr) else attr
+
+
+def _parts(text: str) -> list[str | Quantity]:
+    parts: list[str | Quantity] = []
+    end = 0
+    for mark in MARK.finditer(text):
+        parts += [text[end : mark.start()], Quantity(int(mark[1]), mark[2])]
+        end = mark.end()
+    return [part for part in [*parts, text[end:]] if part != ""]

@@ -1,0 +1,133 @@
+"""Moments as JSON that is small: arrays of numbers as base64, of 16 bits a number where there is room, else of 8."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from carousel.page.equations import Quantity
+from carousel.page.moments import Moments, Steps
+from carousel.page.scans import Scan
+
+ROOM = 4_500_000  # bytes of arrays, before a page goes from 16 bits a number to 8
+
+
+def page_json(pages: list[Moments], *, live: bool = False) -> str:
+    """All that the page's script reads, safe inside a <script> element whatever the texts hold."""
+    bits = 16 if sum(map(numbers_in, pages)) * 2 * 4 / 3 <= ROOM else 8
+    data = {"live": live, "runs": [moments_record(page, bits) for page in pages]}
+    # In JSON only strings hold these three characters. Escaped, no text can end the element or open a comment.
+    text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def numbers_in(page: Moments) -> int:
+    return sum(
+        array.size
+        for scan in page.steps.scans
+        for array in (scan.inputs, *scan.products.values(), *scan.before.values())
+    )
+
+
+def moments_record(page: Moments, bits: int) -> dict[str, Any]:
+    return {
+        "name": page.name,
+        "unit": page.unit,
+        "about": page.about,
+        "bits": bits,
+        "steps": steps_record(page.steps, bits),
+        "influence": None if page.influence is None else quantised(page.influence, 8, of_all=True),
+        "timescales": [plain(layer) for layer in page.timescales],
+        "flow": [
+            {
+                "name": curve.name,
+                "lags": curve.lags.tolist(),
+                "norms": [number(value) for value in curve.norms],
+                "words": curve.words,
+                "horizon": curve.horizon,
+            }
+            for curve in page.flow
+        ],
+        "refusals": page.refusals,
+        "properties": [
+            {"name": p.name, "kind": p.kind, "marks": plain(p.marks), "followers": [asdict(f) for f in p.followers]}
+            for p in page.properties
+        ],
+        "findings": page.findings,
+    }
+
+
+def steps_record(steps: Steps, bits: int) -> dict[str, Any]:
+    return {
+        "names": steps.names,
+        "read": steps.read.tolist(),
+        "starts": steps.starts.tolist(),
+        "likely": steps.likely.tolist(),
+        "probability": plain(steps.probability),
+        "surprise": [number(value) for value in steps.surprise],
+        "rank": steps.rank.tolist(),
+        "scans": [_scan_record(scan, bits) for scan in steps.scans],
+    }
+
+
+def _scan_record(scan: Scan, bits: int) -> dict[str, Any]:
+    return {
+        "cell": scan.cell,
+        "gates": scan.gates,
+        "sizes": scan.sizes,
+        "nodes": scan.nodes,
+        "outputs": scan.outputs,
+        "equations": [
+            {"name": e.name, "node": e.node, "span": e.span, "parts": [_part(part) for part in e.parts]}
+            for e in scan.equations
+        ],
+        "inputs": quantised(scan.inputs, bits),
+        "input_rows": scan.input_rows.tolist(),
+        "products": {str(node): quantised(values, bits) for node, values in scan.products.items()},
+        "before": {state: quantised(values, bits) for state, values in scan.before.items()},
+        "vectors": {str(node): plain(values) for node, values in scan.vectors.items()},
+    }
+
+
+def _part(part: str | Quantity) -> str | list[Any]:
+    return part if isinstance(part, str) else [part.node, part.text]
+
+
+def quantised(values: np.ndarray, bits: int, *, of_all: bool = False) -> dict[str, Any]:
+    """A table of numbers, each column in 2^bits - 1 even steps from its least to its greatest.
+
+    What is read back differs from a value by at most half a step; NaN and infinities come back as NaN, the last code.
+    of_all: one scale for the whole table instead of one for each column.
+    """
+    top = 2**bits - 2
+    values = values.astype(np.float64)
+    finite = np.isfinite(values)
+    axis = None if of_all else 0
+    low = np.min(values, axis=axis, where=finite, initial=np.inf)
+    high = np.max(values, axis=axis, where=finite, initial=-np.inf)
+    low, high = (np.where(np.isfinite(bound), bound, 0.0) for bound in (low, high))
+    step = (high - low) / top
+    steps = np.where(finite, (values - low) / np.where(step > 0, step, 1.0), top + 1)
+    codes = np.clip(np.rint(steps), 0, top + 1).astype("<u2" if bits == 16 else "u1")
+    return {
+        "shape": list(values.shape),
+        "bits": bits,
+        "low": plain(np.atleast_1d(low)),
+        "step": plain(np.atleast_1d(step)),
+        "codes": base64.b64encode(codes.tobytes()).decode("ascii"),
+    }
+
+
+def plain(values: np.ndarray) -> str:
+    """The numbers as they are, in single precision."""
+    return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode("ascii")
+
+
+def number(value: float) -> float | None:
+    """For JSON, which has no NaN; four digits are what a page shows."""
+    return float(f"{value:.5g}") if math.isfinite(value) else None

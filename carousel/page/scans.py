@@ -1,0 +1,131 @@
+"""What a layer computes at every step, kept so that all the rest follows from it by the cell's own equations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from carousel import engines
+from carousel.layers import Recurrent
+from carousel.layers.parameters import parameter_shapes
+from carousel.page.equations import Equation, equations, nodes
+from carousel.program import Program
+from carousel.program.verify import finished
+
+
+@dataclass(frozen=True)
+class Scan:
+    """One layer over T steps: what its program reads at each of them, and the results of its matrix products.
+
+    Everything else in the cell's equations is pointwise or a sum over the units, and is computed from these. The
+    states that nothing but matrix products read (an LSTM's h) are results alone, and are not kept.
+
+    inputs: (rows, gates * units), W x + b; input_rows: (T), which row each step reads (equal inputs are one row).
+    products: node -> (T, size). before: state -> (T, size), as each step finds it. vectors: node -> (size).
+    """
+
+    cell: str
+    gates: tuple[str, ...]
+    sizes: dict[str, int]
+    nodes: list[dict[str, Any]]
+    outputs: dict[str, int]  # state -> the node of its new value
+    equations: tuple[Equation, ...]
+    inputs: np.ndarray
+    input_rows: np.ndarray
+    products: dict[int, np.ndarray]
+    before: dict[str, np.ndarray]
+    vectors: dict[int, np.ndarray]
+
+
+@torch.no_grad()
+def scans(
+    layer: Recurrent, x: Tensor, hx: tuple[Tensor, ...], rows: np.ndarray
+) -> tuple[list[Scan], Tensor, tuple[Tensor, ...]]:
+    """Every layer of a stack over one sequence: x (T, I), T at least 1, from the states hx, (L, 1, H) each.
+
+    rows: (T), equal numbers where the inputs are known to be equal. Evaluation mode: no dropout.
+    Returns what each layer did, the output (T, H), and the states after every step, (T, L, H) each.
+    """
+    assert isinstance(layer.program, Program)
+    assert not layer.bidirectional
+    told: list[Scan] = []
+    after: list[list[Tensor]] = []
+    for k, suffix in enumerate(layer.suffixes()):
+        weights = {name: getattr(layer, name + suffix) for name in parameter_shapes(layer.program, 1, layer.sizes)}
+        states = tuple(state[k] for state in hx)
+        program, products = _telling(layer.program)
+        emitted, _ = engines.scan(layer.engine, program, x, [1] * len(x), states, weights)
+        new = (emitted[0], *emitted[1 + len(products) :])
+        told.append(_scan(layer, weights, x, rows, states, dict(zip(products, emitted[1:], strict=False)), new))
+        after.append(list(new))
+        x, rows = emitted[0], np.arange(len(x))
+    return told, x, tuple(torch.stack(states, 1) for states in zip(*after, strict=True))
+
+
+@lru_cache(maxsize=64)
+def _telling(program: Program) -> tuple[Program, tuple[int, ...]]:
+    """The program, emitting its products and those states that are not its output as well."""
+    products = tuple(sorted(node for product in program.products for node in product.nodes))
+    told = {("record", f"product {node}"): node for node in products}
+    told |= {("record", s): program.outputs[s] for s in program.states if s != program.output_state}
+    return finished(replace(program, outputs=program.outputs | told)), products
+
+
+def _scan(
+    layer: Recurrent,
+    weights: dict[str, Tensor],
+    x: Tensor,
+    rows: np.ndarray,
+    states: Sequence[Tensor],
+    products: dict[int, Tensor],
+    new: Sequence[Tensor],
+) -> Scan:
+    program = layer.program
+    assert isinstance(program, Program)
+    _, first, which = np.unique(rows, return_index=True, return_inverse=True)
+    inputs = torch.nn.functional.linear(x[torch.from_numpy(first).to(x.device)], weights["weight_ih"])
+    if program.gate_bias and "bias_ih" in weights:
+        inputs = inputs + weights["bias_ih"]
+    before = {
+        state: _plain(torch.cat([start, values[:-1]]))
+        for state, start, values in zip(program.states, states, new, strict=True)
+        if _read_directly(program, state)
+    }
+    vectors = {i: _vector(program, n.attr, weights) for i, n in enumerate(program.nodes) if n.op == "vector"}
+    return Scan(
+        cell=program.cell,
+        gates=program.gates,
+        sizes={name: size for name, size in layer.sizes.items() if size},
+        nodes=nodes(program),
+        outputs={state: program.outputs[state] for state in program.states},
+        equations=equations(program),
+        inputs=_plain(inputs),
+        input_rows=which.reshape(-1),
+        products={node: _plain(values) for node, values in products.items()},
+        before=before,
+        vectors=vectors,
+    )
+
+
+def _read_directly(program: Program, state: str) -> bool:
+    """Whether anything but matrix products needs to know the state."""
+    leaves = {i for i, n in enumerate(program.nodes) if n.op == "state" and n.attr == state}
+    pointwise = any(leaves & set(n.args) for n in program.nodes if n.op != "product")
+    return pointwise or bool(leaves & set(program.outputs.values()))
+
+
+def _vector(program: Program, attr: Any, weights: dict[str, Tensor]) -> np.ndarray:
+    if isinstance(attr, tuple):
+        name, gate = attr
+        return _plain(weights[name].chunk(len(program.gates))[program.gates.index(gate)])
+    return _plain(weights[attr])
+
+
+def _plain(values: Tensor) -> np.ndarray:
+    return values.detach().float().cpu().numpy()

@@ -1,0 +1,29 @@
+// The diagnosis in words, and the facts about the run.
+
+class FindingsView {
+  constructor(parent, run) {
+    if (!run.findings.length) {
+      parent.append(make("p", {}, "Nothing is wrong with this network, as far as the tests of this page reach."));
+      return;
+    }
+    parent.append(
+      ...run.findings.map(([what, seen, advice]) =>
+        make("div", { class: "finding" }, make("h3", {}, what), make("p", {}, seen), make("p", {}, make("b", {}, "Try: "), advice)),
+      ),
+    );
+  }
+
+  update() {}
+}
+
+class AboutView {
+  constructor(parent, run) {
+    const precision =
+      run.bits === 8
+        ? "Numbers of the cell's products are kept in 254 even steps of each unit's range, so what is shown can differ by a 500th of it. Fewer steps of text are kept more exactly."
+        : "Numbers of the cell's products are kept in 65,534 even steps of each unit's range.";
+    parent.append(make("dl", { class: "about" }, ...run.about.flatMap(([label, text]) => [make("dt", {}, label), make("dd", {}, text)])), make("p", {}, precision));
+  }
+
+  update() {}
+}

@@ -1,0 +1,91 @@
+// How far back gradients reach: their size by lag, on a logarithmic scale, with the horizon in words.
+
+const SIZE = { width: 640, height: 300, left: 64, right: 16, top: 14, bottom: 44 };
+// Okabe & Ito's colours; each line has its own dashes and its name beside it, too.
+const LINES = [
+  { colour: "#0072b2", dashes: "" },
+  { colour: "#d55e00", dashes: "7 4" },
+  { colour: "#009e73", dashes: "2 3" },
+  { colour: "#cc79a7", dashes: "9 3 2 3" },
+];
+
+class FlowView {
+  constructor(parent, run) {
+    parent.append(...run.refusals.map((words) => make("p", { class: "refusal" }, words)));
+    const curves = run.flow.filter((curve) => curve.norms.some((x) => x > 0));
+    if (!curves.length) return;
+    parent.append(chart(curves), key(curves), numbersOf(curves));
+  }
+
+  update() {}
+}
+
+function svg(tag, attributes, ...children) {
+  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+function chart(curves) {
+  const powers = curves.flatMap((c) => c.norms.filter((x) => x > 0).map(Math.log10));
+  const low = Math.floor(Math.min(...powers));
+  const high = Math.max(Math.ceil(Math.max(...powers)), low + 1);
+  const last = Math.max(...curves.flatMap((c) => c.lags));
+  const x = (lag) => SIZE.left + (lag / last) * (SIZE.width - SIZE.left - SIZE.right);
+  const y = (power) => SIZE.top + ((high - power) / (high - low)) * (SIZE.height - SIZE.top - SIZE.bottom);
+  const picture = svg("svg", {
+    viewBox: `0 0 ${SIZE.width} ${SIZE.height}`,
+    class: "chart",
+    role: "img",
+    "aria-label": `gradient by lag. ${curves.map((c) => `${c.name}: ${c.words}`).join(" ")}`,
+  });
+  const every = Math.ceil((high - low) / 6);
+  for (let power = low; power <= high; power += every) {
+    picture.append(
+      svg("line", { x1: SIZE.left, x2: SIZE.width - SIZE.right, y1: y(power), y2: y(power), class: "grid" }),
+      svg("text", { x: SIZE.left - 6, y: y(power) + 4, "text-anchor": "end" }, "10", svg("tspan", { dy: -5, class: "power" }, String(power).replace("-", "−"))),
+    );
+  }
+  for (const lag of rounded(last)) {
+    picture.append(svg("text", { x: x(lag), y: SIZE.height - SIZE.bottom + 18, "text-anchor": "middle" }, String(lag)));
+  }
+  picture.append(svg("text", { x: (SIZE.left + SIZE.width) / 2, y: SIZE.height - 6, "text-anchor": "middle" }, "lag, steps back"));
+  curves.forEach((curve, k) => {
+    const { colour, dashes } = LINES[k % LINES.length];
+    const points = curve.lags.map((lag, i) => (curve.norms[i] > 0 ? `${x(lag).toFixed(1)},${y(Math.log10(curve.norms[i])).toFixed(1)}` : null));
+    picture.append(svg("polyline", { points: points.filter(Boolean).join(" "), stroke: colour, "stroke-dasharray": dashes, class: "curve" }));
+    if (curve.horizon !== null && curve.horizon <= last) {
+      picture.append(svg("line", { x1: x(curve.horizon), x2: x(curve.horizon), y1: SIZE.top, y2: SIZE.height - SIZE.bottom, stroke: colour, "stroke-dasharray": "1 4", class: "horizon" }));
+    }
+  });
+  return picture;
+}
+
+/** Five or so round numbers up to the last. */
+function rounded(last) {
+  const every = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((n) => last / n <= 6) ?? 2000;
+  return Array.from({ length: Math.floor(last / every) + 1 }, (_, i) => i * every);
+}
+
+function key(curves) {
+  return make(
+    "ul",
+    { class: "key" },
+    ...curves.map((curve, k) => {
+      const { colour, dashes } = LINES[k % LINES.length];
+      const line = svg("line", { x1: 0, x2: 40, y1: 6, y2: 6, stroke: colour, "stroke-dasharray": dashes, class: "curve" });
+      return make("li", {}, svg("svg", { width: 40, height: 12, "aria-hidden": "true" }, line), ` ${curve.name}: ${curve.words}`);
+    }),
+  );
+}
+
+function numbersOf(curves) {
+  const { lags } = curves[0];
+  const head = make("tr", {}, ...["lag", ...curves.map((c) => c.name)].map((name) => make("th", { scope: "col" }, name)));
+  const rows = lags.map((lag, i) =>
+    make("tr", {}, make("th", { scope: "row" }, String(lag)), ...curves.map((c) => make("td", { class: "number" }, figure(c.norms[i])))),
+  );
+  const table = make("table", {}, make("caption", {}, "Size of the gradient, by how many steps back"), make("thead", {}, head), make("tbody", {}, ...rows));
+  return make("details", {}, make("summary", {}, "These numbers as a table"), make("div", { class: "scroll", tabindex: 0 }, table));
+}

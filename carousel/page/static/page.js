@@ -1,0 +1,146 @@
+// The page: its runs side by side, one place in the text for all, and the views that show them.
+
+const SECTIONS = [
+  ["In words", FindingsView, "findings"],
+  ["The text", TextView, "texts"],
+  ["What comes next", PredictionsView, "predictions"],
+  ["One step, unrolled", UnrolledView, "unrolled"],
+  ["Every unit over time", UnitsView, "units"],
+  ["", HeatMapView, "heatmaps"],
+  ["Moments like this one", SimilarView, "similar"],
+  ["How far gradients reach", FlowView, "flow"],
+  ["About this page", AboutView, "about"],
+];
+
+class Page {
+  constructor(data, parent) {
+    this.runs = data.runs.map((record) => new Run(record));
+    this.cursor = new Cursor(this, document.getElementById("cursor"));
+    if (data.live) {
+      const section = make("section", {});
+      parent.append(section);
+      this.live = new Live(this, section);
+    }
+    for (const [title, View, name] of SECTIONS) {
+      this[name] = [];
+      const section = title ? make("section", {}, make("h2", {}, title)) : parent.lastElementChild;
+      const pair = make("div", { class: this.runs.length > 1 ? "pair" : "" });
+      section.append(pair);
+      for (const run of this.runs) {
+        const place = make("div", { class: `view-${name}` });
+        if (this.runs.length > 1) place.append(make("p", { class: "whose" }, run.name));
+        pair.append(place);
+        this[name].push(new View(place, run, this));
+      }
+      if (title) parent.append(section);
+    }
+    document.addEventListener("keydown", (event) => this.key(event));
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.update());
+    this.restore();
+    this.update();
+  }
+
+  idOf(run) {
+    return `run${this.runs.indexOf(run)}`;
+  }
+
+  /** Goes to a step of one run, and in the others to where the same text is read. */
+  go(run, step) {
+    run.step = Math.min(Math.max(0, step), run.steps - 1);
+    const place = run.starts[run.step];
+    for (const other of this.runs) if (other !== run) other.step = other.stepAt(place);
+    this.update();
+  }
+
+  choose(run, what) {
+    run.choose(what);
+    this.update();
+  }
+
+  chosen(run) {
+    const layer = run.layers.length > 1 ? ` of layer ${run.layer + 1}` : "";
+    return `${run.value} of unit ${run.unit}${layer}`;
+  }
+
+  influenceOn(run, step) {
+    if (this.live) return this.live.influenceOn(step);
+    return run.influence && row(run.influence, step);
+  }
+
+  update() {
+    this.units.forEach((view) => view.update());
+    this.heatmaps.forEach((view, k) => view.update(this.units[k].order));
+    for (const views of [this.texts, this.predictions, this.unrolled, this.similar]) views.forEach((view) => view.update());
+    this.cursor.update();
+    this.remember();
+  }
+
+  /** Left and right step through time wherever they mean nothing else. */
+  key(event) {
+    if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, textarea")) return;
+    const [run] = this.runs;
+    const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
+    const reading = event.target.closest(".text, .marks");
+    if (by && (Math.abs(by) === 1 || reading)) this.go(run, run.step + by);
+    else if (reading && event.key === "Home") this.go(run, 0);
+    else if (reading && event.key === "End") this.go(run, run.steps - 1);
+    else return;
+    event.preventDefault();
+  }
+
+  /** What is looked at stands in the address, so that a link or a reload comes back to it. */
+  remember() {
+    const at = this.runs.map((run) => [run.step, run.layer, run.value, run.unit].map(encodeURIComponent).join(","));
+    clearTimeout(this.remembering);
+    this.remembering = setTimeout(() => history.replaceState(null, "", `#${at.join(";")}`), 300);
+  }
+
+  restore() {
+    location.hash.slice(1).split(";").forEach((at, k) => {
+      const [step, layer, value, unit] = at.split(",").map(decodeURIComponent);
+      const run = this.runs[k];
+      if (!run || unit === undefined || [step, layer, unit].some((n) => !/^\d+$/.test(n))) return;
+      run.choose({ layer: Number(layer), value, unit: Number(unit) });
+      run.step = Math.min(Number(step), run.steps - 1);
+    });
+  }
+}
+
+/** The bar that stays in sight: where in time the page stands, and what that moment is, in words. */
+class Cursor {
+  constructor(page, parent) {
+    this.page = page;
+    const [run] = page.runs;
+    const by = (steps) => () => page.go(run, run.step + steps);
+    this.slider = make("input", { type: "range", min: 1, value: 1, "aria-label": "step", oninput: () => page.go(run, this.slider.value - 1) });
+    this.play = make("button", { "aria-pressed": "false", onclick: () => this.toggle() }, "play");
+    this.words = make("p", { role: "status", "aria-live": "polite" });
+    parent.append(
+      make("div", { class: "buttons" }, make("button", { "aria-label": "step back", onclick: by(-1) }, "◂"), this.slider, make("button", { "aria-label": "step on", onclick: by(1) }, "▸"), this.play),
+      this.words,
+    );
+  }
+
+  toggle() {
+    const [run] = this.page.runs;
+    const playing = this.play.getAttribute("aria-pressed") === "true";
+    this.play.setAttribute("aria-pressed", String(!playing));
+    // While time runs by itself, a screen reader need not read every step.
+    this.words.setAttribute("aria-live", playing ? "polite" : "off");
+    clearInterval(this.timer);
+    if (playing) return;
+    this.timer = setInterval(() => (run.step + 1 < run.steps ? this.page.go(run, run.step + 1) : this.toggle()), 250);
+  }
+
+  update() {
+    const [run] = this.page.runs;
+    this.slider.max = run.steps;
+    this.slider.value = run.step + 1;
+    const [best] = run.likely[run.step];
+    const expected = `reads ${quoted(run.texts[run.step])}, expects ${quoted(best.text)} (${percent(best.probability)})`;
+    this.slider.setAttribute("aria-valuetext", `step ${run.step + 1}, ${expected}`);
+    this.words.textContent = `Step ${run.step + 1} of ${run.steps}: ${expected}; ${this.page.chosen(run)}: ${figure(run.number())}`;
+  }
+}
+
+const page = new Page(JSON.parse(document.getElementById("moments").textContent), document.querySelector("main"));

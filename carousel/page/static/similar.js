@@ -1,0 +1,39 @@
+// Moments like this one: where else in the text the network was in nearly the same state.
+
+const AROUND_SYMBOLS = 24;
+
+class SimilarView {
+  constructor(parent, run, page) {
+    this.run = run;
+    this.page = page;
+    this.about = make("p");
+    this.list = make("ol", { class: "similar" });
+    this.button = make("button", { onclick: () => this.find() }, "Find similar moments");
+    parent.append(this.about, this.button, this.list);
+  }
+
+  update() {
+    const { run } = this;
+    this.about.textContent =
+      `Steps at which ${run.value} of layer ${run.layer + 1} pointed most nearly the same way as at step ${run.step + 1}, ` +
+      "by the cosine between them; 1 is the same. Steps less than four away are left out.";
+    if (this.list.children.length) this.find();
+  }
+
+  find() {
+    const { run, page } = this;
+    const found = similarMoments(run.shownLayer.values(run.value), run.step, 8, 4);
+    this.list.replaceChildren(
+      ...found.map(({ step, cosine }) =>
+        make("li", {}, make("button", { onclick: () => page.go(run, step) }, ...this.context(step)), ` step ${step + 1}, cosine ${figure(cosine)}`),
+      ),
+    );
+  }
+
+  context(step) {
+    const { texts } = this.run;
+    const before = texts.slice(Math.max(0, step - AROUND_SYMBOLS), step).join("");
+    const after = texts.slice(step + 1, step + 1 + AROUND_SYMBOLS / 3).join("");
+    return [visible(before), make("mark", {}, visible(texts[step])), visible(after)];
+  }
+}

@@ -1,0 +1,144 @@
+// The network unrolled around one step, and that step in the cell's own equations with its numbers.
+
+const AROUND = [-2, -1, 0, 1];
+
+class UnrolledView {
+  constructor(parent, run, page) {
+    this.run = run;
+    this.page = page;
+    this.diagram = make("div", { class: "unrolled", role: "group", "aria-label": "the network, unrolled around this step" });
+    this.heading = make("h3");
+    this.list = make("div", { class: "equations" });
+    parent.append(this.diagram, this.heading, this.list);
+  }
+
+  update() {
+    const { run } = this;
+    this.diagram.replaceChildren(...AROUND.map((by) => this.column(run.step + by, by)));
+    this.heading.textContent = `Layer ${run.layer + 1}, step ${run.step + 1}: unit ${run.unit} in the equations of ${run.shownLayer.cell}`;
+    if (this.built !== run.shownLayer) this.build(run.shownLayer);
+    const values = run.shownLayer.at(run.step);
+    this.lines.forEach((line) => line.update(values, run.unit));
+  }
+
+  column(step, by) {
+    const { run } = this;
+    const here = by === 0;
+    const column = make("div", { class: `step${here ? " here" : ""}`, "data-by": by });
+    if (step < 0 || step >= run.steps) return column;
+    const [best] = run.likely[step];
+    column.append(
+      make("div", { class: "expects" }, make("small", {}, "expects"), make("br"), `${quoted(best.text)} ${percent(best.probability)}`),
+      make("div", { class: "up", "aria-hidden": "true" }, "↑"),
+    );
+    run.layers.map((_, k) => k).reverse().forEach((k) => {
+      column.append(this.box(step, k, here), make("div", { class: "up", "aria-hidden": "true" }, "↑"));
+    });
+    column.append(make("div", { class: "reads" }, make("small", {}, `step ${step + 1} reads`), make("br"), quoted(run.texts[step])));
+    return column;
+  }
+
+  box(step, k, here) {
+    const { run, page } = this;
+    const layer = run.layers[k];
+    const values = layer.at(step);
+    const states = Object.entries(layer.outputs).map(([state, node]) => {
+      const unit = Math.min(run.unit, values[node].length - 1);
+      return make("span", {}, `${state}′ ${figure(values[node][unit])}`);
+    });
+    return make(
+      "button",
+      {
+        class: "cell",
+        "aria-pressed": String(here && k === run.layer),
+        "aria-label": `layer ${k + 1} at step ${step + 1}: ${states.map((s) => s.textContent).join(", ")}; show its equations`,
+        onclick: () => {
+          page.choose(run, { layer: k });
+          page.go(run, step);
+        },
+      },
+      make("b", {}, run.layers.length > 1 ? `${layer.cell} ${k + 1}` : layer.cell),
+      ...states,
+    );
+  }
+
+  build(layer) {
+    this.built = layer;
+    this.lines = layer.equations.map((equation) => new EquationLine(equation, layer));
+    this.list.replaceChildren(...this.lines.map((line) => line.box));
+  }
+}
+
+/** One equation; opened, it shows the number of everything in it. */
+class EquationLine {
+  constructor(equation, layer) {
+    this.equation = equation;
+    this.layer = layer;
+    this.result = make("output", {});
+    this.numbers = make("p", { class: "numbers" });
+    this.quantities = make("dl");
+    this.over = make("p");
+    const text = equation.parts.flatMap((part) => (typeof part === "string" ? notation(part) : [make("span", { class: "quantity" }, ...notation(part[1]))]));
+    this.box = make(
+      "details",
+      { "data-equation": equation.name },
+      make("summary", {}, make("span", { class: "equation" }, ...notation(equation.name), " = ", ...text), " = ", this.result),
+      this.numbers,
+      this.quantities,
+      this.over,
+    );
+    this.box.addEventListener("toggle", () => this.values && this.open());
+  }
+
+  update(values, unit) {
+    this.values = values;
+    this.unit = unit;
+    this.result.textContent = figure(this.of(this.equation.node));
+    this.open();
+  }
+
+  /** A node's number for this unit: a row of one number stands for every unit; null where it is not kept. */
+  of(node) {
+    const row = this.values[node];
+    return row ? row[row.length > 1 ? Math.min(this.unit, row.length - 1) : 0] : null;
+  }
+
+  open() {
+    if (!this.box.open) return;
+    const { equation } = this;
+    const numbers = equation.parts.map((part) => (typeof part === "string" ? part : inPlace(this.of(part[0]))));
+    this.numbers.replaceChildren(...notation(equation.name), " = ", numbers.join(""), " = ", make("b", {}, figure(this.of(equation.node))));
+    const different = equation.parts.filter((part, i, all) => typeof part !== "string" && all.findIndex((p) => p[0] === part[0]) === i);
+    this.quantities.replaceChildren(
+      ...different.flatMap(([node, text]) => [make("dt", {}, ...notation(text)), make("dd", {}, figure(this.of(node)), this.kind(node))]),
+    );
+    const row = this.values[equation.node];
+    const least = row.reduce((a, b) => Math.min(a, b));
+    const most = row.reduce((a, b) => Math.max(a, b));
+    const mean = row.reduce((a, b) => a + b, 0) / row.length;
+    this.over.textContent = `Over all ${row.length} units: from ${figure(least)} to ${figure(most)}, mean ${figure(mean)}.`;
+  }
+
+  kind(node) {
+    const { op, attr } = this.layer.nodes[node];
+    const gate = op === "input" ? `, what this step's input gives to ${attr}` : "";
+    const product = op === "product" ? ", a matrix product" : "";
+    const state = op === "state" ? `, ${attr} as the step before left it` : "";
+    const vector = op === "vector" ? ", learnt, the same at every step" : "";
+    return gate || product || state || vector;
+  }
+}
+
+/** A number within an equation: in brackets below zero. */
+function inPlace(x) {
+  return x !== null && x < 0 ? `(${figure(x)})` : figure(x);
+}
+
+/** W_f as W with a lowered f, and the like. */
+function notation(text) {
+  return text.split(/(\p{L}+_[\p{L}\d]+)/u).map((part, k) => {
+    if (k % 2 === 0) return part;
+    const [letter, below] = part.split("_");
+    return make("span", {}, letter, make("sub", {}, below));
+  });
+}
