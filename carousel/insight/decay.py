@@ -12,6 +12,7 @@ from carousel.insight.refusal import TooShort
 
 FEWEST_LAGS = 4
 FEWEST_SAMPLES = 4
+ROUNDING = 1e-6  # a factor this near to 1 is 1, in float32
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Decay:
 
     @property
     def kind(self) -> str:
-        """ "vanishing" where the whole interval lies below 1, "exploding" where it lies above, "steady" otherwise."""
-        return "vanishing" if self.high < 1 else "exploding" if self.low > 1 else "steady"
+        """Where the interval lies: below 1, "vanishing", above it, "exploding", or on it, "steady"."""
+        return "vanishing" if self.high < 1 - ROUNDING else "exploding" if self.low > 1 + ROUNDING else "steady"
 
     def beyond(self, ratio: float = 1e-6) -> float:
         """The lag, in steps, at which only this ratio is left; infinite where nothing is lost."""
@@ -116,20 +117,25 @@ def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples
 
 def horizon_of(decay: Decay, *, what: str) -> Horizon:
     """The memory horizon of a decay. Raises TooShort where the lags do not span two of it, with the decay on it."""
-    rate = abs(math.log(decay.factor))
-    needed = math.ceil(2 / rate) if rate > 0 else None
-    if decay.kind == "steady" or decay.lags * rate < 2:
-        fall = 1 - decay.factor**decay.lags
-        change = f"falls by {fall:.0%}" if fall > 0 else f"grows by {-fall:.0%}"
-        size = f"a horizon of about {1 / rate:.0f} steps" if rate > 0 and decay.kind != "steady" else "a horizon"
-        wanted = f"at least {needed} lags" if needed is not None and decay.kind != "steady" else "many times as many"
+    if decay.kind == "exploding":
+        return Horizon(math.inf, math.inf, math.inf, decay.confidence)
+    if decay.kind == "steady":
         raise TooShort(
-            f"{what}: the gradient {change} over the {decay.lags} lags measured, and {size} cannot be told from that; "
-            f"it takes {wanted}: give longer sequences, or more lags.",
-            needed=needed if needed is not None and decay.kind != "steady" else 10 * decay.lags,
+            f"{what}: over the {decay.lags} lags measured the gradient falls by a factor of {decay.factor:.4g} a step, "
+            f"which may be 1 ({decay.low:.4g} to {decay.high:.4g}): its horizon is longer than that and cannot be told. "
+            f"Give many times longer sequences, or more of them.",
+            needed=10 * decay.lags,
             estimate=decay,
         )
-    steps, low, high = (-1 / math.log(f) if f < 1 else math.inf for f in (decay.factor, decay.low, decay.high))
+    steps, low, high = (-1 / math.log(factor) for factor in (decay.factor, decay.low, decay.high))
+    if decay.lags < 2 * steps:
+        raise TooShort(
+            f"{what}: the gradient falls by {1 - decay.factor**decay.lags:.0%} over the {decay.lags} lags measured, and a "
+            f"horizon of about {steps:.0f} steps cannot be told from that; it takes at least {math.ceil(2 * steps)} "
+            f"lags: give longer sequences, or more lags.",
+            needed=math.ceil(2 * steps),
+            estimate=decay,
+        )
     return Horizon(steps, low, high, decay.confidence)
 
 

@@ -90,8 +90,9 @@ class Evidence:
             return None
         x = self.inputs[0] if self.inputs else None
         # Symbols as they are; numbers as the layer receives them, time first.
-        symbols = isinstance(x, Tensor) and not x.is_floating_point() and x.shape == self.seen.timeline.real.shape
-        values: Tensor = x if symbols else padded_input(self.seen)
+        values = padded_input(self.seen)
+        if isinstance(x, Tensor) and not x.is_floating_point() and x.shape == self.seen.timeline.real.shape:
+            values = x
         if torch.all(values == values.flatten()[0]) or not torch.all(values.double().isfinite()):
             return None
         return data_memory(values, self.target)

@@ -175,8 +175,8 @@ def _timeline(layer: Recurrent, x: Tensor | PackedSequence, options: Mapping[str
     steps, batch = (x.shape[0], 1) if not batched else (x.shape[1], x.shape[0]) if transposed else x.shape[:2]
     if not (steps and batch):
         raise DataError(f"There must be a step to look at, but the layer was given an input of shape {tuple(x.shape)}.")
-    lengths, mask, reset = (options.get(name) for name in ("lengths", "mask", "reset"))
-    return Timeline(*as_mask(type(layer).__name__, steps, batch, lengths, mask, reset, batched, transposed))
+    cuts = options.get("lengths"), options.get("mask"), options.get("reset")
+    return Timeline(*as_mask(type(layer).__name__, steps, batch, *cuts, batched, transposed))
 
 
 @contextmanager
