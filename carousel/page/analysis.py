@@ -125,16 +125,28 @@ def curves_of(flow: GradientFlow) -> tuple[list[Curve], list[str]]:
             except TooShort as refusal:
                 refusals.append(str(refusal))
                 words = "no horizon can be told, see above"
-            # Layers are counted from 1 on the page, as in "2 layers".
-            name = f"{state} of layer {place + 1}" if len(flow.places) > 1 else state
+            name = f"{state} of {flow.places[place]}" if len(flow.places) > 1 else state
             curves.append(Curve(name, flow.lags.numpy(), norms, words, steps))
     return curves, refusals
 
 
-def findings(network: TokenModel, ids: np.ndarray, window: int | None) -> list[tuple[str, str, str]]:
+def timescales_of(gates: Gates) -> tuple[list[np.ndarray], list[str]]:
+    """For each layer, how many steps each unit remembers; none, and why, where the text is too short to tell."""
+    try:
+        return [gates.timescales(place).float().numpy() for place in range(len(gates.places))], []
+    except TooShort as refusal:
+        return [], [str(refusal)]
+
+
+def findings(network: TokenModel, ids: np.ndarray, window: int | None) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """What is wrong, how it was seen, what to try; and why nothing can be said, where the text is too short."""
     symbols = _column(network, ids)
-    found = diagnose(network, symbols[:-1], loss=_loss(symbols[1:]), target=symbols[1:], window=window)
-    return [(finding.what, finding.seen, finding.advice) for finding in found]
+    try:
+        found = diagnose(network, symbols[:-1], loss=_loss(symbols[1:]), target=symbols[1:], window=window)
+    except TooShort as refusal:
+        return [], [str(refusal)]
+    where = {f.place: f" ({f.place})" if f.place and network.recurrent.num_layers > 1 else "" for f in found}
+    return [(f"{f.what}{where[f.place]}", f.seen, f.advice) for f in found], []
 
 
 def _column(network: TokenModel, ids: np.ndarray) -> Tensor:

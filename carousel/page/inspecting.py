@@ -88,7 +88,9 @@ def examine(
     report(f"{name}: gradients, timescales, units that follow the text")
     gates = analysis.gates_of(network, ids)
     flow = analysis.flow_of(network, ids)
-    curves, refusals = analysis.curves_of(flow)
+    curves, untold = analysis.curves_of(flow)
+    timescales, too_short = analysis.timescales_of(gates)
+    findings, too_little = analysis.findings(network, ids, settings_of(model).get("window"))
     # As the equations call them: c' is what a step makes of c.
     states = (
         (k, f"{name}'", gates.values[name][k, :, 0].numpy()) for name in gates.states for k in range(layer.num_layers)
@@ -99,11 +101,11 @@ def examine(
         about=_about(model, passage, steps.surprise[:-1].sum(), len(ids)),
         steps=steps,
         influence=influence,
-        timescales=[gates.timescales(k).float().numpy() for k in range(layer.num_layers)],
+        timescales=timescales,
         flow=curves,
-        refusals=refusals,
         properties=analysis.followers(passage.text, starts, states),
-        findings=analysis.findings(network, ids, settings_of(model).get("window")),
+        findings=findings,
+        refusals={"flow": untold, "timescales": too_short, "findings": too_little},
     )
     at_end = analysis.influence_at_end(network, ids, after, outputs=PICTURED)
     return moments, Measured(passage.text, starts, gates, flow, at_end, pieces[-len(at_end.norms[0]) :])

@@ -72,6 +72,7 @@ class Moments:
     influence: (T, lags), how much the symbol read k steps before moved the prediction after step t; shares of 1.
     timescales: for each layer, (units), how many steps a unit remembers.
     findings: what is wrong with the network, how it was seen, what to try; in words.
+    refusals: of "flow", "timescales" and "findings", why the text is too short to tell them.
     """
 
     name: str
@@ -81,6 +82,6 @@ class Moments:
     influence: np.ndarray | None = None
     timescales: list[np.ndarray] = field(default_factory=list)
     flow: list[Curve] = field(default_factory=list)
-    refusals: list[str] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
     findings: list[tuple[str, str, str]] = field(default_factory=list)
+    refusals: dict[str, list[str]] = field(default_factory=dict)

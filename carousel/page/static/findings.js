@@ -2,9 +2,10 @@
 
 class FindingsView {
   constructor(parent, run) {
-    if (!run.findings.length) {
-      parent.append(make("p", {}, "Nothing is wrong with this network, as far as the tests of this page reach."));
-      return;
+    const refusals = run.refusals.findings ?? [];
+    parent.append(...refusals.map((words) => make("p", { class: "refusal" }, words)));
+    if (!run.findings.length && !refusals.length) {
+      parent.append(make("p", {}, "Nothing is found to be wrong with this network on this text."));
     }
     parent.append(
       ...run.findings.map(([what, seen, advice]) =>

@@ -11,7 +11,7 @@ const LINES = [
 
 class FlowView {
   constructor(parent, run) {
-    parent.append(...run.refusals.map((words) => make("p", { class: "refusal" }, words)));
+    parent.append(...(run.refusals.flow ?? []).map((words) => make("p", { class: "refusal" }, words)));
     const curves = run.flow.filter((curve) => curve.norms.some((x) => x > 0));
     if (!curves.length) return;
     parent.append(chart(curves), key(curves), numbersOf(curves));

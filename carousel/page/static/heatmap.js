@@ -49,7 +49,7 @@ class HeatMapView {
     const drawn = [run.layer, run.value, run.steps, isDark(), order].join();
     if (drawn !== this.drawn) {
       this.draw(span);
-      this.about.replaceChildren(legend(span, span[0] < 0, `${run.value}, layer ${run.layer + 1}`));
+      this.about.replaceChildren(legend(span, span[0] < 0, `${run.value}, layer ${run.layer}`));
       this.drawn = drawn;
     }
     this.mark();

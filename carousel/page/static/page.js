@@ -6,7 +6,6 @@ const SECTIONS = [
   ["What comes next", PredictionsView, "predictions"],
   ["One step, unrolled", UnrolledView, "unrolled"],
   ["Every unit over time", UnitsView, "units"],
-  ["", HeatMapView, "heatmaps"],
   ["Moments like this one", SimilarView, "similar"],
   ["How far gradients reach", FlowView, "flow"],
   ["About this page", AboutView, "about"],
@@ -23,7 +22,7 @@ class Page {
     }
     for (const [title, View, name] of SECTIONS) {
       this[name] = [];
-      const section = title ? make("section", {}, make("h2", {}, title)) : parent.lastElementChild;
+      const section = make("section", {}, make("h2", {}, title));
       const pair = make("div", { class: this.runs.length > 1 ? "pair" : "" });
       section.append(pair);
       for (const run of this.runs) {
@@ -32,7 +31,7 @@ class Page {
         pair.append(place);
         this[name].push(new View(place, run, this));
       }
-      if (title) parent.append(section);
+      parent.append(section);
     }
     document.addEventListener("keydown", (event) => this.key(event));
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.update());
@@ -58,7 +57,7 @@ class Page {
   }
 
   chosen(run) {
-    const layer = run.layers.length > 1 ? ` of layer ${run.layer + 1}` : "";
+    const layer = run.layers.length > 1 ? ` of layer ${run.layer}` : "";
     return `${run.value} of unit ${run.unit}${layer}`;
   }
 
@@ -68,9 +67,7 @@ class Page {
   }
 
   update() {
-    this.units.forEach((view) => view.update());
-    this.heatmaps.forEach((view, k) => view.update(this.units[k].order));
-    for (const views of [this.texts, this.predictions, this.unrolled, this.similar]) views.forEach((view) => view.update());
+    for (const [, , name] of SECTIONS) this[name].forEach((view) => view.update());
     this.cursor.update();
     this.remember();
   }

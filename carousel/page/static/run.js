@@ -20,7 +20,13 @@ class Run {
     this.step = Math.min(Math.floor(this.steps / 2), this.steps - 1);
     this.layer = this.layers.length - 1;
     this.value = this.layers[this.layer].equations.at(-1).name;
-    this.unit = 0;
+    this.unit = this.slowest();
+  }
+
+  /** The unit of the chosen layer that remembers longest. */
+  slowest() {
+    const times = Array.from(this.timescales[this.layer] ?? []);
+    return Math.max(0, times.indexOf(Math.max(...times.filter(Number.isFinite))));
   }
 
   takeSteps(steps) {

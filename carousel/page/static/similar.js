@@ -15,7 +15,7 @@ class SimilarView {
   update() {
     const { run } = this;
     this.about.textContent =
-      `Steps at which ${run.value} of layer ${run.layer + 1} pointed most nearly the same way as at step ${run.step + 1}, ` +
+      `Steps at which ${run.value} of layer ${run.layer} pointed most nearly the same way as at step ${run.step + 1}, ` +
       "by the cosine between them; 1 is the same. Steps less than four away are left out.";
     if (this.list.children.length) this.find();
   }

@@ -47,7 +47,7 @@ class TextView {
       return symbol;
     });
     this.text.replaceChildren(...this.symbols);
-    this.current = null;
+    this.current = this.painted = null;
   }
 
   /** The step in the line above or below that stands most nearly under this one. */
@@ -66,8 +66,17 @@ class TextView {
   }
 
   update() {
-    const { run } = this;
-    const { values, span, signed, what } = this.shown();
+    this.paint();
+    this.mark();
+  }
+
+  paint() {
+    const { run, colouring } = this;
+    const about = colouring === "influence" ? run.step : [run.layer, run.value, run.unit];
+    const painted = [colouring, about, run.steps, isDark()].join();
+    if (painted === this.painted) return;
+    const { values, span, signed, what, unfinished } = this.shown();
+    this.painted = unfinished ? null : painted;
     const colours = palette(signed);
     this.symbols.forEach((symbol, t) => {
       const place = shade(values[t], span);
@@ -76,11 +85,18 @@ class TextView {
       symbol.style.color = colour ? inkOn(colour) : "inherit";
       // Not by colour alone: what is strong is underlined, with dots where it is below zero.
       const strong = signed && Math.abs(values[t]) > 0.5 * span[1];
-      symbol.className = !strong ? "" : values[t] < 0 ? "below" : "above";
+      symbol.classList.toggle("above", strong && values[t] > 0);
+      symbol.classList.toggle("below", strong && values[t] < 0);
     });
     this.about.replaceChildren(legend(span, signed, what));
-    if (this.current) this.current.removeAttribute("aria-selected");
-    this.current = this.symbols[run.step];
+  }
+
+  mark() {
+    if (this.current) {
+      this.current.removeAttribute("aria-selected");
+      this.current.classList.remove("here");
+    }
+    this.current = this.symbols[this.run.step];
     this.current.setAttribute("aria-selected", "true");
     this.current.classList.add("here");
     this.text.setAttribute("aria-activedescendant", this.current.id);
@@ -101,7 +117,7 @@ class TextView {
       case "influence": {
         const values = new Float32Array(run.steps).fill(NaN);
         const row = this.page.influenceOn(run, run.step);
-        if (!row) return { values, span: [0, 1], signed: false, what: "influence is being computed" };
+        if (!row) return { values, span: [0, 1], signed: false, what: "influence is being computed", unfinished: true };
         const most = Math.max(...row.filter((x) => !Number.isNaN(x)));
         row.forEach((share, lag) => lag <= run.step && (values[run.step - lag] = share));
         const what = `share of what moved the prediction after ${quoted(run.texts[run.step])}, the last ${row.length} steps`;

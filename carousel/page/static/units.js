@@ -1,6 +1,7 @@
 // Choosing a unit: by its number, by how long it remembers, or by what in the text it follows.
 
 const LISTED = 12;
+const NAMES = { auc: "area under the ROC curve", correlation: "correlation" };
 
 class UnitsView {
   constructor(parent, run, page) {
@@ -8,7 +9,7 @@ class UnitsView {
     this.page = page;
     this.sorting = run.timescales.length ? "timescale" : "number";
     this.scores = null;
-    this.layers = choice("layer", run.layers.map((layer, k) => [k, `${k + 1} (${layer.cell})`]), (k) => page.choose(run, { layer: Number(k) }));
+    this.layers = choice("layer", run.layers.map((layer, k) => [k, `${k} (${layer.cell})`]), (k) => page.choose(run, { layer: Number(k) }));
     this.values = choice("value", [], (value) => page.choose(run, { value }));
     this.unit = make("input", {
       type: "number",
@@ -32,13 +33,21 @@ class UnitsView {
     this.said = make("p", { role: "status" });
     this.rows = make("tbody");
     this.caption = make("caption");
+    const picture = make("div", { class: "picture" });
+    this.heatmap = new HeatMapView(picture, run, page);
     const head = ["unit", "remembers, steps", "score"].map((name) => make("th", { scope: "col" }, name));
     parent.append(
+      ...(run.refusals.timescales ?? []).map((words) => make("p", { class: "refusal" }, words)),
       make("div", { class: "controls" }, this.layers.box, this.values.box, make("label", { class: "choice" }, "unit ", this.unit)),
       make("div", { class: "controls" }, this.sortings.box, this.properties.box),
       this.typed,
       this.said,
-      make("table", { class: "units" }, this.caption, make("thead", {}, make("tr", {}, ...head)), this.rows),
+      make(
+        "div",
+        { class: "beside" },
+        make("table", { class: "units" }, this.caption, make("thead", {}, make("tr", {}, ...head)), this.rows),
+        picture,
+      ),
     );
   }
 
@@ -78,8 +87,12 @@ class UnitsView {
     const best = property.followers[0];
     if (best) this.page.choose(this.run, best);
     this.score(property);
-    const chance = best && best.p < 0.05 ? `less likely than ${percent(Math.max(best.p, 0.0001))} by chance` : "no more than chance would do";
-    this.say(best ? `${property.name}: best followed by unit ${best.unit} of ${best.value}, layer ${best.layer + 1}: score ${figure(best.score)}, ${chance}.` : `${property.name}: too rare in this text to tell.`);
+    this.say(
+      best
+        ? `${property.name}: best followed by unit ${best.unit} of ${best.value}, layer ${best.layer}: ` +
+            `${NAMES[property.kind]} ${figure(best.score)}; by chance some unit would do as well with probability ${figure(best.p)}.`
+        : `${property.name}: it changes too rarely in this text to tell who follows it.`,
+    );
   }
 
   followTyped() {
@@ -93,7 +106,7 @@ class UnitsView {
       this.score({ marks, name: this.pattern.value, kind: "auc" });
       this.page.choose(this.run, { unit: this.order[0] });
       const best = this.scores.of[this.run.unit];
-      this.say(`${count} of ${marks.length} symbols match. Best followed by unit ${this.run.unit}: score ${figure(best)}, not tested against chance.`);
+      this.say(`${count} of ${marks.length} symbols match. Best followed by unit ${this.run.unit}: ${NAMES.auc} ${figure(best)}, not tested against chance.`);
     } catch (problem) {
       this.say(`That is no regular expression: ${problem.message}`);
     }
@@ -133,6 +146,7 @@ class UnitsView {
     const listed = this.sorting === "number" ? order.slice(first, first + LISTED) : order.slice(0, LISTED);
     this.caption.textContent = `${listed.length} of ${order.length} units of ${run.value}`;
     this.rows.replaceChildren(...listed.map((unit) => this.line(unit)));
+    this.heatmap.update(order);
   }
 
   line(unit) {

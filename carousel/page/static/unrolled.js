@@ -15,7 +15,7 @@ class UnrolledView {
   update() {
     const { run } = this;
     this.diagram.replaceChildren(...AROUND.map((by) => this.column(run.step + by, by)));
-    this.heading.textContent = `Layer ${run.layer + 1}, step ${run.step + 1}: unit ${run.unit} in the equations of ${run.shownLayer.cell}`;
+    this.heading.textContent = `Layer ${run.layer}, step ${run.step + 1}: unit ${run.unit} in the equations of ${run.shownLayer.cell}`;
     if (this.built !== run.shownLayer) this.build(run.shownLayer);
     const values = run.shownLayer.at(run.step);
     this.lines.forEach((line) => line.update(values, run.unit));
@@ -51,13 +51,13 @@ class UnrolledView {
       {
         class: "cell",
         "aria-pressed": String(here && k === run.layer),
-        "aria-label": `layer ${k + 1} at step ${step + 1}: ${states.map((s) => s.textContent).join(", ")}; show its equations`,
+        "aria-label": `layer ${k} at step ${step + 1}: ${states.map((s) => s.textContent).join(", ")}; show its equations`,
         onclick: () => {
           page.choose(run, { layer: k });
           page.go(run, step);
         },
       },
-      make("b", {}, run.layers.length > 1 ? `${layer.cell} ${k + 1}` : layer.cell),
+      make("b", {}, run.layers.length > 1 ? `${layer.cell} ${k}` : layer.cell),
       ...states,
     );
   }
