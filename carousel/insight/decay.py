@@ -122,16 +122,16 @@ def horizon_of(decay: Decay, *, what: str) -> Horizon:
     if decay.kind == "steady":
         raise TooShort(
             f"{what}: over the {decay.lags} lags measured the gradient falls by a factor of {decay.factor:.4g} a step, "
-            f"which may be 1 ({decay.low:.4g} to {decay.high:.4g}): its horizon is longer than that and cannot be told. "
-            f"Give many times longer sequences, or more of them.",
+            f"which may be 1 ({decay.low:.4g} to {decay.high:.4g}): its horizon is longer than that and cannot be "
+            f"told. Give many times longer sequences, or more of them.",
             needed=10 * decay.lags,
             estimate=decay,
         )
     steps, low, high = (-1 / math.log(factor) for factor in (decay.factor, decay.low, decay.high))
     if decay.lags < 2 * steps:
         raise TooShort(
-            f"{what}: the gradient falls by {1 - decay.factor**decay.lags:.0%} over the {decay.lags} lags measured, and a "
-            f"horizon of about {steps:.0f} steps cannot be told from that; it takes at least {math.ceil(2 * steps)} "
+            f"{what}: the gradient falls by {1 - decay.factor**decay.lags:.0%} over the {decay.lags} lags measured, "
+            f"and a horizon of about {steps:.0f} steps cannot be told from that; it takes at least {math.ceil(2 * steps)} "
             f"lags: give longer sequences, or more lags.",
             needed=math.ceil(2 * steps),
             estimate=decay,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -80,14 +81,13 @@ class Gates:
         return -1 / f.clamp(min=torch.finfo(torch.float32).tiny).log().nanmean((0, 1))
 
     def autocorrelation_times(self, state: str | None = None, place: int = -1) -> Tensor:
-        """(H), how long each unit's state resembles itself, in steps, for any cell: 1 + 2 * sum of autocorrelations.
+        """(H), how long each unit's state resembles itself, in steps, for any cell: comparable to a time constant.
 
-        The sum ends at the first lag M >= 5 times itself; noise would make it grow for ever. 0 for a unit that never
-        changes. Only the steps of the sequences as a whole are used: resets and padding break it.
+        The lag at which the autocorrelation has fallen to 1/e, between lags on the line of its logarithm: -1 / ln a for
+        x_t = a x_{t-1} + noise. Infinite where it does not within half of the steps, 0 for a unit that never changes.
+        Padding and resets are taken as they come: what spans them is no resemblance.
 
-        Raises TooShort with fewer than 10 steps. A unit's time is a lower bound where it is not well below the number
-        of steps.
-        Source: Sokal's windowing, as in Foreman-Mackey et al., emcee (arXiv:1202.3665, 2013).
+        Raises TooShort with fewer than 10 steps.
         """
         values = self._of(state or self.states[0], place).double()
         if len(values) < FEWEST_STEPS:
@@ -163,10 +163,14 @@ def _autocorrelation_times(values: Tensor) -> Tensor:
     steps = len(values)
     transformed = torch.fft.rfft(centred, n=2 * steps, dim=0)
     covariance = torch.fft.irfft(transformed.abs().square(), n=2 * steps, dim=0)[:steps].sum(1)
-    variance = covariance[0]
-    correlation = covariance / variance.clamp(min=torch.finfo(values.dtype).tiny)
-    times = 2 * correlation.cumsum(0) - 1
-    window = torch.arange(steps)[:, None] >= 5 * times
-    end = torch.where(window.any(0), window.long().argmax(0), steps - 1)
-    found = times.gather(0, end[None])[0]
-    return torch.where(variance > 0, found, 0.0)
+    pairs = (steps / torch.arange(steps, 0, -1))[:, None]  # there are fewer of them at long lags
+    varies = covariance[0] > steps * torch.finfo(values.dtype).eps * values.nan_to_num().square().sum((0, 1))
+    correlation = (covariance * pairs / torch.where(varies, covariance[0], 1.0))[: steps // 2 + 1]
+    level = math.exp(-1)
+    below = correlation < level
+    end = below.long().argmax(0, keepdim=True).clamp(min=1)  # the first lag at which it has fallen
+    high, low = correlation.gather(0, end - 1)[0], correlation.gather(0, end)[0]
+    logarithmic = (high.clamp(min=level).log() + 1) / (high.clamp(min=level) / low.clamp(min=1e-300)).log()
+    part = torch.where(low > 0, logarithmic, (high - level) / (high - low).clamp(min=1e-300))
+    times = torch.where(below.any(0), end[0] - 1 + part, torch.inf)
+    return torch.where(varies, times, 0.0)

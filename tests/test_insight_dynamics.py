@@ -1,0 +1,199 @@
+"""Step Jacobians and Lyapunov exponents, against finite differences and maps whose exponents are known."""
+
+from __future__ import annotations
+
+import math
+
+import matrix
+import pytest
+import torch
+from torch.nn.utils.rnn import pack_sequence, pad_sequence
+
+import carousel
+from carousel.cells import Cell
+from carousel.errors import DataError
+from carousel.insight import TooShort, lyapunov, step_jacobians
+from carousel.insight.observation import observe
+from carousel.insight.unrolling import unroll
+
+T, B, I, H = 7, 3, 2, 4
+
+
+def example(steps: int = T, batch: int = B) -> torch.Tensor:
+    return torch.randn(steps, batch, I, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.mark.parametrize("row", matrix.KINDS, ids=str)
+def test_jacobians_of_every_cell_by_finite_differences(row):
+    layer, x = row.layer(I, H, dtype=torch.float64), example()
+    first = row.initial(1, B, H, torch.float64)
+    hx = first if len(first) > 1 else first[0]
+    found = step_jacobians(layer, x, hx, steps=[4])
+    assert found.matrices.shape[:2] == (1, B)
+    _, before = layer(x[:4], hx)
+    states = torch.cat([s[0] for s in (before if isinstance(before, tuple) else (before,))], -1).detach()
+    sizes = row.state_sizes(H)
+
+    def step(whole):
+        parts = tuple(s[None] for s in whole.split(sizes, -1))
+        _, after = layer(x[4:5], parts if len(parts) > 1 else parts[0])
+        return torch.cat([s[0] for s in (after if isinstance(after, tuple) else (after,))], -1).detach()
+
+    columns = []
+    for unit in range(states.shape[1]):
+        moved = torch.zeros_like(states)
+        moved[:, unit] = 1e-6
+        columns.append((step(states + moved) - step(states - moved)) / 2e-6)
+    torch.testing.assert_close(found.matrices[0], torch.stack(columns, -1), rtol=1e-5, atol=1e-7)
+    for state, part in found.parts.items():
+        assert torch.equal(found.of(state), found.matrices[:, :, part, part])
+
+
+def test_the_spectrum_of_a_linear_step_is_that_of_its_matrix():
+    class Linear(Cell):
+        gates = "n"
+
+        def step(self, n):
+            return n
+
+    layer = carousel.Recurrent(Linear, I, H, dtype=torch.float64)
+    found = step_jacobians(layer, example())
+    assert found.steps.tolist() == list(range(T))
+    u = layer.weight_hh_l0.detach()
+    torch.testing.assert_close(found.matrices, u.expand(T, B, H, H))
+    radius = torch.linalg.eigvals(u).abs().max()
+    torch.testing.assert_close(found.spectral_radius(), radius.expand(T, B))
+    torch.testing.assert_close(found.singular_values(), torch.linalg.svdvals(u).expand(T, B, H))
+
+
+def test_without_looking_back_the_block_of_c_is_the_forget_gate():
+    layer = carousel.LSTM(I, H, dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight_hh_l0.zero_()
+    with layer.record("forget") as values:
+        layer(example())
+    found = step_jacobians(layer, example())
+    torch.testing.assert_close(found.of("c"), torch.diag_embed(values["forget"][0]).detach())
+    assert (found.of("h") == 0).all()
+
+
+@pytest.mark.parametrize("cut", ["lengths", "reset", "packed", "zoneout"])
+def test_the_trajectory_is_the_layers_own(cut):
+    options = {"zoneout": 0.3} if cut == "zoneout" else {}
+    layer = carousel.LSTM(I, H, num_layers=2, bidirectional=True, dtype=torch.float64, **options).eval()
+    x, call = example(), {}
+    hx = tuple(torch.randn(4, B, H, dtype=torch.float64) for _ in range(2))
+    if cut == "lengths":
+        call = {"lengths": [3, T, 5]}
+    if cut == "reset":
+        call = {"reset": torch.zeros(T, B, dtype=torch.bool)}
+        call["reset"][3, 0] = call["reset"][5, 0] = call["reset"][6, 1] = call["reset"][0, 2] = True
+    _, _, states = layer(x, hx, return_states=True, **(call or ({"lengths": [3, T, 5]} if cut == "packed" else {})))
+    given = x
+    if cut == "packed":
+        given = pack_sequence([x[:n, b] for b, n in enumerate([3, T, 5])], enforce_sorted=False)
+        assert torch.equal(pad_sequence([x[:3, 0], x[:, 1], x[:5, 2]])[:3], x[:3])
+    seen = observe(layer, (given, hx), call)
+    for place in range(4):
+        scan = unroll(seen, place)
+        for t in range(T):
+            after = scan.step(tuple(g[t] for g in scan.given), scan.before[t])
+            for state, part in scan.parts.items():
+                real = seen.timeline.real[t]
+                torch.testing.assert_close(after[real][:, part], states[state][place, t][real].detach())
+
+
+class Henon(Cell):
+    """h' = 1 - 1.4 h^2 + y, y' = 0.3 h: Henon's map."""
+
+    states = "h", "y"
+    gates = "n"
+
+    def step(self, h, y, n):
+        return 1 - 1.4 * h * h + y + n, 0.3 * h
+
+
+class Logistic(Cell):
+    gates = "n"
+
+    def step(self, h, n):
+        return 4 * h * (1 - h) + n
+
+
+def undriven(cell) -> carousel.Recurrent:
+    layer = carousel.Recurrent(cell, 1, 1, dtype=torch.float64)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+    return layer
+
+
+def test_exponents_of_chaotic_maps():
+    """Logistic at 4: ln 2 exactly. Henon: 0.4192 and -1.6232 (Sprott 2003), their sum ln 0.3 exactly, at every step."""
+    start = torch.tensor([[[0.1], [0.2], [0.3], [0.4]]], dtype=torch.float64)
+    nothing = torch.zeros(600, 4, 1, dtype=torch.float64)
+    found = lyapunov(undriven(Logistic), nothing, start)
+    assert found.exponents.item() == pytest.approx(math.log(2), abs=0.02)
+    assert found.low < math.log(2) < found.high
+    assert found.kind == "chaotic"
+    found = lyapunov(undriven(Henon), nothing, (start, torch.zeros_like(start)))
+    assert found.exponents[0].item() == pytest.approx(0.4192, abs=0.02)
+    assert found.exponents.sum().item() == pytest.approx(math.log(0.3), rel=1e-9)
+    assert found.running.shape == (540, 2)
+
+
+def test_exponents_of_a_linear_map_are_those_of_its_eigenvalues():
+    class Linear(Cell):
+        gates = "n"
+
+        def step(self, n):
+            return n
+
+    layer = carousel.Recurrent(Linear, I, 3, bias=False, dtype=torch.float64)
+    values = torch.tensor([1.05, -0.8, 0.0], dtype=torch.float64)
+    basis = torch.linalg.qr(torch.randn(3, 3, dtype=torch.float64)).Q
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(basis @ torch.diag(values) @ basis.T)
+    found = lyapunov(layer, example(400, 2))
+    assert found.exponents[0].item() == pytest.approx(math.log(1.05), abs=1e-3)
+    assert found.exponents[1].item() == pytest.approx(math.log(0.8), abs=1e-3)
+    assert found.exponents[2] < -30  # lost, but for rounding
+    assert lyapunov(layer, example(400, 2), count=1).exponents.shape == (1,)
+
+
+def test_a_direction_that_is_lost_altogether_is_minus_infinity():
+    layer = carousel.RNN(I, H, nonlinearity="relu", dtype=torch.float64)
+    with torch.no_grad():
+        layer.bias_ih_l0.fill_(-1000)
+    found = lyapunov(layer, example(60))
+    assert (found.exponents == -torch.inf).all()
+    assert found.kind == "contracting"
+
+
+def test_padding_takes_no_step():
+    layer = carousel.GRU(I, H, dtype=torch.float64)
+    x = example(80, 2)
+    ragged = lyapunov(layer, x, lengths=[80, 60], discard=0)
+    assert ragged.kind == "contracting"
+    jacobians = step_jacobians(layer, x, lengths=[80, 60], steps=[70])
+    assert jacobians.matrices[0, 1].isnan().all()
+    assert jacobians.spectral_radius()[0, 0] > 0
+    assert jacobians.spectral_radius()[0, 1].isnan()
+
+
+def test_what_is_refused_is_said():
+    layer, x = carousel.GRU(I, H, dtype=torch.float64), example(20)
+    with pytest.raises(TooShort, match="at least 20 steps after the first 2, but there are 18. Give sequences of 22"):
+        lyapunov(layer, x)
+    with pytest.raises(DataError, match="Lyapunov exponents follow one trajectory, and reset= ends it"):
+        lyapunov(layer, x, reset=torch.ones(20, B, dtype=torch.bool))
+    with pytest.raises(DataError, match="count must lie between 1 and the 4 units of the state, but is 5"):
+        lyapunov(layer, example(40), count=5)
+    with pytest.raises(DataError, match=r"There is no place 1: there is 0 \(layer 0\)"):
+        step_jacobians(layer, x, place=1)
+    with pytest.raises(DataError, match=r"steps= must name steps from 0 to 19 .*, but is \[20\]"):
+        step_jacobians(layer, x, steps=[20])
+    with pytest.raises(DataError, match="call the layer without keep= and add="):
+        step_jacobians(layer, x, keep=torch.ones(20, B, dtype=torch.float64))
+    with pytest.raises(DataError, match="There is no state 'c': there is h"):
+        step_jacobians(layer, x).of("c")
