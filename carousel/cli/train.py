@@ -137,13 +137,13 @@ def train(
     names
         What file names say: "{label}_{group}_*" reads 7_theo_12.wav.
     head
-        How outputs become one: the last, or the mean (usual), the maximum or an attention over all.
+        How outputs become one: the last, or the mean, the maximum or an attention (usual) over all.
     bidirectional
         Read sequences in both directions (usual). Without it the model can stream.
     differences
         Of series: read changes from step to step beside the values (usual).
     folds
-        Networks that vote, each trained without its part of the data and judged on it. Usual: 5 up to 2,000
+        Networks that vote, each trained without its part of the data and judged on it. Usual: 5 up to 10,000
         sequences, else 1, which is judged on --validation of the data.
     batch
         Sequences in a step of training. Usual: 16 to 64, by how many there are.

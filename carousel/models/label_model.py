@@ -41,7 +41,7 @@ class LabelModel(nn.Module):
         hidden: int = 64,
         layers: int = 1,
         bidirectional: bool = False,
-        head: str = "mean",
+        head: str = "attention",
         embedding: int = 64,
         dropout: float = 0.0,
     ) -> None:
@@ -50,7 +50,10 @@ class LabelModel(nn.Module):
             raise ValueError("a step is either numbers or a symbol: give inputs or symbols")
         if head not in HEADS:
             raise ValueError(f"there is no head {head!r}; there are {', '.join(HEADS)}")
-        self.embedding = None if symbols is None else nn.Embedding(symbols, embedding)
+        self.embedding = None
+        if symbols is not None:
+            self.embedding = nn.Embedding(symbols, embedding)
+            nn.init.normal_(self.embedding.weight, std=0.1)  # torch's 1 drowns the few examples that a rare word has
         if inputs is not None:
             self.register_buffer("mean", torch.zeros(inputs))
             self.register_buffer("scale", torch.ones(inputs))

@@ -55,7 +55,7 @@ class LogMel(nn.Module):
         spectrum = torch.stft(
             padded, self.size, self.hop, self.window, self.hann, center=False, onesided=True, return_complex=True
         )
-        return torch.log(self.filters @ spectrum.abs().square() + FLOOR).T
+        return torch.log(self.filters @ spectrum.abs().square() + FLOOR).T.contiguous()
 
     def _padded(self, samples: Tensor) -> Tensor:
         """torch.stft puts a window that is shorter than N into the middle of its N samples, and needs all N."""

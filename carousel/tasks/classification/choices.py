@@ -7,11 +7,11 @@ from carousel.tasks.classification.settings import Settings
 from carousel.training.session import absolute_cell
 
 READ = 30_000  # sequences that a training reads, all epochs together, where nothing else is asked for
-FEWEST_EPOCHS, MOST_EPOCHS = 6.0, 150.0
-FEW = 2_000  # sequences: up to here several networks share them, beyond it one holds a part out
+FEWEST_EPOCHS, MOST_EPOCHS = 4.0, 150.0
+FEW = 10_000  # sequences: up to here several networks share them, beyond it one holds a part out
 FOLDS = 5
-PATIENCE = 3.0  # minutes, where epochs would mean more than STEPS_IN_PATIENCE
-STEPS_IN_PATIENCE = 12_000_000  # steps of sequences, in all epochs and networks
+PATIENCE = 12_000_000  # steps of sequences that are read, in all epochs and by all networks
+MINUTES = 3.0  # where not even the fewest epochs keep within that
 
 SMALL_AUDIO = Augmentation(noise=0.1, level=0.3, time_masks=1, band_masks=1)
 SMALL_SERIES = Augmentation(noise=0.05)
@@ -22,15 +22,18 @@ def resolved(settings: Settings, sequences: int, steps: int, threads: int) -> Se
     """The settings with nothing left open, so that a resumed run computes the same.
 
     sequences, steps: to learn from, and in them all. Batches of 16 sequences, 32 from 500 on and 64 from 5,000 on.
-    Up to 2,000 sequences five networks vote, each trained without its fifth of the data.
+    Up to 10,000 sequences five networks vote, each trained without its fifth of the data.
     """
     folds = settings.folds or (FOLDS if sequences <= FEW else 1)
     batch = settings.batch or (16 if sequences < 500 else 32 if sequences < 5000 else 64)
     minutes, epochs = settings.minutes, settings.epochs
     if minutes is None and epochs is None:
-        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(READ / sequences)))
-        if epochs * steps * folds > STEPS_IN_PATIENCE:
-            minutes, epochs = PATIENCE, None
+        wanted = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(READ / sequences)))
+        affordable = PATIENCE // max(1, steps * folds)
+        if affordable >= FEWEST_EPOCHS:
+            epochs = min(wanted, affordable)
+        else:
+            minutes = MINUTES
     return replace(
         settings,
         cell=absolute_cell(settings.cell),

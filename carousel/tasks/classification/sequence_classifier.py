@@ -58,7 +58,7 @@ class SequenceClassifier:
         hidden: int = 64,
         layers: int = 1,
         bidirectional: bool = True,
-        head: str = "mean",
+        head: str = "attention",
         embedding: int = 64,
         dropout: float | None = None,
         learning_rate: float = 4e-3,
@@ -146,7 +146,7 @@ class SequenceClassifier:
         examples = self._examples(X, y, groups, rate=rate, columns=settings.columns)
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
-            training.train(examples, settings, out=run, report=report)
+            training.train(examples, settings, out=run, report=report, pictures=out is not None)
             self._take(RunFolder.open(run), load(run, device=str(settings.torch_device)))
         return self
 
@@ -199,7 +199,8 @@ class SequenceClassifier:
 
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each sequence, (N,)."""
-        return self.classes_[self._log_probabilities(X).argmax(1)]
+        chosen = self._log_probabilities(X).argmax(1)
+        return self.classes_[chosen]
 
     def answers(self, X: Any, *, every: int | None = None) -> Any:
         """A table with a row for each sequence: its name, its prediction, P of each class; of the kind X is of, polars

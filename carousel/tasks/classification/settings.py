@@ -34,7 +34,7 @@ class Settings(TrainingSettings):
     differences: bool | None = None  # of series: changes from step to step beside values
 
     # The network
-    head: str = "mean"
+    head: str = "attention"
     bidirectional: bool = True
     embedding: int = 64
 

@@ -30,6 +30,10 @@ class Steps:
     def __getitem__(self, number: int) -> np.ndarray:
         return self.flat[self._starts[number] : self._starts[number + 1]]
 
+    def at(self, numbers: np.ndarray) -> "Steps":
+        """Those sequences alone."""
+        return Steps.of([self[number] for number in numbers])
+
     def batch(self, numbers: np.ndarray, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """x (T, B, size) or (T, B), as long as the longest and zero after a sequence's end; lengths (B)."""
         lengths = self.lengths[numbers]
@@ -56,7 +60,10 @@ class Steps:
     def save(self, folder: Path, **others: np.ndarray) -> None:
         """Raises RunError where the folder cannot be written to."""
         try:
-            safetensors.numpy.save_file({"flat": self.flat, "lengths": self.lengths, **others}, folder / self.FILE)
+            arrays = {"flat": self.flat, "lengths": self.lengths, **others}
+            # safetensors writes memory as it lies, whatever order the axes have in it.
+            arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            safetensors.numpy.save_file(arrays, folder / self.FILE)
         except Exception as problem:
             raise RunError(f"{folder / self.FILE} could not be written: {problem}. Choose another --out.") from None
 

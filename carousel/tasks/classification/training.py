@@ -35,21 +35,27 @@ from carousel.training.session import (
 MEASURE = Measure("sequence")
 
 
-def train(examples: Examples, settings: Settings, *, out: Path, report: Report) -> None:
-    """A new run in `out`, from examples to the end of its budget."""
+def train(examples: Examples, settings: Settings, *, out: Path, report: Report, pictures: bool = True) -> None:
+    """A new run in `out`, from examples to the end of its budget; `pictures`: with its learning curve and confusion
+    matrix."""
     RunFolder.require_unused(out)
     labels = examples.require_labels("Training")
     classes = _classes(labels)
     numbers = {str(label): number for number, label in enumerate(classes)}
     _announce(examples, classes, report)
-    part = _without_empty(examples, report)
-    truth = np.array([numbers[str(label)] for label in part.require_labels("Training")], np.int64)
-    _require_several(part, truth, classes)
-    folds = _folds(part, truth, settings)
-    learnt = part if folds.max() > 0 else part.at(np.flatnonzero(folds != 0))
+    truth = np.array([numbers[str(label)] for label in labels], np.int64)
+    _require_several(truth, classes)
+    folds = _folds(examples, truth, settings)
+    learnt = examples if folds.max() > 0 else examples.at(np.flatnonzero(folds != 0))
     front_end = front_ends.fit(learnt, level=settings.level, differences=settings.differences)
     report.say(front_end.said)
-    steps = Steps.of([steps_of(front_end, part, number) for number in range(len(part))])
+    steps = Steps.of([steps_of(front_end, examples, number) for number in range(len(examples))])
+    if (empty := steps.lengths == 0).any():
+        report.say(f"left out, as they have no step: {listed([examples.names[k] for k in np.flatnonzero(empty)], 5)}")
+        full = np.flatnonzero(~empty)
+        steps, truth, examples = steps.at(full), truth[full], examples.at(full)
+        _require_several(truth, classes)
+        folds = _folds(examples, truth, settings)
 
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -78,16 +84,16 @@ def train(examples: Examples, settings: Settings, *, out: Path, report: Report) 
                 "front_end": front_end.to_json(),
                 "model": model,
                 "members": members,
-                "grouped": part.groups is not None,
+                "grouped": examples.groups is not None,
             }
         )
     except BaseException:
         folder.discard(Steps.FILE)
         raise
-    go_on(folder, report, resuming=False)
+    go_on(folder, report, resuming=False, pictures=pictures)
 
 
-def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+def go_on(folder: RunFolder, report: Report, *, resuming: bool, pictures: bool = True) -> None:
     """Train from where the folder stands to the end, then judge the best networks on what each held out."""
     config = folder.config()
     try:
@@ -130,7 +136,9 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     if not resuming:
         _announce_run(folder, trained, learning, settings, rival, report, grouped=bool(config.get("grouped")))
     carry_out(run, report, resuming=resuming)
-    _conclude(folder, judge, rival, report)
+    result = _conclude(folder, judge, report)
+    if pictures:
+        _draw(folder, result, rival)
 
 
 class _Judge:
@@ -151,7 +159,7 @@ class _Judge:
         return f"accuracy {self.latest.accuracy:.1%}, macro-F1 {self.latest.macro_f1:.1%}"
 
 
-def _conclude(folder: RunFolder, judge: _Judge, rival: tuple[str, float], report: Report) -> None:
+def _conclude(folder: RunFolder, judge: _Judge, report: Report) -> Evaluation:
     folder.load_into(judge.trained.network)
     judge.trained.network.to(judge.learning.device)
     judge.validate()
@@ -175,6 +183,10 @@ def _conclude(folder: RunFolder, judge: _Judge, rival: tuple[str, float], report
             f"each was judged by the one network that had not learnt from it; new ones get the vote of all "
             f"{len(judge.trained.network.members)}"
         )
+    return result
+
+
+def _draw(folder: RunFolder, result: Evaluation, rival: tuple[str, float]) -> None:
     draw_curve(folder, MEASURE, rival, x_label="epochs (times over the training sequences)")
     draw_confusion(
         folder.path / "confusion.png",
@@ -194,33 +206,20 @@ def _classes(labels: Sequence[Label]) -> tuple[Label, ...]:
     return tuple(sorted(each.values(), key=(lambda label: label) if numeric else str))
 
 
-def _without_empty(examples: Examples, report: Report) -> Examples:
-    """Without sequences that have no step at all: there is nothing to learn from them."""
-    if examples.kind == "audio":
-        return examples  # files are opened later; a sound without samples is read as no frames
-    full = [number for number, item in enumerate(examples.items) if len(item)]
-    if len(full) < len(examples):
-        empty = [examples.names[number] for number in sorted(set(range(len(examples))) - set(full))]
-        report.say(f"left out, as they have no step: {listed(empty, 5)}")
-    return examples.at(full)
-
-
-def _require_several(examples: Examples, truth: np.ndarray, classes: tuple[Label, ...]) -> None:
+def _require_several(truth: np.ndarray, classes: tuple[Label, ...]) -> None:
     there = np.unique(truth)
     if len(there) < 2:
         what = (
-            f"all {len(examples):,} sequences are of the class {classes[there[0]]!r}"
-            if len(there)
-            else "there are none"
+            f"all {len(truth):,} sequences are of the class {classes[there[0]]!r}" if len(there) else "there are none"
         )
         raise DataError(
             f"A classifier learns to tell classes apart, and {what}. Give sequences of two classes or more."
         )
-    if len(there) == len(examples) and len(examples) > 2:
+    if len(there) == len(truth):
         raise DataError(
-            f"Every one of the {len(examples):,} sequences is of a class of its own "
-            f"({listed(list(map(str, classes)), 4)}), so "
-            f"nothing can be held out to judge on. Is this the right column of classes (--label)?"
+            f"Every one of the {len(truth):,} sequences is of a class of its own "
+            f"({listed(list(map(str, classes)), 4)}), so nothing can be held out to judge on. "
+            f"Is this the right column of classes (--label)?"
         )
 
 

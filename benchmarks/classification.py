@@ -1,0 +1,183 @@
+"""How well the default classifier does on small public data sets: the table of docs/classification.md.
+
+    python benchmarks/classification.py                    # all of them: about twenty minutes on one core
+    python benchmarks/classification.py gunpoint fsdd      # some of them
+
+Every row is `carousel.SequenceClassifier()` with its defaults, trained on the training part alone and judged once on
+the test part; "held out" is what training itself reports, from the parts that each of its networks does not learn from.
+Where a set is judged by several splits, accuracies are means over them, and the least and the most stand in brackets.
+"majority" answers the commonest class of the training part. References are those of the data's own README: measured on
+these very files [m], or recalled from the papers [r].
+"""
+
+import argparse
+import io
+import tempfile
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from carousel.tasks.classification import training
+from carousel.tasks.classification.arrays import from_python
+from carousel.tasks.classification.examples import Columns, Examples
+from carousel.tasks.classification.settings import Settings
+from carousel.tasks.classification.sources import read_examples
+from carousel.tasks.classification.trained import load
+from carousel.training.progress import Quiet
+from carousel.training.run_folder import RunFolder
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+Split = tuple[Examples, Examples]
+
+
+def archive(folder: str, name: str) -> Callable[[Path], Iterator[Split]]:
+    def splits(data: Path) -> Iterator[Split]:
+        yield (
+            read_examples([data / folder / f"{name}_TRAIN.ts"], Columns()),
+            read_examples([data / folder / f"{name}_TEST.ts"], Columns()),
+        )
+
+    return splits
+
+
+def indoor_movement(data: Path) -> Iterator[Split]:
+    """Radio signals in three settings of rooms: two to learn from, the third as a test (Bacciu et al. 2014)."""
+    with zipfile.ZipFile(data / "indoor-movement" / "IndoorMovement.zip") as archive:
+
+        def numbers(name: str, **options: object) -> np.ndarray:
+            return np.loadtxt(io.BytesIO(archive.read(name)), delimiter=",", **options)  # type: ignore[call-overload,no-any-return]
+
+        target = numbers("dataset/MovementAAL_target.csv", dtype=int)
+        rooms = numbers("groups/MovementAAL_DatasetGroup.csv", dtype=int)[:, 1]
+        signals = [numbers(f"dataset/MovementAAL_RSS_{k}.csv", skiprows=1) for k in target[:, 0]]
+    examples = from_python(signals, target[:, 1], groups=rooms)
+    yield divided(examples, [room == 3 for room in rooms])
+
+
+def spoken_digits(data: Path) -> Iterator[Split]:
+    """The official split: of every speaker and digit, takes 0 to 4 are the test."""
+    files = sorted((data / "fsdd" / "recordings").glob("*.wav"))
+    examples = read_examples(files, Columns(names="{label}_*"))
+    yield divided(examples, [int(file.stem.split("_")[2]) < 5 for file in files])
+
+
+def unheard_speakers(data: Path) -> Iterator[Split]:
+    """One speaker after another is the test; validation holds out whole speakers as well."""
+    examples = read_examples(sorted((data / "fsdd" / "recordings").glob("*.wav")), Columns(names="{label}_{group}_*"))
+    yield from by_group(examples)
+
+
+def environmental_sounds(data: Path) -> Iterator[Split]:
+    """The five folds of ESC-10, each the test once."""
+    yield from by_group(read_examples([data / "esc10-8k"], Columns()))
+
+
+def film_reviews(data: Path) -> Iterator[Split]:
+    """Line i of each file is test where i mod 10 = 9, dev (which is left unused) where it is 8."""
+    texts, labels, tens = [], [], []
+    for label in ("neg", "pos"):
+        lines = (
+            (data / "movie-review-polarity" / f"rt-polarity.{label}.txt").read_text("utf-8").rstrip("\n").split("\n")
+        )
+        for number, line in enumerate(lines):
+            texts.append(line)
+            labels.append(label)
+            tens.append(number % 10)
+    examples = from_python(texts, labels)
+    yield (
+        examples.at(k for k, ten in enumerate(tens) if ten < 8),
+        examples.at(k for k, ten in enumerate(tens) if ten == 9),
+    )
+
+
+def divided(examples: Examples, test: Sequence[bool]) -> Split:
+    return (
+        examples.at(k for k, held in enumerate(test) if not held),
+        examples.at(k for k, held in enumerate(test) if held),
+    )
+
+
+def by_group(examples: Examples) -> Iterator[Split]:
+    assert examples.groups is not None
+    for group in sorted(set(examples.groups), key=str):
+        yield divided(examples, [one == group for one in examples.groups])
+
+
+SETS: dict[str, tuple[Callable[[Path], Iterator[Split]], str]] = {
+    "japanese-vowels": (archive("japanese-vowels", "JapaneseVowels"), "1-NN DTW 94.9 [m]"),
+    "basic-motions": (archive("basic-motions", "BasicMotions"), "1-NN DTW 97.5 [m]"),
+    "gunpoint": (archive("ucr-univariate", "GunPoint"), "1-NN Euclid 91.3, DTW 90.7 [m]"),
+    "italy-power-demand": (archive("ucr-univariate", "ItalyPowerDemand"), "1-NN Euclid 95.5, DTW 95.0 [m]"),
+    "pickup-gesture": (archive("ucr-univariate", "PickupGestureWiimoteZ"), "none"),
+    "indoor-movement": (indoor_movement, "majority 51.9 [m]"),
+    "fsdd": (spoken_digits, "1-NN DTW on MFCC 95.0 [m]"),
+    "fsdd, unheard speakers": (unheard_speakers, "1-NN DTW on MFCC 59, 42 to 80 [m]"),
+    "esc10-8k": (environmental_sounds, "1-NN on cepstra 56.5 [m]"),
+    "movie-review-polarity": (film_reviews, "bigram naive Bayes 77.0 [m]; CNN-rand 76.1, 10-fold [r]"),
+}
+
+
+@dataclass
+class Result:
+    learnt: int
+    tested: int
+    seconds: float
+    held_out: float
+    accuracy: float
+    macro_f1: float
+    majority: float
+
+
+def judged(split: Split, seed: int) -> Result:
+    train, test = split
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        started = time.monotonic()
+        training.train(train, Settings(seed=seed, threads=torch.get_num_threads()), out=run, report=Quiet())
+        seconds = time.monotonic() - started
+        result = load(run).evaluate(test)
+        held_out = RunFolder.open(run).log_lines()[-1]["accuracy"]
+    return Result(len(train), len(test), seconds, held_out, result.accuracy, result.macro_f1, result.baseline)
+
+
+def row(name: str, reference: str, results: Sequence[Result]) -> str:
+    def mean(field: str) -> str:
+        return f"{100 * np.mean([getattr(result, field) for result in results]):.1f}"
+
+    accuracies = [100 * result.accuracy for result in results]
+    spread = f" ({min(accuracies):.1f} to {max(accuracies):.1f})" if len(results) > 1 else ""
+    sizes = f"{results[0].learnt:,} / {results[0].tested:,}" + (f", {len(results)} splits" if len(results) > 1 else "")
+    took = f"{np.mean([result.seconds for result in results]):.0f} s"
+    return (
+        f"| {name} | {sizes} | {took} | {mean('held_out')} | **{mean('accuracy')}**{spread} | {mean('macro_f1')} "
+        f"| {mean('majority')} | {reference} |"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {'; '.join(SETS)}. Default: all")
+    parser.add_argument("--data", type=Path, default=DATA, help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    chosen = [name for name in SETS if not arguments.sets or any(name.startswith(one) for one in arguments.sets)]
+    if not chosen:
+        parser.error(f"there is no set {arguments.sets[0]!r}; there are {', '.join(SETS)}")
+    if not arguments.data.is_dir():
+        parser.error(f"there is no folder {arguments.data}: name the data's with --data")
+    torch.set_num_threads(arguments.threads)
+    print("| data | train / test | training | held out, % | test accuracy, % | macro-F1 | majority | reference |")
+    print("|---|---|---|---|---|---|---|---|")
+    for name in chosen:
+        splits, reference = SETS[name]
+        print(row(name, reference, [judged(split, arguments.seed) for split in splits(arguments.data)]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
