@@ -131,8 +131,8 @@ def horizon_of(decay: Decay, *, what: str) -> Horizon:
     if decay.lags < 2 * steps:
         raise TooShort(
             f"{what}: the gradient falls by {1 - decay.factor**decay.lags:.0%} over the {decay.lags} lags measured, "
-            f"and a horizon of about {steps:.0f} steps cannot be told from that; it takes at least {math.ceil(2 * steps)} "
-            f"lags: give longer sequences, or more lags.",
+            f"and a horizon of about {steps:.0f} steps cannot be told from that; it takes at least "
+            f"{math.ceil(2 * steps)} lags: give longer sequences, or more lags.",
             needed=math.ceil(2 * steps),
             estimate=decay,
         )

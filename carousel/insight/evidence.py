@@ -13,10 +13,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from carousel.errors import DataError
+from carousel.insight.decay import Decay
 from carousel.insight.gates import Gates, read_gates
 from carousel.insight.gradient_flow import GradientFlow, gradient_flow
 from carousel.insight.memory import Memory, data_memory
 from carousel.insight.observation import Observation, observe
+from carousel.insight.refusal import TooShort
 from carousel.insight.unrolling import padded_input
 from carousel.layers import Recurrent
 
@@ -79,6 +81,11 @@ class Evidence:
         return read_gates(self.module, *self.inputs, layer=self.chosen, **self.call)
 
     @cached_property
+    def bounded(self) -> bool:
+        """Whether the layer's output is finite: what overflows has no gradients."""
+        return bool(self.seen.output.isfinite().all())
+
+    @cached_property
     def input(self) -> Tensor:
         """(real steps, I): what the layer receives, without padding."""
         return padded_input(self.seen)[self.seen.timeline.real].double().cpu()
@@ -131,13 +138,21 @@ class Evidence:
             raise DataError(f"clip= must be above 0, not {self.clip}.")
 
 
+def decay_of(flow: GradientFlow, state: str, place: int) -> Decay | None:
+    """The decay of one state's gradients; None where they are 0 before a line can be drawn."""
+    try:
+        return flow.decay(state, place)
+    except TooShort:
+        return None
+
+
 def blind_after(flow: GradientFlow, state: str, place: int) -> float:
     """The lag at which a millionth of the gradient that arrives is left, in steps: seen, or as the decay goes on."""
     ratio = flow.by_lag(state, place)
     lost = (ratio < LOST).nonzero()
     if len(lost):
         return float(lost[0]) + 1
-    decay = flow.decay(state, place)
-    if decay.kind != "vanishing":
+    decay = decay_of(flow, state, place)
+    if decay is None or decay.kind != "vanishing":
         return math.inf
     return max(float(len(ratio)), (math.log(LOST) - math.log(decay.start)) / math.log(decay.factor))

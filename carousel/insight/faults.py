@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from carousel.insight.evidence import Evidence, Finding, blind_after
+from carousel.insight.evidence import Evidence, Finding, blind_after, decay_of
 from carousel.insight.keeping import keeping_gates
 from carousel.insight.observation import places
 from carousel.layers import Recurrent
@@ -23,25 +23,30 @@ PASSES = 4  # over the data with the state carried on
 
 def vanishing(e: Evidence) -> Iterator[Finding]:
     """The gradient of every state is lost before it has come as far back as the data reach."""
+    if not e.bounded:
+        return
     flow = e.flow
     reaches = {(s, p): blind_after(flow, s, p) for p in range(len(flow.places)) for s in flow.states}
     (state, place), blind = max(reaches.items(), key=lambda item: item[1])
     if not blind < e.remember:
         return
-    decay = flow.decay(state, place)
+    decay = decay_of(flow, state, place)
+    numbers = {} if decay is None else {"factor": decay.factor, "low": decay.low, "high": decay.high}
+    speed = "come to nothing at once" if decay is None else f"shrink by {decay.factor:.2g} a step"
     yield Finding(
         "vanishing",
         "gradients vanish",
-        f"gradients by {state} shrink by {decay.factor:.2g} a step: beyond {blind:.0f} steps nothing is learned; "
-        f"{e.source}",
+        f"gradients by {state} {speed}: beyond {blind:.0f} steps nothing is learned; {e.source}",
         _remember_longer(e.layer, e.remember),
-        {"factor": decay.factor, "low": decay.low, "high": decay.high, "beyond": blind, "memory": e.remember},
+        numbers | {"beyond": blind, "memory": e.remember},
         flow.places[place],
     )
 
 
 def exploding(e: Evidence) -> Iterator[Finding]:
     """The gradient grows with the lag, a hundredfold over the window."""
+    if not e.bounded:
+        return  # and state_drift says so
     flow, window = e.flow, e.window or e.steps
     for place, name in enumerate(flow.places):
         for state in flow.states:
@@ -55,9 +60,9 @@ def exploding(e: Evidence) -> Iterator[Finding]:
                     name,
                 )
                 break
-            decay = flow.decay(state, place)
-            growth = window * math.log(decay.factor)
-            if decay.kind == "exploding" and growth > math.log(GREW):
+            decay = decay_of(flow, state, place)
+            growth = window * math.log(decay.factor) if decay is not None else 0.0
+            if decay is not None and decay.kind == "exploding" and growth > math.log(GREW):
                 yield Finding(
                     "exploding",
                     "gradients explode",

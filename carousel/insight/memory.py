@@ -14,6 +14,7 @@ from carousel.errors import DataError
 from carousel.insight.refusal import TooShort
 
 FEWEST_STEPS = 10
+SHUFFLES = 20
 MATTERS = 0.1  # a correlation that is worth remembering something for
 SYMBOLS = 64  # that are told apart; the rarer ones count as one
 
@@ -24,7 +25,7 @@ class Memory:
 
     dependence: (K), the strongest of all channels. noise: (K), what independent data would hardly exceed.
     reach: the longest lag at which it is above 0.1 and above the noise, or up to which it is everywhere above 0.1 and
-        above half of the noise; 0 if none is. cut_off: whether that is at the last lags measured, so that the true
+        two standard deviations; 0 if none is. cut_off: whether that is at the last lags measured, so that the true
         reach is longer.
     """
 
@@ -49,7 +50,8 @@ def data_memory(x: Any, target: Any = None, *, lags: int | None = None, seed: in
         normal ones would have, with Bartlett's variance (1 + 2 * sum of squares so far) / N for a correlation.
     Symbols: the informational correlation sqrt(1 - exp(-2 I)) of the mutual information I, which is |correlation|
         where both are normal (Linfoot, Information and Control 1, 1957); I has the mean of 20 shuffles taken off, and
-        the noise is the largest of them. The 63 most frequent symbols are told apart.
+        the noise is the most that as many normal numbers of the shuffles' spread would reach. The 63 most frequent
+        symbols are told apart.
 
     Raises TooShort with fewer than 10 steps; DataError for shapes that do not fit, and for data that never change.
     """
@@ -69,13 +71,13 @@ def data_memory(x: Any, target: Any = None, *, lags: int | None = None, seed: in
     if not 1 <= count < steps:
         raise DataError(f"lags must lie between 1 and {steps - 1}, for {steps} steps, but is {count}.")
     if given.dtype == torch.long and asked.dtype == torch.long:
-        dependence, noise = _of_symbols(given, asked, count, seed)
+        dependence, noise, usual = _of_symbols(given, asked, count, seed)
     else:
-        dependence, noise = _of_numbers(_numbers(given), _numbers(asked), count, itself=target is None)
+        dependence, noise, usual = _of_numbers(_numbers(given), _numbers(asked), count, itself=target is None)
     matters = dependence > MATTERS
     far = (matters & (dependence > noise)).nonzero()
     # One lag after another from the first, there is no choice among many that noise would have to account for.
-    near = int((matters & (dependence > noise / 2)).long().cumprod(0).sum())
+    near = int((matters & (dependence > usual)).long().cumprod(0).sum())
     reach = max(near, int(far.max()) + 1 if len(far) else 0)
     return Memory(dependence, noise, reach, cut_off=reach > count - max(1, count // 20))
 
@@ -111,13 +113,14 @@ def _frequent(values: Tensor) -> Tensor:
     return rank[place].clamp(max=SYMBOLS - 1)
 
 
-def _of_numbers(x: Tensor, y: Tensor, count: int, *, itself: bool) -> tuple[Tensor, Tensor]:
+def _of_numbers(x: Tensor, y: Tensor, count: int, *, itself: bool) -> tuple[Tensor, Tensor, Tensor]:
+    """Dependence, what the noise hardly exceeds at any lag, and what it hardly exceeds at a given one."""
     x, y = (_standardised(values) for values in (x, y))
     steps, batch, channels = x.shape
     # With the target itself every channel is held against its own past, otherwise against every channel of x.
     pairs = channels if itself else channels * y.shape[-1]
     likely = math.sqrt(2 * math.log(2 * count * pairs))
-    found, noise, squares = [], [], 0.0
+    found, deviation, squares = [], [], 0.0
     for lag in range(1, count + 1):
         past, now = x[: steps - lag], y[lag:]
         number = (steps - lag) * batch
@@ -127,9 +130,11 @@ def _of_numbers(x: Tensor, y: Tensor, count: int, *, itself: bool) -> tuple[Tens
             correlation = torch.einsum("tbi,tbo->io", past, now) / number
         strongest = correlation.abs().max().clamp(max=1.0).item()
         found.append(strongest)
-        noise.append(likely * math.sqrt((1 + 2 * squares * itself) / number))
+        deviation.append(math.sqrt((1 + 2 * squares * itself) / number))
         squares += strongest**2
-    return torch.tensor(found, dtype=torch.float64), torch.tensor(noise, dtype=torch.float64)
+    deviations = torch.tensor(deviation, dtype=torch.float64)
+    usual = max(2.0, math.sqrt(2 * math.log(2 * pairs)))
+    return torch.tensor(found, dtype=torch.float64), likely * deviations, usual * deviations
 
 
 def _standardised(values: Tensor) -> Tensor:
@@ -138,20 +143,33 @@ def _standardised(values: Tensor) -> Tensor:
     return torch.where(deviation > 0, centred / deviation.clamp(min=1e-300), 0.0)
 
 
-def _of_symbols(x: Tensor, y: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor]:
+def _of_symbols(x: Tensor, y: Tensor, count: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The same of symbols."""
     x, y = _frequent(x)[..., 0], _frequent(y)[..., 0]
     steps = len(x)
     random = torch.Generator().manual_seed(seed)
-    # Every pair of steps as there would be if they had nothing to do with each other.
-    flat, other = x.flatten(), y.flatten()
-    shuffled = torch.stack([_information(flat[torch.randperm(len(flat), generator=random)], other) for _ in range(20)])
-    found, noise = [], []
+    # Pairs as there would be if they had nothing to do with each other, as many as at lag 0 and at the last lag: the
+    # information that counting finds in them goes as 1 / N between the two.
+    ends = []
+    for number in (x.numel(), x.numel() // steps * (steps - count)):
+        shuffles = [_information(*_shuffled(x, y, number, random)) for _ in range(SHUFFLES)]
+        ends.append((1 / number, torch.stack(shuffles).mean(), torch.stack(shuffles).std()))
+    (most, mean, spread), (fewest, last_mean, last_spread) = ends
+    likely = math.sqrt(2 * math.log(2 * count))
+    found, noise, usual = [], [], []
     for lag in range(1, count + 1):
-        share = steps / (steps - lag)  # fewer pairs, and a bias as much larger
-        information = _information(x[: steps - lag].flatten(), y[lag:].flatten()) - shuffled.mean() * share
-        found.append(_correlation(information))
-        noise.append(_correlation((shuffled.max() - shuffled.mean()) * share))
-    return torch.stack(found), torch.stack(noise)
+        past, now = x[: steps - lag].flatten(), y[lag:].flatten()
+        part = (1 / len(past) - most) / (fewest - most)
+        found.append(_correlation(_information(past, now) - torch.lerp(mean, last_mean, part)))
+        deviation = torch.lerp(spread, last_spread, part)
+        noise.append(_correlation(likely * deviation))
+        usual.append(_correlation(2 * deviation))
+    return torch.stack(found), torch.stack(noise), torch.stack(usual)
+
+
+def _shuffled(x: Tensor, y: Tensor, number: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
+    """As many pairs of an x and a y, each drawn without the other."""
+    return tuple(values.flatten()[torch.randperm(values.numel(), generator=random)[:number]] for values in (x, y))
 
 
 def _information(x: Tensor, y: Tensor) -> Tensor:
