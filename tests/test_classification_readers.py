@@ -239,6 +239,12 @@ def test_a_table_that_leaves_open_what_a_sequence_is() -> None:
     assert len(one) == 1, "a trained model may be asked about a single sequence"
 
 
+def test_a_column_that_is_named_decides_what_the_table_is() -> None:
+    with pytest.raises(DataError, match=r"the column 'speed' \(--text\) holds Float64, not text"):
+        tables.read_table(LONG, "moves.csv", Columns(text="speed"))
+    assert tables.read_table(LONG, "moves.csv", Columns(text="note")).kind == "text"
+
+
 def test_a_model_reads_its_own_channels_by_name() -> None:
     examples = tables.read_table(LONG, "moves.csv", Columns(), channels=("turn",))
     assert examples.channels == ("turn",)
@@ -378,7 +384,8 @@ def test_what_is_recognised_and_why(sounds: Path, tmp_path: Path) -> None:
     }
     for path, reason in reasons.items():
         assert recognize([path], {}) == reason, path
-    assert recognize([tmp_path / "unlabelled.csv"], {"label": "note"}) is not None
+    for column in ("note", "kolour"):  # if it is not there, reading the table says so
+        assert recognize([tmp_path / "unlabelled.csv"], {"label": column}) is not None
 
 
 def test_kinds_are_not_mixed_and_nothing_is_said_to_be_nothing(tmp_path: Path) -> None:

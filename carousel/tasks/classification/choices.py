@@ -13,8 +13,8 @@ FOLDS = 5
 PATIENCE = 12_000_000  # steps of sequences that are read, in all epochs and by all networks
 MINUTES = 3.0  # where not even the fewest epochs keep within that
 
-SMALL_AUDIO = Augmentation(noise=0.1, level=0.3, time_masks=1, band_masks=1)
-SMALL_SERIES = Augmentation(noise=0.05)
+SOUNDS = Augmentation(noise=0.1, level=1.0, time_masks=1, band_masks=1)
+SERIES = Augmentation(noise=0.05)
 TEXTS = Augmentation(forget=0.1)
 
 
@@ -50,7 +50,7 @@ def augmentation(kind: str, settings: Settings) -> Augmentation:
     """Sound: noise, loudness, a stretch of time and one of frequencies masked. Series: noise. Text: forgotten words."""
     if not settings.augment:
         return Augmentation()
-    return {"audio": SMALL_AUDIO, "series": SMALL_SERIES, "text": TEXTS}[kind]
+    return {"audio": SOUNDS, "series": SERIES, "text": TEXTS}[kind]
 
 
 def dropout(kind: str) -> float:

@@ -42,12 +42,16 @@ def _has_label(path: Path, options: Mapping[str, Any]) -> bool:
     asked = Columns(**{role: options[role] for role in ("label", "id", "time", "text", "file") if role in options})
     try:
         head = read(path, rows=20)
-        columns = tables.found(head, asked)
     except DataError:
-        return False  # whoever reads it will say what is wrong
-    if columns.label is None:
         return False
-    return tables.form_of(head, columns) is not None or folders.is_listing(path, asked)
+    if asked.label is not None:
+        return True  # it is meant to be one; if it has no such column, reading it says so
+    try:
+        return tables.found(head, asked).label is not None and (
+            tables.form_of(head, asked) is not None or folders.is_listing(path, asked)
+        )
+    except DataError:
+        return False
 
 
 def read_examples(

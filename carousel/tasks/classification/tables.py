@@ -17,6 +17,7 @@ IDS = ("id", "series_id", "sequence_id", "unique_id", "series", "sequence", "cas
 TIMES = ("time", "t", "step", "timestamp", "date", "datetime", "ds", "index")
 TEXTS = ("text", "sentence", "review", "content", "message", "phrase", "title", "comment", "name")
 FILES = ("file", "filename", "file_name", "path", "filepath", "clip")
+OPTIONAL = ("label", "group", "id", "time")  # roles that a table need not have when a trained model is asked about it
 GROUPS = ("group", "fold", "speaker", "subject", "patient", "user", "session")
 
 
@@ -45,8 +46,11 @@ def _fits(role: str, column: pl.Series) -> bool:
     return column.dtype == pl.String if role in ("text", "file") else True
 
 
-def form_of(frame: pl.DataFrame, columns: Columns) -> str | None:
-    """ "text", "series", or None where the columns do not say which; `columns` as `found` has them."""
+def form_of(frame: pl.DataFrame, asked: Columns) -> str | None:
+    """ "text", "series", or None where the columns do not say which; `asked`: those that were named."""
+    columns = found(frame, asked, optional=OPTIONAL)
+    if asked.text is not None:
+        return "text"
     if columns.id is not None and _channels(frame, columns):
         return "series"
     return "text" if columns.text is not None else None
@@ -61,8 +65,8 @@ def read_table(
     nothing else. asked: a trained model is asked about it: classes and groups may be missing, and a table without ids
     is one sequence.
     """
-    columns = found(frame, columns, optional=("label", "group", "id", "time") if asked else ())
     form = form_of(frame, columns)
+    columns = found(frame, columns, optional=OPTIONAL if asked else ())
     if form == "text":
         return _texts(frame, name, columns)
     if form == "series" or (asked and columns.text is None):

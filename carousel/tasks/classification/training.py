@@ -1,5 +1,6 @@
 """From examples to a finished run."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -33,6 +34,7 @@ from carousel.training.session import (
 )
 
 MEASURE = Measure("sequence")
+TELL_EVERY = 5.0  # seconds
 
 
 def train(examples: Examples, settings: Settings, *, out: Path, report: Report, pictures: bool = True) -> None:
@@ -49,9 +51,11 @@ def train(examples: Examples, settings: Settings, *, out: Path, report: Report, 
     learnt = examples if folds.max() > 0 else examples.at(np.flatnonzero(folds != 0))
     front_end = front_ends.fit(learnt, level=settings.level, differences=settings.differences)
     report.say(front_end.said)
-    steps = Steps.of([steps_of(front_end, examples, number) for number in range(len(examples))])
+    steps = _steps(front_end, examples, report)
     if (empty := steps.lengths == 0).any():
-        report.say(f"left out, as they have no step: {listed([examples.names[k] for k in np.flatnonzero(empty)], 5)}")
+        report.say(
+            f"left out, as they have no step: {listed([examples.names[k] for k in np.flatnonzero(empty).tolist()], 5)}"
+        )
         full = np.flatnonzero(~empty)
         steps, truth, examples = steps.at(full), truth[full], examples.at(full)
         _require_several(truth, classes)
@@ -194,6 +198,17 @@ def _draw(folder: RunFolder, result: Evaluation, rival: tuple[str, float]) -> No
         result.classes,
         title=f"{folder.path.name}: sequences held out, accuracy {result.accuracy:.1%}",
     )
+
+
+def _steps(front_end: front_ends.FrontEnd, examples: Examples, report: Report) -> Steps:
+    """All that the front end makes of the examples; of many recordings that takes a while, so it is told."""
+    sequences, told = [], time.monotonic()
+    for number in range(len(examples)):
+        sequences.append(steps_of(front_end, examples, number))
+        if time.monotonic() - told >= TELL_EVERY:
+            report.say(f"read {number + 1:,} of {len(examples):,}")
+            told = time.monotonic()
+    return Steps.of(sequences)
 
 
 # -- the parts of a run ---------------------------------------------------------------------------------------------

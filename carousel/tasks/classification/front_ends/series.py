@@ -7,6 +7,7 @@ import numpy as np
 
 from carousel.errors import DataError
 from carousel.tasks.classification.examples import Examples
+from carousel.tasks.table import listed
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,9 @@ class SeriesFrontEnd:
     def said(self) -> str:
         parts = [f"{len(self.channels)} channel{'s' * (len(self.channels) != 1)}"]
         parts += ["their changes"] * self.differences
-        parts += [f"marks where {len(self.gaps)} of them miss values (filled with the last one)"] * bool(self.gaps)
+        if self.gaps:
+            names = listed([self.channels[k] for k in self.gaps], 3)
+            parts.append(f"marks where values of {names} are missing, filled with the last ones")
         return "each step: " + ", ".join(parts) + "; standardised on the training part"
 
     def steps(self, item: np.ndarray) -> np.ndarray:
