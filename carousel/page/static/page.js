@@ -94,9 +94,10 @@ class Page {
 
   restore() {
     location.hash.slice(1).split(";").forEach((at, k) => {
-      const [step, layer, value, unit] = at.split(",").map(decodeURIComponent);
       const run = this.runs[k];
-      if (!run || unit === undefined || [step, layer, unit].some((n) => !/^\d+$/.test(n))) return;
+      const [, step, layer, name, unit] = at.match(/^(\d+),(\d+),([^,]+),(\d+)$/) ?? [];
+      if (!run || unit === undefined) return;
+      const value = run.layers.flatMap((l) => l.shown).find((e) => encodeURIComponent(e.name) === name)?.name;
       run.choose({ layer: Number(layer), value, unit: Number(unit) });
       run.step = Math.min(Number(step), run.steps - 1);
     });
