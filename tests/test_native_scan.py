@@ -14,7 +14,7 @@ import torch
 from matrix import USERS, assert_close
 from torch import Tensor
 
-from carousel.cells import catalogue
+from carousel.cells import Cell, catalogue
 from carousel.engines import native, native_binding, native_call, native_ops, native_plan, reference
 from carousel.program import Program, rewrite, trace
 
@@ -168,6 +168,37 @@ def test_options_are_rewritings_and_run_too(dtype):
     for program in programs:
         for shape in (SHAPES[1], SHAPES[4], SHAPES[6]):
             Scan(program, shape).compare(DTYPES[dtype])
+
+
+@pytest.mark.parametrize(("cell", "apart"), [("layer-norm-lstm", True), ("layer-norm-gru", True), ("lstm", False)])
+def test_sums_that_need_no_state_are_made_once_a_chunk(cell, apart):
+    program = trace(CELLS[cell])
+    forward = native_call.forward_plan(program, True, frozenset()).c
+    backward = native_call.backward_plan(program, frozenset(), False).c
+    assert (forward.before > 0, forward.after, backward.before, backward.after > 0) == (apart, 0, 0, apart)
+
+
+class Ahead(Cell):
+    """A product and a number per row that need no state, and, in backward, are read by none."""
+
+    states = "h"
+    gates = "z", "n"
+    matrices = {"W_hh2": ("hidden", "hidden")}
+
+    def step(self, h, x, U, z, W_hh2):
+        share = torch.sigmoid(x.n).mean(-1, keepdim=True)
+        fed = W_hh2(torch.tanh(x.n)) + U.n(h)
+        return torch.sigmoid(z) * h + (1 - torch.sigmoid(z)) * torch.tanh(fed * share)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_parts_of_a_step_done_ahead_and_later(dtype, split):
+    program = trace(Ahead())
+    assert native_call.forward_plan(program, True, frozenset()).c.before > 0
+    assert native_call.backward_plan(program, frozenset(), True).c.after > 0
+    for shape in (SHAPES[0], *SHAPES[3:7], Shape((40,) * 20, 3, 70, 1, split=1)):
+        split(shape.split)
+        Scan(program, shape).compare(DTYPES[dtype])
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "layer-norm-lstm"])

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+import carousel
 from carousel.cells.lstm import LSTM
 from carousel.engines import native, native_binding
 from carousel.program import trace
@@ -105,6 +106,20 @@ def test_one_openmp_runtime():
     code = "from carousel.engines import native; native.status(); print(native.openmp_runtimes())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "1", done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("hidden", "batch", "how"),
+    [
+        (8, 1, "one thread"),
+        (256, 8, "2 threads, each its own hidden units, meeting at every step"),
+        (256, 32, "2 threads, each its own rows of the batch"),
+    ],
+)
+def test_explain_tells_how_threads_divide_a_shape(hidden, batch, how):
+    layer = carousel.LSTM(128, hidden)
+    assert layer.explain(steps=100, batch=batch).splitlines()[-1] == f"100 steps of {batch} rows: {how}"
+    assert "thread" not in layer.explain()
 
 
 def test_status_names_what_is_used():

@@ -14,7 +14,7 @@ from carousel.program import Interface
 
 # In order of preference: "auto" takes the first that has no reason not to run.
 ENGINES: dict[str, Engine] = {
-    "native": Engine("native", native.scan, native.why_not, stepper=native.stepper),
+    "native": Engine("native", native.scan, native.why_not, stepper=native.stepper, division=native.division),
     "reference": Engine("reference", reference.scan, lambda *_: None, reference.stepper, calls_python=True),
 }
 

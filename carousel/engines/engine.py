@@ -24,6 +24,8 @@ class Engine:
         the weights prepared once; streams are the same at every step.
     why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
     calls_python: whether its scan takes `around` too, Python that is called in the place of each step.
+    division: (program, dtype, sizes, input, steps, batch) -> how threads divide a scan of that shape, as a phrase; None
+        where that is not the engine's own choice.
     """
 
     name: str
@@ -31,3 +33,4 @@ class Engine:
     why_not: Callable[[Interface, torch.dtype, torch.device], str | None]
     stepper: Callable[..., Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]]
     calls_python: bool = False
+    division: Callable[..., str] | None = None

@@ -71,6 +71,11 @@ def stepper(
     return Stepper(program, weights, batch, streams)
 
 
+def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
+    """How the threads divide a scan of `steps` steps and `batch` rows, as a phrase. sizes: of states, by name."""
+    return native_call.division(program, dtype, sizes, input, steps, batch)
+
+
 @torch.compiler.assume_constant_result
 def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
     """The program's key and the names of its parameters: a compiler need not look at how they are found."""

@@ -33,7 +33,7 @@ LISTS = {
     "state_sizes": 1,
     "column_sums": 2,
 }
-NUMBERS = ("slots", "numbers", "gates")
+NUMBERS = ("slots", "numbers", "gates", "before", "after")
 
 
 class CPlan(Structure):
@@ -102,11 +102,13 @@ class Library:
             ("carousel_saved_width", c_int64, [c_int, c_int, POINTER(CPlan), c_int64, c_int64]),
             ("carousel_forward_workspace", c_int64, [c_int, POINTER(CScan)]),
             ("carousel_backward_workspace", c_int64, [c_int, POINTER(CScan)]),
+            ("carousel_division", c_int, [c_int, POINTER(CScan)]),
             ("carousel_forward", None, [c_int, POINTER(CScan)]),
             ("carousel_backward", None, [c_int, POINTER(CScan)]),
             ("carousel_apply_float", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
             ("carousel_apply_double", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
             ("carousel_multiply_adds", c_int, [c_int, c_int64]),
+            ("carousel_prefer_large_pages", None, [c_void_p, c_int64]),
             ("carousel_openmp_threads", c_int, []),
         ):
             function = getattr(c, name)

@@ -3,6 +3,10 @@
 A step becomes segments. A segment starts with matrix products, then does the numbers per row, then the strips; where it
 reads what other units have made (a product's row, a sum over units) all threads meet before it. A value that is used in
 the segment that makes it lives in scratch; one that crosses segments, feeds a product or is kept has a buffer.
+
+Not all of a step need be done step by step. Where a sum over units or a product reads no state, it is made for all rows
+of a chunk of steps before the first of them; where no state reads it, after the last: one pass over many rows, instead
+of many over few, and no meeting of threads.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from carousel.engines.native_plan import (
     ADD_COLUMNS,
     ALWAYS,
     BUFFER,
+    CHUNK,
     COLUMN_SUMS,
     CONSTANT,
     EXPAND,
@@ -47,13 +52,16 @@ from carousel.engines.native_plan import (
 from carousel.errors import ProgramError
 from carousel.program import Node, Program, ops
 
+# The parts of a chunk of steps, in order.
+BEFORE, STEP, AFTER = range(3)
+
 
 @dataclass
 class _Item:
     """A value of the step: a leaf, an op, a product (of one or more terms), or a sum over units.
 
     view: where a leaf's value is. args: the items it reads; a product's are its sources, then what it is added to.
-    homes: the buffers its value must be in. sums: the column sums it adds to. level: its segment.
+    homes: the buffers its value must be in. sums: the column sums it adds to. part: of a chunk. level: its segment.
     """
 
     kind: str
@@ -66,6 +74,7 @@ class _Item:
     bias: str | None = None  # of a product: the weight whose bias starts it
     homes: list[int] = field(default_factory=list)
     sums: list[int] = field(default_factory=list)
+    part: int = STEP
     level: int = 0
     row: int = -1  # of a number per row: its ROW
 
@@ -194,14 +203,6 @@ class Builder:
                 value[index] = self.op(node.op, node.size, *(value[a] for a in node.args))
             self.items[value[index]].homes += homes.get(index, ())
             self.items[value[index]].sums += sums.get(index, ())
-        for item in self.items:
-            if item.kind == "product" and item.start is not None and self.items[item.start].kind == "op":
-                self.items[item.start].homes.append(item.homes[0] if item.homes else self._add_home(item))
-                # One buffer for both: the product is added onto the value it starts from.
-
-    def _add_home(self, item: _Item) -> int:
-        item.homes.append(self.buffer(PANEL, item.size, TWO, WORKSPACE))
-        return item.homes[0]
 
     def _sum_tree(
         self,
@@ -259,15 +260,24 @@ class Builder:
     # From items to instructions.
 
     def finish(self) -> Plan:
+        self._divide()
         self._fuse()
+        self._level()
         self._sink()
+        self._share_starts()
         self._give_homes()
         for item in self.items:
             if item.kind == "sum":
-                size = self.items[item.args[0]].size
-                item.homes.insert(0, self.buffer(PARTIAL, size, TWO, WORKSPACE))
-        for level in range(max(item.level for item in self.items) + 1):
-            self._segment(level)
+                time = TWO if item.part == STEP else CHUNK
+                item.homes.insert(0, self.buffer(PARTIAL, self.items[item.args[0]].size, time, WORKSPACE))
+        counts = []
+        for part in (BEFORE, STEP, AFTER):
+            first = len(self.plan.segments)
+            levels = [item.level for item in self.items if item.part == part and item.kind not in ("leaf", "gone")]
+            for level in range(max(levels, default=0 if part == STEP else -1) + 1):
+                self._segment(part, level)
+            counts.append(len(self.plan.segments) - first)
+        self.plan.before, _, self.plan.after = counts
         return self.plan
 
     def _users(self) -> list[list[int]]:
@@ -277,18 +287,42 @@ class Builder:
                 users[a].append(i)
         return users
 
+    def _divide(self) -> None:
+        """Takes out of the step what can be done before or after a chunk's steps, where that saves sums or products.
+
+        A pointwise op alone is cheapest in the step, which has its operands at hand.
+        """
+        state = [item.view is not None and item.view.kind in (PREVIOUS, FORWARD_PREVIOUS) for item in self.items]
+        ahead: list[bool] = []
+        for i, item in enumerate(self.items):
+            ahead.append(not state[i] and all(ahead[a] for a in item.args))
+        users = self._users()
+        carried = set(self.plan.carried)
+        later = [False] * len(self.items)
+        for i, item in reversed(list(enumerate(self.items))):
+            here = item.kind == "leaf" or not carried.isdisjoint(item.homes) or any(state[a] for a in item.args)
+            later[i] = not here and all(later[u] for u in users[i])
+        for part, possible in ((BEFORE, ahead), (AFTER, later)):
+            chosen = [
+                i for i, item in enumerate(self.items) if possible[i] and item.part == STEP and item.kind != "leaf"
+            ]
+            if any(self.items[i].kind in ("sum", "product") for i in chosen):
+                for i in chosen:
+                    self.items[i].part = part
+
     def _fuse(self) -> None:
         """a * b + c in one pass, and the copies that a start of its own does not need."""
         users = self._users()
 
-        def alone(i: int) -> bool:
+        def alone(i: int, user: _Item) -> bool:
             item = self.items[i]
-            return item.kind == "op" and len(users[i]) == 1 and not item.homes and not item.sums and item.size in SIZES
+            only = len(users[i]) == 1 and not item.homes and not item.sums
+            return item.kind == "op" and only and (item.size, item.part) == (user.size, user.part)
 
         for item in self.items:
             if item.kind != "op" or item.size not in SIZES:
                 continue
-            if item.name == "copy" and alone(item.args[0]) and self.items[item.args[0]].size == item.size:
+            if item.name == "copy" and alone(item.args[0], item):
                 inner = self.items[item.args[0]]
                 item.name, item.args = inner.name, inner.args
                 inner.kind, inner.args = "gone", ()
@@ -297,11 +331,27 @@ class Builder:
                     continue
                 for place in places:
                     product = item.args[place]
-                    if alone(product) and self.items[product].name == "mul" and self.items[product].size == item.size:
+                    if alone(product, item) and self.items[product].name == "mul":
                         item.name, item.args = own, (*self.items[product].args, item.args[1 - place])
                         self.items[product].kind, self.items[product].args = "gone", ()
                         break
         # Other pairs would go here: a row in native/ops.h, a rewrite here.
+
+    def _level(self) -> None:
+        """Segments anew, part by part: what another part has made is there from the start."""
+        for item in self.items:
+            own = [
+                self.items[a].level
+                for a in item.args
+                if self.items[a].kind != "leaf" and self.items[a].part == item.part
+            ]
+            match item.kind:
+                case "op":
+                    item.level = max(own, default=0)
+                case "sum":
+                    item.level = max(own, default=0) + 1
+                case "product":
+                    item.level = max((level + 1 for level in own), default=0)
 
     def _sink(self) -> None:
         """Moves ops to the segment that needs them, so that fewer values cross segments."""
@@ -310,56 +360,109 @@ class Builder:
             item = self.items[i]
             if item.kind != "op" or item.homes or not users[i]:
                 continue
+            if any(self.items[u].part != item.part for u in users[i]):
+                continue
             needed = [self.items[u].level - (self.items[u].kind != "op") for u in users[i]]
             item.level = max(item.level, min(needed))
 
-    def _give_homes(self) -> None:
-        """Buffers for what products make or read, and for what crosses segments."""
-        for item, users in zip(list(self.items), self._users(), strict=True):
-            if item.size not in SIZES or item.kind not in ("op", "product") or item.homes:
+    def _share_starts(self) -> None:
+        """One buffer for a product and the value it starts from: the product is added onto it."""
+        for item in self.items:
+            if item.kind != "product" or item.start is None or self.items[item.start].kind != "op":
                 continue
-            elsewhere = any(
+            start = self.items[item.start]
+            lasts = start.part == item.part or (item.homes and self.plan.buffers[item.homes[0]].time != TWO)
+            if not item.homes or not lasts:
+                time = TWO if start.part == item.part == STEP else CHUNK
+                item.homes.insert(0, self.buffer(PANEL, item.size, time, WORKSPACE))
+            start.homes.append(item.homes[0])
+
+    def _give_homes(self) -> None:
+        """Buffers for what products make or read, and for what crosses segments or parts of a chunk."""
+        for item, users in zip(list(self.items), self._users(), strict=True):
+            if item.kind not in ("op", "product", "sum"):
+                continue
+            crosses = any(self.items[u].part != item.part for u in users)
+            if item.size not in SIZES:
+                if crosses:
+                    item.homes.append(self._number_buffer())
+                continue
+            if crosses and all(self.plan.buffers[home].time == TWO for home in item.homes):
+                item.homes.append(self.buffer(PANEL, item.size, CHUNK, WORKSPACE))
+            elsewhere = item.kind == "product" or any(
                 self.items[u].kind == "product" or (self.items[u].kind == "op" and self.items[u].level != item.level)
                 for u in users
             )
-            if item.kind == "product" or elsewhere:
-                self._add_home(item)
+            if elsewhere and not item.homes:
+                time = TWO if item.part == STEP else CHUNK
+                item.homes.append(self.buffer(PANEL, item.size, time, WORKSPACE))
 
-    def _segment(self, level: int) -> None:
+    def _number_buffer(self) -> int:
+        self.plan.buffers.append(Buffer(NUMBER, 0, CHUNK, WORKSPACE))
+        return len(self.plan.buffers) - 1
+
+    def place_of(self, item: _Item, part: int) -> View:
+        """Where a part of the chunk reads a value that has a place of its own."""
+        if item.view is not None:
+            return item.view
+        return View(BUFFER, next(h for h in item.homes if item.part == part or self.plan.buffers[h].time != TWO))
+
+    def _segment(self, part: int, level: int) -> None:
         plan = self.plan
-        here = [(i, item) for i, item in enumerate(self.items) if item.level == level and item.kind != "gone"]
+        everything = [(i, item) for i, item in enumerate(self.items) if item.kind != "gone"]
+        here = [(i, item) for i, item in everything if (item.part, item.level) == (part, level)]
+        # A sum over units has its parts taken at the end of the segment before its own.
+        next_sums = [s for _, s in everything if s.kind == "sum" and (s.part, s.level) == (part, level + 1)]
         first_product = len(plan.products)
         for _, item in here:
             if item.kind == "product":
                 self._emit_product(item)
         bounds = [first_product, len(plan.products)]
         totals = False
-        numbers = _Listing(self, None, level)
+        numbers = _Listing(self, None, part)
+        if level == 0:
+            self._load_numbers(numbers)
         for i, item in here:
             if item.kind == "sum":
                 numbers.add(TOTAL_SUM, View(ROW, item.row), View(BUFFER, item.homes[0]))
                 totals = True
-            elif item.kind == "leaf" and item.name == "number":
-                assert item.view is not None
-                numbers.add(LOAD_NUMBER, View(ROW, item.row), item.view)
             elif item.kind == "op" and item.row >= 0:
                 numbers.compute(i, item)
             if item.row >= 0 and item.kind != "leaf":
                 numbers.save(item)
         bounds += numbers.finish()
         for size in SIZES:
-            strips = _Listing(self, size, level)
-            for i, item in enumerate(self.items):
-                if item.level == level and item.kind == "op" and item.size == size:
-                    strips.compute(i, item)
-                elif item.level == level and item.kind in ("leaf", "product", "op", "sum"):
-                    strips.copies(i, item)
-                for s in _sums_at(self.items, level + 1):
-                    if self.items[s].args[0] == i and item.size == size:
-                        strips.add(PARTIAL_SUM, View(BUFFER, self.items[s].homes[0]), strips.operand(i))
+            strips = _Listing(self, size, part)
+            for i, item in everything:
+                if (item.part, item.level) == (part, level):
+                    if item.kind == "op" and item.size == size:
+                        strips.compute(i, item)
+                    else:
+                        strips.copies(i, item)
+                for s in next_sums:
+                    if s.args[0] == i and item.size == size:
+                        strips.add(PARTIAL_SUM, View(BUFFER, s.homes[0]), strips.operand(i))
             bounds += strips.finish()
         waits = bounds[0] < bounds[1] or totals
         plan.segments.append((*bounds, int(waits)))
+
+    def _load_numbers(self, listing: _Listing) -> None:
+        """Numbers per row that this part of the chunk reads and has not made."""
+        part = listing.part
+        read = {a for item in self.items if item.part == part for a in item.args}
+        read |= {i for i, item in enumerate(self.items) if item.part == part and (item.homes or item.sums)}
+        for i in sorted(read):
+            item = self.items[i]
+            if item.kind == "leaf" and item.name == "number":
+                assert item.view is not None
+                listing.add(LOAD_NUMBER, View(ROW, item.row), item.view)
+            elif item.kind != "leaf" and item.row >= 0 and item.part != part:
+                home = next(h for h in item.homes if self._is_lasting_number(h))
+                listing.add(LOAD_NUMBER, View(ROW, item.row), View(BUFFER, home))
+
+    def _is_lasting_number(self, home: int) -> bool:
+        buffer = self.plan.buffers[home]
+        return buffer.layout == NUMBER and buffer.time != TWO
 
     def _emit_product(self, item: _Item) -> None:
         plan = self.plan
@@ -367,8 +470,7 @@ class Builder:
         for source, (name, transposed) in zip(item.args, item.terms, strict=False):
             weight = self.program.weights[name]
             made = self.items[source]
-            at = made.view if made.kind == "leaf" else View(BUFFER, made.homes[0])
-            assert at is not None
+            at = self.place_of(made, item.part)
             size = weight.rows if transposed else weight.columns
             parameter = self.parameter(weight.parameter), -1 if weight.gate is None else weight.gate
             plan.terms.append((plan.view(at), SIZES[size], *parameter, int(transposed)))
@@ -386,8 +488,8 @@ class Builder:
 class _Listing:
     """The instructions of one segment for rows of one size; size None: for numbers per row."""
 
-    def __init__(self, builder: Builder, size: str | None, level: int):
-        self.b, self.size, self.level = builder, size, level
+    def __init__(self, builder: Builder, size: str | None, part: int):
+        self.b, self.size, self.part = builder, size, part
         self.lines: list[Instruction] = []
         self.local: dict[int, View] = {}  # values that are in scratch
         self.count = 0
@@ -419,7 +521,7 @@ class _Listing:
             self.local[i] = self.scratch()
             self.add(EXPAND, self.local[i], View(ROW, item.row))
             return self.local[i]
-        view = item.view or View(BUFFER, item.homes[0])
+        view = self.b.place_of(item, self.part)
         if self._is_ragged(view):
             self.local[i] = self.scratch()
             self.add(LOAD_ROWS, self.local[i], view)
@@ -493,11 +595,6 @@ class _Listing:
             plan.instructions.append((line.op, *(plan.view(v) for v in (dst, *reads))))
         plan.slots = max(plan.slots, used)
         return begin, len(plan.instructions)
-
-
-def _sums_at(items: list[_Item], level: int) -> list[int]:
-    """The sums whose parts are taken in the segment before theirs."""
-    return [i for i, item in enumerate(items) if item.kind == "sum" and item.level == level]
 
 
 def _sum_trees(nodes: tuple[Node, ...], uses: list[int]) -> tuple[dict[int, list[int]], set[int]]:

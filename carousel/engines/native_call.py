@@ -144,6 +144,30 @@ def describe(
     return scan, alive
 
 
+def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
+    """How the threads would divide a scan of such a shape, as a phrase. sizes: of "hidden" and "projection"."""
+    shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
+
+    def rows(*shape: int) -> Tensor:  # no memory: only sizes are read
+        return torch.empty(shape, dtype=dtype, device="meta")
+
+    x, parameters = rows(steps * batch, input), [rows(*shape) for shape in shapes]
+    states = [rows(batch, sizes[size]) for size in program.states.values()]
+    found = sizes_of(program, x, parameters)
+    made = forward_plan(program, False, found.direct)
+    batch_sizes = torch.full((steps,), batch, dtype=torch.int64)
+    scan, alive = describe(made, found, x, states, parameters, batch_sizes, False)
+    alive.append(binding.pointers([None] * (len(program.emitted) + len(program.streams))))
+    scan.rows_of_steps = ctypes.addressof(alive[-1])
+    threads = scan.threads
+    match library().c.carousel_division(isa(), scan):
+        case 0:
+            return "one thread"
+        case 1:
+            return f"{threads} threads, each its own rows of the batch"
+    return f"{threads} threads, each its own hidden units, meeting at every step"
+
+
 _local = threading.local()
 KEEP_WORKSPACE = 64 << 20
 
@@ -158,6 +182,17 @@ def _workspace(count: int) -> Tensor:
     if settings.poison:
         kept.fill_(0xFF)  # every number of it is a NaN
     return kept
+
+
+# Bytes from which malloc asks the kernel for fresh pages every time.
+FRESH = 32 << 20
+
+
+def _large(t: Tensor) -> Tensor:
+    """The tensor, which nobody has written to; if it is large, with large pages under it."""
+    if t.nbytes >= FRESH:
+        library().c.carousel_prefer_large_pages(t.data_ptr(), t.nbytes)
+    return t
 
 
 def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -183,9 +218,9 @@ def forward(
     made = forward_plan(program, keep, sizes.direct)
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
-    emitted = empty_emitted(program, x, sizes)
+    emitted = [_large(rows) for rows in empty_emitted(program, x, sizes)]
     last = [torch.empty_like(s) for s in states]
-    saved = x.new_empty(x.shape[0] * saved_width(made, sizes))
+    saved = _large(x.new_empty(x.shape[0] * saved_width(made, sizes)))
     if settings.poison:
         saved.fill_(torch.nan)
     alive += [binding.pointers((*emitted, *streams)), binding.pointers(last)]
@@ -220,7 +255,7 @@ def backward(
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     grad_emitted, grad_last = _contiguous(grad_emitted), _contiguous(grad_last)
     scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
-    grad_x = torch.empty_like(x) if want_x else None
+    grad_x = _large(torch.empty_like(x)) if want_x else None
     grad_first = [torch.empty_like(s) if want else None for s, want in zip(states, want_states, strict=True)]
     grad_parameters = [
         torch.zeros_like(p) if want else None for p, want in zip(parameters, want_parameters, strict=True)

@@ -65,6 +65,8 @@ class Plan:
     slots: int = 0
     numbers: int = 0
     gates: int = 0
+    before: int = 0
+    after: int = 0
 
     def view(self, view: View) -> int:
         return place_in(self.views, view)

@@ -313,8 +313,11 @@ class Recurrent(nn.Module):
                 streams[name] = layout.stream(self._name(), name, value, size, nothing)
         return streams
 
-    def explain(self) -> str:
-        """Which engine runs this layer's scans, and why; what one step costs."""
+    def explain(self, steps: int = 0, batch: int = 0) -> str:
+        """Which engine runs this layer's scans, and why; what one step costs.
+
+        steps, batch: of an input; if given, also how threads divide the work on it.
+        """
         program = self._scan_program(self.regularizers, (), ())
         like, hooked = self._weight(), bool(self._hooks)
         chosen, reasons = engines.choose(self.engine, program, like.dtype, like.device, hooked)
@@ -328,6 +331,10 @@ class Recurrent(nn.Module):
             )
         else:
             lines.append(f"the step runs as plain Python: {self.why_untraced}")
+        if chosen.division is not None and steps > 0 and batch > 0:
+            shape = self.sizes, self.input_size, steps, batch
+            how = chosen.division(program, self._weight().dtype, *shape)
+            lines.append(f"{steps} steps of {batch} rows: {how}")
         return "\n".join(lines)
 
     def flatten_parameters(self) -> None:

@@ -3,6 +3,10 @@
 
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
 #ifdef _OPENMP
 #include <omp.h>
 #endif
@@ -81,6 +85,13 @@ CAROUSEL_API int64_t carousel_backward_workspace(int isa, const CarouselScan* sc
     return ISAS[isa].table->backward_workspace[scan->is_double](allowed(scan));
 }
 
+// How a team would divide a call: 0 one thread alone, 1 by rows, 2 by units.
+CAROUSEL_API int carousel_division(int isa, const CarouselScan* scan) {
+    const CarouselScan s = allowed(scan);
+    if (s.alone || s.threads == 1) return 0;
+    return ISAS[isa].table->by_units[s.is_double](s) ? 2 : 1;
+}
+
 CAROUSEL_API void carousel_forward(int isa, const CarouselScan* scan) {
     ISAS[isa].table->forward[scan->is_double](allowed(scan));
 }
@@ -100,6 +111,18 @@ CAROUSEL_API int carousel_multiply_adds(int isa, int64_t turns) {
     static volatile double sink;
     sink = ISAS[isa].table->multiply_add_many(turns);
     return ISAS[isa].table->operations_per_turn;
+}
+
+// Asks for pages of 2 MB under memory not yet written to: the kernel then clears some dozen of them, rather than
+// stopping at every 4 KB.
+CAROUSEL_API void carousel_prefer_large_pages(void* memory, int64_t bytes) {
+#if defined(__linux__)
+    const uintptr_t page = 4096, begin = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
+    const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / page * page;
+    if (end > begin) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
+#else
+    (void)memory, (void)bytes;
+#endif
 }
 
 // Threads of the OpenMP runtime this library found, 0 without one.

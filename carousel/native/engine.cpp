@@ -20,6 +20,11 @@ template <class T, template <class> class Direction> int64_t workspace(const Car
     return arena.used;
 }
 
+template <class T> bool by_units(const CarouselScan& scan) {
+    Arena arena{0};
+    return Forward<T>(scan, arena).machine.by_units;
+}
+
 template <class T> int64_t saved_width(const CarouselPlan& plan, int64_t hidden, int64_t projection) {
     const int64_t blocks[2] = {(hidden + BLOCK<T> - 1) / BLOCK<T>, (projection + BLOCK<T> - 1) / BLOCK<T>};
     int64_t width = 0;
@@ -72,6 +77,7 @@ const EngineTable table = {
     {&run<float, Backward>, &run<double, Backward>},
     {&workspace<float, Forward>, &workspace<double, Forward>},
     {&workspace<float, Backward>, &workspace<double, Backward>},
+    {&by_units<float>, &by_units<double>},
     {&saved_width<float>, &saved_width<double>},
     &apply<float>,
     &apply<double>,

@@ -30,6 +30,8 @@ template <class T> struct Place {
 // What is one thread's own.
 template <class T> struct Worker {
     int thread, threads;
+    Range blocks[2];         // per CarouselSize: the blocks of units it computes
+    bool shares_rows;        // others compute further blocks of the same rows
     Place<T>* places;        // per view
     T* slots;                // LOCAL
     T* numbers;              // ROW
@@ -71,27 +73,34 @@ template <class T> struct Machine {
         }
         walk = {scan.batch_sizes, offsets, scan.steps, (scan.reverse != 0) != backward};
         chunk_rows = rows_of_a_chunk();
-        number_rows = (scan.batch / BLOCK<T> + 2) * BLOCK<T>;
+        number_rows = (chunk_rows / BLOCK<T> + 2) * BLOCK<T>;
         lay_out_buffers(arena);
         lay_out_weights(arena);
         lay_out_states(arena, backward);
         lay_out_workers(arena);
     }
 
-    // By rows each thread runs its own rows and never waits within a chunk; by units each keeps its blocks' weights in
-    // its own cache, and all meet at every step. The second wins until units do not divide evenly.
+    // By rows each thread runs its own rows and never waits within a chunk, so that it hardly matters when another process
+    // takes a core for a while; by units each keeps its blocks' weights in its own cache, and all meet at every step.
+    // Rows pay from a dozen a thread on, which keep the register tiles of a product full; units before.
     bool units_are_better() const {
         if (threads == 1) return false;
         const int64_t per_thread = (blocks[HIDDEN] + threads - 1) / threads;
         const int64_t rows_each = (scan.batch + threads - 1) / threads;
+        int64_t longest = 0;  // rows of the thread that has most of them: sequences may end at different times
+        for (int64_t t = 0; t < scan.steps; ++t) longest += scan.batch_sizes[t] < rows_each ? scan.batch_sizes[t] : rows_each;
         const double waste_units = double(per_thread * threads) / double(blocks[HIDDEN]);
-        const double waste_rows = double(rows_each * threads) / double(scan.batch);
-        return scan.batch < 4 * threads ? waste_units <= waste_rows * 1.25 : waste_units <= waste_rows * 1.05;
+        const double waste_rows = double(longest * threads) / double(scan.rows);
+        return rows_each >= 2 * TILE_ROWS ? waste_units * 1.15 < waste_rows : waste_units <= waste_rows * 1.25;
     }
 
-    // Long chunks make long products, short ones stay in cache.
+    // Long chunks make long products; short ones stay in cache, those of few rows even where a cell keeps many values.
     int64_t rows_of_a_chunk() const {
-        int64_t rows = 512;
+        int64_t bytes = 1;
+        for (int64_t i = 0; i < plan.buffers_count; ++i)
+            if (plan.buffers[i].time == CHUNK) bytes += width(plan.buffers[i]) * int64_t(sizeof(T));
+        int64_t rows = (4 << 20) / bytes;
+        rows = rows < 128 ? 128 : rows > 512 ? 512 : rows;
         if (rows < scan.batch) rows = scan.batch;
         return rows < scan.rows ? rows : scan.rows;
     }
@@ -183,7 +192,7 @@ template <class T> struct Machine {
             if (count > most) most = count;
         }
         for (int i = 0; i < threads; ++i) {
-            Worker<T> w{i, threads, arena.take<Place<T>>(plan.views_count), arena.take<T>(plan.slots * STRIP<T> * BLOCK<T>),
+            Worker<T> w{i, threads, {}, false, arena.take<Place<T>>(plan.views_count), arena.take<T>(plan.slots * STRIP<T> * BLOCK<T>),
                         arena.take<T>(plan.numbers * number_rows),
                         arena.take<T>(plan.column_sums_count * blocks[HIDDEN] * BLOCK<T>),
                         arena.take<Segment<T>>(most), most};
@@ -197,6 +206,15 @@ template <class T> struct Machine {
     }
 
     static int64_t segments_of(int64_t depth) { return (depth + BLOCK<T> - 1) / BLOCK<T>; }
+
+    // A thread of a team, which may be smaller than was asked for.
+    Worker<T> worker(int thread, int team) const {
+        Worker<T> w = workers[thread];
+        w.threads = team;
+        w.shares_rows = by_units && team > 1;
+        for (int s = 0; s < 2; ++s) w.blocks[s] = w.shares_rows ? share(blocks[s], thread, team) : Range{0, blocks[s]};
+        return w;
+    }
 
     // ---- once a call, by the whole team
 
@@ -317,17 +335,12 @@ template <class T> struct Machine {
     // ---- one step
 
     Range rows_of(const Worker<T>& w, int64_t rows) const {
-        if (by_units) return {0, rows};
+        if (w.shares_rows) return {0, rows};
         return overlap(share(scan.batch, w.thread, w.threads), {0, rows});
     }
 
-    Range blocks_of(const Worker<T>& w, int size) const {
-        return by_units ? share(blocks[size], w.thread, w.threads) : Range{0, blocks[size]};
-    }
-
-    // Calls work(rows) for the stretches of rows in which every state has one place.
-    template <class Work> void for_pieces(const Worker<T>& w, const Step& s, const Chunk& chunk, Work work) const {
-        const Range mine = rows_of(w, s.rows);
+    // Calls work(rows) for the stretches of `mine` in which every state has one place.
+    template <class Work> void for_pieces(const Worker<T>& w, const Step& s, const Chunk& chunk, Range mine, Work work) const {
         int64_t row = mine.begin;
         while (row < mine.end) {
             int64_t end = mine.end;
@@ -340,22 +353,45 @@ template <class T> struct Machine {
     }
 
     void run_step(const Worker<T>& w, const Step& s, const Chunk& chunk, Barrier& barrier) const {
-        for (int64_t i = 0; i < plan.segments_count; ++i) {
-            const CarouselSegment& g = plan.segments[i];
-            if (by_units && g.waits) barrier.wait();
-            if (g.products < g.products_end)
-                for_pieces(w, s, chunk, [&](Range rows) {
-                    for (int p = g.products; p < g.products_end; ++p) run_product(w, p, rows);
-                });
-            if (g.numbers < g.numbers_end && rows_of(w, s.rows).size() > 0) {
-                place_moving(w, s, chunk, rows_of(w, s.rows).begin);
-                run_numbers(w, g, rows_of(w, s.rows));
-            }
-            for_pieces(w, s, chunk, [&](Range rows) {
-                run_strips(w, g.hidden, g.hidden_end, HIDDEN, rows);
-                run_strips(w, g.projection, g.projection_end, PROJECTION, rows);
-            });
+        const Range rows = rows_of(w, s.rows);
+        for (int64_t i = plan.before; i < plan.segments_count - plan.after; ++i) {
+            if (w.shares_rows && plan.segments[i].waits) barrier.wait();
+            run_segment(w, plan.segments[i], s, chunk, rows);
         }
+    }
+
+    void run_before(const Worker<T>& w, const Chunk& chunk) const { run_chunk(w, chunk, 0, plan.before); }
+    void run_after(const Worker<T>& w, const Chunk& chunk) const {
+        run_chunk(w, chunk, plan.segments_count - plan.after, plan.segments_count);
+    }
+
+    // Segments that know no steps: the chunk's rows as those of one step, divided among the threads, and so few at a time
+    // that what one segment leaves is in cache when the next one comes.
+    void run_chunk(const Worker<T>& w, const Chunk& chunk, int64_t first, int64_t last) const {
+        constexpr int64_t FEW = 4 * TILE_ROWS;
+        Worker<T> own = w;
+        own.shares_rows = false;
+        for (int s = 0; s < 2; ++s) own.blocks[s] = {0, blocks[s]};
+        const Step all{chunk.rows, chunk.first_row, chunk.rows, 0, chunk.rows, 0, 0};
+        const Range mine = share(chunk.rows, w.thread, w.threads, TILE_ROWS);
+        for (int64_t r = mine.begin; r < mine.end; r += FEW)
+            for (int64_t i = first; i < last; ++i)
+                run_segment(own, plan.segments[i], all, chunk, overlap(mine, {r, r + FEW}));
+    }
+
+    void run_segment(const Worker<T>& w, const CarouselSegment& g, const Step& s, const Chunk& chunk, Range mine) const {
+        if (g.products < g.products_end)
+            for_pieces(w, s, chunk, mine, [&](Range rows) {
+                for (int p = g.products; p < g.products_end; ++p) run_product(w, p, rows);
+            });
+        if (g.numbers < g.numbers_end && mine.size() > 0) {
+            place_moving(w, s, chunk, mine.begin);
+            run_numbers(w, g, mine);
+        }
+        for_pieces(w, s, chunk, mine, [&](Range rows) {
+            run_strips(w, g.hidden, g.hidden_end, HIDDEN, rows);
+            run_strips(w, g.projection, g.projection_end, PROJECTION, rows);
+        });
     }
 
     // The left factor's segments: rows in memory are one, a panel is one per block.
@@ -386,7 +422,7 @@ template <class T> struct Machine {
             count += add_segments(w.segments + count, w.places[term.source].ref, is_panel(term.source), depth_of(term));
         }
         const int64_t depth = depth_of(p);
-        const Range mine = blocks_of(w, p.size);
+        const Range mine = w.blocks[p.size];
         const Ref<T> to = w.places[p.dst].ref;
         const bool panel = is_panel(p.dst);
         for (int64_t b = mine.begin; b < mine.end; ++b) {
@@ -417,7 +453,7 @@ template <class T> struct Machine {
                     for (int64_t r = 0; r < rows.size(); ++r) d.at[r] = a.at[r];
                     break;
                 case SAVE_NUMBER:  // by units every thread has computed it, and one writes it down
-                    if (!by_units || w.thread == 0)
+                    if (!w.shares_rows || w.thread == 0)
                         for (int64_t r = 0; r < rows.size(); ++r) d.at[r] = a.at[r];
                     break;
                 default: {
@@ -435,7 +471,7 @@ template <class T> struct Machine {
 
     void run_strips(const Worker<T>& w, int begin, int end, int size, Range rows) const {
         if (begin == end || rows.size() == 0) return;
-        const Range mine = blocks_of(w, size);
+        const Range mine = w.blocks[size];
         const int64_t high = rows.size() < STRIP<T> ? rows.size() : STRIP<T>, wide = STRIP<T> / high;
         for (int64_t b = mine.begin; b < mine.end; b += wide)
             for (int64_t r = rows.begin; r < rows.end; r += high)
@@ -491,7 +527,7 @@ template <class T> struct Machine {
             const int size = plan.state_sizes[i];
             const CarouselBuffer& buffer = plan.buffers[plan.carried[i]];
             const Ref<T> from = moved(buffers[plan.carried[i]], row_of(buffer, s.offset, s.turn, chunk));
-            const Range mine = blocks_of(w, size);
+            const Range mine = w.blocks[size];
             for (int64_t b = mine.begin; b < mine.end; ++b)
                 for (int64_t r = rows.begin; r < rows.end; ++r)
                     std::memcpy(static_cast<T*>(to[i]) + r * units[size] + b * BLOCK<T>, from.at + b * from.block + r * from.row,

@@ -79,6 +79,8 @@ struct CarouselProduct {
 };
 
 // A stretch of one step between two points where all threads must have arrived: products, then per-row numbers, then strips.
+// The plan's first segments need no state, and run once for all rows of a chunk before its steps; its last ones are
+// needed by no later step, and run once after them.
 struct CarouselSegment {
     int32_t products, products_end, numbers, numbers_end, hidden, hidden_end, projection, projection_end, waits;
 };
@@ -115,6 +117,7 @@ struct CarouselPlan {
     int64_t slots;                           // LOCAL values alive at once
     int64_t numbers;                         // ROW values
     int64_t gates;
+    int64_t before, after;                   // segments that are run once a chunk, before and after its steps
 };
 
 // A stepper prepares once, and then runs one step after another on the same workspace.

@@ -45,18 +45,25 @@ template <class T> struct Backward {
     }
 
     void run(int thread, int threads, Barrier& barrier) {
-        Worker<T> w = machine.workers[thread];
-        w.threads = threads;
+        const Worker<T> w = machine.worker(thread, threads);
         prepare(w);
         barrier.wait();
         for (Chunk c{}; c.end < machine.walk.steps;) {
             c = next_chunk(machine.walk, c.end, machine.chunk_rows);
+            if (machine.plan.before) {
+                machine.run_before(w, c);
+                barrier.wait();
+            }
             for (int64_t k = c.begin; k < c.end; ++k) {
                 const Step s = machine.walk.step(k);
                 machine.run_step(w, s, c, barrier);
                 machine.take_leaving(w, s, c, scan.grad_first);
             }
             barrier.wait();
+            if (machine.plan.after) {
+                machine.run_after(w, c);
+                barrier.wait();
+            }
             multiply_inputs(w, c);
             pack_sources(w, c);
             barrier.wait();

@@ -18,8 +18,7 @@ template <class T> struct Forward {
     }
 
     void run(int thread, int threads, Barrier& barrier) {
-        Worker<T> w = machine.workers[thread];
-        w.threads = threads;
+        const Worker<T> w = machine.worker(thread, threads);
         if (scan.stage != PREPARED) prepare(w);
         if (scan.stage == PREPARE_ONLY) return;
         machine.prepare_states(w, false);
@@ -28,10 +27,18 @@ template <class T> struct Forward {
             c = next_chunk(machine.walk, c.end, machine.chunk_rows);
             project_inputs(w, c);
             barrier.wait();
+            if (machine.plan.before) {
+                machine.run_before(w, c);
+                barrier.wait();
+            }
             for (int64_t k = c.begin; k < c.end; ++k) {
                 const Step s = machine.walk.step(k);
                 machine.run_step(w, s, c, barrier);
                 machine.take_leaving(w, s, c, scan.last);
+            }
+            if (machine.plan.after) {
+                barrier.wait();
+                machine.run_after(w, c);
             }
             barrier.wait();  // the next chunk's inputs go where this one's were
         }
@@ -61,8 +68,8 @@ template <class T> struct Forward {
     // Input parts of the gates, W x + b, for every row of the chunk.
     void project_inputs(const Worker<T>& w, const Chunk& c) const {
         const CarouselPlan& plan = machine.plan;
-        const Range rows = machine.by_units ? Range{0, c.rows} : share(c.rows, w.thread, w.threads, TILE_ROWS);
-        const Range blocks = machine.blocks_of(w, HIDDEN);
+        const Range rows = w.shares_rows ? Range{0, c.rows} : share(c.rows, w.thread, w.threads, TILE_ROWS);
+        const Range blocks = w.blocks[HIDDEN];
         const T* x = static_cast<const T*>(scan.x) + c.first_row * scan.input;
         for (int64_t i = 0; i < plan.inputs_count; ++i) {
             const Ref<T> to = machine.buffers[plan.inputs[i].buffer];

@@ -11,6 +11,7 @@ struct EngineTable {
     void (*backward[2])(const CarouselScan&);
     int64_t (*forward_workspace[2])(const CarouselScan&);
     int64_t (*backward_workspace[2])(const CarouselScan&);
+    bool (*by_units[2])(const CarouselScan&);
     int64_t (*saved_width[2])(const CarouselPlan&, int64_t hidden, int64_t projection);
     void (*apply_float)(int op, int64_t count, const float* a, const float* b, const float* c, float* result);
     void (*apply_double)(int op, int64_t count, const double* a, const double* b, const double* c, double* result);
