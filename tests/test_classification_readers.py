@@ -239,6 +239,13 @@ def test_a_table_that_leaves_open_what_a_sequence_is() -> None:
     assert len(one) == 1, "a trained model may be asked about a single sequence"
 
 
+def test_a_table_whose_classes_are_not_all_known_can_be_asked_about() -> None:
+    frame = pl.DataFrame({"text": ["good", "bad"], "label": ["pos", None], "speaker": ["ann", None]})
+    assert tables.read_table(frame.drop("speaker"), "a.csv", Columns(), asked=True).labels is None
+    with pytest.raises(DataError, match=r"'speaker' \(--group\) is empty in 1 row.*Every sequence needs its group"):
+        tables.read_table(frame.drop("label"), "a.csv", Columns())
+
+
 def test_a_column_that_is_named_decides_what_the_table_is() -> None:
     with pytest.raises(DataError, match=r"the column 'speed' \(--text\) holds Float64, not text"):
         tables.read_table(LONG, "moves.csv", Columns(text="speed"))

@@ -114,8 +114,9 @@ def read_listing(path: Path, columns: Columns) -> Examples:
         f"{what} from {column!r}" for what, column in (("classes", columns.label), ("groups", columns.group)) if column
     ]
     said = "; ".join([f"{path.name} lists {len(files):,} {KINDS[kind]} in {columns.file!r}", *parts])
-    labels = tables.labels_in(frame, str(path), columns)
-    return _examples(kind, files, names, labels, tables.values_in(frame, columns.group), columns, (said,))
+    labels = tables.values_in(frame, str(path), columns.label, "label")
+    groups = tables.values_in(frame, str(path), columns.group, "group")
+    return _examples(kind, files, names, labels, groups, columns, (said,))
 
 
 def _locate(listing: Path, name: str) -> Path | None:

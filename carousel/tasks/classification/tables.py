@@ -67,6 +67,8 @@ def read_table(
     """
     form = form_of(frame, columns)
     columns = found(frame, columns, optional=OPTIONAL if asked else ())
+    if asked and columns.label is not None and frame[columns.label].null_count():
+        columns = replace(columns, label=None)  # not all classes are known, which is why the model is asked
     if form == "text":
         return _texts(frame, name, columns)
     if form == "series" or (asked and columns.text is None):
@@ -88,8 +90,8 @@ def _texts(frame: pl.DataFrame, name: str, columns: Columns) -> Examples:
         "text",
         [text or "" for text in texts],
         [str(one) for one in ids],
-        labels_in(frame, name, columns),
-        values_in(frame, columns.group),
+        values_in(frame, name, columns.label, "label"),
+        values_in(frame, name, columns.group, "group"),
         columns=columns,
         said=(_said(frame, columns, "every row is a text"),),
     )
@@ -155,20 +157,17 @@ def _channels(frame: pl.DataFrame, columns: Columns) -> list[str]:
     ]
 
 
-def labels_in(frame: pl.DataFrame, name: str, columns: Columns) -> list[Label] | None:
-    if columns.label is None:
+def values_in(frame: pl.DataFrame, name: str, column: str | None, role: str) -> list[Label] | None:
+    """The class or the group of each row, None without such a column. Raises DataError where a row has none."""
+    if column is None:
         return None
-    if empty := frame[columns.label].null_count():
-        row = int(frame[columns.label].is_null().arg_true()[0]) + 1
+    if empty := frame[column].null_count():
+        row = int(frame[column].is_null().arg_true()[0]) + 1
         raise DataError(
-            f"{name}: the column {columns.label!r} (--label) is empty in {empty:,} row{'s' * (empty > 1)}, the first "
-            f"of them row {row:,} below the names. Every sequence needs its class: leave out those that have none."
+            f"{name}: the column {column!r} (--{role}) is empty in {empty:,} row{'s' * (empty > 1)}, the first of them "
+            f"row {row:,} below the names. Every sequence needs its {role}: leave out those that have none."
         )
-    return values_in(frame, columns.label)
-
-
-def values_in(frame: pl.DataFrame, column: str | None) -> list[Any] | None:
-    return None if column is None else [plain(value) for value in frame[column].cast(_simple(frame[column].dtype))]
+    return [plain(value) for value in frame[column].cast(_simple(frame[column].dtype))]
 
 
 def _simple(dtype: pl.DataType) -> pl.DataType | type[pl.DataType]:

@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,29 +41,10 @@ def train(examples: Examples, settings: Settings, *, out: Path, report: Report, 
     """A new run in `out`, from examples to the end of its budget; `pictures`: with its learning curve and confusion
     matrix."""
     RunFolder.require_unused(out)
-    labels = examples.require_labels("Training")
-    classes = _classes(labels)
-    numbers = {str(label): number for number, label in enumerate(classes)}
-    _announce(examples, classes, report)
-    truth = np.array([numbers[str(label)] for label in labels], np.int64)
-    _require_several(truth, classes)
-    folds = _folds(examples, truth, settings)
-    learnt = examples if folds.max() > 0 else examples.at(np.flatnonzero(folds != 0))
-    front_end = front_ends.fit(learnt, level=settings.level, differences=settings.differences)
-    report.say(front_end.said)
-    steps = _steps(front_end, examples, report)
-    if (empty := steps.lengths == 0).any():
-        report.say(
-            f"left out, as they have no step: {listed([examples.names[k] for k in np.flatnonzero(empty).tolist()], 5)}"
-        )
-        full = np.flatnonzero(~empty)
-        steps, truth, examples = steps.at(full), truth[full], examples.at(full)
-        _require_several(truth, classes)
-        folds = _folds(examples, truth, settings)
-
+    data = _prepared(examples, settings, report)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    settings = choices.resolved(settings, len(learnt), int(steps.lengths.sum()), torch.get_num_threads())
+    settings = choices.resolved(settings, data.learnt, int(data.steps.lengths.sum()), torch.get_num_threads())
     model = {
         "cell": settings.cell,
         "hidden": settings.hidden,
@@ -72,20 +53,20 @@ def train(examples: Examples, settings: Settings, *, out: Path, report: Report, 
         "head": settings.head,
         "embedding": settings.embedding,
     }
-    members = int(folds.max()) + 1
-    require_space_for(ensemble(front_end, len(classes), model, members), out)
+    members = int(data.folds.max()) + 1
+    require_space_for(ensemble(data.front_end, len(data.classes), model, members), out)
     folder = RunFolder.create(out)
     try:
-        steps.save(folder.path, labels=truth, folds=folds)
+        data.steps.save(folder.path, labels=data.truth, folds=data.folds)
         folder.write_config(
             {
                 "task": "classification",
                 "versions": versions(),
                 "settings": asdict(settings),
-                "classes": list(classes),
-                "counts": np.bincount(truth, minlength=len(classes)).tolist(),
+                "classes": list(data.classes),
+                "counts": np.bincount(data.truth, minlength=len(data.classes)).tolist(),
                 "columns": asdict(examples.columns),
-                "front_end": front_end.to_json(),
+                "front_end": data.front_end.to_json(),
                 "model": model,
                 "members": members,
                 "grouped": examples.groups is not None,
@@ -198,6 +179,45 @@ def _draw(folder: RunFolder, result: Evaluation, rival: tuple[str, float]) -> No
         result.classes,
         title=f"{folder.path.name}: sequences held out, accuracy {result.accuracy:.1%}",
     )
+
+
+@dataclass(frozen=True)
+class _Data:
+    """What there is to learn from. truth: the number of each sequence's class; folds: the network that each is held
+    out from, -1 for none; learnt: how many are not held out from all."""
+
+    classes: tuple[Label, ...]
+    front_end: front_ends.FrontEnd
+    steps: Steps
+    truth: np.ndarray
+    folds: np.ndarray
+
+    @property
+    def learnt(self) -> int:
+        return len(self.folds) if self.folds.max() > 0 else int((self.folds != 0).sum())
+
+
+def _prepared(examples: Examples, settings: Settings, report: Report) -> _Data:
+    """Split, with the front end fitted to what is learnt from, and without sequences that have no step."""
+    labels = examples.require_labels("Training")
+    classes = _classes(labels)
+    numbers = {str(label): number for number, label in enumerate(classes)}
+    _announce(examples, classes, report)
+    truth = np.array([numbers[str(label)] for label in labels], np.int64)
+    _require_several(truth, classes)
+    folds = _folds(examples, truth, settings)
+    learnt = examples if folds.max() > 0 else examples.at(np.flatnonzero(folds != 0))
+    front_end = front_ends.fit(learnt, level=settings.level, differences=settings.differences)
+    report.say(front_end.said)
+    steps = _steps(front_end, examples, report)
+    full = np.flatnonzero(steps.lengths > 0)
+    if len(full) < len(steps):
+        empty = [examples.names[number] for number in np.flatnonzero(steps.lengths == 0).tolist()]
+        report.say(f"left out, as they have no step: {listed(empty, 5)}")
+        steps, truth, examples = steps.at(full), truth[full], examples.at(full.tolist())
+        _require_several(truth, classes)
+        folds = _folds(examples, truth, settings)
+    return _Data(classes, front_end, steps, truth, folds)
 
 
 def _steps(front_end: front_ends.FrontEnd, examples: Examples, report: Report) -> Steps:
