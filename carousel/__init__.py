@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from carousel.cells import Cell, Vector
     from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
+    from carousel.page import inspect
     from carousel.tasks.classification import SequenceClassifier
     from carousel.tasks.language import LanguageModel
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "carousel.cells": ("Cell", "Vector"),
     "carousel.layers": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+    "carousel.page": ("inspect",),
     "carousel.tasks.classification": ("SequenceClassifier",),
     "carousel.tasks.language": ("LanguageModel",),
 }
@@ -35,6 +37,7 @@ __all__ = [
     "RecurrentCell",
     "SequenceClassifier",
     "Vector",
+    "inspect",
 ]
 
 

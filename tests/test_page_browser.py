@@ -214,6 +214,7 @@ def test_a_gate_opened_shows_its_equation_with_its_numbers(shown, recorded):
     assert value == pytest.approx(recorded["f"][1, 31, shown.js("page.runs[0].unit")], abs=2e-3)
     # c' and h' use the numbers of the lines above.
     shown.page.locator('[data-equation="c\'"] summary').click()
+    shown.page.locator('[data-equation="c\'"] .numbers b').wait_for()
     text = shown.page.locator('[data-equation="c\'"] .numbers').inner_text().replace("−", "-")
     f, c, i, g, new = map(float, re.findall(r"-?\d[\d.e-]*", text.split("=", 1)[1]))
     assert new == pytest.approx(f * c + i * g, abs=0.02 * max(1, abs(c)))
@@ -342,7 +343,7 @@ def test_the_heat_map_has_the_colour_of_its_values_and_can_be_picked(shown, reco
     first = shown.page.locator(".view-units details tbody tr").first.locator("td").all_inner_texts()
     unit = shown.js("page.units[0].order[0]")
     for name, text in zip(header[1:], first, strict=True):
-        assert number(text) == pytest.approx(recorded[name][1, step, unit], abs=3e-3)
+        assert number(text) == pytest.approx(recorded[name][1, step, unit], abs=6e-3)
 
 
 def test_gradients_by_lag_are_drawn_said_and_listed(shown):
