@@ -14,7 +14,7 @@ from torch import nn
 
 import carousel
 from carousel.errors import DataError
-from carousel.insight import TooShort, data_memory, diagnose
+from carousel.insight import TooShort, data_memory, diagnose, gradient_flow
 from carousel.insight.faults import FAULTS
 
 I, H, B, T = 3, 16, 8, 100
@@ -102,6 +102,15 @@ def test_exploding():
     assert "initialize('orthogonal')" in finding.advice
     layer.initialize("orthogonal")
     assert "exploding" not in faults(layer, first_order(0.7))
+
+
+def test_gradients_that_rise_before_they_fall_do_not_explode():
+    """The lower layer of a stack whose gates are nearly shut: what it adds to the layer above adds up over the lags."""
+    layer = carousel.LSTM(I, H, num_layers=2)
+    layer.initialize("chrono", longest=1000)
+    x = first_order(0.7)
+    assert gradient_flow(layer, x).decay("c", 0).kind == "exploding"  # over these lags
+    assert "exploding" not in faults(layer, x)
 
 
 def test_states_that_overflow():

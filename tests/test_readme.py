@@ -1,4 +1,4 @@
-"""Every Python block of the README runs as it stands, in order, in one interpreter; what it prints is what it says.
+"""Every Python block of a document runs as it stands, in order, in one interpreter; what it prints is what it says.
 
 A block's expected output is the comment lines that begin with "# >" after it, if any.
 """
@@ -10,20 +10,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
 
 
-def test_python_blocks_run_and_print_what_they_say(tmp_path):
-    assert BLOCKS, "the README shows no Python"
-    script = tmp_path / "readme.py"  # a file, so that a cell's source can be found
-    script.write_text("\n".join(BLOCKS), encoding="utf-8")
+@pytest.mark.parametrize("document", ["README.md", "docs/insight.md"])
+def test_python_blocks_run_and_print_what_they_say(document, tmp_path):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    assert blocks, f"{document} shows no Python"
+    script = tmp_path / "document.py"  # a file, so that a cell's source can be found
+    script.write_text("\n".join(blocks), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, "-W", "error", str(script)], cwd=tmp_path, capture_output=True, text=True, encoding="utf-8"
     )
     assert done.returncode == 0, done.stderr
-    promised = [line[3:].strip() for block in BLOCKS for line in block.splitlines() if line.startswith("# >")]
+    promised = [line[3:].strip() for block in blocks for line in block.splitlines() if line.startswith("# >")]
     assert [line.strip() for line in done.stdout.splitlines()] == promised
 
 

@@ -34,7 +34,10 @@ class Decay:
 
     @property
     def kind(self) -> str:
-        """Where the interval lies: below 1, "vanishing", above it, "exploding", or on it, "steady"."""
+        """Where the interval lies: below 1, "vanishing", above it, "exploding", or on it, "steady".
+
+        It speaks of the lags measured. What enters a state through gates that are nearly shut may rise before it falls.
+        """
         return "vanishing" if self.high < 1 - ROUNDING else "exploding" if self.low > 1 + ROUNDING else "steady"
 
     def beyond(self, ratio: float = 1e-6) -> float:
