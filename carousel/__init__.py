@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
     from carousel.page import inspect
     from carousel.tasks.classification import SequenceClassifier
+    from carousel.tasks.forecasting import Forecaster
     from carousel.tasks.language import LanguageModel
 
 # Where each public name lives. It is imported when first used, so that `carousel --help` need not wait for torch.
@@ -20,6 +21,7 @@ _HOMES = {
     "carousel.layers": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
     "carousel.page": ("inspect",),
     "carousel.tasks.classification": ("SequenceClassifier",),
+    "carousel.tasks.forecasting": ("Forecaster",),
     "carousel.tasks.language": ("LanguageModel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -29,6 +31,7 @@ __all__ = [
     "LSTM",
     "RNN",
     "Cell",
+    "Forecaster",
     "GRUCell",
     "LSTMCell",
     "LanguageModel",

@@ -8,9 +8,11 @@ import sys
 
 from cyclopts import App
 
+from carousel.cli.backtest import backtest
 from carousel.cli.complete import complete
 from carousel.cli.doctor import doctor
 from carousel.cli.evaluate import evaluate
+from carousel.cli.forecast import forecast
 from carousel.cli.generate import generate
 from carousel.cli.inspect import inspect
 from carousel.cli.predict import predict
@@ -23,7 +25,7 @@ app = App(
     version=lambda: _version(),
     help_epilogue="Start with `carousel train DATA`, or `carousel train` for a demonstration on a built-in text.",
 )
-for command in (train, generate, complete, predict, evaluate, inspect, doctor):
+for command in (train, generate, complete, predict, forecast, backtest, evaluate, inspect, doctor):
     app.command(command)
 
 

@@ -15,6 +15,7 @@ RUN = Group("Run", sort_key=3)
 TEXT = Group("Text to read and write", sort_key=4)
 DATA = Group("Columns of tables, and names of files", sort_key=5)
 CLASSES = Group("Sequences to classify", sort_key=6)
+SERIES = Group("Series to forecast", sort_key=7)
 
 # Options whose settings have longer names.
 SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}
@@ -57,6 +58,16 @@ def train(
     class_weights: Annotated[Literal["none", "balanced"] | None, Parameter(group=CLASSES)] = None,
     label_smoothing: Annotated[float | None, Parameter(group=CLASSES)] = None,
     augment: Annotated[bool | None, Parameter(group=CLASSES)] = None,
+    target: Annotated[list[str] | None, Parameter(group=SERIES, negative=())] = None,
+    known: Annotated[list[str] | None, Parameter(group=SERIES, negative=())] = None,
+    past: Annotated[list[str] | None, Parameter(group=SERIES, negative=())] = None,
+    static: Annotated[list[str] | None, Parameter(group=SERIES, negative=())] = None,
+    horizon: Annotated[int | None, Parameter(group=SERIES)] = None,
+    frequency: Annotated[str | None, Parameter(group=SERIES)] = None,
+    season: Annotated[list[int] | None, Parameter(group=SERIES, negative=())] = None,
+    log: Annotated[bool | None, Parameter(group=SERIES)] = None,
+    form: Annotated[Literal["encoder-decoder", "autoregressive"] | None, Parameter(group=SERIES)] = None,
+    context: Annotated[int | None, Parameter(group=SERIES)] = None,
 ) -> None:
     """Train a model on your data.
 
@@ -69,6 +80,7 @@ def train(
     ```
     carousel train shakespeare.txt --minutes 3
     carousel train letters/ --level word --epochs 10 --out runs/letters
+    carousel train sales.csv --horizon 28 --known price,holiday
     carousel train BasicMotions_TRAIN.ts
     carousel train words/ --no-bidirectional
     carousel train --resume runs/shakespeare
@@ -80,7 +92,8 @@ def train(
     Parameters
     ----------
     data
-        Files, or folders of them: UTF-8 text; sequences and their classes as .ts, .npz, tables, sounds or texts.
+        Files, or folders of them: UTF-8 text; tables of series over time; sequences and their classes as .ts, .npz,
+        tables, sounds or texts.
     task
         What to learn, where the data leave it open: language.
     minutes
@@ -90,15 +103,15 @@ def train(
     cell
         The recurrent cell: lstm (usual), gru, rnn, and others, or your own as path/to/file.py:ClassName.
     hidden
-        Units in each layer. Text: 256.
+        Units in each layer. Text: 256, series: 64.
     layers
         Layers on top of each other. Text: 1.
     dropout
         Share of activations zeroed in training. Without it: chosen by the sizes of network and data.
     lr
-        Learning rate at its peak. Text: 0.006.
+        Learning rate at its peak. Text: 0.006, series: 0.002.
     validation
-        Share of the data to validate on. Text: 0.1, its end.
+        Share of the data to validate on. Text and series: 0.1, their end.
     seed
         With --epochs, the same seed, data, settings and threads give the same model. Usual: 0.
     out
@@ -122,10 +135,10 @@ def train(
     lanes
         Places at which the text is read at once. Usual: 32.
     id
-        The column that says which sequence a row belongs to. Without these options columns are found by their
-        usual names, and what was found is said.
+        The column that says which sequence a row belongs to; for series several, separated by commas. Without these
+        options columns are found by their usual names, and what was found is said.
     time
-        The column of times, which a sequence's rows are put in order by.
+        The column of times, which a sequence's rows are put in order by; or year,month,day,... in columns of their own.
     label
         The column of classes.
     text
@@ -146,13 +159,33 @@ def train(
         Networks that vote, each trained without its part of the data and judged on it. Usual: 5 up to 10,000
         sequences, else 1, which is judged on --validation of the data.
     batch
-        Sequences in a step of training. Usual: 16 to 64, by how many there are.
+        Sequences in a step of training. Usual: 16 to 64, by how many there are; series: 32.
     class_weights
         balanced: errors on rare classes weigh more. Usual: none.
     label_smoothing
         Share of the truth given to all classes alike. Usual: 0.1.
     augment
         Vary what is learnt from a little at every step (usual).
+    target
+        The columns to forecast: separated by commas, or named one by one, as all lists here.
+    known
+        Covariates that are known in advance: prices, holidays.
+    past
+        Covariates that are known up to now. Without it: the other columns.
+    static
+        Covariates with one value a series.
+    horizon
+        Steps ahead. Without it: a season or so.
+    frequency
+        15min, 1h, d, w, mo, q, y, weekday. Without it: found; with it, what falls between is averaged.
+    season
+        Length of a season in steps; several may be given, 0 is none. Without it: those that the frequency has.
+    log
+        Learn the logarithm of the target. Without it: where its spread grows with its level.
+    form
+        encoder-decoder (usual): all steps ahead at once. autoregressive: one, fed back, in many sampled paths.
+    context
+        Steps of history that gradients go back; the state goes on for ever. Without it: two seasons or so.
     """
     given = {SETTING_OF.get(name, name): value for name, value in locals().items() if value is not None}
     for other in ("data", "task", "out", "resume", "quiet"):

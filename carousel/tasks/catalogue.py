@@ -23,7 +23,8 @@ from typing import Any
 from carousel.errors import DataError, RunError
 from carousel.training.run_folder import CONFIG, RunFolder
 
-TASKS = ("classification", "language")  # in the order in which they are asked; anything may be text, so language comes last
+# In the order in which they are asked; anything may be text, so language comes last.
+TASKS = ("classification", "forecasting", "language")
 
 
 def task_named(name: str) -> ModuleType:

@@ -1,0 +1,54 @@
+"""carousel backtest"""
+
+from pathlib import Path
+
+
+def backtest(
+    run: Path,
+    /,
+    *data: Path,
+    horizon: int | None = None,
+    stride: int = 1,
+    out: Path | None = None,
+    plot: Path | None = None,
+) -> None:
+    """Judge a trained forecaster by forecasts from one origin after another, beside naive rivals.
+
+    Without data, on the part of its own that training held out; with them, on what they have after the time it was
+    trained on. MASE, RMSE, MAE, weighted quantile loss (WQL), and what the intervals held.
+
+    For example:
+
+    ```
+    carousel backtest runs/sales
+    carousel backtest runs/sales sales-to-today.csv --stride 7 --plot backtest.png
+    ```
+
+    Parameters
+    ----------
+    run
+        A run folder that `carousel train` wrote.
+    data
+        A longer table of the same columns.
+    horizon
+        Steps ahead. Without it: as many as were trained for.
+    stride
+        Steps from one origin to the next.
+    out
+        A file for all the forecasts beside what came: .csv, .tsv, .parquet or .arrow.
+    plot
+        A file for the picture: .png, .svg or .pdf.
+    """
+    from carousel.cli.terminal import show
+    from carousel.insight.forecast_chart import save
+    from carousel.tasks.forecasting.task import backtest_of, tell
+    from carousel.tasks.table import write
+
+    result = backtest_of(run, data, horizon=horizon, stride=stride)
+    tell(result, show)
+    if plot is not None:
+        save(result.plot(), plot)
+        show(f"{plot}\n")
+    if out is not None:
+        write(result.forecasts, out)
+        show(f"{result.forecasts.height:,} rows: {out}\n")

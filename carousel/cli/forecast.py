@@ -1,0 +1,58 @@
+"""carousel forecast"""
+
+from pathlib import Path
+
+
+def forecast(
+    run: Path,
+    /,
+    *data: Path,
+    horizon: int | None = None,
+    future: Path | None = None,
+    out: Path | None = None,
+    plot: Path | None = None,
+) -> None:
+    """Ask a trained forecaster what comes next, with 80 % and 95 % intervals.
+
+    For example:
+
+    ```
+    carousel forecast runs/sales
+    carousel forecast runs/sales --horizon 28 --out forecast.csv --plot forecast.png
+    carousel forecast runs/sales sales-to-today.csv
+    carousel forecast runs/sales --future planned-prices.csv
+    ```
+
+    Parameters
+    ----------
+    run
+        A run folder that `carousel train` wrote.
+    data
+        A newer table of the same columns, to go on from its end. Without it: the one that was trained on.
+    horizon
+        Steps ahead. Without it: as many as were trained for. Beyond those, forecasts are fed back.
+    future
+        A table of the covariates that are known in advance. They may also stand below the data, without a target.
+    out
+        A file for the table: .csv, .tsv, .parquet or .arrow. Without it, it is shown.
+    plot
+        A file for the picture: .png, .svg or .pdf.
+    """
+    import sys
+
+    from carousel.cli.terminal import show
+    from carousel.insight.forecast_chart import save
+    from carousel.tasks.forecasting.task import forecast_of
+    from carousel.tasks.table import write
+
+    frame, draw, note = forecast_of(run, data, horizon=horizon, future=future)
+    if note:
+        print(f"carousel: {note}", file=sys.stderr)
+    if plot is not None:
+        save(draw(), plot)
+        show(f"{plot}\n")
+    if out is not None:
+        write(frame, out)
+        show(f"{frame.height:,} rows: {out}\n")
+    if out is None:
+        show(frame.write_csv(float_precision=4))

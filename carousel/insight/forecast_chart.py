@@ -1,0 +1,119 @@
+"""Forecasts to look at: history, median and intervals; and how a backtest went."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+# Okabe & Ito's palette, which the colour-blind tell apart; rivals also differ in their dashes.
+OURS, CAME = "#0072B2", "#333333"
+RIVALS = {"naive": ("#D55E00", "--"), "seasonal naive": ("#009E73", "-."), "drift": ("#CC79A7", ":")}
+BANDS = {95: 0.15, 80: 0.22}  # per cent: opacity; the narrower lies on the wider
+
+
+def forecast_figure(series: Sequence[Mapping[str, Any]], *, title: str = "") -> Any:
+    """A matplotlib figure with a panel for each series:
+
+    `name`; `x`, `y`, what was observed; `forecasts`, each with `x`, `median` and `bands`, {80: (low, high), 95: ...}.
+    """
+    figure = _figure(len(series))
+    panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
+    for axes, one in zip(panels, series, strict=True):
+        _draw(axes, one)
+    panels[0].legend(*_legend(panels[0]), loc="upper left", frameon=False, ncols=4, fontsize=9)
+    if title:
+        figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+    return figure
+
+
+def backtest_figure(
+    series: Sequence[Mapping[str, Any]],
+    by_step: Mapping[str, Sequence[float]],
+    coverage: Mapping[str, tuple[float, float]],
+    *,
+    title: str = "",
+) -> Any:
+    """As `forecast_figure`, and below: the mean absolute error at each step ahead of the model (the first name) and its
+    rivals; and the part of what came that intervals of 80 and 95 % held, by name."""
+    figure = _figure(len(series) + 1)
+    grid = figure.add_gridspec(len(series) + 1, 2, width_ratios=(3, 2))
+    panels = [figure.add_subplot(grid[row, :]) for row in range(len(series))]
+    for axes, one in zip(panels, series, strict=True):
+        _draw(axes, one)
+    panels[0].legend(*_legend(panels[0]), loc="upper left", frameon=False, ncols=4, fontsize=9)
+    errors = figure.add_subplot(grid[-1, 0])
+    for number, (name, values) in enumerate(by_step.items()):
+        color, dashes = RIVALS.get(name, (OURS, "-"))
+        steps = range(1, len(values) + 1)
+        mark = "o" if len(values) < 3 else None
+        errors.plot(steps, values, dashes, color=color, linewidth=1.4 if number else 2.4, label=name, marker=mark)
+    errors.set_xlabel("steps ahead")
+    errors.set_ylabel("mean absolute error")
+    errors.set_ylim(bottom=0)
+    errors.grid(alpha=0.25)
+    errors.legend(frameon=False, fontsize=9)
+    _draw_coverage(figure.add_subplot(grid[-1, 1]), coverage)
+    if title:
+        figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+    return figure
+
+
+def save(figure: Any, path: Path) -> None:
+    """As PNG, SVG or PDF, by the ending of the name."""
+    figure.savefig(path, dpi=130)
+
+
+def _figure(rows: int) -> Any:
+    # Here, not above: matplotlib takes most of a second to import. Figure, not pyplot: no global state, no display.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 2.2 + 2.4 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _draw(axes: Any, one: Mapping[str, Any]) -> None:
+    axes.plot(one["x"], one["y"], color=CAME, linewidth=1.1, label="observed")
+    for number, forecast in enumerate(one["forecasts"]):
+        for band, opacity in BANDS.items():
+            low, high = forecast["bands"][band]
+            axes.fill_between(
+                forecast["x"],
+                low,
+                high,
+                color=OURS,
+                alpha=opacity,
+                linewidth=0,
+                label=f"{band} % interval" if number == 0 else None,
+            )
+        axes.plot(
+            forecast["x"], forecast["median"], color=OURS, linewidth=1.8, label="forecast" if number == 0 else None
+        )
+        axes.axvline(forecast["x"][0], color=CAME, linewidth=0.6, alpha=0.35, linestyle=":")
+    axes.set_title(one["name"], fontsize=10, loc="right")
+    axes.grid(alpha=0.25)
+    axes.margins(x=0.01)
+
+
+def _draw_coverage(axes: Any, coverage: Mapping[str, tuple[float, float]]) -> None:
+    names = list(coverage)[::-1]
+    for at, (name, held) in enumerate((name, coverage[name]) for name in names):
+        color = RIVALS.get(name, (OURS, "-"))[0]
+        for level, mark, part in zip((80, 95), ("o", "s"), held, strict=True):
+            axes.plot(100 * part, at, mark, color=color, markersize=8, label=f"{level} %" if at == 0 else None)
+    for level in (80, 95):
+        axes.axvline(level, color=CAME, linewidth=1, linestyle="--", alpha=0.6)
+        axes.annotate(f"{level} %", (level, len(names) - 0.45), ha="center", fontsize=8, color=CAME)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(-0.6, len(names) - 0.2)
+    axes.set_xlim(min([60, *(100 * part - 5 for held in coverage.values() for part in held if part == part)]), 102)
+    axes.set_xlabel("held by intervals of 80 % (●) and 95 % (■), per cent")
+    axes.grid(alpha=0.25, axis="x")
+
+
+def _legend(axes: Any) -> tuple[list[Any], list[str]]:
+    handles, labels = axes.get_legend_handles_labels()
+    order = sorted(
+        range(len(labels)), key=lambda k: ["observed", "forecast", "80 % interval", "95 % interval"].index(labels[k])
+    )
+    return [handles[k] for k in order], [labels[k] for k in order]

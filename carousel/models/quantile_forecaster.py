@@ -1,0 +1,120 @@
+"""The network that reads a series and tells the quantiles of what comes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from carousel.layers import Recurrent
+
+States = tuple[Tensor, ...]
+
+
+class QuantileForecaster(nn.Module):
+    """Quantiles of the steps ahead of an origin, in scales from the series' level there.
+
+        s_t = scan(x_t, s_t-1)                          the history; x_t (step,) says what was seen at step t
+        d_h = scan'([u_h, m_h], d_h-1),  d_0 = s_t      the steps ahead; u_h (ahead,) is what is known of step h
+        m_h = A_h o + B_h u_h + c_h                     the anchor: a linear forecast; o (origin,), the last values
+        v_h = V d_h + b                                 one number for each level
+        q_h[median] = m_h + v_h[median]
+        q_h[level above or below] = the next one ± softplus(v_h[level] + r_h[level])
+
+    so quantiles never cross. V and b start at 0: before the first step of training the network is its anchor, which
+    `set_anchor` takes from a linear regression, with the spread r of that regression's errors; training improves on it.
+
+    form "encoder-decoder" has both scans, and tells up to `horizon` steps at once. "autoregressive" has the first
+    alone, which also reads u_1 and tells one step, d_1 = s_t; for more, what it tells is fed back as if it had been
+    seen.
+
+    Arguments: `step`, `origin`, `ahead`, widths of x, o and u; `levels`, increasing, with 0.5 among them.
+    """
+
+    def __init__(
+        self,
+        *,
+        step: int,
+        origin: int,
+        ahead: int,
+        horizon: int,
+        levels: Sequence[float],
+        form: str = "encoder-decoder",
+        cell: str = "gru",
+        hidden: int = 64,
+        layers: int = 1,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.form = form
+        self.autoregressive = form == "autoregressive"
+        self.at_once = 1 if self.autoregressive else horizon
+        self.median = list(levels).index(0.5)
+        self.encoder = Recurrent(cell, step + (ahead if self.autoregressive else 0), hidden, layers)
+        self.decoder = None if self.autoregressive else Recurrent(cell, ahead + 1, hidden, layers)
+        self.dropout = nn.Dropout()
+        self.head = nn.Linear(hidden, len(levels))
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.anchor: Tensor  # [A_h, B_h, c_h], fixed: what is learnt is added to it
+        self.register_buffer("anchor", torch.zeros(self.at_once, origin + ahead + 1))
+        self.spread = nn.Parameter(torch.zeros(self.at_once, len(levels)))
+        self.set_dropout(dropout)
+
+    def set_anchor(self, weights: Tensor, quantiles: Tensor) -> None:
+        """weights: (steps at once, origin + ahead + 1); quantiles: (steps at once, levels), of the anchor's errors."""
+        gaps = quantiles.diff(dim=1).clamp_min(1e-3)
+        r = gaps + torch.log(-torch.expm1(-gaps))  # softplus(r) = gap
+        middle = torch.zeros_like(quantiles[:, :1])
+        with torch.no_grad():
+            self.anchor.copy_(weights)
+            self.spread.copy_(torch.cat([r[:, : self.median], middle, r[:, self.median :]], dim=1))
+
+    def read(self, steps: Tensor, mask: Tensor | None = None, state: States | None = None) -> States:
+        """Every state after every step: (layers, T, B, hidden) each, of steps (T, B, step). mask: (T, B), True where a
+        series has begun."""
+        given = None if state is None else (state if len(state) > 1 else state[0])
+        _, _, states = self.encoder(self.dropout(steps), given, mask=mask, return_states=True)
+        return tuple(states.values())
+
+    def tell(self, state: States, origins: Tensor, ahead: Tensor) -> Tensor:
+        """Quantiles (H, B, levels) after origins with these states, (layers, B, hidden) each; `origins` (B, origin);
+        `ahead` (H, B, ahead), H at most `at_once`."""
+        anchor = self.linear(origins, ahead)
+        if self.decoder is None:
+            read = state[0][-1:]
+        else:
+            given = state if len(state) > 1 else state[0]
+            read, _ = self.decoder(torch.cat([ahead, anchor.unsqueeze(-1)], dim=-1), given)
+        told = self.head(self.dropout(read))
+        gaps = functional.softplus(told + self.spread[: len(ahead), None])
+        m = self.median
+        middle = anchor + told[..., m]
+        above = middle.unsqueeze(-1) + gaps[..., m + 1 :].cumsum(dim=-1)
+        below = middle.unsqueeze(-1) - gaps[..., :m].flip(-1).cumsum(dim=-1).flip(-1)
+        return torch.cat([below, middle.unsqueeze(-1), above], dim=-1)
+
+    def linear(self, origins: Tensor, ahead: Tensor) -> Tensor:
+        """The anchor, (H, B)."""
+        of_origin, of_ahead = self.anchor[: len(ahead)].split([origins.shape[-1], ahead.shape[-1] + 1], dim=1)
+        return of_origin @ origins.T + torch.einsum("hbu,hu->hb", ahead, of_ahead[:, :-1]) + of_ahead[:, -1:]
+
+    def set_dropout(self, probability: float) -> None:
+        """Change how much is dropped from the next step on; parameters and state stay as they are."""
+        self.dropout.p = probability
+        between = probability if self.encoder.num_layers > 1 else 0.0
+        self.encoder.dropout = between
+        if self.decoder is not None:
+            self.decoder.dropout = between
+
+
+def quantile_loss(told: Tensor, came: Tensor, levels: Tensor) -> Tensor:
+    """Mean over what came (NaN where nothing did) and the levels p of 2 max(p (y - q), (p - 1)(y - q)).
+
+    told: (..., levels); came: (...). At the median it is the absolute error. Source: Koenker & Bassett (Econometrica
+    46, 1978).
+    """
+    seen = torch.isfinite(came)
+    error = torch.where(seen, came, 0.0).unsqueeze(-1) - told
+    loss = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
+    return torch.where(seen, loss, 0.0).sum() / seen.sum().clamp_min(1)

@@ -1,0 +1,219 @@
+"""The backtest: forecasts from one origin after another, beside what came and what naive rivals said."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from carousel.errors import DataError
+from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.baselines import rivals
+from carousel.tasks.forecasting.frequency import local
+from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
+from carousel.tasks.forecasting.predicting import absolute, told_at
+from carousel.tasks.forecasting.trained import Trained
+
+MOST_ORIGINS = 2_000  # (time, series) pairs, evenly spread where there are more
+OURS = "carousel"
+
+
+@dataclass
+class Backtest:
+    """`scores`: of the model and its rivals, by name; `forecasts`: a row for each origin, series and step ahead.
+
+    `by_step`: the mean absolute error at each step ahead, by name.
+    """
+
+    scores: dict[str, Scores]
+    by_step: dict[str, list[float]]
+    forecasts: pl.DataFrame
+    horizon: int
+    origins: int
+    season: int
+    judged_on: str  # in words
+    pictures: list[dict[str, Any]] = field(repr=False, default_factory=list)
+
+    @property
+    def table(self) -> pl.DataFrame:
+        """One row for each name: MASE, RMSE, MAE, WQL, coverage of 80 and 95 % intervals."""
+        return pl.DataFrame([{"model": name, **scores.to_json()} for name, scores in self.scores.items()])
+
+    def lines(self) -> list[str]:
+        """The table in words."""
+        head = f"{'':<16}{'MASE':>9}{'RMSE':>12}{'MAE':>12}{'WQL':>9}{'in 80 %':>9}{'in 95 %':>9}"
+        rows = [
+            f"{name:<16}{s.mase:>9.3f}{_short(s.rmse):>12}{_short(s.mae):>12}{s.wql:>9.4f}{s.coverage_80:>9.1%}"
+            f"{s.coverage_95:>9.1%}"
+            for name, s in self.scores.items()
+        ]
+        return [head, *rows]
+
+    def verdict(self) -> str:
+        """Whether the model beat its rivals, in a sentence."""
+        ours = self.scores[OURS]
+        rest = {name: s for name, s in self.scores.items() if name != OURS}
+        best = min(rest, key=lambda name: rest[name].mae)
+        part = 1 - ours.mae / rest[best].mae if rest[best].mae > 0 else 0.0
+        if part > 0:
+            return f"the model's mean absolute error is {part:.0%} below that of the best rival, {best}"
+        return (
+            f"the model loses to {best}, by {-part:.0%} in mean absolute error: on these data, use {best}, or train "
+            f"longer (--minutes), give covariates (--known), or another --horizon"
+        )
+
+    def plot(self) -> Any:
+        """A matplotlib figure: forecasts over what came, error and coverage by step ahead."""
+        from carousel.insight.forecast_chart import backtest_figure
+
+        held = {name: (scores.coverage_80, scores.coverage_95) for name, scores in self.scores.items()}
+        return backtest_figure(self.pictures, self.by_step, held, title=self.judged_on)
+
+
+def backtest(
+    trained: Trained, inputs: Inputs, *, horizon: int, stride: int = 1, start: int | None = None, own_data: bool
+) -> Backtest:
+    """Forecasts from every `stride`-th origin of those after training ended (or from row `start` on).
+
+    With `own_data`, the held-out part of a run's own table, the intervals at the origins of one half are corrected by
+    the errors in the other; elsewhere by the whole held-out part, as in a forecast.
+    Raises DataError where nothing came after any origin.
+    """
+    panel, until = inputs.panel, trained.split.rows(inputs.panel)
+    first = max(1, until if start is None else start)
+    if first >= panel.steps:
+        raise DataError(
+            "A backtest needs values that the model was not trained on: this table ends where training ended, or "
+            "before. Give a longer one, or leave it away to use the part of the run's own data that was held out."
+        )
+    rows, columns = _origins(inputs, first, stride)
+    told = told_at(trained.network, inputs, rows, columns, horizon)
+    came_scaled = inputs.outcomes(rows, columns, horizon)
+    if own_data:
+        told = conformal.crossed(told, came_scaled, rows)
+    else:
+        told = conformal.corrected(told, trained.correction_for(inputs))
+    ours = absolute(inputs, told, rows, columns)
+    later = rows + np.arange(1, horizon + 1)[:, None]
+    came = panel.values[np.minimum(later, panel.steps - 1), columns]
+    came[later >= panel.steps] = np.nan
+    unit = naive_error(panel.values[:until], trained.season)[columns]
+    levels = np.array(LEVELS)
+    quantiles = {OURS: ours}
+    for rival in rivals(panel.values, until=until, season=trained.season):
+        quantiles[rival.name] = rival.quantiles(rows, columns, horizon, levels)
+    return Backtest(
+        scores={name: score(told, came, unit) for name, told in quantiles.items()},
+        by_step={name: _by_step(told, came) for name, told in quantiles.items()},
+        forecasts=_frame(trained, inputs, rows, columns, ours, came),
+        horizon=horizon,
+        origins=len(np.unique(rows)),
+        season=trained.season,
+        judged_on=_words(trained, inputs, rows, columns, horizon, own_data),
+        pictures=_pictures(inputs, rows, columns, ours, horizon),
+    )
+
+
+def _origins(inputs: Inputs, first: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns): an origin's next step must have been seen, or one soon after."""
+    seen = np.isfinite(inputs.values[first:])
+    at, columns = np.nonzero(seen)
+    rows = at + first - 1
+    use = ((rows - first + 1) % stride == 0) & (rows > inputs.panel.begin[columns])
+    rows, columns = rows[use], columns[use]
+    if not len(rows):
+        raise DataError("A backtest needs values after its origins, and none of this table is both new and observed.")
+    if len(rows) > MOST_ORIGINS:
+        some = np.linspace(0, len(rows) - 1, MOST_ORIGINS).round().astype(int)
+        rows, columns = rows[some], columns[some]
+    return rows, columns
+
+
+def _by_step(told: np.ndarray, came: np.ndarray) -> list[float]:
+    error = np.abs(came - told[..., MEDIAN])
+    counts = np.isfinite(error).sum(axis=1)
+    return [float(s / n) if n else float("nan") for s, n in zip(np.nansum(error, axis=1), counts, strict=True)]
+
+
+def _frame(
+    trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, told: np.ndarray, came: np.ndarray
+) -> pl.DataFrame:
+    panel = inputs.panel
+    horizon = len(told)
+    step = np.tile(np.arange(1, horizon + 1)[:, None], (1, len(rows)))
+    origin, at = np.broadcast_to(rows, step.shape), rows + step
+    names = np.array([panel.name(column) for column in range(panel.values.shape[1])])
+    roles = trained.reading.layout.roles
+    stamps = roles.time.restore(panel.stamps(at.T.reshape(-1)))
+    origins = roles.time.restore(panel.stamps(origin.T.reshape(-1)))
+    columns_of = {
+        "series": np.repeat(names[columns], horizon),
+        "step": step.T.reshape(-1),
+        "actual": came.T.reshape(-1),
+        "forecast": told[..., MEDIAN].T.reshape(-1),
+    }
+    for name, (low, high) in sorted(INTERVALS.items()):
+        columns_of[f"lo_{name}"] = told[..., low].T.reshape(-1)
+        columns_of[f"hi_{name}"] = told[..., high].T.reshape(-1)
+    frame = pl.DataFrame(columns_of).with_columns(pl.col("actual").fill_nan(None))
+    return pl.concat([origins.rename(lambda name: f"origin_{name}"), stamps, frame], how="horizontal")
+
+
+def _words(
+    trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int, own_data: bool
+) -> str:
+    time = trained.reading.layout.roles.time
+    ends = time.restore(
+        inputs.panel.stamps(np.array([rows.min() + 1, min(rows.max() + horizon, inputs.panel.steps - 1)]))
+    )
+    first, last = ("-".join(map(str, row)) for row in ends.rows())
+    part = "held out in training" if own_data else "new to the model"
+    series = f" of {len(np.unique(columns)):,} series" if inputs.values.shape[1] > 1 else ""
+    return f"{len(rows):,} forecasts of {horizon} steps{series}, {first} to {last}, {part}"
+
+
+def _pictures(
+    inputs: Inputs, rows: np.ndarray, columns: np.ndarray, told: np.ndarray, horizon: int
+) -> list[dict[str, Any]]:
+    """What a chart of up to four series shows: values, and forecasts that follow one another without overlap."""
+    panel = inputs.panel
+    shown = []
+    for column in np.unique(columns)[:4]:
+        mine = np.flatnonzero(columns == column)
+        picked: list[int] = []
+        for index in mine[np.argsort(rows[mine])]:
+            if not picked or rows[index] >= rows[picked[-1]] + horizon:
+                picked.append(int(index))
+        picked = picked[-8:]
+        begin = max(0, rows[picked[0]] - 2 * horizon)
+        end = min(panel.steps, rows[picked[-1]] + horizon + 1)
+        shown.append(
+            {
+                "name": panel.name(int(column)),
+                "x": axis(inputs, np.arange(begin, end)),
+                "y": panel.values[begin:end, column],
+                "forecasts": [drawn(inputs, rows[k], told[:, k]) for k in picked],
+            }
+        )
+    return shown
+
+
+def drawn(inputs: Inputs, row: int, told: np.ndarray) -> dict[str, Any]:
+    """A forecast (horizon, levels) from this row as charts draw it."""
+    return {
+        "x": axis(inputs, row + np.arange(1, len(told) + 1)),
+        "median": told[:, MEDIAN],
+        "bands": {name: (told[:, low], told[:, high]) for name, (low, high) in INTERVALS.items()},
+    }
+
+
+def axis(inputs: Inputs, rows: np.ndarray) -> np.ndarray:
+    """Rows as what a chart's axis shows: times, or numbers where time is counted."""
+    layout = inputs.panel.layout
+    stamps = inputs.panel.stamps(rows)
+    return stamps if layout.roles.time.counts else local(stamps, layout.frequency.zone).astype("datetime64[us]")
+
+
+def _short(value: float) -> str:
+    return f"{value:,.4g}" if abs(value) < 10_000 else f"{value:,.0f}"

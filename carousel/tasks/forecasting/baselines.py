@@ -1,0 +1,78 @@
+"""The naive rivals: what a forecast must beat to be worth its training.
+
+    naive             y_{t+h} = y_t
+    seasonal naive    y_{t+h} = y_{t+h-m}, the value a season ago (the last that was seen at that phase)
+    drift             y_{t+h} = y_t + h (y_t - y_first) / (t - first)
+
+Their quantiles lie around these by those of their own absolute errors, h steps ahead, in the training part.
+Source: Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, section 5.2.
+"""
+
+import numpy as np
+
+ERRORS_FROM = 2_000  # origins of each series, the last ones
+
+
+class Baseline:
+    """One rival over (T, N) values, whose errors are those of steps before `until`."""
+
+    def __init__(self, name: str, values: np.ndarray, *, until: int, season: int = 1) -> None:
+        self.name = name
+        self.values = values
+        self.season = season
+        self.until = until
+        seen = np.isfinite(values)
+        self.begin = np.where(seen.any(axis=0), seen.argmax(axis=0), 0)
+        self.first = values[self.begin, np.arange(values.shape[1])]
+        self.last = _filled(values, season if name == "seasonal naive" else 1)
+
+    def points(self, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
+        """(horizon, origins)."""
+        h = np.arange(1, horizon + 1)[:, None]
+        if self.name == "seasonal naive":
+            return self.last[np.maximum(0, rows + h - self.season * -(-h // self.season)), columns]
+        now = np.broadcast_to(self.last[rows, columns], (horizon, len(rows)))
+        if self.name == "drift":
+            slope = (self.last[rows, columns] - self.first[columns]) / np.maximum(1, rows - self.begin[columns])
+            return now + h * slope
+        return now
+
+    def quantiles(self, rows: np.ndarray, columns: np.ndarray, horizon: int, levels: np.ndarray) -> np.ndarray:
+        """(horizon, origins, levels)."""
+        spread = np.zeros((horizon, self.values.shape[1], len(levels)))
+        for column in np.unique(columns):
+            known = np.arange(max(self.begin[column], self.until - ERRORS_FROM), self.until - 1)
+            if not len(known):
+                continue
+            later = known + np.arange(1, horizon + 1)[:, None]
+            came = np.where(later < self.until, self.values[np.minimum(later, self.until - 1), column], np.nan)
+            errors = came - self.points(known, np.full(len(known), column), horizon)
+            for h in range(horizon):
+                of = errors[h][np.isfinite(errors[h])]
+                if len(of):
+                    wide = np.quantile(np.abs(of), np.abs(2 * levels - 1))
+                    spread[h, column] = np.sign(levels - 0.5) * wide
+                else:
+                    spread[h, column] = spread[max(0, h - 1), column]
+        return self.points(rows, columns, horizon)[..., None] + spread[:, columns]
+
+
+def rivals(values: np.ndarray, *, until: int, season: int) -> list[Baseline]:
+    """Naive, seasonal naive where there is a season, and drift."""
+    names = ["naive", *(["seasonal naive"] if season > 1 else []), "drift"]
+    return [Baseline(name, values, until=until, season=season) for name in names]
+
+
+def _filled(values: np.ndarray, season: int) -> np.ndarray:
+    """What is missing, as it was a season ago; and before the first of its phase, as the first value that there is."""
+    filled = values.copy()
+    for t in range(season, len(filled)):
+        gap = np.isnan(filled[t])
+        if gap.any():
+            filled[t, gap] = filled[t - season, gap]
+    last = values.copy()
+    for t in range(1, len(last)):
+        gap = np.isnan(last[t])
+        if gap.any():
+            last[t, gap] = last[t - 1, gap]
+    return np.where(np.isnan(filled), last, filled)

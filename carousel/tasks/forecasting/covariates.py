@@ -1,0 +1,91 @@
+"""Covariates as numbers a network can read, in the way that was fixed in training."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from carousel.errors import DataError
+
+CATEGORIES = 24  # the most frequent ones have a place of their own
+FURTHEST = 8.0  # standard deviations: what is further away than that is moved there
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """One column as `width` numbers a row.
+
+    A number: (x - mean) / deviation, 0 where it is missing, and beside it a flag for missing where training had such.
+    A category: one place for each of the most frequent in training, 1 where it is that one.
+    """
+
+    name: str
+    mean: float = 0.0
+    deviation: float = 1.0
+    flagged: bool = False
+    categories: tuple[str, ...] | None = None
+
+    @classmethod
+    def fit(cls, column: pl.Series) -> "Encoder":
+        if not _is_number(column):
+            counts = column.cast(pl.String).drop_nulls().value_counts(sort=True)
+            # Sorted by name where they are equally frequent, so that the order of rows plays no part.
+            counts = counts.sort(["count", column.name], descending=[True, False])
+            return cls(column.name, categories=tuple(sorted(counts[column.name][:CATEGORIES].to_list())))
+        numbers = _numbers(column)
+        seen = numbers[np.isfinite(numbers)]
+        mean = float(seen.mean()) if len(seen) else 0.0
+        deviation = float(seen.std()) if len(seen) else 0.0
+        return cls(column.name, mean, deviation if deviation > 0 else 1.0, len(seen) < len(numbers))
+
+    @property
+    def width(self) -> int:
+        return len(self.categories) if self.categories is not None else 1 + self.flagged
+
+    @property
+    def absent(self) -> np.ndarray:
+        """What stands where a table has no row at all."""
+        return np.array([0.0, 1.0] if self.flagged else [0.0] * self.width, np.float32)
+
+    def encode(self, column: pl.Series) -> np.ndarray:
+        """(rows, width), float32. Raises DataError for text where training had numbers."""
+        if self.categories is not None:
+            texts = column.cast(pl.String).to_numpy()
+            return np.stack([texts == category for category in self.categories], axis=1).astype(np.float32)
+        if not _is_number(column):
+            raise DataError(f"The covariate {self.name!r} was numbers in training, and is {column.dtype} here.")
+        numbers = _numbers(column)
+        missing = ~np.isfinite(numbers)
+        scaled = np.where(missing, 0.0, (numbers - self.mean) / self.deviation).clip(-FURTHEST, FURTHEST)
+        return np.stack([scaled, missing] if self.flagged else [scaled], axis=1).astype(np.float32)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> "Encoder":
+        categories = saved["categories"]
+        return cls(**saved | {"categories": None if categories is None else tuple(categories)})
+
+
+def width(encoders: tuple[Encoder, ...]) -> int:
+    return sum(encoder.width for encoder in encoders)
+
+
+def absent(encoders: tuple[Encoder, ...]) -> np.ndarray:
+    return np.concatenate([np.zeros(0, np.float32), *(encoder.absent for encoder in encoders)])
+
+
+def encode(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
+    """(rows, width of all), float32."""
+    parts = [encoder.encode(frame[encoder.name]) for encoder in encoders]
+    return np.concatenate([np.zeros((frame.height, 0), np.float32), *parts], axis=1)
+
+
+def _is_number(column: pl.Series) -> bool:
+    return column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)
+
+
+def _numbers(column: pl.Series) -> np.ndarray:
+    return column.cast(pl.Float64).fill_null(np.nan).to_numpy()

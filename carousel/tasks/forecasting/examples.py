@@ -1,0 +1,66 @@
+"""What a step of training learns from: stretches of history, each with the forecasts due at several of its steps."""
+
+import numpy as np
+import torch
+from torch import nn
+
+from carousel.models.quantile_forecaster import QuantileForecaster, quantile_loss
+from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.metrics import LEVELS
+from carousel.tasks.forecasting.predicting import network_inputs
+
+ORIGINS = 4  # in a stretch, evenly spread over its later half
+
+
+class Examples:
+    """Numbers stand for (column, last origin): every step of every column that has begun, up to `until`, where training
+    data end. A stretch is the `context` steps up to its last origin; what lies before its column's beginning is masked.
+    """
+
+    def __init__(self, inputs: Inputs, *, until: int, context: int, horizon: int, device: torch.device) -> None:
+        self.inputs, self.until, self.context, self.horizon, self.device = inputs, until, context, horizon, device
+        self.begin = inputs.panel.begin + warm_up(inputs, until)
+        lengths = np.maximum(0, until - 1 - self.begin)
+        self.ends = np.cumsum(lengths)
+        self.starts = self.ends - lengths
+        self.levels = torch.tensor(LEVELS, device=device)
+
+    @property
+    def count(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def at(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The last origins (rows of time) and the columns that these numbers stand for."""
+        columns = np.searchsorted(self.ends, numbers, side="right")
+        return self.begin[columns] + numbers - self.starts[columns], columns
+
+    def loss(self, model: nn.Module, numbers: torch.Tensor) -> torch.Tensor:
+        """The mean quantile loss at the origins of these stretches, in scales of the series there."""
+        assert isinstance(model, QuantileForecaster)
+        last, columns = self.at(numbers.numpy())
+        rows = last + np.arange(1 - self.context, 1)[:, None]
+        began = rows >= self.inputs.panel.begin[columns]
+        steps = network_inputs(model, self.inputs, rows, columns)
+        states = model.read(self._tensor(steps), None if began.all() else self._tensor(began))
+        gap = 1 if model.autoregressive else max(1, self.context // (2 * ORIGINS))
+        count = self.context // 2 if model.autoregressive else ORIGINS
+        back = np.minimum(gap * np.arange(count), self.context - 1)
+        # Origins of all stretches side by side: the first of each, the second of each, ...
+        picked = tuple(s[:, self.context - 1 - back].flatten(1, 2) for s in states)
+        origins, of = (last - back[:, None]).reshape(-1), np.tile(columns, count)
+        ahead = self.inputs.ahead(origins, of, model.at_once)
+        came = self.inputs.outcomes(origins, of, model.at_once)
+        later = origins + np.arange(1, model.at_once + 1)[:, None]
+        came[(later >= self.until) | (origins < self.begin[of])] = np.nan
+        told = model.tell(picked, self._tensor(self.inputs.at_origins(origins, of)), self._tensor(ahead))
+        return quantile_loss(told, self._tensor(came), self.levels)
+
+    def _tensor(self, array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+
+def warm_up(inputs: Inputs, until: int) -> np.ndarray:
+    """(N,) steps after its beginning at which a column may first be an origin: its level and scale must be worth
+    something. A season, a quarter of what there is where that is less, and one step at least."""
+    usual = min(inputs.recipe.seasons, default=12)
+    return np.clip((until - inputs.panel.begin) // 4, 1, usual)

@@ -1,0 +1,73 @@
+"""The forecast itself: a table like the one it continues, with intervals."""
+
+import numpy as np
+import polars as pl
+
+from carousel.errors import DataError
+from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
+from carousel.tasks.forecasting.predicting import absolute, told_at
+from carousel.tasks.forecasting.trained import Trained
+
+
+def forecast(trained: Trained, inputs: Inputs, horizon: int) -> np.ndarray:
+    """Quantiles after the end of every series, (horizon, N, levels), in the units of the data.
+
+    Raises DataError where a covariate that is known in advance does not reach the horizon.
+    """
+    rows, columns = ends(inputs)
+    require_known(inputs, horizon)
+    told = told_at(trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed)
+    told = conformal.corrected(told, trained.correction_for(inputs))
+    return absolute(inputs, told, rows, columns)
+
+
+def ends(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns): the last origin of each column of values."""
+    columns = np.arange(inputs.values.shape[1])
+    return np.maximum(0, inputs.panel.end[inputs.panel.owner] - 1), columns
+
+
+def require_known(inputs: Inputs, horizon: int) -> None:
+    panel = inputs.panel
+    short = np.flatnonzero(panel.known_until < panel.end + horizon)
+    if not panel.known.shape[2] or not len(short):
+        return
+    names = ", ".join(panel.layout.roles.known)
+    worst = int(short[np.argmin(panel.known_until[short])])
+    time = panel.layout.roles.time
+    needed, given = (
+        "-".join(map(str, time.restore(panel.stamps(np.array([row]))).row(0)))
+        for row in (panel.end[worst] + horizon - 1, panel.known_until[worst] - 1)
+    )
+    whose = f" of {panel.name(worst * panel.targets)}" if len(panel.end) > 1 else ""
+    raise DataError(
+        f"A forecast of {horizon} steps needs {names}, known in advance, up to {needed}; the table has them{whose} "
+        f"up to {given}. Add rows with them and without a target (or --future FILE), or ask for a shorter --horizon."
+    )
+
+
+def as_table(inputs: Inputs, told: np.ndarray) -> pl.DataFrame:
+    """The forecasts as rows in the columns and types of the data: time, ids, each target, and the ends of its
+    intervals.
+
+    A target of whole numbers becomes one of decimals: a median is no count.
+    """
+    panel, roles = inputs.panel, inputs.panel.layout.roles
+    horizon, targets, series = len(told), panel.targets, len(panel.end)
+    filled = np.flatnonzero(panel.end > 0)
+    later = panel.end[filled][:, None] + np.arange(horizon)
+    stamps = roles.time.restore(panel.stamps(later.reshape(-1)))
+    by_series = (
+        told.reshape(horizon, series, targets, -1)[:, filled].transpose(1, 0, 2, 3).reshape(-1, targets, told.shape[-1])
+    )
+    values: dict[str, np.ndarray] = {}
+    for k, name in enumerate(roles.targets):
+        values[name] = by_series[:, k, MEDIAN]
+        for interval, (low, high) in sorted(INTERVALS.items()):
+            values[f"{name}_lo_{interval}"] = by_series[:, k, low]
+            values[f"{name}_hi_{interval}"] = by_series[:, k, high]
+    frame = pl.DataFrame(values).fill_nan(None)
+    ids = panel.ids[np.repeat(filled, horizon)] if roles.id else None
+    return pl.concat([part for part in (ids, stamps, frame) if part is not None], how="horizontal")

@@ -1,0 +1,316 @@
+"""The forecaster as a user meets it: fit it, let it predict, judge it, carry it on."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from carousel.errors import CarouselError, DataError, RunError
+from carousel.tasks import table
+from carousel.tasks.forecasting import training
+from carousel.tasks.forecasting.backtesting import OURS, Backtest, axis, backtest, drawn
+from carousel.tasks.forecasting.forecast import as_table, ends, forecast
+from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.settings import Settings, columns_of
+from carousel.tasks.forecasting.streaming import Stream
+from carousel.tasks.forecasting.trained import Trained
+from carousel.training.progress import Quiet, Report, report_for
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import may_go_on
+
+SHOWN = 4  # series in a picture
+
+
+class Forecaster:
+    """Learns from series of numbers and tells what comes next, with how sure that is.
+
+        model = Forecaster(horizon=28).fit(frame)       # pandas, polars, Arrow, NumPy, or the name of a file
+        model.predict()                                 # the same kind of table: y, y_lo_80, y_hi_80, ...
+        model.backtest().table                          # beside naive rivals, on time that was held out
+        model.plot().savefig("forecast.png")
+        model.update({"date": "2024-06-01", "sales": 12.0}).predict()
+
+    Arguments are those of `Settings`; without them, the columns and everything else are found in the data, which
+    `verbose=True` says. `describe()` says it afterwards. The same seed, data and number of threads give the same bits,
+    unless training is measured in `minutes`.
+
+    Works as a scikit-learn estimator: `get_params`, `set_params`, `clone`, `score` (minus MASE), in `GridSearchCV`.
+    """
+
+    def __init__(
+        self,
+        horizon: int | None = None,
+        *,
+        time: Any = None,
+        target: Any = None,
+        id: Any = None,
+        known: Any = None,
+        past: Any = None,
+        static: Any = None,
+        frequency: str | None = None,
+        season: Any = None,
+        log: bool | None = None,
+        form: str = "encoder-decoder",
+        cell: str = "gru",
+        hidden: int = 64,
+        layers: int = 1,
+        dropout: float | None = None,
+        learning_rate: float = 2e-3,
+        context: int | None = None,
+        batch: int = 32,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        validation_share: float = 0.1,
+        seed: int = 0,
+        device: str = "auto",
+        threads: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.horizon, self.time, self.target, self.id = horizon, time, target, id
+        self.known, self.past, self.static = known, past, static
+        self.frequency, self.season, self.log, self.form = frequency, season, log, form
+        self.cell, self.hidden, self.layers, self.dropout = cell, hidden, layers, dropout
+        self.learning_rate, self.context, self.batch = learning_rate, context, batch
+        self.minutes, self.epochs, self.validation_share = minutes, epochs, validation_share
+        self.seed, self.device, self.threads, self.verbose = seed, device, threads, verbose
+
+    # -- learning ---------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Forecaster:
+        """Learn from a table; `y`, where given, is its target.
+
+        The run is written to `out`, where given; else it is kept in a temporary folder, which goes with this object.
+        Raises DataError where the table or a setting cannot be used.
+        """
+        settings = Settings(**{name: value for name, value in self.get_params().items() if name != "verbose"})
+        frame = table.read(X)
+        if y is not None:
+            frame, settings = self._with_target(frame, y, settings)
+        self._home = None if out is not None else tempfile.TemporaryDirectory(prefix="carousel-")
+        folder = Path(out) if out is not None else Path(self._home.name) / "run"  # type: ignore[union-attr]
+        said: list[str] = []
+        told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
+        with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
+            training.train(frame, settings, out=folder, sources=[], report=told)
+        self._description = "\n".join(said)
+        return self._open(folder, table.kind_of(X), one_dimensional=np.ndim(X) == 1)
+
+    @classmethod
+    def load(cls, run: str | Path) -> Forecaster:
+        """The best forecaster of a run. Raises RunError where the folder is none, is damaged, or is too new."""
+        model = cls()
+        model._home = None
+        return model._open(Path(run), "polars")
+
+    @classmethod
+    def resume(cls, run: str | Path, *, threads: int | None = None, report: Report | None = None) -> Forecaster:
+        """Go on with a training that was stopped, from its last checkpoint to its end, bit for bit as without the
+        stop."""
+        folder, report = RunFolder.open(run, task="forecasting"), report or Quiet()
+        if may_go_on(folder, threads=threads, report=report):
+            training.go_on(folder, report, resuming=True)
+        return cls.load(run)
+
+    def save(self, run: str | Path) -> Path:
+        """A copy of the run in a new folder. Raises RunError where that holds something."""
+        RunFolder.require_unused(Path(run))
+        shutil.copytree(self.run, run, dirs_exist_ok=True)
+        return Path(run)
+
+    @property
+    def run(self) -> Path:
+        """The run folder."""
+        return self._fitted().run
+
+    def describe(self) -> str:
+        """What was found in the data, and how training went, as `verbose=True` would have said it."""
+        self._fitted()
+        return getattr(self, "_description", f"loaded from {self.run}")
+
+    # -- answering --------------------------------------------------------------------------------------------------
+
+    def predict(self, horizon: Any = None, *, data: Any = None, future: Any = None) -> Any:
+        """What comes after the end of every series, `horizon` steps far (default: as trained), as a table of the kind
+        that was given: time, ids, target (the median) and the ends of its 80 and 95 % intervals.
+
+        `data`: another history to go on from, of the same columns, with any series. `future`: rows of the covariates
+        known in advance (they may also stand below the history, without a target). A table instead of a horizon is
+        `future`, with as many steps. For arrays the answer is the medians, (horizon,) or (horizon, columns).
+        Beyond the horizon of training, forecasts are fed back as if observed; their intervals are the less sure.
+        """
+        if horizon is not None and not isinstance(horizon, int | np.integer):
+            future, horizon = horizon, None
+            horizon = self._rows_ahead(table.read(future))
+        trained = self._fitted()
+        steps = trained.horizon if horizon is None else int(horizon)
+        if steps < 1:
+            raise DataError(f"A horizon is a number of steps, 1 or more, not {steps}.")
+        ahead = None if future is None else table.read(future)
+        if self._stream is not None and data is None:
+            frame = self._stream.forecast(steps, ahead)
+        else:
+            inputs = self._inputs_of(data, ahead)
+            frame = as_table(inputs, forecast(trained, inputs, steps))
+        kind = self._kind if data is None else table.kind_of(data)
+        if kind == "numpy":
+            medians = frame.select(trained.reading.layout.roles.targets).to_numpy()
+            return medians[:, 0] if self._one_dimensional else medians
+        return table.give_back(frame, kind)
+
+    def update(self, rows: Any) -> Forecaster:
+        """Take new observations: a mapping of one row's values, or a table of rows. Costs the same however long the
+        history is; what `predict` says then is what it would say of the whole history with these rows."""
+        if isinstance(rows, dict) and not any(isinstance(value, list | np.ndarray) for value in rows.values()):
+            rows = {name: [value] for name, value in rows.items()}
+        frame = table.read(rows)
+        if self._stream is None:
+            self._stream = Stream(self._fitted(), self._inputs_of(None, None))
+        if not self._fitted().reading.layout.roles.time.names:  # rows are counted on
+            raise DataError("Rows are carried on by their time, and this table had no time column: fit one that has.")
+        self._stream.update(frame)
+        return self
+
+    def backtest(self, data: Any = None, *, horizon: int | None = None, stride: int = 1, start: Any = None) -> Backtest:
+        """Forecasts from one origin after another beside naive rivals: on the part of the data that training held out,
+        or on what another table has after the time that was trained on. `start`: the first row of that table to
+        forecast."""
+        trained = self._fitted()
+        inputs = self._inputs_of(data, None)
+        return backtest(
+            trained, inputs, horizon=horizon or trained.horizon, stride=stride, start=start, own_data=data is None
+        )
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """Minus the MASE of forecasts of a table that comes after the one fitted, from one origin after another."""
+        frame = table.read(X)
+        if y is not None:
+            frame, _ = self._with_target(frame, y, Settings())
+        trained = self._fitted()
+        history = trained.history()
+        whole = pl.concat([history, frame.select(history.columns)], how="vertical_relaxed")
+        inputs = trained.inputs(whole)
+        start = trained.inputs(history).panel.steps if trained.reading.layout.roles.time.names else history.height
+        result = backtest(trained, inputs, horizon=trained.horizon, start=start, own_data=False)
+        return -result.scores[OURS].mase
+
+    def plot(self, horizon: int | None = None, *, data: Any = None, future: Any = None) -> Any:
+        """A matplotlib figure: the end of the history and the forecast, of the first four series."""
+        from carousel.insight.forecast_chart import forecast_figure
+
+        trained = self._fitted()
+        steps = horizon or trained.horizon
+        inputs = self._inputs_of(data, None if future is None else table.read(future))
+        told = forecast(trained, inputs, steps)
+        return forecast_figure(pictures(inputs, told), title=f"{steps} steps ahead")
+
+    # -- scikit-learn's manners -------------------------------------------------------------------------------------
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 (scikit-learn's signature)
+        """The arguments of the constructor."""
+        return {
+            name: getattr(self, name) for name in inspect.signature(Forecaster.__init__).parameters if name != "self"
+        }
+
+    def set_params(self, **params: Any) -> Forecaster:
+        """Change arguments, for the next `fit`. Raises ValueError for one that there is not."""
+        known = self.get_params()
+        for name, value in params.items():
+            if name not in known:
+                raise ValueError(f"Forecaster has no parameter {name!r}; there are {', '.join(known)}")
+            setattr(self, name, value)
+        return self
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.utils import Tags, TargetTags
+
+        return Tags(estimator_type=None, target_tags=TargetTags(required=False))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "_trained")
+
+    def __repr__(self) -> str:
+        defaults = inspect.signature(Forecaster.__init__).parameters
+        changed = {name: value for name, value in self.get_params().items() if value != defaults[name].default}
+        return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
+
+    # -- inside -----------------------------------------------------------------------------------------------------
+
+    def _open(self, run: Path, kind: str, *, one_dimensional: bool = False) -> Forecaster:
+        self._trained, self._kind, self._one_dimensional = Trained.load(run), kind, one_dimensional
+        self._stream: Stream | None = None
+        self._history: Inputs | None = None
+        return self
+
+    def _fitted(self) -> Trained:
+        if not hasattr(self, "_trained"):
+            raise RunError(
+                "This Forecaster has not learnt anything yet: call fit(table) first, or Forecaster.load(run)."
+            )
+        return self._trained
+
+    def _inputs_of(self, data: Any, future: pl.DataFrame | None) -> Inputs:
+        trained = self._fitted()
+        if data is None and future is None:
+            if self._history is None:
+                self._history = trained.inputs(trained.history())
+            return self._history
+        frame = trained.history() if data is None else table.read(data)
+        if future is not None:
+            roles = trained.reading.layout.roles
+            wanted = [name for name in future.columns if name in (*roles.time.names, *roles.id, *roles.known)]
+            frame = pl.concat([frame, future.select(wanted)], how="diagonal_relaxed")
+        return trained.inputs(frame)
+
+    def _rows_ahead(self, future: pl.DataFrame) -> int:
+        ids = self._fitted().reading.layout.roles.id
+        return int(future.group_by(ids).len()["len"].max()) if ids else future.height  # type: ignore[arg-type]
+
+    @staticmethod
+    def _with_target(frame: pl.DataFrame, y: Any, settings: Settings) -> tuple[pl.DataFrame, Settings]:
+        from dataclasses import replace
+
+        name = settings.target[0] if settings.target else "y"
+        values = table.read(np.asarray(y, dtype=np.float64))["y"].alias(name)
+        return frame.with_columns(values), replace(settings, target=columns_of(name))
+
+
+def pictures(inputs: Inputs, told: np.ndarray) -> list[dict[str, Any]]:
+    """What a chart of up to four series shows of a forecast (horizon, N, levels)."""
+    rows, columns = ends(inputs)
+    shown = []
+    for column in columns[inputs.panel.end[inputs.panel.owner] > 0][:SHOWN]:
+        begin = max(int(inputs.panel.begin[column]), rows[column] - max(4 * len(told), 60))
+        before = np.arange(begin, rows[column] + 1)
+        shown.append(
+            {
+                "name": inputs.panel.name(int(column)),
+                "x": axis(inputs, before),
+                "y": inputs.panel.values[before, column],
+                "forecasts": [drawn(inputs, int(rows[column]), told[:, column])],
+            }
+        )
+    return shown
+
+
+class _Remembering:
+    """A report that also keeps what was said."""
+
+    def __init__(self, report: Report, said: list[str]) -> None:
+        self._report, self._said = report, said
+
+    def say(self, line: str) -> None:
+        self._said.append(line)
+        self._report.say(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._report, name)
+
+
+__all__ = ["CarouselError", "Forecaster", "pictures"]

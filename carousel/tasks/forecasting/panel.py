@@ -1,0 +1,220 @@
+"""A table of series on one grid of time: what all the rest of forecasting computes with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from carousel.errors import DataError
+from carousel.tasks.forecasting import covariates
+from carousel.tasks.forecasting.covariates import Encoder
+from carousel.tasks.forecasting.frequency import Frequency, find, named
+from carousel.tasks.forecasting.roles import Roles
+from carousel.tasks.table import listed
+
+MOST_NUMBERS = 400_000_000  # of values and covariates on the grid; 3 GB
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a table becomes a panel, fixed in training: the roles of its columns, the frequency, the encodings."""
+
+    roles: Roles
+    frequency: Frequency
+    known: tuple[Encoder, ...] = ()
+    past: tuple[Encoder, ...] = ()
+    static: tuple[Encoder, ...] = ()
+    averaged: bool = False  # rows fall between the places of a frequency that was named
+
+    @classmethod
+    def fit(cls, frame: pl.DataFrame, roles: Roles, frequency: str | None = None) -> "Layout":
+        """Raises DataError for stamps that keep to no frequency."""
+        roles.check(frame)
+        stamps, zone = roles.time.parse(frame), roles.time.zone
+        counts = roles.time.counts
+        if frequency is not None:
+            found = named(frequency, stamps, zone, counts=counts)
+        else:
+            owner = _owner(frame, roles, _ids(frame, roles))
+            keyed = pl.DataFrame({"series": owner, "stamp": stamps}).unique().sort("series", "stamp")
+            found = find(
+                [g["stamp"].to_numpy() for _, g in keyed.group_by("series", maintain_order=True)], zone, counts=counts
+            )
+        fitted = {
+            kind: tuple(Encoder.fit(frame[name]) for name in getattr(roles, kind))
+            for kind in ("known", "past", "static")
+        }
+        return cls(roles, found, **fitted, averaged=frequency is not None)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """T places of time, I series as their ids tell them apart, Q targets each: N = I * Q columns of values, target
+    after target within a series. Nothing observed is NaN.
+    """
+
+    layout: Layout
+    first: int  # the place of row 0
+    ids: pl.DataFrame  # (I, id columns), sorted
+    values: np.ndarray  # (T, N) float64
+    begin: np.ndarray  # (N,) row of the first observation; T where there is none
+    end: np.ndarray  # (I,) one after the row of the last observation of any target
+    known: np.ndarray  # (T + further rows that only covariates have, I, width) float32
+    known_until: np.ndarray  # (I,) rows for which the table has known covariates
+    past: np.ndarray  # (T, I, width) float32
+    static: np.ndarray  # (I, width) float32
+    duplicates: int  # rows whose series and stamp another row had: averaged
+    gaps: int  # places between a series' first and last row that have no row: missing
+
+    @property
+    def steps(self) -> int:
+        return len(self.values)
+
+    @property
+    def targets(self) -> int:
+        return len(self.layout.roles.targets)
+
+    @property
+    def owner(self) -> np.ndarray:
+        """(N,) the series that a column of values belongs to."""
+        return np.repeat(np.arange(len(self.end)), self.targets)
+
+    def stamps(self, rows: np.ndarray) -> np.ndarray:
+        return self.layout.frequency.stamps(np.asarray(rows) + self.first)
+
+    def name(self, column: int) -> str:
+        """Of a column of values: "north, sales"."""
+        series, target = divmod(column, self.targets)
+        parts = [str(part) for part in (self.ids.row(series) if self.layout.roles.id else ())]
+        return ", ".join([*parts, *([self.layout.roles.targets[target]] if self.targets > 1 or not parts else [])])
+
+    @classmethod
+    def build(cls, frame: pl.DataFrame, layout: Layout) -> "Panel":
+        """Raises DataError for a table that lacks columns, has no value of any target, or leaves the frequency."""
+        roles = layout.roles
+        roles.check(frame)
+        places = _places(frame, layout)
+        ids = _ids(frame, roles)
+        targets = pl.DataFrame([_number(frame[name]) for name in roles.targets])
+        owner = _owner(frame, roles, ids)
+        rows = pl.DataFrame({"place": places, "owner": owner})
+        table = pl.concat([rows, targets, frame.select(*roles.known, *roles.past)], how="horizontal")
+        merged = _merge(table)
+        observed = merged.filter(pl.any_horizontal(*(pl.col(name).is_not_null() for name in targets.columns)))
+        if not observed.height:
+            raise DataError(
+                f"The table has no value of {listed(roles.targets)} in any row: there is nothing to forecast."
+            )
+        first, last = int(observed["place"].min()), int(observed["place"].max())  # type: ignore[arg-type]
+        steps, furthest = last - first + 1, max(last, int(merged["place"].max())) - first + 1  # type: ignore[arg-type]
+        series = ids.height
+        widths = [covariates.width(part) for part in (layout.known, layout.past)]
+        _require_room(steps, series, len(roles.targets) + widths[0] + widths[1], layout)
+
+        merged = merged.filter(pl.col("place") >= first)
+        row, of = merged["place"].to_numpy() - first, merged["owner"].to_numpy()
+        inside = row < steps
+        values = np.full((steps, series, len(roles.targets)), np.nan)
+        numbers = merged.select(targets.columns).cast(pl.Float64).fill_null(np.nan).to_numpy()
+        values[row[inside], of[inside]] = numbers[inside]
+        known = np.broadcast_to(covariates.absent(layout.known), (furthest, series, widths[0])).copy()
+        known[row, of] = covariates.encode(layout.known, merged)
+        past = np.broadcast_to(covariates.absent(layout.past), (steps, series, widths[1])).copy()
+        past[row[inside], of[inside]] = covariates.encode(layout.past, merged)[inside]
+        static = _static(frame, roles, layout, owner, series)
+
+        seen = np.isfinite(values)
+        begin = np.where(seen.any(axis=0), seen.argmax(axis=0), steps).reshape(-1)
+        seen = seen.any(axis=2)
+        end = np.where(seen.any(axis=0), steps - seen[::-1].argmax(axis=0), 0)
+        until = np.zeros(series, np.int64)
+        np.maximum.at(until, of, row + 1)
+        rows_of = np.bincount(of[inside], minlength=series)
+        lengths = np.zeros(series, np.int64)
+        np.maximum.at(lengths, of[inside], row[inside] + 1)
+        starts = np.full(series, steps)
+        np.minimum.at(starts, of[inside], row[inside])
+        gaps = int(np.maximum(0, lengths - starts - rows_of).sum())
+        return cls(
+            layout,
+            first,
+            ids,
+            values.reshape(steps, -1),
+            begin,
+            end,
+            known,
+            until,
+            past,
+            static,
+            duplicates=0 if layout.averaged else rows.height - rows.unique().height,
+            gaps=gaps,
+        )
+
+
+def _places(frame: pl.DataFrame, layout: Layout) -> np.ndarray:
+    stamps = layout.roles.time.parse(frame)
+    places = layout.frequency.places(stamps)
+    if not layout.averaged:
+        off = layout.frequency.stamps(places) != stamps
+        if off.any():
+            shown = layout.roles.time.restore(stamps[off][:1]).row(0)
+            raise DataError(
+                f"{off.sum():,} of {len(stamps):,} stamps are off the frequency ({layout.frequency.words}), the "
+                f"first of them {', '.join(map(str, shown))}: correct them, or name a frequency to average them "
+                f"into (--frequency)."
+            )
+    return places
+
+
+def _ids(frame: pl.DataFrame, roles: Roles) -> pl.DataFrame:
+    if not roles.id:
+        return pl.DataFrame({"series": [0]})
+    ids = frame.select(roles.id)
+    for column in ids:
+        if column.null_count():
+            row = int(column.is_null().arg_max() or 0) + 1
+            raise DataError(f"The column {column.name!r} names the series, and has no value in row {row}.")
+    return ids.unique().sort(roles.id)
+
+
+def _owner(frame: pl.DataFrame, roles: Roles, ids: pl.DataFrame) -> np.ndarray:
+    if not roles.id:
+        return np.zeros(frame.height, np.int64)
+    numbered = ids.with_row_index("__series__")
+    return (
+        frame.select(roles.id)
+        .join(numbered, on=list(roles.id), how="left", maintain_order="left")["__series__"]
+        .to_numpy()
+        .astype(np.int64)
+    )
+
+
+def _number(column: pl.Series) -> pl.Series:
+    """Infinities are as little observed as what is missing."""
+    numbers = column.cast(pl.Float64)
+    return numbers.set(~numbers.is_finite(), None).alias(f"target {column.name}")
+
+
+def _merge(table: pl.DataFrame) -> pl.DataFrame:
+    """One row for each series and place: numbers averaged, of several texts the last in the alphabet."""
+    merging = []
+    for name in table.columns[2:]:
+        numeric = table[name].dtype.is_numeric() or table[name].dtype == pl.Boolean
+        merging.append(pl.col(name).cast(pl.Float64).mean() if numeric else pl.col(name).max())
+    return table.group_by("place", "owner").agg(merging).sort("place", "owner")
+
+
+def _static(frame: pl.DataFrame, roles: Roles, layout: Layout, owner: np.ndarray, series: int) -> np.ndarray:
+    if not roles.static:
+        return np.zeros((series, 0), np.float32)
+    owned = frame.select(roles.static).with_columns(pl.Series("__series__", owner))
+    aggregated = owned.group_by("__series__").agg(pl.col(name).drop_nulls().max() for name in roles.static)
+    return covariates.encode(layout.static, aggregated.sort("__series__"))
+
+
+def _require_room(steps: int, series: int, numbers: int, layout: Layout) -> None:
+    if steps * series * numbers > MOST_NUMBERS:
+        raise DataError(
+            f"{series:,} series on {steps:,} places of time ({layout.frequency.words}) with {numbers} numbers each are "
+            f"more than memory should hold. Train on fewer series, a shorter time, or a coarser --frequency."
+        )

@@ -1,0 +1,197 @@
+"""A trained network asked for the future: quantiles at any origins, as far ahead as wanted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from carousel.models.quantile_forecaster import QuantileForecaster, States
+from carousel.tasks.forecasting.inputs import Inputs, ahead_signals, origin_signals, step_signals
+from carousel.tasks.forecasting.metrics import LEVELS
+from carousel.tasks.forecasting.signals import LEVEL, SCALE
+
+PATHS = 100  # that a forecast takes where what is told is fed back
+STEPS, COLUMNS, ORIGINS = 1024, 256, 4096  # at once
+
+
+def network_inputs(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """What the scan over the history reads: (..., step), with the step ahead beside it where the form asks for it."""
+    steps = inputs.at_steps(rows, columns)
+    if network.autoregressive:
+        steps = np.concatenate([steps, inputs.ahead(rows, columns, 1)[0]], axis=-1)
+    return steps
+
+
+@torch.inference_mode()
+def states_at(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray) -> States:
+    """The states after these steps of these columns, (layers, origins, hidden) each, having read all from the first."""
+    order = np.unique(columns)
+    found: list[list[torch.Tensor]] = []
+    places: list[np.ndarray] = []
+    last = int(rows.max(initial=0))
+    for some in np.array_split(order, max(1, -(-len(order) // COLUMNS))):
+        state: States | None = None
+        wanted = np.flatnonzero(np.isin(columns, some))
+        begin = int(min(inputs.panel.begin[some].min(), last))
+        for start in range(begin, last + 1, STEPS):
+            at = np.arange(start, min(start + STEPS, last + 1))[:, None]
+            began = at >= inputs.panel.begin[some]
+            x = network_inputs(network, inputs, np.broadcast_to(at, began.shape), some)
+            mask = None if began.all() else on_device(network, began)
+            states = network.read(on_device(network, x), mask, state)
+            state = tuple(s[:, -1] for s in states)
+            here = wanted[(rows[wanted] >= start) & (rows[wanted] < start + STEPS)]
+            if len(here):
+                lane = np.searchsorted(some, columns[here])
+                found.append([s[:, rows[here] - start, lane] for s in states])
+                places.append(here)
+    back = torch.from_numpy(np.argsort(np.concatenate(places), kind="stable"))
+    return tuple(torch.cat(parts, dim=1)[:, back] for parts in zip(*found, strict=True))
+
+
+@torch.inference_mode()
+def told_at(
+    network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int, *, seed: int = 0
+) -> np.ndarray:
+    """Quantiles (horizon, origins, levels) after these origins, in scales from their levels; float64."""
+    was_training = network.training
+    network.eval()
+    states = states_at(network, inputs, rows, columns)
+    told = []
+    at_a_time = ORIGINS if horizon <= network.at_once else max(1, ORIGINS // PATHS)
+    for start in range(0, len(rows), at_a_time):
+        some = slice(start, start + at_a_time)
+        told.append(
+            told_after(network, inputs, tuple(s[:, some] for s in states), rows[some], columns[some], horizon, seed)
+        )
+    network.train(was_training)
+    return np.concatenate(told, axis=1)
+
+
+def told_after(
+    network: QuantileForecaster,
+    inputs: Inputs,
+    state: States,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    horizon: int,
+    seed: int,
+) -> np.ndarray:
+    first = min(horizon, network.at_once)
+    told = tell(network, state, inputs.at_origins(rows, columns), inputs.ahead(rows, columns, first))
+    if horizon == first:
+        return told
+    return np.concatenate([told, _fed_back(network, inputs, state, rows, columns, told, horizon, seed)])
+
+
+@torch.inference_mode()
+def tell(network: QuantileForecaster, state: States, origins: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    return network.tell(state, on_device(network, origins), on_device(network, ahead)).double().cpu().numpy()
+
+
+def on_device(network: QuantileForecaster, array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(array)).to(network.anchor.device)
+
+
+def _fed_back(
+    network: QuantileForecaster,
+    inputs: Inputs,
+    state: States,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    told: np.ndarray,
+    horizon: int,
+    seed: int,
+) -> np.ndarray:
+    """What comes after the steps told at once, (more steps, origins, levels): of each origin many paths are drawn, a
+    whole block of steps at one probability, and read as if they had been seen; what is told after them is mixed.
+
+    The same seed draws the same paths, for each origin by itself.
+    """
+    dice = np.random.default_rng(seed)
+    origins, recipe = len(rows), inputs.recipe
+    scale = inputs.look(rows, columns)(0)
+    level, scale = scale[:, LEVEL], scale[:, SCALE]
+    rows, columns = np.repeat(rows, PATHS), np.repeat(columns, PATHS)
+    state = tuple(s.repeat_interleave(PATHS, dim=1) for s in state)
+    origin_rows, tail = rows, inputs.tail(rows, columns)
+    block = np.repeat(told, PATHS, axis=1)
+    mixed: list[np.ndarray] = []
+    while len(told) + len(mixed) < horizon:
+        # Strata: the paths of an origin stand for equal parts of the probability. One draw serves all origins.
+        probability = np.tile((dice.permutation(PATHS) + dice.random(PATHS)) / PATHS, origins)
+        now = tail.signals[-1]
+        values = now[:, LEVEL] + now[:, SCALE] * drawn(block, probability)
+        steps = []
+        for value in values:
+            tail.step(value)
+            rows = rows + 1
+            own = step_signals(lambda back: tail.signals[-1 - back], recipe)
+            steps.append(_later_inputs(network, inputs, own, tail.signals, rows, columns, origin_rows))
+        states = network.read(on_device(network, np.stack(steps)), None, state)
+        state = tuple(s[:, -1] for s in states)
+        count = min(network.at_once, horizon - len(told) - len(mixed))
+        look = lambda back: tail.signals[-1 - back]  # noqa: E731
+        ahead = np.stack([ahead_signals(look, recipe, h) for h in range(1, count + 1)])
+        block = tell(
+            network, state, origin_signals(look, recipe).astype(np.float32), inputs.with_known(ahead, rows, columns)
+        )
+        now = tail.signals[-1]
+        absolute = now[:, LEVEL, None] + now[:, SCALE, None] * block
+        shared = (absolute.reshape(count, origins, PATHS, -1) - level[:, None, None]) / np.where(scale > 0, scale, 1)[
+            :, None, None
+        ]
+        mixed += list(mixture(shared))
+    return np.stack(mixed)
+
+
+def _later_inputs(
+    network: QuantileForecaster,
+    inputs: Inputs,
+    own: np.ndarray,
+    tail: np.ndarray,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    origin_rows: np.ndarray,
+) -> np.ndarray:
+    """Inputs of a step that has not come: past covariates stay as they were at the origin."""
+    steps = inputs.with_covariates(own, rows, columns, origin_rows)
+    if network.autoregressive:
+        ahead = ahead_signals(lambda back: tail[-1 - back], inputs.recipe, 1)
+        steps = np.concatenate([steps, inputs.with_known(ahead[None], rows, columns)[0]], axis=-1)
+    return steps
+
+
+def drawn(told: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """The quantile at a probability, (steps, rows), of told (steps, rows, levels): straight between the levels, and as
+    far beyond the outermost as a straight line of the last slope goes on to 0 and 1."""
+    levels = np.array(LEVELS)
+    above = np.clip(np.searchsorted(levels, probability), 1, len(levels) - 1)
+    part = (probability - levels[above - 1]) / (levels[above] - levels[above - 1])
+    lower = np.take_along_axis(told, (above - 1)[None, :, None], axis=2)[..., 0]
+    upper = np.take_along_axis(told, above[None, :, None], axis=2)[..., 0]
+    return lower + part * (upper - lower)
+
+
+def mixture(told: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarray:
+    """Quantiles (..., levels) of the mixture of equally likely (..., paths, levels): each told quantile stands for the
+    probability around its level."""
+    edges = np.concatenate([[0.0], (np.array(levels)[1:] + np.array(levels)[:-1]) / 2, [1.0]])
+    weights = np.broadcast_to(np.diff(edges) / told.shape[-2], told.shape).reshape(*told.shape[:-2], -1)
+    values = told.reshape(*told.shape[:-2], -1)
+    order = values.argsort(axis=-1, kind="stable")
+    values = np.take_along_axis(values, order, axis=-1)
+    summed = np.take_along_axis(weights, order, axis=-1).cumsum(axis=-1)
+    centres = summed - np.take_along_axis(weights, order, axis=-1) / 2
+    out = np.empty((*values.shape[:-1], len(levels)))
+    for index in np.ndindex(values.shape[:-1]):
+        out[index] = np.interp(levels, centres[index], values[index])
+    return out
+
+
+def absolute(inputs: Inputs, told: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Quantiles in scales from the levels, in the units of the data. A series that has never moved stays where it is;
+    one that has never been seen is nan."""
+    now = inputs.look(rows, columns)(0)
+    values = now[:, LEVEL, None] + np.where(now[:, SCALE, None] > 0, now[:, SCALE, None] * told, 0.0)
+    return inputs.reading.transform.backward(values, columns, axis=1)

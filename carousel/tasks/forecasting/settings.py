@@ -1,0 +1,55 @@
+"""What can be chosen about a forecast and its training."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from carousel.errors import DataError
+from carousel.training.settings import TrainingSettings
+
+FORMS = ("encoder-decoder", "autoregressive")
+STEPS = 600  # of training, where neither minutes nor epochs are given
+LISTS = ("time", "target", "id", "known", "past", "static")
+
+
+@dataclass(frozen=True)
+class Settings(TrainingSettings):
+    """The choices, with their defaults. Columns that are not named are found: see `find_roles`.
+
+    Lists of columns may be given as one text, separated by commas. Raises DataError for a value that means nothing.
+    """
+
+    cell: str = "gru"
+    hidden: int = 64
+    learning_rate: float = 2e-3
+    time: tuple[str, ...] = ()  # the column, or columns year, month, ... that tell the time
+    target: tuple[str, ...] = ()  # what is forecast
+    id: tuple[str, ...] = ()  # what tells series apart
+    known: tuple[str, ...] = ()  # covariates known in advance
+    past: tuple[str, ...] = ()  # covariates known up to now
+    static: tuple[str, ...] = ()  # covariates with one value a series
+    horizon: int | None = None  # steps ahead; None: a season or so
+    frequency: str | None = None  # 1h, 15min, d, w, mo, q, y, weekday; None: found
+    season: tuple[int, ...] | None = None  # lengths of seasons, in steps; None: those of the frequency, () for none
+    log: bool | None = None  # learn the logarithm of the target; None: where its spread grows with its level
+    form: str = "encoder-decoder"
+    context: int | None = None  # steps of history that gradients go back; None: two seasons or so
+    batch: int = 32  # stretches of history in a step of training
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in LISTS:
+            object.__setattr__(self, name, columns_of(getattr(self, name)))
+        if self.season is not None:
+            season = (self.season,) if isinstance(self.season, int) else tuple(self.season)
+            object.__setattr__(self, "season", tuple(sorted(set(season) - {0, 1})))
+            if any(length < 0 for length in season):
+                raise DataError(f"A season is a number of steps, 2 or more (0: none), not {min(season)}.")
+        if self.form not in FORMS:
+            raise DataError(f"A forecaster's form is {' or '.join(FORMS)}, not {self.form!r}.")
+        self.require_at_least_one("horizon", "context", "batch")
+
+
+def columns_of(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    """ "price, holiday" or ["price", "holiday"] -> ("price", "holiday"). A text in a list may hold commas too."""
+    given = [names] if isinstance(names, str) else list(names or ())
+    return tuple(part.strip() for name in given for part in str(name).split(",") if part.strip())

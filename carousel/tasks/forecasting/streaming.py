@@ -1,0 +1,199 @@
+"""Observations as they come: each is taken in a constant time, however long the history was.
+
+What is carried for a series: the signals of the last few steps (`Recipe.reach`), and the network's state. What the
+network is told of a step may include what is known of the next, so the last step is only read when that is there.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from carousel.errors import DataError
+from carousel.models.quantile_forecaster import QuantileForecaster
+from carousel.tasks.forecasting import conformal, covariates
+from carousel.tasks.forecasting.forecast import as_table, require_known
+from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.panel import Panel
+from carousel.tasks.forecasting.predicting import absolute, network_inputs, on_device, states_at, told_after
+from carousel.tasks.forecasting.signals import COUNT, advance
+from carousel.tasks.forecasting.trained import Trained
+
+
+class Stream:
+    """Series that are carried on, observation by observation.
+
+    stream = Stream(trained, inputs)      # reads the whole history, once
+    stream.update(rows)                   # takes what has come
+    stream.forecast(28)                   # as if everything had been read again
+    """
+
+    def __init__(self, trained: Trained, inputs: Inputs) -> None:
+        self.trained = trained
+        self.correction = trained.correction_for(inputs)
+        self.layout = inputs.panel.layout
+        self.stepper = trained.network.encoder.stepper(batch=inputs.panel.targets)
+        self.series: dict[tuple[Any, ...], SeriesStream] = {}
+        rows = inputs.panel.end[inputs.panel.owner] - 2
+        columns = np.arange(len(rows))
+        begun = rows >= inputs.panel.begin
+        states = states_at(
+            trained.network, inputs, np.where(begun, rows, inputs.panel.begin.clip(0, inputs.panel.steps - 1)), columns
+        )
+        for number, key in enumerate(_keys(inputs.panel)):
+            if inputs.panel.end[number] > 0:
+                mine = slice(number * inputs.panel.targets, (number + 1) * inputs.panel.targets)
+                fresh = trained.network.encoder.fresh_states(inputs.panel.targets)
+                # A column that begins with its last step has read nothing yet.
+                keep = on_device(trained.network, begun[mine])[None, :, None]
+                state = tuple(keep * s[:, mine] + ~keep * f for s, f in zip(states, fresh, strict=True))
+                self.series[key] = SeriesStream(inputs, number, state)
+
+    def update(self, frame: pl.DataFrame) -> None:
+        """Take rows of a table like the one trained on; each must come after the last of its series. Stamps that are
+        passed over count as missing.
+
+        Raises DataError for rows that do not, before any is taken, and for series that were not in the history.
+        """
+        roles = self.layout.roles
+        roles.check(frame)
+        places = self.layout.frequency.places(roles.time.parse(frame))
+        order = np.argsort(places, kind="stable")
+        last = {key: series.place for key, series in self.series.items()}
+        taken = []
+        for index in order:
+            row = frame[int(index)]
+            key = tuple(row.select(roles.id).row(0)) if roles.id else ()
+            if key not in self.series:
+                raise DataError(
+                    f"There is no series {', '.join(map(str, key))} to carry on: predict from a table that has it."
+                )
+            if places[index] <= last[key]:
+                when = (
+                    "-".join(map(str, row.select(roles.time.names).row(0))) if roles.time.names else str(places[index])
+                )
+                raise DataError(
+                    f"Each row must come after the last of its series, and {when} does not. Leave out what was taken."
+                )
+            last[key] = int(places[index])
+            taken.append((key, int(places[index]), row))
+        for key, place, row in taken:
+            series = self.series[key]
+            for _ in range(place - series.place - 1):
+                series.take(self.trained.network, self.stepper, None)
+            series.take(self.trained.network, self.stepper, row)
+
+    def forecast(self, horizon: int, future: pl.DataFrame | None = None) -> pl.DataFrame:
+        """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance."""
+        parts = []
+        for key, series in self.series.items():
+            inputs = series.with_future(self.trained.network, _of(future, key, self.layout.roles.id), horizon)
+            require_known(inputs, horizon)
+            rows, columns = np.full(inputs.panel.targets, series.now), np.arange(inputs.panel.targets)
+            state = series.read(self.trained.network, self.stepper, inputs)
+            told = told_after(self.trained.network, inputs, state, rows, columns, horizon, self.trained.settings.seed)
+            told = conformal.corrected(told, self.correction)
+            parts.append(as_table(inputs, absolute(inputs, told, rows, columns)))
+        return pl.concat(parts)
+
+
+class SeriesStream:
+    """One series (all its targets): a panel of its last few steps, rolled on by one at each observation."""
+
+    def __init__(self, inputs: Inputs, number: int, state: tuple[Any, ...]) -> None:
+        panel, recipe = inputs.panel, inputs.recipe
+        self.state = state  # before the last step
+        self.now = recipe.reach  # the row of the last step: one more than a forecast looks back on
+        end, targets = int(panel.end[number]), panel.targets
+        columns = np.arange(number * targets, (number + 1) * targets)
+        rows = np.arange(end - 1 - self.now, end)
+        signals = inputs.signals[np.maximum(rows, 0)][:, columns]
+        signals[rows < 0] = recipe.fresh(1)[0]
+        at = np.maximum(rows, 0)
+        mini = Panel(
+            panel.layout,
+            panel.first + end - 1 - self.now,
+            panel.ids[number],
+            np.full((len(rows), targets), np.nan),
+            np.zeros(targets, np.int64),
+            np.array([len(rows)]),
+            panel.known[at][:, [number]],
+            np.array([len(rows)]),
+            panel.past[at][:, [number]],
+            panel.static[[number]],
+            duplicates=0,
+            gaps=0,
+        )
+        self.inputs = Inputs.resumed(mini, inputs.reading, signals, inputs.identity[columns])
+
+    @property
+    def place(self) -> int:
+        return self.inputs.panel.first + self.now
+
+    def take(self, network: QuantileForecaster, stepper: Any, row: pl.DataFrame | None) -> None:
+        """The next step: a row of a table, or None where there is none."""
+        inputs, panel, layout = self.inputs, self.inputs.panel, self.inputs.panel.layout
+        observed = np.full(panel.targets, np.nan)
+        if row is not None:
+            given = row.select(pl.col(name).cast(pl.Float64) for name in layout.roles.targets).row(0)
+            observed = np.array([np.nan if value is None or not np.isfinite(value) else value for value in given])
+        known = covariates.absent(layout.known) if row is None else covariates.encode(layout.known, row)[0]
+        past = covariates.absent(layout.past) if row is None else covariates.encode(layout.past, row)[0]
+        transformed = inputs.reading.transform.forward(observed[None])[0]
+        extended = replace(panel, known=np.concatenate([panel.known[: self.now + 1], known[None, None]]))
+        self.state = self.read(
+            network, stepper, Inputs.resumed(extended, inputs.reading, inputs.signals, inputs.identity)
+        )
+        back = [inputs.signals[1 + self.now - m] for m in inputs.recipe.seasons]
+        signals = advance(inputs.recipe, inputs.signals[-1], back, transformed)
+        self.inputs = Inputs.resumed(
+            replace(
+                panel,
+                first=panel.first + 1,
+                known=extended.known[1:],
+                past=np.concatenate([panel.past[1:], past[None, None].astype(np.float32)]),
+            ),
+            inputs.reading,
+            np.concatenate([inputs.signals[1:], signals[None]]),
+            inputs.identity,
+        )
+
+    def read(self, network: QuantileForecaster, stepper: Any, inputs: Inputs) -> tuple[Any, ...]:
+        """The state after the last step, which `inputs` may know more about than the series itself."""
+        rows, columns = np.full(inputs.panel.targets, self.now), np.arange(inputs.panel.targets)
+        stepper.state = self.state if len(self.state) > 1 else self.state[0]
+        stepper(on_device(network, network_inputs(network, inputs, rows, columns)))
+        after = stepper.state
+        after = after if isinstance(after, tuple) else (after,)
+        begun = on_device(network, inputs.signals[-1, :, COUNT] > 0)[None, :, None]
+        return tuple(new.where(begun, old) for new, old in zip(after, self.state, strict=True))
+
+    def with_future(self, network: QuantileForecaster, future: pl.DataFrame | None, horizon: int) -> Inputs:
+        """Its inputs, knowing these rows of covariates known in advance."""
+        del network
+        inputs, panel = self.inputs, self.inputs.panel
+        layout = panel.layout
+        if future is None or not layout.known:
+            return inputs
+        rows = layout.frequency.places(layout.roles.time.parse(future)) - panel.first
+        use = (rows > self.now) & (rows <= self.now + horizon)
+        known = np.broadcast_to(
+            covariates.absent(layout.known), (self.now + 1 + horizon, 1, panel.known.shape[2])
+        ).copy()
+        known[: self.now + 1] = panel.known[: self.now + 1]
+        known[rows[use], 0] = covariates.encode(layout.known, future.filter(pl.Series(use)))
+        until = np.array([int(rows[use].max(initial=self.now)) + 1])
+        return Inputs.resumed(
+            replace(panel, known=known, known_until=until), inputs.reading, inputs.signals, inputs.identity
+        )
+
+
+def _keys(panel: Panel) -> list[tuple[Any, ...]]:
+    return panel.ids.rows() if panel.layout.roles.id else [()]
+
+
+def _of(future: pl.DataFrame | None, key: tuple[Any, ...], names: tuple[str, ...]) -> pl.DataFrame | None:
+    if future is None or not names:
+        return future
+    return future.filter(pl.all_horizontal(*(pl.col(name) == value for name, value in zip(names, key, strict=True))))

@@ -1,0 +1,130 @@
+"""What the command line asks of the forecasting task."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from carousel.errors import CarouselError, DataError
+from carousel.tasks import table
+from carousel.tasks.forecasting import training
+from carousel.tasks.forecasting.backtesting import Backtest, backtest
+from carousel.tasks.forecasting.forecast import as_table, forecast
+from carousel.tasks.forecasting.forecaster import pictures
+from carousel.tasks.forecasting.roles import find_roles, find_time
+from carousel.tasks.forecasting.settings import Settings, columns_of
+from carousel.tasks.forecasting.trained import Trained
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import folder_for
+
+__all__ = ["WHAT", "Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
+
+WHAT = "series of numbers over time, in tables"
+
+
+def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
+    """A table with a time column and a column of numbers."""
+    if not paths or not all(table.is_table(path) for path in paths):
+        return None
+    try:
+        frame = table.read(paths[0], rows=1000)
+        time = columns_of(options.get("time"))
+        found = find_time(frame.select(time) if time else frame)
+        if found.kind == "rows":
+            return None
+        find_roles(frame, time=found.names, target=columns_of(options.get("target")))
+    except CarouselError:
+        return None
+    return f"a table with a time column ({found.label})"
+
+
+def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:
+    out = out or folder_for(paths, otherwise="series")
+    RunFolder.require_unused(out)
+    frame = table.read(list(paths))
+    sources = [{"file": str(path), "bytes": path.stat().st_size} for path in paths]
+    return training.train(frame, settings, out=out, sources=sources, report=report)
+
+
+def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+    training.go_on(folder, report, resuming=resuming)
+
+
+def farewell(run: Path, report: Report) -> None:
+    """Judge the model on what was held out, draw its forecast, and say what to type next."""
+    from carousel.insight.forecast_chart import forecast_figure, save
+
+    trained = Trained.load(run)
+    inputs = trained.inputs(trained.history())
+    result = backtest(trained, inputs, horizon=trained.horizon, own_data=True)
+    report.say(f"\n{result.judged_on}:")
+    for line in (*result.lines(), result.verdict()):
+        report.say(line)
+    name = quote(str(run))
+    save(result.plot(), run / "backtest.png")
+    report.say(f"\nThe learning curve: {run / 'curve.png'}\nForecasts beside what came: {run / 'backtest.png'}")
+    if not trained.reading.layout.roles.known:
+        told = forecast(trained, inputs, trained.horizon)
+        save(forecast_figure(pictures(inputs, told), title=f"{run.name}: what comes next"), run / "forecast.png")
+        report.say(f"What comes next: {run / 'forecast.png'}")
+    report.say("What to type next:")
+    report.say(f"  carousel forecast {name} --horizon {trained.horizon} --out forecast.csv --plot forecast.png")
+    report.say(f"  carousel backtest {name} --plot backtest.png")
+
+
+def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+    """A backtest on other data, or on what was held out; with `out`, its tables and its picture in that folder."""
+    result = backtest_of(run, list(paths))
+    tell(result, say)
+    if out is not None:
+        from carousel.insight.forecast_chart import save
+
+        out.mkdir(parents=True, exist_ok=True)
+        table.write(result.table, out / "scores.csv")
+        table.write(result.forecasts, out / "forecasts.csv")
+        save(result.plot(), out / "backtest.png")
+        say(f"scores.csv, forecasts.csv, backtest.png: {out}\n")
+
+
+def backtest_of(run: Path, paths: Sequence[Path], *, horizon: int | None = None, stride: int = 1) -> Backtest:
+    """The backtest of a run on files, or on the held-out part of its own data."""
+    trained = Trained.load(run)
+    inputs = trained.inputs(table.read(list(paths)) if paths else trained.history())
+    if (horizon is not None and horizon < 1) or stride < 1:
+        raise DataError("A horizon and a stride are numbers of steps, 1 or more.")
+    return backtest(trained, inputs, horizon=horizon or trained.horizon, stride=stride, own_data=not paths)
+
+
+def tell(result: Backtest, say: Callable[[str], None]) -> None:
+    say(f"{result.judged_on}\n\n")
+    for line in result.lines():
+        say(f"{line}\n")
+    say(f"\n{result.verdict()}\n")
+
+
+def forecast_of(
+    run: Path, paths: Sequence[Path], *, horizon: int | None, future: Path | None
+) -> tuple[Any, Callable[[], Any], str]:
+    """The forecast of a run as a table, how to draw it, and what is to be known of it."""
+    from carousel.insight.forecast_chart import forecast_figure
+    from carousel.tasks.forecasting.forecaster import Forecaster
+
+    if horizon is not None and horizon < 1:
+        raise DataError(f"A horizon is a number of steps, 1 or more, not {horizon}.")
+    model = Forecaster.load(run)
+    trained = model._fitted()
+    steps = horizon or trained.horizon
+    inputs = model._inputs_of(list(paths) or None, None if future is None else table.read(future))
+    told = forecast(trained, inputs, steps)
+    note = ""
+    if steps > trained.horizon:
+        note = (
+            f"The model was trained for {trained.horizon} steps: beyond them its own forecasts are fed back, and the "
+            f"intervals are not calibrated. To do better: carousel train ... --horizon {steps}"
+        )
+    return (
+        as_table(inputs, told),
+        lambda: forecast_figure(pictures(inputs, told), title=f"{run.name}: {steps} steps ahead"),
+        note,
+    )

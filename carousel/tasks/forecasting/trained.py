@@ -1,0 +1,134 @@
+"""A forecaster as a run keeps it: network, data, how they are read, and how intervals are corrected."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from carousel.models.quantile_forecaster import QuantileForecaster
+from carousel.tasks import table
+from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.covariates import Encoder
+from carousel.tasks.forecasting.frequency import Frequency
+from carousel.tasks.forecasting.inputs import Inputs, Reading
+from carousel.tasks.forecasting.metrics import LEVELS
+from carousel.tasks.forecasting.panel import Layout, Panel
+from carousel.tasks.forecasting.predicting import told_at
+from carousel.tasks.forecasting.roles import Roles
+from carousel.tasks.forecasting.settings import Settings
+from carousel.tasks.forecasting.signals import Recipe
+from carousel.tasks.forecasting.transform import Transform
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import refuse_strange_cell
+
+SERIES = "series.parquet"  # the table that a run was trained on, those columns that it needs
+CALIBRATED_ON = 4096  # origins at most
+
+
+@dataclass(frozen=True)
+class Split:
+    """Places of time: training ends before `until`; what is held out goes on to the end."""
+
+    until: int
+
+    def rows(self, panel: Panel) -> int:
+        return self.until - panel.first
+
+
+@dataclass
+class Trained:
+    settings: Settings
+    reading: Reading
+    network: QuantileForecaster
+    split: Split
+    horizon: int
+    correction: np.ndarray | None  # None: training has not come to its end
+    run: Path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Trained:
+        """The best forecaster of a run so far. Raises RunError where the folder is none, is damaged, or is too new."""
+        folder = RunFolder.open(path, task="forecasting")
+        trained = cls.planned(folder)
+        folder.load_into(trained.network)
+        finals = [line for line in folder.log_lines() if "final" in line]
+        if finals:
+            trained.correction = conformal.from_json(finals[-1]["correction"])
+        return trained
+
+    @classmethod
+    def planned(cls, folder: RunFolder) -> Trained:
+        """As the run's config describes it, the network's weights not yet read."""
+        config = folder.config()
+        try:
+            settings = Settings(**config["settings"])
+            refuse_strange_cell(folder, config["model"]["cell"])
+            torch.manual_seed(settings.seed)
+            network = QuantileForecaster(**config["model"], levels=LEVELS)
+            return cls(
+                settings, reading_from_json(config["reading"]), network, Split(config["until"]), config["horizon"],
+                None, folder.path,
+            )  # fmt: skip
+        except (KeyError, TypeError) as problem:
+            raise folder.damaged_config(problem) from None
+
+    def history(self) -> pl.DataFrame:
+        """The table that it was trained on."""
+        return table.read(self.run / SERIES)
+
+    def inputs(self, frame: pl.DataFrame) -> Inputs:
+        """Raises DataError where the table is not of the kind that it was trained on."""
+        return Inputs(Panel.build(frame, self.reading.layout), self.reading)
+
+    @property
+    def season(self) -> int:
+        """That of the naive rivals and of MASE: the shortest."""
+        return self.reading.recipe.seasons[0] if self.reading.recipe.seasons else 1
+
+    def correction_for(self, inputs: Inputs) -> np.ndarray:
+        """That of the run; of a run whose training was stopped, from the held-out part of its data as it stands."""
+        if self.correction is None:
+            rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON)
+            told = told_at(self.network, inputs, rows, columns, self.horizon)
+            self.correction = conformal.corrections(told, inputs.outcomes(rows, columns, self.horizon))
+        return self.correction
+
+
+def held_out(inputs: Inputs, until: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Origins whose first step ahead is held out and seen, evenly spread where there are more than `most`."""
+    seen = np.isfinite(inputs.values[max(1, until) :])
+    at, columns = np.nonzero(seen)
+    rows = at + max(1, until) - 1
+    begun = rows > inputs.panel.begin[columns]
+    rows, columns = rows[begun], columns[begun]
+    if len(rows) > most:
+        some = np.linspace(0, len(rows) - 1, most).round().astype(int)
+        rows, columns = rows[some], columns[some]
+    return rows, columns
+
+
+def reading_to_json(reading: Reading) -> dict[str, Any]:
+    layout = reading.layout
+    return {
+        "roles": layout.roles.to_json(),
+        "frequency": asdict(layout.frequency),
+        "averaged": layout.averaged,
+        **{kind: [e.to_json() for e in getattr(layout, kind)] for kind in ("known", "past", "static")},
+        "recipe": asdict(reading.recipe),
+        "log_shifts": reading.transform.shifts,
+        "names": list(reading.names),
+    }
+
+
+def reading_from_json(saved: dict[str, Any]) -> Reading:
+    encoders = {k: tuple(Encoder.from_json(e) for e in saved[k]) for k in ("known", "past", "static")}
+    layout = Layout(
+        Roles.from_json(saved["roles"]), Frequency(**saved["frequency"]), **encoders, averaged=saved["averaged"]
+    )
+    recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
+    return Reading(layout, recipe, Transform(saved["log_shifts"]), tuple(saved["names"]))

@@ -1,0 +1,300 @@
+"""From a table to a finished run: everything between the data and the training loop."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from carousel.errors import DataError
+from carousel.models.quantile_forecaster import QuantileForecaster
+from carousel.tasks import table
+from carousel.tasks.forecasting import anchor, conformal, planning
+from carousel.tasks.forecasting.baselines import rivals
+from carousel.tasks.forecasting.examples import Examples
+from carousel.tasks.forecasting.inputs import Inputs, relative
+from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS
+from carousel.tasks.forecasting.panel import Layout, Panel
+from carousel.tasks.forecasting.predicting import told_at
+from carousel.tasks.forecasting.roles import find_roles
+from carousel.tasks.forecasting.settings import STEPS, Settings
+from carousel.tasks.forecasting.trained import (
+    CALIBRATED_ON,
+    SERIES,
+    Trained,
+    held_out,
+    reading_to_json,
+)  # fmt: skip
+from carousel.training.batches import Batches
+from carousel.training.loop import Loop, Run
+from carousel.training.measure import Measure
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
+from carousel.training.session import (
+    absolute_cell,
+    carry_out,
+    draw_curve,
+    parameter_count,
+    record_final,
+    require_space_for,
+    versions,
+)
+
+VALIDATED_ON = 512  # origins at most, while training
+MEASURE = Measure("example", quantity="quantile loss")
+
+
+def train(frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequence[Any], report: Report) -> Path:
+    """A new run, from a table to the end of its budget. Returns its folder."""
+    RunFolder.require_unused(out)
+    given = {name: getattr(settings, name) for name in ("time", "id", "target", "known", "past", "static")}
+    roles, said = find_roles(frame, **given)
+    layout = Layout.fit(frame, roles, settings.frequency)
+    frame = frame.select(roles.needed)
+    panel = Panel.build(frame, layout)
+    for line in (*said, *planning.describe(panel, frame)):
+        report.say(line)
+    planning.require_enough(panel)
+
+    seasons = planning.seasons_of(panel, settings)
+    horizon = planning.horizon_of(panel, settings, seasons)
+    split = planning.split_of(panel, settings, horizon)
+    until = split.rows(panel)
+    reading = planning.reading_for(panel, settings, seasons, until)
+    context = planning.context_of(settings, seasons, horizon, until)
+    settings = _resolved(settings, horizon, context)
+    _announce_plan(settings, panel, reading.transform.shifts, seasons, until, report)
+    torch.set_num_threads(settings.threads or torch.get_num_threads())
+
+    inputs = Inputs(panel, reading)
+    examples = Examples(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)
+    if not examples.count:
+        raise DataError(f"No series has two values before the held-out part, the last {panel.steps - until} steps.")
+    if settings.minutes is None and settings.epochs is None:
+        settings = replace(settings, epochs=STEPS / -(-examples.count // min(settings.batch, examples.count)))
+    settings = replace(settings, dropout=planning.dropout_of(settings, examples.count))
+    model = {
+        "step": reading.step_width,
+        "origin": reading.origin_width,
+        "ahead": reading.ahead_width,
+        "horizon": horizon,
+        "form": settings.form,
+        "cell": settings.cell,
+        "hidden": settings.hidden,
+        "layers": settings.layers,
+    }
+    require_space_for(_network(model, settings), out)
+    folder = RunFolder.create(out)
+    try:
+        table.write(frame, out / SERIES)
+        folder.write_config(
+            {
+                "task": "forecasting",
+                "versions": versions(),
+                "settings": asdict(settings),
+                "sources": list(sources),
+                "model": model,
+                "reading": reading_to_json(reading),
+                "horizon": horizon,
+                "until": split.until,
+            }
+        )
+    except BaseException:
+        folder.discard(SERIES)
+        raise
+    _go_on(folder, inputs, report, resuming=False)
+    return out
+
+
+def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+    """Train from where the folder stands to the end, then calibrate the best model's intervals."""
+    reading = Trained.planned(folder).reading
+    inputs = Inputs(Panel.build(table.read(folder.path / SERIES), reading.layout), reading)
+    _go_on(folder, inputs, report, resuming=resuming)
+
+
+def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool) -> None:
+    config = folder.config()
+    trained = Trained.planned(folder)
+    settings, horizon = trained.settings, trained.horizon
+    until = trained.split.rows(inputs.panel)
+    network = _network(config["model"], settings)
+    assert settings.context is not None
+    device = settings.torch_device
+    examples = Examples(inputs, until=until, context=settings.context, horizon=horizon, device=device)
+    _start_from_anchor(network, inputs, examples, settings.seed)
+    lessons = Batches(examples.count, settings.batch, examples.loss, seed=settings.seed)
+    loop = Loop(network, lessons, peak_rate=settings.learning_rate, device=device)
+
+    rows, columns = held_out(inputs, until, VALIDATED_ON)
+    if not len(rows):
+        raise DataError(
+            f"Every value of the held-out part, the last {inputs.panel.steps - until} steps, is missing: the model "
+            f"could not be judged. Hold out more (--validation 0.3), or leave the empty end away."
+        )
+    rival = best_rival(inputs, until, trained.season, rows, columns, horizon)
+    report.begin(MEASURE, rival)
+    run = Run(
+        loop,
+        folder,
+        settings.budget,
+        validate=_validator(network, inputs, rows, columns, horizon),
+        sample=lambda _: None,
+        planned=_planner(settings, report),
+        measure=MEASURE,
+        validation_measure=MEASURE,
+        report=report,
+    )
+    if not resuming:
+        _announce_run(folder, network, examples, rival, report)
+    carry_out(run, report, resuming=resuming)
+    _conclude(folder, network, inputs, until, horizon, rival, report)
+
+
+def _conclude(
+    folder: RunFolder,
+    network: QuantileForecaster,
+    inputs: Inputs,
+    until: int,
+    horizon: int,
+    rival: tuple[str, float],
+    report: Report,
+) -> None:
+    """Judge the best model on what was held out, correct its intervals by it, and write both down."""
+    folder.load_into(network)
+    rows, columns = held_out(inputs, until, CALIBRATED_ON)
+    told = told_at(network, inputs, rows, columns, horizon)
+    came = inputs.outcomes(rows, columns, horizon)
+    loss = mean_quantile_loss(told, came)
+    halves = conformal.crossed(told, came, rows)
+    record_final(
+        folder,
+        final=loss,
+        origins=len(rows),
+        correction=conformal.to_json(conformal.corrections(told, came)),
+        coverage={
+            f"{name}": {"told": _coverage(told, came, name), "corrected": _coverage(halves, came, name)}
+            for name in INTERVALS
+        },
+    )
+    report.say(f"best model: {loss:.4f} quantile loss on the held-out part; {rival[0]}: {rival[1]:.4f}")
+    for name in INTERVALS:
+        report.say(
+            f"{name} % intervals held {_coverage(told, came, name):.0%} of it as the network tells them, "
+            f"{_coverage(halves, came, name):.0%} corrected (each half of it by the other)"
+        )
+    draw_curve(folder, MEASURE, rival, x_label="epochs (times over the training part)")
+
+
+# -- the parts of a run -----------------------------------------------------------------------------------------
+
+
+def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
+    """With what was left to be chosen by the machine or the data, so that a resumed run chooses the same."""
+    return replace(
+        settings,
+        cell=absolute_cell(settings.cell),
+        horizon=horizon,
+        context=context,
+        device=str(settings.torch_device),
+        threads=settings.threads or torch.get_num_threads(),
+    )
+
+
+def _network(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
+    torch.manual_seed(settings.seed)
+    try:
+        return QuantileForecaster(**model, levels=LEVELS, dropout=settings.dropout or 0.0).to(settings.torch_device)
+    except ValueError as problem:
+        raise DataError(f"The cell {settings.cell!r} cannot be the forecaster's: {problem}") from None
+
+
+def _start_from_anchor(network: QuantileForecaster, inputs: Inputs, examples: Examples, seed: int) -> None:
+    rows, columns = examples.at(np.arange(examples.count))
+    found = anchor.fit(
+        inputs, rows, columns, until=examples.until, horizon=network.at_once, levels=np.array(LEVELS), seed=seed
+    )
+    network.set_anchor(torch.from_numpy(found.weights).float(), torch.from_numpy(found.quantiles).float())
+
+
+def _validator(
+    network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int
+) -> Callable[[], float]:
+    """The mean quantile loss on the held-out part, each origin told from the whole history before it."""
+    came = inputs.outcomes(rows, columns, horizon)
+    return lambda: mean_quantile_loss(told_at(network, inputs, rows, columns, horizon), came)
+
+
+def mean_quantile_loss(told: np.ndarray, came: np.ndarray) -> float:
+    """As `quantile_loss`, of arrays."""
+    seen = np.isfinite(came)
+    error = came[seen][:, None] - told[seen]
+    levels = np.array(LEVELS)
+    return float(2 * np.maximum(levels * error, (levels - 1) * error).mean()) if seen.any() else 0.0
+
+
+def best_rival(
+    inputs: Inputs, until: int, season: int, rows: np.ndarray, columns: np.ndarray, horizon: int
+) -> tuple[str, float]:
+    """The best of the naive forecasts there, and its loss in the same scales."""
+    came, now = inputs.outcomes(rows, columns, horizon), inputs.look(rows, columns)(0)
+    losses = {}
+    for rival in rivals(inputs.values, until=until, season=season):
+        told = rival.quantiles(rows, columns, horizon, np.array(LEVELS))
+        losses[rival.name] = mean_quantile_loss(relative(told.transpose(2, 0, 1), now).transpose(1, 2, 0), came)
+    return min(losses.items(), key=lambda item: item[1])
+
+
+def _planner(settings: Settings, report: Report) -> Callable[[Loop], None]:
+    def planned(loop: Loop) -> None:
+        assert loop.plan is not None
+        epochs = loop.plan.steps / loop.lessons.steps_per_epoch
+        report.say(
+            f"{loop.plan.steps:,} steps, {epochs:.1f} times over the training part, dropout {settings.dropout:g}"
+        )
+
+    return planned
+
+
+def _coverage(told: np.ndarray, came: np.ndarray, name: int) -> float:
+    seen = np.isfinite(came)
+    low, high = INTERVALS[name]
+    return float(((came >= told[..., low]) & (came <= told[..., high]))[seen].mean())
+
+
+# -- what is said -----------------------------------------------------------------------------------------------
+
+
+def _announce_plan(
+    settings: Settings,
+    panel: Panel,
+    shifts: list[float | None],
+    seasons: tuple[int, ...],
+    until: int,
+    report: Report,
+) -> None:
+    found = " and ".join(map(str, seasons)) if seasons else "none"
+    report.say(f"seasons: {found} (--season); horizon: {settings.horizon} steps (--horizon)")
+    if any(shift is not None for shift in shifts):
+        names = [name for name, shift in zip(panel.layout.roles.targets, shifts, strict=True) if shift is not None]
+        report.say(f"learnt as logarithms: {table.listed(names)}, whose spread grows with the level (--no-log)")
+    report.say(
+        f"the first {until:,} steps to learn from, the last {panel.steps - until:,} held out, to choose the model and "
+        f"correct its intervals"
+    )
+
+
+def _announce_run(
+    folder: RunFolder, network: QuantileForecaster, examples: Examples, rival: tuple[str, float], report: Report
+) -> None:
+    encoder = network.encoder
+    report.say(
+        f"model: {network.form}, {encoder.cell}, {encoder.num_layers} x {encoder.hidden_size} units, "
+        f"{parameter_count(network):,} parameters; {examples.count:,} stretches of {examples.context} steps"
+    )
+    report.say(encoder.explain().splitlines()[1])
+    report.say(f"a naive rival to beat: {rival[0]}, {rival[1]:.3f} quantile loss")
+    report.say(f"writing to {folder.path}")

@@ -1,0 +1,84 @@
+"""Whether a target is learnt on the logarithmic scale."""
+
+import numpy as np
+
+from carousel.errors import DataError
+
+STEEP = 0.5  # of the slope of log spread on log level: 0 for steady spread, 1 for spread in proportion to the level
+FEW_ZEROS = 0.3
+
+
+class Transform:
+    """z = y, or z = log(y + shift), of each target; monotonic, so that quantiles of z are those of y.
+
+    The logarithm is taken where nothing is negative and the spread grows with the level: over blocks of a season, the
+    slope of log(standard deviation) on log(mean) is above 0.5 (after Guerrero, Journal of Forecasting 12, 1993).
+    `shift` is the smallest positive value where there are zeros, else 0.
+    """
+
+    def __init__(self, shifts: list[float | None]) -> None:
+        self.shifts = shifts  # of each target; None: no logarithm
+
+    @classmethod
+    def fit(cls, values: np.ndarray, targets: int, season: int) -> "Transform":
+        """From (T, N) values, targets side by side within a series."""
+        return cls([_shift(values[:, target::targets], max(season, 8)) for target in range(targets)])
+
+    @classmethod
+    def forced(cls, values: np.ndarray, targets: int) -> "Transform":
+        """The logarithm of every target. Raises DataError for one that is negative somewhere."""
+        shifts: list[float | None] = []
+        for target in range(targets):
+            mine = values[:, target::targets]
+            seen = mine[np.isfinite(mine)]
+            if seen.min(initial=0.0) < 0:
+                raise DataError(f"A logarithm needs values of 0 or more, and the target goes down to {seen.min():g}.")
+            shifts.append(float(seen[seen > 0].min(initial=1.0)) if (seen == 0).any() else 0.0)
+        return cls(shifts)
+
+    def forward(self, values: np.ndarray) -> np.ndarray:
+        """Of (T, N) values. Raises DataError for values that a logarithm was not trained on."""
+        out = values.copy()
+        for target, shift in enumerate(self.shifts):
+            if shift is not None:
+                mine = values[:, target :: len(self.shifts)]
+                low = np.nanmin(mine, initial=np.inf)
+                if low <= -shift or (shift == 0 and low <= 0):
+                    raise DataError(
+                        f"This model was trained on the logarithm of its target, which was never "
+                        f"{'negative' if shift else '0 or less'}, and here it is {low:g}. "
+                        f"Train on data that have such values too."
+                    )
+                out[:, target :: len(self.shifts)] = np.log(mine + shift)
+        return out
+
+    def backward(self, values: np.ndarray, columns: np.ndarray, axis: int) -> np.ndarray:
+        """Of values whose `axis` counts these columns; nothing below 0 comes out of a logarithm."""
+        out = values.copy()
+        for target, shift in enumerate(self.shifts):
+            if shift is not None:
+                mine = [slice(None)] * values.ndim
+                mine[axis] = np.flatnonzero(columns % len(self.shifts) == target)  # type: ignore[call-overload]
+                out[tuple(mine)] = np.maximum(0.0, np.exp(np.minimum(values[tuple(mine)], 700.0)) - shift)
+        return out
+
+
+def _shift(values: np.ndarray, block: int) -> float | None:
+    seen = values[np.isfinite(values)]
+    if not len(seen) or seen.min() < 0 or (seen == 0).mean() > FEW_ZEROS or len(values) < 4 * block:
+        return None
+    blocks = values[len(values) % block :].reshape(-1, block, values.shape[1])
+    whole = np.isfinite(blocks).all(axis=1)
+    mean, deviation = blocks.mean(axis=1), blocks.std(axis=1)
+    x, y = [], []
+    for series in range(values.shape[1]):
+        use = whole[:, series] & (deviation[:, series] > 0) & (mean[:, series] > 0)
+        if use.sum() >= 4:
+            x.append(np.log(mean[use, series]) - np.log(mean[use, series]).mean())
+            y.append(np.log(deviation[use, series]) - np.log(deviation[use, series]).mean())
+    if not x:
+        return None
+    xs, ys = np.concatenate(x), np.concatenate(y)
+    if xs.std() < 0.05 or (xs @ ys) / (xs @ xs) <= STEEP:
+        return None
+    return float(seen[seen > 0].min()) if seen.min() == 0 else 0.0
