@@ -66,6 +66,15 @@ def test_gradients_by_lag(layer, x):
     assert axes.get_title().endswith("layer 1")
 
 
+def test_gradients_of_rectified_units_that_are_often_nothing(x):
+    layer = carousel.RNN(I, 2, nonlinearity="relu")
+    flow = gradient_flow(layer, x)
+    assert (flow.norms["h"] == 0).any()
+    axes = drawn(figures.gradient_by_lag(flow)).axes[0]
+    typical = flow.by_lag()
+    assert axes.get_ylim()[0] == pytest.approx(0.1 * typical[typical > 0].min().item())
+
+
 def test_influence(layer, x):
     found = input_influence(layer, x, at=[5, 30])
     figure = drawn(figures.influence(found, row=1, labels=list(TEXT + "x" * (T - len(TEXT)))))

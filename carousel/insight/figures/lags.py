@@ -49,6 +49,9 @@ def gradient_by_lag(
             lags.numpy(), low.clamp(min=1e-300).numpy(), high.numpy(), color=colour, alpha=0.15, linewidth=0
         )
     axes.set_yscale("log")
+    lines = torch.cat([flows[name].by_lag(s, place) for name, s in series])
+    if (lines > 0).any():  # where samples are 0 the band has no lower end
+        axes.set_ylim(bottom=0.1 * lines[lines > 0].min().item())
     axes.set_xlabel("lag k, steps")
     letter = states[0] if len(states) == 1 else "s"
     axes.set_ylabel(rf"$|dL_t / d{letter}_{{t-k}}|$ relative to $|dL_t / dy_t|$")
