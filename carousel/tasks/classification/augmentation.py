@@ -12,11 +12,6 @@ class Augmentation:
 
     noise: σ of normal noise added to every number, in standard deviations of its channel.
     level: σ of a normal number added to all of a sequence: of log-mel frames, loudness.
-    tilt: σ of the first three cosines over the channels that are added to all of a sequence: of log-mel frames, the
-        colour that a room or a microphone gives to a sound.
-    warp: σ of the logarithm of a factor by which the channels are stretched: of log-mel frames, the length of a vocal
-        tract (Jaitly and Hinton 2013).
-    gain: σ of the logarithm of a factor that a whole sequence is multiplied by.
     time_masks, band_masks: how many stretches of time, and of neighbouring channels, are set to their mean, each of up
         to `time_share` of the steps and `band_share` of the channels (SpecAugment, Park et al. 2019, without warping).
     forget: the probability that a symbol becomes the unknown one, 0 (word dropout).
@@ -24,9 +19,6 @@ class Augmentation:
 
     noise: float = 0.0
     level: float = 0.0
-    tilt: float = 0.0
-    warp: float = 0.0
-    gain: float = 0.0
     time_masks: int = 0
     time_share: float = 0.1
     band_masks: int = 0
@@ -35,14 +27,6 @@ class Augmentation:
 
     def of_steps(self, e: Tensor, lengths: Tensor) -> Tensor:
         steps, batch, channels = e.shape
-        if self.gain:
-            e = e * torch.exp(self.gain * torch.randn(batch, 1, device=e.device))
-        if self.warp:
-            e = _stretched(e, torch.exp(self.warp * torch.randn(batch, device=e.device)))
-        if self.tilt:
-            place = torch.arange(channels, device=e.device) / channels
-            waves = torch.stack([torch.cos(torch.pi * k * place) for k in (1, 2, 3)])
-            e = e + self.tilt * torch.randn(batch, 3, device=e.device) @ waves
         if self.level:
             e = e + self.level * torch.randn(batch, 1, device=e.device)
         if self.noise:
@@ -56,16 +40,6 @@ class Augmentation:
 
     def of_symbols(self, x: Tensor) -> Tensor:
         return x.masked_fill(torch.rand(x.shape, device=x.device) < self.forget, 0) if self.forget else x
-
-
-def _stretched(e: Tensor, factor: Tensor) -> Tensor:
-    """Each row's channels read at factor times their number, between two of them by a straight line."""
-    last = e.shape[-1] - 1
-    place = (torch.arange(last + 1, device=e.device) * factor.unsqueeze(-1)).clamp(max=last)
-    below = place.floor().long().clamp(max=max(0, last - 1))
-    part = place - below
-    at = below.expand_as(e)
-    return e.gather(-1, at) * (1 - part) + e.gather(-1, (at + 1).clamp(max=last)) * part
 
 
 def _stretch(size: int, lengths: Tensor, share: float) -> Tensor:
