@@ -1,0 +1,101 @@
+"""The course: every script's statement holds in its quick mode, and the page says what the scripts measured."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COURSE, PAGE = ROOT / "examples" / "course", ROOT / "docs" / "course"
+SCRIPTS = sorted(COURSE.glob("[0-9][0-9]_*.py"))
+
+
+@pytest.fixture
+def gallery(monkeypatch):
+    monkeypatch.syspath_prepend(str(COURSE))
+    import gallery
+
+    return gallery
+
+
+def run(script, *arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", str(script), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+
+
+def test_there_are_eight():
+    assert [script.stem[:2] for script in SCRIPTS] == [f"{n:02}" for n in range(1, 9)]
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
+def test_the_statement_holds(script, tmp_path):
+    done = run(script, "--quick", "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / f"{script.stem}.json").read_text(encoding="utf-8"))
+    assert record["quick"]
+    assert len(record["facts"]) >= 3
+    assert all(fact["holds"] for fact in record["facts"])
+    assert (tmp_path / f"{script.stem}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_fact_that_does_not_hold_fails_the_script(tmp_path):
+    script = tmp_path / "09_wrong.py"
+    script.write_text(
+        f'"""9. Wrong\n\nOnly in part: at all.\n"""\nimport sys\nsys.path.insert(0, {str(COURSE)!r})\n'
+        "from lesson import teach\n"
+        "def main(lesson):\n    lesson.fact('1 = 1.', True)\n    lesson.fact('1 = 2.', False)\n"
+        "if __name__ == '__main__':\n    teach(main)\n",
+        encoding="utf-8",
+    )
+    done = run(script, "--quick")
+    assert done.returncode == 1
+    assert "DOES NOT HOLD: 1 = 2." in done.stdout
+
+
+def test_page_pictures_and_numbers_agree(gallery):
+    assert gallery.disagreements(PAGE) == []
+
+
+@pytest.mark.parametrize("kind", ["page", "numbers", "picture", "code", "missing"])
+def test_what_does_not_agree_is_found(gallery, tmp_path, kind):
+    folder = tmp_path / "course"
+    shutil.copytree(PAGE, folder)
+    numbers, picture, page = folder / "03_gradients.json", folder / "03_gradients.png", folder / "README.md"
+    record = json.loads(numbers.read_text(encoding="utf-8"))
+    if kind == "page":
+        page.write_text(page.read_text(encoding="utf-8").replace("0.0000266", "0.000017", 1), encoding="utf-8")
+    elif kind == "numbers":
+        record["facts"][0]["claim"] = "0.9^100 = 0.000017."
+        numbers.write_text(json.dumps(record), encoding="utf-8")
+    elif kind == "picture":
+        picture.write_bytes(picture.read_bytes() + b"\0")
+    elif kind == "code":
+        numbers.write_text(json.dumps(record | {"code": "of yesterday"}), encoding="utf-8")
+    else:
+        picture.unlink()
+    (found,) = gallery.disagreements(folder)
+    assert {
+        "page": "README.md is not what the scripts' texts and numbers make",
+        "numbers": "README.md is not what the scripts' texts and numbers make",
+        "picture": "03_gradients.png is not the picture of the run in 03_gradients.json",
+        "code": "03_gradients.json was measured by other code than 03_gradients.py has now",
+        "missing": "03_gradients.py has left no 03_gradients.png",
+    }[kind] in found
+
+
+def test_pictures_are_described_and_the_page_links_to_files_that_exist():
+    page = (PAGE / "README.md").read_text(encoding="utf-8")
+    for script in SCRIPTS:
+        assert f"(../../examples/course/{script.name})" in page
+        described = json.loads((PAGE / f"{script.stem}.json").read_text(encoding="utf-8"))["seen in the picture"]
+        assert len(described) > 100
+        assert f"![{described}]({script.stem}.png)" in page
