@@ -107,7 +107,7 @@ def _draw_coverage(axes: Any, coverage: Mapping[str, tuple[float, float]]) -> No
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(-0.6, len(names) - 0.2)
     axes.set_xlim(min([60, *(100 * part - 5 for held in coverage.values() for part in held if part == part)]), 102)
-    axes.set_xlabel("held by intervals of 80 % (●) and 95 % (■), per cent")
+    axes.set_xlabel("per cent held: ● by 80 %, ■ by 95 % intervals")
     axes.grid(alpha=0.25, axis="x")
 
 

@@ -173,8 +173,11 @@ def _series(frame: pl.DataFrame, when: TimeColumn, rest: list[str], said: list[s
         return ()
     stamps = pl.Series("__stamp__", when.parse(frame))
     repeated = len(stamps) - stamps.n_unique()
-    if not repeated:
-        return tuple(name for name in named[:1] if name.lower() == "unique_id")
+    if not repeated:  # one series, or several that follow each other; a name of its own in each row is no series'
+        several = [n for n in named if frame[n].dtype == pl.String and 2 * frame[n].n_unique() <= frame.height]
+        if several:
+            said.append(f"series told apart by {several[0]} (--id)")
+        return tuple(several[:1])
     texts = [name for name in rest if frame[name].dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)]
     whole = [name for name in rest if frame[name].dtype.is_integer() and name in named]
     candidates = list(dict.fromkeys([*named, *texts, *whole]))

@@ -1,0 +1,232 @@
+"""The numbers of forecasting, each against a plain computation of its own or a case whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from carousel.models.quantile_forecaster import QuantileForecaster, quantile_loss
+from carousel.tasks.forecasting import anchor, conformal
+from carousel.tasks.forecasting.baselines import rivals
+from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, naive_error, score
+from carousel.tasks.forecasting.predicting import drawn, mixture
+from carousel.tasks.forecasting.signals import BEFORE, FAST, LAST, LEVEL, SCALE, SEASONS, SMOOTH, Recipe, Tail, follow
+
+NORMAL = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS)).numpy().astype(np.float64)
+
+
+# -- metrics --------------------------------------------------------------------------------------------------------
+
+
+def test_scores_by_hand():
+    rng = np.random.default_rng(0)
+    told = np.sort(rng.normal(size=(3, 4, len(LEVELS))), axis=-1)
+    came = rng.normal(size=(3, 4))
+    came[1, 2] = np.nan
+    unit = np.array([1.0, 2.0, 0.5, 0.0])
+    got = score(told, came, unit)
+    errors, scaled, pinball, inside, widths = [], [], dict.fromkeys(range(1, 10), 0.0), {80: [], 95: []}, []
+    total = 0.0
+    for h in range(3):
+        for n in range(4):
+            y, q = came[h, n], dict(zip(LEVELS, told[h, n], strict=True))
+            if np.isnan(y):
+                continue
+            errors.append(abs(y - q[0.5]))
+            if unit[n]:
+                scaled.append(abs(y - q[0.5]) / unit[n])
+            total += abs(y)
+            for p in pinball:
+                level = p / 10
+                pinball[p] += (level if y >= q[level] else level - 1) * (y - q[level])
+            inside[80].append(q[0.1] <= y <= q[0.9])
+            inside[95].append(q[0.025] <= y <= q[0.975])
+            widths.append(q[0.9] - q[0.1])
+    assert got.mae == pytest.approx(np.mean(errors))
+    assert got.rmse == pytest.approx(np.sqrt(np.mean(np.square(errors))))
+    assert got.mase == pytest.approx(np.mean(scaled))
+    assert got.wql == pytest.approx(np.mean([2 * value / total for value in pinball.values()]))
+    assert (got.coverage_80, got.coverage_95) == pytest.approx((np.mean(inside[80]), np.mean(inside[95])))
+    assert got.width_80 == pytest.approx(np.mean(widths))
+
+
+def test_the_unit_of_mase():
+    values = np.array([[1.0, 5.0], [3.0, np.nan], [2.0, 5.0], [7.0, 6.0]])
+    np.testing.assert_allclose(naive_error(values, 1), [(2 + 1 + 5) / 3, 1.0])
+    np.testing.assert_allclose(naive_error(values, 2), [(1 + 4) / 2, 0.0])
+
+
+def test_naive_rivals_by_hand():
+    values = np.array([1.0, 2, 3, 5, np.nan, 8, 9])[:, None]
+    by_name = {rival.name: rival for rival in rivals(values, until=7, season=3)}
+    rows, columns = np.array([4, 6]), np.array([0, 0])
+    np.testing.assert_allclose(by_name["naive"].points(rows, columns, 4), [[5, 9]] * 4)
+    # Missing row 4 counts as it was a season ago, 2.
+    np.testing.assert_allclose(by_name["seasonal naive"].points(rows, columns, 4), [[3, 2], [5, 8], [2, 9], [3, 2]])
+    np.testing.assert_allclose(by_name["drift"].points(rows, columns, 2)[:, 1], [9 + 8 / 6, 9 + 16 / 6])
+    told = by_name["naive"].quantiles(rows, columns, 2, np.array(LEVELS))
+    assert (np.diff(told, axis=-1) >= 0).all()
+    np.testing.assert_allclose(told[..., MEDIAN], [[5, 9]] * 2)
+    assert np.allclose(told[..., MEDIAN] - told[..., 0], told[..., -1] - told[..., MEDIAN])
+
+
+# -- signals --------------------------------------------------------------------------------------------------------
+
+
+def plain_signals(y, span, season):
+    """The recurrences of `signals`, for one series, written out."""
+    level = scale = fast = last = np.nan
+    n, before, smooth, k, out = 0, {}, {}, {}, []
+    for t, value in enumerate(y):
+        phase = t % season
+        if not np.isnan(value):
+            n += 1
+            last = value
+            if n == 1:
+                level, fast, scale = value, value, 0.0
+            a = max(1 / n, 1 / span)
+            level += a * (value - level)
+            scale += a * (abs(value - level) - scale)
+            fast += max(1 / n, 0.25) * (value - fast)
+            k[phase] = k.get(phase, 0) + 1
+            old = smooth.get(phase, 0.0)
+            smooth[phase] = old + max(1 / k[phase], 0.25) * (value - level - old)
+            before[phase] = value
+        out.append((last, level, scale, fast, before.get(phase, np.nan), smooth.get(phase, np.nan)))
+    return np.array(out)
+
+
+def test_signals_are_their_recurrences_and_never_look_ahead():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 3)).cumsum(axis=0)
+    values[rng.random(values.shape) < 0.2] = np.nan
+    recipe = Recipe(span=20, seasons=(4, 7), lags=3)
+    signals = follow(values, recipe)
+    for column in range(3):
+        began = int(np.isfinite(values[:, column]).argmax())
+        for number, season in enumerate(recipe.seasons):
+            at = SEASONS + 3 * number
+            got = signals[began:, column][:, [LAST, LEVEL, SCALE, FAST, at + BEFORE, at + SMOOTH]]
+            np.testing.assert_allclose(got, plain_signals(values[:, column], 20, season)[began:], atol=1e-12)
+    changed = values.copy()
+    changed[40:] += 100
+    np.testing.assert_array_equal(follow(changed, recipe)[:40], signals[:40])
+
+
+def test_a_tail_goes_on_as_the_whole_does():
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=(40, 2))
+    values[5, 0] = np.nan
+    recipe = Recipe(span=10, seasons=(5,), lags=8)
+    whole = follow(values, recipe)
+    for start in (2, 20):  # within the first steps of all, too
+        tail = Tail.before(recipe, follow(values[: start + 1], recipe), np.full(2, start), np.arange(2))
+        for t in range(start + 1, 40):
+            tail.step(values[t])
+            np.testing.assert_array_equal(tail.signals[-1], whole[t])
+
+
+# -- conformal intervals --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("spread", [0.4, 1.0, 3.0])
+def test_corrected_intervals_cover_exchangeable_errors(spread):
+    """Whatever the network tells, by a factor wrong: over many fresh samples coverage is that promised, and not more
+    than the finite sample explains."""
+    rng = np.random.default_rng(3)
+    steps, held, fresh, rounds = 2, 200, 400, 40
+    covered = {80: [], 95: []}
+    for _ in range(rounds):
+        middle = rng.normal(size=(steps, held + fresh))
+        came = middle + rng.standard_t(4, size=middle.shape)
+        told = middle[..., None] + spread * NORMAL
+        correction = conformal.corrections(told[:, :held], came[:, :held])
+        after = conformal.corrected(told[:, held:], correction)
+        for name, (low, high) in INTERVALS.items():
+            covered[name].append(((came[:, held:] >= after[..., low]) & (came[:, held:] <= after[..., high])).mean())
+    for name, parts in covered.items():
+        promised = name / 100
+        assert promised - 0.01 <= np.mean(parts) <= promised + 0.02, name
+
+
+def test_corrections_of_steps_with_few_errors_come_from_their_neighbours():
+    rng = np.random.default_rng(0)
+    told = np.broadcast_to(NORMAL, (6, 40, len(LEVELS))).copy()
+    came = rng.normal(size=(6, 40))
+    came[3:] = np.nan
+    correction = conformal.corrections(told, came)
+    assert np.isfinite(correction).all()
+    assert conformal.corrections(told, np.full_like(came, np.nan)).any() == np.False_
+    assert (np.diff(conformal.corrected(told, correction), axis=-1) >= 0).all()
+
+
+@given(arrays(np.float64, (5, 3), elements=st.floats(-1, 5)))
+def test_corrected_quantiles_never_cross(correction):
+    told = np.sort(np.random.default_rng(0).normal(size=(4, 6, len(LEVELS))), axis=-1)
+    after = conformal.corrected(told, correction)
+    assert (np.diff(after, axis=-1) >= 0).all()
+    np.testing.assert_array_equal(after[..., MEDIAN], told[..., MEDIAN])
+
+
+# -- the network ----------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.sampled_from(["encoder-decoder", "autoregressive"]), st.sampled_from(["gru", "lstm"]))
+def test_quantiles_never_cross_whatever_the_weights(seed, form, cell):
+    torch.manual_seed(seed)
+    network = QuantileForecaster(step=3, origin=2, ahead=4, horizon=5, levels=LEVELS, form=form, cell=cell, hidden=6)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=3.0)
+    steps = torch.randn(7, 2, 3 + (4 if network.autoregressive else 0))
+    state = tuple(s[:, -1] for s in network.read(steps))
+    told = network.tell(state, torch.randn(2, 2), torch.randn(network.at_once, 2, 4))
+    assert told.shape == (network.at_once, 2, len(LEVELS))
+    assert (told.diff(dim=-1) >= 0).all()
+
+
+def test_before_training_the_network_is_its_anchor():
+    network = QuantileForecaster(step=3, origin=2, ahead=1, horizon=4, levels=LEVELS, hidden=5)
+    weights, quantiles = torch.randn(4, 4), torch.tensor(NORMAL).float().repeat(4, 1) * torch.arange(1, 5)[:, None]
+    network.set_anchor(weights, quantiles)
+    origins, ahead = torch.randn(6, 2), torch.randn(4, 6, 1)
+    told = network.tell(tuple(s[:, -1] for s in network.read(torch.randn(3, 6, 3))), origins, ahead)
+    expected = torch.stack([origins @ w[:2] + ahead[h] @ w[2:3] + w[3] for h, w in enumerate(weights)])
+    torch.testing.assert_close(told, expected[..., None] + quantiles[:, None], rtol=1e-4, atol=1e-4)
+
+
+def test_the_quantile_loss_is_least_at_the_quantiles():
+    y = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    levels = torch.tensor(LEVELS)
+    right = torch.quantile(y, levels)
+    loss = quantile_loss(right.expand(len(y), -1), y, levels)
+    for shift in (-0.1, 0.1):
+        assert quantile_loss((right + shift).expand(len(y), -1), y, levels) > loss
+    assert quantile_loss(torch.zeros(3, 1), torch.tensor([1.0, -2.0, torch.nan]), torch.tensor([0.5])) == 1.5
+
+
+def test_ridge_finds_a_linear_law_and_bends_to_nothing_with_the_penalty():
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(size=(400, 3)), np.ones((400, 1))], axis=1)
+    w = np.array([0.5, -1.0, 0.0, 2.0])
+    solutions = anchor._ridge(x, x @ w)
+    np.testing.assert_allclose(solutions[0], w, atol=1e-3)
+    np.testing.assert_allclose(solutions[-1], [0, 0, 0, (x @ w).mean()], atol=1e-12)
+
+
+# -- paths ----------------------------------------------------------------------------------------------------------
+
+
+def test_draws_have_the_quantiles_they_are_drawn_from():
+    told = np.broadcast_to(NORMAL, (1, 20_000, len(LEVELS)))
+    values = drawn(told, (np.arange(20_000) + 0.5) / 20_000)[0]
+    np.testing.assert_allclose(np.quantile(values, LEVELS), NORMAL, atol=0.02)
+
+
+def test_a_mixture_of_one_is_itself_and_of_two_lies_between():
+    np.testing.assert_allclose(mixture(NORMAL[None, None])[0], NORMAL, atol=0.35)
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(400, 1))  # a normal of variance 1 around a normal mean: variance 2
+    np.testing.assert_allclose(mixture(means + NORMAL), np.sqrt(2) * NORMAL, atol=0.2)
