@@ -234,7 +234,7 @@ def test_the_page_loads_nothing_and_lets_only_its_own_script_run():
     assert "connect-src 'none'" in policy
     assert "unsafe-inline" not in policy.split("script-src")[1].split(";")[0]
     assert not re.search(r"(src|href)=\"(?!data:)", page)
-    assert "connect-src 'self'" in document([moments], live=True)
+    assert "connect-src 'self'" in document([moments], live="")
 
 
 def test_scripts_write_text_only_as_text():
@@ -348,8 +348,8 @@ def test_a_further_character_costs_one_step_and_sessions_do_not_mix():
     shorter = reader.read("a", "The cl")
     assert (shorter["kept"], len(shorter["steps"]["read"])) == (5, 1)
     with pytest.raises(DataError, match="no step 6 in the 6 that were read"):
-        reader.influence("a", 6)
-    shares = np.frombuffer(base64.b64decode(reader.influence("a", 5)["shares"]), "<f4")
+        reader.influence("a", "The cl", 6)
+    shares = np.frombuffer(base64.b64decode(reader.influence("c", "The cl", 5)["shares"]), "<f4")
     assert len(shares) == 6
     assert shares.sum() == pytest.approx(1, abs=1e-5)
     with pytest.raises(DataError, match="Type something"):

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
+
+LIVE = Group("Live", sort_key=1)
 
 
 def inspect(
@@ -14,9 +16,9 @@ def inspect(
     against: Path | None = None,
     steps: int = 500,
     out: Path | None = None,
-    live: Annotated[bool, Parameter(negative=())] = False,
-    host: str = "127.0.0.1",
-    port: int = 8765,
+    live: Annotated[bool, Parameter(group=LIVE, negative=())] = False,
+    host: Annotated[str, Parameter(group=LIVE)] = "127.0.0.1",
+    port: Annotated[int, Parameter(group=LIVE)] = 8765,
 ) -> None:
     """See inside a trained model: what it does with a text, step by step.
 
@@ -49,9 +51,9 @@ def inspect(
     live
         Serve the page until Ctrl-C, and let the model read what is typed there. Needs carousel-rnn[page].
     host
-        With --live: the address to listen at. Other than this machine's own, others can type too.
+        The address to listen at. Other than this machine's own, others can type too.
     port
-        With --live: the port to listen at.
+        The port to listen at.
     """
     from carousel.cli.terminal import show
 
@@ -59,7 +61,12 @@ def inspect(
         show(f"{line}\n")
 
     if live:
+        from carousel.errors import DataError
         from carousel.page.live import serve
+
+        if against is not None or out is not None:
+            option = "--against" if against is not None else "--out"
+            raise DataError(f"--live serves the page of one run and writes nothing: leave {option} out.")
 
         serve(run, text, steps=steps, host=host, port=port, report=say)
         return

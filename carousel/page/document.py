@@ -33,8 +33,8 @@ SCRIPTS = (
 )
 
 
-def document(pages: list[Moments], *, live: bool = False) -> str:
-    """The page of one run, or of several beside each other.
+def document(pages: list[Moments], *, live: str | None = None) -> str:
+    """The page of one run, or of several beside each other. live: on a page that is served, the text it begins with.
 
     Its policy lets nothing run but its own script, and nothing be fetched but, on a live page, from where it came.
     """
@@ -45,7 +45,7 @@ def document(pages: list[Moments], *, live: bool = False) -> str:
         # Colours and sizes are set by the script; browsers count that as style of no file.
         "style-src 'unsafe-inline'",
         "img-src data:",
-        "connect-src 'self'" if live else "connect-src 'none'",
+        "connect-src 'self'" if live is not None else "connect-src 'none'",
         "base-uri 'none'",
         "form-action 'none'",
     ]

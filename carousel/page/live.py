@@ -2,7 +2,7 @@
 
     GET  /           the page
     POST /read       {session, text}: what the network does with the text, from the first step that is not as before
-    POST /influence  {session, step}: which symbols moved the prediction after a step
+    POST /influence  {session, text, step}: which of its symbols moved the prediction after a step
 
 A session is one open page. Its states after every step are kept, so that a further character costs one step.
 """
@@ -27,6 +27,7 @@ from carousel.errors import CarouselError, DataError
 from carousel.page import analysis
 from carousel.page.document import document
 from carousel.page.inspecting import STEPS, examine, load
+from carousel.page.moments import Steps
 from carousel.page.packing import plain, steps_record
 from carousel.page.passage import passage_for
 from carousel.page.reading import pieces_of, read_steps
@@ -63,6 +64,24 @@ class Reader:
 
         Raises DataError for a text that is empty or too long.
         """
+        with self._lock:
+            _, kept, steps = self._read_on(name, text)
+        return {"kept": kept, "steps": steps_record(steps, bits=16)}
+
+    def influence(self, name: str, text: str, step: int) -> dict[str, Any]:
+        """What moved the prediction after a step: the shares of that symbol, the one before it, and so on.
+
+        Raises DataError for a step that there is not, and as `read` does.
+        """
+        with self._lock:
+            session, _, _ = self._read_on(name, text)
+            if not 0 <= step < len(session.ids):
+                raise DataError(f"There is no step {step} in the {len(session.ids)} that were read.")
+            found = analysis.influence_at_end(self.model.network, session.ids[: step + 1], session.after)
+        return {"shares": plain(found.share()[0].flip(0).numpy())}
+
+    def _read_on(self, name: str, text: str) -> tuple[Session, int, Steps]:
+        """The session when it has read this text, how many of its earlier steps stand, and the steps after them."""
         ids, pieces, starts = pieces_of(self.model.vocabulary, text)
         if not 1 <= len(ids) <= LONGEST:
             raise DataError(
@@ -70,34 +89,18 @@ class Reader:
                 if len(ids) == 0
                 else f"The page reads {LONGEST:,} symbols at most, and this text has {len(ids):,}: shorten it."
             )
-        with self._lock:
-            session = self._session(name)
-            shared = min(len(ids), len(session.ids))
-            different = np.flatnonzero(ids[:shared] != session.ids[:shared])
-            same = int(different[0]) if len(different) else shared
-            # The last step that stays is read again: what comes after it is new, and so is how far it was foreseen.
-            kept = max(0, same - 1)
-            before = tuple(values[kept - 1][:, None] for values in session.after) if kept else None
-            steps, new = read_steps(
-                self.model.network, self.model.vocabulary, ids[kept:], pieces[kept:], starts[kept:], before
-            )
-            session.after = tuple(
-                torch.cat([old[:kept], more]) for old, more in zip(session.after or new, new, strict=True)
-            )
-            session.ids = ids
-        return {"kept": kept, "steps": steps_record(steps, bits=16)}
-
-    def influence(self, name: str, step: int) -> dict[str, Any]:
-        """What moved the prediction after a step: the shares of that symbol, the one before it, and so on.
-
-        Raises DataError for a step that there is not.
-        """
-        with self._lock:
-            session = self._session(name)
-            if not 0 <= step < len(session.ids):
-                raise DataError(f"There is no step {step} in the {len(session.ids)} that were read.")
-            found = analysis.influence_at_end(self.model.network, session.ids[: step + 1], session.after)
-        return {"shares": plain(found.share()[0].flip(0).numpy())}
+        session = self._session(name)
+        shared = min(len(ids), len(session.ids))
+        different = np.flatnonzero(ids[:shared] != session.ids[:shared])
+        same = int(different[0]) if len(different) else shared
+        # The last step that stays is read again: what comes after it is new, and so is how far it was foreseen.
+        kept = max(0, same - 1)
+        before = tuple(values[kept - 1][:, None] for values in session.after) if kept else None
+        network, vocabulary = self.model.network, self.model.vocabulary
+        steps, new = read_steps(network, vocabulary, ids[kept:], pieces[kept:], starts[kept:], before)
+        earlier = [old[:kept] for old in session.after or new]
+        session.ids, session.after = ids, tuple(map(torch.cat, zip(earlier, new, strict=True)))
+        return session, kept, steps
 
     def _session(self, name: str) -> Session:
         session = self._sessions.pop(name, None) or Session()
@@ -159,7 +162,7 @@ def application(
     name = model.run.resolve().name if model.run else "the model"
     passage = passage_for(model, text, min(steps, LONGEST))
     moments, _ = examine(model, name, passage, report)
-    page = document([moments], live=True)
+    page = document([moments], live=passage.text)
 
     async def home(_request: Request) -> Response:
         return HTMLResponse(page, headers={"X-Content-Type-Options": "nosniff"})
@@ -168,7 +171,7 @@ def application(
         return await _answer(request, lambda q: reader.read(str(q["session"]), str(q["text"])))
 
     async def influence(request: Request) -> Response:
-        return await _answer(request, lambda q: reader.influence(str(q["session"]), int(q["step"])))
+        return await _answer(request, lambda q: reader.influence(str(q["session"]), str(q["text"]), int(q["step"])))
 
     return Starlette(
         routes=[

@@ -17,8 +17,11 @@ from carousel.page.scans import Scan
 ROOM = 4_500_000  # bytes of arrays, before a page goes from 16 bits a number to 8
 
 
-def page_json(pages: list[Moments], *, live: bool = False) -> str:
-    """All that the page's script reads, safe inside a <script> element whatever the texts hold."""
+def page_json(pages: list[Moments], *, live: str | None = None) -> str:
+    """All that the page's script reads, safe inside a <script> element whatever the texts hold.
+
+    live: on a page that is served, the text it begins with.
+    """
     bits = 16 if sum(map(numbers_in, pages)) * 2 * 4 / 3 <= ROOM else 8
     data = {"live": live, "runs": [moments_record(page, bits) for page in pages]}
     # In JSON only strings hold these three characters. Escaped, no text can end the element or open a comment.

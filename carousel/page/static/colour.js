@@ -1,9 +1,12 @@
 // Colours for numbers, told apart by every common kind of colour vision, and by their lightness alone.
 
 const RAMPS = {
-  // cividis (Nuñez, Anderton & Renslow 2018): from nothing to most.
-  amount: ["#00224e", "#2a3f6d", "#575d6d", "#7d7c78", "#a59c74", "#d2c060", "#fee838"],
-  // From blue, below zero, to orange, above; the middle is the page's own ground.
+  // From the page's own ground, nothing, to what stands out from it most.
+  amount: {
+    light: ["#ffffff", "#d3e4f3", "#9dc9e2", "#5aa2cf", "#2272b4", "#0b4083", "#052350"],
+    dark: ["#1c1c1e", "#143a5c", "#1c5f94", "#3c8ac4", "#76b6e4", "#b5dbf7", "#eff8ff"],
+  },
+  // From blue, below zero, to orange, above; the middle is the ground.
   signed: {
     light: ["#053061", "#2166ac", "#6fa8d3", "#f5f5f5", "#f2a65e", "#c1611c", "#6b2c04"],
     dark: ["#a9d2f3", "#4f97cf", "#215f94", "#1c1c1e", "#9a4f12", "#dd8434", "#ffd3a3"],
@@ -17,7 +20,7 @@ function isDark() {
 
 /** Colours of 256 even steps of a span, as [r, g, b]; `signed` where the span goes to both sides of zero. */
 function palette(signed) {
-  const stops = (signed ? RAMPS.signed[isDark() ? "dark" : "light"] : RAMPS.amount).map(parsed);
+  const stops = RAMPS[signed ? "signed" : "amount"][isDark() ? "dark" : "light"].map(parsed);
   return Array.from({ length: STEPS }, (_, i) => {
     const place = (i / (STEPS - 1)) * (stops.length - 1);
     const k = Math.min(Math.floor(place), stops.length - 2);

@@ -47,9 +47,10 @@ class HeatMapView {
     const { run } = this;
     const span = run.shownLayer.span(run.value);
     const drawn = [run.layer, run.value, run.steps, isDark(), order].join();
+    const bounded = run.shownLayer.equation(run.value).span;
     if (drawn !== this.drawn) {
       this.draw(span);
-      this.about.replaceChildren(legend(span, span[0] < 0, `${run.value}, layer ${run.layer}`));
+      this.about.replaceChildren(legend(span, span[0] < 0, `${run.value}, layer ${run.layer}${bounded ? "" : "; what goes beyond has the last colour"}`));
       this.drawn = drawn;
     }
     this.mark();

@@ -76,13 +76,11 @@ class Layer {
     });
   }
 
-  /** What values of this name lie between: by the equation's last op, or as far as they go. */
+  /** What values of this name lie between: by the equation's last op, or as far as nearly all of them go. */
   span(name) {
-    const span = this.equation(name).span;
-    if (span) return span;
-    let most = 0;
-    for (const x of this.values(name).data) if (Math.abs(x) > most && Number.isFinite(x)) most = Math.abs(x);
-    return [-most || -1, most || 1];
+    const values = this.values(name);
+    if (!values.span) values.span = this.equation(name).span ?? spanOf(values.data);
+    return values.span;
   }
 
   /** Forgets the steps from `kept` on, and goes on with those of another record of the same layer. */
@@ -98,6 +96,13 @@ class Layer {
       this.computed.set(name, joined(old, rows, { rows: 0, data: new Float32Array(0) }));
     }
   }
+}
+
+/** From 0, or both ways where there are signs, as far as 99 in 100 of these numbers go. */
+function spanOf(values) {
+  const sizes = values.filter(Number.isFinite).map(Math.abs).sort();
+  const most = sizes[Math.floor(0.99 * (sizes.length - 1))] || 1;
+  return values.some((x) => x < 0) ? [-most, most] : [0, most];
 }
 
 function mapped(object, change) {

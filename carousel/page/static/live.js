@@ -1,12 +1,13 @@
 // The live page: what is typed is read by the network, which goes on from the state it was in.
 
 class Live {
-  constructor(page, parent) {
+  constructor(page, parent, text) {
     this.page = page;
     this.session = crypto.getRandomValues(new Uint32Array(4)).join("-");
     this.busy = false;
     this.influence = new Map();
-    this.input = make("textarea", { id: "typed", rows: 3, spellcheck: "false", oninput: () => this.read() }, page.runs[0].text);
+    this.input = make("textarea", { id: "typed", rows: 3, spellcheck: "false", oninput: () => this.read() }, text);
+    this.text = text; // as it was read last
     this.said = make("p", { role: "status" });
     parent.append(
       make("h2", {}, "Type, and it reads"),
@@ -25,14 +26,15 @@ class Live {
       do {
         text = this.input.value;
         const answer = await this.ask("read", { text });
-        if (answer) this.take(answer);
+        if (answer) this.take(answer, text);
       } while (text !== this.input.value);
     } finally {
       this.busy = false;
     }
   }
 
-  take({ kept, steps }) {
+  take({ kept, steps }, text) {
+    this.text = text;
     const [run] = this.page.runs;
     run.continueFrom(kept, steps);
     this.influence.clear();
@@ -44,7 +46,7 @@ class Live {
   influenceOn(step) {
     if (!this.influence.has(step)) {
       this.influence.set(step, null);
-      this.ask("influence", { step }).then((answer) => {
+      this.ask("influence", { text: this.text, step }).then((answer) => {
         if (!answer) return;
         this.influence.set(step, floats(answer.shares));
         this.page.update();

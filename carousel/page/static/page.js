@@ -15,10 +15,10 @@ class Page {
   constructor(data, parent) {
     this.runs = data.runs.map((record) => new Run(record));
     this.cursor = new Cursor(this, document.getElementById("cursor"));
-    if (data.live) {
+    if (data.live !== null) {
       const section = make("section", {});
       parent.append(section);
-      this.live = new Live(this, section);
+      this.live = new Live(this, section, data.live);
     }
     for (const [title, View, name] of SECTIONS) {
       this[name] = [];

@@ -132,8 +132,9 @@ class TextView {
         return { values: ranks, span: [-5, 0], signed: false, what: "0: held likeliest; −1: second; −5: thirty-second, −log₂ of its rank" };
       }
       default: {
-        const span = run.shownLayer.span(run.value);
-        return { values: run.course(), span, signed: span[0] < 0, what: this.page.chosen(run) };
+        const values = run.course();
+        const span = run.shownLayer.equation(run.value).span ?? spanOf(values);
+        return { values, span, signed: span[0] < 0, what: this.page.chosen(run) };
       }
     }
   }

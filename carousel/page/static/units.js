@@ -2,6 +2,7 @@
 
 const LISTED = 12;
 const NAMES = { auc: "area under the ROC curve", correlation: "correlation" };
+const MEANINGS = { auc: "1 and 0 tell it without fail, 0.5 says nothing", correlation: "1 and −1 are perfect, 0 is none" };
 
 class UnitsView {
   constructor(parent, run, page) {
@@ -90,7 +91,7 @@ class UnitsView {
     this.say(
       best
         ? `${property.name}: best followed by unit ${best.unit} of ${best.value}, layer ${best.layer}: ` +
-            `${NAMES[property.kind]} ${figure(best.score)}; by chance some unit would do as well with probability ${figure(best.p)}.`
+            `${NAMES[property.kind]} ${figure(best.score)} (${MEANINGS[property.kind]}); by chance some unit would do as well with probability ${figure(best.p)}.`
         : `${property.name}: it changes too rarely in this text to tell who follows it.`,
     );
   }
@@ -106,7 +107,7 @@ class UnitsView {
       this.score({ marks, name: this.pattern.value, kind: "auc" });
       this.page.choose(this.run, { unit: this.order[0] });
       const best = this.scores.of[this.run.unit];
-      this.say(`${count} of ${marks.length} symbols match. Best followed by unit ${this.run.unit}: ${NAMES.auc} ${figure(best)}, not tested against chance.`);
+      this.say(`${count} of ${marks.length} symbols match. Best followed by unit ${this.run.unit}: ${NAMES.auc} ${figure(best)} (${MEANINGS.auc}), not tested against chance.`);
     } catch (problem) {
       this.say(`That is no regular expression: ${problem.message}`);
     }
