@@ -200,6 +200,13 @@ def test_a_module_is_measured_where_its_layer_stands_and_left_as_it_was():
     assert not model.recurrent._forward_hooks
 
 
+def test_any_callable_will_do_where_the_layer_is_named():
+    layer, x = linear(0.8), example()
+    whole = gradient_flow(layer, x, loss=lambda y: y.sum(-1))
+    part = gradient_flow(lambda given: layer(2 * given / 2)[0], x, loss=lambda y: y.sum(-1), layer=layer)
+    torch.testing.assert_close(part.norms, whole.norms)
+
+
 def test_influence_is_the_jacobian_and_never_sees_the_future():
     layer, x = carousel.LSTM(I, H, num_layers=2, dtype=torch.float64), example(6, 2)
     found = input_influence(layer, x, at=[3, -1])

@@ -97,9 +97,9 @@ class Evidence:
             return None
         x = self.inputs[0] if self.inputs else None
         # Symbols as they are; numbers as the layer receives them, time first.
-        values = padded_input(self.seen)
-        if isinstance(x, Tensor) and not x.is_floating_point() and x.shape == self.seen.timeline.real.shape:
-            values = x
+        values, received = padded_input(self.seen), self.seen.input
+        if isinstance(x, Tensor) and isinstance(received, Tensor) and x.shape == received.shape[:-1]:
+            values = self.seen.time_first(x[None, ..., None])[0, ..., 0]
         if torch.all(values == values.flatten()[0]) or not torch.all(values.double().isfinite()):
             return None
         return data_memory(values, self.target)

@@ -132,7 +132,7 @@ def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
                     f"the gate {gate} that keeps {state} is shut",
                     f"it lets {math.exp(-1 / typical):.2g} of a typical unit's state through a step, a time constant "
                     f"of {typical:.2g} steps (at most {longest:.2g}); {e.source}",
-                    _open_gates(gate, e.remember),
+                    _open_gates(e.layer, gate, e.remember),
                     {"typical": typical, "longest": longest, "memory": e.remember},
                     where,
                 )
@@ -250,19 +250,20 @@ def _remember_longer(layer: Recurrent, memory: int) -> str:
     """What makes this layer remember longer."""
     keeps = keeping_gates(layer.program) if isinstance(layer.program, Program) else {}
     if keeps:
-        return _open_gates(next(reversed(keeps.values())), memory)
+        return _open_gates(layer, next(reversed(keeps.values())), memory)
     return (
         f"an LSTM with forget bias 2 or more, or one that begins with initialize('chrono', longest={memory}); "
         f"if it must be this cell, initialize('orthogonal')"
     )
 
 
-def _open_gates(gate: str, memory: int) -> str:
-    """How to begin with a gate that keeps. The named schemes know the gates f and z."""
+def _open_gates(layer: Recurrent, gate: str, memory: int) -> str:
+    """How to begin with a gate that keeps. The named schemes set biases, and know the gates f and z."""
+    bias = "" if layer.bias else "bias=True, and "
     if gate not in ("f", "z"):
-        return f"a bias of {math.log(max(memory, 2)):.2g} for the gate {gate}, which keeps for {memory} steps"
+        return f"{bias}a bias of {math.log(max(memory, 2)):.2g} for the gate {gate}, which keeps for {memory} steps"
     also = "" if gate == "z" else ", or 'forget-bias' for less"
-    return f"initialize('chrono', longest={max(memory, 3)}), which begins with gates that keep that long{also}"
+    return f"{bias}initialize('chrono', longest={max(memory, 3)}), which begins with gates that keep that long{also}"
 
 
 def _calm(layer: Recurrent) -> str:

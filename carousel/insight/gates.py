@@ -54,7 +54,7 @@ class Gates:
         Raises DataError for a value without bounds.
         Source: Karpathy, Johnson & Li, "Visualizing and understanding recurrent networks" (arXiv:1506.02078, 2015).
         """
-        values, limits = self._of(gate, place), self.bounds[gate]
+        values, limits = self.of(gate, place), self.bounds[gate]
         if limits is None:
             raise DataError(f"{gate} has no bounds, and so no saturation; those with bounds: {self._bounded()}.")
         share = (values - limits[0]) / (limits[1] - limits[0])
@@ -77,7 +77,7 @@ class Gates:
                 f"No gate keeps the state {state or self.states[0]}, so it has no time constant; "
                 f"autocorrelation_times() measures how long it holds on."
             )
-        f = self._of(self.keeps[state], place).double()
+        f = self.of(self.keeps[state], place).double()
         return -1 / f.clamp(min=torch.finfo(torch.float32).tiny).log().nanmean((0, 1))
 
     def autocorrelation_times(self, state: str | None = None, place: int = -1) -> Tensor:
@@ -89,7 +89,7 @@ class Gates:
 
         Raises TooShort with fewer than 10 steps.
         """
-        values = self._of(state or self.states[0], place).double()
+        values = self.of(state or self.states[0], place).double()
         if len(values) < FEWEST_STEPS:
             raise TooShort(
                 f"Autocorrelation needs at least {FEWEST_STEPS} steps, but there are {len(values)}.",
@@ -107,7 +107,7 @@ class Gates:
 
     def dead_units(self, state: str | None = None, place: int = -1) -> Tensor:
         """(H) bool, units whose state never changes, at any step of any sequence: rectified units stuck at 0, say."""
-        values = self._of(state or self.states[0], place)
+        values = self.of(state or self.states[0], place)
         high = torch.where(values.isnan(), -torch.inf, values).amax((0, 1))
         low = torch.where(values.isnan(), torch.inf, values).amin((0, 1))
         return high <= low
@@ -123,7 +123,8 @@ class Gates:
     def _bounded(self) -> str:
         return ", ".join(name for name, limits in self.bounds.items() if limits is not None) or "none"
 
-    def _of(self, name: str, place: int) -> Tensor:
+    def of(self, name: str, place: int = -1) -> Tensor:
+        """(T, B, H), one value at one place. Raises DataError where there is no such value or place."""
         if name not in self.values or not -len(self.places) <= place < len(self.places):
             raise DataError(
                 f"There is no {name!r} at place {place}: there is {', '.join(self.values)} "

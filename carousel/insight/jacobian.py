@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -39,8 +38,8 @@ class StepJacobians:
         return self.matrices[:, :, self.parts[state], self.parts[state]]
 
     def eigenvalues(self, state: str | None = None) -> Tensor:
-        """(S, B, m), complex."""
-        return self._eigenvalues[state]
+        """(S, B, m), complex. Worked out anew at every call: it is the costly part."""
+        return _each(self.of(state), torch.linalg.eigvals)
 
     def singular_values(self, state: str | None = None) -> Tensor:
         """(S, B, m), largest first: by how much a step stretches and shrinks changes of the state."""
@@ -49,22 +48,6 @@ class StepJacobians:
     def spectral_radius(self, state: str | None = None) -> Tensor:
         """(S, B), the largest |eigenvalue|. Above 1 changes grow if such steps follow one another, below 1 they die."""
         return self.eigenvalues(state).abs().amax(-1)
-
-    @cached_property
-    def _eigenvalues(self) -> _Spectra:
-        return _Spectra(self)
-
-
-class _Spectra(dict[str | None, Tensor]):
-    """Eigenvalues by state, worked out when first asked for: they are the costly part."""
-
-    def __init__(self, jacobians: StepJacobians):
-        super().__init__()
-        self.jacobians = jacobians
-
-    def __missing__(self, state: str | None) -> Tensor:
-        self[state] = _each(self.jacobians.of(state), torch.linalg.eigvals)
-        return self[state]
 
 
 def step_jacobians(

@@ -32,7 +32,7 @@ def jacobian_spectrum(jacobians: StepJacobians, state: str | None = None) -> Fig
         alpha=0.7,
         linewidths=0,
     )
-    radius = jacobians.spectral_radius(state)
+    radius = values.abs().amax(-1)  # (S, B)
     size = max(1.1, 1.05 * radius.nan_to_num(0.0).max().item())
     axes.set_xlim(-size, size)
     axes.set_ylim(-size, size)

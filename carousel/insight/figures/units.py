@@ -30,7 +30,7 @@ def gates_over_time(
 
     units: which, in this order; default all, by time scale. labels: one for each step, such as the characters read.
     """
-    values = gates._of(name, place)[:, row]  # (T, H)
+    values = gates.of(name, place)[:, row]  # (T, H)
     chosen = _order(gates, place, values.shape[1]) if units is None else torch.as_tensor(units)
     colours, low, high = _range(values, gates.bounds[name])
     figure, axes = canvas(max(7, min(16, len(values) / 8)), max(3, min(9, 1.5 + 0.12 * len(chosen))))
