@@ -153,8 +153,11 @@ def test_a_sound_in_pieces_is_resampled_as_in_one(monkeypatch) -> None:
 
 def test_damaged_and_missing_sounds_are_said(tmp_path: Path) -> None:
     (tmp_path / "broken.wav").write_bytes(b"RIFF and no more")
-    with pytest.raises(DataError, match=r"broken.wav is no WAV file that can be read"):
+    with pytest.raises(DataError, match=r"broken.wav is no WAV file that can be read \(.+\)"):
         read_recording(tmp_path / "broken.wav")
+    (tmp_path / "cut.wav").write_bytes(write_wav(tmp_path / "a.wav", np.zeros(9)).read_bytes()[:30])
+    with pytest.raises(DataError, match=r"cut.wav is no WAV file that can be read \(it breaks off\)"):
+        read_recording(tmp_path / "cut.wav")
     with pytest.raises(DataError, match=r"There is no file .*gone.wav"):
         read_recording(tmp_path / "gone.wav")
 
@@ -388,6 +391,7 @@ def test_what_is_recognised_and_why(sounds: Path, tmp_path: Path) -> None:
         tmp_path / "book.txt": None,
         tmp_path / "book": None,
         tmp_path / "gone": None,
+        sounds / "cat": "sound files",
     }
     for path, reason in reasons.items():
         assert recognize([path], {}) == reason, path

@@ -65,7 +65,8 @@ class Examples:
         if self.labels is None:
             raise DataError(
                 f"{purpose} needs the class of every sequence, and these data say none. "
-                f"Name the column of the classes (--label), or put the files into folders named by class."
+                f"Name the column of the classes (--label), put the files into folders named by class, or say where "
+                f"file names have it (--names '{{label}}_*')."
             )
         return self.labels
 

@@ -41,7 +41,7 @@ def read_recording(path: Path) -> Recording:
     except (wave.Error, EOFError) as problem:
         if "unknown format" in str(problem):
             return _with_soundfile(path, "WAV files of other than whole numbers")
-        raise DataError(f"{path} is no WAV file that can be read ({problem or 'it breaks off'}).") from None
+        raise DataError(f"{path} is no WAV file that can be read ({str(problem) or 'it breaks off'}).") from None
     if rate < 1 or channels < 1 or width not in (1, 2, 3, 4):
         raise DataError(f"{path} says it has {channels} channels of {8 * width} bits at {rate} Hz: it is damaged.")
     samples = whole_numbers(content[: len(content) // (channels * width) * channels * width], width)

@@ -24,8 +24,8 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         if inside := folders.class_folders(first):
             kind = folders.kind_of(next(iter(inside.values()))[0])
             return f"{len(inside)} folders, named by class, of {folders.KINDS[kind or 'text']}"
-        sounds = any(folders.kind_of(file) == "audio" for file in first.iterdir())
-        return "sound files" if sounds else None
+        sounds = (file for where in (first, *first.iterdir()) if where.is_dir() for file in where.iterdir())
+        return "sound files" if any(folders.kind_of(file) == "audio" for file in sounds) else None
     if folders.kind_of(first) == "audio":
         return "sound files"
     if first.suffix.lower() == ".ts":
