@@ -161,15 +161,16 @@ def main(lesson: Lesson) -> None:
     )
     copies.bar(range(1, len(norms) + 1), norms, color=LOOKS["RNN"]["color"])
     copies.set(title="what each copy of U adds to its gradient", xlabel="step of the copy", ylabel="norm", yscale="log")
-    for name, look in (("RNN", LOOKS["RNN"]), ("window", LOOKS["LSTM"])):
+    for name, look, shift in (("RNN", LOOKS["RNN"], -0.06), ("window", LOOKS["LSTM"], 0.06)):
         size.plot(lengths, counts[name], label=name, **look)
         for half, values in enumerate(results[name]):
-            halves.plot([half] * len(values), values, linestyle="none", label=None if half else name, alpha=0.7, **look)
+            label = None if half else name
+            halves.plot([half + shift] * len(values), values, linestyle="none", label=label, alpha=0.7, **look)
     size.set(title="parameters", xlabel="steps T", xscale="log", yscale="log")
     size.legend(frameon=False)
     halves.set(title="patterns found, each mark a seed", xlim=(-0.5, 1.5), ylim=(-0.05, 1.05))
     halves.set_xticks([0, 1], ["first half, taught", "second half, never shown"])
-    halves.legend(frameon=False, loc="center right")
+    halves.legend(frameon=False, loc="lower left")
 
 
 if __name__ == "__main__":

@@ -157,12 +157,17 @@ def main(lesson: Lesson) -> None:
         middle.plot(grown[activation], color=look["color"], label=activation)
         for start, style in ((TORCHS, "-"), ("prepared", "--")):
             means = [sum(learnt[activation, start, lag]) / seeds for lag in lags]
-            right.plot(lags, means, style, label=f"{activation}, {start}", **look)
+            right.plot(lags, means, style, **look)
     left.set(title="left of a difference", xlabel="step", yscale="log", ylim=(1e-10, 3))
     middle.set(title="largest value, U = 1.1 I", xlabel="step", yscale="log")
-    right.set(title="first symbol named (mean accuracy)", xlabel="steps between", xscale="log", ylim=(0.15, 1.05))
-    for axes in (left, middle, right):
-        axes.legend(frameon=False, fontsize=7)
+    right.set(title="first symbol named, mean accuracy", xlabel="steps between", xscale="log", ylim=(0, 1.05))
+    right.set_xticks(lags, map(str, lags))
+    right.minorticks_off()
+    for style, start in (("-", TORCHS), ("--", "prepared")):
+        right.plot([], [], style, color=LOOKS["plain"]["color"], label=f"{start} initial weights")
+    right.legend(frameon=False, fontsize=8, loc="lower left")
+    for axes in (left, middle):
+        axes.legend(frameon=False, fontsize=8)
 
 
 if __name__ == "__main__":

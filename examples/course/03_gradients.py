@@ -179,7 +179,7 @@ def main(lesson: Lesson) -> None:
         "Left: the gradient's norm by lag, logarithmic. Linear layers give straight lines, down to 0.0000266 for 0.9 "
         "and up to 13,781 for 1.1; tanh at 0.9 and 1.1 falls below both; the layer that is not normal rises, then "
         "falls. Right: an RNN and an LSTM before (dashed) and after training (solid): the RNN's curve falls steeply "
-        "before and is level after; the LSTM's hardly changes.",
+        "before training and is level after; the LSTM's falls slowly before and levels off after.",
         panels=2,
         height=4.2,
     )

@@ -210,11 +210,12 @@ def main(lesson: Lesson) -> None:
     )
 
     bias, cost, heard, keeps = lesson.picture(
-        "First: the bias of the truncated gradient against k: it falls as k grows and is nothing at k = 128, the "
-        "length of the sequence; after training it falls later than before. Second: what is kept for backward, growing "
-        "in step with k. Third: the echo is learnt from where k is a little above its 5 steps. Fourth: a sign held, by "
-        "its age: level near 1 with the state carried, falling towards one half with fresh states.",
+        "Top left: the bias of the truncated gradient against k: it falls as k grows and is nothing at k = 128, the "
+        "length of the sequence; after training it falls later than before. Top right: what is kept for backward, "
+        "growing in step with k. Bottom left: the echo is learnt from where k is a little above its 5 steps. Bottom "
+        "right: a sign held, by its age: level near 1 with the state carried, falling with fresh states.",
         panels=4,
+        rows=2,
     )
     for (when, values), look in zip(apart.items(), (LOOKS["coupled LSTM"], LOOKS["LSTM"]), strict=True):
         bias.plot(windows, [max(v, 1e-16) for v in values], label=f"{when} training", **look)
@@ -228,6 +229,8 @@ def main(lesson: Lesson) -> None:
     cost.set(title="kept for backward, KiB", xlabel="k", xscale="log", yscale="log")
     heard.axvline(DELAY, color="#555555", linestyle="--", linewidth=1)
     heard.set(title=f"echo of {DELAY} steps, rightly repeated", xlabel="k", xscale="log", ylim=(0.45, 1.03))
+    heard.set_xticks(reach, map(str, reach))
+    heard.minorticks_off()
     keeps.set_xticks(range(len(AGES)), [f"{low} to {high - 1}" for low, high in AGES])
     keeps.set(title="a sign rightly held, k = 10", xlabel="steps since it was heard", ylim=(0.45, 1.03))
     bias.legend(frameon=False)

@@ -314,10 +314,10 @@ def main(lesson: Lesson) -> None:
 
 def draw(lesson, shares, kinds, by_length, blank, nats):
     numbers, sums, blanks_, sentences = lesson.picture(
-        "First: the share of numbers right for three shapes of task: all or nearly all of those taught, most of those "
-        "held back. Second: sums right in every digit, for 8, 32 and 128 digits. Third: blanks filled; forwards only "
-        "where the clue stands before, in both directions always. Fourth: nats a sentence; both networks lie close to "
-        "the least that is possible, counts of pairs far above.",
+        "Top left: the share of numbers right for three shapes of task: all or nearly all of those taught, most of "
+        "those held back. Top right: sums right in every digit, for 8, 32 and 128 digits. Bottom left: blanks filled; "
+        "forwards only where the clue stands before, in both directions always. Bottom right: nats a sentence; both "
+        "networks lie close to the least that is possible, counts of pairs far above.",
         panels=4,
         rows=2,
     )
@@ -325,7 +325,8 @@ def draw(lesson, shares, kinds, by_length, blank, nats):
         for place, shape in enumerate(kinds):
             values = shares[shape, which]
             label = None if place else which
-            numbers.plot([place] * len(values), values, linestyle="none", alpha=0.7, label=label, **look)
+            at = [place + (0.06 if which == "taught" else -0.06)] * len(values)
+            numbers.plot(at, values, linestyle="none", alpha=0.7, label=label, **look)
     numbers.set_xticks(range(len(kinds)), kinds)
     for place, values in enumerate(by_length.values()):
         sums.plot([place] * len(values), values, linestyle="none", alpha=0.7, **LOOKS["RNN"])
@@ -334,7 +335,7 @@ def draw(lesson, shares, kinds, by_length, blank, nats):
         for place, values in enumerate(right):
             label = None if place else name
             blanks_.plot([place] * len(values), values, linestyle="none", alpha=0.7, label=label, **look)
-    blanks_.set_xticks([0, 1], ["is ___ because he wins", "wins so he is ___"])
+    blanks_.set_xticks([0, 1], ["clue after the blank", "clue before the blank"])
     blanks_.axhline(1 / len(OUTCOMES), color="#555555", linestyle="--", linewidth=1)
     sentences.barh(list(nats)[::-1], list(nats.values())[::-1], color=LOOKS["LSTM"]["color"])
     sentences.axvline(nats["nobody can do better"], color="#555555", linestyle="--", linewidth=1)
@@ -342,8 +343,8 @@ def draw(lesson, shares, kinds, by_length, blank, nats):
     for axes, title in ((numbers, "numbers right"), (sums, "sums right in every digit"), (blanks_, "blanks filled")):
         axes.set(title=title, ylim=(-0.05, 1.05))
         axes.margins(x=0.2)
-    for axes in (numbers, blanks_):
-        axes.legend(frameon=False, loc="center right")
+    numbers.legend(frameon=False, loc="lower right")
+    blanks_.legend(frameon=False, loc="center")
 
 
 if __name__ == "__main__":

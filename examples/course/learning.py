@@ -54,8 +54,8 @@ def layer_of(name: str, inputs: int, hidden: int, longest: int | None = None) ->
     RNN: U orthogonal. Gated cells: a forget bias of 1 (GRU: as torch draws it), or, where it is known over how many
     steps something is to be remembered, chrono, which spreads their time constants up to `longest`.
     """
-    options = {"peephole LSTM": {"peepholes": "all"}, "coupled LSTM": {"coupled": True}}.get(name, {})
-    face = {"RNN": carousel.RNN, "GRU": carousel.GRU}.get(name, carousel.LSTM)
+    options: dict[str, Any] = {"peephole LSTM": {"peepholes": "all"}, "coupled LSTM": {"coupled": True}}.get(name, {})
+    face: Any = {"RNN": carousel.RNN, "GRU": carousel.GRU}.get(name, carousel.LSTM)
     layer: carousel.Recurrent = face(inputs, hidden, **options)
     if name == "RNN":
         layer.initialize("orthogonal")

@@ -82,14 +82,14 @@ class Lesson:
             one.spines[["top", "right"]].set_visible(False)
         return axes
 
-    def write(self, folder: Path, name: str, script: Path, seconds: float) -> None:
-        """name.png and name.json in a folder."""
+    def write(self, folder: Path, name: str, code: str, seconds: float) -> None:
+        """name.png and name.json in a folder; `code` is the fingerprint of what was run."""
         folder.mkdir(parents=True, exist_ok=True)
         picture = folder / f"{name}.png"
         self._figure.savefig(picture, dpi=110, metadata={"Software": None})
         record = {
             "quick": self.quick,
-            "code": fingerprint(script),
+            "code": code,
             "picture": hashlib.sha256(picture.read_bytes()).hexdigest(),
             "seen in the picture": self.seen_in_picture,
             "versions": {"python": platform.python_version(), "torch": torch.__version__},
@@ -114,11 +114,11 @@ def teach(main: Callable[[Lesson], None]) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(text.splitlines()[0])
-    lesson, begin = Lesson(arguments.quick), time.perf_counter()
+    lesson, code, begin = Lesson(arguments.quick), fingerprint(script), time.perf_counter()
     main(lesson)
     seconds = time.perf_counter() - begin
     if arguments.out is not None:
-        lesson.write(arguments.out, script.stem, script, seconds)
+        lesson.write(arguments.out, script.stem, code, seconds)
         print(f"  {arguments.out / script.stem}.png and .json, after {seconds:.0f} s")
     elif not arguments.quick:
         print(f"  {seconds:.0f} s; --out FOLDER writes the picture and the numbers")
