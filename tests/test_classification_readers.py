@@ -377,6 +377,8 @@ def test_folders_of_texts_and_of_tables(tmp_path: Path) -> None:
 def test_what_is_recognised_and_why(sounds: Path, tmp_path: Path) -> None:
     LONG.write_csv(tmp_path / "moves.csv")
     LONG.drop("label").write_csv(tmp_path / "unlabelled.csv")
+    LONG.rename({"label": "category"}).write_csv(tmp_path / "sales.csv")
+    (tmp_path / "reviews.csv").write_text("text,category\nfine,good\n")
     (tmp_path / "a.ts").write_text("")
     (tmp_path / "book.txt").write_text("once upon a time")
     (tmp_path / "book").mkdir()
@@ -386,6 +388,8 @@ def test_what_is_recognised_and_why(sounds: Path, tmp_path: Path) -> None:
         sounds: "2 folders, named by class, of sound files",
         tmp_path / "moves.csv": "a table with a column of classes",
         tmp_path / "unlabelled.csv": None,
+        tmp_path / "sales.csv": None,
+        tmp_path / "reviews.csv": "a table with a column of classes",
         tmp_path / "a.ts": "a .ts file of the UCR and UEA archives",
         tmp_path / "a.npz": "an .npz file with sequences X",
         tmp_path / "book.txt": None,

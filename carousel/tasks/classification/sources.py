@@ -12,6 +12,8 @@ from carousel.tasks.classification.ts_file import read_ts
 from carousel.tasks.files import require_existing
 from carousel.tasks.table import is_table, read
 
+SURE = ("label", "class")  # names that a column of anything but classes hardly has
+
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """Why these look like sequences to classify, or None. Reads names, and the head of a table."""
@@ -47,11 +49,14 @@ def _has_label(path: Path, options: Mapping[str, Any]) -> bool:
     if asked.label is not None:
         return True  # it is meant to be one; if it has no such column, reading it says so
     try:
-        return tables.found(head, asked).label is not None and (
-            tables.form_of(head, asked) is not None or folders.is_listing(path, asked)
-        )
+        label, form = tables.found(head, asked).label, tables.form_of(head, asked)
     except DataError:
         return False
+    if label is None:
+        return False
+    if form == "series":
+        return label.lower() in SURE  # series to forecast may have a category, or a target, too
+    return form == "text" or folders.is_listing(path, asked)
 
 
 def read_examples(
