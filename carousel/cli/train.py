@@ -95,23 +95,23 @@ def train(
         Files, or folders of them: UTF-8 text; tables of series over time; sequences and their classes as .ts, .npz,
         tables, sounds or texts.
     task
-        What to learn, where the data leave it open: language.
+        What to learn, where the data leave it open: classification, forecasting or language.
     minutes
         Train for this long.
     epochs
         Or: train until the data have been read this many times.
     cell
-        The recurrent cell: lstm (usual), gru, rnn, and others, or your own as path/to/file.py:ClassName.
+        The recurrent cell: lstm (usual; classification: gru), gru, rnn, and others, or your own as path/to/file.py:ClassName.
     hidden
-        Units in each layer. Text: 256, series: 64.
+        Units in each layer. Text: 256, series and classification: 64.
     layers
         Layers on top of each other. Text: 1.
     dropout
         Share of activations zeroed in training. Without it: chosen by the sizes of network and data.
     lr
-        Learning rate at its peak. Text: 0.006, series: 0.002.
+        Learning rate at its peak. Text: 0.006, series: 0.002, classification: 0.004.
     validation
-        Share of the data to validate on. Text and series: 0.1, their end.
+        Share of the data to validate on. Text and series: 0.1, their end; classification: see --folds.
     seed
         With --epochs, the same seed, data, settings and threads give the same model. Usual: 0.
     out
@@ -125,11 +125,12 @@ def train(
     quiet
         Say nothing but errors.
     level
-        What the model reads and writes: char (usual), byte or word. Bytes take any file.
+        What the model reads and writes: char (usual), byte or word. Bytes take any file. Texts to classify are
+        read by word or char.
     words
         With --level word: how many words to know, the most frequent. Usual: 10,000.
     embedding
-        Numbers that stand for a symbol at the input. Without it: half of --hidden.
+        Numbers that stand for a symbol at the input. Without it: half of --hidden; classification: 64.
     window
         Steps that gradients go back; the state goes on for ever. Usual: 64.
     lanes
@@ -148,7 +149,7 @@ def train(
     group
         The column of speakers, subjects or the like: none is both learnt from and validated on.
     names
-        What file names say: "{label}_{group}_*" reads 7_theo_12.wav.
+        What file names say: `"{label}_{group}_*"` reads 7_theo_12.wav.
     head
         How outputs become one: the last, or the mean, the maximum or an attention (usual) over all.
     bidirectional
