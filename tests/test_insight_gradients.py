@@ -53,6 +53,7 @@ def test_of_a_linear_network_it_is_a_power():
     assert decay.low == pytest.approx(0.8, rel=1e-9)
     assert decay.kind == "vanishing"
     assert decay.misfit < 1e-9
+    assert decay.start == pytest.approx(1.0, rel=1e-9)  # at lag 0, where it arrives
     assert horizon.steps == pytest.approx(-1 / math.log(0.8), rel=1e-9)
     assert decay.beyond(1e-6) == pytest.approx(math.log(1e-6) / math.log(0.8), rel=1e-9)
     assert str(decay).startswith("vanishing: shrinks by 0.8 a step (0.8 to 0.8); a millionth is left after 62 steps")
@@ -115,9 +116,12 @@ def test_without_looking_back_an_lstm_carries_the_product_of_its_forget_gates():
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
-def test_each_layer_of_a_stack_by_itself(cell):
+@pytest.mark.parametrize(
+    "options", [{}, {"zoneout": 0.3}, {"checkpoint": 3}, {"initial_state": "learned"}, {"engine": "reference"}], ids=str
+)
+def test_each_layer_of_a_stack_by_itself(cell, options):
     """Against a loop over steps that hands the state of all layers on as leaves."""
-    layer, x = carousel.Recurrent(cell, I, H, 2, dtype=torch.float64), example()
+    layer, x = carousel.Recurrent(cell, I, H, 2, dtype=torch.float64, **options).eval(), example()
     flow = gradient_flow(layer, x, loss=lambda y: y.sum(-1), at=[9], lags=6)
     hx, leaves = None, []
     for t in range(10):
