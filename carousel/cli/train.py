@@ -101,7 +101,8 @@ def train(
     epochs
         Or: train until the data have been read this many times.
     cell
-        The recurrent cell: lstm (usual; classification: gru), gru, rnn, and others, or your own as path/to/file.py:ClassName.
+        The recurrent cell: lstm (usual; classification: gru), gru, rnn, and others, or your own as
+        path/to/file.py:ClassName.
     hidden
         Units in each layer. Text: 256, series and classification: 64.
     layers
