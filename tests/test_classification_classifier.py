@@ -394,7 +394,7 @@ def test_texts_are_asked_about_as_they_stand(tmp_path: Path, monkeypatch, capsys
     [
         ("predict|gone|words", "gone is not a run.*there is no such folder"),
         ("train|words|--head|last|--task|language", "--head is an option of the task classification"),
-        ("train|words|--label|x|--names|*", r"must say where the class stands, as \{label\}"),
+        ("train|words|--label|x|--names|*", r"must say once where the class stands, as \{label\}"),
     ],
 )
 def test_what_the_user_can_put_right_is_said(words: Path, monkeypatch, capsys, arguments: str, message: str) -> None:  # noqa: ARG001

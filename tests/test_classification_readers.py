@@ -356,8 +356,10 @@ def test_names_that_do_not_fit_their_pattern(sounds: Path) -> None:
     files = sorted(sounds.rglob("*.wav"))
     with pytest.raises(DataError, match=r"cat_0.wav does not fit the pattern '\{label\}-\{group\}'"):
         read_examples(files, Columns(names="{label}-{group}"))
-    with pytest.raises(DataError, match=r"must say where the class stands, as \{label\}"):
-        read_examples(files, Columns(names="*"))
+    assert read_examples(files, Columns(names="{label}-{group}"), asked=True).groups is None
+    for pattern in ("*", "{label}_{label}"):
+        with pytest.raises(DataError, match=r"must say once where the class stands, as \{label\}"):
+            read_examples(files, Columns(names=pattern))
 
 
 def test_folders_of_texts_and_of_tables(tmp_path: Path) -> None:

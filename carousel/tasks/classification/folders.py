@@ -57,16 +57,19 @@ def read_class_folders(folder: Path, inside: dict[str, list[Path]], columns: Col
     return _examples(kind, files, [str(f.relative_to(folder)) for f in files], labels, groups, columns, (said,))
 
 
-def read_files(files: Sequence[Path], columns: Columns) -> Examples:
-    """Files that stand for themselves; their classes and groups from their names, where `columns.names` says how."""
+def read_files(files: Sequence[Path], columns: Columns, *, asked: bool = False) -> Examples:
+    """Files that stand for themselves; their classes and groups from their names, where `columns.names` says how.
+
+    asked: a trained model is asked about them, and their names need not say anything."""
     kind = _commonest_kind(files)
     chosen = [file for file in files if kind_of(file) == kind]
     labels = groups = None
     said = [f"{len(chosen):,} {KINDS[kind]}"]
     if columns.names is not None:
-        parts = _from_names(chosen, columns.names)
+        parts = _from_names(chosen, columns.names, asked=asked)
         labels, groups = parts.get("label"), parts.get("group")
-        said = [f"{said[0]}, with {' and '.join(parts)} from their names"]
+        if parts:
+            said = [f"{said[0]}, with {' and '.join(parts)} from their names"]
     if len(chosen) < len(files):
         others = [file.name for file in files if kind_of(file) != kind]
         said.append(f"passed over, as they are no {KINDS[kind]}: {listed(others, 3)}")
@@ -88,18 +91,19 @@ def is_listing(path: Path, columns: Columns) -> bool:
         return False
     if column is None or head[column].dtype != pl.String or head[column].null_count():
         return False
-    return _locate(path, head[column][0]) is not None
+    return _locate(_places(path), head[column][0]) is not None
 
 
-def read_listing(path: Path, columns: Columns) -> Examples:
-    """A table of files with their classes, and their groups if it says any."""
+def read_listing(path: Path, columns: Columns, *, asked: bool = False) -> Examples:
+    """A table of files with their classes, and their groups if it says any; `asked` as in `tables.read_table`."""
     frame = read(path)
-    columns = tables.found(frame, columns)
+    columns = tables.found_by(frame, columns, asked=asked)
     assert columns.file is not None
     names = frame[columns.file].to_list()
     files = []
+    places = _places(path)
     for row, name in enumerate(names, start=1):
-        file = None if name is None else _locate(path, name)
+        file = None if name is None else _locate(places, name)
         if file is None:
             raise DataError(
                 f"{path}, row {row} below the names: there is no file {name!r} beside the list, nor in a folder "
@@ -119,10 +123,13 @@ def read_listing(path: Path, columns: Columns) -> Examples:
     return _examples(kind, files, names, labels, groups, columns, (said,))
 
 
-def _locate(listing: Path, name: str) -> Path | None:
-    """A file that a list names: beside the list, or in a folder beside it."""
-    places = [listing.parent / name, *(one / name for one in sorted(listing.parent.iterdir()) if one.is_dir())]
-    return next((place for place in places if place.is_file()), None)
+def _places(listing: Path) -> list[Path]:
+    """Where the files that a list names may be: beside the list, or in a folder beside it."""
+    return [listing.parent, *(one for one in sorted(listing.parent.iterdir()) if one.is_dir())]
+
+
+def _locate(places: list[Path], name: str) -> Path | None:
+    return next((place / name for place in places if (place / name).is_file()), None)
 
 
 def _commonest_kind(files: Sequence[Path]) -> str:
@@ -130,12 +137,15 @@ def _commonest_kind(files: Sequence[Path]) -> str:
     return max(counts, key=lambda kind: counts[kind])
 
 
-def _from_names(files: Sequence[Path], pattern: str) -> dict[str, list[str]]:
-    """What the names say at {label} and {group}; * is anything. The ending of a name is left out of this."""
-    if "{label}" not in pattern and "{group}" not in pattern:
+def _from_names(files: Sequence[Path], pattern: str, *, asked: bool = False) -> dict[str, list[str]]:
+    """What the names say at {label} and {group}; * is anything. The ending of a name is left out of this.
+
+    asked: names need not fit, and say nothing where some do not."""
+    times = pattern.count("{label}"), pattern.count("{group}")
+    if max(times) != 1:
         raise DataError(
-            f"The pattern of file names (--names) must say where the class stands, as {{label}}, or the group, as "
-            f"{{group}}: '{{label}}_{{group}}_*', say. {pattern!r} does neither."
+            f"The pattern of file names (--names) must say once where the class stands, as {{label}}, or the group, as "
+            f"{{group}}: '{{label}}_{{group}}_*', say. {pattern!r} does not."
         )
     expression = re.escape(pattern).replace(r"\*", ".*")
     for role in ("label", "group"):
@@ -143,6 +153,8 @@ def _from_names(files: Sequence[Path], pattern: str) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {}
     for file in files:
         match = re.fullmatch(expression, file.stem)
+        if match is None and asked:
+            return {}
         if match is None:
             raise DataError(f"The name of {file} does not fit the pattern {pattern!r} (--names).")
         for role, value in match.groupdict().items():

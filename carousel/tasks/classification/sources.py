@@ -73,13 +73,13 @@ def read_examples(
         raise DataError("Sequences must be named: a file, or a folder of files.")
     require_existing(named)
     if all(path.is_file() and folders.kind_of(path) in ("audio", "text") for path in named):
-        return _labelled_by_folder(folders.read_files(named, columns), named)
+        return _labelled_by_folder(folders.read_files(named, columns, asked=asked), named)
     return joined([_one(path, columns, channels, asked) for path in named])
 
 
 def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> Examples:
     if path.is_dir():
-        return _folder(path, columns)
+        return _folder(path, columns, asked)
     suffix = path.suffix.lower()
     if suffix == ".ts":
         examples = read_ts(path)
@@ -88,25 +88,25 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
         return replace(arrays.read_npz(path), said=(f"{path.name}: arrays",))
     if is_table(path):
         if folders.is_listing(path, columns):
-            return folders.read_listing(path, columns)
+            return folders.read_listing(path, columns, asked=asked)
         return tables.read_table(read(path), str(path), columns, channels=channels, asked=asked)
     if folders.kind_of(path):
-        return folders.read_files([path], columns)
+        return folders.read_files([path], columns, asked=asked)
     raise DataError(
         f"{path} holds no sequences that can be read: a file is .ts, .npz, a table (.csv, .tsv, .parquet, .arrow), "
         f"sound (.wav, .flac, .ogg) or text (.txt); a folder holds folders named by class, or files and a list of them."
     )
 
 
-def _folder(path: Path, columns: Columns) -> Examples:
+def _folder(path: Path, columns: Columns, asked: bool) -> Examples:
     if listing := folders.listing_in(path):
-        return folders.read_listing(listing, columns)
+        return folders.read_listing(listing, columns, asked=asked)
     if inside := folders.class_folders(path):
         return folders.read_class_folders(path, inside, columns)
     files = [file for file in sorted(path.rglob("*")) if file.is_file() and folders.kind_of(file)]
     if not files:
         raise DataError(f"The folder {path} holds no sound, text or table that could be a sequence.")
-    return folders.read_files(files, columns)
+    return folders.read_files(files, columns, asked=asked)
 
 
 def _labelled_by_folder(examples: Examples, files: Sequence[Path]) -> Examples:

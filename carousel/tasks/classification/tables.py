@@ -42,6 +42,15 @@ def found(frame: pl.DataFrame, columns: Columns, *, optional: Sequence[str] = ()
     return replace(columns, **chosen)
 
 
+def found_by(frame: pl.DataFrame, columns: Columns, *, asked: bool) -> Columns:
+    """The same for a table to learn from, or, `asked`, for one that a trained model is asked about: that need not have
+    all columns, nor every class."""
+    columns = found(frame, columns, optional=OPTIONAL if asked else ())
+    if asked and columns.label is not None and frame[columns.label].null_count():
+        return replace(columns, label=None)
+    return columns
+
+
 def _fits(role: str, column: pl.Series) -> bool:
     return column.dtype == pl.String if role in ("text", "file") else True
 
@@ -66,9 +75,7 @@ def read_table(
     is one sequence.
     """
     form = form_of(frame, columns)
-    columns = found(frame, columns, optional=OPTIONAL if asked else ())
-    if asked and columns.label is not None and frame[columns.label].null_count():
-        columns = replace(columns, label=None)  # not all classes are known, which is why the model is asked
+    columns = found_by(frame, columns, asked=asked)
     if form == "text":
         return _texts(frame, name, columns)
     if form == "series" or (asked and columns.text is None):
