@@ -96,6 +96,22 @@ def test_every_cell_can_be_read_and_the_gate_that_keeps_is_found(row):
     assert (gates.autocorrelation_times()[~alive] == 0).all()
 
 
+class Subtracts(Cell):
+    """f keeps r, being multiplied by it in a sum; f takes s away; what keeps t has no name."""
+
+    states = "r", "s", "t"
+    gates = "f", "n"
+
+    def step(self, r, s, t, f, n):
+        f = torch.sigmoid(f)
+        n = torch.tanh(n)
+        return f * r - (1 - f) * n, n - f * s, torch.sigmoid(s) * t + n
+
+
+def test_the_gate_that_keeps_is_one_that_is_added_and_has_a_name():
+    assert keeping_gates(trace(Subtracts(), True)) == {"r": "f"}
+
+
 def test_values_are_those_that_record_reads_and_padding_is_nan():
     layer = carousel.GRU(I, H, bidirectional=True, batch_first=True)
     lengths = [T, 4, 20]
