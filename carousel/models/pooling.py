@@ -125,9 +125,10 @@ class Attention(Pooling):
         return self.context(torch.tanh(self.hidden(outputs)))
 
     def forward(self, outputs: Tensor, final: Tensor, present: Tensor) -> Tensor:  # noqa: ARG002
-        real = present.unsqueeze(-1)
-        weights = self.weigh(outputs).masked_fill(~real, torch.finfo(outputs.dtype).min)
-        return (torch.softmax(weights, 0) * real * outputs).sum(0)
+        lowest = torch.finfo(outputs.dtype).min
+        weights = outputs.new_full(present.shape, lowest)
+        weights[present] = self.weigh(outputs[present]).squeeze(-1)  # padding may be most of a ragged batch
+        return ((torch.softmax(weights, 0) * present).unsqueeze(-1) * outputs).sum(0)
 
     def running(self, batch: int, device: torch.device | str = "cpu") -> Running:
         return _RunningAttention(self, batch, device)
