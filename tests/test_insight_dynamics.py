@@ -161,6 +161,17 @@ def test_exponents_of_a_linear_map_are_those_of_its_eigenvalues():
     assert lyapunov(layer, example(400, 2), count=1).exponents.shape == (1,)
 
 
+def test_the_first_exponent_is_the_growth_of_a_pushed_direction():
+    layer, x = carousel.LSTM(I, H, dtype=torch.float64), example(30, 1)
+    jacobians = step_jacobians(layer, x, steps=range(30)).matrices[:, 0]
+    first = torch.randn(1, 2 * H, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64)[0, :, 0]
+    pushed = first / torch.linalg.vector_norm(first)
+    for matrix in jacobians:
+        pushed = matrix @ pushed
+    found = lyapunov(layer, x, count=1, discard=0, seed=5)
+    assert found.exponents.item() == pytest.approx(torch.linalg.vector_norm(pushed).log().item() / 30)
+
+
 def test_a_direction_that_is_lost_altogether_is_minus_infinity():
     layer = carousel.RNN(I, H, nonlinearity="relu", dtype=torch.float64)
     with torch.no_grad():
