@@ -166,8 +166,8 @@ def test_the_first_exponent_is_the_growth_of_a_pushed_direction():
     jacobians = step_jacobians(layer, x, steps=range(30)).matrices[:, 0]
     first = torch.randn(1, 2 * H, 1, generator=torch.Generator().manual_seed(5), dtype=torch.float64)[0, :, 0]
     pushed = first / torch.linalg.vector_norm(first)
-    for matrix in jacobians:
-        pushed = matrix @ pushed
+    for jacobian in jacobians:
+        pushed = jacobian @ pushed
     found = lyapunov(layer, x, count=1, discard=0, seed=5)
     assert found.exponents.item() == pytest.approx(torch.linalg.vector_norm(pushed).log().item() / 30)
 
