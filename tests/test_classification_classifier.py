@@ -184,13 +184,15 @@ def test_tables_come_back_in_the_kind_they_came_in(kind: str) -> None:
     assert 0 <= model.score(table) <= 1
 
 
-def test_sounds_and_texts() -> None:
+def test_sounds_and_texts(tmp_path: Path) -> None:
     heard_first = sounds(12)
     labels = [k % 2 for k in range(12)]
     options = TINY | {"epochs": 30, "hidden": 8, "learning_rate": 0.02, "augment": False}
     heard = carousel.SequenceClassifier(**options, rate=8000).fit(heard_first, labels)
     assert heard.score(sounds(12, seed=1), labels) == 1.0
     assert heard.classes_.tolist() == [0, 1]
+    again = carousel.SequenceClassifier.load(heard.save(tmp_path / "run"))
+    assert again.predict(sounds(2)).tolist() == heard.predict(sounds(2)).tolist()
     texts = ["a good film", "good and funny", "a bad film", "bad and dull"] * 6
     feelings = ["pos", "pos", "neg", "neg"] * 6
     read = carousel.SequenceClassifier(**options).fit(texts, feelings)

@@ -44,7 +44,7 @@ class SequenceClassifier:
 
     The parameters are those of `Settings`, with the same defaults, and
 
-    rate: of sounds given as arrays.
+    rate: of sounds given as arrays; a trained model takes its own rate for theirs where none is given.
     verbose: show how the training goes.
 
     It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work.
@@ -243,9 +243,8 @@ class SequenceClassifier:
     def _asked(self, X: Any, y: Any = None) -> Examples:
         trained = self._fitted("asked")
         channels = getattr(trained.front_end, "channels", ())
-        return self._examples(
-            X, y, None, rate=self.get_params()["rate"], columns=trained.columns, channels=channels, asked=True
-        )
+        rate = self.get_params()["rate"] or getattr(trained.front_end, "rate", None)
+        return self._examples(X, y, None, rate=rate, columns=trained.columns, channels=channels, asked=True)
 
     @staticmethod
     def _examples(
