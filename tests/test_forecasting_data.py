@@ -171,7 +171,10 @@ def sales() -> pl.DataFrame:
 
 def test_roles_of_a_long_table():
     roles, said = find_roles(sales())
-    assert roles == Roles(TimeColumn(("date",), "date"), ("store",), ("sales",), (), ("price", "weather"), ("region",))
+    order = tuple(sales().columns)
+    covariates = ((), ("price", "weather"), ("region",))
+    assert roles == Roles(TimeColumn(("date",), "date"), ("store",), ("sales",), *covariates, order)
+    assert roles.needed == ("store", "date", "sales", "price", "weather", "region")
     text = "\n".join(said)
     for words in ("time: date (--time)", "by store (--id)", "target: sales", "past covariates: price, weather"):
         assert words in text

@@ -125,7 +125,7 @@ def test_a_tail_goes_on_as_the_whole_does():
         tail = Tail.before(recipe, follow(values[: start + 1], recipe), np.full(2, start), np.arange(2))
         for t in range(start + 1, 40):
             tail.step(values[t])
-            np.testing.assert_array_equal(tail.signals[-1], whole[t])
+            np.testing.assert_array_equal(tail.look(0), whole[t])
 
 
 # -- conformal intervals --------------------------------------------------------------------------------------------

@@ -64,10 +64,13 @@ def as_table(inputs: Inputs, told: np.ndarray) -> pl.DataFrame:
     )
     values: dict[str, np.ndarray] = {}
     for k, name in enumerate(roles.targets):
-        values[name] = by_series[:, k, MEDIAN]
+        mine = by_series[:, k].astype(np.float32 if name in panel.layout.narrow else np.float64)
+        values[name] = mine[:, MEDIAN]
         for interval, (low, high) in sorted(INTERVALS.items()):
-            values[f"{name}_lo_{interval}"] = by_series[:, k, low]
-            values[f"{name}_hi_{interval}"] = by_series[:, k, high]
+            values[f"{name}_lo_{interval}"] = mine[:, low]
+            values[f"{name}_hi_{interval}"] = mine[:, high]
     frame = pl.DataFrame(values).fill_nan(None)
     ids = panel.ids[np.repeat(filled, horizon)] if roles.id else None
-    return pl.concat([part for part in (ids, stamps, frame) if part is not None], how="horizontal")
+    whole = pl.concat([part for part in (stamps, ids, frame) if part is not None], how="horizontal")
+    first = [name for name in roles.needed if name in stamps.columns or name in roles.id]
+    return whole.select(*(first or stamps.columns), *frame.columns)

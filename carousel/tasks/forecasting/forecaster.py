@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,8 @@ class Forecaster:
         frame = table.read(X)
         if y is not None:
             frame, settings = self._with_target(frame, y, settings)
-        self._home = None if out is not None else tempfile.TemporaryDirectory(prefix="carousel-")
-        folder = Path(out) if out is not None else Path(self._home.name) / "run"  # type: ignore[union-attr]
+        self._home = None if out is not None else _Home()
+        folder = Path(out) if out is not None else self._home.path / "run"  # type: ignore[union-attr]
         said: list[str] = []
         told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
@@ -297,6 +298,14 @@ def pictures(inputs: Inputs, told: np.ndarray) -> list[dict[str, Any]]:
             }
         )
     return shown
+
+
+class _Home:
+    """A temporary folder, which goes with the last forecaster that holds this."""
+
+    def __init__(self) -> None:
+        self.path = Path(tempfile.mkdtemp(prefix="carousel-"))
+        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
 class _Remembering:

@@ -25,6 +25,7 @@ class Layout:
     past: tuple[Encoder, ...] = ()
     static: tuple[Encoder, ...] = ()
     averaged: bool = False  # rows fall between the places of a frequency that was named
+    narrow: tuple[str, ...] = ()  # targets in float32, as their forecasts are to be
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, roles: Roles, frequency: str | None = None) -> "Layout":
@@ -40,11 +41,12 @@ class Layout:
             found = find(
                 [g["stamp"].to_numpy() for _, g in keyed.group_by("series", maintain_order=True)], zone, counts=counts
             )
+        narrow = tuple(name for name in roles.targets if frame[name].dtype == pl.Float32)
         fitted = {
             kind: tuple(Encoder.fit(frame[name]) for name in getattr(roles, kind))
             for kind in ("known", "past", "static")
         }
-        return cls(roles, found, **fitted, averaged=frequency is not None)
+        return cls(roles, found, **fitted, averaged=frequency is not None, narrow=narrow)
 
 
 @dataclass(frozen=True)

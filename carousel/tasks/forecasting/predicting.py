@@ -8,7 +8,7 @@ import torch
 from carousel.models.quantile_forecaster import QuantileForecaster, States
 from carousel.tasks.forecasting.inputs import Inputs, ahead_signals, origin_signals, step_signals
 from carousel.tasks.forecasting.metrics import LEVELS
-from carousel.tasks.forecasting.signals import LEVEL, SCALE
+from carousel.tasks.forecasting.signals import LEVEL, SCALE, Tail
 
 PATHS = 100  # that a forecast takes where what is told is fed back
 STEPS, COLUMNS, ORIGINS = 1024, 256, 4096  # at once
@@ -120,23 +120,25 @@ def _fed_back(
     while len(told) + len(mixed) < horizon:
         # Strata: the paths of an origin stand for equal parts of the probability. One draw serves all origins.
         probability = np.tile((dice.permutation(PATHS) + dice.random(PATHS)) / PATHS, origins)
-        now = tail.signals[-1]
+        now = tail.look(0)
         values = now[:, LEVEL] + now[:, SCALE] * drawn(block, probability)
         steps = []
         for value in values:
             tail.step(value)
             rows = rows + 1
-            own = step_signals(lambda back: tail.signals[-1 - back], recipe)
-            steps.append(_later_inputs(network, inputs, own, tail.signals, rows, columns, origin_rows))
+            own = step_signals(tail.look, recipe)
+            steps.append(_later_inputs(network, inputs, own, tail, rows, columns, origin_rows))
         states = network.read(on_device(network, np.stack(steps)), None, state)
         state = tuple(s[:, -1] for s in states)
         count = min(network.at_once, horizon - len(told) - len(mixed))
-        look = lambda back: tail.signals[-1 - back]  # noqa: E731
-        ahead = np.stack([ahead_signals(look, recipe, h) for h in range(1, count + 1)])
+        ahead = np.stack([ahead_signals(tail.look, recipe, h) for h in range(1, count + 1)])
         block = tell(
-            network, state, origin_signals(look, recipe).astype(np.float32), inputs.with_known(ahead, rows, columns)
+            network,
+            state,
+            origin_signals(tail.look, recipe).astype(np.float32),
+            inputs.with_known(ahead, rows, columns),
         )
-        now = tail.signals[-1]
+        now = tail.look(0)
         absolute = now[:, LEVEL, None] + now[:, SCALE, None] * block
         shared = (absolute.reshape(count, origins, PATHS, -1) - level[:, None, None]) / np.where(scale > 0, scale, 1)[
             :, None, None
@@ -149,7 +151,7 @@ def _later_inputs(
     network: QuantileForecaster,
     inputs: Inputs,
     own: np.ndarray,
-    tail: np.ndarray,
+    tail: Tail,
     rows: np.ndarray,
     columns: np.ndarray,
     origin_rows: np.ndarray,
@@ -157,7 +159,7 @@ def _later_inputs(
     """Inputs of a step that has not come: past covariates stay as they were at the origin."""
     steps = inputs.with_covariates(own, rows, columns, origin_rows)
     if network.autoregressive:
-        ahead = ahead_signals(lambda back: tail[-1 - back], inputs.recipe, 1)
+        ahead = ahead_signals(tail.look, inputs.recipe, 1)
         steps = np.concatenate([steps, inputs.with_known(ahead[None], rows, columns)[0]], axis=-1)
     return steps
 

@@ -42,18 +42,20 @@ class Roles:
     known: tuple[str, ...] = ()
     past: tuple[str, ...] = ()
     static: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()  # of all columns in the table
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """The columns that a table must have to be forecast."""
-        return (*self.time.names, *self.id, *self.targets, *self.known, *self.past, *self.static)
+        """The columns that a table must have to be forecast, in the order of the one trained on."""
+        names = (*self.time.names, *self.id, *self.targets, *self.known, *self.past, *self.static)
+        return tuple(sorted(names, key=lambda name: self.order.index(name)))
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "Roles":
-        lists = {name: tuple(saved[name]) for name in ("id", "targets", "known", "past", "static")}
+        lists = {name: tuple(saved[name]) for name in ("id", "targets", "known", "past", "static", "order")}
         time = saved["time"]
         return cls(TimeColumn(**time | {"names": tuple(time["names"])}), **lists)
 
@@ -105,7 +107,8 @@ def find_roles(
         said.append(f"static, one value a series: {listed(more_static)} (--static)")
     if unused:
         said.append("not used: " + listed([f"{name} ({why})" for name, why in unused.items()]))
-    return Roles(when, series, targets, tuple(known), (*past, *more_past), (*static, *more_static)), said
+    past, static = (*past, *more_past), (*static, *more_static)
+    return Roles(when, series, targets, tuple(known), past, static, tuple(frame.columns)), said
 
 
 def _check_given(frame: pl.DataFrame, given: dict[str, Sequence[str]]) -> None:

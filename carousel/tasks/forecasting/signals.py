@@ -91,12 +91,16 @@ def follow(values: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 
 class Tail:
-    """The last `reach` steps of signals, of any rows: what a series is carried on with, step after step."""
+    """The last `reach` steps of signals, of any rows: what a series is carried on with, step after step.
+
+    Kept in a ring, so that a step costs one row of time, however far back the ring reaches.
+    """
 
     def __init__(self, recipe: Recipe, signals: np.ndarray) -> None:
         """signals: (reach, rows, width), in order of time; steps before the first are `recipe.fresh`."""
         self.recipe = recipe
-        self.signals = signals
+        self._ring = signals
+        self._now = len(signals) - 1
 
     @classmethod
     def before(cls, recipe: Recipe, signals: np.ndarray, origins: np.ndarray, columns: np.ndarray) -> "Tail":
@@ -106,7 +110,13 @@ class Tail:
         tail[rows < 0] = recipe.fresh(1)[0]
         return cls(recipe, tail)
 
+    def look(self, back: int) -> np.ndarray:
+        """The signals so many steps ago, (rows, width)."""
+        return self._ring[(self._now - back) % len(self._ring)]
+
     def step(self, observed: np.ndarray) -> None:
-        back = [self.signals[-m] for m in self.recipe.seasons]
-        row = advance(self.recipe, self.signals[-1], back, observed)
-        self.signals = np.concatenate([self.signals[1:], row[None]])
+        # The next step is one nearer to what was a season ago.
+        a_season_ago = [self.look(m - 1) for m in self.recipe.seasons]
+        row = advance(self.recipe, self.look(0), a_season_ago, observed)
+        self._now = (self._now + 1) % len(self._ring)
+        self._ring[self._now] = row

@@ -28,6 +28,7 @@ from carousel.training.session import refuse_strange_cell
 
 SERIES = "series.parquet"  # the table that a run was trained on, those columns that it needs
 CALIBRATED_ON = 4096  # origins at most
+PATHS_COST = 8  # as much as so many origins costs one from which paths are drawn
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Trained:
         try:
             settings = Settings(**config["settings"])
             refuse_strange_cell(folder, config["model"]["cell"])
-            torch.manual_seed(settings.seed)
-            network = QuantileForecaster(**config["model"], levels=LEVELS)
+            with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: it shall cost nobody's dice
+                network = QuantileForecaster(**config["model"], levels=LEVELS)
             return cls(
                 settings, reading_from_json(config["reading"]), network, Split(config["until"]), config["horizon"],
                 None, folder.path,
@@ -93,14 +94,16 @@ class Trained:
     def correction_for(self, inputs: Inputs) -> np.ndarray:
         """That of the run; of a run whose training was stopped, from the held-out part of its data as it stands."""
         if self.correction is None:
-            rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON)
+            rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON, self.network)
             told = told_at(self.network, inputs, rows, columns, self.horizon)
             self.correction = conformal.corrections(told, inputs.outcomes(rows, columns, self.horizon))
         return self.correction
 
 
-def held_out(inputs: Inputs, until: int, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """Origins whose first step ahead is held out and seen, evenly spread where there are more than `most`."""
+def held_out(inputs: Inputs, until: int, most: int, network: QuantileForecaster) -> tuple[np.ndarray, np.ndarray]:
+    """Origins whose first step ahead is held out and seen, evenly spread where there are more than `most`,
+    or than an eighth of it for a network that tells by drawing paths."""
+    most = most // PATHS_COST if network.autoregressive else most
     seen = np.isfinite(inputs.values[max(1, until) :])
     at, columns = np.nonzero(seen)
     rows = at + max(1, until) - 1
@@ -118,6 +121,7 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
         "roles": layout.roles.to_json(),
         "frequency": asdict(layout.frequency),
         "averaged": layout.averaged,
+        "narrow": list(layout.narrow),
         **{kind: [e.to_json() for e in getattr(layout, kind)] for kind in ("known", "past", "static")},
         "recipe": asdict(reading.recipe),
         "log_shifts": reading.transform.shifts,
@@ -127,8 +131,7 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
 
 def reading_from_json(saved: dict[str, Any]) -> Reading:
     encoders = {k: tuple(Encoder.from_json(e) for e in saved[k]) for k in ("known", "past", "static")}
-    layout = Layout(
-        Roles.from_json(saved["roles"]), Frequency(**saved["frequency"]), **encoders, averaged=saved["averaged"]
-    )
+    roles, frequency = Roles.from_json(saved["roles"]), Frequency(**saved["frequency"])
+    layout = Layout(roles, frequency, **encoders, averaged=saved["averaged"], narrow=tuple(saved["narrow"]))
     recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
     return Reading(layout, recipe, Transform(saved["log_shifts"]), tuple(saved["names"]))

@@ -129,7 +129,7 @@ def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool)
     lessons = Batches(examples.count, settings.batch, examples.loss, seed=settings.seed)
     loop = Loop(network, lessons, peak_rate=settings.learning_rate, device=device)
 
-    rows, columns = held_out(inputs, until, VALIDATED_ON)
+    rows, columns = held_out(inputs, until, VALIDATED_ON, network)
     if not len(rows):
         raise DataError(
             f"Every value of the held-out part, the last {inputs.panel.steps - until} steps, is missing: the model "
@@ -165,7 +165,7 @@ def _conclude(
 ) -> None:
     """Judge the best model on what was held out, correct its intervals by it, and write both down."""
     folder.load_into(network)
-    rows, columns = held_out(inputs, until, CALIBRATED_ON)
+    rows, columns = held_out(inputs, until, CALIBRATED_ON, network)
     told = told_at(network, inputs, rows, columns, horizon)
     came = inputs.outcomes(rows, columns, horizon)
     loss = mean_quantile_loss(told, came)

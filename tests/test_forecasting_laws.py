@@ -1,0 +1,388 @@
+"""Laws of a forecaster: what may change a forecast, what may not, and what it is the same as."""
+
+import copy
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+
+import carousel
+from carousel.errors import DataError, RunError
+from carousel.tasks import table
+from carousel.tasks.forecasting import Forecaster, training
+from carousel.tasks.forecasting.settings import Settings
+from carousel.tasks.forecasting.trained import Trained
+from carousel.training.progress import Quiet
+from carousel.training.run_folder import RunFolder
+
+FORMS = ("encoder-decoder", "autoregressive")
+QUICK = {"epochs": 2, "hidden": 8, "batch": 16, "horizon": 7, "seed": 3}
+STEPS = 120
+START = date(2024, 1, 1)
+
+
+def shops(steps: int = STEPS, names: tuple[str, ...] = ("east", "west"), seed: int = 0) -> pl.DataFrame:
+    """Days of shops: a week's pattern, a price known in advance, a temperature that is not, a region, some gaps."""
+    frames = []
+    for number, name in enumerate(names):
+        rng = np.random.default_rng([seed, number])
+        t = np.arange(steps)
+        price = 1 + (rng.random(steps) < 0.2)
+        warmth = rng.normal(size=steps)
+        y = 20 + 10 * number + 3 * np.sin(2 * np.pi * t / 7) - 2 * price + 0.5 * np.roll(warmth, 1)
+        y = y + rng.normal(size=steps)
+        sold = [None if k % 31 == 5 else float(v) for k, v in enumerate(y)]
+        frames.append(
+            pl.DataFrame(
+                {
+                    "date": [START + timedelta(days=int(k)) for k in t],
+                    "shop": name,
+                    "sold": sold,
+                    "price": price,
+                    "warmth": warmth,
+                    "region": "n" if number % 2 else "s",
+                }
+            )
+        )
+    return pl.concat(frames)
+
+
+def with_plan(frame: pl.DataFrame, days: int = 20) -> pl.DataFrame:
+    """Below the data, the prices to come."""
+    last = frame["date"].max()
+    coming = [last + timedelta(days=k + 1) for k in range(days)]
+    rows = [
+        pl.DataFrame({"date": coming, "shop": s, "price": [1 + k % 2 for k in range(days)]})
+        for s in frame["shop"].unique(maintain_order=True)
+    ]
+    return pl.concat([frame, *rows], how="diagonal_relaxed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Networks this small only wait for a second one."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module", params=FORMS)
+def model(request, one_thread) -> Forecaster:  # noqa: ARG001
+    return Forecaster(form=request.param, known="price", target="sold", **QUICK).fit(shops())
+
+
+@pytest.fixture(scope="module")
+def plain(one_thread) -> Forecaster:  # noqa: ARG001
+    """Without covariates."""
+    return Forecaster(**QUICK).fit(shops().select("date", "shop", "sold"))
+
+
+def numbers(frame: pl.DataFrame) -> np.ndarray:
+    return frame.select(pl.selectors.float()).to_numpy()
+
+
+# -- what may not change a forecast ---------------------------------------------------------------------------------
+
+
+def test_the_future_and_covariates_not_known_yet_change_nothing(model):
+    """Backtests over two tables that agree up to a day: forecasts made up to it are the same bits."""
+    longer, changed = shops(STEPS + 30), shops(STEPS + 30)
+    day = START + timedelta(days=STEPS + 10)
+    later = pl.col("date") > day
+    changed = changed.with_columns(
+        pl.when(later).then(pl.col("sold") * 3 + 50).otherwise("sold").alias("sold"),
+        pl.when(later).then(pl.col("warmth") - 9).otherwise("warmth").alias("warmth"),
+    )
+    columns = ["forecast", "lo_80", "hi_80", "lo_95", "hi_95"]
+    a, b = (model.backtest(frame).forecasts for frame in (longer, changed))
+    before = pl.col("origin_date") <= day
+    assert a.filter(before).height >= 100
+    assert_frame_equal(a.filter(before).select(columns), b.filter(before).select(columns), check_exact=True)
+    assert not a.filter(~before).select(columns).equals(b.filter(~before).select(columns))
+
+
+def test_what_is_known_in_advance_changes_it(model):
+    frame = with_plan(shops())
+    other = frame.with_columns(
+        pl.when(pl.col("sold").is_null()).then(3 - pl.col("price")).otherwise("price").alias("price")
+    )
+    assert np.abs(numbers(model.predict(data=frame)) - numbers(model.predict(data=other))).max() > 1e-3
+
+
+def test_the_order_of_rows_is_nothing(model):
+    frame = with_plan(shops())
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=1)
+    assert_frame_equal(model.predict(data=shuffled), model.predict(data=frame), check_exact=True)
+
+
+def test_a_row_that_is_missing_is_a_row_without_a_value(plain):
+    frame = shops().select("date", "shop", "sold")
+    assert frame["sold"].null_count() > 5
+    assert_frame_equal(plain.predict(data=frame.drop_nulls()), plain.predict(data=frame), check_exact=True)
+    nan = frame.with_columns(pl.col("sold").fill_null(float("nan")))
+    assert_frame_equal(plain.predict(data=nan), plain.predict(data=frame), check_exact=True)
+
+
+def test_one_series_alone_is_forecast_as_among_others(model):
+    """Another batch, another start of the grid: the same numbers, but for the rounding of float32 sums."""
+    frame = with_plan(shops(names=("east", "west", "north")))
+    late = frame.filter((pl.col("shop") != "west") | (pl.col("date") > START + timedelta(days=40)))
+    both = model.predict(data=late)
+    for shop in ("east", "west", "north"):
+        alone = model.predict(data=late.filter(shop=shop))
+        np.testing.assert_allclose(numbers(alone), numbers(both.filter(shop=shop)), rtol=2e-4)
+
+
+def test_a_series_in_other_units_is_forecast_in_other_units(plain):
+    """of a y + b it is a times that of y, plus b: signals are relative, up to float32."""
+    frame = shops().select("date", "shop", "sold")
+    for a, b in ((1000.0, 0.0), (0.01, 5.0), (3.0, -2000.0)):
+        moved = plain.predict(data=frame.with_columns((a * pl.col("sold") + b).alias("sold")))
+        np.testing.assert_allclose((numbers(moved) - b) / a, numbers(plain.predict()), rtol=1e-4, atol=1e-3)
+
+
+def test_a_series_that_never_moves_is_forecast_as_it_is(plain):
+    frame = pl.concat(
+        [shops().select("date", "shop", "sold"), shops(names=("still",)).select("date", "shop", sold=4.0)]
+    )
+    still = plain.predict(data=frame).filter(shop="still")
+    assert (numbers(still) == 4.0).all()
+
+
+# -- what it is the same as -----------------------------------------------------------------------------------------
+
+
+def test_wide_is_long():
+    long = shops().select("date", "shop", "sold")
+    wide = long.pivot("shop", index="date", values="sold")
+    of_long = Forecaster(**QUICK).fit(long).predict()
+    of_wide = Forecaster(**QUICK).fit(wide).predict()
+    for shop in ("east", "west"):
+        np.testing.assert_array_equal(of_wide[shop].to_numpy(), of_long.filter(shop=shop)["sold"].to_numpy())
+        np.testing.assert_array_equal(of_wide[f"{shop}_hi_95"], of_long.filter(shop=shop)["sold_hi_95"])
+
+
+@pytest.mark.parametrize("horizon", [5, 12])  # within what was trained, and fed back beyond it
+def test_carrying_on_is_forecasting_from_the_whole_history(model, horizon):
+    """`update` after `update`, rows of several series at once, passed-over days: what the whole table says."""
+    longer = with_plan(shops(STEPS + 9))
+    coming = longer.filter(pl.col("sold").is_not_null() & (pl.col("date") >= START + timedelta(days=STEPS)))
+    plan = longer.filter(pl.col("sold").is_null() & (pl.col("date") >= START + timedelta(days=STEPS + 9)))
+    taken = coming.filter(pl.col("date") != START + timedelta(days=STEPS + 4))
+    history = pl.concat([shops(), taken, plan], how="diagonal_relaxed")
+    streaming = copy.copy(model)
+    streaming._stream = None
+    first, *rest = taken.sort("date", "shop").iter_slices(1)
+    streaming.update(first.row(0, named=True))
+    for rows in [rest[0], pl.concat(rest[1:])]:
+        streaming.update(rows)
+    got = streaming.predict(horizon, future=plan)
+    np.testing.assert_allclose(numbers(got), numbers(model.predict(horizon, data=history)), rtol=2e-4, atol=1e-3)
+    with pytest.raises(DataError, match=r"Each row must come after the last of its series, and 2024-04-30 does not"):
+        streaming.update(taken[:1])
+    with pytest.raises(DataError, match="There is no series south to carry on"):
+        streaming.update(taken[:1].with_columns(shop=pl.lit("south")))
+
+
+def test_carrying_on_remembers_no_more_after_more_steps(plain):
+    streaming = copy.copy(plain)
+    sizes = []
+    for k in range(40):
+        streaming.update({"date": START + timedelta(days=STEPS + k), "shop": "east", "sold": 20.0 + k % 7})
+        inputs = streaming._stream.series["east",].inputs
+        sizes.append((inputs.signals.shape, inputs.panel.past.shape, inputs.panel.known.shape))
+    assert len(set(sizes)) == 1
+
+
+def test_the_same_seed_is_the_same_bits_and_dice_are_left_alone():
+    torch.manual_seed(11)
+    expected = torch.get_rng_state()
+    frame = shops().select("date", "shop", "sold")
+    a, b = (Forecaster(dropout=0.3, **QUICK).fit(frame).predict() for _ in range(2))
+    assert_frame_equal(a, b, check_exact=True)
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert not Forecaster(**{**QUICK, "seed": 4}).fit(frame).predict().equals(a)
+
+
+class Stopping(Quiet):
+    """Stops at a step, as a crash would: nothing more is saved."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+
+    def tick(self, status) -> None:
+        if status().step == self.at:
+            raise InterruptedError
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_resumed_training_is_the_one_that_never_stopped(tmp_path, form):
+    settings = Settings(form=form, dropout=0.2, **QUICK)
+    frame = shops().select("date", "shop", "sold")
+    training.train(frame, settings, out=tmp_path / "whole", sources=[], report=Quiet())
+    with pytest.raises(InterruptedError):
+        training.train(frame, settings, out=tmp_path / "stopped", sources=[], report=Stopping(9))
+    Forecaster.resume(tmp_path / "stopped")
+    whole, stopped = (RunFolder.open(tmp_path / name) for name in ("whole", "stopped"))
+    for name, values in whole.read_model().items():
+        assert torch.equal(values, stopped.read_model()[name]), name
+    ends = [[line for line in run.log_lines() if "final" in line] for run in (whole, stopped)]
+    assert ends[0] == ends[1]
+    assert {path.suffix for path in whole.path.iterdir()} == {
+        ".json",
+        ".safetensors",
+        ".pt",
+        ".jsonl",
+        ".png",
+        ".parquet",
+    }
+
+
+def test_a_saved_forecaster_is_the_same(plain, tmp_path):
+    plain.save(tmp_path / "run")
+    assert_frame_equal(Forecaster.load(tmp_path / "run").predict(), plain.predict(), check_exact=True)
+    with pytest.raises(RunError, match="already holds something"):
+        plain.save(tmp_path / "run")
+
+
+def test_a_run_that_was_stopped_can_forecast(tmp_path):
+    with pytest.raises(InterruptedError):
+        training.train(shops(), Settings(target="sold", **QUICK), out=tmp_path / "run", sources=[], report=Stopping(5))
+    assert Trained.load(tmp_path / "run").correction is None
+    assert np.isfinite(numbers(Forecaster.load(tmp_path / "run").predict())).all()
+
+
+# -- tables in, tables out ------------------------------------------------------------------------------------------
+
+
+def test_columns_types_and_the_time_zone_come_back():
+    frame = shops().select(
+        pl.col("date").cast(pl.Datetime("ms")).dt.replace_time_zone("America/New_York"),
+        pl.col("shop").cast(pl.Categorical),
+        pl.col("sold").cast(pl.Float32),
+    )
+    got = Forecaster(**QUICK).fit(frame).predict(3)
+    assert got.schema["date"] == frame.schema["date"]
+    assert got.schema["shop"] == frame.schema["shop"]
+    assert got.columns == ["date", "shop", "sold", "sold_lo_80", "sold_hi_80", "sold_lo_95", "sold_hi_95"]
+    assert got["sold"].dtype == pl.Float32
+    assert got["date"].dt.hour().unique().to_list() == [0]
+    assert (np.diff(got.select("sold_lo_95", "sold_lo_80", "sold", "sold_hi_80", "sold_hi_95").to_numpy()) >= 0).all()
+
+
+def test_pandas_arrow_and_numpy_come_back_as_they_came(plain):
+    pandas, pyarrow = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    frame = shops().select("date", "shop", "sold")
+    expected = plain.predict()
+    fitted = Forecaster(**QUICK).fit(
+        table.give_back(frame.with_columns(pl.col("date").cast(pl.Datetime("us"))), "pandas")
+    )
+    got = fitted.predict()
+    assert isinstance(got, pandas.DataFrame)
+    np.testing.assert_allclose(got["sold"], expected["sold"], rtol=1e-6)
+    got = plain.predict(data=frame.to_arrow())
+    assert isinstance(got, pyarrow.Table)
+    assert got.column_names == expected.columns
+    array = frame.filter(shop="east")["sold"].fill_null(float("nan")).to_numpy()
+    one = Forecaster(**QUICK).fit(array).predict(4)
+    assert isinstance(one, np.ndarray)
+    assert one.shape == (4,)
+    assert Forecaster(**QUICK).fit(np.stack([array, array[::-1]], axis=1)).predict(4).shape == (4, 2)
+
+
+def test_nixtlas_names_and_counted_steps():
+    frame = pl.DataFrame({"unique_id": ["a"] * 60, "ds": range(60), "y": np.sin(np.arange(60) / 3)})
+    got = Forecaster(**QUICK).fit(frame).predict(2)
+    assert got.columns[:3] == ["unique_id", "ds", "y"]
+    assert got["ds"].to_list() == [60, 61]
+
+
+def test_a_single_short_series_and_many_series():
+    short = pl.DataFrame(
+        {"date": [START + timedelta(days=k) for k in range(12)], "y": [float(k % 5) for k in range(12)]}
+    )
+    got = Forecaster(epochs=2, hidden=4).fit(short).predict()
+    assert got.height == 2
+    many = pl.concat(shops(40, names=(f"s{k:04}",), seed=k).select("date", "shop", "sold") for k in range(500))
+    got = Forecaster(epochs=0.01, hidden=4, horizon=3).fit(many).predict()
+    assert got.height == 1500
+    assert np.isfinite(numbers(got)).all()
+
+
+# -- refusals -------------------------------------------------------------------------------------------------------
+
+
+def test_refusals(model, plain, tmp_path):
+    with pytest.raises(RunError, match="has not learnt anything yet: call fit"):
+        Forecaster().predict()
+    with pytest.raises(
+        DataError, match=r"needs price, known in advance, up to 2024-05-06; the table has them of east up to 2024-04-29"
+    ):
+        model.predict()
+    with pytest.raises(DataError, match="A horizon is a number of steps, 1 or more, not 0"):
+        plain.predict(0)
+    with pytest.raises(DataError, match=r"trained with the columns date, shop, sold; the table lacks shop"):
+        plain.predict(data=shops().select("date", "sold"))
+    with pytest.raises(DataError, match="this table ends where training ended, or before"):
+        plain.backtest(shops(60).select("date", "shop", "sold"))
+    with pytest.raises(DataError, match=r"stamps are off the frequency \(daily\)"):
+        plain.predict(data=shops().select(pl.col("date").cast(pl.Datetime) + pl.duration(hours=7), "shop", "sold"))
+    with pytest.raises(RunError, match="is not a run"):
+        Forecaster.load(tmp_path)
+
+
+def test_the_public_name_and_silence(capsys):
+    assert carousel.Forecaster is Forecaster
+    fitted = Forecaster(**QUICK).fit(shops(60).select("date", "shop", "sold"))
+    captured = capsys.readouterr()
+    assert captured.out == captured.err == ""
+    assert not list(Path.cwd().glob("carousel-*"))
+    for words in ("time: date", "series told apart by shop", "2 series of", "seasons: 7", "95 % intervals held"):
+        assert words in fitted.describe()
+
+
+# -- scikit-learn ---------------------------------------------------------------------------------------------------
+
+
+def test_parameters():
+    model = Forecaster(horizon=3, known=["price"])
+    assert model.get_params()["known"] == ["price"]
+    assert model.set_params(hidden=5).hidden == 5
+    assert repr(model) == "Forecaster(horizon=3, known=['price'], hidden=5)"
+    with pytest.raises(ValueError, match="Forecaster has no parameter 'units'"):
+        model.set_params(units=3)
+
+
+def test_scikit_learns_clone_and_grid_search():
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("sklearn")
+    from sklearn.base import clone
+    from sklearn.model_selection import GridSearchCV, TimeSeriesSplit
+
+    days = pandas.date_range("2024-01-01", periods=90, freq="D")
+    frame = pandas.DataFrame({"ds": days, "y": np.sin(np.arange(90) * 2 * np.pi / 7) + 0.01 * np.arange(90)})
+    assert clone(Forecaster(hidden=5)).get_params() == Forecaster(hidden=5).get_params()
+    search = GridSearchCV(
+        Forecaster(epochs=1, horizon=4), {"hidden": [2, 4]}, cv=TimeSeriesSplit(2, test_size=8), error_score="raise"
+    )
+    search.fit(frame)
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert len(search.best_estimator_.predict()) == 4
+
+
+# -- pictures -------------------------------------------------------------------------------------------------------
+
+
+def test_pictures(plain, tmp_path):
+    figure = plain.plot(5)
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["observed", "95 % interval", "80 % interval", "forecast"]
+    result = plain.backtest(stride=3)
+    assert set(result.by_step) == {"carousel", "naive", "seasonal naive", "drift"}
+    assert result.table["model"].to_list()[0] == "carousel"
+    result.plot().savefig(tmp_path / "backtest.png")
+    assert (tmp_path / "backtest.png").stat().st_size > 10_000
