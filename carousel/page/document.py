@@ -52,6 +52,11 @@ def document(pages: list[Moments], *, live: str | None = None) -> str:
     names = " and ".join(page.name for page in pages)
     count, unit = len(pages[0].steps.read), pages[0].unit
     summary = f"What the network does at each of {count:,} steps of a text, {unit} by {unit}."
+    if live is not None:
+        summary = (
+            f"Type, and the network reads on, {unit} by {unit}. What needs a longer text (the diagnosis, timescales, "
+            f"properties, gradients) is of the {count:,} steps that the page began with."
+        )
     return Template(_part("page.html")).substitute(
         policy="; ".join(policy),
         title=html.escape(f"Inside {names}"),

@@ -6,10 +6,10 @@ const RAMPS = {
     light: ["#ffffff", "#d3e4f3", "#9dc9e2", "#5aa2cf", "#2272b4", "#0b4083", "#052350"],
     dark: ["#1c1c1e", "#143a5c", "#1c5f94", "#3c8ac4", "#76b6e4", "#b5dbf7", "#eff8ff"],
   },
-  // From blue, below zero, to orange, above; the middle is the ground.
+  // From orange, below zero, to blue, above; the middle is the ground.
   signed: {
-    light: ["#053061", "#2166ac", "#6fa8d3", "#f5f5f5", "#f2a65e", "#c1611c", "#6b2c04"],
-    dark: ["#a9d2f3", "#4f97cf", "#215f94", "#1c1c1e", "#9a4f12", "#dd8434", "#ffd3a3"],
+    light: ["#6b2c04", "#c1611c", "#f2a65e", "#f5f5f5", "#6fa8d3", "#2166ac", "#053061"],
+    dark: ["#ffd3a3", "#dd8434", "#9a4f12", "#1c1c1e", "#215f94", "#4f97cf", "#a9d2f3"],
   },
 };
 const STEPS = 256;

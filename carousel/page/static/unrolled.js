@@ -44,7 +44,7 @@ class UnrolledView {
     const values = layer.at(step);
     const states = Object.entries(layer.outputs).map(([state, node]) => {
       const unit = Math.min(run.unit, values[node].length - 1);
-      return make("span", {}, `${state}′ ${figure(values[node][unit])}`);
+      return make("span", {}, `${state}' ${figure(values[node][unit])}`);
     });
     return make(
       "button",
