@@ -5,9 +5,9 @@ phi:
 
     sigmoid   slope at most 1/4   the difference is at most (|U| / 4)^t: soon nothing is left of the beginning
     tanh      slope at most 1     at most |U|^t; values stay within -1 and 1
-    relu      slope 0 or 1        exactly |U|^t where units are on: kept for ever at |U| = 1, but nothing bounds it
+    relu      slope 0 or 1        at most |U|^t, and that much where units are on; nothing bounds the values
 
-|U| is the largest singular value. So sigmoid forgets in a few steps, tanh in tens, and relu either keeps or blows up.
+|U| is the largest singular value. So sigmoid forgets in a few steps, tanh slowly, and relu keeps for ever or blows up.
 
 Only in part: the activation sets the bound, the weights decide within it. With a U and a bias prepared for it, each of
 the three learns to bridge gaps that it cannot bridge from torch's initial weights; sigmoid, which is at its steepest in

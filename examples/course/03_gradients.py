@@ -14,6 +14,7 @@ steps before they shrink. And training moves the factor: to learn a long gap is 
 """
 
 import math
+import statistics
 
 import torch
 from learning import Network, layer_of, learn

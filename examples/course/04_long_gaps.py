@@ -86,7 +86,7 @@ def number_explained(y, target):
 TASKS = {
     "recall": (recall, len(WORDS), 5, symbol_loss, symbols_right, 0.2, (10, 30, 100), 400),
     "adding": (adding, 2, 1, number_loss, number_explained, 0.0, (10, 30, 80), 600),
-    "copy": (copy, 6, 4, symbol_loss, symbols_right, 0.25, (5, 15, 30), 600),
+    "copy": (copy, 6, 4, symbol_loss, symbols_right, 0.25, (5, 15, 30), 500),
 }
 
 

@@ -69,7 +69,7 @@ def section(script: Path, folder: Path) -> str:
     parts.append(f"**{PARTLY}** {partly}")
     versions = record["versions"]
     parts.append(
-        f"[{script.name}](../../examples/course/{script.name}), {record['seconds']} s on one thread, Python "
+        f"[{script.name}](../../examples/course/{script.name}), {record['seconds']} s of one core, Python "
         f"{versions['python']}, torch {versions['torch']}; [all numbers]({script.stem}.json)"
     )
     return "\n\n".join(parts)

@@ -54,8 +54,14 @@ def layer_of(name: str, inputs: int, hidden: int, longest: int | None = None) ->
     RNN: U orthogonal. Gated cells: a forget bias of 1 (GRU: as torch draws it), or, where it is known over how many
     steps something is to be remembered, chrono, which spreads their time constants up to `longest`.
     """
-    options: dict[str, Any] = {"peephole LSTM": {"peepholes": "all"}, "coupled LSTM": {"coupled": True}}.get(name, {})
-    face: Any = {"RNN": carousel.RNN, "GRU": carousel.GRU}.get(name, carousel.LSTM)
+    kinds: dict[str, tuple[Any, dict[str, Any]]] = {
+        "RNN": (carousel.RNN, {}),
+        "LSTM": (carousel.LSTM, {}),
+        "GRU": (carousel.GRU, {}),
+        "peephole LSTM": (carousel.LSTM, {"peepholes": "all"}),
+        "coupled LSTM": (carousel.LSTM, {"coupled": True}),
+    }
+    face, options = kinds[name]
     layer: carousel.Recurrent = face(inputs, hidden, **options)
     if name == "RNN":
         layer.initialize("orthogonal")
