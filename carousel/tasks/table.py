@@ -90,7 +90,7 @@ def write(frame: pl.DataFrame, path: Path) -> None:
     Raises DataError for a name of another kind and where the file cannot be written.
     """
     name = path.name.lower()
-    writers = {
+    writers: dict[tuple[str, ...], Any] = {
         (".csv",): frame.write_csv,
         (".tsv",): lambda file: frame.write_csv(file, separator="\t"),
         (".parquet",): frame.write_parquet,

@@ -45,6 +45,9 @@ class Forecaster:
     Works as a scikit-learn estimator: `get_params`, `set_params`, `clone`, `score` (minus MASE), in `GridSearchCV`.
     """
 
+    _stream: Stream | None
+    _history: Inputs | None
+
     def __init__(
         self,
         horizon: int | None = None,
@@ -245,8 +248,7 @@ class Forecaster:
 
     def _open(self, run: Path, kind: str, *, one_dimensional: bool = False) -> Forecaster:
         self._trained, self._kind, self._one_dimensional = Trained.load(run), kind, one_dimensional
-        self._stream: Stream | None = None
-        self._history: Inputs | None = None
+        self._stream, self._history = None, None
         return self
 
     def _fitted(self) -> Trained:

@@ -56,7 +56,7 @@ class Frequency:
         if self.unit in ("integer", "clock"):
             return units
         if self.unit == "weekday":
-            days = np.busday_offset("1970-01-05", units).astype(np.int64)
+            days = np.busday_offset(np.datetime64("1970-01-05"), units).astype(np.int64)
         elif self.unit == "day":
             days = units
         else:
@@ -163,8 +163,8 @@ def named(text: str, stamps: np.ndarray, zone: str | None, *, counts: bool) -> F
         first = int(stamps.min())
         return Frequency("clock", step, first - first % (step if DAY % step == 0 else SECOND), zone=zone)
     time = _one(local(stamps, zone) % DAY) or 0
-    first = Frequency(unit, time=time, zone=zone)._units(stamps.min(keepdims=True))
-    return Frequency(unit, step, int(first[0]), time=time, zone=zone)
+    phase = Frequency(unit, time=time, zone=zone)._units(stamps.min(keepdims=True))
+    return Frequency(unit, step, int(phase[0]), time=time, zone=zone)
 
 
 def find(groups: list[np.ndarray], zone: str | None, *, counts: bool) -> Frequency:

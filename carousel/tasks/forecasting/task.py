@@ -12,7 +12,7 @@ from carousel.tasks.forecasting.backtesting import Backtest, backtest
 from carousel.tasks.forecasting.forecast import as_table, forecast
 from carousel.tasks.forecasting.forecaster import pictures
 from carousel.tasks.forecasting.roles import find_roles, find_time
-from carousel.tasks.forecasting.settings import Settings, columns_of
+from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
@@ -21,19 +21,21 @@ from carousel.training.session import folder_for
 __all__ = ["WHAT", "Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
 
 WHAT = "series of numbers over time, in tables"
+OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
-    """A table with a time column and a column of numbers."""
+    """A table with a time column and a column of numbers; or any, where what is asked only makes sense here."""
     if not paths or not all(table.is_table(path) for path in paths):
         return None
+    if meant := [name for name in OURS if name in options]:
+        return f"a table of series to forecast (--{meant[0]})"
     try:
         frame = table.read(paths[0], rows=1000)
-        time = columns_of(options.get("time"))
-        found = find_time(frame.select(time) if time else frame)
+        found = find_time(frame)
         if found.kind == "rows":
             return None
-        find_roles(frame, time=found.names, target=columns_of(options.get("target")))
+        find_roles(frame, time=found.names)
     except CarouselError:
         return None
     return f"a table with a time column ({found.label})"

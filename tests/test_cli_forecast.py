@@ -1,0 +1,126 @@
+"""The commands: train, forecast, backtest, evaluate, on a table as people have it."""
+
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from carousel.cli import app
+from carousel.errors import CarouselError
+from carousel.tasks.forecasting import task
+
+QUICK = ["--epochs", "2", "--hidden", "4", "--threads", "1"]
+
+
+def carousel(*words: object) -> None:
+    app([str(word) for word in words], result_action="return_value")
+
+
+def sales(days: int) -> pl.DataFrame:
+    rng = np.random.default_rng(0)
+    dates = [(date(2024, 1, 1) + timedelta(days=k)).strftime("%d.%m.%Y") for k in range(days)]
+    y = 10 + 3 * np.sin(np.arange(200) * 2 * np.pi / 7) + rng.normal(size=200)
+    price = rng.integers(1, 3, size=200)
+    return pl.DataFrame({"day": dates, "sold": y[:days].round(2), "price": price[:days]})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("shop")
+    sales(120).write_csv(path / "sales.csv")
+    carousel("train", path / "sales.csv", "--target", "sold", "--horizon", 7, *QUICK, "--out", path / "run")
+    return path
+
+
+def test_training_says_what_it_decided_and_what_to_type_next(folder, capsys):
+    carousel("train", folder / "sales.csv", "--horizon", 5, *QUICK, "--out", folder / "said")
+    said = capsys.readouterr().out
+    for words in (
+        "taken for a table of series to forecast (--horizon), to train forecasting",
+        "time: day (--time)",
+        "target: sold (--target",
+        "past covariates: price (--past; what is known in advance: --known)",
+        "120 rows: 1 series of 120 values, daily, 01.01.2024 to 29.04.2024",
+        "seasons: 7 (--season); horizon: 5 steps (--horizon)",
+        "a naive rival to beat:",
+        "95 % intervals held",
+        "seasonal naive",
+        "carousel forecast",
+    ):
+        assert words in said, words
+    names = {path.name for path in (folder / "said").iterdir()}
+    assert {"curve.png", "backtest.png", "forecast.png", "series.parquet", "config.json"} <= names
+
+
+def test_forecast_to_the_screen_and_to_files(folder, capsys):
+    carousel("forecast", folder / "run", "--horizon", 3)
+    lines = capsys.readouterr().out.strip().split("\n")
+    assert lines[0] == "day,sold,sold_lo_80,sold_hi_80,sold_lo_95,sold_hi_95"
+    assert [line.split(",")[0] for line in lines[1:]] == ["30.04.2024", "01.05.2024", "02.05.2024"]
+    carousel("forecast", folder / "run", "--out", folder / "f.parquet", "--plot", folder / "f.png")
+    frame = pl.read_parquet(folder / "f.parquet")
+    assert frame.height == 7
+    assert (folder / "f.png").stat().st_size > 10_000
+    carousel("forecast", folder / "run", "--horizon", 9)
+    assert "trained for 7 steps: beyond them its own forecasts are fed back" in capsys.readouterr().err
+
+
+def test_a_newer_table_is_gone_on_from_and_backtested(folder, capsys):
+    sales(140).write_csv(folder / "newer.csv")
+    carousel("forecast", folder / "run", folder / "newer.csv", "--horizon", 1)
+    assert "\n20.05.2024," in capsys.readouterr().out
+    carousel("backtest", folder / "run", folder / "newer.csv", "--stride", 2, "--out", folder / "b.csv")
+    said = capsys.readouterr().out
+    assert "new to the model" in said
+    assert "in 95 %" in said
+    assert pl.read_csv(folder / "b.csv").columns[:4] == ["origin_day", "day", "series", "step"]
+    carousel("evaluate", folder / "run", "--out", folder / "judged")
+    assert {path.name for path in (folder / "judged").iterdir()} == {"scores.csv", "forecasts.csv", "backtest.png"}
+    assert "held out in training" in capsys.readouterr().out
+
+
+def test_what_a_finished_run_says_to_resume(folder, capsys):
+    carousel("train", "--resume", folder / "run")
+    assert "has finished: there is nothing left to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["train", "sales.csv", "--target", "profit", "--task", "forecasting"],
+            "--target names 'profit', which is no column",
+        ),
+        (["train", "sales.csv", "--time", "price,sold"], "columns called year, month"),
+        (["train", "sales.csv", "--horizon", "100"], "A horizon of 100 steps needs a series of 300 or more"),
+        (
+            ["train", "sales.csv", "--level", "word", "--task", "forecasting"],
+            "--level is an option of the task .*language",
+        ),
+        (["train", "empty.csv", "--task", "forecasting"], "empty.csv is empty"),
+        (["forecast", "nowhere"], "nowhere is not a run"),
+        (["forecast", "run", "--horizon", "0"], "1 or more, not 0"),
+        (["forecast", "run", "other.csv"], "trained with the columns day, sold, price; the table lacks sold, price"),
+        (["backtest", "run", "--stride", "0"], "numbers of steps, 1 or more"),
+        (["forecast", "run", "--out", "f.xls"], "f.xls ends in none of them"),
+    ],
+)
+def test_refusals(folder, monkeypatch, words, message):
+    monkeypatch.chdir(folder)
+    (folder / "empty.csv").write_text("")
+    sales(20).select("day").write_csv(folder / "other.csv")
+    with pytest.raises(CarouselError, match=message):
+        carousel(*words, *(["--out", "new"] if words[0] == "train" else []))
+    assert not (folder / "new").exists()
+
+
+def test_what_is_recognised(tmp_path):
+    sales(20).write_csv(tmp_path / "sales.csv")
+    pl.DataFrame({"text": ["good", "bad"], "stars": [5, 1]}).write_csv(tmp_path / "reviews.csv")
+    (tmp_path / "poem.txt").write_text("2024-01-01, 5\n")
+    assert task.recognize([tmp_path / "sales.csv"], {}) == "a table with a time column (day)"
+    assert task.recognize([tmp_path / "sales.csv"], {"target": ["price"]}) == "a table of series to forecast (--target)"
+    for name in ("reviews.csv", "poem.txt", "none.csv"):
+        assert task.recognize([tmp_path / name], {}) is None
