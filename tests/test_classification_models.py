@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,9 +16,11 @@ from carousel.models.pooling import HEADS
 from carousel.tasks.classification import front_ends
 from carousel.tasks.classification.arrays import from_python
 from carousel.tasks.classification.augmentation import Augmentation
+from carousel.tasks.classification.learning import Learning
 from carousel.tasks.classification.metrics import evaluate
 from carousel.tasks.classification.recordings import Recording
 from carousel.tasks.classification.splits import folds, held_out
+from carousel.tasks.classification.steps import Steps
 
 # -- log-mel --------------------------------------------------------------------------------------------------------
 
@@ -285,9 +288,10 @@ def test_a_front_end_survives_json_and_never_looks_ahead(kind: str) -> None:
     whole = front_end.steps(item)
     assert whole.shape[1:] == (() if front_end.symbolic else (front_end.size,))
     content = item.samples if kind == "audio" else item
-    for cuts in ([3], [1, 2, 7], [len(content)]):
+    n = len(content)
+    for cuts in ([3], [1, 2, 7], [n // 3, n // 2, 3 * n // 4], [n]):
         stream = front_end.stream()
-        pieces = np.split(content, cuts) if kind != "text" else [content[: cuts[0]], content[cuts[0] :]]
+        pieces = [content[start:stop] for start, stop in pairwise([0, *cuts, n])]
         parts = [stream.push(piece) for piece in pieces] + [stream.finish()]
         np.testing.assert_allclose(np.concatenate(parts), whole, atol=1e-5)
 
@@ -357,3 +361,37 @@ def test_augmentation_masks_within_bounds_and_without_it_changes_nothing() -> No
     symbols = torch.ones(100, 100, dtype=torch.long)
     share = (Augmentation(forget=0.2).of_symbols(symbols) == 0).float().mean()
     assert abs(share - 0.2) < 5 * math.sqrt(0.2 * 0.8 / 10_000)
+
+
+# -- learning -------------------------------------------------------------------------------------------------------
+
+
+def test_no_network_learns_from_what_it_holds_out_and_each_is_judged_by_the_one_that_does() -> None:
+    sequences = [np.float32(np.random.default_rng(k).normal(size=(k % 4 + 1, 2))) for k in range(9)]
+    fold = np.arange(9) % 3
+    learning = Learning(
+        Steps.of(sequences),
+        np.arange(9) % 2,
+        fold,
+        augmentation=Augmentation(),
+        class_weights=None,
+        label_smoothing=0.0,
+        device=torch.device("cpu"),
+    )
+    network = Ensemble([LabelModel(2, inputs=2, hidden=3) for _ in range(3)]).eval()
+    learning.loss(network, torch.tensor([1, 4, 7])).backward()  # all of fold 1
+    moved = [any(p.grad is not None for p in member.parameters()) for member in network.members]
+    assert moved == [True, False, True]
+
+    answers = learning.held_out(network)
+    for k, one in enumerate(sequences):
+        scores = network.members[fold[k]](torch.from_numpy(one).unsqueeze(1), torch.tensor([len(one)]))
+        np.testing.assert_allclose(answers[k], torch.log_softmax(scores, -1)[0].detach(), atol=1e-6)
+
+    by_hand = np.mean([-answers_of(network.members[m], sequences[k])[k % 2] for k in (1, 4, 7) for m in (0, 2)])
+    assert learning.loss(network, torch.tensor([1, 4, 7])).item() == pytest.approx(by_hand, abs=1e-6)
+
+
+def answers_of(member: LabelModel, sequence: np.ndarray) -> np.ndarray:
+    scores = member(torch.from_numpy(sequence).unsqueeze(1), torch.tensor([len(sequence)]))[0].detach().double()
+    return (scores - torch.logsumexp(scores, 0)).numpy()
