@@ -16,11 +16,11 @@ from carousel.tasks.classification.early import Stream
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.trained import Trained, load
+from carousel.tasks.classification.trained import Trained, load, opened
 from carousel.tasks.table import give_back, kind_of, read
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_folder import Log, RunFolder
-from carousel.training.session import folder_for
+from carousel.training.session import folder_for, may_go_on
 
 
 class SequenceClassifier:
@@ -163,6 +163,17 @@ class SequenceClassifier:
         named = [paths] if isinstance(paths, str | Path) else list(paths)
         model = cls(**settings)
         return model.fit([Path(path) for path in named], out=out or folder_for(named), report=report or report_for())
+
+    @classmethod
+    def resume(
+        cls, run: str | Path, *, threads: int | None = None, report: Report | None = None
+    ) -> "SequenceClassifier":
+        """Go on with a training that was stopped, from its last checkpoint to its end: with the same number of threads
+        (the recorded one, unless `threads` says otherwise), to the same bits as without the stop."""
+        folder, report = opened(run), report or report_for()
+        if may_go_on(folder, threads=threads, report=report):
+            training.go_on(folder, report, resuming=True)
+        return cls.load(run)
 
     @classmethod
     def load(cls, run: str | Path, *, device: str = "auto") -> "SequenceClassifier":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -107,10 +108,16 @@ def ensemble(front_end: front_ends.FrontEnd, classes: int, model: dict[str, Any]
         raise DataError(f"The cell {model['cell']!r} cannot be the classifier's: {problem}") from None
 
 
-def load(run: Any, *, device: str = "cpu") -> Trained:
-    """The best model of a run so far. Raises RunError where the folder is none, is damaged, or of another task."""
+def opened(run: str | Path) -> RunFolder:
+    """A run of this task. Raises RunError where the folder is none, is damaged, or of another task."""
     folder = RunFolder.open(run)
-    config = folder.config()
-    if config.get("task") != "classification":
-        raise RunError(f"{run} is a run of the task {config.get('task')!r}, and no classifier of sequences.")
-    return Trained.described_by(folder, config, trained=True, device=device)
+    task = folder.config().get("task")
+    if task != "classification":
+        raise RunError(f"{run} is a run of the task {task!r}, and no classifier of sequences.")
+    return folder
+
+
+def load(run: str | Path, *, device: str = "cpu") -> Trained:
+    """The best model of a run so far. Raises RunError as `opened` does."""
+    folder = opened(run)
+    return Trained.described_by(folder, folder.config(), trained=True, device=device)
