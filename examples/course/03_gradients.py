@@ -9,8 +9,10 @@ take 104 steps. With 1.1 a step it is 13,780.6 after 100. A vanished gradient te
 exploded one throws the weights away; clipping bounds the step and so cures the second, not the first.
 
 Only in part: the factor of a real network is not that of its U. The slopes of tanh make it smaller, the more so the
-larger U is, so that |U| = 1.1 does not explode. A U with all eigenvalues at 0.9 may still let gradients grow for many
-steps before they shrink. And training moves the factor: to learn a long gap is to bring it near 1.
+larger U is, so that |U| = 1.1 does not explode. A U with all eigenvalues at 0.9 may still let gradients grow for some
+steps before they shrink. And training moves the factor: for an RNN, to learn a long gap is mostly to bring it near 1,
+while an LSTM begins nearer to it. But a small factor does not prove a short memory: one RNN below names every symbol at
+0.48, as a latch does, in which small differences die out while the large one stays (Bengio et al., 1994).
 """
 
 import math
@@ -131,9 +133,9 @@ def before_and_after(lesson, lag, seeds):
     )
     lesson.fact(
         f"Learning to bridge {lag} steps moves the RNN's factor from {spread(factors['RNN', 'before'], 3)} to "
-        f"{spread(factors['RNN', 'after'], 3)} a step.",
+        f"{spread(factors['RNN', 'after'], 3)} a step; then {spread(right['RNN', 'after'])} of the symbols are named.",
         max(factors["RNN", "before"]) < 0.8
-        and min(factors["RNN", "after"]) > 0.85
+        and statistics.median(factors["RNN", "after"]) > 0.85
         and min(right["RNN", "after"]) > 0.9,
     )
     return flows

@@ -84,8 +84,8 @@ def number_explained(y, target):
 
 # Data, inputs, outputs, loss, score of at most 1, what guessing scores, gaps, steps of training.
 TASKS = {
-    "recall": (recall, len(WORDS), 5, symbol_loss, symbols_right, 0.2, (10, 30, 100), 400),
-    "adding": (adding, 2, 1, number_loss, number_explained, 0.0, (10, 30, 80), 600),
+    "recall": (recall, len(WORDS), 5, symbol_loss, symbols_right, 0.2, (10, 30, 80), 400),
+    "adding": (adding, 2, 1, number_loss, number_explained, 0.0, (10, 30, 60), 600),
     "copy": (copy, 6, 4, symbol_loss, symbols_right, 0.25, (5, 15, 30), 500),
 }
 
@@ -131,7 +131,7 @@ def main(lesson: Lesson) -> None:
                 [[cell, *(spread(scores[cell, task, gap]) for gap in gaps)] for cell in rows],
             )
 
-    far = lesson.full(80, quick=30)
+    far = lesson.full(60, quick=30)
     gated = {cell: scores[cell, "adding", far] for cell in CELLS if cell != "RNN" and (cell, "adding", far) in scores}
     lesson.fact(
         f"Adding over {far} steps the RNN explains {spread(scores['RNN', 'adding', far])} of the variance, "

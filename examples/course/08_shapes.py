@@ -17,6 +17,7 @@ stands before it.
 
 import math
 import random
+import statistics
 import tempfile
 from pathlib import Path
 
@@ -235,9 +236,10 @@ def predictors(lesson, folder):
         learnt, asked = (
             model.vocabulary.encode((folder / name).read_text()).ids for name in ("learn.txt", "judge.txt")
         )
-        pairs = baseline.count(np.asarray(learnt), np.asarray(asked), model.vocabulary.size, orders=2).nats[1]
+        counts = baseline.count(np.asarray(learnt), np.asarray(asked), model.vocabulary.size, orders=6)
         nats[f"{level}s: LSTM"] = judged.nats_per_character * judged.characters / 500
-        nats[f"{level}s: counts of pairs"] = pairs * len(asked) / 500
+        nats[f"{level}s: counts of pairs"] = counts.nats[1] * len(asked) / 500
+        nats[f"{level}s: counts of six"] = counts.nats[5] * len(asked) / 500
         for prompt in ("the clouds are in the", "the whales are in the", "she is happy because she"):
             best = model.complete(prompt, count=1)[0]
             completed.append([f"{level}s", prompt, best.text.strip(), best.probability])
@@ -282,10 +284,12 @@ def main(lesson: Lesson) -> None:
         [[name, *map(spread, right)] for name, right in blank.items()],
     )
     lesson.fact(
-        f"With the clue after the blank, forwards is a guess, {spread(blank['forwards'][0])} where guessing gives "
-        f"0.20; in both directions {spread(blank['both directions'][0])}. With the clue before it, both know.",
+        f"With the clue after the blank, forwards is a guess, {spread(blank['forwards'][0])} where guessing is 0.20; "
+        f"in both directions {spread(blank['both directions'][0])}. With the clue before it forwards is right, too: "
+        f"{spread(blank['forwards'][1])}.",
         max(blank["forwards"][0]) < 0.3
-        and min([*blank["forwards"][1], *blank["both directions"][0], *blank["both directions"][1]]) > 0.95,
+        and statistics.median(blank["forwards"][1]) > 0.95
+        and min(map(min, blank["both directions"])) > 0.95,
     )
 
     with tempfile.TemporaryDirectory() as folder:
@@ -334,12 +338,17 @@ def draw(lesson, shares, kinds, by_length, blank, nats):
     for (name, right), look in zip(blank.items(), (LOOKS["RNN"], LOOKS["LSTM"]), strict=True):
         for place, values in enumerate(right):
             label = None if place else name
-            blanks_.plot([place] * len(values), values, linestyle="none", alpha=0.7, label=label, **look)
+            at = [place + (0.04 if name == "forwards" else -0.04)] * len(values)
+            blanks_.plot(at, values, linestyle="none", alpha=0.7, label=label, **look)
     blanks_.set_xticks([0, 1], ["clue after the blank", "clue before the blank"])
     blanks_.axhline(1 / len(OUTCOMES), color="#555555", linestyle="--", linewidth=1)
-    sentences.barh(list(nats)[::-1], list(nats.values())[::-1], color=LOOKS["LSTM"]["color"])
+    sentences.barh(
+        list(nats)[::-1], [min(value, 8.2) for value in reversed(nats.values())], color=LOOKS["LSTM"]["color"]
+    )
     sentences.axvline(nats["nobody can do better"], color="#555555", linestyle="--", linewidth=1)
-    sentences.set(title="nats a sentence")
+    for place, value in enumerate(reversed(nats.values())):
+        sentences.text(min(value, 8.2) + 0.1, place, f"{value:.2f}", va="center")
+    sentences.set(title="nats a sentence, the longest bars cut off", xlim=(0, 10))
     for axes, title in ((numbers, "numbers right"), (sums, "sums right in every digit"), (blanks_, "blanks filled")):
         axes.set(title=title, ylim=(-0.05, 1.05))
         axes.margins(x=0.2)
