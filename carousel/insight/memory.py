@@ -169,7 +169,8 @@ def _of_symbols(x: Tensor, y: Tensor, count: int, seed: int) -> tuple[Tensor, Te
 
 def _shuffled(x: Tensor, y: Tensor, number: int, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """As many pairs of an x and a y, each drawn without the other."""
-    return tuple(values.flatten()[torch.randperm(values.numel(), generator=random)[:number]] for values in (x, y))
+    first, second = (torch.randperm(x.numel(), generator=random)[:number] for _ in range(2))
+    return x.flatten()[first], y.flatten()[second]
 
 
 def _information(x: Tensor, y: Tensor) -> Tensor:
