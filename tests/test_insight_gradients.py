@@ -204,6 +204,16 @@ def test_a_module_is_measured_where_its_layer_stands_and_left_as_it_was():
     assert not model.recurrent._forward_hooks
 
 
+def test_a_loss_that_reads_nothing_takes_no_part():
+    layer, x = linear(0.8), example(40)
+    weights = torch.ones(40, B, dtype=torch.float64)
+    weights[-1] = 0  # no target after the last step
+    flow = gradient_flow(layer, x, loss=lambda y: weights * y.sum(-1))
+    assert (flow.arriving[-1] == 0).all()
+    assert flow.samples()[-1].isnan().all()
+    assert flow.decay().factor == pytest.approx(0.8)
+
+
 def test_any_callable_will_do_where_the_layer_is_named():
     layer, x = linear(0.8), example()
     whole = gradient_flow(layer, x, loss=lambda y: y.sum(-1))

@@ -91,7 +91,7 @@ def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples
     """
     samples = samples.double()
     tiny = torch.finfo(samples.dtype).tiny
-    good = samples > tiny  # NaN is not
+    good = (samples > tiny) & samples.isfinite()  # NaN is neither
     share = good.sum((0, 1)) / good.sum((0, 1)).amax().clamp(min=1)
     long = int((share > 0.5).long().cumprod(0).sum())
     count = int(good[..., 0].sum()) if good.numel() else 0

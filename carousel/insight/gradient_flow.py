@@ -51,7 +51,10 @@ class GradientFlow:
                 f"and the places {', '.join(f'{i} ({name})' for i, name in enumerate(self.places))}."
             )
         norms = self.norms[state][place]
-        return norms / self.arriving[..., None] if relative else norms
+        if not relative:
+            return norms
+        # A loss that does not read its own step's output says nothing of how much is left of it.
+        return norms / torch.where(self.arriving > 0, self.arriving, torch.nan)[..., None]
 
     def by_lag(self, state: str | None = None, place: int = -1, *, relative: bool = True) -> Tensor:
         """(K), the typical norm at each lag: the geometric mean over steps and sequences; zeros are left out."""
