@@ -272,7 +272,7 @@ def test_nothing_is_kept_without_a_gradient_to_come():
     key = native_ops.key_of(scan.program)
     parameters = [scan.weights[name] for name in native_plan.parameters_of(scan.program)]
     sizes = torch.tensor(scan.shape.batch_sizes)
-    arguments = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False)
+    arguments = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False, False)
     assert torch.ops.carousel.scan(*arguments, False)[2].numel() == 0
     # Four gates, tanh(c) and c itself, in whole blocks; h is the result.
     block = native_call.library().c.carousel_block(native_call.isa(), 1)

@@ -3,6 +3,11 @@
 It gives values and first derivatives. What it does not do itself goes through the reference engine and means the same:
 second derivatives (`create_graph=True`), torch.func transforms (vmap, jvp, grad), forward-mode derivatives, and scans
 without any row.
+
+bfloat16 is for what is given and taken, weights, inputs, outputs and their gradients, and for the factors of matrix
+products. Sums, states within a scan, everything pointwise and what is kept for backward are float32, so that a state is
+rounded once a scan and not once a step. Under autocast to bfloat16 the factors alone are rounded, where the processor
+multiplies such numbers itself.
 """
 
 from __future__ import annotations
@@ -31,8 +36,8 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
         return "the cell's step is not traced to a program"
     if torch.device(device).type != "cpu":
         return f"it runs on the CPU, not on {device}"
-    if dtype not in (torch.float32, torch.float64):
-        return f"it computes in float32 and float64, not in {str(dtype).removeprefix('torch.')}"
+    if dtype not in (torch.float32, torch.float64, torch.bfloat16):
+        return f"it computes in float32, float64 and bfloat16, not in {str(dtype).removeprefix('torch.')}"
     return _why_not_lowered(program)
 
 
@@ -61,7 +66,18 @@ def scan(
     key, names = _known_as(program)
     parameters = [weights[name] for name in names]
     given = [(streams or {})[name] for name in program.streams]
-    return native_ops.scan(program, key, x, batch_sizes, states, parameters, given, reverse)
+    if x.dtype != torch.bfloat16:
+        rounds = x.dtype == torch.float32 and _autocast_rounds()
+        return native_ops.scan(program, key, x, batch_sizes, states, parameters, given, reverse, rounds)
+    rows = (x.float(), batch_sizes, tuple(s.float() for s in states), [p.float() for p in parameters])
+    emitted, last = native_ops.scan(program, key, *rows, [s.float() for s in given], reverse, True)
+    return tuple(t.to(x.dtype) for t in emitted), tuple(t.to(x.dtype) for t in last)
+
+
+def _autocast_rounds() -> bool:
+    """Whether autocast allows bfloat16 for products, and the processor is the faster for it."""
+    on = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return on and native_call.multiplies_bfloat16()
 
 
 def stepper(
@@ -73,7 +89,8 @@ def stepper(
 
 def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
     """How the threads divide a scan of `steps` steps and `batch` rows, as a phrase. sizes: of states, by name."""
-    return native_call.division(program, dtype, sizes, input, steps, batch)
+    how = native_call.division(program, sizes, input, steps, batch)
+    return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
 @torch.compiler.assume_constant_result
@@ -111,6 +128,7 @@ def status() -> dict[str, str]:
         "library": str(found.path),
         "instruction set": found.isas[native_call.isa()],
         "instruction sets here": ", ".join(found.isas_here),
+        "bfloat16 products": "the processor's own" if native_call.multiplies_bfloat16() else "widened to float32",
         "threads": str(torch.get_num_threads()),
         "OpenMP runtimes in the process": str(openmp_runtimes()),
     }

@@ -48,7 +48,10 @@ class CScan(Structure):
         *((name, c_int64) for name in ("steps", "rows", "batch", "input", "hidden", "projection")),
         ("batch_sizes", c_void_p),
         ("parameters_count", c_int64),
-        *((name, c_int32) for name in ("reverse", "threads", "split", "is_double", "stage", "alone")),
+        *(
+            (name, c_int32)
+            for name in ("reverse", "threads", "split", "is_double", "stage", "alone", "bfloat16", "unused")
+        ),
         *((name, c_void_p) for name in ("x", "parameters", "first", "rows_of_steps", "last", "saved", "workspace")),
         *((name, c_void_p) for name in ("grad_last", "grad_x", "grad_first", "grad_parameters")),
     ]
@@ -99,6 +102,7 @@ class Library:
             ("carousel_sizeof_plan", c_int64, []),
             ("carousel_sizeof_scan", c_int64, []),
             ("carousel_block", c_int, [c_int, c_int]),
+            ("carousel_multiplies_bfloat16", c_int, [c_int]),
             ("carousel_saved_width", c_int64, [c_int, c_int, POINTER(CPlan), c_int64, c_int64]),
             ("carousel_forward_workspace", c_int64, [c_int, POINTER(CScan)]),
             ("carousel_backward_workspace", c_int64, [c_int, POINTER(CScan)]),

@@ -42,6 +42,11 @@ def isa() -> int:
     return settings.isa
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; otherwise the engine widens it first."""
+    return bool(library().c.carousel_multiplies_bfloat16(isa()))
+
+
 @lru_cache(maxsize=1024)
 def forward_plan(program: Program, keep: bool, direct: frozenset[str]) -> binding.MadePlan:
     kept = lowering.kept(program, differentiate(program)) if keep else None
@@ -127,8 +132,10 @@ def describe(
     parameters: Sequence[Tensor],
     batch_sizes: Tensor,
     reverse: bool,
+    bfloat16: bool,
 ) -> tuple[binding.CScan, list[Any]]:
     scan = binding.CScan()
+    scan.bfloat16 = bfloat16
     scan.plan = made.pointer
     scan.steps, scan.rows, scan.batch = batch_sizes.shape[0], x.shape[0], states[0].shape[0]
     scan.input, scan.hidden, scan.projection = x.shape[1], sizes.units["hidden"], sizes.units["projection"]
@@ -144,19 +151,19 @@ def describe(
     return scan, alive
 
 
-def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
+def division(program: Program, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
     """How the threads would divide a scan of such a shape, as a phrase. sizes: of "hidden" and "projection"."""
     shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
 
     def rows(*shape: int) -> Tensor:  # no memory: only sizes are read
-        return torch.empty(shape, dtype=dtype, device="meta")
+        return torch.empty(shape, dtype=torch.float32, device="meta")
 
     x, parameters = rows(steps * batch, input), [rows(*shape) for shape in shapes]
     states = [rows(batch, sizes[size]) for size in program.states.values()]
     found = sizes_of(program, x, parameters)
     made = forward_plan(program, False, found.direct)
     batch_sizes = torch.full((steps,), batch, dtype=torch.int64)
-    scan, alive = describe(made, found, x, states, parameters, batch_sizes, False)
+    scan, alive = describe(made, found, x, states, parameters, batch_sizes, False, False)
     alive.append(binding.pointers([None] * (len(program.emitted) + len(program.streams))))
     scan.rows_of_steps = ctypes.addressof(alive[-1])
     threads = scan.threads
@@ -211,13 +218,14 @@ def forward(
     batch_sizes: Tensor,
     program: Program,
     reverse: bool,
+    bfloat16: bool,
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """What a scan emits, its last states, and what backward will need of it (nothing unless keep)."""
     sizes = sizes_of(program, x, parameters)
     made = forward_plan(program, keep, sizes.direct)
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
-    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
+    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse, bfloat16)
     emitted = [_large(rows) for rows in empty_emitted(program, x, sizes)]
     last = [torch.empty_like(s) for s in states]
     saved = _large(x.new_empty(x.shape[0] * saved_width(made, sizes)))
@@ -245,6 +253,7 @@ def backward(
     batch_sizes: Tensor,
     program: Program,
     reverse: bool,
+    bfloat16: bool,
     wanted: list[bool],
 ) -> list[Tensor | None]:
     """The gradients of x, the states, the parameters and the streams; None for those not wanted."""
@@ -254,7 +263,7 @@ def backward(
     made = backward_plan(program, sizes.direct, any(want_streams))
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     grad_emitted, grad_last = _contiguous(grad_emitted), _contiguous(grad_last)
-    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse)
+    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse, bfloat16)
     grad_x = _large(torch.empty_like(x)) if want_x else None
     grad_first = [torch.empty_like(s) if want else None for s, want in zip(states, want_states, strict=True)]
     grad_parameters = [

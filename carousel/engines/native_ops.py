@@ -24,11 +24,12 @@ _programs: dict[str, Program] = {}
 _library = torch.library.Library("carousel", "DEF")
 _library.define(
     "scan(Tensor x, Tensor[] states, Tensor[] parameters, Tensor[] streams, Tensor batch_sizes, str program,"
-    " bool reverse, bool keep) -> (Tensor[], Tensor[], Tensor)"
+    " bool reverse, bool bfloat16, bool keep) -> (Tensor[], Tensor[], Tensor)"
 )
 _library.define(
     "scan_backward(Tensor[] grad_emitted, Tensor[] grad_last, Tensor x, Tensor outputs, Tensor saved, Tensor[] states,"
-    " Tensor[] parameters, Tensor[] streams, Tensor batch_sizes, str program, bool reverse, bool[] wanted) -> Tensor[]"
+    " Tensor[] parameters, Tensor[] streams, Tensor batch_sizes, str program, bool reverse, bool bfloat16,"
+    " bool[] wanted) -> Tensor[]"
 )
 
 
@@ -56,10 +57,11 @@ def _scan(
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
+    bfloat16: bool,
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     given = (x, states, parameters, streams, batch_sizes)
-    return call.forward(*given, _programs[program], reverse, keep)
+    return call.forward(*given, _programs[program], reverse, bfloat16, keep)
 
 
 def _fake_scan(
@@ -70,9 +72,10 @@ def _fake_scan(
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
+    bfloat16: bool,
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    del batch_sizes, reverse, streams
+    del batch_sizes, reverse, bfloat16, streams
     which = _programs[program]
     sizes = call.sizes_of(which, x, parameters)
     made = call.forward_plan(which, keep, sizes.direct)
@@ -92,10 +95,11 @@ def _scan_backward(
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
+    bfloat16: bool,
     wanted: list[bool],
 ) -> list[Tensor]:
     given = (x, outputs, saved, states, parameters, streams, batch_sizes)
-    made = call.backward(grad_emitted, grad_last, *given, _programs[program], reverse, wanted)
+    made = call.backward(grad_emitted, grad_last, *given, _programs[program], reverse, bfloat16, wanted)
     return [x.new_empty(0) if g is None else g for g in made]
 
 
@@ -111,9 +115,10 @@ def _fake_scan_backward(
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
+    bfloat16: bool,
     wanted: list[bool],
 ) -> list[Tensor]:
-    del grad_emitted, grad_last, outputs, saved, batch_sizes, program, reverse
+    del grad_emitted, grad_last, outputs, saved, batch_sizes, program, reverse, bfloat16
     inputs = (x, *states, *parameters, *streams)
     return [t.new_empty(t.shape) if want else x.new_empty(0) for t, want in zip(inputs, wanted, strict=True)]
 
@@ -135,7 +140,7 @@ def _gradients(
         )
     a, b = ctx.counts
     given = (x, outputs, saved, rest[:a], rest[a:b], rest[b:], batch_sizes)
-    made = run(list(grad_emitted), list(grad_last), *given, ctx.program, ctx.reverse, wanted)
+    made = run(list(grad_emitted), list(grad_last), *given, ctx.program, ctx.reverse, ctx.bfloat16, wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
 
 
@@ -163,11 +168,11 @@ def _differentiable(
 
 
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-    x, states, parameters, streams, batch_sizes, program, reverse, keep = inputs
+    x, states, parameters, streams, batch_sizes, program, reverse, bfloat16, keep = inputs
     emitted, _, saved = output
     ctx.save_for_backward(x, *states, *parameters, *streams, batch_sizes, emitted[0], saved)
     ctx.counts = len(states), len(states) + len(parameters)
-    ctx.program, ctx.reverse, ctx.keep = program, reverse, keep
+    ctx.program, ctx.reverse, ctx.bfloat16, ctx.keep = program, reverse, bfloat16, keep
     ctx.mark_non_differentiable(saved)
 
 
@@ -177,7 +182,7 @@ def _backward(ctx: Any, grad_emitted: list[Tensor], grad_last: list[Tensor], _: 
     need_x, need_states, need_parameters, need_streams, *_ = ctx.needs_input_grad
     wanted = [need_x, *_each(need_states, a), *_each(need_parameters, b - a), *_each(need_streams, streams)]
     found = _gradients(ctx, torch.ops.carousel.scan_backward.default, grad_emitted, grad_last, wanted)
-    return found[0], found[1 : 1 + a], found[1 + a : 1 + b], found[1 + b :], None, None, None, None
+    return found[0], found[1 : 1 + a], found[1 + a : 1 + b], found[1 + b :], None, None, None, None, None
 
 
 def _each(needs: Any, count: int) -> list[bool]:
@@ -189,27 +194,27 @@ class _Eager(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, key: str, counts: tuple[int, int], batch_sizes: Tensor, reverse: bool, *inputs: Tensor
+        ctx: Any, key: str, counts: tuple[int, int], batch_sizes: Tensor, reverse: bool, bfloat16: bool, *inputs: Tensor
     ) -> Any:
         a, b = counts
         x, *rest = inputs
         lists = list(rest[:a]), list(rest[a:b]), list(rest[b:])
-        emitted, last, saved = call.forward(x, *lists, batch_sizes, _programs[key], reverse, True)
+        emitted, last, saved = call.forward(x, *lists, batch_sizes, _programs[key], reverse, bfloat16, True)
         ctx.save_for_backward(*inputs, batch_sizes, emitted[0], saved)
-        ctx.counts, ctx.program, ctx.reverse, ctx.keep = counts, key, reverse, True
+        ctx.counts, ctx.program, ctx.reverse, ctx.bfloat16, ctx.keep = counts, key, reverse, bfloat16, True
         return (*emitted, *last)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         program = _programs[ctx.program]
         count = len(program.emitted)
-        wanted = list(ctx.needs_input_grad[4:])
+        wanted = list(ctx.needs_input_grad[5:])
 
         def run(*given: Any) -> list[Tensor | None]:
-            rows: Any = (*given[:-3], program, ctx.reverse, wanted)
+            rows: Any = (*given[:-4], program, ctx.reverse, ctx.bfloat16, wanted)
             return call.backward(*rows)
 
-        return (None, None, None, None, *_gradients(ctx, run, gradients[:count], gradients[count:], wanted))
+        return (None, None, None, None, None, *_gradients(ctx, run, gradients[:count], gradients[count:], wanted))
 
 
 def scan(
@@ -221,6 +226,7 @@ def scan(
     parameters: list[Tensor],
     streams: list[Tensor],
     reverse: bool,
+    bfloat16: bool,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """What a scan emits, and its last states: by the operator where something watches operators, else directly."""
     inputs = (x, *states, *parameters, *streams)
@@ -228,16 +234,16 @@ def scan(
     if torch.compiler.is_compiling() or _is_watched((x, *states, *parameters, *streams)):
         sizes = torch.tensor(batch_sizes, dtype=torch.int64, device=x.device)
         emitted, last, _ = torch.ops.carousel.scan.default(
-            x, list(states), parameters, streams, sizes, key, reverse, keep
+            x, list(states), parameters, streams, sizes, key, reverse, bfloat16, keep
         )
         return tuple(emitted), tuple(last)
     call.check(program, x, batch_sizes, states, parameters, streams)
     sizes = torch.frombuffer(array.array("q", batch_sizes), dtype=torch.int64)
     if not keep:
-        emitted, last, _ = call.forward(x, list(states), parameters, streams, sizes, program, reverse, False)
+        emitted, last, _ = call.forward(x, list(states), parameters, streams, sizes, program, reverse, bfloat16, False)
         return tuple(emitted), tuple(last)
     counts = len(states), len(states) + len(parameters)
-    made = _Eager.apply(key, counts, sizes, reverse, *inputs)
+    made = _Eager.apply(key, counts, sizes, reverse, bfloat16, *inputs)
     return made[: len(program.emitted)], made[len(program.emitted) :]
 
 

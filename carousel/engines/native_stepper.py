@@ -19,22 +19,27 @@ STEP_WORTH_A_TEAM = 400_000
 
 
 class Stepper:
-    """A function (x (batch, input), states) -> new states. Changes of the weights after it is made do not reach it."""
+    """A function (x (batch, input), states) -> new states. Changes of the weights after it is made do not reach it.
+
+    With weights in bfloat16 the states that it gives are float32, and it takes inputs and states of either dtype.
+    """
 
     def __init__(self, program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
-        parameters = [weights[name].detach().contiguous() for name in native_plan.parameters_of(program)]
-        rows = [streams[name].detach().contiguous() for name in program.streams]
+        bfloat16 = weights["weight_ih"].dtype == torch.bfloat16
+        wide = torch.float32 if bfloat16 else weights["weight_ih"].dtype
+        parameters = [weights[name].detach().to(wide).contiguous() for name in native_plan.parameters_of(program)]
+        rows = [streams[name].detach().to(wide).contiguous() for name in program.streams]
         like = parameters[0]
         x = like.new_zeros(batch, like.shape[1])
         sizes = native_call.sizes_of(program, x, parameters)
-        self.shape, self.dtype = x.shape, x.dtype
+        self.shape, self.dtype, self.takes = x.shape, x.dtype, (weights["weight_ih"].dtype, x.dtype)
         self.state_shapes = [(batch, sizes.units[size]) for size in program.states.values()]
         states = [x.new_zeros(shape) for shape in self.state_shapes]
         native_call.check(program, x, [batch], states, parameters, rows)
         made = native_call.forward_plan(program, False, sizes.direct)
         emitted = native_call.empty_emitted(program, x, sizes)
         batch_sizes = torch.tensor([batch])
-        self.scan, alive = native_call.describe(made, sizes, x, states, parameters, batch_sizes, False)
+        self.scan, alive = native_call.describe(made, sizes, x, states, parameters, batch_sizes, False, bfloat16)
         if batch * like.shape[0] * (like.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
             self.scan.threads = 1
         self.first, self.last = binding.pointers(states), binding.pointers(states)
@@ -53,18 +58,18 @@ class Stepper:
         self.reference = ctypes.byref(self.scan)
 
     def __call__(self, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        if x.shape != self.shape or x.dtype != self.dtype:
-            raise ValueError(f"x must be {tuple(self.shape)} of {self.dtype}, but is {tuple(x.shape)} of {x.dtype}")
-        x = x.contiguous()
+        if x.shape != self.shape or x.dtype not in self.takes:
+            raise ValueError(f"x must be {tuple(self.shape)} of {self.takes[0]}, but is {tuple(x.shape)} of {x.dtype}")
+        x = x.to(self.dtype).contiguous()
         self.scan.x = x.data_ptr()
         new = []
         kept = []  # until the call is over
         for i, (state, shape) in enumerate(zip(states, self.state_shapes, strict=True)):
-            if state.shape != shape or state.dtype != self.dtype:
+            if state.shape != shape or state.dtype not in self.takes:
                 raise ValueError(
-                    f"a state must be {shape} of {self.dtype}, but is {tuple(state.shape)} of {state.dtype}"
+                    f"a state must be {shape} of {self.takes[0]}, but is {tuple(state.shape)} of {state.dtype}"
                 )
-            state = state.contiguous()
+            state = state.to(self.dtype).contiguous()
             kept.append(state)
             made = torch.empty_like(state)
             new.append(made)

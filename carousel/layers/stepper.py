@@ -66,7 +66,8 @@ class Stepper:
         for k, step in enumerate(self._steps):
             self._states[k] = step(x, self._states[k])
             x = self._states[k][0]
-        return x.clone()  # the caller may write to it; the state stays
+        # A copy: the caller may write to it, and a state may be finer than the layer's dtype.
+        return x.to(self._like.dtype, copy=True)
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Lets these rows (all of them if None) begin a new sequence."""
@@ -81,7 +82,8 @@ class Stepper:
     def state(self) -> Tensor | States:
         """The states now, a copy, in the form of the layer's hx."""
         with torch.inference_mode(False):
-            states = tuple(torch.stack([s.clone() for s in of]) for of in zip(*self._states, strict=True))
+            held = zip(*self._states, strict=True)
+            states = tuple(torch.stack([s.to(self._like.dtype, copy=True) for s in of]) for of in held)
         return states[0] if len(states) == 1 else states
 
     @state.setter

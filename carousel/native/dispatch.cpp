@@ -72,6 +72,9 @@ CAROUSEL_API int64_t carousel_sizeof_scan() { return sizeof(CarouselScan); }
 // Units in a block.
 CAROUSEL_API int carousel_block(int isa, int is_double) { return ISAS[isa].table->block[is_double]; }
 
+// Whether the processor multiplies bfloat16 itself, with this instruction set; otherwise they are widened first.
+CAROUSEL_API int carousel_multiplies_bfloat16(int isa) { return ISAS[isa].table->has_dots(); }
+
 // Numbers per row that a forward scan keeps for backward.
 CAROUSEL_API int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan* plan, int64_t hidden, int64_t projection) {
     return ISAS[isa].table->saved_width[is_double](*plan, hidden, projection);

@@ -73,6 +73,7 @@ const EngineTable table = {
     &op_name,
     &op_arity,
     {BLOCK<float>, BLOCK<double>},
+    &has_dots,
     {&run<float, Forward>, &run<double, Forward>},
     {&run<float, Backward>, &run<double, Backward>},
     {&workspace<float, Forward>, &workspace<double, Forward>},

@@ -76,8 +76,9 @@ inline void tile_of(int m, const Segment<T>* segment, int segments, ptrdiff_t fi
 
 // Rows [begin, end) of the left factor times one panel. c points at row 0; columns: how many of the block exist there
 // (a panel has all of them; rows as torch stores them end earlier).
-template <class T>
-inline void multiply(const Segment<T>* segment, int segments, ptrdiff_t begin, ptrdiff_t end, const T* panel, T* c,
+// A: what the factors are made of: T, or pairs of bfloat16 (pairs.h).
+template <class T, class A>
+inline void multiply(const Segment<A>* segment, int segments, ptrdiff_t begin, ptrdiff_t end, const A* panel, T* c,
                      ptrdiff_t c_row, int columns, Start<T> start) {
     const ptrdiff_t rows = end - begin;
     if (rows <= 0) return;

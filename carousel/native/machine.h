@@ -1,8 +1,8 @@
 // A plan laid out in memory for one call, and one step of it: what forward and backward share.
 #pragma once
 
-#include "gemm.h"
 #include "interpreter.h"
+#include "pairs.h"
 #include "plan.h"
 #include "walk.h"
 
@@ -38,7 +38,15 @@ template <class T> struct Worker {
     T* column_sums;          // COLUMN_SUMS
     Segment<T>* segments;    // the left factor of a product
     int64_t segments_count;
+    Pair* pairs;             // the left factor of a product in bfloat16, [row][pair]
+    Pair* paired;            // the right factor of a weight's gradient in bfloat16, one panel of a chunk's rows
+    T* panel;                // a panel on its way to bfloat16
 };
+
+// Rows that go through a chunk's segments together.
+constexpr int64_t FEW = 4 * TILE_ROWS;
+
+template <class T> constexpr bool PAIRS = sizeof(T) == sizeof(float);
 
 template <class T> struct Machine {
     const CarouselPlan& plan;
@@ -51,7 +59,9 @@ template <class T> struct Machine {
     int64_t number_rows;          // length of a ROW value
 
     Ref<T>* buffers;        // at this call's row 0
+    bool in_pairs;          // products in bfloat16
     T** products;           // packed weights: [block][depth][BLOCK]
+    Pair** paired;          // the same in bfloat16, one or the other
     T** biases;             // per product: [block][BLOCK], or null
     T** vectors;
     T* constants;
@@ -72,12 +82,13 @@ template <class T> struct Machine {
             for (int64_t t = 0; t < scan.steps; ++t) offsets[t + 1] = offsets[t] + scan.batch_sizes[t];
         }
         walk = {scan.batch_sizes, offsets, scan.steps, (scan.reverse != 0) != backward};
+        in_pairs = PAIRS<T> && scan.bfloat16;
         chunk_rows = rows_of_a_chunk();
         number_rows = (chunk_rows / BLOCK<T> + 2) * BLOCK<T>;
         lay_out_buffers(arena);
         lay_out_weights(arena);
         lay_out_states(arena, backward);
-        lay_out_workers(arena);
+        lay_out_workers(arena, backward);
     }
 
     // By rows each thread runs its own rows and never waits within a chunk, so that it hardly matters when another process
@@ -144,15 +155,23 @@ template <class T> struct Machine {
         return depth;
     }
 
+    int64_t pairs_of_product(const CarouselProduct& p) const {
+        int64_t depth = 0;
+        for (int i = 0; i < p.terms; ++i) depth += pairs_of(depth_of(plan.terms[p.first_term + i]));
+        return depth;
+    }
+
     void lay_out_weights(Arena& arena) {
+        paired = arena.take<Pair*>(plan.products_count);
         products = arena.take<T*>(plan.products_count);
         biases = arena.take<T*>(plan.products_count);
         vectors = arena.take<T*>(plan.vectors_count);
         for (int64_t i = 0; i < plan.products_count; ++i) {
             const CarouselProduct& p = plan.products[i];
-            T* panels = arena.take<T>(blocks[p.size] * depth_of(p) * BLOCK<T>);
+            T* panels = arena.take<T>(in_pairs ? 0 : blocks[p.size] * depth_of(p) * BLOCK<T>);
+            Pair* pairs = arena.take<Pair>(in_pairs ? blocks[p.size] * pairs_of_product(p) * BLOCK<T> : 0);
             T* bias = p.bias_parameter >= 0 ? arena.take<T>(blocks[p.size] * BLOCK<T>) : nullptr;
-            if (!arena.counting()) products[i] = panels, biases[i] = bias;
+            if (!arena.counting()) products[i] = panels, paired[i] = pairs, biases[i] = bias;
         }
         for (int64_t i = 0; i < plan.vectors_count; ++i) {
             T* vector = arena.take<T>(blocks[HIDDEN] * BLOCK<T>);
@@ -181,11 +200,17 @@ template <class T> struct Machine {
         }
     }
 
-    void lay_out_workers(Arena& arena) {
+    void lay_out_workers(Arena& arena, bool backward) {
         moving = arena.take<int32_t>(plan.views_count);
         workers = arena.take<Worker<T>>(threads);
         int64_t most = 1;
+        int64_t left = chunk_rows * (backward ? plan.inputs_count * pairs_of(units[HIDDEN]) : pairs_of(scan.input));
+        int64_t deepest = scan.input > units[HIDDEN] ? scan.input : units[HIDDEN];
+        if (units[PROJECTION] > deepest) deepest = units[PROJECTION];
+        if (left <= deepest) left = deepest + 1;  // a row of a weight gradient's source, and its one
         for (int64_t i = 0; i < plan.products_count; ++i) {
+            const int64_t needs = (scan.batch > FEW ? scan.batch : FEW) * pairs_of_product(plan.products[i]);
+            if (needs > left) left = needs;
             int64_t count = 0;
             for (int t = 0; t < plan.products[i].terms; ++t)
                 count += segments_of(units[plan.terms[plan.products[i].first_term + t].source_size]);
@@ -195,7 +220,9 @@ template <class T> struct Machine {
             Worker<T> w{i, threads, {}, false, arena.take<Place<T>>(plan.views_count), arena.take<T>(plan.slots * STRIP<T> * BLOCK<T>),
                         arena.take<T>(plan.numbers * number_rows),
                         arena.take<T>(plan.column_sums_count * blocks[HIDDEN] * BLOCK<T>),
-                        arena.take<Segment<T>>(most), most};
+                        arena.take<Segment<T>>(most), most, arena.take<Pair>(in_pairs ? left : 0),
+                        arena.take<Pair>(in_pairs && backward ? pairs_of(chunk_rows) * BLOCK<T> : 0),
+                        arena.take<T>(in_pairs ? deepest * BLOCK<T> : 0)};
             if (!arena.counting()) workers[i] = w;
         }
         if (arena.counting()) return;
@@ -229,13 +256,18 @@ template <class T> struct Machine {
         for (int64_t u = 0; u < padded; ++u) to[u] = (add ? to[u] : T(0)) + (u < count ? from[u] : T(0));
     }
 
+    static void to_pairs(const T* panel, int64_t depth, Pair* to) {
+        if constexpr (PAIRS<T>) pair_panel(panel, depth, to);
+    }
+
     void prepare(const Worker<T>& w) {
         for (int64_t i = 0; i < plan.products_count; ++i) {
             const CarouselProduct& p = plan.products[i];
             const int64_t depth = depth_of(p);
             const Range mine = share(blocks[p.size], w.thread, w.threads);
             for (int64_t b = mine.begin; b < mine.end; ++b) {
-                T* panel = products[i] + b * depth * BLOCK<T>;
+                T* panel = in_pairs ? w.panel : products[i] + b * depth * BLOCK<T>;
+                Pair* pairs = in_pairs ? paired[i] + b * pairs_of_product(p) * BLOCK<T> : nullptr;
                 for (int t = 0; t < p.terms; ++t) {
                     const CarouselTerm& term = plan.terms[p.first_term + t];
                     const int64_t deep = depth_of(term), wide = units[p.size];
@@ -243,7 +275,12 @@ template <class T> struct Machine {
                     const int64_t matrix_rows = term.transposed ? deep : wide, row = term.transposed ? wide : deep;
                     pack_panel(parameter(term.parameter, term.gate, matrix_rows, row), row, deep, b * BLOCK<T>,
                                columns(p.size, b), !term.transposed, panel);
-                    panel += deep * BLOCK<T>;
+                    if (in_pairs) {
+                        to_pairs(panel, deep, pairs);
+                        pairs += pairs_of(deep) * BLOCK<T>;
+                    } else {
+                        panel += deep * BLOCK<T>;
+                    }
                 }
             }
             if (biases[i] && w.thread == 0)
@@ -368,7 +405,6 @@ template <class T> struct Machine {
     // Segments that know no steps: the chunk's rows as those of one step, divided among the threads, and so few at a time
     // that what one segment leaves is in cache when the next one comes.
     void run_chunk(const Worker<T>& w, const Chunk& chunk, int64_t first, int64_t last) const {
-        constexpr int64_t FEW = 4 * TILE_ROWS;
         Worker<T> own = w;
         own.shares_rows = false;
         for (int s = 0; s < 2; ++s) own.blocks[s] = {0, blocks[s]};
@@ -414,6 +450,26 @@ template <class T> struct Machine {
         return plan.buffers[buffer].layout == PANEL;
     }
 
+    // The rows that a product reads, in bfloat16, its terms one beside another.
+    void pair_factors(const Worker<T>& w, const CarouselProduct& p, Range rows) const {
+        const int64_t depth = pairs_of_product(p);
+        int64_t done = 0;
+        for (int t = 0; t < p.terms; ++t) {
+            const CarouselTerm& term = plan.terms[p.first_term + t];
+            pair_rows(w.places[term.source].ref, is_panel(term.source), rows, depth_of(term), w.pairs + done, depth);
+            done += pairs_of(depth_of(term));
+        }
+    }
+
+    static void pair_rows(Ref<T> from, bool panel, Range rows, int64_t depth, Pair* to, int64_t to_row) {
+        if constexpr (PAIRS<T>)
+            for (int64_t r = rows.begin; r < rows.end; ++r, to += to_row) {
+                if (!panel) pair_row(from.at + r * from.row, depth, to);
+                for (int64_t k = 0; panel && k < depth; k += BLOCK<T>)
+                    pair_row(from.at + k / BLOCK<T> * from.block + r * from.row, depth - k < BLOCK<T> ? depth - k : BLOCK<T>, to + k / 2);
+            }
+    }
+
     void run_product(const Worker<T>& w, int index, Range rows) const {
         const CarouselProduct& p = plan.products[index];
         int count = 0;
@@ -425,11 +481,20 @@ template <class T> struct Machine {
         const Range mine = w.blocks[p.size];
         const Ref<T> to = w.places[p.dst].ref;
         const bool panel = is_panel(p.dst);
+        if (in_pairs) pair_factors(w, p, rows);
         for (int64_t b = mine.begin; b < mine.end; ++b) {
             T* c = to.at + b * to.block;
             Start<T> start{nullptr, 0};
             if (p.accumulate) start = {c, to.row};
             else if (biases[index]) start = {biases[index] + b * BLOCK<T>, 0};
+            if constexpr (PAIRS<T>)
+                if (in_pairs) {
+                    const int64_t deep = pairs_of_product(p);
+                    if (start.at) start.at += rows.begin * start.row;
+                    multiply_pairs(w.pairs, deep, rows.size(), paired[index] + b * deep * BLOCK<T>, c + rows.begin * to.row, to.row,
+                                   panel ? BLOCK<T> : columns(p.size, b), start);
+                    continue;
+                }
             multiply(w.segments, count, rows.begin, rows.end, products[index] + b * depth * BLOCK<T>, c, to.row,
                      panel ? BLOCK<T> : columns(p.size, b), start);
         }

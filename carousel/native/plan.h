@@ -131,6 +131,7 @@ struct CarouselScan {
     int64_t parameters_count;    // parameters[0] is the input matrix (gates * hidden, input)
     int32_t reverse, threads, split, is_double;  // split: 0 chosen from the shape, 1 by rows, 2 by units
     int32_t stage, alone;            // CarouselStage; alone: set by dispatch.cpp where there can be no team
+    int32_t bfloat16, unused;        // bfloat16: round the factors of matrix products; all else, sums too, stays float
     const void* x;                   // [rows][input]
     const void* const* parameters;
     const void* const* first;        // per state: [batch][size]

@@ -10,15 +10,19 @@ template <class T> struct Backward {
     const CarouselScan& scan;
     int64_t input_blocks;
     T* input_panels;            // [block of inputs][gate * unit][BLOCK]: the input matrix as it stands
+    Pair* input_pairs;          // the same in bfloat16, one or the other
     Segment<T>* input_rows;     // per thread: the gates' gradients as one long row
     int64_t input_segments;
     T** sums;                   // per weight gradient: [block][source unit, and one for the bias][BLOCK]
-    T** packed;                 // per weight gradient: its source rows, [group of 6 units][row][6]; shared by neighbours
+    T** packed;                 // per weight gradient: its source rows, [group of 6 units][row][6]; shared by neighbours;
+                                // in bfloat16 [group of 6 units][pair of rows][6]
 
     Backward(const CarouselScan& scan, Arena& arena) : machine(scan, arena, true), scan(scan) {
         const CarouselPlan& plan = machine.plan;
         input_blocks = (scan.input + BLOCK<T> - 1) / BLOCK<T>;
-        input_panels = arena.take<T>(scan.grad_x ? input_blocks * BLOCK<T> * plan.inputs_count * machine.units[HIDDEN] : 0);
+        const int64_t wide = scan.grad_x ? input_blocks * BLOCK<T> * plan.inputs_count : 0;
+        input_panels = arena.take<T>(machine.in_pairs ? 0 : wide * machine.units[HIDDEN]);
+        input_pairs = arena.take<Pair>(machine.in_pairs ? wide * pairs_of(machine.units[HIDDEN]) : 0);
         input_segments = plan.inputs_count * machine.blocks[HIDDEN];
         input_rows = arena.take<Segment<T>>(input_segments * machine.threads);
         sums = arena.take<T*>(plan.weight_gradients_count);
@@ -28,7 +32,7 @@ template <class T> struct Backward {
             T* sum = arena.take<T>(wanted(g) ? machine.blocks[g.size] * (source_units(g) + 1) * BLOCK<T> : 0);
             T* source = i > 0 && plan.weight_gradients[i - 1].source == g.source
                             ? nullptr
-                            : arena.take<T>(groups(g) * TILE_ROWS * machine.chunk_rows);
+                            : arena.take<T>(groups(g) * TILE_ROWS * (machine.chunk_rows + 1));
             if (!arena.counting()) sums[i] = sum, packed[i] = source ? source : packed[i - 1];
         }
     }
@@ -83,9 +87,13 @@ template <class T> struct Backward {
         if (scan.grad_x) {
             const Range mine = share(input_blocks, w.thread, w.threads);
             for (int64_t b = mine.begin; b < mine.end; ++b)
-                for (int64_t i = 0; i < plan.inputs_count; ++i)
+                for (int64_t i = 0; i < plan.inputs_count; ++i) {
+                    T* panel = machine.in_pairs ? w.panel : input_panels + (b * depth + i * hidden) * BLOCK<T>;
                     pack_panel(machine.parameter(0, plan.inputs[i].gate, hidden, scan.input), scan.input, hidden, b * BLOCK<T>,
-                               input_columns(b), false, input_panels + (b * depth + i * hidden) * BLOCK<T>);
+                               input_columns(b), false, panel);
+                    if (machine.in_pairs)
+                        machine.to_pairs(panel, hidden, input_pairs + (b * plan.inputs_count + i) * pairs_of(hidden) * BLOCK<T>);
+                }
         }
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
@@ -110,6 +118,16 @@ template <class T> struct Backward {
             count += machine.add_segments(segments + count, machine.buffers[plan.inputs[i].buffer], true, machine.units[HIDDEN]);
         const Range rows = share(c.rows, w.thread, w.threads, TILE_ROWS);
         T* dx = static_cast<T*>(scan.grad_x) + c.first_row * scan.input;
+        if constexpr (PAIRS<T>)
+            if (machine.in_pairs) {
+                const int64_t each = pairs_of(machine.units[HIDDEN]), depth = plan.inputs_count * each;
+                for (int64_t i = 0; i < plan.inputs_count; ++i)
+                    machine.pair_rows(machine.buffers[plan.inputs[i].buffer], true, rows, machine.units[HIDDEN], w.pairs + i * each, depth);
+                for (int64_t b = 0; b < input_blocks; ++b)
+                    multiply_pairs(w.pairs, depth, rows.size(), input_pairs + b * depth * BLOCK<T>,
+                                   dx + rows.begin * scan.input + b * BLOCK<T>, scan.input, input_columns(b), Start<T>{nullptr, 0});
+                return;
+            }
         const int64_t depth = plan.inputs_count * machine.units[HIDDEN];
         for (int64_t b = 0; b < input_blocks; ++b)
             multiply(segments, count, rows.begin, rows.end, input_panels + b * depth * BLOCK<T>, dx + b * BLOCK<T>, scan.input,
@@ -119,13 +137,13 @@ template <class T> struct Backward {
     // The rows that products read, turned so that six units of one row lie together.
     void pack_sources(const Worker<T>& w, const Chunk& c) const {
         const CarouselPlan& plan = machine.plan;
-        const Range mine = share(c.rows, w.thread, w.threads);
+        const Range mine = share(c.rows, w.thread, w.threads, 2);
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
             if (i > 0 && packed[i] == packed[i - 1]) continue;
             if (g.source < 0) {
                 const Ref<T> x{static_cast<T*>(const_cast<void*>(scan.x)) + c.first_row * scan.input, BLOCK<T>, scan.input};
-                pack_rows(i, x, 0, mine, c.rows);
+                pack_rows(w, i, x, 0, mine, c.rows);
                 continue;
             }
             for (int64_t k = c.begin; k < c.end; ++k) {
@@ -134,7 +152,7 @@ template <class T> struct Backward {
                 for (int64_t row = 0; row < s.rows;) {
                     const int64_t end = row < s.going_on ? s.going_on : s.rows;
                     const Ref<T> from = machine.find(plan.views[g.source], s, c, row);
-                    pack_rows(i, from, -base, overlap({base + row, base + end}, mine), c.rows);
+                    pack_rows(w, i, from, -base, overlap({base + row, base + end}, mine), c.rows);
                     row = end;
                 }
             }
@@ -142,9 +160,10 @@ template <class T> struct Backward {
     }
 
     // Rows n of the chunk, which are rows n + shift of `from`.
-    void pack_rows(int64_t i, Ref<T> from, int64_t shift, Range rows, int64_t chunk_rows) const {
+    void pack_rows(const Worker<T>& w, int64_t i, Ref<T> from, int64_t shift, Range rows, int64_t chunk_rows) const {
         const CarouselWeightGradient& g = machine.plan.weight_gradients[i];
         const int64_t units = source_units(g);
+        if (machine.in_pairs) return pack_paired_rows(w, i, from, shift, rows, chunk_rows);
         for (int64_t n = rows.begin; n < rows.end; ++n) {
             T* to = packed[i] + n * TILE_ROWS;
             for (int64_t b = 0, u = 0; u < units; ++b) {
@@ -153,6 +172,22 @@ template <class T> struct Backward {
                 for (; u < end; ++u) to[u / TILE_ROWS * chunk_rows * TILE_ROWS + u % TILE_ROWS] = row[u - b * BLOCK<T>];
             }
             to[units / TILE_ROWS * chunk_rows * TILE_ROWS + units % TILE_ROWS] = 1;
+        }
+    }
+
+    void pack_paired_rows(const Worker<T>& w, int64_t i, Ref<T> from, int64_t shift, Range rows, int64_t chunk_rows) const {
+        const int64_t units = source_units(machine.plan.weight_gradients[i]), pairs = pairs_of(chunk_rows);
+        uint16_t* row = reinterpret_cast<uint16_t*>(w.pairs);
+        for (int64_t n = rows.begin; n < rows.end; ++n) {
+            machine.pair_rows(from, true, {n + shift, n + shift + 1}, units, w.pairs, 0);
+            row[units] = 0x3f80;  // 1
+            uint16_t* to = reinterpret_cast<uint16_t*>(packed[i]) + n / 2 * TILE_ROWS * 2 + n % 2;
+            const bool single = n + 1 == chunk_rows && n % 2 == 0;  // the last row has no other to pair with
+            for (int64_t u = 0; u <= units; to += pairs * TILE_ROWS * 2)
+                for (int64_t j = 0; j < TILE_ROWS && u <= units; ++j, ++u) {
+                    to[2 * j] = row[u];
+                    if (single) to[2 * j + 1] = 0;
+                }
         }
     }
 
@@ -171,6 +206,20 @@ template <class T> struct Backward {
             for (int64_t b = 0; b < machine.blocks[g.size]; ++b, seen += in_block) {
                 const Range part = overlap(mine, {seen, seen + in_block});
                 T* sum = sums[i] + b * units * BLOCK<T>;
+                if constexpr (PAIRS<T>)
+                    if (machine.in_pairs && part.size() > 0) {
+                        pair_panel(gradient.at + b * gradient.block, c.rows, w.paired);
+                        const int64_t pairs = pairs_of(c.rows);
+                        const Pair* left = reinterpret_cast<const Pair*>(packed[i]);
+                        for (int64_t q = part.begin - seen; q < part.end - seen; ++q) {
+                            const Segment<Pair> source{left + q * pairs * TILE_ROWS, 1, TILE_ROWS, int(pairs)};
+                            const int64_t u = q * TILE_ROWS;
+                            T* at = sum + u * BLOCK<T>;
+                            tile_of<T>(int(units - u < TILE_ROWS ? units - u : TILE_ROWS), &source, 1, 0, w.paired, at, BLOCK<T>,
+                                       Start<T>{at, BLOCK<T>});
+                        }
+                        continue;
+                    }
                 for (int64_t n = 0; n < c.rows && part.size() > 0; n += DEPTH) {
                     const int deep = int(c.rows - n < DEPTH ? c.rows - n : DEPTH);
                     const T* panel = gradient.at + b * gradient.block + n * BLOCK<T>;

@@ -9,11 +9,13 @@ template <class T> struct Forward {
     Machine<T> machine;
     const CarouselScan& scan;
     T* input_panels;  // [gate][block][input][BLOCK]
+    Pair* input_pairs;  // the same in bfloat16, one or the other
     T* input_biases;  // [gate][block][BLOCK]
 
     Forward(const CarouselScan& scan, Arena& arena) : machine(scan, arena, false), scan(scan) {
         const int64_t wide = machine.blocks[HIDDEN] * BLOCK<T>;
-        input_panels = arena.take<T>(machine.plan.inputs_count * wide * scan.input);
+        input_panels = arena.take<T>(machine.in_pairs ? 0 : machine.plan.inputs_count * wide * scan.input);
+        input_pairs = arena.take<Pair>(machine.in_pairs ? machine.plan.inputs_count * wide * pairs_of(scan.input) : 0);
         input_biases = arena.take<T>(machine.plan.inputs_count * wide);
     }
 
@@ -51,8 +53,10 @@ template <class T> struct Forward {
         const Range mine = share(plan.inputs_count * blocks, w.thread, w.threads);
         for (int64_t i = mine.begin; i < mine.end; ++i) {
             const int gate = plan.inputs[i / blocks].gate;
+            T* panel = machine.in_pairs ? w.panel : input_panels + i * scan.input * BLOCK<T>;
             pack_panel(machine.parameter(0, gate, hidden, scan.input), scan.input, scan.input, i % blocks * BLOCK<T>,
-                       machine.columns(HIDDEN, i % blocks), true, input_panels + i * scan.input * BLOCK<T>);
+                       machine.columns(HIDDEN, i % blocks), true, panel);
+            if (machine.in_pairs) machine.to_pairs(panel, scan.input, input_pairs + i * pairs_of(scan.input) * BLOCK<T>);
         }
         if (w.thread != 0) return;
         for (int64_t i = 0; i < plan.inputs_count; ++i) {
@@ -71,6 +75,8 @@ template <class T> struct Forward {
         const Range rows = w.shares_rows ? Range{0, c.rows} : share(c.rows, w.thread, w.threads, TILE_ROWS);
         const Range blocks = w.blocks[HIDDEN];
         const T* x = static_cast<const T*>(scan.x) + c.first_row * scan.input;
+        const int64_t pairs = pairs_of(scan.input);
+        if (machine.in_pairs) machine.pair_rows({const_cast<T*>(x), 0, scan.input}, false, rows, scan.input, w.pairs, pairs);
         for (int64_t i = 0; i < plan.inputs_count; ++i) {
             const Ref<T> to = machine.buffers[plan.inputs[i].buffer];
             for (int64_t b = blocks.begin; b < blocks.end; ++b) {
@@ -78,6 +84,12 @@ template <class T> struct Forward {
                 const T* panel = input_panels + at * scan.input * BLOCK<T>;
                 Start<T> start{input_biases + at * BLOCK<T>, 0};
                 T* gate = to.at + b * to.block;
+                if constexpr (PAIRS<T>)
+                    if (machine.in_pairs) {
+                        multiply_pairs(w.pairs, pairs, rows.size(), input_pairs + at * pairs * BLOCK<T>, gate + rows.begin * BLOCK<T>,
+                                       BLOCK<T>, BLOCK<T>, start);
+                        continue;
+                    }
                 for (int64_t k = 0; k == 0 || k < scan.input; k += DEPTH) {
                     const Segment<T> segment{x + k, scan.input, 1, int(scan.input - k < DEPTH ? scan.input - k : DEPTH)};
                     multiply(&segment, 1, rows.begin, rows.end, panel + k * BLOCK<T>, gate, BLOCK<T>, BLOCK<T>, start);

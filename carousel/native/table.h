@@ -7,6 +7,7 @@ struct EngineTable {
     const char* (*op_name)(int op);
     int (*op_arity)(int op);
     int block[2];
+    bool (*has_dots)();
     void (*forward[2])(const CarouselScan&);
     void (*backward[2])(const CarouselScan&);
     int64_t (*forward_workspace[2])(const CarouselScan&);
