@@ -295,6 +295,15 @@ def test_pandas_arrow_and_numpy_come_back_as_they_came(plain):
     assert Forecaster(**QUICK).fit(np.stack([array, array[::-1]], axis=1)).predict(4).shape == (4, 2)
 
 
+def test_arrays_are_carried_on_row_by_row():
+    array = np.sin(np.arange(90) * 2 * np.pi / 7) + 0.1 * np.random.default_rng(0).normal(size=90)
+    model = Forecaster(**QUICK).fit(array[:80])
+    whole = model.predict(data=array)
+    for value in array[80:]:
+        model.update({"y": value})
+    np.testing.assert_allclose(model.predict(), whole, rtol=1e-4, atol=1e-4)
+
+
 def test_nixtlas_names_and_counted_steps():
     frame = pl.DataFrame({"unique_id": ["a"] * 60, "ds": range(60), "y": np.sin(np.arange(60) / 3)})
     got = Forecaster(**QUICK).fit(frame).predict(2)

@@ -18,6 +18,7 @@ from carousel.tasks.forecasting.inputs import Inputs
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, np.inf)
 MOST_ORIGINS = 20_000
+FEW = 20  # errors of a step ahead: with fewer, those of all steps count
 FURTHEST = 10.0  # scales: an outcome that far from the anchor is an accident, not to be learnt from
 
 
@@ -61,10 +62,17 @@ def fit(
     losses = [np.abs(np.concatenate(of)).mean() if sum(map(len, of)) else 0.0 for of in errors]
     best = int(np.argmin(losses))
     pooled = np.concatenate(errors[best]) if errors[best] else np.zeros(1)
-    quantiles = [
-        np.quantile(of if len(of) >= 20 else pooled, levels) if len(pooled) else levels - 0.5 for of in errors[best]
-    ]
+    quantiles = [_spread(of if len(of) >= FEW else pooled, levels) for of in errors[best]]
     return Anchor(final[best], np.array(quantiles), PENALTIES[best])
+
+
+def _spread(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Quantiles of errors; of few, as if they were as likely the other way round."""
+    if not len(errors):
+        return levels - 0.5
+    if len(errors) >= 5 * FEW:
+        return np.quantile(errors, levels)
+    return np.sign(levels - 0.5) * np.quantile(np.abs(errors), np.abs(2 * levels - 1))
 
 
 def _naive(inputs: Inputs, width: int) -> np.ndarray:

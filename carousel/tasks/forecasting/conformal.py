@@ -2,10 +2,10 @@
 
 On held-out time, for the interval [lo, hi] around the median m that the network tells at step h,
 
-    E = max((lo - y) / (m - lo), (y - hi) / (hi - m))       how far outside y was, in halves of the interval
+    E = max(lo - y, y - hi) / w,  w = (hi - lo) / 2         how far outside y was, in halves of the interval
     r_h = the ⌈(n + 1)(1 - α)⌉-th smallest E of step h
 
-and the interval becomes [m - (1 + r_h)(m - lo), m + (1 + r_h)(hi - m)]. Were the held-out errors and those to come
+and the interval becomes [lo - r_h w, hi + r_h w], without passing m. Were the held-out errors and those to come
 exchangeable, it would hold y with a probability of at least 1 - α. Time is not exchangeable: `backtest` says what was
 held. Where a step has few errors, those of the steps next to it count as well.
 
@@ -32,9 +32,8 @@ def corrections(told: np.ndarray, came: np.ndarray) -> np.ndarray:
     for pair, (low, high) in enumerate(PAIRS):
         alpha = 2 * LEVELS[low]
         with np.errstate(invalid="ignore", divide="ignore"):
-            below = (told[..., low] - came) / (middle - told[..., low])
-            above = (came - told[..., high]) / (told[..., high] - middle)
-        errors = np.where(seen, np.maximum(below, above), np.nan)
+            outside = np.maximum(told[..., low] - came, came - told[..., high])
+            errors = np.where(seen, outside / _half(told, low, high), np.nan)
         for h in range(horizon):
             found[pair, h] = _quantile(_neighbours(errors, h, int(np.ceil(ENOUGH / alpha))), alpha)
     return found
@@ -50,9 +49,9 @@ def corrected(told: np.ndarray, correction: np.ndarray) -> np.ndarray:
     out = told.copy()
     down = up = np.zeros_like(middle)
     for pair, (low, high) in reversed(list(enumerate(PAIRS))):
-        factor = np.maximum(0.0, 1 + correction[pair, steps])[:, None]
-        down = np.maximum(down, factor * (middle - told[..., low]))
-        up = np.maximum(up, factor * (told[..., high] - middle))
+        moved = correction[pair, steps][:, None] * _half(told, low, high)
+        down = np.maximum(down, middle - told[..., low] + moved)
+        up = np.maximum(up, told[..., high] - middle + moved)
         out[..., low], out[..., high] = middle - down, middle + up
     return out
 
@@ -66,6 +65,10 @@ def crossed(told: np.ndarray, came: np.ndarray, rows: np.ndarray) -> np.ndarray:
     for half in (early, ~early):
         out[:, half] = corrected(told[:, half], corrections(told[:, ~half], came[:, ~half]))
     return out
+
+
+def _half(told: np.ndarray, low: int, high: int) -> np.ndarray:
+    return (told[..., high] - told[..., low]) / 2
 
 
 def _neighbours(errors: np.ndarray, h: int, enough: int) -> np.ndarray:

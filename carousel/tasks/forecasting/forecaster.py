@@ -104,7 +104,7 @@ class Forecaster:
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
             training.train(frame, settings, out=folder, sources=[], report=told)
         self._description = "\n".join(said)
-        return self._open(folder, table.kind_of(X), one_dimensional=np.ndim(X) == 1)
+        return self._open(folder, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
 
     @classmethod
     def load(cls, run: str | Path) -> Forecaster:
@@ -176,8 +176,6 @@ class Forecaster:
         frame = table.read(rows)
         if self._stream is None:
             self._stream = Stream(self._fitted(), self._inputs_of(None, None))
-        if not self._fitted().reading.layout.roles.time.names:  # rows are counted on
-            raise DataError("Rows are carried on by their time, and this table had no time column: fit one that has.")
         self._stream.update(frame)
         return self
 

@@ -59,6 +59,8 @@ class Stream:
         roles = self.layout.roles
         roles.check(frame)
         places = self.layout.frequency.places(roles.time.parse(frame))
+        if roles.time.kind == "rows":  # which are counted on
+            places = places + 1 + max(series.place for series in self.series.values())
         order = np.argsort(places, kind="stable")
         last = {key: series.place for key, series in self.series.items()}
         taken = []
