@@ -191,13 +191,13 @@ def main(lesson: Lesson) -> None:
     for (name, curve), style, color in zip(curves.items(), styles, colors, strict=True):
         left.plot(curve, style, color=color, label=name)
     left.set(title="products of Jacobians", xlabel="steps back", ylabel="norm of the gradient")
-    left.set(yscale="log", ylim=(1e-12, 1e6))
+    left.set(yscale="log", ylim=(1e-12, 1e13))
     for (name, when), curve in flows.items():
         style = "--" if when == "before" else "-"
         right.plot(range(1, len(curve) + 1), curve, style, label=f"{name}, {when} training", **LOOKS[name])
     right.set(title="real networks, seed 0", xlabel="steps back", yscale="log")
-    for axes in (left, right):
-        axes.legend(frameon=False, fontsize=8)
+    left.legend(frameon=False, fontsize=8, loc="upper left")
+    right.legend(frameon=False, fontsize=8, loc="lower left")
 
 
 if __name__ == "__main__":
