@@ -314,8 +314,12 @@ def test_bad_input_is_refused_before_work_in_plain_words(tmp_path):
 # -- typing -----------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.text("The cloudsarinky", min_size=1, max_size=12), min_size=1, max_size=6))
-def test_whatever_is_typed_and_taken_back_the_steps_are_those_of_the_text(texts):
+@given(st.lists(st.tuples(st.integers(0, 9), st.text("The clouds", min_size=1, max_size=5)), min_size=2, max_size=8))
+def test_whatever_is_typed_and_taken_back_the_steps_are_those_of_the_text(edits):
+    texts = [""]
+    for back, typed in edits:
+        texts.append(texts[-1][: max(0, len(texts[-1]) - back)] + typed)
+    texts = texts[1:]
     model = model_of()
     reader = Reader(model)
     shown: list[tuple] = []

@@ -210,7 +210,7 @@ def test_a_gate_opened_shows_its_equation_with_its_numbers(shown, recorded):
     assert value == pytest.approx(recorded["f"][1, 30, shown.js("page.runs[0].unit")], abs=2e-3)
     # It stays open, and follows.
     shown.page.keyboard.press("ArrowRight")
-    value = number(gate.locator("output").inner_text())
+    value = number(gate.locator(".result").inner_text())
     assert value == pytest.approx(recorded["f"][1, 31, shown.js("page.runs[0].unit")], abs=2e-3)
     # c' and h' use the numbers of the lines above.
     shown.page.locator('[data-equation="c\'"] summary').click()
@@ -228,7 +228,7 @@ def test_the_unrolled_network_leads_to_other_steps_and_layers(shown, recorded):
     lower.click()
     assert "Step 29 of" in shown.status
     assert shown.text(".view-unrolled h3").startswith("Layer 0, step 29")
-    assert number(shown.text("[data-equation=f] output")) == pytest.approx(
+    assert number(shown.text("[data-equation=f] .result")) == pytest.approx(
         recorded["f"][0, 28, shown.js("page.runs[0].unit")], abs=2e-3
     )
 
@@ -294,6 +294,13 @@ def test_a_property_leads_to_the_unit_that_follows_it(shown):
     assert shown.js("page.units[0].scores.of[page.runs[0].unit]") == pytest.approx(best["score"], abs=0.01)
 
 
+def test_values_that_are_equal_count_half(still):
+    # Of the four pairs of a marked and an unmarked step, 2 > 1 in two, and 1 = 1 in two.
+    assert still.js("areaUnderCurve([1, 1, 1, 2], [1, 0, 0, 1])") == 0.75
+    assert still.js("areaUnderCurve([7, 7, 7], [1, 0, 1])") == 0.5
+    assert np.isnan(still.js("areaUnderCurve([1, 2], [1, 1])"))
+
+
 @pytest.mark.parametrize("pattern", ["(", "zzz", "[^]"])
 def test_a_pattern_that_says_nothing_is_answered_in_words(shown, pattern):
     shown.page.get_by_label("units that follow").select_option("typed")
@@ -354,6 +361,16 @@ def test_gradients_by_lag_are_drawn_said_and_listed(shown):
     cells = shown.page.locator(".view-flow tbody tr").first.locator("td").all_inner_texts()
     expected = [curve["norms"][0] for curve in shown.js("page.runs[0].flow")]
     assert [number(text) for text in cells] == pytest.approx(expected, rel=0.01)
+
+
+def test_the_coloured_text_is_a_table_too(shown, recorded):
+    shown.page.get_by_text("This text as a table").click()
+    shown.page.locator(".view-texts tbody tr").first.wait_for()
+    rows = [row.split("\t") for row in shown.page.locator(".view-texts tbody tr").all_inner_texts()]
+    unit = shown.js("page.runs[0].unit")
+    assert [int(step) for step, _, _ in rows] == [*range(1, len(TEXT) + 1)]
+    assert [symbol for _, symbol, _ in rows][:4] == ["“T”", "“h”", "“e”", "space"]
+    np.testing.assert_allclose([number(value) for _, _, value in rows], recorded["h'"][1, :, unit], atol=2e-3)
 
 
 # -- by everybody -----------------------------------------------------------------------------------------------

@@ -35,7 +35,15 @@ class TextView {
         }
       },
     });
-    parent.append(make("div", { class: "controls" }, box), this.about, this.text);
+    this.rows = make("tbody");
+    const head = ["step", "symbol", "value"].map((name) => make("th", { scope: "col" }, name));
+    this.table = make(
+      "details",
+      { ontoggle: () => this.fillTable() },
+      make("summary", {}, "This text as a table"),
+      make("div", { class: "scroll", tabindex: 0 }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.rows)),
+    );
+    parent.append(make("div", { class: "controls" }, box), this.about, this.text, this.table);
     this.write();
   }
 
@@ -89,6 +97,24 @@ class TextView {
       symbol.classList.toggle("below", strong && values[t] < 0);
     });
     this.about.replaceChildren(legend(span, signed, what));
+    this.fillTable();
+  }
+
+  /** What the colours say, as numbers. */
+  fillTable() {
+    if (!this.table.open) return;
+    const { values } = this.shown();
+    this.rows.replaceChildren(
+      ...this.run.texts.map((text, t) =>
+        make(
+          "tr",
+          {},
+          make("th", { scope: "row" }, String(t + 1)),
+          make("td", {}, quoted(text)),
+          make("td", { class: "number" }, figure(values[t])),
+        ),
+      ),
+    );
   }
 
   mark() {

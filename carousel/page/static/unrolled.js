@@ -74,11 +74,11 @@ class EquationLine {
   constructor(equation, layer) {
     this.equation = equation;
     this.layer = layer;
-    this.result = make("output", {});
+    this.result = make("b", { class: "result" });
     this.numbers = make("p", { class: "numbers" });
     this.quantities = make("dl");
     this.over = make("p");
-    const text = equation.parts.flatMap((part) => (typeof part === "string" ? notation(part) : [make("span", { class: "quantity" }, ...notation(part[1]))]));
+    const text = equation.parts.flatMap((part) => notation(typeof part === "string" ? part : part[1]));
     this.box = make(
       "details",
       { "data-equation": equation.name },
@@ -108,9 +108,12 @@ class EquationLine {
     const { equation } = this;
     const numbers = equation.parts.map((part) => (typeof part === "string" ? part : inPlace(this.of(part[0]))));
     this.numbers.replaceChildren(...notation(equation.name), " = ", numbers.join(""), " = ", make("b", {}, figure(this.of(equation.node))));
-    const different = equation.parts.filter((part, i, all) => typeof part !== "string" && all.findIndex((p) => p[0] === part[0]) === i);
+    const quantities = new Map(equation.parts.filter((part) => typeof part !== "string")); // each once
     this.quantities.replaceChildren(
-      ...different.flatMap(([node, text]) => [make("dt", {}, ...notation(text)), make("dd", {}, figure(this.of(node)), this.kind(node))]),
+      ...Array.from(quantities, ([node, text]) => [
+        make("dt", {}, ...notation(text)),
+        make("dd", {}, figure(this.of(node)), this.kind(node)),
+      ]).flat(),
     );
     const row = this.values[equation.node];
     const least = row.reduce((a, b) => Math.min(a, b));
@@ -119,13 +122,21 @@ class EquationLine {
     this.over.textContent = `Over all ${row.length} units: from ${figure(least)} to ${figure(most)}, mean ${figure(mean)}.`;
   }
 
+  /** What kind of quantity a node is, in words, where its text does not say. */
   kind(node) {
     const { op, attr } = this.layer.nodes[node];
-    const gate = op === "input" ? `, what this step's input gives to ${attr}` : "";
-    const product = op === "product" ? ", a matrix product" : "";
-    const state = op === "state" ? `, ${attr} as the step before left it` : "";
-    const vector = op === "vector" ? ", learnt, the same at every step" : "";
-    return gate || product || state || vector;
+    switch (op) {
+      case "input":
+        return `, what this step's input gives to ${attr}`;
+      case "product":
+        return ", a matrix product";
+      case "state":
+        return `, ${attr} as the step before left it`;
+      case "vector":
+        return ", learnt, the same at every step";
+      default:
+        return "";
+    }
   }
 }
 
