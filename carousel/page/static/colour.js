@@ -54,5 +54,12 @@ function legend(span, signed, what) {
   const stops = [0, 42, 85, 128, 170, 213, 255].map((i) => css(colours[i])).join(", ");
   const bar = make("span", { class: "ramp", "aria-hidden": "true" });
   bar.style.background = `linear-gradient(to right, ${stops})`;
-  return make("p", { class: "legend" }, make("span", {}, figure(span[0])), bar, make("span", {}, figure(span[1])), ` ${what}`);
+  return make(
+    "p",
+    { class: "legend" },
+    make("span", {}, figure(span[0])),
+    bar,
+    make("span", {}, figure(span[1])),
+    ` ${what}`,
+  );
 }

@@ -44,19 +44,45 @@ function chart(curves) {
   for (let power = low; power <= high; power += every) {
     picture.append(
       svg("line", { x1: SIZE.left, x2: SIZE.width - SIZE.right, y1: y(power), y2: y(power), class: "grid" }),
-      svg("text", { x: SIZE.left - 6, y: y(power) + 4, "text-anchor": "end" }, "10", svg("tspan", { dy: -5, class: "power" }, String(power).replace("-", "−"))),
+      svg(
+        "text",
+        { x: SIZE.left - 6, y: y(power) + 4, "text-anchor": "end" },
+        "10",
+        svg("tspan", { dy: -5, class: "power" }, String(power).replace("-", "−")),
+      ),
     );
   }
   for (const lag of rounded(last)) {
     picture.append(svg("text", { x: x(lag), y: SIZE.height - SIZE.bottom + 18, "text-anchor": "middle" }, String(lag)));
   }
-  picture.append(svg("text", { x: (SIZE.left + SIZE.width) / 2, y: SIZE.height - 6, "text-anchor": "middle" }, "lag, steps back"));
+  picture.append(
+    svg("text", { x: (SIZE.left + SIZE.width) / 2, y: SIZE.height - 6, "text-anchor": "middle" }, "lag, steps back"),
+  );
   curves.forEach((curve, k) => {
     const { colour, dashes } = LINES[k % LINES.length];
-    const points = curve.lags.map((lag, i) => (curve.norms[i] > 0 ? `${x(lag).toFixed(1)},${y(Math.log10(curve.norms[i])).toFixed(1)}` : null));
-    picture.append(svg("polyline", { points: points.filter(Boolean).join(" "), stroke: colour, "stroke-dasharray": dashes, class: "curve" }));
+    const points = curve.lags.map((lag, i) =>
+      curve.norms[i] > 0 ? `${x(lag).toFixed(1)},${y(Math.log10(curve.norms[i])).toFixed(1)}` : null,
+    );
+    picture.append(
+      svg("polyline", {
+        points: points.filter(Boolean).join(" "),
+        stroke: colour,
+        "stroke-dasharray": dashes,
+        class: "curve",
+      }),
+    );
     if (curve.horizon !== null && curve.horizon <= last) {
-      picture.append(svg("line", { x1: x(curve.horizon), x2: x(curve.horizon), y1: SIZE.top, y2: SIZE.height - SIZE.bottom, stroke: colour, "stroke-dasharray": "1 4", class: "horizon" }));
+      picture.append(
+        svg("line", {
+          x1: x(curve.horizon),
+          x2: x(curve.horizon),
+          y1: SIZE.top,
+          y2: SIZE.height - SIZE.bottom,
+          stroke: colour,
+          "stroke-dasharray": "1 4",
+          class: "horizon",
+        }),
+      );
     }
   });
   return picture;
@@ -74,18 +100,51 @@ function key(curves) {
     { class: "key" },
     ...curves.map((curve, k) => {
       const { colour, dashes } = LINES[k % LINES.length];
-      const line = svg("line", { x1: 0, x2: 40, y1: 6, y2: 6, stroke: colour, "stroke-dasharray": dashes, class: "curve" });
-      return make("li", {}, svg("svg", { width: 40, height: 12, "aria-hidden": "true" }, line), ` ${curve.name}: ${curve.words}`);
+      const line = svg("line", {
+        x1: 0,
+        x2: 40,
+        y1: 6,
+        y2: 6,
+        stroke: colour,
+        "stroke-dasharray": dashes,
+        class: "curve",
+      });
+      return make(
+        "li",
+        {},
+        svg("svg", { width: 40, height: 12, "aria-hidden": "true" }, line),
+        ` ${curve.name}: ${curve.words}`,
+      );
     }),
   );
 }
 
 function numbersOf(curves) {
   const { lags } = curves[0];
-  const head = make("tr", {}, ...["lag", ...curves.map((c) => c.name)].map((name) => make("th", { scope: "col" }, name)));
-  const rows = lags.map((lag, i) =>
-    make("tr", {}, make("th", { scope: "row" }, String(lag)), ...curves.map((c) => make("td", { class: "number" }, figure(c.norms[i])))),
+  const head = make(
+    "tr",
+    {},
+    ...["lag", ...curves.map((c) => c.name)].map((name) => make("th", { scope: "col" }, name)),
   );
-  const table = make("table", {}, make("caption", {}, "Size of the gradient, by how many steps back"), make("thead", {}, head), make("tbody", {}, ...rows));
-  return make("details", {}, make("summary", {}, "These numbers as a table"), make("div", { class: "scroll", tabindex: 0 }, table));
+  const rows = lags.map((lag, i) =>
+    make(
+      "tr",
+      {},
+      make("th", { scope: "row" }, String(lag)),
+      ...curves.map((c) => make("td", { class: "number" }, figure(c.norms[i]))),
+    ),
+  );
+  const table = make(
+    "table",
+    {},
+    make("caption", {}, "Size of the gradient, by how many steps back"),
+    make("thead", {}, head),
+    make("tbody", {}, ...rows),
+  );
+  return make(
+    "details",
+    {},
+    make("summary", {}, "These numbers as a table"),
+    make("div", { class: "scroll", tabindex: 0 }, table),
+  );
 }

@@ -50,7 +50,13 @@ class HeatMapView {
     const bounded = run.shownLayer.equation(run.value).span;
     if (drawn !== this.drawn) {
       this.draw(span);
-      this.about.replaceChildren(legend(span, span[0] < 0, `${run.value}, layer ${run.layer}${bounded ? "" : "; what goes beyond has the last colour"}`));
+      this.about.replaceChildren(
+        legend(
+          span,
+          span[0] < 0,
+          `${run.value}, layer ${run.layer}${bounded ? "" : "; what goes beyond has the last colour"}`,
+        ),
+      );
       this.drawn = drawn;
     }
     this.mark();
@@ -89,7 +95,10 @@ class HeatMapView {
     const x = run.step * width;
     const y = this.order.indexOf(run.unit) * height;
     // Black beside white is seen on any colour.
-    for (const [ink, more] of [["#fff", 2 * scale], ["#000", scale]]) {
+    for (const [ink, more] of [
+      ["#fff", 2 * scale],
+      ["#000", scale],
+    ]) {
       context.strokeStyle = ink;
       context.lineWidth = scale;
       context.strokeRect(x - more + scale / 2, -9, Math.max(width, scale) + 2 * more - scale, marks.height + 18);
@@ -102,7 +111,9 @@ class HeatMapView {
     const { run } = this;
     const { shown } = run.shownLayer;
     const values = run.shownLayer.at(run.step);
-    this.head.replaceChildren(...["unit", ...shown.map((e) => e.name)].map((name) => make("th", { scope: "col" }, name)));
+    this.head.replaceChildren(
+      ...["unit", ...shown.map((e) => e.name)].map((name) => make("th", { scope: "col" }, name)),
+    );
     this.rows.replaceChildren(
       ...this.order.map((unit) =>
         make(

@@ -15,7 +15,9 @@ class Layer {
     this.before = mapped(record.before, table);
     this.constants = this.nodes.map((node) => this.constant(node));
     // What can be shown for every unit: each equation that has one number a unit.
-    this.shown = this.equations.filter((e) => (this.sizes[this.nodes[e.node].size] ?? 1) > 1 || this.sizes.hidden === 1);
+    this.shown = this.equations.filter(
+      (e) => (this.sizes[this.nodes[e.node].size] ?? 1) > 1 || this.sizes.hidden === 1,
+    );
     this.computed = new Map(); // name -> {rows, columns, data}, as far as it was asked for
   }
 

@@ -11,7 +11,11 @@ class Live {
     this.said = make("p", { role: "status" });
     parent.append(
       make("h2", {}, "Type, and it reads"),
-      make("label", { for: "typed" }, "The network goes on from step to step with what you type; the step shown is the last."),
+      make(
+        "label",
+        { for: "typed" },
+        "The network goes on from step to step with what you type; the step shown is the last.",
+      ),
       this.input,
       this.said,
     );

@@ -93,14 +93,17 @@ class Page {
   }
 
   restore() {
-    location.hash.slice(1).split(";").forEach((at, k) => {
-      const run = this.runs[k];
-      const [, step, layer, name, unit] = at.match(/^(\d+),(\d+),([^,]+),(\d+)$/) ?? [];
-      if (!run || unit === undefined) return;
-      const value = run.layers.flatMap((l) => l.shown).find((e) => encodeURIComponent(e.name) === name)?.name;
-      run.choose({ layer: Number(layer), value, unit: Number(unit) });
-      run.step = Math.min(Number(step), run.steps - 1);
-    });
+    location.hash
+      .slice(1)
+      .split(";")
+      .forEach((at, k) => {
+        const run = this.runs[k];
+        const [, step, layer, name, unit] = at.match(/^(\d+),(\d+),([^,]+),(\d+)$/) ?? [];
+        if (!run || unit === undefined) return;
+        const value = run.layers.flatMap((l) => l.shown).find((e) => encodeURIComponent(e.name) === name)?.name;
+        run.choose({ layer: Number(layer), value, unit: Number(unit) });
+        run.step = Math.min(Number(step), run.steps - 1);
+      });
   }
 }
 
@@ -110,11 +113,24 @@ class Cursor {
     this.page = page;
     const [run] = page.runs;
     const by = (steps) => () => page.go(run, run.step + steps);
-    this.slider = make("input", { type: "range", min: 1, value: 1, "aria-label": "step", oninput: () => page.go(run, this.slider.value - 1) });
+    this.slider = make("input", {
+      type: "range",
+      min: 1,
+      value: 1,
+      "aria-label": "step",
+      oninput: () => page.go(run, this.slider.value - 1),
+    });
     this.play = make("button", { "aria-pressed": "false", onclick: () => this.toggle() }, "play");
     this.words = make("p", { role: "status", "aria-live": "polite" });
     parent.append(
-      make("div", { class: "buttons" }, make("button", { "aria-label": "step back", onclick: by(-1) }, "◂"), this.slider, make("button", { "aria-label": "step on", onclick: by(1) }, "▸"), this.play),
+      make(
+        "div",
+        { class: "buttons" },
+        make("button", { "aria-label": "step back", onclick: by(-1) }, "◂"),
+        this.slider,
+        make("button", { "aria-label": "step on", onclick: by(1) }, "▸"),
+        this.play,
+      ),
       this.words,
     );
   }

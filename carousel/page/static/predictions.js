@@ -13,7 +13,17 @@ class PredictionsView {
         "table",
         { class: "likely" },
         make("caption", {}, "The likeliest next symbols"),
-        make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "symbol"), make("th", { scope: "col" }, "probability"), make("th", {}))),
+        make(
+          "thead",
+          {},
+          make(
+            "tr",
+            {},
+            make("th", { scope: "col" }, "symbol"),
+            make("th", { scope: "col" }, "probability"),
+            make("th", {}),
+          ),
+        ),
         this.rows,
       ),
       this.moved,
@@ -27,7 +37,11 @@ class PredictionsView {
     if (!shares) return "What moved this prediction is being computed.";
     const best = Array.from(shares.keys()).filter((lag) => lag <= run.step && shares[lag] > 0);
     best.sort((a, b) => shares[b] - shares[a]);
-    const said = best.slice(0, 4).map((lag) => `${quoted(run.texts[run.step - lag])} ${lag ? `${lag} back` : "just read"} ${percent(shares[lag])}`);
+    const said = best
+      .slice(0, 4)
+      .map(
+        (lag) => `${quoted(run.texts[run.step - lag])} ${lag ? `${lag} back` : "just read"} ${percent(shares[lag])}`,
+      );
     return `Moved most by: ${said.join(", ")} (shares of the gradient; colour the text by influence to see all).`;
   }
 

@@ -45,7 +45,8 @@ class Run {
   continueFrom(kept, steps) {
     const old = { ...this };
     this.takeSteps(steps);
-    for (const kind of ["texts", "starts", "likely", "surprise", "rank"]) this[kind] = [...old[kind].slice(0, kept), ...this[kind]];
+    for (const kind of ["texts", "starts", "likely", "surprise", "rank"])
+      this[kind] = [...old[kind].slice(0, kept), ...this[kind]];
     this.layers.forEach((layer, k) => layer.continueFrom(kept, steps.scans[k]));
     this.step = Math.min(this.step, this.steps - 1);
   }

@@ -23,7 +23,7 @@ function areaUnderCurve(values, marks) {
   const order = Array.from(values.keys()).sort((a, b) => values[a] - values[b]);
   let marked = 0;
   let ranks = 0;
-  for (let i = 0; i < order.length; ) {
+  for (let i = 0; i < order.length;) {
     let end = i;
     while (end < order.length && values[order[end]] === values[order[i]]) end++;
     const rank = (i + 1 + end) / 2;
@@ -68,5 +68,8 @@ function similarMoments(values, step, count, apart) {
     }
     found.push({ step: t, cosine: product / (size * Math.sqrt(squares)) });
   }
-  return found.filter((f) => !Number.isNaN(f.cosine)).sort((a, b) => b.cosine - a.cosine).slice(0, count);
+  return found
+    .filter((f) => !Number.isNaN(f.cosine))
+    .sort((a, b) => b.cosine - a.cosine)
+    .slice(0, count);
 }

@@ -25,7 +25,12 @@ class SimilarView {
     const found = similarMoments(run.shownLayer.values(run.value), run.step, 8, 4);
     this.list.replaceChildren(
       ...found.map(({ step, cosine }) =>
-        make("li", {}, make("button", { onclick: () => page.go(run, step) }, ...this.context(step)), ` step ${step + 1}, cosine ${figure(cosine)}`),
+        make(
+          "li",
+          {},
+          make("button", { onclick: () => page.go(run, step) }, ...this.context(step)),
+          ` step ${step + 1}, cosine ${figure(cosine)}`,
+        ),
       ),
     );
   }

@@ -41,7 +41,11 @@ class TextView {
       "details",
       { ontoggle: () => this.fillTable() },
       make("summary", {}, "This text as a table"),
-      make("div", { class: "scroll", tabindex: 0 }, make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.rows)),
+      make(
+        "div",
+        { class: "scroll", tabindex: 0 },
+        make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.rows),
+      ),
     );
     parent.append(make("div", { class: "controls" }, box), this.about, this.text, this.table);
     this.write();
@@ -155,7 +159,12 @@ class TextView {
       }
       case "rank": {
         const ranks = [NaN, ...run.rank.slice(0, -1).map((rank) => (rank ? -Math.log2(rank) : NaN))];
-        return { values: ranks, span: [-5, 0], signed: false, what: "0: held likeliest; −1: second; −5: thirty-second, −log₂ of its rank" };
+        return {
+          values: ranks,
+          span: [-5, 0],
+          signed: false,
+          what: "0: held likeliest; −1: second; −5: thirty-second, −log₂ of its rank",
+        };
       }
       default: {
         const values = run.course();

@@ -2,7 +2,10 @@
 
 const LISTED = 12;
 const NAMES = { auc: "area under the ROC curve", correlation: "correlation" };
-const MEANINGS = { auc: "1 and 0 tell it without fail, 0.5 says nothing", correlation: "1 and −1 are perfect, 0 is none" };
+const MEANINGS = {
+  auc: "1 and 0 tell it without fail, 0.5 says nothing",
+  correlation: "1 and −1 are perfect, 0 is none",
+};
 
 class UnitsView {
   constructor(parent, run, page) {
@@ -10,7 +13,11 @@ class UnitsView {
     this.page = page;
     this.sorting = run.timescales.length ? "timescale" : "number";
     this.scores = null;
-    this.layers = choice("layer", run.layers.map((layer, k) => [k, `${k} (${layer.cell})`]), (k) => page.choose(run, { layer: Number(k) }));
+    this.layers = choice(
+      "layer",
+      run.layers.map((layer, k) => [k, `${k} (${layer.cell})`]),
+      (k) => page.choose(run, { layer: Number(k) }),
+    );
     this.values = choice("value", [], (value) => page.choose(run, { value }));
     this.unit = make("input", {
       type: "number",
@@ -22,7 +29,11 @@ class UnitsView {
     sortings.push(["score", "what they follow"]);
     this.sortings = choice("sort units by", sortings, (sorting) => this.sortBy(sorting));
     const properties = run.properties.map((p, k) => [k, p.name]);
-    this.properties = choice("units that follow", [["", "choose a property"], ...properties, ["typed", "a pattern of your own"]], (which) => this.follow(which));
+    this.properties = choice(
+      "units that follow",
+      [["", "choose a property"], ...properties, ["typed", "a pattern of your own"]],
+      (which) => this.follow(which),
+    );
     this.pattern = make("input", { type: "text", value: "[A-Z]+", spellcheck: "false", autocapitalize: "off" });
     this.typed = make(
       "form",
@@ -39,7 +50,13 @@ class UnitsView {
     const head = ["unit", "remembers, steps", "score"].map((name) => make("th", { scope: "col" }, name));
     parent.append(
       ...(run.refusals.timescales ?? []).map((words) => make("p", { class: "refusal" }, words)),
-      make("div", { class: "controls" }, this.layers.box, this.values.box, make("label", { class: "choice" }, "unit ", this.unit)),
+      make(
+        "div",
+        { class: "controls" },
+        this.layers.box,
+        this.values.box,
+        make("label", { class: "choice" }, "unit ", this.unit),
+      ),
       make("div", { class: "controls" }, this.sortings.box, this.properties.box),
       this.typed,
       this.said,
@@ -67,7 +84,9 @@ class UnitsView {
 
   strength() {
     if (this.sorting === "timescale") return this.run.timescales[this.run.layer];
-    return this.sorting === "score" && this.scores ? this.scores.of.map((score) => Math.abs(score - this.scores.nothing)) : null;
+    return this.sorting === "score" && this.scores
+      ? this.scores.of.map((score) => Math.abs(score - this.scores.nothing))
+      : null;
   }
 
   sortBy(sorting) {
@@ -82,7 +101,9 @@ class UnitsView {
     if (which === "" || which === "typed") return;
     const property = this.run.properties[which];
     if (property.marks.length !== this.run.steps) {
-      this.say("That was measured on the text this page began with. A pattern of your own is searched in what you typed.");
+      this.say(
+        "That was measured on the text this page began with. A pattern of your own is searched in what you typed.",
+      );
       return;
     }
     const best = property.followers[0];
@@ -91,7 +112,7 @@ class UnitsView {
     this.say(
       best
         ? `${property.name}: best followed by unit ${best.unit} of ${best.value}, layer ${best.layer}: ` +
-            `${NAMES[property.kind]} ${figure(best.score)} (${MEANINGS[property.kind]}); by chance some unit would do as well with probability ${figure(best.p)}.`
+            `${scored(property.kind, best.score)}; by chance some unit would do as well with probability ${figure(best.p)}.`
         : `${property.name}: it changes too rarely in this text to tell who follows it.`,
     );
   }
@@ -107,7 +128,10 @@ class UnitsView {
       this.score({ marks, name: this.pattern.value, kind: "auc" });
       this.page.choose(this.run, { unit: this.order[0] });
       const best = this.scores.of[this.run.unit];
-      this.say(`${count} of ${marks.length} symbols match. Best followed by unit ${this.run.unit}: ${NAMES.auc} ${figure(best)} (${MEANINGS.auc}), not tested against chance.`);
+      this.say(
+        `${count} of ${marks.length} symbols match. Best followed by unit ${this.run.unit}: ` +
+          `${scored("auc", best)}, not tested against chance.`,
+      );
     } catch (problem) {
       this.say(`That is no regular expression: ${problem.message}`);
     }
@@ -154,7 +178,11 @@ class UnitsView {
     const { run } = this;
     const timescale = run.timescales[run.layer];
     const chosen = unit === run.unit;
-    const button = make("button", { "aria-pressed": String(chosen), onclick: () => this.page.choose(run, { unit }) }, `unit ${unit}`);
+    const button = make(
+      "button",
+      { "aria-pressed": String(chosen), onclick: () => this.page.choose(run, { unit }) },
+      `unit ${unit}`,
+    );
     return make(
       "tr",
       { class: chosen ? "chosen" : "" },
@@ -163,4 +191,9 @@ class UnitsView {
       make("td", { class: "number" }, this.scores ? figure(this.scores.of[unit]) : "–"),
     );
   }
+}
+
+/** A score with its name and what it means. */
+function scored(kind, score) {
+  return `${NAMES[kind]} ${figure(score)} (${MEANINGS[kind]})`;
 }

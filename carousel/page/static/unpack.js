@@ -1,4 +1,4 @@
-// Arrays of numbers, as packing.py writes them: base64 of little-endian floats, or of codes with a scale for each column.
+// Arrays of numbers, as packing.py writes them: base64 of little-endian floats, or of codes with scales by column.
 
 function bytes(base64) {
   const text = atob(base64);

@@ -6,7 +6,11 @@ class UnrolledView {
   constructor(parent, run, page) {
     this.run = run;
     this.page = page;
-    this.diagram = make("div", { class: "unrolled", role: "group", "aria-label": "the network, unrolled around this step" });
+    this.diagram = make("div", {
+      class: "unrolled",
+      role: "group",
+      "aria-label": "the network, unrolled around this step",
+    });
     this.heading = make("h3");
     this.list = make("div", { class: "equations" });
     parent.append(this.diagram, this.heading, this.list);
@@ -28,13 +32,24 @@ class UnrolledView {
     if (step < 0 || step >= run.steps) return column;
     const [best] = run.likely[step];
     column.append(
-      make("div", { class: "expects" }, make("small", {}, "expects"), make("br"), `${quoted(best.text)} ${percent(best.probability)}`),
+      make(
+        "div",
+        { class: "expects" },
+        make("small", {}, "expects"),
+        make("br"),
+        `${quoted(best.text)} ${percent(best.probability)}`,
+      ),
       make("div", { class: "up", "aria-hidden": "true" }, "↑"),
     );
-    run.layers.map((_, k) => k).reverse().forEach((k) => {
-      column.append(this.box(step, k, here), make("div", { class: "up", "aria-hidden": "true" }, "↑"));
-    });
-    column.append(make("div", { class: "reads" }, make("small", {}, `step ${step + 1} reads`), make("br"), quoted(run.texts[step])));
+    run.layers
+      .map((_, k) => k)
+      .reverse()
+      .forEach((k) => {
+        column.append(this.box(step, k, here), make("div", { class: "up", "aria-hidden": "true" }, "↑"));
+      });
+    column.append(
+      make("div", { class: "reads" }, make("small", {}, `step ${step + 1} reads`), make("br"), quoted(run.texts[step])),
+    );
     return column;
   }
 
@@ -82,7 +97,13 @@ class EquationLine {
     this.box = make(
       "details",
       { "data-equation": equation.name },
-      make("summary", {}, make("span", { class: "equation" }, ...notation(equation.name), " = ", ...text), " = ", this.result),
+      make(
+        "summary",
+        {},
+        make("span", { class: "equation" }, ...notation(equation.name), " = ", ...text),
+        " = ",
+        this.result,
+      ),
       this.numbers,
       this.quantities,
       this.over,
@@ -107,7 +128,13 @@ class EquationLine {
     if (!this.box.open) return;
     const { equation } = this;
     const numbers = equation.parts.map((part) => (typeof part === "string" ? part : inPlace(this.of(part[0]))));
-    this.numbers.replaceChildren(...notation(equation.name), " = ", numbers.join(""), " = ", make("b", {}, figure(this.of(equation.node))));
+    this.numbers.replaceChildren(
+      ...notation(equation.name),
+      " = ",
+      numbers.join(""),
+      " = ",
+      make("b", {}, figure(this.of(equation.node))),
+    );
     const quantities = new Map(equation.parts.filter((part) => typeof part !== "string")); // each once
     this.quantities.replaceChildren(
       ...Array.from(quantities, ([node, text]) => [
