@@ -380,3 +380,13 @@ def test_the_application_is_made_of_a_model_and_a_text():
     pytest.importorskip("starlette", reason="needs the extra `page`")
     app = application(model_of(), TEXT, hosts=["localhost"])
     assert {route.path for route in app.routes} == {"/", "/read", "/influence"}
+
+
+@pytest.mark.parametrize("row", [row for row in TRACED if not row.proj_size], ids=str)
+def test_every_cell_has_a_page(row):
+    """Measures, words and data for any cell: with gates that keep a state or without, one state or four, NaN or not."""
+    moments, measured = examine(model_of(cell=row.cell), str(row), Passage(TEXT[:40], "a text"))
+    read = json.loads(page_json([moments]))["runs"][0]
+    assert {f"{state}'" for state in row.cell.states} <= {e["name"] for e in read["steps"]["scans"][0]["equations"]}
+    assert read["flow"] or read["refusals"]["flow"]
+    assert measured.text == TEXT[:40]
