@@ -12,8 +12,13 @@ from torch.nn.utils.rnn import pack_sequence
 
 import carousel
 from carousel.cells import Cell
+from carousel.engines import ENGINES, native_binding
 
 I, H, T, B = 3, 4, 6, 2
+
+
+def native_is_there() -> bool:
+    return not isinstance(native_binding.find(), str)
 
 
 class ThreeStates(Cell):
@@ -322,12 +327,32 @@ class TestCheckpointing:
             held[checkpoint] = sum(kept.values())
         assert held[16] < held[None] / 3
 
-    def test_auto_leaves_small_scans_alone(self):
-        from carousel.engines.chunks import chunk_length
+    @pytest.mark.parametrize("engine", [name for name in ENGINES if name == "reference" or native_is_there()])
+    @pytest.mark.parametrize("cell", CELLS)
+    def test_an_engine_knows_what_it_keeps(self, engine, cell):
+        """Against the bytes that autograd holds on to; the reference's is a rough count."""
+        layer = carousel.Recurrent(cell, I, 32, engine=engine)
+        steps, batch = 64, 4
+        kept: dict[int, int] = {}
 
-        program = carousel.LSTM(I, H).program
-        assert chunk_length("auto", program, torch.empty(100, I), 100, H) is None
-        assert chunk_length("auto", program, torch.empty(100_000, 1).expand(100_000, I), 10_000, 512) == 100
+        def pack(t):
+            kept[t.untyped_storage().data_ptr()] = t.untyped_storage().nbytes()
+            return t
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda t: t):
+            _output = layer(torch.randn(steps, batch, I))
+        parameters = sum(p.numel() * 4 for p in layer.parameters())
+        held = sum(kept.values()) - parameters
+        said = ENGINES[engine].kept(layer.program, layer.sizes, I, torch.float32) * steps * batch
+        assert said / 2 < held < 2 * said
+        if engine == "native":
+            assert said <= held < 1.2 * said
+
+    def test_auto_leaves_small_scans_alone(self):
+        from carousel.engines.chunks import BUDGET, chunk_length
+
+        assert chunk_length("auto", 10_000, lambda: BUDGET) is None
+        assert chunk_length("auto", 10_000, lambda: BUDGET + 1) == 100
         with pytest.raises(ValueError, match="checkpoint must be None, 'auto' or a number of steps above 0, but got 0"):
             carousel.LSTM(I, H, checkpoint=0)
 

@@ -14,8 +14,10 @@ from carousel.program import Interface
 
 # In order of preference: "auto" takes the first that has no reason not to run.
 ENGINES: dict[str, Engine] = {
-    "native": Engine("native", native.scan, native.why_not, stepper=native.stepper, division=native.division),
-    "reference": Engine("reference", reference.scan, lambda *_: None, reference.stepper, calls_python=True),
+    "native": Engine("native", native.scan, native.why_not, native.stepper, native.kept, division=native.division),
+    "reference": Engine(
+        "reference", reference.scan, lambda *_: None, reference.stepper, reference.kept, calls_python=True
+    ),
 }
 
 NAMES = ("auto", *ENGINES)
@@ -51,7 +53,7 @@ def scan(
     engine: str,
     program: Interface,
     x: Tensor,
-    batch_sizes: Sequence[int],
+    batch_sizes: Sequence[int] | Tensor,
     states: tuple[Tensor, ...],
     weights: Mapping[str, Tensor],
     reverse: bool = False,
@@ -67,8 +69,13 @@ def scan(
     chosen, _ = choose(engine, program, x.dtype, x.device, around is not None)
     if around is not None:
         return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams, around)
-    if checkpoint is not None and torch.is_grad_enabled():
-        every = chunk_length(checkpoint, program, x, len(batch_sizes), states[0].shape[-1])
+    # Where a compiler does not know the sizes of steps there are no chunks: layers refuse a number, "auto" keeps all.
+    if checkpoint is not None and torch.is_grad_enabled() and not isinstance(batch_sizes, Tensor):
+
+        def keeps() -> int:
+            return x.shape[0] * chosen.kept(program, reference.sizes_of(program, weights), x.shape[1], x.dtype)
+
+        every = chunk_length(checkpoint, len(batch_sizes), keeps)
         if every is not None:
             return scan_in_chunks(chosen.scan, every, program, x, batch_sizes, states, weights, reverse, streams or {})
     return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams)

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import accumulate
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from carousel.program import Interface, Program
+from carousel.program import Interface
 
 Rows = tuple[Tensor, ...]
 Scan = Callable[..., tuple[Rows, Rows]]
@@ -23,15 +24,14 @@ Scan = Callable[..., tuple[Rows, Rows]]
 BUDGET = 1 << 30
 
 
-def chunk_length(asked: int | str | None, program: Interface, x: Tensor, steps: int, units: int) -> int | None:
+def chunk_length(asked: int | str | None, steps: int, keeps: Callable[[], int]) -> int | None:
     """How many steps a chunk has; None to keep everything.
 
     asked: a number of steps, None, or "auto": the square root of T, where a scan would keep more than 1 GiB.
+    keeps: tells how many bytes a scan would keep.
     """
     if asked == "auto":
-        values = program.count() if isinstance(program, Program) else 32
-        keeps = x.shape[0] * units * values * x.element_size()
-        return math.isqrt(steps) if keeps > BUDGET and steps > 1 else None
+        return math.isqrt(steps) if steps > 1 and keeps() > BUDGET else None
     return asked if isinstance(asked, int) and asked < steps else None
 
 
@@ -49,7 +49,7 @@ def scan_in_chunks(
     """The same scan, `every` steps at a time; arguments and results as in `reference.scan`."""
     begins = list(range(0, len(batch_sizes), every))
     parts = list(zip(begins, [*begins[1:], len(batch_sizes)], strict=True))
-    rows = torch.tensor([0, *batch_sizes]).cumsum(0).tolist()  # where each step's rows begin
+    rows = [0, *accumulate(batch_sizes)]  # where each step's rows begin
     emitted: list[Rows] = []
     finished: list[Rows] = []
     first = states

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,6 +24,7 @@ class Engine:
     stepper: (program, weights, batch, streams) -> a function (x, states) -> states of one step without gradients, with
         the weights prepared once; streams are the same at every step.
     why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
+    kept: (program, sizes by name, input, dtype) -> how many bytes a scan keeps for backward for each row of a step.
     calls_python: whether its scan takes `around` too, Python that is called in the place of each step.
     division: (program, dtype, sizes, input, steps, batch) -> how threads divide a scan of that shape, as a phrase; None
         where that is not the engine's own choice.
@@ -32,5 +34,6 @@ class Engine:
     scan: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
     why_not: Callable[[Interface, torch.dtype, torch.device], str | None]
     stepper: Callable[..., Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]]
+    kept: Callable[[Any, dict[str, int], int, torch.dtype], int]
     calls_python: bool = False
     division: Callable[..., str] | None = None

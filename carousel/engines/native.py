@@ -94,6 +94,13 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input:
 
 
 @torch.compiler.assume_constant_result
+def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
+    """How many bytes a scan keeps for backward for each row of a step. sizes: of states, by name."""
+    dtype = torch.float32 if dtype == torch.bfloat16 else dtype
+    return native_call.kept(program, dtype, sizes, input) * dtype.itemsize
+
+
+@torch.compiler.assume_constant_result
 def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
     """The program's key and the names of its parameters: a compiler need not look at how they are found."""
     return native_ops.key_of(program), native_plan.parameters_of(program)

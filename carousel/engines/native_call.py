@@ -42,6 +42,7 @@ def isa() -> int:
     return settings.isa
 
 
+@torch.compiler.assume_constant_result
 def multiplies_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; otherwise the engine widens it first."""
     return bool(library().c.carousel_multiplies_bfloat16(isa()))
@@ -149,6 +150,15 @@ def describe(
     scan.x = x.data_ptr()
     scan.parameters, scan.first = map(ctypes.addressof, alive)
     return scan, alive
+
+
+def kept(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> int:
+    """How many numbers a scan keeps for backward for each row of a step, its results among them."""
+    shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
+    parameters = [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes]
+    found = sizes_of(program, parameters[0], parameters)
+    emitted = sum(found.units[program.nodes[index].size] for index in program.emitted)
+    return emitted + saved_width(forward_plan(program, True, found.direct), found)
 
 
 def division(program: Program, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:

@@ -1,24 +1,22 @@
 """The native engine as torch operators, `torch.ops.carousel.scan` and its backward: one op each for compile and export.
 
-A program enters as a key, its equations' hash, into a registry of programs: a graph that was exported in one process
-runs in another once a layer of the same equations has run there.
+A program is given to them as text: a graph that was exported and saved takes its programs along. To run one in another
+process, `import carousel.layers` there, which makes the operators known, and load it.
 """
 
 from __future__ import annotations
 
 import array
-import hashlib
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import _disable_current_modes
 
 from carousel.engines import native_call as call
-from carousel.engines import native_plan, reference
-from carousel.program import Program, differentiate
+from carousel.engines import native_padded, native_plan, reference
+from carousel.program import Program, differentiate, notation
 
 _programs: dict[str, Program] = {}
 _library = torch.library.Library("carousel", "DEF")
@@ -35,18 +33,17 @@ _library.define(
 
 @lru_cache(maxsize=1024)
 def key_of(program: Program) -> str:
-    """The program's key; enters it into the registry, and differentiates it before an operator has to.
-
-    Tracing a derivative inside an operator, under the modes that watch it, would trace those too.
-    """
-    with _disable_current_modes():
-        differentiate(program)
-    # What is computed, not what the author called it or where it stands in a file.
-    nodes = [(n.op, n.args, n.size, n.attr) for n in program.nodes]
-    what = (nodes, program.outputs, program.gates, program.states, program.weights, program.gate_bias)
-    key = f"{program.cell}-{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
+    """The program as text; remembers whose text it is, and differentiates it before an operator has to."""
+    differentiate(program)
+    key = notation.write(program)
     _programs.setdefault(key, program)
     return key
+
+
+def _program_of(key: str) -> Program:
+    if key not in _programs:
+        _programs[key] = notation.read(key)
+    return _programs[key]
 
 
 def _scan(
@@ -61,7 +58,7 @@ def _scan(
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     given = (x, states, parameters, streams, batch_sizes)
-    return call.forward(*given, _programs[program], reverse, bfloat16, keep)
+    return native_padded.forward(*given, _program_of(program), reverse, bfloat16, keep)
 
 
 def _fake_scan(
@@ -76,7 +73,7 @@ def _fake_scan(
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     del batch_sizes, reverse, bfloat16, streams
-    which = _programs[program]
+    which = _program_of(program)
     sizes = call.sizes_of(which, x, parameters)
     made = call.forward_plan(which, keep, sizes.direct)
     saved = x.new_empty(x.shape[0] * call.saved_width(made, sizes))
@@ -99,7 +96,7 @@ def _scan_backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     given = (x, outputs, saved, states, parameters, streams, batch_sizes)
-    made = call.backward(grad_emitted, grad_last, *given, _programs[program], reverse, bfloat16, wanted)
+    made = call.backward(grad_emitted, grad_last, *given, _program_of(program), reverse, bfloat16, wanted)
     return [x.new_empty(0) if g is None else g for g in made]
 
 
@@ -152,7 +149,7 @@ def _differentiable(
     ctx: Any, inputs: tuple[Tensor, ...], batch_sizes: Tensor, gradients: tuple[Tensor, ...], wanted: list[bool]
 ) -> list[Tensor | None]:
     """Gradients that can be differentiated again (create_graph=True): the scan is run anew by the reference engine."""
-    program = _programs[ctx.program]
+    program = _program_of(ctx.program)
     x, *rest = inputs
     a, b = ctx.counts
     weights = dict(zip(native_plan.parameters_of(program), rest[a:b], strict=True))
@@ -199,14 +196,14 @@ class _Eager(torch.autograd.Function):
         a, b = counts
         x, *rest = inputs
         lists = list(rest[:a]), list(rest[a:b]), list(rest[b:])
-        emitted, last, saved = call.forward(x, *lists, batch_sizes, _programs[key], reverse, bfloat16, True)
+        emitted, last, saved = call.forward(x, *lists, batch_sizes, _program_of(key), reverse, bfloat16, True)
         ctx.save_for_backward(*inputs, batch_sizes, emitted[0], saved)
         ctx.counts, ctx.program, ctx.reverse, ctx.bfloat16, ctx.keep = counts, key, reverse, bfloat16, True
         return (*emitted, *last)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        program = _programs[ctx.program]
+        program = _program_of(ctx.program)
         count = len(program.emitted)
         wanted = list(ctx.needs_input_grad[5:])
 
@@ -221,7 +218,7 @@ def scan(
     program: Program,
     key: str,
     x: Tensor,
-    batch_sizes: Sequence[int],
+    batch_sizes: Sequence[int] | Tensor,
     states: tuple[Tensor, ...],
     parameters: list[Tensor],
     streams: list[Tensor],
@@ -232,11 +229,12 @@ def scan(
     inputs = (x, *states, *parameters, *streams)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
     if torch.compiler.is_compiling() or _is_watched((x, *states, *parameters, *streams)):
-        sizes = torch.tensor(batch_sizes, dtype=torch.int64, device=x.device)
+        sizes = torch.as_tensor(batch_sizes, dtype=torch.int64, device=x.device)
         emitted, last, _ = torch.ops.carousel.scan.default(
             x, list(states), parameters, streams, sizes, key, reverse, bfloat16, keep
         )
         return tuple(emitted), tuple(last)
+    assert not isinstance(batch_sizes, Tensor)  # only a compiler does not know them
     call.check(program, x, batch_sizes, states, parameters, streams)
     sizes = torch.frombuffer(array.array("q", batch_sizes), dtype=torch.int64)
     if not keep:

@@ -70,6 +70,19 @@ def stepper(
     return advance
 
 
+def kept(program: Interface, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
+    """How many bytes a scan keeps for backward for each row of a step, about.
+
+    Autograd keeps what most ops give, but not sums and products; of a step that is not traced nobody knows.
+    """
+    del input
+    forgotten = ("add", "sub", "neg", "sum", "broadcast", "product")
+    if not isinstance(program, Program):
+        return 16 * sizes["hidden"] * dtype.itemsize
+    kept = (node.size for node in program.nodes if node.op in ops.TABLE and node.op not in forgotten)
+    return sum(sizes.get(size, 1) for size in kept) * dtype.itemsize
+
+
 def _forward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int], states: States) -> Any:
     emitted, finished = [], []
     for t, (rows, size) in enumerate(zip(given, sizes, strict=True)):
@@ -98,8 +111,8 @@ def _nothing(program: Interface, x: Tensor, weights: Mapping[str, Tensor]) -> Ro
     """What a scan of no steps emits: no rows, whose gradient by every weight is zero rather than absent."""
     nothing = x.sum() + sum(weight.sum() for weight in weights.values())
     if not isinstance(program, Program):
-        return (x.new_zeros(0, _sizes(program, weights)[program.states[program.output_state]]) + nothing,)
-    sizes = _sizes(program, weights) | {"one": 1}
+        return (x.new_zeros(0, sizes_of(program, weights)[program.states[program.output_state]]) + nothing,)
+    sizes = sizes_of(program, weights) | {"one": 1}
     return tuple(x.new_zeros(0, sizes[program.nodes[index].size]) + nothing for index in program.emitted)
 
 
@@ -194,11 +207,11 @@ def _leaf(program: Interface, op: str, attr: Any, weights: Mapping[str, Tensor],
         case "constant":
             return torch.tensor(attr, dtype=like.dtype, device=like.device)
         case "per_unit":
-            return torch.tensor(1 / _sizes(program, weights)[attr], dtype=like.dtype, device=like.device)
+            return torch.tensor(1 / sizes_of(program, weights)[attr], dtype=like.dtype, device=like.device)
     raise AssertionError(f"a forward program has no leaf {op}")
 
 
-def _sizes(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int]:
+def sizes_of(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int]:
     """Numbers for the size names, as the parameters have them."""
     sizes = {"hidden": weights["weight_hh"].shape[0] // len(program.gates)}
     for weight in program.weights.values():

@@ -83,13 +83,8 @@ def as_mask(
                 f"{layer}: lengths must be {batch} whole numbers, one for each row of the batch, "
                 f"got {lengths.dtype} of shape {tuple(lengths.shape)}"
             )
-        outside = (lengths < 0) | (lengths > steps)
-        if outside.any():
-            row = int(outside.nonzero()[0])
-            raise ValueError(
-                f"{layer}: lengths must lie between 0 and the {steps} steps of the input, "
-                f"but row {row} has {int(lengths[row])}"
-            )
+        within = torch.ops.carousel.within if torch.compiler.is_compiling() else _within
+        lengths = within(lengths, steps, layer)
         real = torch.arange(steps)[:, None] < lengths[None, :]
     if mask is not None:
         real = _flags(layer, "mask", mask, steps, batch, batched, transposed)
@@ -97,6 +92,29 @@ def as_mask(
     if reset is not None:
         starts = _flags(layer, "reset", reset, steps, batch, batched, transposed)
     return real, starts
+
+
+def _within(lengths: Tensor, steps: int, layer: str) -> Tensor:
+    """The lengths. Raises ValueError unless the input has as many steps."""
+    outside = (lengths < 0) | (lengths > steps)
+    if outside.any():
+        row = int(outside.nonzero()[0])
+        raise ValueError(
+            f"{layer}: lengths must lie between 0 and the {steps} steps of the input, "
+            f"but row {row} has {int(lengths[row])}"
+        )
+    return lengths
+
+
+@torch.library.custom_op("carousel::within", mutates_args=())  # what a compiler calls: values are not known before
+def _within_op(lengths: Tensor, steps: int, layer: str) -> Tensor:
+    return _within(lengths, steps, layer).clone()
+
+
+@_within_op.register_fake
+def _(lengths: Tensor, steps: int, layer: str) -> Tensor:
+    del steps, layer
+    return torch.empty_like(lengths)
 
 
 def _flags(layer: str, name: str, flags: Tensor, steps: int, batch: int, batched: bool, transposed: bool) -> Tensor:

@@ -64,7 +64,10 @@ class Packed:
 
 @dataclass(frozen=True)
 class Padded:
-    """A tensor (T, B, ...), or (B, T, ...) if transposed, or (T, ...) if not batched; cut into sequences or whole."""
+    """A tensor (T, B, ...), or (B, T, ...) if transposed, or (T, ...) if not batched; cut into sequences or whole.
+
+    open_ended: for an exporter, T may be any number: the sizes of steps are a tensor.
+    """
 
     steps: int
     batch: int
@@ -72,19 +75,22 @@ class Padded:
     transposed: bool
     flat: Tensor  # (T * B, input), step by step
     cut: Segments | None
+    open_ended: bool = False
 
     @property
     def rows(self) -> Tensor:
         return self.flat if self.cut is None else self.flat.index_select(0, self.cut.steps)
 
     @property
-    def batch_sizes(self) -> list[int]:
-        return [self.batch] * self.steps if self.cut is None else self.cut.batch_sizes
+    def batch_sizes(self) -> list[int] | Tensor:
+        if self.cut is not None:
+            return self.cut.batch_sizes
+        return torch.full((self.steps,), self.batch) if self.open_ended else [self.batch] * self.steps
 
     def sequences(self) -> tuple[Tensor, int]:
         """Which sequence each row is in, and how many there are."""
         if self.cut is not None:
-            return self.cut.sequence, len(self.cut.row)
+            return self.cut.sequence, self.cut.row.shape[0]
         return torch.arange(self.batch, device=self.flat.device).repeat(self.steps), self.batch
 
     def first(self, given: States, fresh: Callable[[], States]) -> States:
@@ -112,7 +118,9 @@ class Padded:
         None: `nothing` everywhere. Raises ValueError for another shape.
         """
         if stream is None:
-            return self.flat.new_full((self.flat.shape[0] if self.cut is None else len(self.cut.steps), size), nothing)
+            return self.flat.new_full(
+                (self.flat.shape[0] if self.cut is None else self.cut.steps.shape[0], size), nothing
+            )
         if not isinstance(stream, Tensor) or stream.dtype != self.flat.dtype:
             found = stream.dtype if isinstance(stream, Tensor) else type(stream).__name__
             raise ValueError(f"{layer}: {name} must be a Tensor of {self.flat.dtype}, got {found}")

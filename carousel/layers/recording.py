@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 
 import torch
@@ -12,7 +12,7 @@ from carousel.program import Interface, Program
 from carousel.program.rewrite import recordable, stands_for
 
 
-class Recording(dict[str, Tensor]):
+class Recording(Mapping[str, Tensor]):
     """What `layer.record(...)` gives: after each call of the layer inside its `with`, the values by name.
 
     Each is (L * D, T, B, H), its first axis in the order of hx's, the others as the input is laid out;
@@ -20,8 +20,19 @@ class Recording(dict[str, Tensor]):
     """
 
     def __init__(self, names: tuple[str, ...], active: list[Recording]):
-        super().__init__()
         self.names, self.active = names, active
+        self.found: dict[str, Tensor] = {}
+
+    def __getitem__(self, name: str) -> Tensor:
+        return self.found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.found)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    __eq__, __hash__ = object.__eq__, object.__hash__  # of equal values there may be two recordings
 
     def __enter__(self) -> Recording:
         self.active.append(self)
@@ -30,8 +41,7 @@ class Recording(dict[str, Tensor]):
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        # By identity: recordings are dicts, and equal ones are two.
-        self.active[:] = [recording for recording in self.active if recording is not self]
+        self.active.remove(self)
 
 
 class Tap:

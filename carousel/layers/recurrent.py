@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -25,7 +26,7 @@ from carousel.layers.recording import Recording, Tap, check_names
 from carousel.layers.regularizers import Regularizers
 from carousel.layers.segments import segments
 from carousel.layers.stepper import Stepper
-from carousel.program import Interface, Program, rewrite
+from carousel.program import Interface, Program
 
 States = tuple[Tensor, ...]
 Layout = Packed | Padded | InTime
@@ -121,7 +122,7 @@ class Recurrent(nn.Module):
         if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
             raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
         self.checkpoint = checkpoint
-        self._programs: dict[Any, Interface] = {}
+        self._programs = SimpleNamespace()  # those of the calls so far; see `_program_of_call`
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
@@ -188,7 +189,7 @@ class Recurrent(nn.Module):
         output, last = layout.output(rows), layout.last(final, given, fresh)
         recorded = {name: layout.every_step(values) for name, values in recorded.items()}
         for recording in self._recordings:
-            recording.update({name: recorded[name] for name in recording.names})
+            recording.found = {name: recorded[name] for name in recording.names}
         hx = last[0] if len(last) == 1 else last
         if return_states:
             return output, hx, {state: recorded[state] for state in self.program.states}
@@ -272,13 +273,29 @@ class Recurrent(nn.Module):
         steps, batch = x.shape[:2]
         if steps == 0 and self.refuses_no_steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+        # A compiler wants shapes that no value decides: the reference engine walks in time, others pad what they cut.
+        compiled, in_time = torch.compiler.is_compiling(), bool(self._hooks)
+        unrolled = compiled and engines.choose(self.engine, self.program, x.dtype, x.device)[0].calls_python
         real = starts = sequences = None
         if cut:
             real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
-            if not self._hooks:
-                sequences = segments(real, starts, x.device)
-        padded = Padded(steps, batch, batched, transposed, x.reshape(steps * batch, self.input_size), sequences)
-        return InTime(padded, steps, batch, real, starts) if self._hooks else padded
+            if compiled:
+                self._check_compiled()
+            in_time |= unrolled
+            if not in_time:
+                most = None if not compiled else batch if reset is None else steps * batch
+                sequences = segments(real, starts, x.device, most)
+        open_ended = compiled and not (unrolled or isinstance(self.checkpoint, int))
+        rows = x.reshape(steps * batch, self.input_size)
+        padded = Padded(steps, batch, batched, transposed, rows, sequences, open_ended)
+        return InTime(padded, steps, batch, real, starts) if in_time else padded
+
+    def _check_compiled(self) -> None:
+        if isinstance(self.checkpoint, int):
+            raise ValueError(
+                f"{self._name()}: in torch.compile and torch.export checkpoint={self.checkpoint} does not go together "
+                "with lengths, mask or reset; leave one of them away, or do not compile this layer"
+            )
 
     def _given_by_step(
         self,
@@ -318,7 +335,7 @@ class Recurrent(nn.Module):
 
         steps, batch: of an input; if given, also how threads divide the work on it.
         """
-        program = self._scan_program(self.regularizers, (), ())
+        program = self.regularizers.rewritten(self.program, self.training)
         like, hooked = self._weight(), bool(self._hooks)
         chosen, reasons = engines.choose(self.engine, program, like.dtype, like.device, hooked)
         lines = [f"{self}", f"engine: {chosen.name}" + (" (asked for)" if self.engine != "auto" else "")]
@@ -409,20 +426,18 @@ class Recurrent(nn.Module):
         )
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
-    def _scan_program(self, regularizers: Regularizers, modified: tuple[str, ...], names: tuple[str, ...]) -> Interface:
-        """The program of this call's scans: the cell's own, with what this call asks for.
+    @torch.compiler.assume_constant_result
+    def _program_of_call(self, modified: tuple[str, ...], names: tuple[str, ...]) -> str:
+        """Puts the program of this call's scans, the cell's own with what this call asks for, among `_programs`.
 
-        Kept here although `rewrite` remembers too: a compiler can read a dict of ours, and not a cache's lock.
+        A compiler need not look at how programs are made; but it must find this one where it can look again later, to
+        see that it is still the same: so what it takes for granted is a name.
         """
-        key = (self.training, tuple(regularizers.zoneout), regularizers.recurrent_dropout > 0, modified, names)
-        if key not in self._programs:
-            program = regularizers.rewritten(self.program, self.training)
-            if isinstance(program, Program) and modified:
-                program = rewrite.modify(program, modified)
-            if isinstance(program, Program) and names:
-                program = rewrite.record(program, names)
-            self._programs[key] = program
-        return self._programs[key]
+        program = self.regularizers.rewritten(self.program, self.training, modified, names)
+        known = vars(self._programs)
+        name = next((name for name, other in known.items() if other is program), f"program_{len(known)}")
+        setattr(self._programs, name, program)
+        return name
 
     def _walk(self, layout: InTime, at: str, given: States, fresh: Callable[[], States]) -> Walk:
         """What goes on around the steps of one scan. given: the states before it, with what regularisers add."""
@@ -448,7 +463,7 @@ class Recurrent(nn.Module):
         x, batch_sizes = layout.rows, layout.batch_sizes
         modified = tuple(state for state in self.program.states if self._taps or f"keep_{state}" in streams)
         add_ins = self.regularizers
-        program = self._scan_program(add_ins, modified, names)
+        program: Interface = getattr(self._programs, self._program_of_call(modified, names))
         parameters = list(parameter_shapes(self.program, 1, self.sizes))
         sizes = {state: self.sizes[size] for state, size in self.program.states.items()}
         last: list[States] = []

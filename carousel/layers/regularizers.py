@@ -56,15 +56,22 @@ class Regularizers:
             )
         return cls(by_state, recurrent_dropout, input_dropout, weight_drop)
 
-    def rewritten(self, program: Interface, training: bool) -> Interface:
-        """The program of a scan: the cell's own where nothing is to be added to it."""
+    def rewritten(
+        self, program: Interface, training: bool, modified: tuple[str, ...] = (), names: tuple[str, ...] = ()
+    ) -> Interface:
+        """The program of a scan: the cell's own where nothing is to be added to it.
+
+        modified: the states that keep and add change; names: what is recorded.
+        """
         if not isinstance(program, Program):
             return program
         if self.zoneout:
             program = rewrite.zoneout(program, tuple(self.zoneout))
         if self.recurrent_dropout and training:
             program = rewrite.recurrent_dropout(program)
-        return program
+        if modified:
+            program = rewrite.modify(program, modified)
+        return rewrite.record(program, names) if names else program
 
     def streams(self, sizes: Mapping[str, int], x: Tensor, training: bool) -> dict[str, Tensor]:
         """What zoneout asks for at every step: 1 where the old value is kept. sizes: units by state; x: rows."""

@@ -27,7 +27,7 @@ class Segments:
     """
 
     steps: Tensor
-    batch_sizes: list[int]
+    batch_sizes: list[int] | Tensor
     sequence: Tensor
     row: Tensor
     fresh: Tensor
@@ -41,7 +41,7 @@ class Segments:
     def last_states(self, final: Tensor, given: Tensor, fresh: Tensor) -> Tensor:
         """(scans, sequences, size) states after last steps -> (scans, B, size). A row without steps keeps its own."""
         kept = torch.where(self.ends_fresh[:, None], fresh, given)
-        if not len(self.row):
+        if self.row.shape[0] == 0:
             return kept
         stays = (self.last < 0) | self.ends_fresh
         return torch.where(stays[:, None], kept, final.index_select(1, self.last.clamp(min=0)))
@@ -51,12 +51,24 @@ class Segments:
         return rows.new_zeros(len(rows), count, rows.shape[-1]).index_copy(1, self.steps, rows)
 
 
-def segments(mask: Tensor, reset: Tensor, device: torch.device) -> Segments:
+def segments(mask: Tensor, reset: Tensor, device: torch.device, most: int | None = None) -> Segments:
     """Cuts a padded batch into sequences.
 
     mask: (T, B) bool, which steps are real. reset: (T, B) bool, before which steps the state starts anew; on padding
         it counts for the row's next real step.
+    most: for a compiler, which wants to know shapes before values: no more sequences than this. Then `steps` has all
+        T * B places, padding last, `batch_sizes` is a tensor of T numbers, and there are `most` sequences; what stands
+        for no real step or no sequence means nothing, and scans neither read nor change it.
     """
+    if most is None:
+        steps, sizes, *rest = _cut(mask, reset)
+        return Segments(steps.to(device), sizes.tolist(), *(t.to(device) for t in rest))
+    steps, sizes, *rest = torch.ops.carousel.cut(mask, reset, most)
+    return Segments(steps.to(device), sizes, *(t.to(device) for t in rest))
+
+
+def _cut(mask: Tensor, reset: Tensor) -> tuple[Tensor, ...]:
+    """The fields of `Segments`, on the CPU."""
     mask, reset = mask.cpu(), reset.cpu()
     steps, batch = mask.shape
     started = reset.cumsum(0)  # how often each row has started anew, up to and including this step
@@ -88,12 +100,33 @@ def segments(mask: Tensor, reset: Tensor, device: torch.device) -> Segments:
     age_of_last = torch.zeros(batch, dtype=torch.long)
     age_of_last[row[ends_row]] = age[ends_row]
     age_at_end = started[-1] if steps else age_of_last
-    return Segments(
-        steps=packed.to(device),
-        batch_sizes=sizes.tolist(),
-        sequence=ranks.to(device),
-        row=row[first][order].to(device),
-        fresh=(age[first] > 0)[order].to(device),
-        last=last.to(device),
-        ends_fresh=(age_at_end > age_of_last).to(device),
-    )
+    return packed, sizes, ranks, row[first][order], (age[first] > 0)[order], last, age_at_end > age_of_last
+
+
+@torch.library.custom_op("carousel::cut", mutates_args=())
+def _cut_padded(mask: Tensor, reset: Tensor, most: int) -> list[Tensor]:
+    """`_cut` with shapes that do not depend on values; see `segments`."""
+    packed, sizes, ranks, row, fresh, last, ends_fresh = _cut(mask, reset)
+    padding = (~mask.cpu()).flatten().nonzero().squeeze(1)
+    return [
+        torch.cat([packed, padding]),
+        _longer(sizes, len(mask)),
+        _longer(ranks, mask.numel()),
+        _longer(row, most),
+        _longer(fresh, most),
+        last,
+        ends_fresh,
+    ]
+
+
+@_cut_padded.register_fake
+def _(mask: Tensor, reset: Tensor, most: int) -> list[Tensor]:
+    del reset
+    steps, batch = mask.shape
+    sizes = (steps * batch, steps, steps * batch, most, most, batch, batch)
+    dtypes = [torch.bool if k in (4, 6) else torch.long for k in range(7)]
+    return [torch.empty(n, dtype=dtype, device="cpu") for n, dtype in zip(sizes, dtypes, strict=True)]
+
+
+def _longer(values: Tensor, count: int) -> Tensor:
+    return torch.cat([values, values.new_zeros(count - len(values))])

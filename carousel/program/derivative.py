@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -83,15 +84,19 @@ def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[
         pull_back = torch.func.vjp(new_states, *rows)[1]
         return pull_back(tuple(gradients))
 
-    arguments = (
-        [example(BATCH, SIZES[program.nodes[i].size]) for i in (*wanted, *products)],
-        [example() for _ in fixed],
-        [example(SIZES[program.weights[w].rows], SIZES[program.weights[w].columns]) for w in weights],
-        [example(BATCH, SIZES[program.nodes[i].size]) for i in program.outputs.values()],
-    )
-    # The caller may be in any mode; the derivative is the same.
-    with torch.inference_mode(False), torch.enable_grad(), torch.autocast("cpu", enabled=False):
-        graph = make_fx(torch.func.functionalize(vjp))(*arguments).graph
+    def traced() -> fx.Graph:
+        arguments = (
+            [example(BATCH, SIZES[program.nodes[i].size]) for i in (*wanted, *products)],
+            [example() for _ in fixed],
+            [example(SIZES[program.weights[w].rows], SIZES[program.weights[w].columns]) for w in weights],
+            [example(BATCH, SIZES[program.nodes[i].size]) for i in program.outputs.values()],
+        )
+        return make_fx(torch.func.functionalize(vjp))(*arguments).graph
+
+    # The caller may be in any mode: inference, autocast, an exporter's or a compiler's that watches every op. Modes are
+    # a thread's own, and the derivative is always the same.
+    with ThreadPoolExecutor(1) as thread:
+        graph = thread.submit(traced).result()
     inputs: list[tuple[str, Any]] = [
         *(("node", i) for i in wanted),
         *(("zero", i) for i in products),

@@ -1,0 +1,108 @@
+"""Compiled in one graph, a layer gives what it gives uncompiled, on its very first call and for any lengths.
+
+`aot_eager` traces the backward pass too. Each case is a fresh layer: nothing was prepared by an earlier call.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from matrix import engine_dtypes
+
+import carousel
+
+T, B, I, H = 3, 3, 2, 4
+ENGINES = [engine for engine in ("native", "reference") if (engine, torch.float64) in engine_dtypes()]
+
+
+def recorded(layer, x):
+    with layer.record("forget", "c") as values:
+        layer(x)
+    return values["forget"] * values["c"]
+
+
+class Hooked(carousel.LSTM):
+    def __init__(self, *args, **options):
+        super().__init__(*args, **options)
+        self.hook(lambda t, states: {"c": t * states["c"] + 1})
+
+
+KEEP = {"c": torch.tensor([[0.5, 0.0, 1.0]] * T, dtype=torch.float64)}
+RESET = torch.tensor([[0, 0, 1], [1, 0, 0], [0, 0, 1]], dtype=torch.bool)
+HOLES = torch.tensor([[0, 1, 0], [1, 0, 0], [1, 1, 0]], dtype=torch.bool)
+BOTH_WAYS = {"num_layers": 2, "bidirectional": True}
+
+# name -> the layer's options, and what is called
+CASES = {
+    "keep": ({}, lambda layer, x: layer(x, keep=KEEP)[0]),
+    "return_states": ({}, lambda layer, x: layer(x, return_states=True)[2]["c"]),
+    "record": ({}, recorded),
+    "zoneout": ({"zoneout": 0.3, "recurrent_dropout": 0.3, "input_dropout": 0.2}, lambda layer, x: layer(x)[0]),
+    "checkpoint": ({"checkpoint": 2}, lambda layer, x: layer(x)[0]),
+    "checkpoint auto": ({"checkpoint": "auto"}, lambda layer, x: layer(x)[0]),
+    "lengths": (BOTH_WAYS, lambda layer, x: torch.cat([*layer(x, lengths=[3, 0, 2])[1]])),
+    "mask and reset": (
+        {"bidirectional": True, "initial_state": "learned"},
+        lambda layer, x: torch.cat(
+            [layer(x, mask=HOLES, reset=RESET)[0].flatten(), layer(x, reset=RESET)[1][1].flatten()]
+        ),
+    ),
+    "hook": ({"engine": "auto"}, lambda layer, x: layer(x)[0]),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_compiled_is_eager(engine, case):
+    options, call = CASES[case]
+    torch._dynamo.reset()
+    found = []
+    for compiled in (True, False):
+        torch.manual_seed(0)
+        make = Hooked if case == "hook" else carousel.LSTM
+        layer = make(I, H, dtype=torch.float64, **{"engine": engine} | options)
+        x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
+
+        def run(x, layer=layer):
+            return call(layer, x)
+
+        torch.manual_seed(1)
+        value = torch.compile(run, fullgraph=True, backend="aot_eager")(x) if compiled else run(x)
+        gradients = torch.autograd.grad(value.square().sum(), [x, *layer.parameters()], allow_unused=True)
+        found.append([value, *(torch.zeros(()) if g is None or not g.any() else g for g in gradients)])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_graph_for_all_lengths(engine):
+    torch._dynamo.reset()
+    layer = carousel.GRU(I, H, engine=engine)
+    graphs = []
+
+    def count(graph, _):
+        graphs.append(graph)
+        return graph
+
+    run = torch.compile(lambda x, lengths: layer(x, lengths=lengths), fullgraph=True, backend=count)
+    x = torch.randn(T, B, I)
+    for lengths in ([3, 2, 1], [0, 3, 3], [0, 0, 0], [1, 1, 1]):
+        for ours, theirs in zip(run(x, torch.tensor(lengths)), layer(x, lengths=lengths), strict=True):
+            torch.testing.assert_close(ours, theirs)
+    assert len(graphs) == 1
+    with pytest.raises(
+        ValueError, match="GRU: lengths must lie between 0 and the 3 steps of the input, but row 1 has 4"
+    ):
+        run(x, torch.tensor([1, 4, 1]))
+
+
+def test_the_operators_for_lengths_are_as_torch_wants_them():
+    torch.library.opcheck(torch.ops.carousel.within.default, (torch.tensor([1, 2]), 3, "GRU"))
+    torch.library.opcheck(torch.ops.carousel.cut.default, (HOLES, RESET, T * B))
+
+
+def test_says_what_does_not_go_together():
+    layer = carousel.GRU(I, H, checkpoint=2)
+    run = torch.compile(lambda x: layer(x, lengths=[1, 2, 3])[0], fullgraph=True, backend="eager")
+    with pytest.raises(torch._dynamo.exc.Unsupported, match="checkpoint=2 does not go together with lengths, mask"):
+        run(torch.randn(T, B, I))
