@@ -96,7 +96,7 @@ def _scan_backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     given = (x, outputs, saved, states, parameters, streams, batch_sizes)
-    made = call.backward(grad_emitted, grad_last, *given, _program_of(program), reverse, bfloat16, wanted)
+    made = native_padded.backward(grad_emitted, grad_last, *given, _program_of(program), reverse, bfloat16, wanted)
     return [x.new_empty(0) if g is None else g for g in made]
 
 
