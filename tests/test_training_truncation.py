@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -125,3 +128,49 @@ def test_memory_does_not_grow_with_the_stream():
                 output.sum().backward()
         most[steps] = most_held
     assert most[512] <= 1.01 * most[64]
+
+
+TWO_PROCESSES = """
+import os, sys
+import torch, torch.distributed as dist
+from torch import nn
+import carousel
+from carousel.training.truncation import truncated
+
+dist.init_process_group("gloo", init_method="file://" + sys.argv[1], rank=int(sys.argv[2]), world_size=2)
+torch.manual_seed(0)
+layer = carousel.LSTM(3, 4, dtype=torch.float64)
+both = nn.parallel.DistributedDataParallel(layer, broadcast_buffers=False)
+optimizer = torch.optim.SGD(both.parameters(), lr=0.1)
+x, y = torch.randn(2, 10, 4, 3, dtype=torch.float64), torch.randn(2, 10, 4, 4, dtype=torch.float64)
+mine = slice(dist.get_rank(), None, 2)  # every second lane
+x, y = x[0][:, mine], y[0][:, mine]
+for output, target in truncated(both, x, y, every=3, over=7):
+    (output - target).square().mean().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+if dist.get_rank() == 0:
+    torch.save(layer.state_dict(), sys.argv[3])
+dist.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_with_half_the_lanes_each_are_one(tmp_path):
+    """DistributedDataParallel around a layer: gradients are averaged at each update, as of the whole batch."""
+    arguments = [[str(tmp_path / "meeting"), str(rank), str(tmp_path / "weights.pt")] for rank in range(2)]
+    command = [sys.executable, "-W", "ignore", "-c", TWO_PROCESSES]
+    running = [subprocess.Popen([*command, *given], stderr=subprocess.PIPE, text=True) for given in arguments]
+    for process in running:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors[-2000:]
+    torch.manual_seed(0)
+    layer = carousel.LSTM(I, H, dtype=torch.float64)
+    optimizer = torch.optim.SGD(layer.parameters(), lr=0.1)
+    x, y = torch.randn(2, 10, 4, I, dtype=torch.float64)[0], torch.randn(2, 10, 4, H, dtype=torch.float64)[0]
+    for output, target in truncated(layer, x, y, every=3, over=7):
+        (output - target).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    for name, weight in torch.load(tmp_path / "weights.pt").items():
+        torch.testing.assert_close(weight, layer.state_dict()[name])
