@@ -11,8 +11,8 @@ Coupled gates (i = 1 - f) and the GRU have three gates where the LSTM has four: 
 
 Only in part: what peepholes make possible is not always what training finds. In telling intervals of n from n + 1 steps
 as measured here (Adam, some thousand spikes, o free to stay open) they give no advantage over the same LSTM without.
-And which of LSTM, coupled LSTM and GRU is best depends on what is held equal, units or parameters, and for how long they
-learn: GRU, ahead below, is ahead after a few hundred steps. A difference no larger than the spread over seeds is none.
+And which of LSTM, coupled LSTM and GRU is best depends on what is held equal, units or parameters, and on how long they
+learn: the GRU below is ahead after 400 steps. A difference no larger than the spread over seeds is none.
 """
 
 import math

@@ -11,8 +11,8 @@ The same layers do all of it; only where inputs enter and where losses are taken
 
 Only in part: what is not in the examples is not learnt. A network that has spelled most numbers spells the others by
 analogy, and not all of them; a sum of numbers far longer than those it was taught may break; and a predictor of words
-completes the sentences of its text, not of the world. A layer in one direction fills a blank as well, where the clue
-stands before it.
+completes the sentences of its text, not of the world, and these sentences counts of six words complete as well. A layer
+in one direction fills a blank, too, where the clue stands before it.
 """
 
 import math
