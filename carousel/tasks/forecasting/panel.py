@@ -116,14 +116,13 @@ class Panel:
         merged = merged.filter(pl.col("place") >= first)
         row, of = merged["place"].to_numpy() - first, merged["owner"].to_numpy()
         inside = row < steps
-        values = np.full((steps, series, len(roles.targets)), np.nan)
         numbers = merged.select(targets.columns).cast(pl.Float64).fill_null(np.nan).to_numpy()
-        values[row[inside], of[inside]] = numbers[inside]
-        known = np.broadcast_to(covariates.absent(layout.known), (furthest, series, widths[0])).copy()
-        known[row, of] = covariates.encode(layout.known, merged)
-        past = np.broadcast_to(covariates.absent(layout.past), (steps, series, widths[1])).copy()
-        past[row[inside], of[inside]] = covariates.encode(layout.past, merged)[inside]
-        static = _static(frame, roles, layout, owner, series)
+        values = _on_grid(
+            numbers[inside], row[inside], of[inside], steps, np.full((series, len(roles.targets)), np.nan)
+        )
+        known = covariates.encode(layout.known, merged)
+        past = covariates.encode(layout.past, merged)[inside]
+        nothing = [np.tile(covariates.absent(part), (series, 1)) for part in (layout.known, layout.past)]
 
         seen = np.isfinite(values)
         begin = np.where(seen.any(axis=0), seen.argmax(axis=0), steps).reshape(-1)
@@ -131,26 +130,36 @@ class Panel:
         end = np.where(seen.any(axis=0), steps - seen[::-1].argmax(axis=0), 0)
         until = np.zeros(series, np.int64)
         np.maximum.at(until, of, row + 1)
-        rows_of = np.bincount(of[inside], minlength=series)
-        lengths = np.zeros(series, np.int64)
-        np.maximum.at(lengths, of[inside], row[inside] + 1)
-        starts = np.full(series, steps)
-        np.minimum.at(starts, of[inside], row[inside])
-        gaps = int(np.maximum(0, lengths - starts - rows_of).sum())
         return cls(
-            layout,
-            first,
-            ids,
-            values.reshape(steps, -1),
-            begin,
-            end,
-            known,
-            until,
-            past,
-            static,
+            layout=layout,
+            first=first,
+            ids=ids,
+            values=values.reshape(steps, -1),
+            begin=begin,
+            end=end,
+            known=_on_grid(known, row, of, furthest, nothing[0]),
+            known_until=until,
+            past=_on_grid(past, row[inside], of[inside], steps, nothing[1]),
+            static=_static(frame, roles, layout, owner, series),
             duplicates=0 if layout.averaged else rows.height - rows.unique().height,
-            gaps=gaps,
+            gaps=_gaps(row[inside], of[inside], series),
         )
+
+
+def _on_grid(values: np.ndarray, row: np.ndarray, of: np.ndarray, steps: int, nothing: np.ndarray) -> np.ndarray:
+    """(steps, series, width): values where a row is, and what says nothing, (series, width), elsewhere."""
+    grid = np.broadcast_to(nothing, (steps, *nothing.shape)).copy()
+    grid[row, of] = values
+    return grid
+
+
+def _gaps(row: np.ndarray, of: np.ndarray, series: int) -> int:
+    """Places between each series' first and last row that have none; there is one row at most for each place."""
+    first, last = np.full(series, np.iinfo(np.int64).max), np.full(series, -1)
+    np.minimum.at(first, of, row)
+    np.maximum.at(last, of, row)
+    rows = np.bincount(of, minlength=series)
+    return int((last - first + 1 - rows)[rows > 0].sum())
 
 
 def _places(frame: pl.DataFrame, layout: Layout) -> np.ndarray:
