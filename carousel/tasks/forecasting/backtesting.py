@@ -9,7 +9,7 @@ import polars as pl
 from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal
 from carousel.tasks.forecasting.baselines import rivals
-from carousel.tasks.forecasting.frequency import local
+from carousel.tasks.forecasting.charts import SHOWN, axis, drawn
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
 from carousel.tasks.forecasting.predicting import absolute, told_at
@@ -179,7 +179,7 @@ def _pictures(
     """What a chart of up to four series shows: values, and forecasts that follow one another without overlap."""
     panel = inputs.panel
     shown = []
-    for column in np.unique(columns)[:4]:
+    for column in np.unique(columns)[:SHOWN]:
         mine = np.flatnonzero(columns == column)
         picked: list[int] = []
         for index in mine[np.argsort(rows[mine])]:
@@ -197,22 +197,6 @@ def _pictures(
             }
         )
     return shown
-
-
-def drawn(inputs: Inputs, row: int, told: np.ndarray) -> dict[str, Any]:
-    """A forecast (horizon, levels) from this row as charts draw it."""
-    return {
-        "x": axis(inputs, row + np.arange(1, len(told) + 1)),
-        "median": told[:, MEDIAN],
-        "bands": {name: (told[:, low], told[:, high]) for name, (low, high) in INTERVALS.items()},
-    }
-
-
-def axis(inputs: Inputs, rows: np.ndarray) -> np.ndarray:
-    """Rows as what a chart's axis shows: times, or numbers where time is counted."""
-    layout = inputs.panel.layout
-    stamps = inputs.panel.stamps(rows)
-    return stamps if layout.roles.time.counts else local(stamps, layout.frequency.zone).astype("datetime64[us]")
 
 
 def _short(value: float) -> str:

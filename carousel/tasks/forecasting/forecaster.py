@@ -13,11 +13,12 @@ import numpy as np
 import polars as pl
 import torch
 
-from carousel.errors import CarouselError, DataError, RunError
+from carousel.errors import DataError, RunError
 from carousel.tasks import table
 from carousel.tasks.forecasting import training
-from carousel.tasks.forecasting.backtesting import OURS, Backtest, axis, backtest, drawn
-from carousel.tasks.forecasting.forecast import as_table, ends, forecast
+from carousel.tasks.forecasting.backtesting import OURS, Backtest, backtest
+from carousel.tasks.forecasting.charts import pictures
+from carousel.tasks.forecasting.forecast import as_table, forecast
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.settings import Settings, columns_of
 from carousel.tasks.forecasting.streaming import Stream
@@ -25,8 +26,6 @@ from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import may_go_on
-
-SHOWN = 4  # series in a picture
 
 
 class Forecaster:
@@ -262,12 +261,7 @@ class Forecaster:
             if self._history is None:
                 self._history = trained.inputs(trained.history())
             return self._history
-        frame = trained.history() if data is None else table.read(data)
-        if future is not None:
-            roles = trained.reading.layout.roles
-            wanted = [name for name in future.columns if name in (*roles.time.names, *roles.id, *roles.known)]
-            frame = pl.concat([frame, future.select(wanted)], how="diagonal_relaxed")
-        return trained.inputs(frame)
+        return trained.inputs(trained.history() if data is None else table.read(data), future)
 
     def _rows_ahead(self, future: pl.DataFrame) -> int:
         ids = self._fitted().reading.layout.roles.id
@@ -280,24 +274,6 @@ class Forecaster:
         name = settings.target[0] if settings.target else "y"
         values = table.read(np.asarray(y, dtype=np.float64))["y"].alias(name)
         return frame.with_columns(values), replace(settings, target=columns_of(name))
-
-
-def pictures(inputs: Inputs, told: np.ndarray) -> list[dict[str, Any]]:
-    """What a chart of up to four series shows of a forecast (horizon, N, levels)."""
-    rows, columns = ends(inputs)
-    shown = []
-    for column in columns[inputs.panel.end[inputs.panel.owner] > 0][:SHOWN]:
-        begin = max(int(inputs.panel.begin[column]), rows[column] - max(4 * len(told), 60))
-        before = np.arange(begin, rows[column] + 1)
-        shown.append(
-            {
-                "name": inputs.panel.name(int(column)),
-                "x": axis(inputs, before),
-                "y": inputs.panel.values[before, column],
-                "forecasts": [drawn(inputs, int(rows[column]), told[:, column])],
-            }
-        )
-    return shown
 
 
 class _Home:
@@ -320,6 +296,3 @@ class _Remembering:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._report, name)
-
-
-__all__ = ["CarouselError", "Forecaster", "pictures"]

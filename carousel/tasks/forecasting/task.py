@@ -9,8 +9,8 @@ from carousel.errors import CarouselError, DataError
 from carousel.tasks import table
 from carousel.tasks.forecasting import training
 from carousel.tasks.forecasting.backtesting import Backtest, backtest
+from carousel.tasks.forecasting.charts import pictures
 from carousel.tasks.forecasting.forecast import as_table, forecast
-from carousel.tasks.forecasting.forecaster import pictures
 from carousel.tasks.forecasting.roles import find_roles, find_time
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.trained import Trained
@@ -110,14 +110,13 @@ def forecast_of(
 ) -> tuple[Any, Callable[[], Any], str]:
     """The forecast of a run as a table, how to draw it, and what is to be known of it."""
     from carousel.insight.forecast_chart import forecast_figure
-    from carousel.tasks.forecasting.forecaster import Forecaster
 
     if horizon is not None and horizon < 1:
         raise DataError(f"A horizon is a number of steps, 1 or more, not {horizon}.")
-    model = Forecaster.load(run)
-    trained = model._fitted()
+    trained = Trained.load(run)
     steps = horizon or trained.horizon
-    inputs = model._inputs_of(list(paths) or None, None if future is None else table.read(future))
+    frame = table.read(list(paths)) if paths else trained.history()
+    inputs = trained.inputs(frame, None if future is None else table.read(future))
     told = forecast(trained, inputs, steps)
     note = ""
     if steps > trained.horizon:

@@ -82,8 +82,15 @@ class Trained:
         """The table that it was trained on."""
         return table.read(self.run / SERIES)
 
-    def inputs(self, frame: pl.DataFrame) -> Inputs:
-        """Raises DataError where the table is not of the kind that it was trained on."""
+    def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> Inputs:
+        """A table, and rows of the covariates known in advance below it, ready to be read.
+
+        Raises DataError where it is not of the kind that was trained on.
+        """
+        if future is not None:
+            roles = self.reading.layout.roles
+            wanted = [name for name in future.columns if name in (*roles.time.names, *roles.id, *roles.known)]
+            frame = pl.concat([frame, future.select(wanted)], how="diagonal_relaxed")
         return Inputs(Panel.build(frame, self.reading.layout), self.reading)
 
     @property

@@ -1,0 +1,46 @@
+"""Forecasts as `carousel.insight.forecast_chart` draws them."""
+
+from typing import Any
+
+import numpy as np
+
+from carousel.tasks.forecasting.forecast import ends
+from carousel.tasks.forecasting.frequency import local
+from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
+
+SHOWN = 4  # series in a picture
+
+
+def pictures(inputs: Inputs, told: np.ndarray) -> list[dict[str, Any]]:
+    """What a chart of up to four series shows of a forecast (horizon, N, levels)."""
+    rows, columns = ends(inputs)
+    shown = []
+    for column in columns[inputs.panel.end[inputs.panel.owner] > 0][:SHOWN]:
+        begin = max(int(inputs.panel.begin[column]), rows[column] - max(4 * len(told), 60))
+        before = np.arange(begin, rows[column] + 1)
+        shown.append(
+            {
+                "name": inputs.panel.name(int(column)),
+                "x": axis(inputs, before),
+                "y": inputs.panel.values[before, column],
+                "forecasts": [drawn(inputs, int(rows[column]), told[:, column])],
+            }
+        )
+    return shown
+
+
+def drawn(inputs: Inputs, row: int, told: np.ndarray) -> dict[str, Any]:
+    """A forecast (horizon, levels) from this row as charts draw it."""
+    return {
+        "x": axis(inputs, row + np.arange(1, len(told) + 1)),
+        "median": told[:, MEDIAN],
+        "bands": {name: (told[:, low], told[:, high]) for name, (low, high) in INTERVALS.items()},
+    }
+
+
+def axis(inputs: Inputs, rows: np.ndarray) -> np.ndarray:
+    """Rows as what a chart's axis shows: times, or numbers where time is counted."""
+    layout = inputs.panel.layout
+    stamps = inputs.panel.stamps(rows)
+    return stamps if layout.roles.time.counts else local(stamps, layout.frequency.zone).astype("datetime64[us]")
