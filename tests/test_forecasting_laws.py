@@ -124,6 +124,21 @@ def test_what_is_known_in_advance_changes_it(model):
     assert np.abs(numbers(model.predict(data=frame)) - numbers(model.predict(data=other))).max() > 1e-3
 
 
+def test_the_future_may_stand_below_or_come_by_itself(model):
+    frame = with_plan(shops())
+    plan = frame.filter(pl.col("region").is_null()).select("price", "shop", "date")
+    expected = model.predict(data=frame)
+    for future in (
+        plan,
+        plan.with_columns(pl.col("date").cast(pl.Datetime)),
+        plan.with_columns(pl.col("date").cast(pl.String)),
+    ):
+        assert_frame_equal(model.predict(future=future), expected, check_exact=True)
+    assert model.predict(plan.filter(pl.col("date") < START + timedelta(days=STEPS + 3))).height == 2 * 3
+    with pytest.raises(DataError, match="comes with price and with time and series; the table given lacks price"):
+        model.predict(future=plan.drop("price"))
+
+
 def test_the_order_of_rows_is_nothing(model):
     frame = with_plan(shops())
     shuffled = frame.sample(fraction=1.0, shuffle=True, seed=1)

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
 from carousel.tasks.forecasting import conformal
@@ -88,10 +89,26 @@ class Trained:
         Raises DataError where it is not of the kind that was trained on.
         """
         if future is not None:
-            roles = self.reading.layout.roles
-            wanted = [name for name in future.columns if name in (*roles.time.names, *roles.id, *roles.known)]
-            frame = pl.concat([frame, future.select(wanted)], how="diagonal_relaxed")
+            frame = pl.concat([frame, self._below(frame, future)], how="diagonal_relaxed")
         return Inputs(Panel.build(frame, self.reading.layout), self.reading)
+
+    def _below(self, frame: pl.DataFrame, future: pl.DataFrame) -> pl.DataFrame:
+        """The columns of `future` that say when, which and what is known, in the types of `frame`."""
+        roles = self.reading.layout.roles
+        if missing := [n for n in (*roles.time.names, *roles.id, *roles.known) if n not in future.columns]:
+            raise DataError(
+                f"What is known in advance comes with {', '.join(roles.known)} and with time and series; "
+                f"the table given lacks {', '.join(missing)}."
+            )
+        stamps = roles.time.restore(roles.time.parse(future)) if roles.time.names else future.select()
+        try:
+            stamps = stamps.cast({name: frame.schema[name] for name in stamps.columns})
+            ids = future.select(pl.col(name).cast(frame.schema[name]) for name in roles.id)
+        except pl.exceptions.PolarsError as problem:
+            raise DataError(
+                f"What is known in advance must name time and series as the data do: {str(problem).splitlines()[0]}"
+            ) from None
+        return pl.concat([stamps, ids, future.select(roles.known)], how="horizontal")
 
     @property
     def season(self) -> int:
