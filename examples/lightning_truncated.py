@@ -4,8 +4,8 @@
     python examples/lightning_truncated.py
 
 Lightning no longer cuts sequences itself. It need not: windows come in order, and `Carry` keeps the state between them,
-detached. What is to be predicted was seen 2 steps ago: for half the steps of a window of 4, in the window before. Without
-the carry the error would stay at 0.5.
+detached. What is to be predicted was seen 2 steps ago: for half the steps of a window of 4, in the window before.
+Without the carry the error would stay at 0.5.
 """
 
 import lightning

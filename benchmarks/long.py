@@ -1,0 +1,93 @@
+"""Time and memory against the length of a sequence: plain, checkpointed and truncated backpropagation, on this CPU.
+
+    python benchmarks/long.py                          # up to 100,000 steps, about two minutes
+    python benchmarks/long.py --lengths 1000 10000 --hidden 256 --markdown
+
+Plain and checkpointed give the same exact gradient, which is verified at the shortest length before anything is timed;
+truncated (windows of 128 steps, an update's gradient each) is another algorithm, for streams. Memory is the process's
+highest resident size above what it had before the first step, each case in a process of its own; the input itself,
+which grows with T, is counted apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+
+import carousel
+from carousel.training.truncation import truncated
+
+METHODS = {"plain": None, "checkpoint every sqrt(T)": "square root", "truncated, 128 steps": "truncated"}
+WINDOW = 128
+
+
+def layer_of(hidden: int, checkpoint: int | None) -> carousel.Recurrent:
+    torch.manual_seed(0)
+    return carousel.LSTM(hidden, hidden, checkpoint=checkpoint)
+
+
+def differentiate(method: str, steps: int, batch: int, hidden: int, x: torch.Tensor) -> list[torch.Tensor]:
+    """The gradients of the mean square of the outputs; for truncated, the sum over windows."""
+    every = round(steps**0.5) if METHODS[method] == "square root" else None
+    layer = layer_of(hidden, every)
+    pieces = truncated(layer, x, every=WINDOW) if METHODS[method] == "truncated" else [layer(x)[:1]]
+    for (output,) in pieces:
+        (output.square().sum() / (steps * batch * hidden)).backward()
+        del output
+    return [p.grad for p in layer.parameters()]
+
+
+def one(method: str, steps: int, batch: int, hidden: int) -> None:
+    """Prints one case's seconds, and megabytes beyond the input's, as JSON."""
+    x = torch.randn(steps, batch, hidden)
+    differentiate("plain", 64, batch, hidden, x[:64])  # libraries loaded, programs made
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    begin = time.perf_counter()
+    differentiate(method, steps, batch, hidden, x)
+    seconds = time.perf_counter() - begin
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux
+    print(json.dumps({"seconds": seconds, "megabytes": (after - before) / 1024}))
+
+
+def verify(steps: int, batch: int, hidden: int) -> None:
+    torch.manual_seed(1)
+    x = torch.randn(steps, batch, hidden)
+    plain, thrifty = (differentiate(m, steps, batch, hidden, x) for m in list(METHODS)[:2])
+    for a, b in zip(thrifty, plain, strict=True):
+        if not (a - b).abs().max() <= 1e-4 * b.abs().max():
+            raise SystemExit("the checkpointed gradient is not the plain one")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lengths", type=int, nargs="+", default=[1000, 10_000, 100_000])
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--one", nargs=2, metavar=("METHOD", "STEPS"), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if chosen.one:
+        return one(chosen.one[0], int(chosen.one[1]), chosen.batch, chosen.hidden)
+    verify(min(chosen.lengths), chosen.batch, chosen.hidden)
+    print(f"LSTM, {chosen.batch} rows, {chosen.hidden} units, float32, {torch.get_num_threads()} threads")
+    cells = "| {} | {} | {} | {} | {} |" if chosen.markdown else "{:26} {:>8} {:>9} {:>10} {:>9}"
+    print(cells.format("method", "steps", "seconds", "us / step", "MB"))
+    if chosen.markdown:
+        print("|---|---|---|---|---|")
+    for method in METHODS:
+        for steps in chosen.lengths:
+            sizes = ["--batch", str(chosen.batch), "--hidden", str(chosen.hidden)]
+            command = [sys.executable, __file__, *sizes, "--one", method, str(steps)]
+            found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            each = f"{1e6 * found['seconds'] / steps:.1f}"
+            print(cells.format(method, steps, f"{found['seconds']:.2f}", each, f"{found['megabytes']:.0f}"), flush=True)
+
+
+if __name__ == "__main__":
+    main()
