@@ -5,6 +5,8 @@ The loop calls `RecurrentCell` step by step: the meaning of every option is one 
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 import torch
 from torch import nn
@@ -13,6 +15,7 @@ from torch.nn.utils.rnn import pack_sequence
 import carousel
 from carousel.cells import Cell
 from carousel.engines import ENGINES, native_binding
+from carousel.layers import faces
 
 I, H, T, B = 3, 4, 6, 2
 
@@ -460,3 +463,21 @@ def test_says_what_keep_must_be():
         layer(torch.zeros(T, B, I), keep=torch.zeros(T, B, dtype=torch.float64))
     with pytest.raises(TypeError, match="LSTM: hx must hold Tensors, got int"):
         carousel.LSTM(I, H)(torch.zeros(T, B, I), (1, 2))
+
+
+@pytest.mark.parametrize("face", [carousel.RNN, carousel.LSTM, carousel.GRU])
+def test_a_face_names_itself_and_the_nearest_option(face):
+    with pytest.raises(
+        TypeError, match=rf"^{face.__name__}\(\) got an unexpected keyword argument 'zone_out'. Did you mean "
+    ):
+        face(I, H, zone_out=0.1)
+    with pytest.raises(TypeError, match=rf"^{face.__name__}\(\) got an unexpected keyword argument 'x'$"):
+        face(I, H, x=1)
+    with pytest.raises(TypeError, match="Did you mean 'num_layers'"):
+        face(I, H, num_layer=1)
+
+
+def test_faces_take_the_options_of_recurrent():
+    parameters = inspect.signature(carousel.Recurrent).parameters.values()
+    options = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert {name: a.__forward_arg__ for name, a in faces.Options.__annotations__.items()} == options

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
-from typing import TypedDict, Unpack
+from difflib import get_close_matches
+from typing import Any, TypedDict, Unpack
 
 import torch
 
@@ -37,6 +39,14 @@ class _Face(Recurrent):
 
     refuses_no_steps = True
     _extras: dict[str, object] = {}
+
+    def __init__(self, *args: Any, **options: Unpack[Options]):
+        for name in options:
+            if name not in Options.__annotations__:
+                near = get_close_matches(name, [*inspect.signature(type(self)).parameters, *Options.__annotations__], 1)
+                hint = f". Did you mean {near[0]!r}?" if near else ""
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {name!r}{hint}")
+        super().__init__(*args, **options)
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}" + options_text(self, self._printed_options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -367,21 +368,12 @@ class Recurrent(nn.Module):
         text = f"{self.cell}, {self.input_size}, {self.hidden_size}"
         return text + options_text(self, self._printed_options)
 
-    _printed_options: dict[str, Any] = {
-        "proj_size": 0,
-        "num_layers": 1,
-        "bias": True,
-        "batch_first": False,
-        "dropout": 0.0,
-        "bidirectional": False,
-        "initial_state": "zero",
-        "zoneout": 0.0,
-        "recurrent_dropout": 0.0,
-        "input_dropout": 0.0,
-        "weight_drop": 0.0,
-        "checkpoint": None,
-        "engine": "auto",
-    }
+    @property
+    def _printed_options(self) -> dict[str, Any]:
+        """The options and their defaults, in torch.nn's order."""
+        options = {name: p.default for name, p in inspect.signature(Recurrent).parameters.items()}
+        unprinted = ("cell", "input_size", "hidden_size", "device", "dtype")
+        return {"proj_size": 0} | {name: default for name, default in options.items() if name not in unprinted}
 
     def _directions(self) -> tuple[str, ...]:
         return ("", "_reverse") if self.bidirectional else ("",)
