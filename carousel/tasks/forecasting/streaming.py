@@ -4,8 +4,10 @@ What is carried for a series: the signals of the last few steps (`Recipe.reach`)
 network is told of a step may include what is known of the next, so the last step is only read when that is there.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -46,51 +48,63 @@ class Stream:
                 mine = slice(number * inputs.panel.targets, (number + 1) * inputs.panel.targets)
                 fresh = trained.network.encoder.fresh_states(inputs.panel.targets)
                 # A column that begins with its last step has read nothing yet.
-                keep = on_device(trained.network, begun[mine])[None, :, None]
-                state = tuple(keep * s[:, mine] + ~keep * f for s, f in zip(states, fresh, strict=True))
+                read = on_device(trained.network, begun[mine])[None, :, None]
+                state = tuple(s[:, mine].where(read, f) for s, f in zip(states, fresh, strict=True))
                 self.series[key] = SeriesStream(inputs, number, state)
 
     def update(self, frame: pl.DataFrame) -> None:
         """Take rows of a table like the one trained on; each must come after the last of its series. Stamps that are
         passed over count as missing.
 
-        Raises DataError for rows that do not, before any is taken, and for series that were not in the history.
+        A row without a value moves time on, and the forecast begins after it.
+        Raises DataError for rows that do not, and for series that were not in the history; none is taken then.
         """
-        roles = self.layout.roles
+        steps = self._steps(frame)
+        for key, place, step in steps:
+            series = self.series[key]
+            for _ in range(place - series.place - 1):
+                series.take(self.trained.network, self.stepper, self._nothing)
+            series.take(self.trained.network, self.stepper, step)
+
+    def _steps(self, frame: pl.DataFrame) -> list[tuple[tuple[Any, ...], int, Step]]:
+        """The rows in the order of time: series, place, and what they say."""
+        layout, roles = self.layout, self.layout.roles
         roles.check(frame)
-        places = self.layout.frequency.places(roles.time.parse(frame))
+        places = layout.frequency.places(roles.time.parse(frame))
         if roles.time.kind == "rows":  # which are counted on
             places = places + 1 + max(series.place for series in self.series.values())
-        order = np.argsort(places, kind="stable")
+        numbers = frame.select(pl.col(name).cast(pl.Float64) for name in roles.targets).fill_null(np.nan).to_numpy()
+        observed = self.trained.reading.transform.forward(np.where(np.isfinite(numbers), numbers, np.nan))
+        known, past = covariates.encode(layout.known, frame), covariates.encode(layout.past, frame)
+        keys = frame.select(roles.id).rows() if roles.id else [()] * frame.height
         last = {key: series.place for key, series in self.series.items()}
-        taken = []
-        for index in order:
-            row = frame[int(index)]
-            key = tuple(row.select(roles.id).row(0)) if roles.id else ()
+        steps = []
+        for row in np.argsort(places, kind="stable"):
+            key, place = keys[row], int(places[row])
             if key not in self.series:
                 raise DataError(
                     f"There is no series {', '.join(map(str, key))} to carry on: predict from a table that has it."
                 )
-            if places[index] <= last[key]:
-                when = (
-                    "-".join(map(str, row.select(roles.time.names).row(0))) if roles.time.names else str(places[index])
-                )
+            if place <= last[key]:
+                when = "-".join(map(str, frame.select(roles.time.names).row(int(row))))
                 raise DataError(
                     f"Each row must come after the last of its series, and {when} does not. Leave out what was taken."
                 )
-            last[key] = int(places[index])
-            taken.append((key, int(places[index]), row))
-        for key, place, row in taken:
-            series = self.series[key]
-            for _ in range(place - series.place - 1):
-                series.take(self.trained.network, self.stepper, None)
-            series.take(self.trained.network, self.stepper, row)
+            last[key] = place
+            steps.append((key, place, Step(observed[row], known[row], past[row])))
+        return steps
+
+    @property
+    def _nothing(self) -> Step:
+        layout = self.layout
+        missing = np.full(len(layout.roles.targets), np.nan)
+        return Step(missing, covariates.absent(layout.known), covariates.absent(layout.past))
 
     def forecast(self, horizon: int, future: pl.DataFrame | None = None) -> pl.DataFrame:
         """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance."""
         parts = []
         for key, series in self.series.items():
-            inputs = series.with_future(self.trained.network, _of(future, key, self.layout.roles.id), horizon)
+            inputs = series.with_future(_of(future, key, self.layout.roles.id), horizon)
             require_known(inputs, horizon)
             rows, columns = np.full(inputs.panel.targets, series.now), np.arange(inputs.panel.targets)
             state = series.read(self.trained.network, self.stepper, inputs)
@@ -98,6 +112,14 @@ class Stream:
             told = conformal.corrected(told, self.correction)
             parts.append(as_table(inputs, absolute(inputs, told, rows, columns)))
         return pl.concat(parts)
+
+
+class Step(NamedTuple):
+    """What is seen of a series at a step: its targets, transformed, NaN where missing, and covariates, encoded."""
+
+    observed: np.ndarray
+    known: np.ndarray
+    past: np.ndarray
 
 
 class SeriesStream:
@@ -133,28 +155,21 @@ class SeriesStream:
     def place(self) -> int:
         return self.inputs.panel.first + self.now
 
-    def take(self, network: QuantileForecaster, stepper: Any, row: pl.DataFrame | None) -> None:
-        """The next step: a row of a table, or None where there is none."""
-        inputs, panel, layout = self.inputs, self.inputs.panel, self.inputs.panel.layout
-        observed = np.full(panel.targets, np.nan)
-        if row is not None:
-            given = row.select(pl.col(name).cast(pl.Float64) for name in layout.roles.targets).row(0)
-            observed = np.array([np.nan if value is None or not np.isfinite(value) else value for value in given])
-        known = covariates.absent(layout.known) if row is None else covariates.encode(layout.known, row)[0]
-        past = covariates.absent(layout.past) if row is None else covariates.encode(layout.past, row)[0]
-        transformed = inputs.reading.transform.forward(observed[None])[0]
-        extended = replace(panel, known=np.concatenate([panel.known[: self.now + 1], known[None, None]]))
+    def take(self, network: QuantileForecaster, stepper: Any, step: Step) -> None:
+        """The next step: now that it is known, the network reads the one before it."""
+        inputs, panel = self.inputs, self.inputs.panel
+        extended = replace(panel, known=np.concatenate([panel.known[: self.now + 1], step.known[None, None]]))
         self.state = self.read(
             network, stepper, Inputs.resumed(extended, inputs.reading, inputs.signals, inputs.identity)
         )
         back = [inputs.signals[1 + self.now - m] for m in inputs.recipe.seasons]
-        signals = advance(inputs.recipe, inputs.signals[-1], back, transformed)
+        signals = advance(inputs.recipe, inputs.signals[-1], back, step.observed)
         self.inputs = Inputs.resumed(
             replace(
                 panel,
                 first=panel.first + 1,
                 known=extended.known[1:],
-                past=np.concatenate([panel.past[1:], past[None, None].astype(np.float32)]),
+                past=np.concatenate([panel.past[1:], step.past[None, None]]),
             ),
             inputs.reading,
             np.concatenate([inputs.signals[1:], signals[None]]),
@@ -171,9 +186,8 @@ class SeriesStream:
         begun = on_device(network, inputs.signals[-1, :, COUNT] > 0)[None, :, None]
         return tuple(new.where(begun, old) for new, old in zip(after, self.state, strict=True))
 
-    def with_future(self, network: QuantileForecaster, future: pl.DataFrame | None, horizon: int) -> Inputs:
+    def with_future(self, future: pl.DataFrame | None, horizon: int) -> Inputs:
         """Its inputs, knowing these rows of covariates known in advance."""
-        del network
         inputs, panel = self.inputs, self.inputs.panel
         layout = panel.layout
         if future is None or not layout.known:
