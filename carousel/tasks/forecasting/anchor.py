@@ -7,7 +7,7 @@ For each step ahead h, over origins of the training part,
 x_h: the last values, the seasonal ones, the calendar, known covariates, and 1, whose weight is free. naive_h: the best
 of the level, the last value, the value a season ago, and that moved by the change since (as in the airline model of Box
 & Jenkins). λ, one for all h, is what does best on the last fifth of the origins; without bound, it leaves the naive
-forecast itself.
+forecast and its mean error.
 """
 
 from dataclasses import dataclass

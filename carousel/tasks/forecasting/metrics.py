@@ -3,8 +3,7 @@
     MAE    mean |y - f|, f the median
     RMSE   √ mean (y - f)²
     MASE   mean of |y - f| / s, s the mean absolute error of the seasonal naive forecast one season ahead, in the
-    training
-           part of the same series (season 1: of the last value)
+           training part of the same series (season 1: of the last value)
     WQL    mean over p = 0.1, ..., 0.9 of 2 Σ max(p (y - q_p), (p - 1)(y - q_p)) / Σ |y|
     coverage   the part of y between the ends of an interval
 

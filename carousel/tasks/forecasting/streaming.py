@@ -26,9 +26,11 @@ from carousel.tasks.forecasting.trained import Trained
 class Stream:
     """Series that are carried on, observation by observation.
 
-    stream = Stream(trained, inputs)      # reads the whole history, once
-    stream.update(rows)                   # takes what has come
-    stream.forecast(28)                   # as if everything had been read again
+        stream = Stream(trained, inputs)      # reads the whole history, once
+        stream.update(rows)                   # takes what has come
+        stream.forecast(28)                   # as if everything had been read again
+
+    A row of a series costs one step of the network, however many there were before.
     """
 
     def __init__(self, trained: Trained, inputs: Inputs) -> None:
