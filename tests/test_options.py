@@ -19,9 +19,7 @@ from carousel.layers import faces
 
 I, H, T, B = 3, 4, 6, 2
 
-
-def native_is_there() -> bool:
-    return not isinstance(native_binding.find(), str)
+ENGINES_HERE = [name for name in ENGINES if name != "native" or not isinstance(native_binding.find(), str)]
 
 
 class ThreeStates(Cell):
@@ -139,6 +137,39 @@ class TestRegularizers:
         torch.manual_seed(5)
         step.weight_hh.data = nn.functional.dropout(step.weight_hh.data, 0.5)
         torch.testing.assert_close(output, by_hand(step, x)[0])
+
+
+@pytest.mark.parametrize("engine", ENGINES_HERE)
+@pytest.mark.parametrize(
+    "cell", ["lstm", "peephole-lstm", "layer-norm-lstm", "gru", "gru-reset-before", "layer-norm-gru"]
+)
+def test_candidate_dropout_drops_what_a_step_writes(cell, engine):
+    """By the published equations, c = f c + i (m g) and h = (1 - z) (m n) + z h, from what was recorded."""
+    layer, _ = pair(cell, candidate_dropout=0.5, engine=engine)
+    x = example().requires_grad_()
+    torch.manual_seed(5)
+    memory = layer.program.states.keys() & {"c"} or {"h"}
+    gates = ["input", "forget"] if memory == {"c"} else ["update"]
+    with layer.record(*gates, "candidate", *memory) as v:
+        output, _ = layer(x)
+    torch.manual_seed(5)
+    mask = nn.functional.dropout(torch.ones(T * B, H, dtype=torch.float64), 0.5).view(T, B, H)
+    after = v[min(memory)][0]
+    before = torch.cat([torch.zeros_like(after[:1]), after[:-1]])
+    written = mask * v["candidate"][0]
+    if memory == {"c"}:
+        torch.testing.assert_close(after, v["forget"][0] * before + v["input"][0] * written)
+    else:
+        torch.testing.assert_close(after, (1 - v["update"][0]) * written + v["update"][0] * before)
+    assert torch.autograd.grad(output.sum(), x)[0].any()
+    assert torch.equal(layer.eval()(x)[0], pair(cell)[0](x)[0]) or engine == "reference"
+
+
+def test_candidate_dropout_wants_a_candidate():
+    with pytest.raises(
+        ValueError, match="candidate_dropout is for cells whose step calls a value g or n, and RNN calls"
+    ):
+        carousel.RNN(I, H, candidate_dropout=0.1)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -330,7 +361,7 @@ class TestCheckpointing:
             held[checkpoint] = sum(kept.values())
         assert held[16] < held[None] / 3
 
-    @pytest.mark.parametrize("engine", [name for name in ENGINES if name == "reference" or native_is_there()])
+    @pytest.mark.parametrize("engine", ENGINES_HERE)
     @pytest.mark.parametrize("cell", CELLS)
     def test_an_engine_knows_what_it_keeps(self, engine, cell):
         """Against the bytes that autograd holds on to; the reference's is a rough count."""

@@ -28,6 +28,7 @@ class Options(TypedDict, total=False):
     initial_state: str
     zoneout: float | Mapping[str, float]
     recurrent_dropout: float
+    candidate_dropout: float
     input_dropout: float
     weight_drop: float
     checkpoint: int | str | None

@@ -59,7 +59,8 @@ class Recurrent(nn.Module):
     initial_state: where hx is not given, and after a reset, "zero", or "learned": a parameter for each state, layer and
         direction, `initial_h_lk`, which begins at zero.
     zoneout: the probability that a unit of a state keeps its old value for a step, for all states or by state.
-    recurrent_dropout, input_dropout: of what U multiplies and of each layer's input, one mask for a whole sequence.
+    recurrent_dropout, input_dropout: of what U multiplies and of each layer's input, one mask for a whole sequence
+        (Gal & Ghahramani). candidate_dropout: of what a step writes into its memory, g or n, a mask a step (Semeniuta).
     checkpoint: recompute in backward, this many steps at a time, instead of keeping every step's values: the same
         gradients, memory for T / k states and k steps, one more forward pass. "auto": only where a scan would keep more
         than 1 GiB, with k the square root of T.
@@ -100,6 +101,7 @@ class Recurrent(nn.Module):
         initial_state: str = "zero",
         zoneout: float | Mapping[str, float] = 0.0,
         recurrent_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
         input_dropout: float = 0.0,
         weight_drop: float = 0.0,
         checkpoint: int | str | None = None,
@@ -118,6 +120,7 @@ class Recurrent(nn.Module):
             raise ValueError(f"initial_state must be 'zero' or 'learned', but {initial_state!r} was given")
         self.initial_state = initial_state
         self.zoneout, self.recurrent_dropout = zoneout, recurrent_dropout
+        self.candidate_dropout = candidate_dropout
         self.input_dropout, self.weight_drop = input_dropout, weight_drop
         _ = self.regularizers  # checked now
         if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
@@ -140,9 +143,8 @@ class Recurrent(nn.Module):
     @property
     def regularizers(self) -> Regularizers:
         """The layer's regularisers, checked; like dropout, each may be changed between calls."""
-        return Regularizers.checked(
-            self.program, self.zoneout, self.recurrent_dropout, self.input_dropout, self.weight_drop
-        )
+        of_state = self.zoneout, self.recurrent_dropout, self.candidate_dropout
+        return Regularizers.checked(self.program, *of_state, self.input_dropout, self.weight_drop)
 
     def reset_parameters(self) -> None:
         """Draws every parameter anew, in torch.nn's order: the same seed gives the same weights."""
@@ -478,7 +480,7 @@ class Recurrent(nn.Module):
                     states,
                     add_ins.of_weights(weights, self.training),
                     direction == "_reverse",
-                    given | add_ins.streams(sizes, x, self.training),
+                    given | add_ins.streams(sizes, x, self.training, self.hidden_size),
                     self.checkpoint,
                     walk,
                 )

@@ -19,12 +19,15 @@ from carousel.program import Interface, Program, rewrite
 class Regularizers:
     """zoneout: for each state the probability that a unit keeps its old value for a step (Krueger et al. 2017).
     recurrent_dropout: of a unit of the row that U multiplies, one mask a sequence (Gal & Ghahramani 2016).
-    input_dropout: of an element of each layer's input, one mask a sequence (the same).
+    candidate_dropout: of a unit of the candidate, g or n, that a step writes into its memory, a mask a step (Semeniuta,
+        Severyn & Barth, arXiv:1603.05118, 2016).
+    input_dropout: of an element of each layer's input, one mask a sequence (Gal & Ghahramani 2016).
     weight_drop: of an element of weight_hh, one mask a scan (Merity et al., arXiv:1708.02182, 2018).
     """
 
     zoneout: Mapping[str, float]
     recurrent_dropout: float
+    candidate_dropout: float
     input_dropout: float
     weight_drop: float
 
@@ -34,6 +37,7 @@ class Regularizers:
         program: Interface,
         zoneout: float | Mapping[str, float],
         recurrent_dropout: float,
+        candidate_dropout: float,
         input_dropout: float,
         weight_drop: float,
     ) -> Regularizers:
@@ -45,16 +49,23 @@ class Regularizers:
                 f"it has no state {sorted(unknown)[0]!r}"
             )
         named = {f"zoneout of {state}": p for state, p in by_state.items()}
-        named |= {"recurrent_dropout": recurrent_dropout, "input_dropout": input_dropout, "weight_drop": weight_drop}
+        named |= {"recurrent_dropout": recurrent_dropout, "candidate_dropout": candidate_dropout}
+        named |= {"input_dropout": input_dropout, "weight_drop": weight_drop}
         for name, p in named.items():
             if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
                 raise ValueError(f"{name} must be a probability, from 0 to 1, but {p!r} was given")
         by_state = {state: p for state, p in by_state.items() if p > 0}
-        if (by_state or recurrent_dropout) and not isinstance(program, Program):
+        if (by_state or recurrent_dropout or candidate_dropout) and not isinstance(program, Program):
             raise ValueError(
-                "zoneout and recurrent_dropout rewrite the cell's program, and this cell's step runs as plain Python"
+                "zoneout, recurrent_dropout and candidate_dropout rewrite the cell's program, and this cell's step "
+                "runs as plain Python"
             )
-        return cls(by_state, recurrent_dropout, input_dropout, weight_drop)
+        if candidate_dropout and rewrite.stands_for(program, "candidate") is None:
+            raise ValueError(
+                f"candidate_dropout is for cells whose step calls a value g or n, and {program.cell} calls none so; "
+                "name it, as in n = torch.tanh(n), or use recurrent_dropout"
+            )
+        return cls(by_state, recurrent_dropout, candidate_dropout, input_dropout, weight_drop)
 
     def rewritten(
         self, program: Interface, training: bool, modified: tuple[str, ...] = (), names: tuple[str, ...] = ()
@@ -65,6 +76,8 @@ class Regularizers:
         """
         if not isinstance(program, Program):
             return program
+        if self.candidate_dropout and training:
+            program = rewrite.candidate_dropout(program)
         if self.zoneout:
             program = rewrite.zoneout(program, tuple(self.zoneout))
         if self.recurrent_dropout and training:
@@ -73,9 +86,14 @@ class Regularizers:
             program = rewrite.modify(program, modified)
         return rewrite.record(program, names) if names else program
 
-    def streams(self, sizes: Mapping[str, int], x: Tensor, training: bool) -> dict[str, Tensor]:
-        """What zoneout asks for at every step: 1 where the old value is kept. sizes: units by state; x: rows."""
+    def streams(self, sizes: Mapping[str, int], x: Tensor, training: bool, hidden: int = 0) -> dict[str, Tensor]:
+        """What is drawn for every step. sizes: units by state, hidden: of a gate; x: rows.
+
+        For zoneout 1 where the old value is kept; for candidate dropout 0 where a unit is dropped, else 1 / (1 - p).
+        """
         drawn = {}
+        if self.candidate_dropout and training:
+            drawn["drop_candidate"] = F.dropout(x.new_ones(x.shape[0], hidden), self.candidate_dropout)
         for state, p in self.zoneout.items():
             kept = x.new_full((x.shape[0], sizes[state]), p)
             drawn[f"zone_{state}"] = torch.bernoulli(kept) if training else kept

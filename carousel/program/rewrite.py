@@ -104,6 +104,24 @@ def recurrent_dropout(program: Program) -> Program:
     return _finished(with_mask, b, outputs | {f"drop_{state}": mask})
 
 
+@lru_cache(maxsize=256)
+def candidate_dropout(program: Program) -> Program:
+    """The program with drop_candidate * g in the place of the candidate g, what a step would write into its memory.
+
+    drop_candidate is a stream. What the memory holds already is never dropped.
+    Source: Semeniuta, Severyn & Barth, "Recurrent dropout without memory loss" (arXiv:1603.05118, 2016).
+    """
+    candidate = stands_for(program, "candidate")
+    assert candidate is not None, "nothing is called candidate"  # checked at the border
+    b = Builder(program.weights)
+    new: dict[int, Ref] = {}
+    for index, node in enumerate(program.nodes):
+        new[index] = b.copy(node, [new[a] for a in node.args])
+        if index == candidate:
+            new[index] = b.op("mul", b.leaf("stream", "drop_candidate", node.size), new[index])
+    return _finished(program, b, {key: new[index] for key, index in program.outputs.items()})
+
+
 def _with_states(program: Program, states: tuple[str, ...], changed: Callable[[Builder, Node, Ref], Ref]) -> Program:
     """The program with another value in the place of each of these states, wherever it reads them."""
     b = Builder(program.weights)
