@@ -50,8 +50,9 @@ class Live {
   influenceOn(step) {
     if (!this.influence.has(step)) {
       this.influence.set(step, null);
-      this.ask("influence", { text: this.text, step }).then((answer) => {
-        if (!answer) return;
+      const { text } = this;
+      this.ask("influence", { text, step }).then((answer) => {
+        if (!answer || text !== this.text) return; // of a text that is no longer there
         this.influence.set(step, floats(answer.shares));
         this.page.update();
       });
