@@ -60,7 +60,7 @@ class Regularizers:
                 "zoneout, recurrent_dropout and candidate_dropout rewrite the cell's program, and this cell's step "
                 "runs as plain Python"
             )
-        if candidate_dropout and rewrite.stands_for(program, "candidate") is None:
+        if candidate_dropout and isinstance(program, Program) and rewrite.stands_for(program, "candidate") is None:
             raise ValueError(
                 f"candidate_dropout is for cells whose step calls a value g or n, and {program.cell} calls none so; "
                 "name it, as in n = torch.tanh(n), or use recurrent_dropout"
