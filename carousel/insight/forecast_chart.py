@@ -103,7 +103,9 @@ def _draw_coverage(axes: Any, coverage: Mapping[str, tuple[float, float]]) -> No
             axes.plot(100 * part, at, mark, color=color, markersize=8, label=f"{level} %" if at == 0 else None)
     for level in (80, 95):
         axes.axvline(level, color=CAME, linewidth=1, linestyle="--", alpha=0.6)
-        axes.annotate(f"{level} %", (level, len(names) - 0.45), ha="center", fontsize=8, color=CAME)
+        axes.annotate(
+            f"{level} %", (level, len(names) - 0.45), ha="center", fontsize=8, color=CAME, backgroundcolor="white"
+        )
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(-0.6, len(names) - 0.2)
     axes.set_xlim(min([60, *(100 * part - 5 for held in coverage.values() for part in held if part == part)]), 102)

@@ -66,12 +66,14 @@ def farewell(run: Path, report: Report) -> None:
     name = quote(str(run))
     save(result.plot(), run / "backtest.png")
     report.say(f"\nThe learning curve: {run / 'curve.png'}\nForecasts beside what came: {run / 'backtest.png'}")
-    if not trained.reading.layout.roles.known:
+    known = trained.reading.layout.roles.known
+    if not known:
         told = forecast(trained, inputs, trained.horizon)
         save(forecast_figure(pictures(inputs, told), title=f"{run.name}: what comes next"), run / "forecast.png")
         report.say(f"What comes next: {run / 'forecast.png'}")
     report.say("What to type next:")
-    report.say(f"  carousel forecast {name} --horizon {trained.horizon} --out forecast.csv --plot forecast.png")
+    future = f" --future FILE-WITH-{'-'.join(known).upper()}" if known else ""
+    report.say(f"  carousel forecast {name}{future} --horizon {trained.horizon} --out forecast.csv --plot forecast.png")
     report.say(f"  carousel backtest {name} --plot backtest.png")
 
 
