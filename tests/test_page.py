@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import carousel
+from carousel.cli.inspect import inspect as command
 from carousel.errors import CarouselError, DataError, RunError
 from carousel.insight import input_influence
 from carousel.models import TokenModel
@@ -262,7 +263,7 @@ def test_inspect_writes_a_page_and_pictures(tmp_path):
 def test_a_text_longer_than_the_steps_is_cut_and_it_is_said(tmp_path):
     (tmp_path / "text.txt").write_text(TEXT)
     passage = passage_for(model_of(), tmp_path / "text.txt", steps=10)
-    assert passage == Passage(TEXT[:10], str(tmp_path / "text.txt"), more=True)
+    assert passage == Passage(TEXT[:10], "text.txt", more=True)
     assert passage_for(model_of(), TEXT, steps=1000) == Passage(TEXT, "the text that was given")
     word = model_of(vocabulary=WordVocabulary([" the", "The"], 20))
     assert passage_for(word, TEXT, steps=3).text == "The clouds are"
@@ -390,3 +391,23 @@ def test_every_cell_has_a_page(row):
     assert {f"{state}'" for state in row.cell.states} <= {e["name"] for e in read["steps"]["scans"][0]["equations"]}
     assert read["flow"] or read["refusals"]["flow"]
     assert measured.text == TEXT[:40]
+
+
+# -- the command ------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_where_the_page_is(tmp_path, capsys):
+    run = trained(tmp_path)
+    command(run, steps=12)
+    said = capsys.readouterr().out
+    assert "the text: the end of text.txt" in said
+    assert f"Open it in a browser: {(run / 'inspect' / 'index.html').as_uri()}" in said
+    command(run, tmp_path / "text.txt", against=run, out=tmp_path / "two", steps=12)
+    assert (tmp_path / "two" / "run 2-gradient-by-lag.png").exists()
+    assert "Inside run 1 and run 2" in (tmp_path / "two" / "index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("option", ["against", "out"])
+def test_live_refuses_what_it_would_ignore(tmp_path, option):
+    with pytest.raises(DataError, match=f"--live serves the page of one run and writes nothing: leave --{option} out"):
+        command(tmp_path, live=True, **{option: tmp_path})

@@ -355,6 +355,7 @@ def test_the_heat_map_has_the_colour_of_its_values_and_can_be_picked(shown, reco
 
 
 def test_gradients_by_lag_are_drawn_said_and_listed(shown):
+    shown.page.locator(".chart").wait_for()
     assert shown.page.locator(".chart polyline").count() == 4  # h and c of two layers
     assert "h of layer 0" in shown.page.locator(".chart").get_attribute("aria-label")
     shown.page.get_by_text("These numbers as a table").click()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -112,14 +113,21 @@ def examine(
 
 
 def _about(model: LanguageModel, passage: Passage, nats: float, count: int) -> list[tuple[str, str]]:
+    """Facts for the end of the page. A page is sent to others: it names files, and no folders."""
     layer, level = model.network.recurrent, model.vocabulary.level
     strange = sum(passage.text.count(part) for part in model.vocabulary.unknown_parts(passage.text))
+    settings = {name: value for name, value in settings_of(model).items() if name != "cell" and value is not None}
+    loss, guess = nats / (count - 1), math.log(model.vocabulary.size)
     return [
         ("text", f"{passage.source}; {count:,} {level}s{' of its beginning' if passage.more else ''}"),
         ("network", f"{layer.cell}, {layer.num_layers} x {layer.hidden_size} units, reads {level}s"),
-        ("loss", f"{nats / (count - 1):.3f} nats ({bits(nats / (count - 1)):.3f} bits) a {level} on this text"),
+        (
+            "loss",
+            f"{loss:.3f} nats ({bits(loss):.3f} bits) a {level} on this text; "
+            f"guessing among all {model.vocabulary.size:,} symbols would be {guess:.3f}",
+        ),
         *([("unknown", f"{strange:,} places that the model has no symbol for")] if strange else []),
-        ("trained with", ", ".join(f"{k} {v}" for k, v in settings_of(model).items() if v is not None) or "not told"),
+        ("trained with", ", ".join(f"{name} {value}" for name, value in settings.items()) or "not told"),
     ]
 
 

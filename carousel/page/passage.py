@@ -32,7 +32,7 @@ def passage_for(model: LanguageModel, text: str | Path | None, steps: int) -> Pa
     if isinstance(text, Path):
         any_bytes = model.vocabulary.level == "byte"
         sources = corpus.find([text], any_bytes=any_bytes)
-        found = Passage("".join(islice(corpus.read(sources.files, any_bytes=any_bytes), CHUNKS)), str(text))
+        found = Passage("".join(islice(corpus.read(sources.files, any_bytes=any_bytes), CHUNKS)), text.name)
     elif text is not None:
         found = Passage(text, "the text that was given")
     else:

@@ -1,6 +1,7 @@
 // How far back gradients reach: their size by lag, on a logarithmic scale, with the horizon in words.
 
-const SIZE = { width: 640, height: 300, left: 64, right: 16, top: 14, bottom: 44 };
+const SIZE = { height: 300, left: 52, right: 16, top: 14, bottom: 44 };
+const WIDEST = 640;
 // Okabe & Ito's colours; each line has its own dashes and its name beside it, too.
 const LINES = [
   { colour: "#0072b2", dashes: "" },
@@ -14,7 +15,11 @@ class FlowView {
     parent.append(...(run.refusals.flow ?? []).map((words) => make("p", { class: "refusal" }, words)));
     const curves = run.flow.filter((curve) => curve.norms.some((x) => x > 0));
     if (!curves.length) return;
-    parent.append(chart(curves), key(curves), numbersOf(curves));
+    const place = make("div");
+    parent.append(place, key(curves), numbersOf(curves));
+    // Drawn anew where there is more or less room, so that its letters keep their size.
+    const draw = () => place.clientWidth && place.replaceChildren(chart(curves, Math.min(WIDEST, place.clientWidth)));
+    new ResizeObserver(draw).observe(place);
   }
 
   update() {}
@@ -27,15 +32,16 @@ function svg(tag, attributes, ...children) {
   return element;
 }
 
-function chart(curves) {
+function chart(curves, width) {
   const powers = curves.flatMap((c) => c.norms.filter((x) => x > 0).map(Math.log10));
   const low = Math.floor(Math.min(...powers));
   const high = Math.max(Math.ceil(Math.max(...powers)), low + 1);
   const last = Math.max(...curves.flatMap((c) => c.lags));
-  const x = (lag) => SIZE.left + (lag / last) * (SIZE.width - SIZE.left - SIZE.right);
+  const x = (lag) => SIZE.left + (lag / last) * (width - SIZE.left - SIZE.right);
   const y = (power) => SIZE.top + ((high - power) / (high - low)) * (SIZE.height - SIZE.top - SIZE.bottom);
   const picture = svg("svg", {
-    viewBox: `0 0 ${SIZE.width} ${SIZE.height}`,
+    width,
+    height: SIZE.height,
     class: "chart",
     role: "img",
     "aria-label": `gradient by lag. ${curves.map((c) => `${c.name}: ${c.words}`).join(" ")}`,
@@ -43,7 +49,7 @@ function chart(curves) {
   const every = Math.ceil((high - low) / 6);
   for (let power = low; power <= high; power += every) {
     picture.append(
-      svg("line", { x1: SIZE.left, x2: SIZE.width - SIZE.right, y1: y(power), y2: y(power), class: "grid" }),
+      svg("line", { x1: SIZE.left, x2: width - SIZE.right, y1: y(power), y2: y(power), class: "grid" }),
       svg(
         "text",
         { x: SIZE.left - 6, y: y(power) + 4, "text-anchor": "end" },
@@ -56,7 +62,7 @@ function chart(curves) {
     picture.append(svg("text", { x: x(lag), y: SIZE.height - SIZE.bottom + 18, "text-anchor": "middle" }, String(lag)));
   }
   picture.append(
-    svg("text", { x: (SIZE.left + SIZE.width) / 2, y: SIZE.height - 6, "text-anchor": "middle" }, "lag, steps back"),
+    svg("text", { x: (SIZE.left + width) / 2, y: SIZE.height - 6, "text-anchor": "middle" }, "lag, steps back"),
   );
   curves.forEach((curve, k) => {
     const { colour, dashes } = LINES[k % LINES.length];
