@@ -5,8 +5,8 @@
 
 Plain and checkpointed give the same exact gradient, which is verified at the shortest length before anything is timed;
 truncated (windows of 128 steps, an update's gradient each) is another algorithm, for streams. Memory is the process's
-highest resident size above what it had before the first step, each case in a process of its own; the input itself,
-which grows with T, is counted apart.
+highest resident size above what it had before the first step, each case in a process of its own: without the input,
+with the output, T * B * H numbers that any layer gives back.
 """
 
 from __future__ import annotations
@@ -33,13 +33,15 @@ def layer_of(hidden: int, checkpoint: int | None) -> carousel.Recurrent:
 
 
 def differentiate(method: str, steps: int, batch: int, hidden: int, x: torch.Tensor) -> list[torch.Tensor]:
-    """The gradients of the mean square of the outputs; for truncated, the sum over windows."""
+    """The gradients of a loss on the last state; for truncated, of one on every window's output."""
     every = round(steps**0.5) if METHODS[method] == "square root" else None
     layer = layer_of(hidden, every)
-    pieces = truncated(layer, x, every=WINDOW) if METHODS[method] == "truncated" else [layer(x)[:1]]
-    for (output,) in pieces:
-        (output.square().sum() / (steps * batch * hidden)).backward()
-        del output
+    if METHODS[method] == "truncated":
+        for (output,) in truncated(layer, x, every=WINDOW):
+            output.square().mean().backward()
+    else:
+        _, (_, c) = layer(x)
+        c.square().mean().backward()
     return [p.grad for p in layer.parameters()]
 
 
@@ -69,9 +71,11 @@ def main() -> None:
     parser.add_argument("--lengths", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=128)
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "STEPS"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
     if chosen.one:
         return one(chosen.one[0], int(chosen.one[1]), chosen.batch, chosen.hidden)
     verify(min(chosen.lengths), chosen.batch, chosen.hidden)
@@ -82,8 +86,9 @@ def main() -> None:
         print("|---|---|---|---|---|")
     for method in METHODS:
         for steps in chosen.lengths:
-            sizes = ["--batch", str(chosen.batch), "--hidden", str(chosen.hidden)]
-            command = [sys.executable, __file__, *sizes, "--one", method, str(steps)]
+            sizes = ("batch", "hidden", "threads")
+            options = [text for name in sizes for text in (f"--{name}", str(getattr(chosen, name)))]
+            command = [sys.executable, __file__, *options, "--one", method, str(steps)]
             found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
             each = f"{1e6 * found['seconds'] / steps:.1f}"
             print(cells.format(method, steps, f"{found['seconds']:.2f}", each, f"{found['megabytes']:.0f}"), flush=True)

@@ -76,7 +76,7 @@ class TestRegularizers:
         torch.manual_seed(5)
         output, last = layer(x)
         torch.manual_seed(5)  # the masks are drawn state by state, for all steps at once
-        zones = [torch.bernoulli(x.new_full((T * B, H), 0.4)).view(T, B, H) for _ in step.program.states]
+        zones = [x.new_empty(T * B, H).bernoulli_(0.4).view(T, B, H) for _ in step.program.states]
 
         def between(t, old, new):
             return tuple(torch.where(z[t] == 1, o, n) for z, o, n in zip(zones, old, new, strict=True))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.nn.utils.rnn import PackedSequence
 
 from carousel.layers.arguments import as_mask
@@ -63,6 +64,8 @@ def temporal_penalty(
         earlier, later = earlier.to(output.data.device), later.to(output.data.device)
         return _mean((output.data.index_select(0, earlier) - output.data.index_select(0, later)).square())
     rows, real, starts = _in_time("temporal_penalty", output, lengths, mask, reset, batch_first)
+    if real is None and rows.dtype.itemsize >= 4 and len(rows) > 1 and rows.numel():
+        return F.mse_loss(rows[:-1], rows[1:])  # one pass where the others take three
     if real is None:
         return _mean((rows[:-1] - rows[1:]).square())
     # The real step before each step, -1 if there is none; it is of the same sequence if nothing starts in between.

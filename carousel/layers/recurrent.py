@@ -324,13 +324,17 @@ class Recurrent(nn.Module):
             )
         assert not isinstance(layout, Packed)
         streams: dict[str, Tensor] = {}
+        made: dict[tuple[str, str | int], Tensor] = {}  # what is given for all states is laid out once
         for state in self.program.states:
             if not any(state in states for states in named.values()):
                 continue
             size = self.sizes[self.program.states[state]]
             for kind, nothing in (("keep", 1.0), ("add", 0.0)):
                 name, value = f"{kind}_{state}", named.get(kind, {}).get(state)
-                streams[name] = layout.stream(self._name(), name, value, size, nothing)
+                of = kind, state if isinstance({"keep": keep, "add": add}[kind], Mapping) else size
+                if of not in made:
+                    made[of] = layout.stream(self._name(), name, value, size, nothing)
+                streams[name] = made[of]
         return streams
 
     def explain(self, steps: int = 0, batch: int = 0) -> str:

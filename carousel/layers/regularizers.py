@@ -95,8 +95,8 @@ class Regularizers:
         if self.candidate_dropout and training:
             drawn["drop_candidate"] = F.dropout(x.new_ones(x.shape[0], hidden), self.candidate_dropout)
         for state, p in self.zoneout.items():
-            kept = x.new_full((x.shape[0], sizes[state]), p)
-            drawn[f"zone_{state}"] = torch.bernoulli(kept) if training else kept
+            zone = x.new_empty(x.shape[0], sizes[state])
+            drawn[f"zone_{state}"] = zone.bernoulli_(p) if training else zone.fill_(p)
         return drawn
 
     def masks(self, output: Tensor, training: bool) -> tuple[Tensor, ...]:
