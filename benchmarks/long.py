@@ -32,7 +32,7 @@ def layer_of(hidden: int, checkpoint: int | None) -> carousel.Recurrent:
     return carousel.LSTM(hidden, hidden, checkpoint=checkpoint)
 
 
-def differentiate(method: str, steps: int, batch: int, hidden: int, x: torch.Tensor) -> list[torch.Tensor]:
+def differentiate(method: str, steps: int, hidden: int, x: torch.Tensor) -> list[torch.Tensor]:
     """The gradients of a loss on the last state; for truncated, of one on every window's output."""
     every = round(steps**0.5) if METHODS[method] == "square root" else None
     layer = layer_of(hidden, every)
@@ -48,10 +48,10 @@ def differentiate(method: str, steps: int, batch: int, hidden: int, x: torch.Ten
 def one(method: str, steps: int, batch: int, hidden: int) -> None:
     """Prints one case's seconds, and megabytes beyond the input's, as JSON."""
     x = torch.randn(steps, batch, hidden)
-    differentiate("plain", 64, batch, hidden, x[:64])  # libraries loaded, programs made
+    differentiate("plain", 64, hidden, x[:64])  # libraries loaded, programs made
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     begin = time.perf_counter()
-    differentiate(method, steps, batch, hidden, x)
+    differentiate(method, steps, hidden, x)
     seconds = time.perf_counter() - begin
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux
     print(json.dumps({"seconds": seconds, "megabytes": (after - before) / 1024}))
@@ -60,7 +60,7 @@ def one(method: str, steps: int, batch: int, hidden: int) -> None:
 def verify(steps: int, batch: int, hidden: int) -> None:
     torch.manual_seed(1)
     x = torch.randn(steps, batch, hidden)
-    plain, thrifty = (differentiate(m, steps, batch, hidden, x) for m in list(METHODS)[:2])
+    plain, thrifty = (differentiate(m, steps, hidden, x) for m in list(METHODS)[:2])
     for a, b in zip(thrifty, plain, strict=True):
         if not (a - b).abs().max() <= 1e-4 * b.abs().max():
             raise SystemExit("the checkpointed gradient is not the plain one")
