@@ -204,9 +204,9 @@ def train(
         return
     with tempfile.TemporaryDirectory() as folder:
         if not data:
-            file, what = write_demo_text(Path(folder))
+            demo, what = write_demo_text(Path(folder))
             report.say(f"No data were named, so this is a demonstration on {what}.")
-            data, task = (file,), "language"
+            data, task = (demo,), "language"
             if minutes is None and epochs is None:
                 given["minutes"] = 0.75
         _train(data, task, given, out, report)

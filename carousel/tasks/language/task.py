@@ -36,6 +36,7 @@ def farewell(run: Path, report: Report) -> None:
     report.say(f"\nThe learning curve: {run / 'curve.png'}\nWhat to type next:")
     report.say(f'  carousel generate {name} --prompt "The " --length 500 --temperature 0.7')
     report.say(f'  carousel complete {name} "The clouds are in the"')
+    report.say(f"  carousel inspect {name}")
     report.say(f"  carousel evaluate {name} FILE")
 
 
