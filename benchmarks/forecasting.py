@@ -89,7 +89,7 @@ def standardised(frame: pl.DataFrame, result: Backtest) -> str:
 
 
 def neuralforecast(name: str) -> str:
-    """The scores of NeuralForecast's LSTM with its defaults and quantile outputs, in a line."""
+    """The scores of NeuralForecast's LSTM with quantile outputs, in a line; of origins that a whole horizon follows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from neuralforecast import NeuralForecast
@@ -149,7 +149,7 @@ def main() -> None:
             notes.append(f"{name}: {standardised(table.read(DATA / SETS[name].file), result)}")
         if find_spec("neuralforecast") and name != "etth1 all":
             notes.append(f"{name}: {neuralforecast(name)}")
-    print("\n" + "\n".join(notes))
+    print("\n".join(["", *notes]))
     if not find_spec("neuralforecast"):
         print("NeuralForecast is not installed: no comparison with it.")
 
