@@ -331,3 +331,14 @@ def test_informational_correlation_is_that_of_normal_numbers():
 def test_what_is_refused_is_said(call, error, words):
     with pytest.raises(error, match=words):
         call()
+
+
+def test_what_tells_less_than_a_hundredth_is_not_worth_remembering():
+    """Symbols of two tempers that last 2,000 steps: at lag 100 they still tell of each other, but next to nothing."""
+    chance = torch.Generator().manual_seed(0)
+    temper = (torch.arange(30_000) // 2_000 % 2).bool()
+    half = torch.rand(30_000, generator=chance) < torch.where(temper, 0.5 + 0.175, 0.5 - 0.175)
+    symbols = torch.randint(16, (30_000,), generator=chance) + 16 * half
+    memory = data_memory(symbols, lags=100)
+    assert memory.dependence[99] > max(0.1, memory.noise[99].item())
+    assert memory.reach == 0

@@ -22,6 +22,7 @@ def diagnose(
     target: Any = None,
     memory: int | None = None,
     window: int | None = None,
+    lags: int | None = None,
     gradient_norms: Sequence[float] | None = None,
     clip: float | None = None,
     layer: Recurrent | str | None = None,
@@ -35,6 +36,7 @@ def diagnose(
     memory: how many steps back the data reach, where it is known. It must be given for ragged batches and resets, or
         nothing that depends on it can be found.
     window: how many steps training backpropagates over. Default: those of the data.
+    lags: how many steps gradients are followed back, as in `gradient_flow`. Default: half of the steps.
     gradient_norms, clip: of the steps of a training, before clipping, and the limit.
 
     Looks for "inputs-unscaled", "exploding", "vanishing", "forget-gates-shut", "saturated-gates", "dead-units",
@@ -44,7 +46,7 @@ def diagnose(
     Raises TooShort with fewer than 20 steps; DataError where the module has no such layer, for arguments that
     contradict each other, and for cells whose step runs as plain Python.
     """
-    evidence = Evidence(module, inputs, call, loss, target, memory, window, gradient_norms, clip, layer)
+    evidence = Evidence(module, inputs, call, loss, target, memory, window, lags, gradient_norms, clip, layer)
     evidence.check()
     if evidence.steps < FEWEST_STEPS:
         raise TooShort(

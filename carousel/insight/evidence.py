@@ -55,6 +55,7 @@ class Evidence:
     target: Any = None
     memory: int | None = None  # of the data, if the caller knows
     window: int | None = None
+    lags: int | None = None
     gradient_norms: Sequence[float] | None = None
     clip: float | None = None
     chosen: Recurrent | str | None = None
@@ -74,7 +75,7 @@ class Evidence:
 
     @cached_property
     def flow(self) -> GradientFlow:
-        return gradient_flow(self.module, *self.inputs, loss=self.loss, layer=self.chosen, **self.call)
+        return gradient_flow(self.module, *self.inputs, loss=self.loss, lags=self.lags, layer=self.chosen, **self.call)
 
     @cached_property
     def gates(self) -> Gates:
@@ -128,7 +129,7 @@ class Evidence:
         """Raises DataError for what cannot be judged."""
         if isinstance(self.seen.input, PackedSequence) and self.target is not None:
             raise DataError("A target beside a PackedSequence has no place: pad the sequences and give lengths=.")
-        for name in ("memory", "window"):
+        for name in ("memory", "window", "lags"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise DataError(f"{name}= must be 1 step or more, not {value}.")

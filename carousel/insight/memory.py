@@ -15,7 +15,7 @@ from carousel.insight.refusal import TooShort
 
 FEWEST_STEPS = 10
 SHUFFLES = 20
-MATTERS = 0.1  # a correlation that is worth remembering something for
+MATTERS = 0.01  # of the variance, or of the entropy: so much must be told for it to be worth remembering
 SYMBOLS = 64  # that are told apart; the rarer ones count as one
 
 
@@ -24,9 +24,10 @@ class Memory:
     """Dependence at lags 1 to K, between 0 and 1.
 
     dependence: (K), the strongest of all channels. noise: (K), what independent data would hardly exceed.
-    reach: the longest lag at which it is above 0.1 and above the noise, or up to which it is everywhere above 0.1 and
-        two standard deviations; 0 if none is. cut_off: whether that is at the last lags measured, so that the true
-        reach is longer.
+    reach: the longest lag that matters and is above the noise, or up to which all matter and are above two standard
+        deviations; 0 if none is. A lag matters that tells a hundredth of what is to be known: 1 % of the variance of
+        numbers (a correlation of 0.1), 1 % of the entropy of symbols.
+    cut_off: whether that is at the last lags measured, so that the true reach is longer.
     """
 
     dependence: Tensor
@@ -72,9 +73,11 @@ def data_memory(x: Any, target: Any = None, *, lags: int | None = None, seed: in
         raise DataError(f"lags must lie between 1 and {steps - 1}, for {steps} steps, but is {count}.")
     if given.dtype == torch.long and asked.dtype == torch.long:
         dependence, noise, usual = _of_symbols(given, asked, count, seed)
+        least = _correlation(MATTERS * _entropy(asked)).item()
     else:
         dependence, noise, usual = _of_numbers(_numbers(given), _numbers(asked), count, itself=target is None)
-    matters = dependence > MATTERS
+        least = math.sqrt(MATTERS)
+    matters = dependence > least
     far = (matters & (dependence > noise)).nonzero()
     # One lag after another from the first, there is no choice among many that noise would have to account for.
     near = int((matters & (dependence > usual)).long().cumprod(0).sum())
@@ -165,6 +168,12 @@ def _of_symbols(x: Tensor, y: Tensor, count: int, seed: int) -> tuple[Tensor, Te
         noise.append(_correlation(likely * deviation))
         usual.append(_correlation(2 * deviation))
     return torch.stack(found), torch.stack(noise), torch.stack(usual)
+
+
+def _entropy(symbols: Tensor) -> Tensor:
+    """In nats, of how often each occurs."""
+    share = symbols.unique(return_counts=True)[1].double() / symbols.numel()
+    return -(share * share.log()).sum()
 
 
 def _shuffled(x: Tensor, y: Tensor, number: int, random: torch.Generator) -> tuple[Tensor, Tensor]:

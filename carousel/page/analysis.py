@@ -107,8 +107,7 @@ def gates_of(network: TokenModel, ids: np.ndarray) -> Gates:
 def flow_of(network: TokenModel, ids: np.ndarray, back: int = BACK) -> GradientFlow:
     """How the gradients of the losses of these symbols' predictions reach back."""
     symbols = _column(network, ids)
-    lags = min(back, max(1, (len(ids) - 1) // 2))
-    return gradient_flow(network, symbols[:-1], loss=_loss(symbols[1:]), lags=lags)
+    return gradient_flow(network, symbols[:-1], loss=_loss(symbols[1:]), lags=_lags(ids, back))
 
 
 def curves_of(flow: GradientFlow) -> tuple[list[Curve], list[str]]:
@@ -142,11 +141,18 @@ def findings(network: TokenModel, ids: np.ndarray, window: int | None) -> tuple[
     """What is wrong, how it was seen, what to try; and why nothing can be said, where the text is too short."""
     symbols = _column(network, ids)
     try:
-        found = diagnose(network, symbols[:-1], loss=_loss(symbols[1:]), target=symbols[1:], window=window)
+        # The lags of the curve beside it: a line through more of them is another line.
+        found = diagnose(
+            network, symbols[:-1], loss=_loss(symbols[1:]), target=symbols[1:], window=window, lags=_lags(ids)
+        )
     except TooShort as refusal:
         return [], [str(refusal)]
     where = {f.place: f" ({f.place})" if f.place and network.recurrent.num_layers > 1 else "" for f in found}
     return [(f"{f.what}{where[f.place]}", f.seen, f.advice) for f in found], []
+
+
+def _lags(ids: np.ndarray, back: int = BACK) -> int:
+    return min(back, max(1, (len(ids) - 1) // 2))
 
 
 def _column(network: TokenModel, ids: np.ndarray) -> Tensor:
