@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import warnings
 
 import pytest
@@ -129,3 +131,23 @@ def test_a_torchscript_trace_sees_torchs_own_ops():
         warnings.simplefilter("ignore")  # tracing warns of every Python number; TorchScript is deprecated
         traced = torch.jit.trace(layer, x)
     torch.testing.assert_close(traced(x)[0], layer(x)[0])
+
+
+def test_importing_a_layer_imports_no_compiler():
+    """torch's compiler takes longer to import than all of Carousel; a layer that is not compiled needs none of it."""
+    code = (
+        "import sys, torch, carousel\n"
+        "carousel.LSTM(3, 4)\n"
+        "print('torch._dynamo' in sys.modules, 'torch._inductor' in sys.modules, 'matplotlib' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout.split() == ["False"] * 3, done.stdout + done.stderr
+
+
+def test_the_mark_for_compilers_is_torchs():
+    def anything():
+        return 0
+
+    mark = vars(torch.compiler.assume_constant_result(anything))
+    assert mark.items() <= vars(native.why_not).items()
+    assert mark

@@ -1,9 +1,12 @@
 #!/bin/sh
 # Builds the C++ tests of the engine and runs them: plainly, and under AddressSanitizer with UndefinedBehaviorSanitizer,
-# and under ThreadSanitizer. Usage: tests/native/run.sh [plain] [address] [thread]   (all three if none is named)
+# and under ThreadSanitizer. Usage: tests/native/run.sh [--quick] [plain] [address] [thread]   (all three if none is named)
+# --quick: one instruction set and fewer shapes.
 set -eu
+quick= engine=
+if [ "${1:-}" = --quick ]; then quick=--quick engine=-DCAROUSEL_PORTABLE_ONLY=ON; shift; fi
 cd "$(dirname "$0")/../.."
-out=${TMPDIR:-/tmp}/carousel-native-tests
+out=${TMPDIR:-/tmp}/carousel-native-tests$quick
 for kind in ${*:-plain address thread}; do
     case $kind in
         plain) flags="" ;;
@@ -11,9 +14,9 @@ for kind in ${*:-plain address thread}; do
         thread) flags="-fsanitize=thread" ;;
     esac
     # Threads are std::thread here: sanitizers cannot see into OpenMP's runtime.
-    cmake -S . -B "$out/$kind" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCAROUSEL_TESTS=ON -DCMAKE_CXX_FLAGS="$flags" >"$out-$kind.log" 2>&1 ||
+    cmake -S . -B "$out/$kind" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCAROUSEL_TESTS=ON $engine -DCMAKE_CXX_FLAGS="$flags" >"$out-$kind.log" 2>&1 ||
         { cat "$out-$kind.log"; exit 1; }
     cmake --build "$out/$kind" --target test_engine >>"$out-$kind.log" 2>&1 || { cat "$out-$kind.log"; exit 1; }
     echo "== $kind"
-    "$out/$kind/test_engine"
+    "$out/$kind/test_engine" $quick
 done
