@@ -112,6 +112,7 @@ class Library:
             ("carousel_apply_float", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
             ("carousel_apply_double", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
             ("carousel_multiply_adds", c_int, [c_int, c_int64]),
+            ("carousel_read", None, [c_int, c_void_p, c_int64, c_int64]),
             ("carousel_prefer_large_pages", None, [c_void_p, c_int64]),
             ("carousel_openmp_threads", c_int, []),
         ):

@@ -116,6 +116,12 @@ CAROUSEL_API int carousel_multiply_adds(int isa, int64_t turns) {
     return ISAS[isa].table->operations_per_turn;
 }
 
+// Reads `count` floats, a multiple of carousel_block, `times` times: the time that no use of them can be below.
+CAROUSEL_API void carousel_read(int isa, const float* from, int64_t count, int64_t times) {
+    static volatile double sink;
+    for (int64_t i = 0; i < times; ++i) sink = ISAS[isa].table->read_all(from, count);
+}
+
 // Asks for pages of 2 MB under memory not yet written to: the kernel then clears some dozen of them, rather than
 // stopping at every 4 KB.
 CAROUSEL_API void carousel_prefer_large_pages(void* memory, int64_t bytes) {

@@ -17,5 +17,6 @@ struct EngineTable {
     void (*apply_float)(int op, int64_t count, const float* a, const float* b, const float* c, float* result);
     void (*apply_double)(int op, int64_t count, const double* a, const double* b, const double* c, double* result);
     double (*multiply_add_many)(int64_t turns);
+    double (*read_all)(const float* from, int64_t count);
     int operations_per_turn;
 };
