@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import ParamSpec, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -27,10 +27,10 @@ from carousel.engines.native_stepper import Stepper
 from carousel.errors import ProgramError
 from carousel.program import Interface, Program
 
-P, R = ParamSpec("P"), TypeVar("R")
+F = TypeVar("F", bound=Callable[..., object])
 
 
-def _same_at_every_call(function: Callable[P, R]) -> Callable[P, R]:
+def _same_at_every_call(function: F) -> F:
     """torch.compiler.assume_constant_result, which would import the compiler (1.3 s) to set this mark."""
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
