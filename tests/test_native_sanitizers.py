@@ -1,4 +1,4 @@
-"""The engine's C++ tests under AddressSanitizer with UndefinedBehaviorSanitizer, and under ThreadSanitizer: a part.
+"""The engine's C++ tests under AddressSanitizer with UndefinedBehaviorSanitizer, ThreadSanitizer, and on ARM: a part.
 
 All of them, for every instruction set: tests/native/run.sh.
 """
@@ -39,5 +39,20 @@ def test_the_engine_under_a_sanitizer(kind, tmp_path):
     if not runs_with(f"-fsanitize={kind}", tmp_path):
         pytest.skip(f"this compiler has no library for -fsanitize={kind}")
     done = subprocess.run([SCRIPT, "--quick", kind], capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "portable: 0 failures" in done.stdout
+
+
+ARM = {"aarch64-linux-gnu-g++": "g++-aarch64-linux-gnu", "qemu-aarch64-static": "qemu-user-static"}
+
+
+@pytest.mark.slow
+def test_the_engine_on_an_emulated_arm():
+    for tool, package in ARM.items():
+        if shutil.which(tool) is None:
+            pytest.skip(
+                f"there is no {tool} (Debian's {package}): the portable vectors of this machine stand in for NEON"
+            )
+    done = subprocess.run([SCRIPT, "--quick", "neon"], capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "portable: 0 failures" in done.stdout
