@@ -74,10 +74,11 @@ def cell_of(name: str) -> carousel.Cell:
 
 @dataclass
 class Candidate:
-    """name: as printed. run: the work, once. values: what it computed, to be verified."""
+    """name: as printed. run: the work, once. rounds: by how much of the largest number it may be off, all told."""
 
     name: str
     run: Callable[[], tuple[torch.Tensor, ...]]
+    rounds: float = 1e-5
 
 
 def fma_limit(threads: int) -> float:
@@ -104,7 +105,7 @@ def drawn(steps: int, batch: int, hidden: int) -> tuple[torch.Tensor, torch.Tens
 
 
 def candidates(
-    name: str, steps: int, batch: int, hidden: int, train: bool, loop: bool, compiled: bool
+    name: str, steps: int, batch: int, hidden: int, train: bool, loop: bool, compiled: bool, bfloat16: bool
 ) -> list[Candidate]:
     x, upstream = drawn(steps, batch, hidden)
     x.requires_grad_(train)
@@ -120,7 +121,8 @@ def candidates(
     if compiled:  # every step is compiled: for few steps
         layers["compiled"] = torch.compile(layer_of(name, hidden, "reference"))
 
-    def work(layer: torch.nn.Module) -> Callable[[], tuple[torch.Tensor, ...]]:
+    def work(layer: torch.nn.Module, x: torch.Tensor = x) -> Callable[[], tuple[torch.Tensor, ...]]:
+        given = upstream.to(x.dtype)
         parameters = list(layer.parameters())
 
         def run() -> tuple[torch.Tensor, ...]:
@@ -128,11 +130,17 @@ def candidates(
                 with torch.no_grad():
                     return (layer(x)[0],)
             output = layer(x)[0]
-            return (output.detach(), *torch.autograd.grad(output, [x, *parameters], upstream))
+            return (output.detach(), *torch.autograd.grad(output, [x, *parameters], given))
 
         return run
 
     found = [Candidate(peer, work(layer)) for peer, layer in layers.items()]
+    if bfloat16:
+        low = x.detach().bfloat16().requires_grad_(train)
+        for peer in ("native", *(["torch.nn"] if name in PEERS else [])):
+            run = work(copy.deepcopy(layers[peer]).bfloat16(), low)
+            found.append(Candidate(f"{peer} bf16", run, rounds=0.1))
+        return found
     if name in PEERS:
         theirs = layers["torch.nn"]
         makers = {"JAX": jax_loop} if train else {
@@ -290,7 +298,7 @@ def verify(found: list[Candidate], name: str, steps: int, batch: int, hidden: in
     )
     for candidate in found:
         for value, wanted, near in zip(candidate.run(), exact, rounded, strict=True):
-            allowed = 8 * (near - wanted).abs().max().item() + 1e-5 * wanted.abs().max().item()
+            allowed = 8 * (near - wanted).abs().max().item() + candidate.rounds * wanted.abs().max().item()
             off = (value - wanted).abs().max().item()
             if not off <= allowed:
                 raise SystemExit(f"{candidate.name} is wrong: {name} {batch}x{hidden} is off by {off}, not {allowed}")
@@ -331,7 +339,7 @@ def table(arguments: argparse.Namespace) -> None:
             batch, hidden = map(int, size.split("x"))
             for train in (True, False):
                 shape = arguments.steps, batch, hidden, train
-                found = candidates(name, *shape, arguments.loop, arguments.compiled)
+                found = candidates(name, *shape, arguments.loop, arguments.compiled, arguments.bfloat16)
                 if not arguments.unverified:
                     verify(found, name, *shape)
                 times = measure(found, arguments.seconds)
@@ -425,6 +433,7 @@ def main() -> None:
     parser.add_argument("--loop", action="store_true", help="the Python loop also where torch.nn has the cell")
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--compiled", action="store_true", help="torch.compile of the Python loop too: for few steps")
+    parser.add_argument("--bfloat16", action="store_true", help="native and torch.nn also in bfloat16, and no others")
     parser.add_argument("--streaming", action="store_true", help="one step at a time, instead of the table")
     parser.add_argument("--unverified", action="store_true")
     parser.add_argument("--markdown", action="store_true")
