@@ -6,13 +6,16 @@
 Plain and checkpointed give the same exact gradient, which is verified at the shortest length before anything is timed;
 truncated (windows of 128 steps, an update's gradient each) is another algorithm, for streams. Memory is the process's
 highest resident size above what it had before the first step, each case in a process of its own: without the input,
-with the output, T * B * H numbers that any layer gives back.
+with the output, T * B * H numbers that any layer gives back. It is measured with MALLOC_MMAP_THRESHOLD_=65536, so that
+glibc gives large blocks back when they are freed; by default it may keep them (--default-malloc shows that), and then
+checkpointing saves much less. Long trainings that need the memory should set it too.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -72,6 +75,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--default-malloc", action="store_true")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "STEPS"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
@@ -84,12 +88,15 @@ def main() -> None:
     print(cells.format("method", "steps", "seconds", "us / step", "MB"))
     if chosen.markdown:
         print("|---|---|---|---|---|")
+    environment = dict(os.environ) | ({} if chosen.default_malloc else {"MALLOC_MMAP_THRESHOLD_": "65536"})
     for method in METHODS:
         for steps in chosen.lengths:
             sizes = ("batch", "hidden", "threads")
             options = [text for name in sizes for text in (f"--{name}", str(getattr(chosen, name)))]
             command = [sys.executable, __file__, *options, "--one", method, str(steps)]
-            found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+            found = json.loads(
+                subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+            )
             each = f"{1e6 * found['seconds'] / steps:.1f}"
             print(cells.format(method, steps, f"{found['seconds']:.2f}", each, f"{found['megabytes']:.0f}"), flush=True)
 
