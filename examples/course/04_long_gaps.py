@@ -145,15 +145,27 @@ def main(lesson: Lesson) -> None:
         f"languages, from chrono {spread(scores['LSTM', 'recall', 30])}; guessing gives 0.2.",
         statistics.median(scores[BIAS_1, "recall", 30]) < 0.5 and statistics.median(scores["LSTM", "recall", 30]) > 0.9,
     )
-    lesson.fact(
-        f"The RNN with an orthogonal U recalls over 30 steps as well: {spread(scores['RNN', 'recall', 30])}.",
-        statistics.median(scores["RNN", "recall", 30]) > 0.9,
-    )
+    if not lesson.quick:
+        others = [value for cell in CELLS if cell != "RNN" for value in scores[cell, "recall", 80]]
+        lesson.fact(
+            f"The RNN with an orthogonal U recalls over 30, too, {spread(scores['RNN', 'recall', 30])}; over 80 it "
+            f"guesses, {spread(scores['RNN', 'recall', 80])}, where gated cells from chrono name {spread(others)}.",
+            statistics.median(scores["RNN", "recall", 30]) > 0.9
+            and max(scores["RNN", "recall", 80]) < 0.5
+            and min(others) > 0.9,
+        )
+        lesson.fact(
+            f"In copying, the RNN is the best over 15 steps, {spread(scores['RNN', 'copy', 15])}; no median is above "
+            f"{max(statistics.median(scores[cell, 'copy', 30]) for cell in CELLS):.2f} over 30.",
+            statistics.median(scores["RNN", "copy", 15])
+            == max(statistics.median(scores[cell, "copy", 15]) for cell in CELLS),
+        )
 
     panels = lesson.picture(
         "Three panels, one for each task: score against the gap, a curve through the medians of every cell and a mark "
-        "for every seed. In adding, the RNN falls to 0 where gated cells stay near 1; in recall, all hold longer, but "
-        "the LSTM from a forget bias of 1 falls first; in copy, scores fall for all as the gap grows.",
+        "for every seed. In recall the LSTM from a forget bias of 1 falls to a guess at 30 steps and the RNN at 80; in "
+        "adding the RNN falls at 30; the gated cells from chrono stay near 1. In copy all fall as the gap grows, the "
+        "RNN last.",
         panels=3,
     )
     for axes, (task, (*_, guess, gaps, _)) in zip(panels, TASKS.items(), strict=True):
@@ -169,7 +181,7 @@ def main(lesson: Lesson) -> None:
         axes.set(title=task, xlabel="gap, steps", xscale="log", ylim=(-0.05, 1.05))
         axes.set_xticks(gaps, map(str, gaps))
         axes.minorticks_off()
-    panels[0].legend(frameon=False, fontsize=7, loc="lower left")
+    panels[0].legend(frameon=False, fontsize=7, loc="lower left", bbox_to_anchor=(0, 0.2))
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ def main(lesson: Lesson) -> None:
     heard.set_xticks(reach, map(str, reach))
     heard.minorticks_off()
     keeps.set_xticks(range(len(AGES)), [f"{low} to {high - 1}" for low, high in AGES])
-    keeps.set(title="a sign rightly held, k = 10", xlabel="steps since it was heard", ylim=(0.45, 1.03))
+    keeps.set(title="a sign rightly held, k = 10", xlabel="steps since it was heard", ylim=(0.3, 1.03))
     bias.legend(frameon=False)
     keeps.legend(frameon=False, loc="lower left")
 
