@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -23,20 +22,13 @@ from torch.autograd import forward_ad
 
 from carousel.engines import native_binding as binding
 from carousel.engines import native_call, native_ops, native_plan, reference
+from carousel.engines.compilers import same_at_every_call
 from carousel.engines.native_stepper import Stepper
 from carousel.errors import ProgramError
 from carousel.program import Interface, Program
 
-F = TypeVar("F", bound=Callable[..., object])
 
-
-def _same_at_every_call(function: F) -> F:
-    """torch.compiler.assume_constant_result, which would import the compiler (1.3 s) to set this mark."""
-    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
-    return function
-
-
-@_same_at_every_call
+@same_at_every_call
 def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str | None:
     """None if the engine can run such a scan, else the reason, as a phrase."""
     if isinstance(found := binding.find(), str):
@@ -102,14 +94,14 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input:
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
-@_same_at_every_call
+@same_at_every_call
 def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
     """How many bytes a scan keeps for backward for each row of a step. sizes: of states, by name."""
     dtype = torch.float32 if dtype == torch.bfloat16 else dtype
     return native_call.kept(program, dtype, sizes, input) * dtype.itemsize
 
 
-@_same_at_every_call
+@same_at_every_call
 def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
     """The program's key and the names of its parameters: a compiler need not look at how they are found."""
     return native_ops.key_of(program), native_plan.parameters_of(program)

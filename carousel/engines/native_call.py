@@ -15,6 +15,7 @@ from torch import Tensor
 from carousel.engines import native_binding as binding
 from carousel.engines import native_lowering as lowering
 from carousel.engines import native_plan
+from carousel.engines.compilers import same_at_every_call
 from carousel.program import Program, differentiate
 
 
@@ -42,7 +43,7 @@ def isa() -> int:
     return settings.isa
 
 
-@torch.compiler.assume_constant_result
+@same_at_every_call
 def multiplies_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 itself; otherwise the engine widens it first."""
     return bool(library().c.carousel_multiplies_bfloat16(isa()))

@@ -17,6 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
+from carousel.engines.compilers import same_at_every_call
 from carousel.layers.arguments import as_mask, as_states, check_constructor, check_input, check_states
 from carousel.layers.hooks import Function, StepHook, change
 from carousel.layers.in_time import InTime, Walk
@@ -424,7 +425,7 @@ class Recurrent(nn.Module):
         )
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
-    @torch.compiler.assume_constant_result
+    @same_at_every_call
     def _program_of_call(self, modified: tuple[str, ...], names: tuple[str, ...]) -> str:
         """Puts the program of this call's scans, the cell's own with what this call asks for, among `_programs`.
 
