@@ -14,6 +14,7 @@ import torch
 from matrix import USERS, assert_close
 from torch import Tensor
 
+import carousel
 from carousel.cells import Cell, catalogue
 from carousel.engines import native, native_binding, native_call, native_ops, native_plan, reference
 from carousel.program import Program, rewrite, trace
@@ -278,6 +279,18 @@ def test_nothing_is_kept_without_a_gradient_to_come():
     block = native_call.library().c.carousel_block(native_call.isa(), 1)
     padded = -(-scan.shape.hidden // block) * block
     assert torch.ops.carousel.scan(*arguments, True)[2].numel() == scan.shape.rows * 6 * padded
+
+
+def test_what_a_call_in_inference_mode_leaves_behind_serves_others(monkeypatch):
+    """Memory is kept from call to call, and an inference tensor may neither be written to nor saved for backward."""
+    monkeypatch.setattr(native_call, "_local", type(native_call._local)())
+    layer = carousel.LSTM(5, 33, num_layers=2, bidirectional=True, zoneout=0.1, engine="native")
+    x, lengths = torch.randn(9, 4, 5), torch.tensor([9, 0, 3, 7])
+    with torch.inference_mode():
+        layer(x, lengths=lengths)
+    assert not native_call._local.workspace.is_inference()
+    layer(x, lengths=lengths)[0].sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
 
 
 @pytest.mark.parametrize("what", ["x", "states", "weights", "rows"])

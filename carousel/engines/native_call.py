@@ -194,7 +194,8 @@ def _workspace(count: int) -> Tensor:
     """Memory for a call's own use, kept per thread: asking for it anew would cost a page fault every 4 KB."""
     kept = getattr(_local, "workspace", None)
     if kept is None or kept.shape[0] < count:
-        kept = torch.empty(count, dtype=torch.uint8, device="cpu")
+        with torch.inference_mode(False):  # it outlives a call in inference mode, whose tensors nobody may write to
+            kept = torch.empty(count, dtype=torch.uint8, device="cpu")
         if count <= KEEP_WORKSPACE:
             _local.workspace = kept
     if settings.poison:

@@ -282,7 +282,7 @@ def main(lesson: Lesson) -> None:
         intervals_.plot(at, values, linestyle="none", alpha=0.6, label=label, **LOOKS[cell])
     intervals_.set_xticks([1, 2], [2, 4])
     intervals_.set(title="10 or 11 steps? accuracy", xlabel="units", ylim=(0.45, 1.03), xlim=(0.5, 2.5))
-    intervals_.legend(frameon=False, loc="lower right")
+    intervals_.legend(frameon=False, loc="center")
     for place, ((cell, _), values) in enumerate(nats.items()):
         quality.plot([place] * len(values), values, linestyle="none", alpha=0.7, **LOOKS[cell])
     names = [f"{cell.removesuffix(' LSTM')}\n{units}" for cell, units in nats]

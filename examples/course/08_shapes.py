@@ -348,7 +348,7 @@ def draw(lesson, shares, kinds, by_length, blank, nats):
     sentences.axvline(nats["nobody can do better"], color="#555555", linestyle="--", linewidth=1)
     for place, value in enumerate(reversed(nats.values())):
         sentences.text(min(value, 8.2) + 0.1, place, f"{value:.2f}", va="center")
-    sentences.set(title="nats a sentence, the longest bars cut off", xlim=(0, 10))
+    sentences.set(title="nats a sentence (long bars cut)", xlim=(0, 10))
     for axes, title in ((numbers, "numbers right"), (sums, "sums right in every digit"), (blanks_, "blanks filled")):
         axes.set(title=title, ylim=(-0.05, 1.05))
         axes.margins(x=0.2)

@@ -6,7 +6,8 @@ set -eu
 quick= engine=
 if [ "${1:-}" = --quick ]; then quick=--quick engine=-DCAROUSEL_PORTABLE_ONLY=ON; shift; fi
 cd "$(dirname "$0")/../.."
-out=${TMPDIR:-/tmp}/carousel-native-tests$quick
+out=build/tests-native$quick
+mkdir -p "$out"
 for kind in ${*:-plain address thread}; do
     machine= emulator=
     case $kind in
