@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -12,7 +13,22 @@ from carousel.program import Interface, Program
 from carousel.program.rewrite import recordable, stands_for
 
 
-class Recording(Mapping[str, Tensor]):
+class _InUse:
+    """Stands in the layer's list `active` of what it reports to, from `with` to its end."""
+
+    active: list[Any]
+
+    def __enter__(self) -> Self:
+        self.active.append(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.active.remove(self)
+
+
+class Recording(_InUse, Mapping[str, Tensor]):
     """What `layer.record(...)` gives: after each call of the layer inside its `with`, the values by name.
 
     Each is (L * D, T, B, H), its first axis in the order of hx's, the others as the input is laid out;
@@ -34,17 +50,8 @@ class Recording(Mapping[str, Tensor]):
 
     __eq__, __hash__ = object.__eq__, object.__hash__  # of equal values there may be two recordings
 
-    def __enter__(self) -> Recording:
-        self.active.append(self)
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.active.remove(self)
-
-
-class Tap:
+class Tap(_InUse):
     """What `layer.tap()` gives: the gradient by the states that each step reads, in a call inside its `with`.
 
         with layer.tap() as tap:
@@ -86,15 +93,6 @@ class Tap:
             joined.setdefault(f"keep_{state}", torch.ones_like(zero))
             joined[f"add_{state}"] = streams[f"add_{state}"] + zero if f"add_{state}" in streams else zero
         return joined
-
-    def __enter__(self) -> Tap:
-        self.active.append(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.active.remove(self)
 
 
 def check_names(layer: str, program: Interface, names: tuple[str, ...]) -> None:

@@ -2,7 +2,6 @@
 
 A task is a folder here with a module `task.py`, which has
 
-    WHAT                                              what its data are, in a few words
     Settings                                          its choices: a `TrainingSettings` with its own besides
     recognize(paths, options) -> str | None           why these look like its data, or None; quick, reads little
     train(paths, settings, *, out, report) -> Path    a new run

@@ -11,8 +11,9 @@ from carousel.errors import RunError
 from carousel.insight.learning_curve import draw_learning_curve
 from carousel.training.loop import Run
 from carousel.training.measure import Measure
-from carousel.training.progress import Report
+from carousel.training.progress import Report, clock
 from carousel.training.run_folder import CONFIG, Log, RunFolder, free_name, require_space
+from carousel.training.settings import TrainingSettings
 
 
 def folder_for(data: Sequence[str | Path], otherwise: str = "run") -> Path:
@@ -59,6 +60,19 @@ def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool
             f"the last bits of the results may differ."
         )
     return True
+
+
+def announce_start(folder: RunFolder, settings: TrainingSettings, explained: str, rival: str, report: Report) -> None:
+    """What every training says last before it begins. explained: by the layer; rival: its name and figure, in words."""
+    for line in explained.splitlines()[1:]:
+        report.say(line)
+    report.say(f"a naive rival to beat: {rival}")
+    report.say(f"writing to {folder.path}")
+    if settings.minutes is not None:
+        report.say(
+            f"training for {clock(60 * settings.minutes)}; its first {settings.budget.trial_seconds:.0f} s are timed, "
+            f"to fix the number of steps"
+        )
 
 
 def carry_out(run: Run, report: Report, *, resuming: bool) -> None:

@@ -16,9 +16,7 @@ from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
 
-__all__ = ["WHAT", "Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
-
-WHAT = "sequences and their classes: .ts, tables, .npz, sounds, texts"
+__all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:

@@ -22,9 +22,10 @@ from carousel.tasks.table import listed
 from carousel.training.batches import Batches
 from carousel.training.loop import Loop, Run
 from carousel.training.measure import Measure
-from carousel.training.progress import Report, clock
+from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import (
+    announce_start,
     carry_out,
     draw_curve,
     parameter_count,
@@ -335,12 +336,5 @@ def _announce_run(
         f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {direction}, head {settings.head}; "
         f"{parameter_count(network):,} parameters; dropout {dropped:g}; {settings.device}, {settings.threads} threads"
     )
-    for line in network.members[0].recurrent.explain().splitlines()[1:]:
-        report.say(line)
-    report.say(f"a naive rival to beat: {rival[0]}, {MEASURE.words(rival[1])}")
-    report.say(f"writing to {folder.path}")
-    if settings.minutes is not None:
-        report.say(
-            f"training for {clock(60 * settings.minutes)}; its first {settings.budget.trial_seconds:.0f} s are timed, "
-            f"to fix the number of steps"
-        )
+    words = f"{rival[0]}, {MEASURE.words(rival[1])}"
+    announce_start(folder, settings, network.members[0].recurrent.explain(), words, report)

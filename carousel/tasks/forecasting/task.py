@@ -18,9 +18,8 @@ from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
 
-__all__ = ["WHAT", "Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
+__all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
 
-WHAT = "series of numbers over time, in tables"
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
 
 

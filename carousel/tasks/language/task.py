@@ -6,26 +6,17 @@ from shlex import quote
 from typing import Any
 
 from carousel.errors import DataError
-from carousel.tasks.language import training
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.settings import Settings
+from carousel.tasks.language.training import go_on, train
 from carousel.training.progress import Report
-from carousel.training.run_folder import RunFolder
 
-WHAT = "text to read and write"
+__all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001
     """Anything may be text; what is not is refused when it is read."""
     return "text"
-
-
-def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:
-    return training.train(paths, settings, out=out, report=report)
-
-
-def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
-    training.go_on(folder, report, resuming=resuming)
 
 
 def farewell(run: Path, report: Report) -> None:

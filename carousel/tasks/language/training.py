@@ -17,11 +17,12 @@ from carousel.tasks.language.writing import write
 from carousel.training.lanes import Lanes
 from carousel.training.loop import Loop, Run
 from carousel.training.measure import Measure, bits
-from carousel.training.progress import Report, clock, report_for
+from carousel.training.progress import Report, report_for
 from carousel.training.reading import Reading
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import (
     absolute_cell,
+    announce_start,
     carry_out,
     draw_curve,
     folder_for,
@@ -248,12 +249,5 @@ def _announce_run(
         f"{parameter_count(network):,} parameters; {lanes.lanes} lanes, windows of {lanes.window} steps; "
         f"{settings.device}, {settings.threads} threads"
     )
-    for line in network.recurrent.explain().splitlines()[1:]:
-        report.say(line)
-    report.say(f"a naive rival to beat: {rival_name}, {rival:.3f} nats/char ({bits(rival):.3f} bits/char)")
-    report.say(f"writing to {folder.path}")
-    if settings.minutes is not None:
-        report.say(
-            f"training for {clock(60 * settings.minutes)}; its first {settings.budget.trial_seconds:.0f} s are timed, "
-            f"to fix the number of steps"
-        )
+    words = f"{rival_name}, {rival:.3f} nats/char ({bits(rival):.3f} bits/char)"
+    announce_start(folder, settings, network.recurrent.explain(), words, report)
