@@ -22,12 +22,13 @@ from carousel.models import TokenModel
 from carousel.page import analysis, inspect
 from carousel.page.document import SCRIPTS, document
 from carousel.page.equations import Quantity, equations
-from carousel.page.inspecting import examine
-from carousel.page.live import LONGEST, Reader, application, serve
-from carousel.page.moments import Moments
+from carousel.page.live import application, serve
+from carousel.page.moments import Influence, Moments
 from carousel.page.packing import page_json, quantised
-from carousel.page.passage import Passage, passage_for
-from carousel.page.reading import pieces_of, read_steps
+from carousel.page.readers.language import Reader, examine, measure_of, read_steps
+from carousel.page.readers.passage import Passage, passage_for
+from carousel.page.readers.symbols import pieces_of
+from carousel.page.readers.typed_language import TypedLanguage
 from carousel.page.scans import scans
 from carousel.program import evaluate, trace
 from carousel.tasks.language import LanguageModel
@@ -140,15 +141,15 @@ def test_predictions_and_surprise_are_the_models_own(level):
     probabilities = scores[:, 0].softmax(-1).detach()
     for t in range(len(ids)):
         best = probabilities[t].argmax().item()
-        name = steps.names[steps.likely[t, 0]]
-        assert steps.probability[t, 0] == pytest.approx(probabilities[t, best].item(), rel=1e-4)
+        name = steps.expects.names[steps.expects.likely[t, 0]]
+        assert steps.expects.probability[t, 0] == pytest.approx(probabilities[t, best].item(), rel=1e-4)
         assert name == ("⟨unknown⟩" if best == model.vocabulary.unknown else name)
         if t + 1 < len(ids):
-            assert np.exp(-steps.surprise[t]) == pytest.approx(probabilities[t, ids[t + 1]].item(), rel=1e-4)
-            assert steps.rank[t] == 1 + (probabilities[t] > probabilities[t, ids[t + 1]]).sum().item()
-    assert np.isnan(steps.surprise[-1])
-    assert steps.rank[-1] == 0
-    read = "".join(steps.names[r] for r in steps.read)
+            assert np.exp(-steps.expects.surprise[t]) == pytest.approx(probabilities[t, ids[t + 1]].item(), rel=1e-4)
+            assert steps.expects.rank[t] == 1 + (probabilities[t] > probabilities[t, ids[t + 1]]).sum().item()
+    assert np.isnan(steps.expects.surprise[-1])
+    assert steps.expects.rank[-1] == 0
+    read = "".join(steps.reads.names[r] for r in steps.reads.read)
     assert level == "byte" or read == TEXT
 
 
@@ -165,13 +166,13 @@ def test_influence_in_windows_is_influence_over_the_whole_text(back):
     model = model_of(layers=2)
     ids, pieces, starts = pieces_of(model.vocabulary, TEXT)
     _, after = read_steps(model.network, model.vocabulary, ids, pieces, starts)
-    shares = analysis.influence(model.network, ids, after, back)
+    shares = analysis.influence(measure_of(model.network, ids), len(ids), after, back)
     whole = input_influence(model.network, torch.from_numpy(ids)[:, None], at=range(len(ids)), of="top").norms[..., 0]
     for t in range(len(ids)):
         norms = whole[t, max(0, t + 1 - back) : t + 1].flip(0).numpy()
         np.testing.assert_allclose(shares[t, : len(norms)], norms / norms.sum(), rtol=1e-3, atol=1e-6)
         assert not shares[t, len(norms) :].any()
-    end = analysis.influence_at_end(model.network, ids[:31], after, back=back).share()[0].flip(0)
+    end = analysis.influence_at_end(measure_of(model.network, ids), 31, after, back=back).share()[0].flip(0)
     np.testing.assert_allclose(end, shares[30, : len(end)], rtol=1e-3, atol=1e-6)
 
 
@@ -203,7 +204,9 @@ def test_a_thousand_steps_of_512_units_fit_in_5_megabytes():
     ids, pieces, starts = pieces_of(model.vocabulary, text)
     steps, _ = read_steps(model.network, model.vocabulary, ids, pieces, starts)
     influence = np.random.default_rng(0).random((1000, analysis.BACK))
-    page = Moments("large", "char", [], steps, influence=influence, timescales=[np.ones(512)])
+    page = Moments(
+        "large", "text", "char", "", [], steps, influence=Influence(influence, "it"), timescales=[np.ones(512)]
+    )
     assert 2e6 < len(document([page]).encode()) < 5e6
     assert json.loads(page_json([page]))["runs"][0]["bits"] == 8
 
@@ -222,7 +225,7 @@ def test_no_text_and_no_name_can_leave_the_data():
     assert "alert(1)</script>" not in page
     (data,) = re.findall(r'<script type="application/json" id="moments">(.*?)</script>', page, re.DOTALL)
     read = json.loads(data)["runs"][0]
-    assert "".join(read["steps"]["names"][r] for r in read["steps"]["read"]) == NASTY
+    assert "".join(read["steps"]["reads"]["names"][r] for r in read["steps"]["reads"]["read"]) == NASTY
     assert read["name"] == NASTY
     assert "<title>Inside &lt;/script&gt;" in page
 
@@ -307,9 +310,13 @@ def test_bad_input_is_refused_before_work_in_plain_words(tmp_path):
     with pytest.raises(RunError, match="cannot be made.*Choose another --out"):
         inspect(model, TEXT, out=tmp_path / "file")
     other = RunFolder.create(tmp_path / "other")
-    other.write_config({"task": "forecasting"})
-    with pytest.raises(RunError, match="a run of the task 'forecasting'. The page shows runs of language models only"):
+    other.write_config({"task": "translation"})
+    with pytest.raises(RunError, match="is of the task 'translation', which this Carousel does not have"):
         inspect(other.path, TEXT)
+    with pytest.raises(DataError, match="of a trained model \\(LanguageModel.*\\), not of int"):
+        inspect(3, TEXT)
+    with pytest.raises(DataError, match="there is no item to choose"):
+        inspect(model, TEXT, item=1, out=tmp_path)
 
 
 # -- typing -----------------------------------------------------------------------------------------------------
@@ -322,12 +329,12 @@ def test_whatever_is_typed_and_taken_back_the_steps_are_those_of_the_text(edits)
         texts.append(texts[-1][: max(0, len(texts[-1]) - back)] + typed)
     texts = texts[1:]
     model = model_of()
-    reader = Reader(model)
+    reader = TypedLanguage(model)
     shown: list[tuple] = []
     for text in texts:
         answer = reader.read("page", text)
         shown[answer["kept"] :] = list(shown_steps(answer["steps"]))
-    (fresh,) = [list(shown_steps(Reader(model).read("page", texts[-1])["steps"]))]
+    (fresh,) = [list(shown_steps(TypedLanguage(model).read("page", texts[-1])["steps"]))]
     assert len(shown) == len(fresh) == len(texts[-1])
     for ours, theirs in zip(shown, fresh, strict=True):
         assert ours[0] == theirs[0]
@@ -336,22 +343,26 @@ def test_whatever_is_typed_and_taken_back_the_steps_are_those_of_the_text(edits)
 
 def shown_steps(record):
     """Of each step: what was read, and its probabilities and products (equal to 16 bits of their range)."""
-    probability = np.frombuffer(base64.b64decode(record["probability"]), "<f4").reshape(len(record["read"]), -1)
+    reads, expects = record["reads"], record["expects"]
+    probability = np.frombuffer(base64.b64decode(expects["probability"]), "<f4").reshape(len(reads["read"]), -1)
     products = [unpacked(p) for scan in record["scans"] for p in scan["products"].values()]
-    for t, read in enumerate(record["read"]):
-        surprise = record["surprise"][t]
+    for t, read in enumerate(reads["read"]):
+        surprise = expects["surprise"][t]
         numbers = [*probability[t], *np.concatenate([p[t] for p in products]), -1 if surprise is None else surprise]
-        yield record["names"][read], np.array(numbers)
+        yield reads["names"][read], np.array(numbers)
 
 
 def test_a_further_character_costs_one_step_and_sessions_do_not_mix():
-    reader = Reader(model_of())
+    reader = TypedLanguage(model_of())
     assert reader.read("a", "The clouds")["kept"] == 0
     assert reader.read("b", "sky")["kept"] == 0
     longer = reader.read("a", "The clouds ")
-    assert (longer["kept"], len(longer["steps"]["read"])) == (9, 2)  # the last one again: what follows it is new
+    assert (longer["kept"], len(longer["steps"]["reads"]["read"])) == (
+        9,
+        2,
+    )  # the last one again: what follows it is new
     shorter = reader.read("a", "The cl")
-    assert (shorter["kept"], len(shorter["steps"]["read"])) == (5, 1)
+    assert (shorter["kept"], len(shorter["steps"]["reads"]["read"])) == (5, 1)
     with pytest.raises(DataError, match="no step 6 in the 6 that were read"):
         reader.influence("a", "The cl", 6)
     shares = np.frombuffer(base64.b64decode(reader.influence("c", "The cl", 5)["shares"]), "<f4")
@@ -360,7 +371,7 @@ def test_a_further_character_costs_one_step_and_sessions_do_not_mix():
     with pytest.raises(DataError, match="Type something"):
         reader.read("a", "")
     with pytest.raises(DataError, match="4,000 symbols at most, and this text has 4,001"):
-        reader.read("a", "T" * (LONGEST + 1))
+        reader.read("a", "T" * (TypedLanguage.longest + 1))
 
 
 def test_without_starlette_it_says_what_to_install(monkeypatch):
@@ -379,18 +390,18 @@ def test_an_address_that_is_taken_is_said_before_anything_is_served():
 
 def test_the_application_is_made_of_a_model_and_a_text():
     pytest.importorskip("starlette", reason="needs the extra `page`")
-    app = application(model_of(), TEXT, hosts=["localhost"])
+    app = application(Reader(model_of()), TEXT, hosts=["localhost"])
     assert {route.path for route in app.routes} == {"/", "/read", "/influence"}
 
 
 @pytest.mark.parametrize("row", [row for row in TRACED if not row.proj_size], ids=str)
 def test_every_cell_has_a_page(row):
     """Measures, words and data for any cell: with gates that keep a state or without, one state or four, NaN or not."""
-    moments, measured = examine(model_of(cell=row.cell), str(row), Passage(TEXT[:40], "a text"))
+    moments, drawings = examine(model_of(cell=row.cell), str(row), Passage(TEXT[:40], "a text"))
     read = json.loads(page_json([moments]))["runs"][0]
     assert {f"{state}'" for state in row.cell.states} <= {e["name"] for e in read["steps"]["scans"][0]["equations"]}
-    assert read["flow"] or read["refusals"]["flow"]
-    assert measured.text == TEXT[:40]
+    assert read["flow"] or read["notes"]["flow"]
+    assert {"text", "influence", "gradient-by-lag"} <= set(drawings)
 
 
 # -- the command ------------------------------------------------------------------------------------------------
@@ -400,7 +411,7 @@ def test_the_command_says_where_the_page_is(tmp_path, capsys):
     run = trained(tmp_path)
     command(run, steps=12)
     said = capsys.readouterr().out
-    assert "the text: the end of text.txt" in said
+    assert "it reads the end of text.txt" in said
     assert f"Open it in a browser: {(run / 'inspect' / 'index.html').as_uri()}" in said
     command(run, tmp_path / "text.txt", against=run, out=tmp_path / "two", steps=12)
     assert (tmp_path / "two" / "run 2-gradient-by-lag.png").exists()

@@ -16,11 +16,12 @@ from test_page import NASTY, TEXT, TRACED, model_of, unpacked
 
 from carousel.insight import input_influence, read_gates, units_following
 from carousel.page.document import document
-from carousel.page.inspecting import examine
 from carousel.page.live import application
+from carousel.page.moments import Moments
 from carousel.page.packing import _scan_record, quantised
-from carousel.page.passage import Passage
-from carousel.page.reading import pieces_of, symbol_text
+from carousel.page.readers.language import Reader, examine, read_steps
+from carousel.page.readers.passage import Passage
+from carousel.page.readers.symbols import pieces_of, symbol_text
 from carousel.page.scans import scans
 from carousel.program import ops
 
@@ -193,7 +194,7 @@ def test_predictions_are_the_models(shown, model):
         assert number(re.search(r"([\d.]+) %", text)[1]) == pytest.approx(100 * p, abs=0.6)
         name = symbol_text(model.vocabulary, symbol)
         assert {" ": "space", "\n": "⏎", "\t": "⇥"}.get(name, name) in text
-    assert f"came “{TEXT[21]}”: probability" in shown.text(".view-predictions p").replace("came space", "came “ ”")
+    assert f"came “{TEXT[21]}”: probability" in shown.text(".view-expects p").replace("came space", "came “ ”")
 
 
 def test_a_gate_opened_shows_its_equation_with_its_numbers(shown, recorded):
@@ -241,7 +242,7 @@ def test_influence_colours_the_symbols_that_moved_the_prediction(shown, model):
     shares = np.array(shown.js("Array.from(page.influenceOn(page.runs[0], 40)).slice(0, 41)"))[::-1]
     np.testing.assert_allclose(shares, norms / norms.sum(), atol=0.5 / 254)
     order = np.argsort(norms)[::-1]
-    assert f"{40 - order[0]} back" in shown.text(".view-predictions p:last-child") or order[0] == 40
+    assert f"{40 - order[0]} back" in shown.text(".view-expects p:last-child") or order[0] == 40
     darkness = shown.js(
         """() => Array.from(document.querySelectorAll("[data-step]"), (e) =>
             -(e.style.backgroundColor.match(/\\d+/g) ?? [255, 255, 255]).reduce((a, b) => a + Number(b), 0))"""
@@ -366,8 +367,8 @@ def test_gradients_by_lag_are_drawn_said_and_listed(shown):
 
 def test_the_coloured_text_is_a_table_too(shown, recorded):
     shown.page.get_by_text("This text as a table").click()
-    shown.page.locator(".view-texts tbody tr").first.wait_for()
-    rows = [row.split("\t") for row in shown.page.locator(".view-texts tbody tr").all_inner_texts()]
+    shown.page.locator(".view-reads tbody tr").first.wait_for()
+    rows = [row.split("\t") for row in shown.page.locator(".view-reads tbody tr").all_inner_texts()]
     unit = shown.js("page.runs[0].unit")
     assert [int(step) for step, _, _ in rows] == [*range(1, len(TEXT) + 1)]
     assert [symbol for _, symbol, _ in rows][:4] == ["“T”", "“h”", "“e”", "space"]
@@ -503,14 +504,11 @@ def test_a_step_alone_and_a_network_that_ran_away_are_shown(browser, tmp_path):
     model = model_of(cell="rnn-relu")
     with torch.no_grad():
         model.network.recurrent.weight_hh_l0.fill_(1e30)
-    from carousel.page.moments import Moments
-    from carousel.page.reading import read_steps
-
     ids, pieces, starts = pieces_of(model.vocabulary, TEXT)
     steps, _ = read_steps(model.network, model.vocabulary, ids, pieces, starts)
     alone, _ = read_steps(model.network, model.vocabulary, ids[:1], pieces[:1], starts[:1])
     for which in (steps, alone):
-        (tmp_path / "page.html").write_text(document([Moments("wild", "char", [], which)]), "utf-8")
+        (tmp_path / "page.html").write_text(document([Moments("wild", "text", "char", "", [], which)]), "utf-8")
         shown = Shown(browser, (tmp_path / "page.html").as_uri())
         assert "Step" in shown.status
         assert shown.complaints == []
@@ -530,7 +528,7 @@ def test_two_runs_stand_beside_each_other_at_the_same_place_of_the_text(browser,
     assert shown.js("page.runs.map((run) => run.step)") == [6, 1]
     shown.page.locator("#run1-3").click()
     assert shown.js("page.runs.map((run) => run.step)") == [TEXT.index(" in"), 3]
-    left, right = (shown.page.locator(".view-texts").nth(k).bounding_box() for k in (0, 1))
+    left, right = (shown.page.locator(".view-reads").nth(k).bounding_box() for k in (0, 1))
     assert left["y"] == right["y"]
     assert left["x"] + left["width"] <= right["x"]
     assert shown.page.locator(".view-unrolled h3").all_inner_texts()[1].endswith("the equations of GRU")
@@ -547,7 +545,7 @@ def test_two_runs_stand_beside_each_other_at_the_same_place_of_the_text(browser,
 def server(model):
     uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `page`")
     pytest.importorskip("starlette", reason="needs the extra `page`")
-    app = application(model, TEXT[:30], hosts=["127.0.0.1"])
+    app = application(Reader(model), TEXT[:30], hosts=["127.0.0.1"])
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -566,7 +564,7 @@ def test_what_is_typed_is_read_on_from_the_state(browser, server, model):
     field.press("Control+End")
     field.press_sequentially("fishy")
     field.press("Backspace")
-    shown.until(f"page.runs[0].text === {json.dumps(typed)}")
+    shown.until(f"page.runs[0].reads.text === {json.dumps(typed)}")
     assert f"Step {len(typed)} of {len(typed)}" in shown.status
     ids = pieces_of(model.vocabulary, typed)[0]
     with torch.no_grad(), model.network.recurrent.record("h", "c") as values:
@@ -574,7 +572,7 @@ def test_what_is_typed_is_read_on_from_the_state(browser, server, model):
     for name in "hc":
         found = shown.js("name => Array.from(page.runs[0].layers[1].values(name).data)", f"{name}'")
         np.testing.assert_allclose(found, values[name][1, :, 0].flatten().numpy(), atol=2e-3)
-    surprise = shown.js("page.runs[0].surprise")
+    surprise = shown.js("page.runs[0].expects.surprise")
     logs = scores[:, 0].log_softmax(-1)
     expected = [-logs[t, ids[t + 1]].item() for t in range(len(ids) - 1)]
     assert surprise[-1] is None

@@ -1,73 +1,66 @@
-"""The measures of `carousel.insight` on a language model and a text, as the page shows them."""
+"""The measures of `carousel.insight`, as the page shows them: whatever the network reads, and whatever it answers."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from carousel.insight import (
-    Gates,
-    GradientFlow,
-    InputInfluence,
-    TooShort,
-    diagnose,
-    gradient_flow,
-    input_influence,
-    properties,
-    read_gates,
-    units_following,
-)
-from carousel.models import TokenModel
+from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, diagnose, properties, units_following
 from carousel.page.moments import Curve, Follower, Property
 
 BACK = 64  # steps back that influence and gradients are followed
 ROWS = 64  # windows whose influence is measured at once
 FOLLOWERS = 5
-PROPERTIES = properties.PROPERTIES | {
+TEXT_PROPERTIES = properties.PROPERTIES | {
     "capital letters": lambda text: np.array([character.isupper() for character in text]),
     "digits": lambda text: np.array([character.isdigit() for character in text]),
 }
 
+# (steps (W, B), the states before them, which of the W steps to look at) -> norms of the influence, (A, W, B)
+Measure = Callable[[Tensor, Any, Sequence[int]], Tensor]
 
-def influence(network: TokenModel, ids: np.ndarray, after: tuple[Tensor, ...], back: int = BACK) -> np.ndarray:
-    """(T, lags): the share that the symbol read k steps before has in what moves the prediction after step t.
 
-    The measure is |d max score_t / d e_{t-k}| (Madsen, Distill 2019), e being a symbol's embedding, divided by its sum
-    over the last `back` steps. after: the states after each step, (T, L, H) each; every window starts from its own.
+def influence(measure: Measure, steps: int, after: tuple[Tensor, ...], back: int = BACK) -> np.ndarray:
+    """(T, lags): the share that what was read k steps before has in what moves the output after step t.
+
+    Shares are those of the last `back` steps. measure: how much each of some steps moves the output after the chosen
+    of them. after: the states after each step, (T, L, H) each; every window of `back` steps starts from its own.
     """
-    symbols = _column(network, ids)
-    back = min(back, len(ids))
-    shares = np.zeros((len(ids), back), np.float32)
+    back = min(back, steps)
+    norms = np.zeros((steps, back), np.float32)
     # The first steps have fewer before them: one window holds them all.
-    first = input_influence(network, symbols[:back], at=range(back - 1), of="top") if back > 1 else None
-    for t in range(back - 1):
-        assert first is not None
-        shares[t, : t + 1] = first.norms[t, : t + 1, 0].flip(0).numpy()
-    for begin in range(back - 1, len(ids), ROWS):
-        ends = np.arange(begin, min(begin + ROWS, len(ids)))
-        windows = torch.cat([symbols[end - back + 1 : end + 1] for end in ends.tolist()], 1)
-        found = input_influence(network, windows, _carried(after, ends - back), at=[back - 1], of="top")
-        shares[ends] = found.norms[0].flip(0).T.numpy()
-    return shares / np.maximum(shares.sum(1, keepdims=True), np.finfo(np.float32).tiny)
+    if back > 1:
+        first = measure(torch.arange(back)[:, None], None, range(back - 1))
+        for t in range(back - 1):
+            norms[t, : t + 1] = first[t, : t + 1, 0].flip(0).numpy()
+    for begin in range(back - 1, steps, ROWS):
+        ends = np.arange(begin, min(begin + ROWS, steps))
+        windows = torch.from_numpy(ends - back + 1) + torch.arange(back)[:, None]
+        norms[ends] = measure(windows, carried(after, ends - back), [back - 1])[0].flip(0).T.numpy()
+    return shares(norms)
 
 
 def influence_at_end(
-    network: TokenModel, ids: np.ndarray, after: tuple[Tensor, ...], outputs: int = 1, back: int = BACK
+    measure: Measure, steps: int, after: tuple[Tensor, ...], outputs: int = 1, back: int = BACK
 ) -> InputInfluence:
     """The same measure for the last `outputs` steps, by each of the last `back`. after: as above."""
-    symbols = _column(network, ids[-back:])
-    steps = len(symbols)
-    state = _carried(after, np.array([len(ids) - steps - 1]))
-    return input_influence(network, symbols, state, at=range(max(0, steps - outputs), steps), of="top")
+    begin = max(0, steps - back)
+    at = range(max(0, steps - begin - outputs), steps - begin)
+    norms = measure(torch.arange(begin, steps)[:, None], carried(after, np.array([begin - 1])), at)
+    return InputInfluence(torch.tensor(at), norms)
 
 
-def _carried(after: tuple[Tensor, ...], steps: np.ndarray) -> Any:
+def shares(norms: np.ndarray) -> np.ndarray:
+    """(T, lags), each row divided by its sum."""
+    return norms / np.maximum(norms.sum(1, keepdims=True), np.finfo(np.float32).tiny)
+
+
+def carried(after: tuple[Tensor, ...], steps: np.ndarray) -> Any:
     """The states after these steps as hx, (L, rows, H) each; fresh ones, None, where that is before the first."""
     if steps[0] < 0 and len(steps) == 1:
         return None
@@ -79,16 +72,19 @@ def _carried(after: tuple[Tensor, ...], steps: np.ndarray) -> Any:
     return states[0] if len(states) == 1 else tuple(states)
 
 
-def followers(text: str, starts: np.ndarray, shown: Iterable[tuple[int, str, np.ndarray]]) -> list[Property]:
-    """For each property of the text, which units follow it best. shown: layer, value's name, its numbers (T, H).
+def properties_of_text(text: str, starts: np.ndarray) -> dict[str, np.ndarray]:
+    """Of each symbol: those of its first character."""
+    return {name: np.asarray(measure(text))[starts] for name, measure in TEXT_PROPERTIES.items()}
 
-    A symbol has the property of its first character. A property that is the same all over the text is left out; one
-    that is too rare to tell anything has no followers.
+
+def followers(marks: Mapping[str, np.ndarray], gates: Gates) -> list[Property]:
+    """For each property, (T) numbers or yes and no, which units' states follow it best.
+
+    A property that is the same all over is left out; one that is too rare to tell anything has no followers.
     """
-    marks = {name: np.asarray(measure(text))[starts] for name, measure in PROPERTIES.items()}
     marks = {name: of_steps for name, of_steps in marks.items() if (of_steps != of_steps[0]).any()}
     found: dict[str, list[tuple[float, Follower]]] = {name: [] for name in marks}
-    for layer, value, numbers in shown:
+    for layer, value, numbers in _states(gates):
         for name, of_steps in marks.items():
             with contextlib.suppress(TooShort):
                 following = units_following(numbers, of_steps)
@@ -100,18 +96,17 @@ def followers(text: str, starts: np.ndarray, shown: Iterable[tuple[int, str, np.
     return [Property(name, kinds[name], marks[name], [follower for _, follower in best[name]]) for name in marks]
 
 
-def gates_of(network: TokenModel, ids: np.ndarray) -> Gates:
-    return read_gates(network, _column(network, ids))
-
-
-def flow_of(network: TokenModel, ids: np.ndarray, back: int = BACK) -> GradientFlow:
-    """How the gradients of the losses of these symbols' predictions reach back."""
-    symbols = _column(network, ids)
-    return gradient_flow(network, symbols[:-1], loss=_loss(symbols[1:]), lags=_lags(ids, back))
+def _states(gates: Gates) -> Iterable[tuple[int, str, np.ndarray]]:
+    """Scan, name, numbers (T, H), named as the equations call them: c' is what a step makes of c."""
+    for name in gates.states:
+        for k in range(len(gates.places)):
+            numbers = gates.values[name][k, :, 0].numpy()
+            if np.isfinite(numbers).all():
+                yield k, f"{name}'", numbers
 
 
 def curves_of(flow: GradientFlow) -> tuple[list[Curve], list[str]]:
-    """A curve for each layer and state; and where the text is too short to tell a horizon, why."""
+    """A curve for each layer and state; and where the sequence is too short to tell a horizon, why."""
     curves, refusals = [], []
     for place in range(len(flow.places)):
         for state in flow.states:
@@ -130,38 +125,27 @@ def curves_of(flow: GradientFlow) -> tuple[list[Curve], list[str]]:
 
 
 def timescales_of(gates: Gates) -> tuple[list[np.ndarray], list[str]]:
-    """For each layer, how many steps each unit remembers; none, and why, where the text is too short to tell."""
+    """For each scan, how many steps each unit remembers; none, and why, where the sequence is too short to tell."""
     try:
         return [gates.timescales(place).float().numpy() for place in range(len(gates.places))], []
     except TooShort as refusal:
         return [], [str(refusal)]
 
 
-def findings(network: TokenModel, ids: np.ndarray, window: int | None) -> tuple[list[tuple[str, str, str]], list[str]]:
-    """What is wrong, how it was seen, what to try; and why nothing can be said, where the text is too short."""
-    symbols = _column(network, ids)
+def findings(
+    places: Sequence[str], module: Any, *inputs: Any, **known: Any
+) -> tuple[list[tuple[str, str, str]], list[str]]:
+    """What is wrong, how it was seen, what to try; and why nothing can be said, where the sequence is too short.
+
+    places: the layer's scans; of several, a finding says which. The other arguments are those of `diagnose`.
+    """
     try:
-        # The lags of the curve beside it: a line through more of them is another line.
-        found = diagnose(
-            network, symbols[:-1], loss=_loss(symbols[1:]), target=symbols[1:], window=window, lags=_lags(ids)
-        )
+        found = diagnose(module, *inputs, **known)
     except TooShort as refusal:
         return [], [str(refusal)]
-    where = {f.place: f" ({f.place})" if f.place and network.recurrent.num_layers > 1 else "" for f in found}
+    where = {f.place: f" ({f.place})" if f.place and len(places) > 1 else "" for f in found}
     return [(f"{f.what}{where[f.place]}", f.seen, f.advice) for f in found], []
 
 
-def _lags(ids: np.ndarray, back: int = BACK) -> int:
-    return min(back, max(1, (len(ids) - 1) // 2))
-
-
-def _column(network: TokenModel, ids: np.ndarray) -> Tensor:
-    """The symbols as a batch of one sequence, (T, 1)."""
-    return torch.from_numpy(ids)[:, None].to(network.head.weight.device)
-
-
-def _loss(targets: Tensor) -> Callable[[Tensor], Tensor]:
-    def loss(scores: Tensor) -> Tensor:
-        return functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-
-    return loss
+def lags_for(steps: int, back: int = BACK) -> int:
+    return min(back, max(1, (steps - 1) // 2))

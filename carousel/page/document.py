@@ -21,8 +21,12 @@ SCRIPTS = (
     "colour.js",
     "search.js",
     "findings.js",
-    "text.js",
-    "predictions.js",
+    "colouring.js",
+    "symbols.js",
+    "signals.js",
+    "next_symbols.js",
+    "classes.js",
+    "quantiles.js",
     "unrolled.js",
     "heatmap.js",
     "units.js",
@@ -50,12 +54,13 @@ def document(pages: list[Moments], *, live: str | None = None) -> str:
         "form-action 'none'",
     ]
     names = " and ".join(page.name for page in pages)
-    count, unit = len(pages[0].steps.read), pages[0].unit
-    summary = f"What the network does at each of {count:,} steps of a text, {unit} by {unit}."
+    summary = pages[0].summary
     if live is not None:
+        unit = pages[0].unit
         summary = (
             f"Type, and the network reads on, {unit} by {unit}. What needs a longer text (the diagnosis, timescales, "
-            f"properties, gradients) is of the {count:,} steps that the page began with."
+            f"properties, gradients) is of the {len(pages[0].steps.scans[0].input_rows):,} steps that the page began "
+            f"with."
         )
     return Template(_part("page.html")).substitute(
         policy="; ".join(policy),

@@ -1,4 +1,8 @@
-"""What the page shows: a network's steps over one sequence, as plain data. Whoever can fill this in has a page."""
+"""What the page shows: a network's steps over one sequence, as plain data. Whoever can fill this in has a page.
+
+A step reads something, `Symbols` or `Signals`; after it something is expected: `NextSymbols`, `Classes` or `Quantiles`.
+The page's views are chosen by which of them it is given, and know of no task.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +13,112 @@ import numpy as np
 
 from carousel.page.scans import Scan
 
+# -- what was read ----------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
-class Steps:
-    """What was read and expected at T consecutive steps.
+class Symbols:
+    """Symbols of a text, one a step.
 
-    names: texts of symbols; `read` and `likely` are indices into it.
-    read: (T), the symbol read at each step. starts: (T), its first character's place in the text.
-    likely, probability: (T, K), the likeliest next symbols after each step, likeliest first.
-    surprise: (T), -ln P of the symbol that in fact came next; NaN where none did.
-    rank: (T), how many symbols were thought likelier than that one, plus 1; 0 where none came.
-    scans: what each layer did.
+    names: texts of symbols; `read`: (T), indices into it. starts: (T), each one's first character's place in the text.
     """
 
     names: list[str]
     read: np.ndarray
     starts: np.ndarray
+
+
+@dataclass(frozen=True)
+class Signals:
+    """Numbers over time.
+
+    names: of the C channels. values: (T, C), NaN where nothing was seen. times: (T), what each step is called.
+    starts: (T), where each step is, in a measure that two networks that read the same data share (a row, seconds).
+    learnt: how many of the first steps the network learnt from; None where that is not known.
+    """
+
+    names: list[str]
+    values: np.ndarray
+    times: list[str]
+    starts: np.ndarray
+    learnt: int | None = None
+
+
+# -- what was expected ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NextSymbols:
+    """Which symbol would come next.
+
+    likely, probability: (T, K), the likeliest after each step, likeliest first, as indices into `names`.
+    surprise: (T), -ln P of the symbol that in fact came next; NaN where none did.
+    rank: (T), how many symbols were thought likelier than that one, plus 1; 0 where none came.
+    """
+
+    names: list[str]
     likely: np.ndarray
     probability: np.ndarray
     surprise: np.ndarray
     rank: np.ndarray
+
+
+@dataclass(frozen=True)
+class Classes:
+    """To which class the sequence belongs, as far as it has been read.
+
+    probability: (T, K). alone: (T, K), those of the network that is shown, where several vote; else None.
+    moved: (T), how far a step moved the probabilities: the divergence D(after || before) in bits.
+    truth: which class it is in fact; None where that is not known.
+    """
+
+    names: list[str]
+    probability: np.ndarray
+    moved: np.ndarray
+    truth: int | None = None
+    alone: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """Which numbers would come, in the units of the first of the signals.
+
+    levels: (Q), increasing, with 0.5 among them. told: (T, horizon, Q), after each step, of the steps ahead; NaN where
+        nothing can be told. linear: (T, horizon), what the forecast would be without the network; NaN likewise.
+    times: (horizon), what the steps after the last are called.
+    surprise: (T), how unlikely what came at a step was, told one step before: -log2(2 min(p, 1 - p)) bits, p being the
+        level at which it lay. level: (T), that p. NaN where nothing came, or nothing was told.
+    """
+
+    levels: tuple[float, ...]
+    told: np.ndarray
+    linear: np.ndarray
+    times: list[str]
+    surprise: np.ndarray
+    level: np.ndarray
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What was read and expected at T consecutive steps, and what each layer did."""
+
+    reads: Symbols | Signals
+    expects: NextSymbols | Classes | Quantiles
     scans: list[Scan]
+
+
+# -- what was measured ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Influence:
+    """How much what was read k steps before moved what was expected after step t: `shares`, (T, lags), each row of 1.
+
+    of: what was moved, as in "what moved the prediction".
+    """
+
+    shares: np.ndarray
+    of: str
 
 
 @dataclass(frozen=True)
@@ -40,12 +129,12 @@ class Curve:
     lags: np.ndarray
     norms: np.ndarray
     words: str
-    horizon: float | None  # in steps; None where the text was too short to tell
+    horizon: float | None  # in steps; None where the sequence was too short to tell
 
 
 @dataclass(frozen=True)
 class Follower:
-    """A unit whose value follows a property of the text, its score, and p, how likely chance is to do as well."""
+    """A unit whose value follows a property of what is read, its score, and p, how likely chance is to do as well."""
 
     layer: int
     value: str
@@ -56,7 +145,7 @@ class Follower:
 
 @dataclass(frozen=True)
 class Property:
-    """A property of the text at every step, and the units that follow it best. kind: "auc" or "correlation"."""
+    """A property of what is read at every step, and the units that follow it best. kind: "auc" or "correlation"."""
 
     name: str
     kind: str
@@ -68,20 +157,23 @@ class Property:
 class Moments:
     """All that a page shows of one run.
 
-    unit: what a symbol is, "char" or the like. about: label and text of each fact, for the end of the page.
-    influence: (T, lags), how much the symbol read k steps before moved the prediction after step t; shares of 1.
-    timescales: for each layer, (units), how many steps a unit remembers.
+    subject: what is read, as in "the text". unit: what a step of it is, "char" or the like. summary: a sentence.
+    about: label and text of each fact, for the end of the page.
+    timescales: for each scan, (units), how many steps a unit remembers.
     findings: what is wrong with the network, how it was seen, what to try; in words.
-    refusals: of "flow", "timescales" and "findings", why the text is too short to tell them.
+    notes: by view ("findings", "reads", "expects", "influence", "units", "flow"), what its reader must know: why
+        something cannot be told, or what exactly is shown.
     """
 
     name: str
+    subject: str
     unit: str
+    summary: str
     about: list[tuple[str, str]]
     steps: Steps
-    influence: np.ndarray | None = None
+    influence: Influence | None = None
     timescales: list[np.ndarray] = field(default_factory=list)
     flow: list[Curve] = field(default_factory=list)
     properties: list[Property] = field(default_factory=list)
     findings: list[tuple[str, str, str]] = field(default_factory=list)
-    refusals: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)

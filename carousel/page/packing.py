@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import json
 import math
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from carousel.page.equations import Quantity
-from carousel.page.moments import Moments, Steps
+from carousel.page.moments import Classes, Moments, NextSymbols, Quantiles, Signals, Steps, Symbols
 from carousel.page.scans import Scan
 
 ROOM = 4_500_000  # bytes of arrays, before a page goes from 16 bits a number to 8
@@ -40,23 +41,28 @@ def numbers_in(page: Moments) -> int:
 def moments_record(page: Moments, bits: int) -> dict[str, Any]:
     return {
         "name": page.name,
+        "subject": page.subject,
         "unit": page.unit,
         "about": page.about,
         "bits": bits,
         "steps": steps_record(page.steps, bits),
-        "influence": None if page.influence is None else quantised(page.influence, 8, of_all=True),
+        "influence": page.influence
+        and {
+            "shares": quantised(page.influence.shares, 8, of_all=True),
+            "of": page.influence.of,
+        },
         "timescales": [plain(layer) for layer in page.timescales],
         "flow": [
             {
                 "name": curve.name,
                 "lags": curve.lags.tolist(),
-                "norms": [number(value) for value in curve.norms],
+                "norms": numbers(curve.norms),
                 "words": curve.words,
                 "horizon": curve.horizon,
             }
             for curve in page.flow
         ],
-        "refusals": page.refusals,
+        "notes": page.notes,
         "properties": [
             {"name": p.name, "kind": p.kind, "marks": plain(p.marks), "followers": [asdict(f) for f in p.followers]}
             for p in page.properties
@@ -67,19 +73,75 @@ def moments_record(page: Moments, bits: int) -> dict[str, Any]:
 
 def steps_record(steps: Steps, bits: int) -> dict[str, Any]:
     return {
-        "names": steps.names,
-        "read": steps.read.tolist(),
-        "starts": steps.starts.tolist(),
-        "likely": steps.likely.tolist(),
-        "probability": plain(steps.probability),
-        "surprise": [number(value) for value in steps.surprise],
-        "rank": steps.rank.tolist(),
+        "reads": {"kind": _kind(steps.reads), **PACKED[type(steps.reads)](steps.reads)},
+        "expects": {"kind": _kind(steps.expects), **PACKED[type(steps.expects)](steps.expects)},
         "scans": [_scan_record(scan, bits) for scan in steps.scans],
     }
 
 
+def _kind(part: Any) -> str:
+    """By which the page's script chooses its views: "Symbols", "Classes", ..."""
+    return type(part).__name__
+
+
+def _symbols(reads: Symbols) -> dict[str, Any]:
+    return {"names": reads.names, "read": reads.read.tolist(), "starts": reads.starts.tolist()}
+
+
+def _signals(reads: Signals) -> dict[str, Any]:
+    return {
+        "names": reads.names,
+        "values": quantised(reads.values, 16),
+        "times": reads.times,
+        "starts": reads.starts.tolist(),
+        "learnt": reads.learnt,
+    }
+
+
+def _next_symbols(expects: NextSymbols) -> dict[str, Any]:
+    return {
+        "names": expects.names,
+        "likely": expects.likely.tolist(),
+        "probability": plain(expects.probability),
+        "surprise": numbers(expects.surprise),
+        "rank": expects.rank.tolist(),
+    }
+
+
+def _classes(expects: Classes) -> dict[str, Any]:
+    return {
+        "names": expects.names,
+        "truth": expects.truth,
+        "probability": plain(expects.probability),
+        "alone": None if expects.alone is None else plain(expects.alone),
+        "moved": numbers(expects.moved),
+    }
+
+
+def _quantiles(expects: Quantiles) -> dict[str, Any]:
+    return {
+        "levels": expects.levels,
+        "told": quantised(expects.told.reshape(len(expects.told), -1), 16),
+        "linear": quantised(expects.linear, 16),
+        "times": expects.times,
+        "surprise": numbers(expects.surprise),
+        "level": numbers(expects.level),
+    }
+
+
+PACKED: dict[type, Callable[[Any], dict[str, Any]]] = {
+    Symbols: _symbols,
+    Signals: _signals,
+    NextSymbols: _next_symbols,
+    Classes: _classes,
+    Quantiles: _quantiles,
+}
+
+
 def _scan_record(scan: Scan, bits: int) -> dict[str, Any]:
     return {
+        "place": scan.place,
+        "reverse": scan.reverse,
         "cell": scan.cell,
         "gates": scan.gates,
         "sizes": scan.sizes,
@@ -131,6 +193,6 @@ def plain(values: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode("ascii")
 
 
-def number(value: float) -> float | None:
+def numbers(values: np.ndarray) -> list[float | None]:
     """For JSON, which has no NaN; four digits are what a page shows."""
-    return float(f"{value:.5g}") if math.isfinite(value) else None
+    return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]

@@ -4,45 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from carousel.errors import RunError
-from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, figures
+from carousel.insight import Gates, GradientFlow, TooShort, figures
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLOURED = 400  # characters: more would be too small to read
 
-
-@dataclass(frozen=True)
-class Measured:
-    """What the measures of a page returned.
-
-    starts: (T), each symbol's first character in the text. influence: of the inputs `labels`, one text each.
-    """
-
-    text: str
-    starts: np.ndarray
-    gates: Gates
-    flow: GradientFlow
-    influence: InputInfluence
-    labels: list[str]
-
-
-def draw_pictures(folder: Path, prefix: str, measured: Measured) -> list[Path]:
+def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[], Figure]]) -> list[Path]:
     """Writes every picture into the folder, in the place of one of an earlier time. Raises RunError where it cannot.
 
-    What the text is too short for has no picture; the page says why.
+    What the sequence is too short for has no picture; the page says why.
     """
     written = []
-    for name, draw in _drawings(measured).items():
+    for name, draw in drawings.items():
         path = folder / f"{prefix}{name}.png"
         try:
             path.unlink(missing_ok=True)
@@ -56,22 +36,16 @@ def draw_pictures(folder: Path, prefix: str, measured: Measured) -> list[Path]:
     return written
 
 
-def _drawings(measured: Measured) -> dict[str, Callable[[], Figure]]:
-    gates = measured.gates
+def of_network(gates: Gates, flow: GradientFlow | None) -> dict[str, Callable[[], Figure]]:
+    """What every network has: gates over time, timescales, and, where they were measured, gradients by lag.
+
+    Of the last layer; where it reads both ways, of its forward direction.
+    """
+    forward = max(k for k, place in enumerate(gates.places) if not place.endswith("reverse"))
     drawings: dict[str, Callable[[], Figure]] = {
-        "gradient-by-lag": lambda: figures.gradient_by_lag(measured.flow),
-        "influence": lambda: figures.influence(measured.influence, labels=measured.labels),
-        "timescales": lambda: figures.units_by_timescale(gates),
-        "text": lambda: _text(measured),
+        "timescales": partial(figures.units_by_timescale, gates, forward),
+        **{f"{name}-over-time": partial(figures.gates_over_time, gates, name, forward) for name in gates.values},
     }
-    over_time = {f"{name}-over-time": partial(figures.gates_over_time, gates, name) for name in gates.values}
-    return drawings | over_time
-
-
-def _text(measured: Measured) -> Figure:
-    """The text on the colours of the unit that remembers longest."""
-    gates, text = measured.gates, measured.text[:COLOURED]
-    slowest, state = int(gates.by_timescale()[0]), gates.states[0]
-    symbol = np.searchsorted(measured.starts, np.arange(len(text)), side="right") - 1
-    values = gates.values[state][-1, symbol, 0, slowest]
-    return figures.coloured_text(text, values, f"{state} of unit {slowest}, which remembers longest")
+    if flow is not None:
+        drawings["gradient-by-lag"] = partial(figures.gradient_by_lag, flow, place=forward)
+    return drawings

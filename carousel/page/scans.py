@@ -26,10 +26,13 @@ class Scan:
     Everything else in the cell's equations is pointwise or a sum over the units, and is computed from these. The
     states that nothing but matrix products read (an LSTM's h) are results alone, and are not kept.
 
+    place: which scan of the stack it is, "0", "1 reverse"; reverse: whether it reads from the end.
     inputs: (rows, gates * units), W x + b; input_rows: (T), which row each step reads (equal inputs are one row).
     products: node -> (T, size). before: state -> (T, size), as each step finds it. vectors: node -> (size).
     """
 
+    place: str
+    reverse: bool
     cell: str
     gates: tuple[str, ...]
     sizes: dict[str, int]
@@ -47,24 +50,31 @@ class Scan:
 def scans(
     layer: Recurrent, x: Tensor, hx: tuple[Tensor, ...], rows: np.ndarray
 ) -> tuple[list[Scan], Tensor, tuple[Tensor, ...]]:
-    """Every layer of a stack over one sequence: x (T, I), T at least 1, from the states hx, (L, 1, H) each.
+    """Every scan of a stack over one sequence: x (T, I), T at least 1, from the states hx, (L * D, 1, H) each.
 
     rows: (T), equal numbers where the inputs are known to be equal. Evaluation mode: no dropout.
-    Returns what each layer did, the output (T, H), and the states after every step, (T, L, H) each.
+    Returns what each scan did, the output (T, D * H), and the states after every step, (T, L * D, H) each; in a
+    reverse direction that is the state which the step at that place left, having read from the end.
     """
     assert isinstance(layer.program, Program)
-    assert not layer.bidirectional
+    program, products = _telling(layer.program)
     told: list[Scan] = []
-    after: list[list[Tensor]] = []
+    after: list[tuple[Tensor, ...]] = []
+    outputs: list[Tensor] = []
+    directions = 2 if layer.bidirectional else 1
     for k, suffix in enumerate(layer.suffixes()):
         weights = {name: getattr(layer, name + suffix) for name in parameter_shapes(layer.program, 1, layer.sizes)}
         states = tuple(state[k] for state in hx)
-        program, products = _telling(layer.program)
-        emitted, _ = engines.scan(layer.engine, program, x, [1] * len(x), states, weights)
+        reverse = suffix.endswith("_reverse")
+        emitted, _ = engines.scan(layer.engine, program, x, [1] * len(x), states, weights, reverse)
         new = (emitted[0], *emitted[1 + len(products) :])
-        told.append(_scan(layer, weights, x, rows, states, dict(zip(products, emitted[1:], strict=False)), new))
-        after.append(list(new))
-        x, rows = emitted[0], np.arange(len(x))
+        place = suffix.removeprefix("_l").replace("_", " ")
+        found = dict(zip(products, emitted[1:], strict=False))
+        told.append(_scan(layer, place, reverse, weights, x, rows, states, found, new))
+        after.append(new)
+        outputs.append(emitted[0])
+        if len(outputs) == directions:
+            x, rows, outputs = torch.cat(outputs, 1), np.arange(len(x)), []
     return told, x, tuple(torch.stack(states, 1) for states in zip(*after, strict=True))
 
 
@@ -79,6 +89,8 @@ def _telling(program: Program) -> tuple[Program, tuple[int, ...]]:
 
 def _scan(
     layer: Recurrent,
+    place: str,
+    reverse: bool,
     weights: dict[str, Tensor],
     x: Tensor,
     rows: np.ndarray,
@@ -93,12 +105,14 @@ def _scan(
     if program.gate_bias and "bias_ih" in weights:
         inputs = inputs + weights["bias_ih"]
     before = {
-        state: _plain(torch.cat([start, values[:-1]]))
+        state: _plain(torch.cat([values[1:], start] if reverse else [start, values[:-1]]))
         for state, start, values in zip(program.states, states, new, strict=True)
         if _read_directly(program, state)
     }
     vectors = {i: _vector(program, n.attr, weights) for i, n in enumerate(program.nodes) if n.op == "vector"}
     return Scan(
+        place=place,
+        reverse=reverse,
         cell=program.cell,
         gates=program.gates,
         sizes={name: size for name, size in layer.sizes.items() if size},

@@ -2,10 +2,10 @@
 
 class FindingsView {
   constructor(parent, run) {
-    const refusals = run.refusals.findings ?? [];
-    parent.append(...refusals.map((words) => make("p", { class: "refusal" }, words)));
-    if (!run.findings.length && !refusals.length) {
-      parent.append(make("p", {}, "Nothing is found to be wrong with this network on this text."));
+    const notes = notesOf(run, "findings");
+    parent.append(...notes);
+    if (!run.findings.length && !notes.length) {
+      parent.append(make("p", {}, `Nothing is found to be wrong with this network on this ${run.subject}.`));
     }
     parent.append(
       ...run.findings.map(([what, seen, advice]) =>
@@ -28,7 +28,7 @@ class AboutView {
     const precision =
       run.bits === 8
         ? "Numbers of the cell's products are kept in 254 even steps of each unit's range, so what is shown can differ " +
-          "by a 500th of it. Fewer steps of text are kept more exactly."
+          "by a 500th of it. Fewer steps are kept more exactly."
         : "Numbers of the cell's products are kept in 65,534 even steps of each unit's range.";
     parent.append(
       make(

@@ -12,7 +12,7 @@ const LINES = [
 
 class FlowView {
   constructor(parent, run) {
-    parent.append(...(run.refusals.flow ?? []).map((words) => make("p", { class: "refusal" }, words)));
+    parent.append(...notesOf(run, "flow"));
     const curves = run.flow.filter((curve) => curve.norms.some((x) => x > 0));
     if (!curves.length) return;
     const place = make("div");

@@ -54,7 +54,7 @@ class HeatMapView {
         legend(
           span,
           span[0] < 0,
-          `${run.value}, layer ${run.layer}${bounded ? "" : "; what goes beyond has the last colour"}`,
+          `${run.value}, layer ${run.shownLayer.place}${bounded ? "" : "; what goes beyond has the last colour"}`,
         ),
       );
       this.drawn = drawn;

@@ -2,6 +2,8 @@
 
 class Layer {
   constructor(record) {
+    this.place = record.place;
+    this.reverse = record.reverse;
     this.cell = record.cell;
     this.nodes = record.nodes;
     this.sizes = record.sizes;

@@ -42,7 +42,7 @@ class Live {
     const [run] = this.page.runs;
     run.continueFrom(kept, steps);
     this.influence.clear();
-    this.page.texts.forEach((view) => view.write());
+    this.page.reads.forEach((view) => view.write());
     this.page.go(run, run.steps - 1);
   }
 

@@ -1,14 +1,25 @@
-// The page: its runs side by side, one place in the text for all, and the views that show them.
+// The page: its runs side by side, one place in time for all, and the views that show them.
+
+// How to show what may be read and what may be expected, by their kinds: what there is of it, and its view.
+const READS = {
+  Symbols: [Symbols, SymbolsView],
+  Signals: [Signals, SignalsView],
+};
+const EXPECTS = {
+  NextSymbols: [NextSymbols, NextSymbolsView],
+  Classes: [Classes, ClassesView],
+  Quantiles: [Quantiles, QuantilesView],
+};
 
 const SECTIONS = [
-  ["In words", FindingsView, "findings"],
-  ["The text", TextView, "texts"],
-  ["What comes next", PredictionsView, "predictions"],
-  ["One step, unrolled", UnrolledView, "unrolled"],
-  ["Every unit over time", UnitsView, "units"],
-  ["Moments like this one", SimilarView, "similar"],
-  ["How far gradients reach", FlowView, "flow"],
-  ["About this page", AboutView, "about"],
+  [() => "In words", () => FindingsView, "findings"],
+  [(run) => `The ${run.subject}`, (run) => run.views.reads, "reads"],
+  [(run) => run.expects.title, (run) => run.views.expects, "expects"],
+  [() => "One step, unrolled", () => UnrolledView, "unrolled"],
+  [() => "Every unit over time", () => UnitsView, "units"],
+  [() => "Moments like this one", () => SimilarView, "similar"],
+  [() => "How far gradients reach", () => FlowView, "flow"],
+  [() => "About this page", () => AboutView, "about"],
 ];
 
 class Page {
@@ -20,15 +31,16 @@ class Page {
       parent.append(section);
       this.live = new Live(this, section, data.live);
     }
-    for (const [title, View, name] of SECTIONS) {
+    for (const [titleOf, viewOf, name] of SECTIONS) {
       this[name] = [];
-      const section = make("section", {}, make("h2", {}, title));
+      const section = make("section", {}, make("h2", {}, titleOf(this.runs[0])));
       const pair = make("div", { class: this.runs.length > 1 ? "pair" : "" });
       section.append(pair);
       for (const run of this.runs) {
         const place = make("div", { class: `view-${name}` });
         if (this.runs.length > 1) place.append(make("p", { class: "whose" }, run.name));
         pair.append(place);
+        const View = viewOf(run);
         this[name].push(new View(place, run, this));
       }
       parent.append(section);
@@ -43,10 +55,10 @@ class Page {
     return `run${this.runs.indexOf(run)}`;
   }
 
-  /** Goes to a step of one run, and in the others to where the same text is read. */
+  /** Goes to a step of one run, and in the others to where the same is read. */
   go(run, step) {
     run.step = Math.min(Math.max(0, step), run.steps - 1);
-    const place = run.starts[run.step];
+    const place = run.reads.starts[run.step];
     for (const other of this.runs) if (other !== run) other.step = other.stepAt(place);
     this.update();
   }
@@ -57,7 +69,7 @@ class Page {
   }
 
   chosen(run) {
-    const layer = run.layers.length > 1 ? ` of layer ${run.layer}` : "";
+    const layer = run.layers.length > 1 ? ` of layer ${run.shownLayer.place}` : "";
     return `${run.value} of unit ${run.unit}${layer}`;
   }
 
@@ -77,7 +89,7 @@ class Page {
     if (event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, select, textarea")) return;
     const [run] = this.runs;
     const by = { ArrowLeft: -1, ArrowRight: 1, PageUp: -10, PageDown: 10 }[event.key];
-    const reading = event.target.closest(".text, .marks");
+    const reading = event.target.closest(".text, .marks, .course");
     if (by && (Math.abs(by) === 1 || reading)) this.go(run, run.step + by);
     else if (reading && event.key === "Home") this.go(run, 0);
     else if (reading && event.key === "End") this.go(run, run.steps - 1);
@@ -150,8 +162,7 @@ class Cursor {
     const [run] = this.page.runs;
     this.slider.max = run.steps;
     this.slider.value = run.step + 1;
-    const [best] = run.likely[run.step];
-    const expected = `reads ${quoted(run.texts[run.step])}, expects ${quoted(best.text)} (${percent(best.probability)})`;
+    const expected = `reads ${run.reads.words(run.step)}, ${run.expects.words(run.step)}`;
     this.slider.setAttribute("aria-valuetext", `step ${run.step + 1}, ${expected}`);
     this.words.textContent = `Step ${run.step + 1} of ${run.steps}: ${expected}; ${this.page.chosen(run)}: ${figure(run.number())}`;
   }

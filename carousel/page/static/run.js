@@ -1,24 +1,31 @@
-// One run of a network over one text: its symbols, its layers, and where its reader stands.
+// One run of a network over one sequence: what it read, what it expected, its layers, and where its reader stands.
 
 class Run {
   constructor(record) {
     Object.assign(this, {
       name: record.name,
-      level: record.unit,
+      subject: record.subject,
+      unitName: record.unit,
       about: record.about,
       bits: record.bits,
       flow: record.flow,
-      refusals: record.refusals,
+      notes: record.notes,
       findings: record.findings,
     });
-    this.influence = record.influence && table(record.influence);
+    this.influence = record.influence && table(record.influence.shares);
+    this.moved = record.influence?.of;
     this.timescales = record.timescales.map(floats);
     this.properties = record.properties.map((p) => ({ ...p, marks: floats(p.marks) }));
-    this.takeSteps(record.steps);
-    this.layers = record.steps.scans.map((scan) => new Layer(scan));
+    const { reads, expects, scans } = record.steps;
+    const [Reads, ReadsView] = READS[reads.kind];
+    const [Expects, ExpectsView] = EXPECTS[expects.kind];
+    this.reads = new Reads(reads);
+    this.expects = new Expects(expects, this.reads);
+    this.views = { reads: ReadsView, expects: ExpectsView };
+    this.layers = scans.map((scan) => new Layer(scan));
     // What is looked at: a step, and one unit of one value of one layer.
     this.step = Math.min(Math.floor(this.steps / 2), this.steps - 1);
-    this.layer = this.layers.length - 1;
+    this.layer = this.layers.findLastIndex((layer) => !layer.reverse);
     this.value = this.layers[this.layer].equations.at(-1).name;
     this.unit = this.slowest();
   }
@@ -29,34 +36,16 @@ class Run {
     return Math.max(0, times.indexOf(Math.max(...times.filter(Number.isFinite))));
   }
 
-  takeSteps(steps) {
-    this.texts = steps.read.map((r) => steps.names[r]);
-    this.starts = steps.starts;
-    const probability = floats(steps.probability);
-    const count = steps.likely[0].length;
-    this.likely = steps.likely.map((places, t) =>
-      places.map((place, k) => ({ text: steps.names[place], probability: probability[t * count + k] })),
-    );
-    this.surprise = steps.surprise;
-    this.rank = steps.rank;
-  }
-
   /** Forgets the steps from `kept` on, and goes on with those of another record of the same network. */
-  continueFrom(kept, steps) {
-    const old = { ...this };
-    this.takeSteps(steps);
-    for (const kind of ["texts", "starts", "likely", "surprise", "rank"])
-      this[kind] = [...old[kind].slice(0, kept), ...this[kind]];
-    this.layers.forEach((layer, k) => layer.continueFrom(kept, steps.scans[k]));
+  continueFrom(kept, { reads, expects, scans }) {
+    this.reads.continueFrom(kept, reads);
+    this.expects.continueFrom(kept, expects);
+    this.layers.forEach((layer, k) => layer.continueFrom(kept, scans[k]));
     this.step = Math.min(this.step, this.steps - 1);
   }
 
   get steps() {
-    return this.texts.length;
-  }
-
-  get text() {
-    return this.texts.join("");
+    return this.reads.steps;
   }
 
   get shownLayer() {
@@ -81,12 +70,6 @@ class Run {
     return out;
   }
 
-  /** The probability given to the symbol that came next; null at the end of the text. */
-  ofNext(step) {
-    const surprise = this.surprise[step];
-    return surprise === null || surprise === undefined ? null : Math.exp(-surprise);
-  }
-
   choose({ layer = this.layer, value = this.value, unit = this.unit }) {
     this.layer = Math.min(Math.max(0, layer), this.layers.length - 1);
     const shown = this.shownLayer.shown;
@@ -94,13 +77,14 @@ class Run {
     this.unit = Math.min(Math.max(0, unit), this.units - 1);
   }
 
-  /** The step during which the character at this place of the text is read. */
+  /** The step during which what is at this place (a character of the text, a row, a second) is read. */
   stepAt(place) {
+    const { starts } = this.reads;
     let low = 0;
     let high = this.steps - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (this.starts[middle] <= place) low = middle;
+      if (starts[middle] <= place) low = middle;
       else high = middle - 1;
     }
     return low;

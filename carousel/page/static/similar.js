@@ -1,6 +1,4 @@
-// Moments like this one: where else in the text the network was in nearly the same state.
-
-const AROUND_SYMBOLS = 24;
+// Moments like this one: where else the network was in nearly the same state.
 
 class SimilarView {
   constructor(parent, run, page) {
@@ -15,7 +13,7 @@ class SimilarView {
   update() {
     const { run } = this;
     this.about.textContent =
-      `Steps at which ${run.value} of layer ${run.layer} pointed most nearly the same way as at step ${run.step + 1}, ` +
+      `Steps at which ${run.value} of layer ${run.shownLayer.place} pointed most nearly the same way as at step ${run.step + 1}, ` +
       "by the cosine between them; 1 is the same. Steps less than four away are left out.";
     if (this.list.children.length) this.find();
   }
@@ -28,17 +26,10 @@ class SimilarView {
         make(
           "li",
           {},
-          make("button", { onclick: () => page.go(run, step) }, ...this.context(step)),
+          make("button", { onclick: () => page.go(run, step) }, ...run.reads.context(step)),
           ` step ${step + 1}, cosine ${figure(cosine)}`,
         ),
       ),
     );
-  }
-
-  context(step) {
-    const { texts } = this.run;
-    const before = texts.slice(Math.max(0, step - AROUND_SYMBOLS), step).join("");
-    const after = texts.slice(step + 1, step + 1 + AROUND_SYMBOLS / 3).join("");
-    return [visible(before), make("mark", {}, visible(texts[step])), visible(after)];
   }
 }

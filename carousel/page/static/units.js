@@ -15,7 +15,7 @@ class UnitsView {
     this.scores = null;
     this.layers = choice(
       "layer",
-      run.layers.map((layer, k) => [k, `${k} (${layer.cell})`]),
+      run.layers.map((layer, k) => [k, `${layer.place} (${layer.cell})`]),
       (k) => page.choose(run, { layer: Number(k) }),
     );
     this.values = choice("value", [], (value) => page.choose(run, { value }));
@@ -26,13 +26,13 @@ class UnitsView {
     });
     const sortings = [["number", "number"]];
     if (run.timescales.length) sortings.unshift(["timescale", "memory, longest first"]);
-    sortings.push(["score", "what they follow"]);
-    this.sortings = choice("sort units by", sortings, (sorting) => this.sortBy(sorting));
     const properties = run.properties.map((p, k) => [k, p.name]);
-    this.properties = choice(
-      "units that follow",
-      [["", "choose a property"], ...properties, ["typed", "a pattern of your own"]],
-      (which) => this.follow(which),
+    // What is searched by a pattern is text.
+    if (run.reads instanceof Symbols) properties.push(["typed", "a pattern of your own"]);
+    if (properties.length) sortings.push(["score", "what they follow"]);
+    this.sortings = choice("sort units by", sortings, (sorting) => this.sortBy(sorting));
+    this.properties = choice("units that follow", [["", "choose a property"], ...properties], (which) =>
+      this.follow(which),
     );
     this.pattern = make("input", { type: "text", value: "[A-Z]+", spellcheck: "false", autocapitalize: "off" });
     this.typed = make(
@@ -49,7 +49,7 @@ class UnitsView {
     this.heatmap = new HeatMapView(picture, run, page);
     const head = ["unit", "remembers, steps", "score"].map((name) => make("th", { scope: "col" }, name));
     parent.append(
-      ...(run.refusals.timescales ?? []).map((words) => make("p", { class: "refusal" }, words)),
+      ...notesOf(run, "units"),
       make(
         "div",
         { class: "controls" },
@@ -57,7 +57,7 @@ class UnitsView {
         this.values.box,
         make("label", { class: "choice" }, "unit ", this.unit),
       ),
-      make("div", { class: "controls" }, this.sortings.box, this.properties.box),
+      make("div", { class: "controls" }, this.sortings.box, ...(properties.length ? [this.properties.box] : [])),
       this.typed,
       this.said,
       make(
@@ -111,15 +111,15 @@ class UnitsView {
     this.score(property);
     this.say(
       best
-        ? `${property.name}: best followed by unit ${best.unit} of ${best.value}, layer ${best.layer}: ` +
+        ? `${property.name}: best followed by unit ${best.unit} of ${best.value}, layer ${this.run.layers[best.layer].place}: ` +
             `${scored(property.kind, best.score)}; by chance some unit would do as well with probability ${figure(best.p)}.`
-        : `${property.name}: it changes too rarely in this text to tell who follows it.`,
+        : `${property.name}: it changes too rarely in this ${this.run.subject} to tell who follows it.`,
     );
   }
 
   followTyped() {
     try {
-      const marks = marksOf(this.run.texts, this.pattern.value);
+      const marks = marksOf(this.run.reads.texts, this.pattern.value);
       const count = marks.reduce((a, b) => a + b, 0);
       if (count === 0 || count === marks.length) {
         this.say(`The pattern is found ${count ? "everywhere" : "nowhere"} in this text.`);

@@ -19,7 +19,7 @@ class UnrolledView {
   update() {
     const { run } = this;
     this.diagram.replaceChildren(...AROUND.map((by) => this.column(run.step + by, by)));
-    this.heading.textContent = `Layer ${run.layer}, step ${run.step + 1}: unit ${run.unit} in the equations of ${run.shownLayer.cell}`;
+    this.heading.textContent = `Layer ${run.shownLayer.place}, step ${run.step + 1}: unit ${run.unit} in the equations of ${run.shownLayer.cell}`;
     if (this.built !== run.shownLayer) this.build(run.shownLayer);
     const values = run.shownLayer.at(run.step);
     this.lines.forEach((line) => line.update(values, run.unit));
@@ -30,14 +30,14 @@ class UnrolledView {
     const here = by === 0;
     const column = make("div", { class: `step${here ? " here" : ""}`, "data-by": by });
     if (step < 0 || step >= run.steps) return column;
-    const [best] = run.likely[step];
+    const [verb, expected] = run.expects.brief(step);
     column.append(
       make(
         "div",
         { class: "expects" },
-        make("small", {}, "expects"),
+        make("small", {}, verb),
         make("br"),
-        `${quoted(best.text)} ${percent(best.probability)}`,
+        expected,
       ),
       make("div", { class: "up", "aria-hidden": "true" }, "↑"),
     );
@@ -48,7 +48,7 @@ class UnrolledView {
         column.append(this.box(step, k, here), make("div", { class: "up", "aria-hidden": "true" }, "↑"));
       });
     column.append(
-      make("div", { class: "reads" }, make("small", {}, `step ${step + 1} reads`), make("br"), quoted(run.texts[step])),
+      make("div", { class: "reads" }, make("small", {}, `step ${step + 1} reads`), make("br"), run.reads.brief(step)),
     );
     return column;
   }
@@ -64,15 +64,15 @@ class UnrolledView {
     return make(
       "button",
       {
-        class: "cell",
+        class: layer.reverse ? "cell reverse" : "cell",
         "aria-pressed": String(here && k === run.layer),
-        "aria-label": `layer ${k} at step ${step + 1}: ${states.map((s) => s.textContent).join(", ")}; show its equations`,
+        "aria-label": `layer ${layer.place} at step ${step + 1}: ${states.map((s) => s.textContent).join(", ")}; show its equations`,
         onclick: () => {
           page.choose(run, { layer: k });
           page.go(run, step);
         },
       },
-      make("b", {}, run.layers.length > 1 ? `${layer.cell} ${k}` : layer.cell),
+      make("b", {}, run.layers.length > 1 ? `${layer.cell} ${layer.place}` : layer.cell),
       ...states,
     );
   }
@@ -158,7 +158,7 @@ class EquationLine {
       case "product":
         return ", a matrix product";
       case "state":
-        return `, ${attr} as the step before left it`;
+        return `, ${attr} as the step ${this.layer.reverse ? "after" : "before"} left it`;
       case "vector":
         return ", learnt, the same at every step";
       default:

@@ -1,28 +1,61 @@
-// The text, each symbol coloured by a unit, by its influence on a prediction, or by how surprising it was.
+// A text that was read: its symbols, and the view of it, each symbol in its colour.
 
-const COLOURINGS = [
-  ["unit", "the chosen unit"],
-  ["influence", "influence on this prediction"],
-  ["surprise", "how surprising it was"],
-  ["rank", "whether it was foreseen"],
-];
+const AROUND_SYMBOLS = 24; // in the context of a step
 
-class TextView {
+class Symbols {
+  constructor(record) {
+    this.take(record);
+  }
+
+  take(record) {
+    this.texts = record.read.map((r) => record.names[r]);
+    this.starts = record.starts;
+  }
+
+  /** Forgets the steps from `kept` on, and goes on with those of another record. */
+  continueFrom(kept, record) {
+    const { texts, starts } = this;
+    this.take(record);
+    this.texts = [...texts.slice(0, kept), ...this.texts];
+    this.starts = [...starts.slice(0, kept), ...this.starts];
+  }
+
+  get steps() {
+    return this.texts.length;
+  }
+
+  get text() {
+    return this.texts.join("");
+  }
+
+  /** What was read at a step, in a sentence; in a small box, the same. */
+  words(step) {
+    return quoted(this.texts[step]);
+  }
+
+  brief(step) {
+    return this.words(step);
+  }
+
+  /** A step among those around it. */
+  context(step) {
+    const before = this.texts.slice(Math.max(0, step - AROUND_SYMBOLS), step).join("");
+    const after = this.texts.slice(step + 1, step + 1 + AROUND_SYMBOLS / 3).join("");
+    return [visible(before), make("mark", {}, visible(this.texts[step])), visible(after)];
+  }
+}
+
+class SymbolsView {
   constructor(parent, run, page) {
     this.run = run;
     this.page = page;
-    this.colouring = "unit";
-    const { box, select } = choice("colour by", COLOURINGS, (value) => {
-      this.colouring = value;
-      this.update();
-    });
-    this.select = select;
+    this.colouring = new Colouring(run, page, () => this.update());
     this.about = make("div");
     this.text = make("div", {
       class: "text",
       role: "listbox",
       tabindex: 0,
-      "aria-label": `the text as ${run.name} read it; arrow keys go from step to step`,
+      "aria-label": `the ${run.subject} as ${run.name} read it; arrow keys go from step to step`,
       onclick: (event) => {
         const symbol = event.target.closest("[data-step]");
         if (symbol) page.go(run, Number(symbol.dataset.step));
@@ -35,25 +68,26 @@ class TextView {
         }
       },
     });
-    this.rows = make("tbody");
-    const head = ["step", "symbol", "value"].map((name) => make("th", { scope: "col" }, name));
-    this.table = make(
-      "details",
-      { ontoggle: () => this.fillTable() },
-      make("summary", {}, "This text as a table"),
-      make(
-        "div",
-        { class: "scroll", tabindex: 0 },
-        make("table", {}, make("thead", {}, make("tr", {}, ...head)), this.rows),
-      ),
+    this.table = new Unfolding(`This ${run.subject} as a table`, () => {
+      const { values } = this.colouring.shown();
+      return {
+        columns: ["step", run.unitName, "value"],
+        rows: run.reads.texts.map((text, t) => [String(t + 1), quoted(text), values[t]]),
+      };
+    });
+    parent.append(
+      ...notesOf(run, "reads"),
+      make("div", { class: "controls" }, this.colouring.box),
+      this.about,
+      this.text,
+      this.table.box,
     );
-    parent.append(make("div", { class: "controls" }, box), this.about, this.text, this.table);
     this.write();
   }
 
   write() {
     const { run } = this;
-    this.symbols = run.texts.map((text, t) => {
+    this.symbols = run.reads.texts.map((text, t) => {
       const symbol = make("span", { role: "option", id: `${this.page.idOf(run)}-${t}`, "data-step": t }, written(text));
       if (text === " ") symbol.setAttribute("aria-label", "space");
       return symbol;
@@ -83,11 +117,9 @@ class TextView {
   }
 
   paint() {
-    const { run, colouring } = this;
-    const about = colouring === "influence" ? run.step : [run.layer, run.value, run.unit];
-    const painted = [colouring, about, run.steps, isDark()].join();
+    const painted = this.colouring.about;
     if (painted === this.painted) return;
-    const { values, span, signed, what, unfinished } = this.shown();
+    const { values, span, signed, what, unfinished } = this.colouring.shown();
     this.painted = unfinished ? null : painted;
     const colours = palette(signed);
     this.symbols.forEach((symbol, t) => {
@@ -101,24 +133,7 @@ class TextView {
       symbol.classList.toggle("below", strong && values[t] < 0);
     });
     this.about.replaceChildren(legend(span, signed, what));
-    this.fillTable();
-  }
-
-  /** What the colours say, as numbers. */
-  fillTable() {
-    if (!this.table.open) return;
-    const { values } = this.shown();
-    this.rows.replaceChildren(
-      ...this.run.texts.map((text, t) =>
-        make(
-          "tr",
-          {},
-          make("th", { scope: "row" }, String(t + 1)),
-          make("td", {}, quoted(text)),
-          make("td", { class: "number" }, figure(values[t])),
-        ),
-      ),
-    );
+    this.table.fill();
   }
 
   mark() {
@@ -139,39 +154,6 @@ class TextView {
     const symbol = this.current.getBoundingClientRect();
     if (symbol.top < box.top) this.text.scrollTop -= box.top - symbol.top + 24;
     if (symbol.bottom > box.bottom) this.text.scrollTop += symbol.bottom - box.bottom + 24;
-  }
-
-  shown() {
-    const { run } = this;
-    switch (this.colouring) {
-      case "influence": {
-        const values = new Float32Array(run.steps).fill(NaN);
-        const row = this.page.influenceOn(run, run.step);
-        if (!row) return { values, span: [0, 1], signed: false, what: "influence is being computed", unfinished: true };
-        const most = Math.max(...row.filter((x) => !Number.isNaN(x)));
-        row.forEach((share, lag) => lag <= run.step && (values[run.step - lag] = share));
-        const what = `share of what moved the prediction after ${quoted(run.texts[run.step])}, the last ${row.length} steps`;
-        return { values, span: [0, most], signed: false, what };
-      }
-      case "surprise": {
-        const bits = [NaN, ...run.surprise.slice(0, -1).map((nats) => (nats === null ? NaN : nats / Math.LN2))];
-        return { values: bits, span: [0, 8], signed: false, what: "bits, −log₂ of the probability it was given" };
-      }
-      case "rank": {
-        const ranks = [NaN, ...run.rank.slice(0, -1).map((rank) => (rank ? -Math.log2(rank) : NaN))];
-        return {
-          values: ranks,
-          span: [-5, 0],
-          signed: false,
-          what: "0: held likeliest; −1: second; −5: thirty-second, −log₂ of its rank",
-        };
-      }
-      default: {
-        const values = run.course();
-        const span = run.shownLayer.equation(run.value).span ?? spanOf(values);
-        return { values, span, signed: span[0] < 0, what: this.page.chosen(run) };
-      }
-    }
   }
 }
 

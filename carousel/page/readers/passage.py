@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from carousel.errors import DataError
-from carousel.page.reading import pieces_of
+from carousel.page.readers.symbols import pieces_of
 from carousel.tasks.language import LanguageModel, corpus
 from carousel.training.run_folder import RunFolder
 
@@ -22,6 +22,10 @@ class Passage:
     text: str
     source: str
     more: bool = False
+
+    @property
+    def said(self) -> str:
+        return f"{self.source}{', its beginning' if self.more else ''}"
 
 
 def passage_for(model: LanguageModel, text: str | Path | None, steps: int) -> Passage:

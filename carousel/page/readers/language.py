@@ -1,0 +1,190 @@
+"""A language model reading a text: after each symbol, which would come next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from carousel.errors import DataError
+from carousel.insight import Gates, figures, gradient_flow, input_influence, read_gates
+from carousel.models import TokenModel
+from carousel.page import analysis, pictures
+from carousel.page.analysis import Measure
+from carousel.page.moments import Influence, Moments, NextSymbols, Steps, Symbols
+from carousel.page.readers import Drawings, Report, require_equations
+from carousel.page.readers.passage import Passage, passage_for, settings_of
+from carousel.page.readers.symbols import Names, pieces_of, symbol_text
+from carousel.page.readers.typing import Typing
+from carousel.page.scans import scans
+from carousel.tasks.language import LanguageModel
+from carousel.tasks.language.vocabulary import Vocabulary
+from carousel.training.measure import bits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Model = LanguageModel
+LIKELY = 8  # next symbols shown after each step
+PICTURED = 8  # outputs in the picture of influence
+COLOURED = 400  # characters in the picture of the text: more would be too small to read
+
+
+class Reader:
+    """See `carousel.page.readers.Reader`."""
+
+    task = "language"
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model, self.run = model, model.run
+        require_equations(model.network.recurrent)
+
+    def choose(self, data: str | Path | None, *, item: str | int | None, steps: int) -> Passage:
+        if item is not None:
+            raise DataError(
+                "A language model reads a text from its beginning; there is no item to choose: leave it out."
+            )
+        if data is not None and not isinstance(data, str | Path):
+            raise DataError(f"A language model reads a text, or a file of it as a Path, not {type(data).__name__}.")
+        return passage_for(self.model, data, steps)
+
+    def examine(self, name: str, chosen: Passage, report: Report) -> tuple[Moments, Drawings]:
+        return examine(self.model, name, chosen, report)
+
+    def typing(self) -> Typing:
+        from carousel.page.readers.typed_language import TypedLanguage
+
+        return TypedLanguage(self.model)
+
+
+def examine(
+    model: LanguageModel, name: str, passage: Passage, report: Report = lambda _: None
+) -> tuple[Moments, Drawings]:
+    """Everything a page shows of one model and text; and the pictures beside it."""
+    network, layer = model.network, model.network.recurrent
+    ids, pieces, starts = pieces_of(model.vocabulary, passage.text)
+    report(f"{name}: {len(ids):,} steps of {layer.num_layers} x {layer.hidden_size} units")
+    steps, after = read_steps(network, model.vocabulary, ids, pieces, starts)
+    report(f"{name}: what moved each prediction, over the last {min(analysis.BACK, len(ids))} steps")
+    measure = measure_of(network, ids)
+    shares = analysis.influence(measure, len(ids), after)
+    report(f"{name}: gradients, timescales, units that follow the text")
+    symbols, loss, lags = _column(network, ids), _loss(_column(network, ids[1:])), analysis.lags_for(len(ids))
+    gates = read_gates(network, symbols)
+    flow = gradient_flow(network, symbols[:-1], loss=loss, lags=lags)
+    curves, untold = analysis.curves_of(flow)
+    timescales, too_short = analysis.timescales_of(gates)
+    # The lags of the curve beside it: a line through more of them is another line.
+    findings, too_little = analysis.findings(
+        gates.places, network, symbols[:-1],
+        loss=loss, target=symbols[1:], window=settings_of(model).get("window"), lags=lags,
+    )  # fmt: skip
+    level = model.vocabulary.level
+    assert isinstance(steps.expects, NextSymbols)
+    moments = Moments(
+        name=name,
+        subject="text",
+        unit=level,
+        summary=f"What the network does at each of {len(ids):,} steps of a text, {level} by {level}.",
+        about=_about(model, passage, steps.expects.surprise[:-1].sum(), len(ids)),
+        steps=steps,
+        influence=Influence(shares, "the prediction"),
+        timescales=timescales,
+        flow=curves,
+        properties=analysis.followers(analysis.properties_of_text(passage.text, starts), gates),
+        findings=findings,
+        notes={"flow": untold, "units": too_short, "findings": too_little},
+    )
+    at_end = analysis.influence_at_end(measure, len(ids), after, outputs=PICTURED)
+    labels = pieces[-len(at_end.norms[0]) :]
+    drawings = pictures.of_network(gates, flow) | {
+        "influence": lambda: figures.influence(at_end, labels=labels),
+        "text": partial(_coloured, passage.text[:COLOURED], starts, gates),
+    }
+    return moments, drawings
+
+
+@torch.no_grad()
+def read_steps(
+    network: TokenModel,
+    vocabulary: Vocabulary,
+    ids: np.ndarray,
+    pieces: Sequence[str],
+    starts: np.ndarray,
+    hx: tuple[Tensor, ...] | None = None,
+) -> tuple[Steps, tuple[Tensor, ...]]:
+    """What the network does with these symbols, and its states after every step, (T, L, H) each.
+
+    pieces: what each symbol is in the text. hx: the states to go on from.
+    """
+    layer = network.recurrent
+    symbols = torch.from_numpy(ids).to(network.head.weight.device)
+    told, output, after = scans(layer, network.embedding(symbols), hx or layer.fresh_states(1), ids)
+    logs = network.head(output).log_softmax(-1).float().cpu()
+    top = logs.topk(min(LIKELY, logs.shape[1]))
+    came = torch.from_numpy(ids[1:]).unsqueeze(1)
+    of_next = logs[:-1].gather(1, came)
+    surprise = np.append(-of_next[:, 0].numpy(), np.nan)
+    rank = np.append((logs[:-1] > of_next).sum(1).numpy() + 1, 0)
+    names, expected = Names(), Names()
+    read = np.array([names.place(piece) for piece in pieces])
+    likely = np.array([[expected.place(symbol_text(vocabulary, i)) for i in row] for row in top.indices.tolist()])
+    reads = Symbols(names.texts, read, starts)
+    expects = NextSymbols(expected.texts, likely, top.values.exp().numpy(), surprise, rank)
+    return Steps(reads, expects, told), after
+
+
+def measure_of(network: TokenModel, ids: np.ndarray) -> Measure:
+    """|d max score_t / d e_s| (Madsen, Distill 2019), e being a symbol's embedding."""
+    symbols = _column(network, ids)[:, 0]
+
+    def measure(steps: Tensor, hx: Any, at: Sequence[int]) -> Tensor:
+        return input_influence(network, symbols[steps.to(symbols.device)], hx, at=at, of="top").norms
+
+    return measure
+
+
+def _column(network: TokenModel, ids: np.ndarray) -> Tensor:
+    """The symbols as a batch of one sequence, (T, 1)."""
+    return torch.from_numpy(ids)[:, None].to(network.head.weight.device)
+
+
+def _loss(targets: Tensor) -> Callable[[Tensor], Tensor]:
+    def loss(scores: Tensor) -> Tensor:
+        return functional.cross_entropy(scores.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+
+    return loss
+
+
+def _about(model: LanguageModel, passage: Passage, nats: float, count: int) -> list[tuple[str, str]]:
+    """Facts for the end of the page. A page is sent to others: it names files, and no folders."""
+    layer, level = model.network.recurrent, model.vocabulary.level
+    strange = sum(passage.text.count(part) for part in model.vocabulary.unknown_parts(passage.text))
+    settings = {name: value for name, value in settings_of(model).items() if name != "cell" and value is not None}
+    loss, guess = nats / (count - 1), math.log(model.vocabulary.size)
+    return [
+        ("text", f"{passage.source}; {count:,} {level}s{' of its beginning' if passage.more else ''}"),
+        ("network", f"{layer.cell}, {layer.num_layers} x {layer.hidden_size} units, reads {level}s"),
+        (
+            "loss",
+            f"{loss:.3f} nats ({bits(loss):.3f} bits) a {level} on this text; "
+            f"guessing among all {model.vocabulary.size:,} symbols would be {guess:.3f}",
+        ),
+        *([("unknown", f"{strange:,} places that the model has no symbol for")] if strange else []),
+        ("trained with", ", ".join(f"{name} {value}" for name, value in settings.items()) or "not told"),
+    ]
+
+
+def _coloured(text: str, starts: np.ndarray, gates: Gates) -> Figure:
+    """The text on the colours of the unit that remembers longest."""
+    slowest, state = int(gates.by_timescale()[0]), gates.states[0]
+    symbol = np.searchsorted(starts, np.arange(len(text)), side="right") - 1
+    values = gates.values[state][-1, symbol, 0, slowest]
+    return figures.coloured_text(text, values, f"{state} of unit {slowest}, which remembers longest")

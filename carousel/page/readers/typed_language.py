@@ -1,0 +1,81 @@
+"""A language model that reads what is typed, for several open pages, one request at a time.
+
+A page's states after every step are kept, so that a further character costs one step.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from carousel.page import analysis
+from carousel.page.moments import Steps
+from carousel.page.packing import plain, steps_record
+from carousel.page.readers.language import measure_of, read_steps
+from carousel.page.readers.symbols import pieces_of
+from carousel.page.readers.typing import require_readable, require_step
+from carousel.tasks.language import LanguageModel
+
+SESSIONS = 16  # open pages whose states are kept; the one longest unused is forgotten first
+
+
+@dataclass
+class Session:
+    """What one page has typed, and the states after each of its steps, (T, L, H) each."""
+
+    ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    after: tuple[Tensor, ...] = ()
+
+
+class TypedLanguage:
+    """See `carousel.page.readers.typing.Typing`."""
+
+    longest = 4000
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, page: str, text: str) -> dict[str, Any]:
+        with self._lock:
+            _, kept, steps = self._read_on(page, text)
+        return {"kept": kept, "steps": steps_record(steps, bits=16)}
+
+    def influence(self, page: str, text: str, step: int) -> dict[str, Any]:
+        with self._lock:
+            session, _, _ = self._read_on(page, text)
+            require_step(step, len(session.ids))
+            measure = measure_of(self.model.network, session.ids)
+            found = analysis.influence_at_end(measure, step + 1, session.after)
+        return {"shares": plain(found.share()[0].flip(0).numpy())}
+
+    def _read_on(self, page: str, text: str) -> tuple[Session, int, Steps]:
+        """The session when it has read this text, how many of its earlier steps stand, and the steps after them."""
+        ids, pieces, starts = pieces_of(self.model.vocabulary, text)
+        require_readable(len(ids), self.longest)
+        session = self._session(page)
+        shared = min(len(ids), len(session.ids))
+        different = np.flatnonzero(ids[:shared] != session.ids[:shared])
+        same = int(different[0]) if len(different) else shared
+        # The last step that stays is read again: what comes after it is new, and so is how far it was foreseen.
+        kept = max(0, same - 1)
+        before = tuple(values[kept - 1][:, None] for values in session.after) if kept else None
+        network, vocabulary = self.model.network, self.model.vocabulary
+        steps, new = read_steps(network, vocabulary, ids[kept:], pieces[kept:], starts[kept:], before)
+        earlier = [old[:kept] for old in session.after or new]
+        session.ids, session.after = ids, tuple(map(torch.cat, zip(earlier, new, strict=True)))
+        return session, kept, steps
+
+    def _session(self, page: str) -> Session:
+        session = self._sessions.pop(page, None) or Session()
+        self._sessions[page] = session
+        if len(self._sessions) > SESSIONS:
+            self._sessions.popitem(last=False)
+        return session

@@ -1,0 +1,2 @@
+class Quantiles {}
+class QuantilesView {}

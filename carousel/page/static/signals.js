@@ -1,0 +1,2 @@
+class Signals {}
+class SignalsView {}
