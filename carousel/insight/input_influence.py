@@ -21,7 +21,8 @@ LAST = 8  # outputs that are looked at, unless told otherwise
 class InputInfluence:
     """|d y_t / d x_s| for A chosen steps t and all T steps s of B sequences; the norm is over the input's elements.
 
-    at: (A), the steps t. norms: (A, T, B), NaN where either step is padding; 0 where the output cannot see the input.
+    at: (A), the steps t; -1 alone where the output is one for each sequence. norms: (A, T, B), NaN where either step is
+        padding; 0 where the output cannot see the input.
     """
 
     at: Tensor
@@ -45,7 +46,8 @@ def input_influence(
 
     module(*inputs, **call) is called once, in evaluation mode; the input is what the recurrent layer receives (behind
         an embedding: the vector of a symbol). The output is the module's.
-    at: the steps t. Default: the last 8.
+    at: the steps t. Default: the last 8. An output that is one for each sequence, (B, ...), has none: its influence is
+        A = 1 row, and at= is left out.
     of: what of the output at t. "all": all of it, the Frobenius norm of the Jacobian; one backward pass for each of its
         numbers and each t. "top": the largest number, such as the score of the likeliest symbol; one pass for each t.
         Or a function from the output to one number for each step and sequence, laid out as the layer's input.
@@ -54,36 +56,40 @@ def input_influence(
     Source: Madsen, "Visualizing memorization in RNNs", Distill (2019), which calls it connectivity.
     """
     seen = observe(module, inputs, call, layer, gradients=True)
-    steps, batch = seen.timeline.real.shape
-    chosen = list(range(max(0, steps - LAST), steps)) if at is None else [t + steps if t < 0 else t for t in at]
-    if not chosen or not all(0 <= t < steps for t in chosen):
-        raise DataError(f"at= must name steps from 0 to {steps - 1} (or from the end, from -1), but is {at}.")
     numbers = _numbers(seen, of)
+    real = seen.timeline.real
+    steps, batch = real.shape
+    if numbers[0].dim() == 1:
+        if at is not None:
+            raise DataError(f"at= names steps of the output, and this one is not of steps but of {batch} sequences.")
+        chosen, looked_at = [-1], torch.ones_like(real[:1])
+        numbers = [values[None] for values in numbers]
+    else:
+        chosen = list(range(max(0, steps - LAST), steps)) if at is None else [t + steps if t < 0 else t for t in at]
+        if not chosen or not all(0 <= t < steps for t in chosen):
+            raise DataError(f"at= must name steps from 0 to {steps - 1} (or from the end, from -1), but is {at}.")
+        looked_at = real[chosen]
     squares = torch.zeros(len(chosen), steps, batch, dtype=torch.float64)
     for values in numbers:
         for place, t in enumerate(chosen):
             gradient = seen.by_input(values[t].sum()).double()
             squares[place] += (gradient * gradient).sum(-1).cpu()
-    real = seen.timeline.real
-    norms = torch.where(real[None] & real[chosen][:, None], squares.sqrt(), torch.nan)
+    norms = torch.where(real[None] & looked_at[:, None], squares.sqrt(), torch.nan)
     return InputInfluence(torch.tensor(chosen), norms)
 
 
 def _numbers(seen: Observation, of: str | Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """What gradients are taken of, each (T, B)."""
+    """What gradients are taken of, each (T, B), or (B) where the output is of sequences."""
     scores = seen.scores()
     shape = tuple(seen.timeline.real.shape)
-    expected = f"The output must hold numbers for each step and sequence, {shape}"
+    expected = f"The output must hold numbers for each step and sequence, {shape}, or for each sequence"
     if of == "all":
         values = list(scores.unbind(-1))
     elif of == "top":
         values = [scores.amax(-1)]
     elif callable(of):
-        expected = f"of= must give {shape} numbers, one for each step and sequence"
+        expected = f"of= must give {shape} numbers, one for each step and sequence, or one for each sequence"
         values = [of(scores)]
     else:
         raise DataError(f"of= must be 'all', 'top' or a function of the output, not {of!r}.")
-    found = [per_step(seen, v, expected) for v in values]
-    if found[0].dim() == 1:
-        raise DataError(f"{expected}, laid out as the layer's input, but there is only one for each sequence.")
-    return found
+    return [per_step(seen, v, expected) for v in values]

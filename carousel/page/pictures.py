@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+import torch
+
 from carousel.errors import RunError
-from carousel.insight import Gates, GradientFlow, TooShort, figures
+from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, figures
+from carousel.insight.figures.canvas import COLOURS, DASHES, MOST_LABELS, ONE_WAY, canvas, label_steps
+from carousel.page.moments import Signals
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,8 +41,65 @@ def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[],
     return written
 
 
-def of_network(gates: Gates, flow: GradientFlow | None) -> dict[str, Callable[[], Figure]]:
-    """What every network has: gates over time, timescales, and, where they were measured, gradients by lag.
+def influence_at_end(norms: np.ndarray, labels: Sequence[str], outputs: int) -> Figure:
+    """How much the last hundred steps moved what was expected after the last `outputs` of them. norms: (T, lags), by
+    steps back."""
+    steps, back = norms.shape
+    begin = max(0, steps - MOST_LABELS)
+    at = torch.arange(max(begin, steps - outputs), steps)
+    found = torch.zeros(len(at), steps, 1)
+    for row, t in enumerate(at.tolist()):
+        reach = min(back, t + 1)
+        found[row, t + 1 - reach : t + 1, 0] = torch.from_numpy(norms[t, :reach]).flip(0)
+    return figures.influence(InputInfluence(at - begin, found[:, begin:]), labels=labels[begin:])
+
+
+def classes_over_time(
+    names: Sequence[str], probability: np.ndarray, truth: int | None, labels: Sequence[str]
+) -> Figure:
+    """The probability of each class as far as the sequence was read: those that were ever likely, and the true one."""
+    figure, axes = canvas()
+    chosen = np.argsort(-probability.max(0), kind="stable")[: len(DASHES)].tolist()
+    if truth is not None and truth not in chosen:
+        chosen[-1] = truth
+    for index, k in enumerate(chosen):
+        label = f"{names[k]}, which it is" if k == truth else names[k]
+        axes.plot(probability[:, k], color=COLOURS[index], linestyle=DASHES[index], label=label)
+    axes.set_ylim(0, 1)
+    label_steps(axes, labels if len(labels) <= MOST_LABELS else None, len(labels), name="read up to step")
+    axes.tick_params("x", labelrotation=60 if len(labels) <= MOST_LABELS else 0)
+    axes.set_ylabel("probability")
+    axes.set_title("To which class it belongs, as far as it was read")
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False, fontsize=9)
+    return figure
+
+
+def signals_over_time(reads: Signals) -> Figure:
+    """What was read: a line for each channel, or of many channels their picture."""
+    count = len(reads.names)
+    if count > len(DASHES):
+        figure, axes = canvas(10, 4)
+        image = axes.imshow(reads.values.T, aspect="auto", origin="lower", cmap=ONE_WAY, interpolation="nearest")
+        every = max(1, count // 8)
+        axes.set_yticks(range(0, count, every), reads.names[::every])
+        figure.colorbar(image, ax=axes)
+        panels = [axes]
+    else:
+        figure, grid = canvas(10, 1.4 + 1.3 * count, nrows=count, sharex=True, squeeze=False)
+        panels = list(grid[:, 0])
+        for k, (axes, name) in enumerate(zip(panels, reads.names, strict=True)):
+            axes.plot(reads.values[:, k], color=COLOURS[0])
+            axes.set_title(name, fontsize=10, loc="right")
+            axes.grid(alpha=0.25)
+    every = max(1, len(reads.times) // 8)
+    panels[-1].set_xticks(range(0, len(reads.times), every), reads.times[::every])
+    figure.suptitle("What was read")
+    return figure
+
+
+def of_network(gates: Gates, flow: GradientFlow) -> dict[str, Callable[[], Figure]]:
+    """What every network has: gates over time, timescales, and, where there are any, gradients by lag.
 
     Of the last layer; where it reads both ways, of its forward direction.
     """
@@ -46,6 +108,6 @@ def of_network(gates: Gates, flow: GradientFlow | None) -> dict[str, Callable[[]
         "timescales": partial(figures.units_by_timescale, gates, forward),
         **{f"{name}-over-time": partial(figures.gates_over_time, gates, name, forward) for name in gates.values},
     }
-    if flow is not None:
+    if any((flow.by_lag(state, forward) > 0).any() for state in flow.states):
         drawings["gradient-by-lag"] = partial(figures.gradient_by_lag, flow, place=forward)
     return drawings

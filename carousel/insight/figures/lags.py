@@ -86,7 +86,7 @@ def influence(found: InputInfluence, row: int = 0, labels: Sequence[str] | None 
     figure, axes = canvas(max(6, min(16, count / 6)), max(2.2, 1.6 + 0.3 * len(share)))
     image = axes.imshow(share.numpy(), aspect="auto", cmap=ONE_WAY, vmin=0, interpolation="nearest")
     label_steps(axes, labels, count, name="input step s")
-    names = [f"{t} {visible(labels[t]) if labels else ''}".strip() for t in found.at.tolist()]
+    names = ["whole" if t < 0 else f"{t} {visible(labels[t]) if labels else ''}".strip() for t in found.at.tolist()]
     axes.set_yticks(range(len(share)), names, fontsize=8)
     axes.set_ylabel("output step t")
     axes.set_title("Influence of inputs on outputs, $|dy_t / dx_s|$")

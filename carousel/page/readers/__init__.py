@@ -11,7 +11,7 @@ and is named in `READERS`. It fills in `carousel.page.moments`, from which all t
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,7 +27,7 @@ from carousel.training.run_folder import RunFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-READERS = ("language",)  # by the names of their tasks
+READERS = ("language", "classification", "forecasting")  # by the names of their tasks
 
 Report = Callable[[str], None]
 Drawings = dict[str, Callable[[], "Figure"]]  # pictures by the names of their files
@@ -81,6 +81,24 @@ def reader_for(run: Any) -> Reader:
 
 def _module(task: str) -> ModuleType:
     return importlib.import_module(f"carousel.page.readers.{task}")
+
+
+def number_of(item: str | int | None, names: Sequence[str], what: str) -> int:
+    """Which of several is meant: by its name, else by its number, from 0. Default: the first.
+
+    Raises DataError where there is none.
+    """
+    if item is None:
+        return 0
+    if str(item) in names:
+        return list(names).index(str(item))
+    if str(item).isdecimal() and int(item) < len(names):
+        return int(item)
+    called = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    raise DataError(
+        f"There is no {what} {str(item)!r} among the {len(names):,} that there are (--item): give a name ({called}), "
+        f"or a number from 0 to {len(names) - 1}."
+    )
 
 
 def require_equations(layer: Recurrent) -> None:

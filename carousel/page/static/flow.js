@@ -16,7 +16,7 @@ class FlowView {
     const curves = run.flow.filter((curve) => curve.norms.some((x) => x > 0));
     if (!curves.length) return;
     const place = make("div");
-    parent.append(place, key(curves), numbersOf(curves));
+    parent.append(place, keyOfLines(curves.map((curve) => `${curve.name}: ${curve.words}`)), numbersOf(curves));
     // Drawn anew where there is more or less room, so that its letters keep their size.
     const draw = () => place.clientWidth && place.replaceChildren(chart(curves, Math.min(WIDEST, place.clientWidth)));
     new ResizeObserver(draw).observe(place);
@@ -100,11 +100,12 @@ function rounded(last) {
   return Array.from({ length: Math.floor(last / every) + 1 }, (_, i) => i * every);
 }
 
-function key(curves) {
+/** What each line is, in the order of `LINES`. */
+function keyOfLines(names) {
   return make(
     "ul",
     { class: "key" },
-    ...curves.map((curve, k) => {
+    ...names.map((name, k) => {
       const { colour, dashes } = LINES[k % LINES.length];
       const line = svg("line", {
         x1: 0,
@@ -115,12 +116,7 @@ function key(curves) {
         "stroke-dasharray": dashes,
         class: "curve",
       });
-      return make(
-        "li",
-        {},
-        svg("svg", { width: 40, height: 12, "aria-hidden": "true" }, line),
-        ` ${curve.name}: ${curve.words}`,
-      );
+      return make("li", {}, svg("svg", { width: 40, height: 12, "aria-hidden": "true" }, line), ` ${name}`);
     }),
   );
 }

@@ -28,9 +28,9 @@ class Symbols {
     return this.texts.join("");
   }
 
-  /** What was read at a step, in a sentence; in a small box, the same. */
+  /** What was read at a step, in a sentence, without the space behind a word; in a small box, the same. */
   words(step) {
-    return quoted(this.texts[step]);
+    return quoted(this.texts[step].replace(/(\S)\s+$/u, "$1"));
   }
 
   brief(step) {

@@ -41,12 +41,15 @@ class UnrolledView {
       ),
       make("div", { class: "up", "aria-hidden": "true" }, "↑"),
     );
-    run.layers
-      .map((_, k) => k)
-      .reverse()
-      .forEach((k) => {
-        column.append(this.box(step, k, here), make("div", { class: "up", "aria-hidden": "true" }, "↑"));
-      });
+    // Both directions of a layer read what the layer below shows.
+    const directions = run.layers.some((layer) => layer.reverse) ? 2 : 1;
+    for (let k = run.layers.length - directions; k >= 0; k -= directions) {
+      const boxes = Array.from({ length: directions }, (_, d) => this.box(step, k + d, here));
+      column.append(
+        make("div", { class: "directions" }, ...boxes),
+        make("div", { class: "up", "aria-hidden": "true" }, "↑"),
+      );
+    }
     column.append(
       make("div", { class: "reads" }, make("small", {}, `step ${step + 1} reads`), make("br"), run.reads.brief(step)),
     );

@@ -89,6 +89,7 @@ class SequenceClassifier:
         for name in self._parameters():
             setattr(self, name, given[name])
         self._trained: Trained | None = None
+        self._run: Path | None = None
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
 
@@ -146,8 +147,10 @@ class SequenceClassifier:
         examples = self._examples(X, y, groups, rate=rate, columns=settings.columns)
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
-            training.train(examples, settings, out=run, report=report, pictures=out is not None)
+            sources = [Path(path) for path in _paths_of(X)]
+            training.train(examples, settings, out=run, report=report, pictures=out is not None, sources=sources)
             self._take(RunFolder.open(run), load(run, device=str(settings.torch_device)))
+            self._run = run if out is not None else None
         return self
 
     @classmethod
@@ -183,7 +186,28 @@ class SequenceClassifier:
         recorded = folder.config()["settings"]
         model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})
         model._take(folder, trained)
+        model._run = folder.path
         return model
+
+    @property
+    def trained(self) -> Trained:
+        """What it has learnt: front end, networks and classes. Raises RunError before that."""
+        return self._fitted("looked into")
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """What its run's config.json says."""
+        self._fitted("described")
+        return self._config
+
+    def examples(self, X: Any) -> Examples:
+        """Sequences to be asked about, as `predict` reads them."""
+        return self._asked(X)
+
+    @property
+    def run(self) -> Path | None:
+        """The folder of the run, where one was kept."""
+        return self._run
 
     def save(self, run: str | Path) -> Path:
         """Write the model as a run folder, which must not exist yet. Raises RunError where it cannot be written."""
@@ -268,13 +292,19 @@ class SequenceClassifier:
         channels: tuple[str, ...] = (),
         asked: bool = False,
     ) -> Examples:
-        if isinstance(X, str | Path) or (isinstance(X, list | tuple) and X and all(isinstance(one, Path) for one in X)):
-            paths = [X] if isinstance(X, str | Path) else X
+        if paths := _paths_of(X):
             return _with(sources.read_examples(paths, columns, channels=channels, asked=asked), y, groups)
         if _is_table(X):
             frame = read(X)
             return _with(tables.read_table(frame, "the table", columns, channels=channels, asked=asked), y, groups)
         return arrays.from_python(X, y, groups=groups, rate=rate, channels=channels if asked else ())
+
+
+def _paths_of(X: Any) -> list[str | Path]:
+    """The files and folders that are meant; none where X is data itself."""
+    if isinstance(X, str | Path):
+        return [X]
+    return list(X) if isinstance(X, list | tuple) and all(isinstance(one, Path) for one in X) else []
 
 
 def _is_table(X: Any) -> bool:

@@ -27,7 +27,7 @@ def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report
     out = out or folder_for(paths, otherwise="sequences")
     RunFolder.require_unused(out)
     examples = sources.read_examples(paths, settings.columns)
-    training.train(examples, settings, out=out, report=report)
+    training.train(examples, settings, out=out, report=report, sources=paths)
     return out
 
 
@@ -43,6 +43,7 @@ def farewell(run: Path, report: Report) -> None:
     report.say(f"  carousel predict {name} DATA --out answers.csv")
     report.say(f"  carousel predict {name} DATA --every 10")
     report.say(f"  carousel evaluate {name} DATA")
+    report.say(f"  carousel inspect {name}")
 
 
 def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:

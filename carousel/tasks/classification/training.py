@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,11 +37,20 @@ from carousel.training.session import (
 
 MEASURE = Measure("sequence")
 TELL_EVERY = 5.0  # seconds
+REMEMBERED = 50  # sequences held out that the run can name
 
 
-def train(examples: Examples, settings: Settings, *, out: Path, report: Report, pictures: bool = True) -> None:
+def train(
+    examples: Examples,
+    settings: Settings,
+    *,
+    out: Path,
+    report: Report,
+    pictures: bool = True,
+    sources: Sequence[Path] = (),
+) -> None:
     """A new run in `out`, from examples to the end of its budget; `pictures`: with its learning curve and confusion
-    matrix."""
+    matrix. sources: the files and folders that the examples are from, which the run remembers."""
     RunFolder.require_unused(out)
     data = _prepared(examples, settings, report)
     if settings.threads:
@@ -71,6 +81,8 @@ def train(examples: Examples, settings: Settings, *, out: Path, report: Report, 
                 "model": model,
                 "members": members,
                 "grouped": examples.groups is not None,
+                "sources": [str(path.absolute()) for path in sources],
+                "held_out": _remembered(data, examples),
             }
         )
     except BaseException:
@@ -192,6 +204,7 @@ class _Data:
     steps: Steps
     truth: np.ndarray
     folds: np.ndarray
+    numbers: np.ndarray  # of each among the examples that were given
 
     @property
     def learnt(self) -> int:
@@ -211,14 +224,25 @@ def _prepared(examples: Examples, settings: Settings, report: Report) -> _Data:
     front_end = front_ends.fit(learnt, level=settings.level, differences=settings.differences)
     report.say(front_end.said)
     steps = _steps(front_end, examples, report)
-    full = np.flatnonzero(steps.lengths > 0)
+    full, numbers = np.flatnonzero(steps.lengths > 0), np.arange(len(steps))
     if len(full) < len(steps):
         empty = [examples.names[number] for number in np.flatnonzero(steps.lengths == 0).tolist()]
         report.say(f"left out, as they have no step: {listed(empty, 5)}")
-        steps, truth, examples = steps.at(full), truth[full], examples.at(full.tolist())
+        steps, truth, numbers, examples = steps.at(full), truth[full], full, examples.at(full.tolist())
         _require_several(truth, classes)
         folds = _folds(examples, truth, settings)
-    return _Data(classes, front_end, steps, truth, folds)
+    return _Data(classes, front_end, steps, truth, folds, numbers)
+
+
+def _remembered(data: _Data, examples: Examples) -> list[dict[str, Any]]:
+    """Some sequences that were held out, all over the data: by number and name, and the network that has not seen
+    each."""
+    held = np.flatnonzero(data.folds >= 0)
+    some = held[np.unique(np.linspace(0, len(held) - 1, min(REMEMBERED, len(held))).round().astype(int))]
+    return [
+        {"number": int(number), "name": examples.names[number], "network": int(fold)}
+        for number, fold in zip(data.numbers[some], data.folds[some], strict=True)
+    ]
 
 
 def _steps(front_end: front_ends.FrontEnd, examples: Examples, report: Report) -> Steps:

@@ -18,6 +18,12 @@ def forecast(trained: Trained, inputs: Inputs, horizon: int) -> np.ndarray:
     """
     rows, columns = ends(inputs)
     require_known(inputs, horizon)
+    return forecast_at(trained, inputs, rows, columns, horizon)
+
+
+def forecast_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
+    """The same after any origins (rows of time, columns of values), each from what was known by then; covariates known
+    in advance are taken as they stand, beyond the table as in its last row."""
     told = told_at(trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed)
     told = conformal.corrected(told, trained.correction_for(inputs))
     return absolute(inputs, told, rows, columns)

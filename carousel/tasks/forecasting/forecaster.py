@@ -211,6 +211,16 @@ class Forecaster:
         told = forecast(trained, inputs, steps)
         return forecast_figure(pictures(inputs, told), title=f"{steps} steps ahead")
 
+    @property
+    def trained(self) -> Trained:
+        """What it has learnt: network, and how series are read. Raises RunError before that."""
+        return self._fitted()
+
+    @property
+    def kept(self) -> bool:
+        """Whether the run's folder stays when this object goes."""
+        return getattr(self, "_home", None) is None
+
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 (scikit-learn's signature)

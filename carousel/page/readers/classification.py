@@ -1,0 +1,420 @@
+"""A classifier reading a sequence (numbers over time, sound, text): after each step, to which class it would belong.
+
+What it holds likely after t steps is what it says of a sequence of those t steps: see
+`carousel.tasks.classification.early`. A network that reads both ways reads each such beginning anew.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from carousel.errors import DataError
+from carousel.insight import GradientFlow, gradient_flow, input_influence, read_gates
+from carousel.models.label_model import Ensemble, LabelModel
+from carousel.page import analysis, pictures
+from carousel.page.moments import Classes, Influence, Moments, Signals, Symbols
+from carousel.page.moments import Steps as PageSteps
+from carousel.page.packing import plain, steps_record
+from carousel.page.readers import Drawings, Report, number_of, require_equations
+from carousel.page.readers.symbols import Names
+from carousel.page.readers.typing import Typing, require_readable, require_step
+from carousel.page.scans import scans
+from carousel.tasks.classification import sources
+from carousel.tasks.classification.early import moments as so_far
+from carousel.tasks.classification.examples import Examples
+from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
+from carousel.tasks.classification.front_ends.text import WORD, TextFrontEnd
+from carousel.tasks.classification.sequence_classifier import SequenceClassifier
+from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.trained import Trained
+
+Model = SequenceClassifier
+ORIGINS = 16  # beginnings whose losses are followed back
+BATCH_STEPS = 1 << 15  # of beginnings whose influence is measured at once
+PICTURED = 8  # outputs in the picture of influence
+MOST_MARKED = 6  # channels that units may be found to follow
+SUBJECTS = {"series": "series", "audio": "recording", "text": "text"}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One sequence. begun: how many of its steps are read at most; files: where it is from, as the run knows them."""
+
+    example: Examples
+    said: str
+    begun: int
+    files: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return str(self.example.items[0])
+
+
+class Reader:
+    """See `carousel.page.readers.Reader`."""
+
+    task = "classification"
+
+    def __init__(self, model: SequenceClassifier) -> None:
+        self.model, self.run = model, model.run
+        self.trained: Trained = model.trained
+        require_equations(self.trained.network.members[0].recurrent)
+
+    def choose(self, data: Any, *, item: str | int | None, steps: int) -> Chosen:
+        if data is None:
+            return self._held_out(item, steps)
+        if self.trained.front_end.kind == "text" and isinstance(data, str):
+            data = [data]
+        examples = self.model.examples(data)
+        self.trained.require_kind(examples)
+        number = number_of(item, examples.names, "sequence")
+        example = examples.at([number])
+        where = Path(data).name if isinstance(data, str | Path) else "the data that were given"
+        said = where if len(examples) == 1 else f"{example.names[0]} of {where}"
+        return Chosen(example, said, steps)
+
+    def _held_out(self, item: str | int | None, steps: int) -> Chosen:
+        """A sequence that a network of the run has not learnt from, where its data are still as they were."""
+        record = self.model.config
+        files, held = record.get("sources", []), record.get("held_out", [])
+        give = "name data for it to read: carousel inspect RUN DATA (in Python: data=)"
+        if not files or not held:
+            raise DataError(f"This run does not say which files it learnt from: {give}.")
+        lost = [file for file in files if not Path(file).exists()]
+        if lost:
+            raise DataError(f"The data of this run are no longer at {lost[0]}: {give}.")
+        channels = getattr(self.trained.front_end, "channels", ())
+        examples = sources.read_examples(files, self.trained.columns, channels=channels, asked=True)
+        if any(one["number"] >= len(examples) or examples.names[one["number"]] != one["name"] for one in held):
+            raise DataError(f"The data at {files[0]} are no longer those that this run learnt from: {give}.")
+        number = held[0]["number"] if item is None else number_of(item, examples.names, "sequence")
+        unseen = number in {one["number"] for one in held}
+        whose = "which the run held out" if unseen else "among the data of the run, which may have learnt from it"
+        example = examples.at([number])
+        return Chosen(example, f"{example.names[0]}, {whose}", steps, tuple(files))
+
+    def examine(self, name: str, chosen: Chosen, report: Report) -> tuple[Moments, Drawings]:
+        return examine(self.trained, name, chosen, report, network=self._network_for(chosen))
+
+    def _network_for(self, chosen: Chosen) -> int:
+        """The one that has not learnt from the sequence, where the run knows it; else the first."""
+        record = self.model.config
+        if chosen.files and tuple(record.get("sources", ())) == chosen.files:
+            for one in record["held_out"]:
+                if one["name"] == chosen.example.names[0]:
+                    return int(one["network"])
+        return 0
+
+    def typing(self) -> Typing:
+        if self.trained.front_end.kind != "text":
+            raise DataError(
+                f"Nothing can be typed for a classifier of {self.trained.front_end.kind}: --live is for runs that read "
+                f"text, language models and classifiers of texts. Leave it out to write the page as a file."
+            )
+        return TypedText(self.trained)
+
+
+def examine(
+    trained: Trained, name: str, chosen: Chosen, report: Report = lambda _: None, *, network: int = 0
+) -> tuple[Moments, Drawings]:
+    """Everything a page shows of one classifier and sequence, and the pictures beside it. network: of those that vote,
+    the one whose units are shown."""
+    trained.require_kind(chosen.example)
+    front_end, member = trained.front_end, trained.network.members[network]
+    (whole,) = trained.steps_of(chosen.example)
+    steps = whole[: chosen.begun]
+    if len(steps) < 2:
+        raise DataError(
+            f"A page shows at least two steps, and {chosen.example.names[0]} has {len(steps)} {front_end.unit}"
+            f"{'' if len(steps) == 1 else 's'}."
+        )
+    layer, subject = member.recurrent, SUBJECTS[front_end.kind]
+    report(f"{name}: {len(steps):,} steps of {layer.num_layers} x {layer.hidden_size} units")
+    shown, answer, truth = read_steps(trained, chosen.example, steps, network)
+    report(f"{name}: which {front_end.unit}s moved the answer")
+    norms = influence(member, steps, answer)
+    report(f"{name}: gradients, timescales, units that follow the {subject}")
+    with torch.no_grad():
+        e = _read(member, steps)
+    gates = read_gates(layer, e)
+    flow = flow_of(member, steps, int(answer[-1]) if truth is None else truth)
+    curves, untold = analysis.curves_of(flow)
+    timescales, too_short = analysis.timescales_of(gates)
+    findings, too_little = analysis.findings(gates.places, layer, e, lags=analysis.lags_for(len(steps)))
+    both_ways = (
+        "It reads both ways: what is shown here is its reading of the whole, in which the reverse direction begins at "
+        "the end and each step finds the state that the step after it left."
+    )
+    moments = Moments(
+        name=name,
+        subject=subject,
+        unit=front_end.unit,
+        summary=(
+            f"What the network does at each of {len(steps):,} steps of a {subject}, {front_end.unit} by "
+            f"{front_end.unit}, and to which class it holds it to belong as far as it has read."
+        ),
+        about=_about(trained, chosen, network, whole, steps),
+        steps=shown,
+        influence=Influence(analysis.shares(norms), "the answer"),
+        timescales=timescales,
+        flow=curves,
+        properties=analysis.followers(_marks(shown), gates),
+        findings=findings,
+        notes={
+            "expects": _said_so_far(trained, chosen, network, truth),
+            "influence": [
+                "What moves the answer: the gradient of the log-odds of its class, as this network gives them, by what "
+                "was read at each step."
+            ],
+            "units": [*([both_ways] if layer.bidirectional else []), *too_short],
+            "flow": [_said_of_flow(member, truth is not None), *untold],
+            "findings": too_little,
+        },
+    )
+    return moments, _drawings(shown, gates, flow, norms)
+
+
+def read_steps(
+    trained: Trained, example: Examples, steps: np.ndarray, network: int
+) -> tuple[PageSteps, np.ndarray, int | None]:
+    """What the networks say after each step, the class they hold likeliest then, (T), and which it is in fact."""
+    member = trained.network.members[network]
+    chances = np.exp([moment.log_probabilities for moment in so_far(trained, steps, every=1)])
+    alone = None
+    if len(trained.network.members) > 1:
+        one = replace(trained, network=Ensemble([member]))
+        alone = np.exp([moment.log_probabilities for moment in so_far(one, steps, every=1)])
+    before = np.exp(trained.of_steps(Steps.of([steps[:0]])))
+    known = [str(label) for label in trained.classes]
+    said = None if example.labels is None else str(example.labels[0])
+    truth = known.index(said) if said in known else None
+    with torch.no_grad():
+        e = _read(member, steps)[:, 0]
+        layer = member.recurrent
+        rows = steps if trained.front_end.symbolic else np.arange(len(steps))
+        told, _, _ = scans(layer, e, layer.fresh_states(1), rows)
+    expects = Classes(known, chances, moved(np.concatenate([before, chances])), truth, alone)
+    return PageSteps(_reads(trained, example, steps), expects, told), chances.argmax(1), truth
+
+
+def moved(chances: np.ndarray) -> np.ndarray:
+    """How far each row of probabilities is from the one before, D(after || before) in bits: (T + 1, K) -> (T)."""
+    after, before = chances[1:], np.maximum(chances[:-1], 1e-30)
+    return np.maximum(0, (after * (np.log2(np.maximum(after, 1e-30)) - np.log2(before))).sum(1))
+
+
+def influence(member: LabelModel, steps: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """(T, T): how much what was read k steps before step t moves the log-odds of the answer after t; 0 before the
+    beginning.
+
+    answer: (T) classes. The log-odds ln(P / (1 - P)) have the direction of the loss, and do not go flat where P is 1.
+    """
+    norms = np.zeros((len(steps), len(steps)), np.float32)
+    at_once = max(1, BATCH_STEPS // len(steps))
+    for begin in range(0, len(steps), at_once):
+        ends = np.arange(begin, min(begin + at_once, len(steps)))
+        x, lengths = _beginnings(member, steps, ends)
+        classes = torch.from_numpy(answer[ends]).to(x.device)
+        found = input_influence(member, x, lengths, of=partial(log_odds, classes=classes)).norms[0]
+        for row, end in enumerate(ends):
+            norms[end, : end + 1] = found[: end + 1, row].flip(0).numpy()
+    return norms
+
+
+def log_odds(scores: Tensor, classes: Tensor) -> Tensor:
+    """ln(P / (1 - P)) of the class of each row, (B), from scores (B, K)."""
+    picked = classes[:, None]
+    others = scores.scatter(1, picked, -torch.inf)
+    return scores.gather(1, picked)[:, 0] - others.logsumexp(1)
+
+
+def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
+    """How the loss of an answer reaches back through the recurrence.
+
+    Of several beginnings of the sequence the loss is split into what arrives at each step's output y_t,
+    L_t = dL/dy_t · y_t, which works for every head and for both directions, and is followed back from there.
+    """
+    layer = member.recurrent
+    ends = np.unique(np.linspace(0, len(steps) - 1, ORIGINS).round().astype(int))
+    x, lengths = _beginnings(member, steps, ends)
+    with torch.no_grad():
+        e = member.read(x)
+        outputs, _ = layer(e, lengths=lengths)
+    outputs = outputs.detach().requires_grad_()
+    rows, half = torch.arange(len(ends)), layer.hidden_size
+    last, first = outputs[lengths - 1, rows], outputs[0]
+    final = torch.cat([last[:, :half], first[:, half:]], 1)
+    present = torch.arange(len(e), device=e.device).unsqueeze(1) < lengths.to(e.device)
+    scores = member.head(member.pooling(outputs, final, present))
+    odds = log_odds(scores, torch.full((len(ends),), answer, device=e.device))
+    (arriving,) = torch.autograd.grad(odds.sum(), outputs)
+    return gradient_flow(
+        layer,
+        e,
+        lengths=lengths,
+        loss=lambda out: (arriving * out).sum(-1),
+        at=sorted({0, *ends.tolist()}),
+        lags=analysis.lags_for(len(steps)),
+    )
+
+
+def _beginnings(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The sequences up to and with each of these steps, as a batch."""
+    beginnings = Steps.of([steps[: end + 1] for end in ends])
+    return beginnings.batch(np.arange(len(ends)), member.head.weight.device)
+
+
+def _read(member: LabelModel, steps: np.ndarray) -> Tensor:
+    """What the layer receives, (T, 1, I)."""
+    return member.read(torch.from_numpy(steps).to(member.head.weight.device).unsqueeze(1))
+
+
+# -- what was read ----------------------------------------------------------------------------------------------
+
+
+def _reads(trained: Trained, example: Examples, steps: np.ndarray) -> Symbols | Signals:
+    front_end, item, count = trained.front_end, example.items[0], len(steps)
+    if isinstance(front_end, TextFrontEnd):
+        return _symbols(front_end, item, count)
+    if isinstance(front_end, AudioFrontEnd):
+        mel = mel_of(front_end.rate, front_end.bands)
+        at = np.arange(count) * mel.hop / front_end.rate
+        return Signals(_bands(front_end), steps, [f"{t:.2f} s" for t in at], at)
+    return Signals(list(example.channels), item[:count], [f"step {t + 1}" for t in range(count)], np.arange(count))
+
+
+def _bands(front_end: AudioFrontEnd) -> list[str]:
+    """Each band by the frequency at which its filter is highest."""
+    mel = mel_of(front_end.rate, front_end.bands)
+    top = mel.filters.argmax(1).numpy() * front_end.rate / mel.size
+    return [f"{frequency:,.0f} Hz" for frequency in top]
+
+
+def _symbols(front_end: TextFrontEnd, text: str, count: int) -> Symbols:
+    """The words of a text with what is between them, so that all of it can be read; or its characters."""
+    if front_end.level == "char":
+        starts = np.arange(count)
+    else:
+        lower = text.lower()
+        text = text if len(text) == len(lower) else lower  # a few letters have two for their small one
+        starts = np.array([match.start() for match in WORD.finditer(lower)][: count + 1])
+    ends = [*starts[1:].tolist(), len(text)][:count]
+    starts = starts[:count]
+    begins = [0, *starts[1:].tolist()]
+    names = Names()
+    read = np.array([names.place(text[a:b]) for a, b in zip(begins, ends, strict=True)])
+    return Symbols(names.texts, read, starts)
+
+
+def _marks(shown: PageSteps) -> dict[str, np.ndarray]:
+    """What units may be found to follow: of a text its properties, of numbers each channel, or all together."""
+    reads = shown.reads
+    if isinstance(reads, Symbols):
+        text = "".join(reads.names[k] for k in reads.read)
+        return analysis.properties_of_text(text, reads.starts)
+    values = np.nan_to_num(reads.values.astype(np.float64))
+    if len(reads.names) > MOST_MARKED:
+        return {"mean of all channels": values.mean(1)}
+    return dict(zip(reads.names, values.T, strict=True))
+
+
+# -- in words ---------------------------------------------------------------------------------------------------
+
+
+def _said_so_far(trained: Trained, chosen: Chosen, network: int, truth: int | None) -> list[str]:
+    members, unit = trained.network.members, trained.front_end.unit
+    said = [f"After each {unit}: what is said of a sequence that ends there, as by `carousel predict --every 1`."]
+    if members[0].recurrent.bidirectional:
+        said.append("The networks read both ways, and read each such beginning anew, from its end as well.")
+    if len(members) > 1:
+        said.append(f"{len(members)} networks vote; units and gradients are those of one, number {network + 1}.")
+    labels = chosen.example.labels
+    if labels is None:
+        said.append("The data do not say which class it is.")
+    elif truth is None:
+        said.append(f"The data say that it is {labels[0]!r}, a class that was never met in training.")
+    return said
+
+
+def _said_of_flow(member: LabelModel, known: bool) -> str:
+    of = "the class that it is" if known else "the answer"
+    head = "" if type(member.pooling).__name__ == "Last" else ", which its head reads directly"
+    return (
+        f"The loss of {of}: what of it arrives at a step's output{head}, followed back through the recurrence to the "
+        f"steps before."
+    )
+
+
+def _about(
+    trained: Trained, chosen: Chosen, network: int, whole: np.ndarray, steps: np.ndarray
+) -> list[tuple[str, str]]:
+    member, front_end = trained.network.members[network], trained.front_end
+    layer, several = member.recurrent, len(trained.network.members)
+    cut = f", of which the first {len(steps):,}" if len(steps) < len(whole) else ""
+    about = [
+        (SUBJECTS[front_end.kind], f"{chosen.said}; {len(whole):,} {front_end.unit}s{cut}"),
+        ("read as", front_end.said),
+        (
+            "network",
+            f"{layer.cell}, {layer.num_layers} x {layer.hidden_size} units{', both ways' * layer.bidirectional}, head "
+            f"{type(member.pooling).__name__.lower()}{f'; number {network + 1} of {several}' if several > 1 else ''}",
+        ),
+        ("classes", f"{len(trained.classes)}; of {sum(trained.counts):,} sequences in training"),
+    ]
+    if front_end.symbolic and (strange := int((steps == 0).sum())):
+        about.append(("unknown", f"{strange:,} {front_end.unit}s that the model has no symbol for"))
+    return about
+
+
+def _drawings(shown: PageSteps, gates: Any, flow: GradientFlow, norms: np.ndarray) -> Drawings:
+    reads, expects = shown.reads, shown.expects
+    assert isinstance(expects, Classes)
+    if isinstance(reads, Symbols):
+        labels = [reads.names[k].strip() for k in reads.read]
+    else:
+        labels = reads.times
+    drawings = pictures.of_network(gates, flow) | {
+        "influence": partial(pictures.influence_at_end, norms, labels, PICTURED),
+        "classes": partial(pictures.classes_over_time, expects.names, expects.probability, expects.truth, labels),
+    }
+    if isinstance(reads, Signals):
+        drawings["signals"] = partial(pictures.signals_over_time, reads)
+    return drawings
+
+
+# -- typing -----------------------------------------------------------------------------------------------------
+
+
+class TypedText:
+    """A classifier that reads what is typed, from its beginning every time. See `readers.typing.Typing`."""
+
+    longest = 300
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+
+    def read(self, page: str, text: str) -> dict[str, Any]:  # noqa: ARG002 (nothing is kept of a page)
+        shown, _, _ = read_steps(self.trained, *self._steps(text), network=0)
+        return {"kept": 0, "steps": steps_record(shown, bits=16)}
+
+    def influence(self, page: str, text: str, step: int) -> dict[str, Any]:  # noqa: ARG002
+        _, steps = self._steps(text)
+        require_step(step, len(steps))
+        answer = self.trained.of_steps(Steps.of([steps[: step + 1]])).argmax(1)
+        member = self.trained.network.members[0]
+        x, lengths = _beginnings(member, steps, np.array([step]))
+        of = partial(log_odds, classes=torch.from_numpy(answer).to(x.device))
+        return {"shares": plain(input_influence(member, x, lengths, of=of).share()[0].flip(0).numpy())}
+
+    def _steps(self, text: str) -> tuple[Examples, np.ndarray]:
+        example = Examples("text", [text], ["what was typed"])
+        (steps,) = self.trained.steps_of(example)
+        require_readable(len(steps), self.longest)
+        return example, steps
