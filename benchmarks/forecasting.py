@@ -3,27 +3,31 @@
     python benchmarks/forecasting.py                        # everything, a quarter of an hour or so on one core
     python benchmarks/forecasting.py airline co2            # some
     python benchmarks/forecasting.py --form autoregressive --markdown
+    python benchmarks/forecasting.py --peers                # beside NeuralForecast and Darts, what is installed of them
 
 Each set is cut once. What comes before the cut is trained on (its last tenth is held out, to choose the model and
 correct its intervals); then forecasts are made from one origin after another behind the cut, by the same weights, and
-scored by `carousel.tasks.forecasting.metrics`, which the tests hold to plain computations. NeuralForecast's LSTM, where
-it is installed, is trained on the same rows and asked at the same origins.
+scored by `carousel.tasks.forecasting.metrics`, which the tests hold to plain computations. Peers are those of
+`forecasting_peers.py`.
 """
 
 import argparse
 import tempfile
 import time
-import warnings
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
 from carousel.tasks import table
 from carousel.tasks.forecasting import Backtest, Forecaster
-from carousel.tasks.forecasting.metrics import INTERVALS
+from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS
+
+if TYPE_CHECKING:
+    import forecasting_peers
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -72,7 +76,9 @@ def rows_of(name: str, result: Backtest, seconds: float) -> list[list[str]]:
         figures = [f"{s.mase:.3f}", f"{s.rmse:.4g}", f"{s.mae:.4g}", f"{s.wql:.4f}"]
         held = [f"{100 * s.coverage_80:.1f}", f"{100 * s.coverage_95:.1f}"]
         took = f"{seconds:.0f}" if number == 0 else ""
-        lines.append([*(first if number == 0 else ["", ""]), model, *figures, *held, took])
+        lines.append(
+            [*(first if number == 0 else ["", ""]), f"**{model}**" if number == 0 else model, *figures, *held, took]
+        )
     return lines
 
 
@@ -88,31 +94,61 @@ def standardised(frame: pl.DataFrame, result: Backtest) -> str:
     return f"standardised MSE {np.mean(every**2):.3f}, MAE {np.mean(np.abs(every)):.3f}"
 
 
-def neuralforecast(name: str) -> str:
-    """The scores of NeuralForecast's LSTM with quantile outputs, in a line; of origins that a whole horizon follows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from neuralforecast import NeuralForecast
-        from neuralforecast.losses.pytorch import MQLoss
-        from neuralforecast.models import LSTM
+def beside(name: str, result: Backtest, seconds: float, seed: int) -> list[list[str]]:
+    """The figures of our backtest and of each peer that is installed, on the same forecasts: those of origins that a
+    whole horizon follows."""
+    import forecasting_peers
 
     chosen = SETS[name]
     frame = table.read(DATA / chosen.file)[: chosen.end]
-    target = chosen.target or frame.columns[-1]
-    long = frame.select(
-        unique_id=pl.lit("a"), ds=pl.int_range(pl.len()), y=pl.col(target).forward_fill().backward_fill()
+    targets = [name for name in frame.columns if name in set(result.forecasts["series"])]
+    if chosen.target:
+        targets = [chosen.target]
+    clock = [column.removeprefix("origin_") for column in result.forecasts.columns if column.startswith("origin_")]
+    past = [column for column in frame.columns if column not in (*targets, *clock, "No")]
+    first = (chosen.cut if chosen.cut > 0 else len(frame) + chosen.cut) - 1
+    task = forecasting_peers.task_of(
+        frame, targets, past, first=first, stride=chosen.stride, horizon=chosen.horizon, levels=LEVELS, seed=seed
     )
-    start = chosen.cut if chosen.cut > 0 else len(frame) + chosen.cut
-    before = time.perf_counter()
-    model = LSTM(h=chosen.horizon, loss=MQLoss(level=[80, 95]), max_steps=600, scaler_type="robust")
-    forecaster = NeuralForecast(models=[model], freq=1)
-    told = forecaster.cross_validation(long, n_windows=None, test_size=len(frame) - start, step_size=chosen.stride)
-    y, middle = told["y"].to_numpy(), told["LSTM-median"].to_numpy()
-    held = [((y >= told[f"LSTM-lo-{k}"].to_numpy()) & (y <= told[f"LSTM-hi-{k}"].to_numpy())).mean() for k in INTERVALS]
-    return (
-        f"NeuralForecast LSTM: RMSE {np.sqrt(np.mean((y - middle) ** 2)):.4g}, MAE {np.mean(np.abs(y - middle)):.4g}, "
-        f"in 80 % {held[0]:.1%}, in 95 % {held[1]:.1%}, {time.perf_counter() - before:.0f} s"
-    )
+    ours, came = aligned(result.forecasts, frame.select(clock), targets, task)
+    judged = np.isfinite(ours[..., 0]) & np.isfinite(came)
+    lines = [peer_row(f"{name}, {int(judged[0].sum()):,}", "**carousel**", ours[judged], came[judged], seconds)]
+    wanted = [LEVELS.index(0.5), *INTERVALS[80], *INTERVALS[95]]
+    for peer, (package, forecast) in forecasting_peers.PEERS.items():
+        if find_spec(package):
+            before = time.perf_counter()
+            told = forecast(task)[..., wanted]
+            lines.append(peer_row("", peer, told[judged], came[judged], time.perf_counter() - before))
+    return lines
+
+
+def aligned(
+    forecasts: pl.DataFrame, clock: pl.DataFrame, targets: list[str], task: "forecasting_peers.Task"
+) -> tuple[np.ndarray, np.ndarray]:
+    """Medians and ends of intervals (horizon, origins, 5), and what came, in the order of the peers' forecasts."""
+    rows = clock.with_row_index("row").rename({name: f"origin_{name}" for name in clock.columns})
+    places = pl.DataFrame({"row": task.rows, "place": np.arange(len(task.rows))}, schema_overrides={"row": pl.UInt32})
+    found = forecasts.join(rows, on=[f"origin_{name}" for name in clock.columns]).join(places, on="row")
+    column = np.zeros(len(found), int)
+    if len(targets) > 1:
+        column = np.array([targets.index(name) for name in found["series"]])
+    at = found["step"].to_numpy() - 1, found["place"].to_numpy() * len(targets) + column
+    ours = np.full((task.horizon, len(task.rows) * len(targets), 5), np.nan)
+    came = np.full(ours.shape[:2], np.nan)
+    ours[at] = found.select("forecast", "lo_80", "hi_80", "lo_95", "hi_95").to_numpy()
+    came[at] = found["actual"].fill_null(np.nan).to_numpy()
+    return ours, came
+
+
+def peer_row(first: str, model: str, told: np.ndarray, came: np.ndarray, seconds: float) -> list[str]:
+    """Of told (forecasts, 5): median and ends. The score of an interval [l, u] that promises 1 - a is
+    u - l + 2/a (l - y if y < l) + 2/a (y - u if y > u), the less the better (Gneiting & Raftery 2007, section 6.2)."""
+    median, *ends = told.T
+    figures = [f"{np.sqrt(np.mean((came - median) ** 2)):.4g}", f"{np.mean(np.abs(came - median)):.4g}"]
+    for share, low, high in ((0.2, *ends[:2]), (0.05, *ends[2:])):
+        outside = np.maximum(0, low - came) + np.maximum(0, came - high)
+        figures += [f"{100 * np.mean(outside == 0):.1f}", f"{np.mean(high - low + 2 / share * outside):.4g}"]
+    return [first, model, *figures, f"{seconds:.0f}"]
 
 
 def main() -> None:
@@ -121,37 +157,38 @@ def main() -> None:
     parser.add_argument("--form", default="encoder-decoder")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--peers", action="store_true", help="a second table, beside NeuralForecast and Darts")
     parser.add_argument("--pictures", type=Path, help="a folder for a picture of each backtest")
     asked = parser.parse_args()
     names = [name for name in SETS if not asked.sets or any(name.startswith(part) for part in asked.sets)]
     head = ["set", "forecasts", "model", "MASE", "RMSE", "MAE", "WQL", "in 80 %", "in 95 %", "seconds"]
-    widths = [22, 9, 14, 6, 9, 9, 7, 7, 7, 7]
-
-    def show(cells: list[str]) -> None:
-        line = (
-            " | ".join(cells) if asked.markdown else "  ".join(f"{c:<{w}}" for c, w in zip(cells, widths, strict=True))
-        )
-        print(f"| {line} |" if asked.markdown else line, flush=True)
-
-    show(head)
-    if asked.markdown:
-        print("|" + "---|" * len(head))
-    notes = []
+    lines, beside_lines, notes = [], [], []
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
             result, seconds = run(name, asked.form, Path(folder) / name, seed=asked.seed)
-        for row in rows_of(name, result, seconds):
-            show(row)
+        lines += rows_of(name, result, seconds)
         if asked.pictures:
             asked.pictures.mkdir(parents=True, exist_ok=True)
             result.plot().savefig(asked.pictures / f"{name.replace(' ', '-')}.png", dpi=110)
         if name.startswith("etth1"):
             notes.append(f"{name}: {standardised(table.read(DATA / SETS[name].file), result)}")
-        if find_spec("neuralforecast") and name != "etth1 all":
-            notes.append(f"{name}: {neuralforecast(name)}")
+        if asked.peers:
+            beside_lines += beside(name, result, seconds, asked.seed)
+    show([head, *lines], asked.markdown)
     print("\n".join(["", *notes]))
-    if not find_spec("neuralforecast"):
-        print("NeuralForecast is not installed: no comparison with it.")
+    if asked.peers:
+        head = ["set, forecasts", "model", "RMSE", "MAE", "in 80 %", "its score", "in 95 %", "its score", "seconds"]
+        show([head, *beside_lines], asked.markdown)
+
+
+def show(rows: list[list[str]], markdown: bool) -> None:
+    if markdown:
+        lines = [f"| {' | '.join(row)} |" for row in rows]
+        lines.insert(1, "|" + "---|" * len(rows[0]))
+    else:
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
+    print("\n".join(lines), flush=True)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from carousel.tasks.forecasting.panel import Layout, Panel
 from carousel.tasks.forecasting.roles import Roles, find_roles
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.stamps import TimeColumn, recognise
-from carousel.tasks.forecasting.transform import Transform
+from carousel.tasks.forecasting.transform import Log, Transform
 
 
 def panel_of(frame: pl.DataFrame, frequency: str | None = None, **given) -> Panel:
@@ -300,16 +300,23 @@ def test_settings_take_lists_in_any_form():
 def test_the_logarithm_is_taken_where_spread_grows_with_level():
     rng = np.random.default_rng(1)
     level = np.exp(np.linspace(0, 3, 240))
-    assert Transform.fit((level * np.exp(0.1 * rng.normal(size=240)))[:, None], 1, 12).shifts == [0.0]
-    assert Transform.fit((level + rng.normal(size=240))[:, None] + 5, 1, 12).shifts == [None]
-    assert Transform.fit((level * rng.normal(size=240))[:, None], 1, 12).shifts == [None]
+    in_proportion = level * np.exp(0.1 * rng.normal(size=240))
+    assert Transform.fit(in_proportion[:, None], 1, 12).logs == [Log(shift=0.0, least=in_proportion.min())]
+    assert Transform.fit((level + rng.normal(size=240))[:, None] + 5, 1, 12).logs == [None]
+    assert Transform.fit((level * rng.normal(size=240))[:, None], 1, 12).logs == [None]
 
 
 def test_the_logarithm_and_back():
-    transform = Transform([0.5, None])
+    transform = Transform([Log(shift=0.5, least=0.5), None])
     values = np.array([[0.0, -1.0], [3.0, 2.0]])
     there = transform.forward(values)
     np.testing.assert_allclose(there[:, 0], np.log([0.5, 3.5]))
     np.testing.assert_allclose(transform.backward(there, np.array([0, 1]), axis=1), values, atol=1e-12)
     with pytest.raises(DataError, match="never negative, and here it is -1"):
         transform.forward(np.array([[-1.0, 0.0]]))
+
+
+def test_the_first_zero_after_training_is_read_as_the_least_there_was():
+    transform = Transform.forced(np.array([[4.0], [2.0], [8.0]]), 1)
+    there = transform.forward(np.array([[0.0], [1.0], [2.0]]))
+    np.testing.assert_allclose(there[:, 0], np.log([2.0, 1.0, 2.0]))

@@ -13,7 +13,10 @@ from polars.testing import assert_frame_equal
 import carousel
 from carousel.errors import DataError, RunError
 from carousel.tasks import table
-from carousel.tasks.forecasting import Forecaster, training
+from carousel.tasks.forecasting import Forecaster, conformal, following, training
+from carousel.tasks.forecasting.following import corrections_at
+from carousel.tasks.forecasting.metrics import LEVELS
+from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Quiet
@@ -206,6 +209,9 @@ def test_carrying_on_is_forecasting_from_the_whole_history(model, horizon):
     streaming.update(first.row(0, named=True))
     for rows in [rest[0], pl.concat(rest[1:])]:
         streaming.update(rows)
+    for series in streaming._stream.series.values():
+        moved = np.abs(series.r - series.correction.r[..., None]).max()
+        assert moved == 0 if streaming._trained.network.autoregressive else moved > 0.01
     got = streaming.predict(horizon, future=plan)
     np.testing.assert_allclose(numbers(got), numbers(model.predict(horizon, data=history)), rtol=2e-4, atol=1e-3)
     with pytest.raises(DataError, match=r"Each row must come after the last of its series, and 2024-04-30 does not"):
@@ -214,14 +220,54 @@ def test_carrying_on_is_forecasting_from_the_whole_history(model, horizon):
         streaming.update(taken[:1].with_columns(shop=pl.lit("south")))
 
 
+def test_intervals_are_corrected_by_the_errors_of_every_step_since_training(plain):
+    """Against a plain loop: each forecast from a table that goes on otherwise, judged when its last step is there."""
+    frame = shops(STEPS + 30).select("date", "shop", "sold").filter(shop="west")
+    frame = frame.with_columns(pl.col("sold") + 4 * (pl.col("date") > START + timedelta(days=STEPS + 5)))
+    trained, horizon, last = plain._trained, QUICK["horizon"], STEPS + 29
+    correction = trained.correction_for(trained.inputs(frame))
+    rs = []
+    for t in range(STEPS - 1, last + 1):
+        r = rs[-1] if rs else correction.r
+        origin = t - horizon
+        if origin >= STEPS - 1:
+            later = pl.col("date") > START + timedelta(days=origin)
+            cut = trained.inputs(frame.with_columns(pl.when(later).then(999.0).otherwise("sold").alias("sold")))
+            row, column = np.array([origin]), np.array([0])
+            told = absolute(cut, told_at(trained.network, cut, row, column, horizon), row, column)
+            came = np.array([np.nan if v is None else v for v in frame["sold"][origin + 1 : t + 1]])
+            r = r.copy()
+            for pair, (low, high) in enumerate(conformal.PAIRS):
+                alpha = 2 * LEVELS[low]
+                for h in range(horizon):
+                    lo, hi = told[h, 0, low], told[h, 0, high]
+                    outside = max(lo - came[h], came[h] - hi) / ((hi - lo) / 2)
+                    if np.isfinite(outside):
+                        missed = outside > rs[origin - (STEPS - 1)][pair, h]
+                        r[pair, h] += correction.gain[pair, h] * (missed - alpha)
+        rs.append(r)
+    inputs = trained.inputs(frame)
+    rows = np.array([last, STEPS - 1, STEPS + 12, 40])
+    got = corrections_at(trained, inputs, rows, np.zeros(4, int))
+    for k, row in enumerate(rows):
+        np.testing.assert_allclose(got[..., k], rs[max(0, row - STEPS + 1)], atol=1e-6)
+    assert np.abs(got[..., 0] - correction.r).max() > 0.1
+    for most in (1, 7):  # however many forecasts are made at once
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(following, "AT_ONCE", most)
+            np.testing.assert_allclose(corrections_at(trained, inputs, rows, np.zeros(4, int)), got, atol=1e-6)
+
+
 def test_carrying_on_remembers_no_more_after_more_steps(plain):
     streaming = copy.copy(plain)
     sizes = []
     for k in range(40):
         streaming.update({"date": START + timedelta(days=STEPS + k), "shop": "east", "sold": 20.0 + k % 7})
         inputs = streaming._stream.series["east",].inputs
-        sizes.append((inputs.signals.shape, inputs.panel.past.shape, inputs.panel.known.shape))
-    assert len(set(sizes)) == 1
+        pending = len(streaming._stream.series["east",].pending)
+        sizes.append((inputs.signals.shape, inputs.panel.past.shape, inputs.panel.known.shape, pending))
+    assert len(set(sizes[QUICK["horizon"] :])) == 1
+    assert sizes[-1][:3] == sizes[0][:3]
 
 
 def test_the_same_seed_is_the_same_bits_and_dice_are_left_alone():

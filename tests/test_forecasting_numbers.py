@@ -170,6 +170,43 @@ def test_corrected_quantiles_never_cross(correction):
     np.testing.assert_array_equal(after[..., MEDIAN], told[..., MEDIAN])
 
 
+def test_a_correction_follows_errors_that_change():
+    """Errors half as wide as in training, then three times as wide: what each interval holds in the long run stays
+    within the bound of the proposition, and within four points of what it promises; uncorrected, it is far off."""
+    rng = np.random.default_rng(0)
+    steps, held, after = 2, 300, 8000
+    told = np.broadcast_to(NORMAL, (steps, held + after, len(LEVELS)))
+    came = rng.normal(size=(steps, held + after))
+    came[:, held : held + after // 2] *= 0.5
+    came[:, held + after // 2 :] *= 3
+    correction = conformal.Correction.fit(told[:, :held], came[:, :held])
+    found = conformal.errors(told, came)
+    r, used, inside = correction.r[..., None], [], []
+    for t in range(held, held + after):
+        if t - steps >= held:
+            r = correction.moved(r, used[t - steps - held], found[:, :, t - steps, None])
+        used.append(r)
+        inside.append(found[:, :, t] <= r[..., 0])
+    halves = np.array(inside).reshape(2, after // 2, len(conformal.PAIRS), steps).mean(axis=1)
+    promised = 1 - conformal.ALPHAS[:, None]
+    assert np.abs(halves - promised).max() < 0.04
+    fixed = (found[:, :, held:] <= correction.r[..., None]).reshape(len(promised), steps, 2, -1).mean(axis=-1)
+    assert np.abs(fixed - promised[..., None]).max() > 0.3
+    bound = np.abs(found[:, :, held:]).max() / correction.gain + steps
+    assert (np.abs(np.mean(inside, axis=0) - promised) <= bound / after).all()
+
+
+def test_what_was_not_seen_moves_no_correction():
+    correction = conformal.Correction(np.zeros((5, 2)), np.ones((5, 2)))
+    found = np.full((5, 2, 1), np.nan)
+    found[:, 1] = 0.5
+    moved = correction.moved(np.zeros((5, 2, 1)), np.zeros((5, 2, 1)), found)
+    assert (moved[:, 0] == 0).all()
+    np.testing.assert_allclose(moved[:, 1, 0], 1 - conformal.ALPHAS)
+    again = conformal.Correction.from_json(correction.to_json())
+    np.testing.assert_array_equal(again.gain, correction.gain)
+
+
 # -- the network ----------------------------------------------------------------------------------------------------
 
 
@@ -207,13 +244,60 @@ def test_the_quantile_loss_is_least_at_the_quantiles():
     assert quantile_loss(torch.zeros(3, 1), torch.tensor([1.0, -2.0, torch.nan]), torch.tensor([0.5])) == 1.5
 
 
-def test_ridge_finds_a_linear_law_and_bends_to_nothing_with_the_penalty():
+class Made:
+    """Origins of the anchor's regression, without a table: x (n, width), y (horizon, n)."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, naive: np.ndarray) -> None:
+        self.x, self.y, self.naive = x, y, naive
+        self.rows, self.horizon = np.arange(len(x)), len(y)
+
+    def of(self, h: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.x, self.y[h]
+
+
+def made(seed: int, weight: float, noise: float, n: int = 300) -> Made:
+    """y = the last value + `weight` of another + noise; candidates: the last value, 0."""
+    rng = np.random.default_rng(seed)
+    x = np.concatenate([rng.normal(size=(n, 3)), np.ones((n, 1))], axis=1)
+    y = x[:, 0] + weight * x[:, 1] + noise * rng.normal(size=(2, n))
+    y[0, ::17] = np.nan
+    return Made(x, y, np.array([np.eye(4)[0], np.zeros(4)]))
+
+
+@pytest.mark.parametrize("penalty", [10.0, 1e-2, np.inf])
+def test_a_penalty_is_ridge_regression_towards_the_naive_forecast(penalty):
+    """Against least squares on rows added to the data, √(λ n) I, which draw to 0."""
+    of = made(0, weight=0.7, noise=0.3)
+    got = anchor.refit(of, anchor.Choice(1, penalty))
+    for h in range(2):
+        x, y = of.x[np.isfinite(of.y[h])], of.y[h][np.isfinite(of.y[h])]
+        rows = np.sqrt(min(penalty, 1e12) * len(y)) * np.eye(4)
+        expected = np.linalg.lstsq(np.concatenate([x, rows]), np.append(y, np.zeros(4)), rcond=None)[0]
+        np.testing.assert_allclose(got[h], expected, atol=1e-9)
+
+
+def test_rolling_origins_find_what_there_is_to_learn_and_nothing_where_there_is_nothing():
+    """With a law in the data, weights near it; of noise around the last value, the last value as it is: penalties that
+    learn from noise do worse where they were not fitted."""
+    levels = np.array(LEVELS)
+    learnt = anchor.fit(made(1, weight=0.7, noise=0.1), levels)
+    assert learnt.choice.penalty <= 1e-2
+    np.testing.assert_allclose(learnt.weights, [[1, 0.7, 0, 0]] * 2, atol=0.03)
+    choices = [anchor.fit(made(seed, weight=0.0, noise=1.0, n=80), levels).choice for seed in range(10)]
+    assert [choice.naive for choice in choices].count(0) >= 9
+    assert sum(choice.penalty >= 1 for choice in choices) >= 8
+
+
+def test_the_anchors_spread_is_that_of_errors_on_what_it_had_not_seen():
+    """With as many weights as it may have, errors where it was fitted would be half of those to come."""
     rng = np.random.default_rng(0)
-    x = np.concatenate([rng.normal(size=(400, 3)), np.ones((400, 1))], axis=1)
-    w = np.array([0.5, -1.0, 0.0, 2.0])
-    solutions = anchor._ridge(x, x @ w)
-    np.testing.assert_allclose(solutions[0], w, atol=1e-3)
-    np.testing.assert_allclose(solutions[-1], [0, 0, 0, (x @ w).mean()], atol=1e-12)
+    x = np.concatenate([rng.normal(size=(100, 40)), np.ones((100, 1))], axis=1)
+    y = 3 * x[:, :40].sum(axis=1) + rng.normal(size=(1, 100))
+    found = anchor.fit(Made(x, y, np.zeros((1, 41))), np.array(LEVELS))
+    fresh = np.concatenate([rng.normal(size=(4000, 40)), np.ones((4000, 1))], axis=1)
+    errors = 3 * fresh[:, :40].sum(axis=1) + rng.normal(size=4000) - fresh @ found.weights[0]
+    told, came = found.quantiles[0, -2] - found.quantiles[0, 1], np.subtract(*np.quantile(errors, [0.9, 0.1]))
+    assert 0.9 * came <= told
 
 
 # -- paths ----------------------------------------------------------------------------------------------------------

@@ -4,10 +4,14 @@ For each step ahead h, over origins of the training part,
 
     anchor_h = naive_h + w_h · x_h,    w_h = argmin Σ (came - naive_h - w·x_h)² + λ n |w|²
 
-x_h: the last values, the seasonal ones, the calendar, known covariates, and 1, whose weight is free. naive_h: the best
-of the level, the last value, the value a season ago, and that moved by the change since (as in the airline model of Box
-& Jenkins). λ, one for all h, is what does best on the last fifth of the origins; without bound, it leaves the naive
-forecast and its mean error.
+x_h: the last values, the seasonal ones, the calendar, known covariates, and 1. naive_h: the level, the last value, the
+value a season ago, or that moved by the change since (as in the airline model of Box & Jenkins). Without bound, λ
+leaves the naive forecast as it is.
+
+Which naive forecast and which λ, one pair for all h, is found by rolling origins: what is fitted up to each of several
+times is judged by the mean absolute error up to the next (Hyndman & Athanasopoulos, Forecasting: Principles and
+Practice, 3rd edition, section 5.10). The errors made there are the anchor's spread. The weights are then fitted to all
+origins.
 """
 
 from dataclasses import dataclass
@@ -16,54 +20,120 @@ import numpy as np
 
 from carousel.tasks.forecasting.inputs import Inputs
 
-PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, np.inf)
+PENALTIES = (np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)  # the simplest first: it wins where nothing tells them apart
+FOLDS = 8
+FIRST_FOLD = 0.4  # of the origins come before the first time
 MOST_ORIGINS = 20_000
 FEW = 20  # errors of a step ahead: with fewer, those of all steps count
 FURTHEST = 10.0  # scales: an outcome that far from the anchor is an accident, not to be learnt from
 
 
 @dataclass(frozen=True)
-class Anchor:
-    weights: np.ndarray  # (H, origin + ahead + 1)
-    quantiles: np.ndarray  # (H, levels), of what came less the anchor
+class Choice:
+    """Which of the naive forecasts (`_naive`), and which penalty."""
+
+    naive: int
     penalty: float
 
 
-def fit(
-    inputs: Inputs, rows: np.ndarray, columns: np.ndarray, *, until: int, horizon: int, levels: np.ndarray, seed: int
-) -> Anchor:
-    """From origins (rows of time, columns of values), and what came before row `until`."""
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:MOST_ORIGINS]
-    chosen = chosen[np.argsort(rows[chosen], kind="stable")]
-    rows, columns = rows[chosen], columns[chosen]
-    origins, ahead = inputs.at_origins(rows, columns), inputs.ahead(rows, columns, horizon)
-    came = inputs.outcomes(rows, columns, horizon)
-    came[rows + np.arange(1, horizon + 1)[:, None] >= until] = np.nan
-    width = origins.shape[1] + ahead.shape[2] + 1
-    # What began before the last fifth and ends in it belongs to neither part.
-    border = rows[int(0.8 * (len(rows) - 1))] if len(rows) else 0
-    late = np.broadcast_to(rows > border, came.shape)
-    early = rows + np.arange(1, horizon + 1)[:, None] <= border
-    candidates = _naive(inputs, width)
-    weights = np.zeros((len(PENALTIES), horizon, width))
-    final = np.zeros((len(PENALTIES), horizon, width))
-    errors: list[list[np.ndarray]] = [[] for _ in PENALTIES]
-    for h in range(horizon):
-        x = np.concatenate([origins, ahead[h], np.ones((len(rows), 1))], axis=1).astype(np.float64)
-        y = came[h].astype(np.float64)
+@dataclass(frozen=True)
+class Anchor:
+    weights: np.ndarray  # (H, origin + ahead + 1)
+    quantiles: np.ndarray  # (H, levels), of what came less the anchor
+    choice: Choice
+
+
+class Origins:
+    """What the regression sees: x (origins, width) and y (origins,) of each step ahead; y is nan from `until` on."""
+
+    def __init__(
+        self, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, *, until: int, horizon: int, seed: int
+    ) -> None:
+        chosen = np.random.default_rng(seed).permutation(len(rows))[:MOST_ORIGINS]
+        chosen = chosen[np.argsort(rows[chosen], kind="stable")]
+        self.rows, columns = rows[chosen], columns[chosen]
+        self.horizon = horizon
+        self._origins = inputs.at_origins(self.rows, columns)
+        self._ahead = inputs.ahead(self.rows, columns, horizon)
+        self._came = inputs.outcomes(self.rows, columns, horizon).astype(np.float64)
+        self._came[self.rows + np.arange(1, horizon + 1)[:, None] >= until] = np.nan
+        self.naive = _naive(inputs, self._origins.shape[1] + self._ahead.shape[2] + 1)
+
+    def of(self, h: int) -> tuple[np.ndarray, np.ndarray]:
+        one = np.ones((len(self.rows), 1))
+        return np.concatenate([self._origins, self._ahead[h], one], axis=1).astype(np.float64), self._came[h]
+
+
+def fit(origins: Origins, levels: np.ndarray) -> Anchor:
+    """The anchor that rolling origins find best, with the spread of its errors there."""
+    borders = np.quantile(origins.rows, np.linspace(FIRST_FOLD, 1, FOLDS + 1), method="lower")
+    judged_in = np.searchsorted(borders, origins.rows, side="left") - 1  # -1: before the first time
+    losses = np.zeros((len(origins.naive), len(PENALTIES)))
+    errors: list[list[np.ndarray]] = [[] for _ in range(origins.horizon)]
+    for h in range(origins.horizon):
+        x, y = origins.of(h)
         seen = np.isfinite(y)
-        first, last = seen & early[h], seen & late[h]
-        for fitted, part in ((weights, first), (final, seen)):
-            naive = _best(candidates, x[part], y[part])
-            for k, correction in enumerate(_ridge(x[part], (y - x @ naive)[part])):
-                fitted[k, h] = naive + correction
-        for k in range(len(PENALTIES)):
-            errors[k].append((y - x @ weights[k, h])[last if last.sum() >= 8 else seen])
-    losses = [np.abs(np.concatenate(of)).mean() if sum(map(len, of)) else 0.0 for of in errors]
-    best = int(np.argmin(losses))
-    pooled = np.concatenate(errors[best]) if errors[best] else np.zeros(1)
-    quantiles = [_spread(of if len(of) >= FEW else pooled, levels) for of in errors[best]]
-    return Anchor(final[best], np.array(quantiles), PENALTIES[best])
+        # What was seen by a border is learnt from in that fold and all later ones: sums grow from fold to fold.
+        learnt_in = np.where(seen, np.searchsorted(borders, origins.rows + h + 1, side="left"), FOLDS)
+        square, product, count = np.zeros((x.shape[1],) * 2), np.zeros((x.shape[1], len(origins.naive))), 0
+        for fold in range(FOLDS):
+            new = learnt_in == fold
+            square += _square(x[new])
+            product += _product(x[new], y[new], origins.naive)
+            count += int(new.sum())
+            judged = seen & (judged_in == fold)
+            if not judged.any():
+                continue
+            weights = origins.naive[:, None] + _ridge(square, product, count)
+            off = y[judged, None, None] - np.einsum("nw,cpw->ncp", x[judged], weights)
+            losses += np.abs(off).sum(axis=0)
+            errors[h].append(off)
+    penalty, naive = np.unravel_index(np.argmin(losses.T), losses.T.shape)
+    mine = [np.concatenate([off[:, naive, penalty] for off in folds]) if folds else np.zeros(0) for folds in errors]
+    pooled = np.concatenate(mine)
+    quantiles = [_spread(of if len(of) >= FEW else pooled, levels) for of in mine]
+    choice = Choice(int(naive), PENALTIES[penalty])
+    return Anchor(refit(origins, choice), np.array(quantiles), choice)
+
+
+def refit(origins: Origins, choice: Choice) -> np.ndarray:
+    """The weights (H, width) of a choice that was made, fitted to all these origins."""
+    which = PENALTIES.index(choice.penalty)
+    weights = []
+    for h in range(origins.horizon):
+        x, y = origins.of(h)
+        x, y = x[np.isfinite(y)], y[np.isfinite(y)]
+        corrections = _ridge(_square(x), _product(x, y, origins.naive), len(y))
+        weights.append(origins.naive[choice.naive] + corrections[choice.naive, which])
+    return np.array(weights)
+
+
+def _square(x: np.ndarray) -> np.ndarray:
+    return x.T @ x
+
+
+def _product(x: np.ndarray, y: np.ndarray, naive: np.ndarray) -> np.ndarray:
+    """(width, candidates): of x with what each of the naive forecasts leaves."""
+    return x.T @ (y[:, None] - x @ naive.T).clip(-FURTHEST, FURTHEST)
+
+
+def _ridge(square: np.ndarray, product: np.ndarray, count: int) -> np.ndarray:
+    """The corrections (candidates, penalties, width) of the naive forecasts, from sums over `count` origins."""
+    values, vectors = np.linalg.eigh(square / max(1, count))
+    projected = vectors.T @ product / max(1, count)
+    return np.stack([(vectors @ (projected / (values.clip(0) + p)[:, None])).T for p in PENALTIES], axis=1)
+
+
+def _naive(inputs: Inputs, width: int) -> np.ndarray:
+    """Weights that make naive forecasts, the last value first: (candidates, width)."""
+    reading = inputs.reading
+    rows = [np.eye(width)[0], np.zeros(width)]
+    for k in range(len(reading.recipe.seasons)):
+        before_then = reading.origin_width + 2 * k
+        before_now = reading.recipe.lags + 1 + k
+        rows.append(np.eye(width)[before_then])
+        rows.append(np.eye(width)[before_then] + np.eye(width)[0] - np.eye(width)[before_now])
+    return np.array(rows)
 
 
 def _spread(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
@@ -73,38 +143,3 @@ def _spread(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
     if len(errors) >= 5 * FEW:
         return np.quantile(errors, levels)
     return np.sign(levels - 0.5) * np.quantile(np.abs(errors), np.abs(2 * levels - 1))
-
-
-def _naive(inputs: Inputs, width: int) -> np.ndarray:
-    """Weights that make naive forecasts: (candidates, width)."""
-    reading = inputs.reading
-    rows = [np.zeros(width), np.eye(width)[0]]
-    for k in range(len(reading.recipe.seasons)):
-        before_then = reading.origin_width + 2 * k
-        before_now = reading.recipe.lags + 1 + k
-        rows.append(np.eye(width)[before_then])
-        rows.append(np.eye(width)[before_then] + np.eye(width)[0] - np.eye(width)[before_now])
-    return np.array(rows)
-
-
-def _best(candidates: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """The candidate whose errors spread least around their mean."""
-    if not len(y):
-        return candidates[1]
-    errors = y[:, None] - x @ candidates.T
-    return candidates[np.abs(errors - errors.mean(axis=0)).mean(axis=0).argmin()]
-
-
-def _ridge(x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    """The solutions for each of the penalties; the last column of x is 1, and its weight goes free."""
-    if not len(y):
-        return [np.zeros(x.shape[1])] * len(PENALTIES)
-    mean, level = x[:, :-1].mean(axis=0), float(y.mean())
-    centred = x[:, :-1] - mean
-    values, vectors = np.linalg.eigh(centred.T @ centred / len(y))
-    projected = vectors.T @ (centred.T @ (y - level).clip(-FURTHEST, FURTHEST) / len(y))
-    solutions = []
-    for penalty in PENALTIES:
-        w = vectors @ (projected / (values.clip(0) + penalty))
-        solutions.append(np.append(w, level - mean @ w))
-    return solutions

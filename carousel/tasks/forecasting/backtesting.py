@@ -10,6 +10,7 @@ from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal
 from carousel.tasks.forecasting.baselines import rivals
 from carousel.tasks.forecasting.charts import SHOWN, axis, drawn
+from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
 from carousel.tasks.forecasting.predicting import absolute, told_at
@@ -77,7 +78,8 @@ def backtest(
     """Forecasts from every `stride`-th origin of those after training ended (or from row `start` on).
 
     With `own_data`, the held-out part of a run's own table, the intervals at the origins of one half are corrected by
-    the errors in the other; elsewhere by the whole held-out part, as in a forecast.
+    the errors in the other; elsewhere by the whole held-out part and by what had come at each origin, as in a
+    forecast.
     Raises DataError where nothing came after any origin.
     """
     panel, until = inputs.panel, trained.split.rows(inputs.panel)
@@ -93,7 +95,7 @@ def backtest(
     if own_data:
         told = conformal.crossed(told, came_scaled, rows)
     else:
-        told = conformal.corrected(told, trained.correction_for(inputs))
+        told = conformal.corrected(told, corrections_at(trained, inputs, rows, columns))
     ours = absolute(inputs, told, rows, columns)
     later = rows + np.arange(1, horizon + 1)[:, None]
     came = panel.values[np.minimum(later, panel.steps - 1), columns]

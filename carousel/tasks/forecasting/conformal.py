@@ -1,4 +1,4 @@
-"""Intervals that hold what they promise: conformalised quantile regression.
+"""Intervals that hold what they promise: conformalised quantile regression, which goes on with what comes.
 
 On held-out time, for the interval [lo, hi] around the median m that the network tells at step h,
 
@@ -6,50 +6,103 @@ On held-out time, for the interval [lo, hi] around the median m that the network
     r_h = the ⌈(n + 1)(1 - α)⌉-th smallest E of step h
 
 and the interval becomes [lo - r_h w, hi + r_h w], without passing m. Were the held-out errors and those to come
-exchangeable, it would hold y with a probability of at least 1 - α. Time is not exchangeable: `backtest` says what was
-held. Where a step has few errors, those of the steps next to it count as well.
+exchangeable, it would hold y with a probability of at least 1 - α. Where a step has few errors, those of the steps
+next to it count as well.
 
-Source: Romano, Patterson & Candès, Conformalized Quantile Regression (NeurIPS 2019), with errors relative to the
-interval, as in their section 5 on Izbicki et al.'s and Sesia & Candès' variants.
+Time is not exchangeable. So each forecast made after training moves r, once all that it told has come:
+
+    r_h ← r_h + 0.05 S_h (1 if E > the r_h it was corrected by, else -α)       S_h = mean |E + 1| on the held-out time
+
+so that r rises with each y outside and sinks a little with each inside, until they are as rare as promised. Whatever
+comes, the part outside then tends to α: it differs by at most (b / (0.05 S_h) + h) / T after T forecasts whose E stay
+within b (their proposition 1, whose steps wait h here).
+
+Sources: Romano, Patterson & Candès, Conformalized Quantile Regression (NeurIPS 2019), with errors relative to the
+interval, as in their section 5 on Izbicki et al.'s and Sesia & Candès' variants; Angelopoulos, Candès & Tibshirani,
+Conformal PID Control for Time Series Prediction (NeurIPS 2023), quantile tracking, after Gibbs & Candès, Adaptive
+Conformal Inference Under Distribution Shift (NeurIPS 2021).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from carousel.tasks.forecasting.metrics import LEVELS, MEDIAN
 
 PAIRS = [(k, len(LEVELS) - 1 - k) for k in range(MEDIAN)]  # outermost first
+ALPHAS = np.array([2 * LEVELS[low] for low, _ in PAIRS])  # the part that may lie outside
 ENOUGH = 4.0  # errors for each that may fall outside
+GAIN = 0.05  # of the size of errors: how far one moves r
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What the intervals of a trained network are corrected by: r of each interval and step ahead, (pairs, horizon),
+    and how far one error moves it."""
+
+    r: np.ndarray
+    gain: np.ndarray
+
+    @classmethod
+    def fit(cls, told: np.ndarray, came: np.ndarray) -> Correction:
+        """From told (horizon, origins, levels) and came (horizon, origins), of held-out time."""
+        sizes = np.abs(errors(told, came) + 1)
+        seen = np.isfinite(sizes)
+        overall = np.where(seen, sizes, 0).sum(axis=(1, 2)) / np.maximum(1, seen.sum(axis=(1, 2)))
+        counts = seen.sum(axis=2)
+        own = np.where(seen, sizes, 0).sum(axis=2) / np.maximum(1, counts)
+        return cls(corrections(told, came), GAIN * np.where(counts >= ENOUGH, own, overall[:, None]))
+
+    def moved(self, r: np.ndarray, used: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """r (pairs, horizon, series) after these errors of forecasts that were corrected by `used`; nan: not seen."""
+        step = self.gain[..., None] * ((found > used) - ALPHAS[:, None, None])
+        return r + np.where(np.isfinite(found), step, 0.0)
+
+    def to_json(self) -> dict[str, Any]:
+        return {name: np.round(getattr(self, name), 6).tolist() for name in ("r", "gain")}
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Correction:
+        return cls(np.array(saved["r"], dtype=np.float64), np.array(saved["gain"], dtype=np.float64))
+
+
+def errors(told: np.ndarray, came: np.ndarray) -> np.ndarray:
+    """E of each interval, (pairs, horizon, origins), nan where nothing was seen."""
+    seen = np.isfinite(came) & np.isfinite(told[..., MEDIAN])
+    found = []
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for low, high in PAIRS:
+            outside = np.maximum(told[..., low] - came, came - told[..., high])
+            found.append(np.where(seen, outside / _half(told, low, high), np.nan))
+    return np.stack(found)
 
 
 def corrections(told: np.ndarray, came: np.ndarray) -> np.ndarray:
     """(pairs, horizon): r_h of each interval, from told (horizon, origins, levels) and came (horizon, origins)."""
     horizon = len(told)
     found = np.zeros((len(PAIRS), horizon))
-    middle = told[..., MEDIAN]
-    seen = np.isfinite(came) & np.isfinite(middle)
-    for pair, (low, high) in enumerate(PAIRS):
-        alpha = 2 * LEVELS[low]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            outside = np.maximum(told[..., low] - came, came - told[..., high])
-            errors = np.where(seen, outside / _half(told, low, high), np.nan)
+    for pair, (alpha, mine) in enumerate(zip(ALPHAS, errors(told, came), strict=True)):
         for h in range(horizon):
-            found[pair, h] = _quantile(_neighbours(errors, h, int(np.ceil(ENOUGH / alpha))), alpha)
+            found[pair, h] = _quantile(_neighbours(mine, h, int(np.ceil(ENOUGH / alpha))), alpha)
     return found
 
 
-def corrected(told: np.ndarray, correction: np.ndarray) -> np.ndarray:
-    """The same quantiles with their intervals corrected; beyond the steps that were, by the last step's correction.
+def corrected(told: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """The same quantiles with their intervals corrected by r, (pairs, horizon) or (pairs, horizon, origins); beyond the
+    steps that it has, by that of the last.
 
     An inner interval stays within an outer one.
     """
-    steps = np.minimum(np.arange(len(told)), correction.shape[1] - 1)
+    steps = np.minimum(np.arange(len(told)), r.shape[1] - 1)
+    r = r if r.ndim == 3 else r[..., None]
     middle = told[..., MEDIAN]
     out = told.copy()
     down = up = np.zeros_like(middle)
     for pair, (low, high) in reversed(list(enumerate(PAIRS))):
-        moved = correction[pair, steps][:, None] * _half(told, low, high)
+        moved = r[pair, steps] * _half(told, low, high)
         down = np.maximum(down, middle - told[..., low] + moved)
         up = np.maximum(up, told[..., high] - middle + moved)
         out[..., low], out[..., high] = middle - down, middle + up
@@ -71,26 +124,18 @@ def _half(told: np.ndarray, low: int, high: int) -> np.ndarray:
     return (told[..., high] - told[..., low]) / 2
 
 
-def _neighbours(errors: np.ndarray, h: int, enough: int) -> np.ndarray:
-    for reach in range(len(errors)):
-        near = errors[max(0, h - reach) : h + reach + 1]
+def _neighbours(of: np.ndarray, h: int, enough: int) -> np.ndarray:
+    for reach in range(len(of)):
+        near = of[max(0, h - reach) : h + reach + 1]
         near = near[np.isfinite(near)]
         if len(near) >= enough:
             return near
-    return errors[np.isfinite(errors)]
+    return of[np.isfinite(of)]
 
 
-def _quantile(errors: np.ndarray, alpha: float) -> float:
+def _quantile(of: np.ndarray, alpha: float) -> float:
     """The finite-sample quantile; the largest error where there are too few; 0 without any."""
-    if not len(errors):
+    if not len(of):
         return 0.0
-    rank = min(len(errors), int(np.ceil((len(errors) + 1) * (1 - alpha))))
-    return float(np.sort(errors)[rank - 1])
-
-
-def to_json(correction: np.ndarray) -> list[list[float]]:
-    return [[round(float(r), 6) for r in row] for row in correction]
-
-
-def from_json(saved: Sequence[Sequence[float]]) -> np.ndarray:
-    return np.array(saved, dtype=np.float64)
+    rank = min(len(of), int(np.ceil((len(of) + 1) * (1 - alpha))))
+    return float(np.sort(of)[rank - 1])

@@ -5,6 +5,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.predicting import absolute, told_at
@@ -25,7 +26,7 @@ def forecast_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.
     """The same after any origins (rows of time, columns of values), each from what was known by then; covariates known
     in advance are taken as they stand, beyond the table as in its last row."""
     told = told_at(trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed)
-    told = conformal.corrected(told, trained.correction_for(inputs))
+    told = conformal.corrected(told, corrections_at(trained, inputs, rows, columns))
     return absolute(inputs, told, rows, columns)
 
 

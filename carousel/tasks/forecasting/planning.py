@@ -84,7 +84,7 @@ def split_of(panel: Panel, settings: Settings, horizon: int) -> Split:
     """The last part of time is held out: the share given, two horizons at least, a third of it all at most."""
     held = max(round(settings.validation_share * panel.steps), min(2 * horizon, panel.steps // 4))
     held = max(1, min(held, panel.steps // 3))
-    return Split(panel.first + panel.steps - held)
+    return Split(panel.first + panel.steps - held, panel.first + panel.steps)
 
 
 def context_of(settings: Settings, seasons: tuple[int, ...], horizon: int, until: int) -> int:

@@ -1,11 +1,14 @@
 """Observations as they come: each is taken in a constant time, however long the history was.
 
-What is carried for a series: the signals of the last few steps (`Recipe.reach`), and the network's state. What the
-network is told of a step may include what is known of the next, so the last step is only read when that is there.
+What is carried for a series: the signals of the last few steps (`Recipe.reach`), the network's state, and what
+forecasts of the last few steps need to be judged, once all that they told has come: that moves the correction of the
+intervals, as `following` says. What the network is told of a step may include what is known of the next, so the last
+step is only read when that is there.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -13,8 +16,8 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks.forecasting import conformal, covariates
+from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.forecast import as_table, require_known
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.panel import Panel
@@ -35,7 +38,6 @@ class Stream:
 
     def __init__(self, trained: Trained, inputs: Inputs) -> None:
         self.trained = trained
-        self.correction = trained.correction_for(inputs)
         self.layout = inputs.panel.layout
         self.stepper = trained.network.encoder.stepper(batch=inputs.panel.targets)
         self.series: dict[tuple[Any, ...], SeriesStream] = {}
@@ -52,7 +54,7 @@ class Stream:
                 # A column that begins with its last step has read nothing yet.
                 read = on_device(trained.network, begun[mine])[None, :, None]
                 state = tuple(s[:, mine].where(read, f) for s, f in zip(states, fresh, strict=True))
-                self.series[key] = SeriesStream(inputs, number, state)
+                self.series[key] = SeriesStream(trained, inputs, number, state)
 
     def update(self, frame: pl.DataFrame) -> None:
         """Take rows of a table like the one trained on; each must come after the last of its series. Stamps that are
@@ -65,8 +67,8 @@ class Stream:
         for key, place, step in steps:
             series = self.series[key]
             for _ in range(place - series.place - 1):
-                series.take(self.trained.network, self.stepper, self._nothing)
-            series.take(self.trained.network, self.stepper, step)
+                series.take(self.stepper, self._nothing)
+            series.take(self.stepper, step)
 
     def _steps(self, frame: pl.DataFrame) -> list[tuple[tuple[Any, ...], int, Step]]:
         """The rows in the order of time: series, place, and what they say."""
@@ -109,9 +111,9 @@ class Stream:
             inputs = series.with_future(_of(future, key, self.layout.roles.id), horizon)
             require_known(inputs, horizon)
             rows, columns = np.full(inputs.panel.targets, series.now), np.arange(inputs.panel.targets)
-            state = series.read(self.trained.network, self.stepper, inputs)
+            state = series.read(self.stepper, inputs)
             told = told_after(self.trained.network, inputs, state, rows, columns, horizon, self.trained.settings.seed)
-            told = conformal.corrected(told, self.correction)
+            told = conformal.corrected(told, series.r)
             parts.append(as_table(inputs, absolute(inputs, told, rows, columns)))
         return pl.concat(parts)
 
@@ -127,10 +129,16 @@ class Step(NamedTuple):
 class SeriesStream:
     """One series (all its targets): a panel of its last few steps, rolled on by one at each observation."""
 
-    def __init__(self, inputs: Inputs, number: int, state: tuple[Any, ...]) -> None:
+    def __init__(self, trained: Trained, inputs: Inputs, number: int, state: tuple[Any, ...]) -> None:
         panel, recipe = inputs.panel, inputs.recipe
+        self.trained = trained
+        self.correction = trained.correction_for(inputs)
+        self.wait = 0 if trained.network.autoregressive else trained.horizon
+        # Origins not judged yet, with the correction of then.
+        self.pending: deque[tuple[tuple[Any, ...], np.ndarray]] = deque(maxlen=self.wait)
         self.state = state  # before the last step
-        self.now = recipe.reach  # the row of the last step: one more than a forecast looks back on
+        # The row of the last step: one more than is looked back on by a forecast, and by that which is judged.
+        self.now = recipe.reach + self.wait
         end, targets = int(panel.end[number]), panel.targets
         columns = np.arange(number * targets, (number + 1) * targets)
         rows = np.arange(end - 1 - self.now, end)
@@ -141,7 +149,7 @@ class SeriesStream:
             panel.layout,
             panel.first + end - 1 - self.now,
             panel.ids[number],
-            np.full((len(rows), targets), np.nan),
+            np.where((rows >= 0)[:, None], inputs.values[np.maximum(rows, 0)][:, columns], np.nan),
             np.zeros(targets, np.int64),
             np.array([len(rows)]),
             panel.known[at][:, [number]],
@@ -152,24 +160,27 @@ class SeriesStream:
             gaps=0,
         )
         self.inputs = Inputs.resumed(mini, inputs.reading, signals, inputs.identity[columns])
+        last = np.full(targets, max(0, end - 1))
+        self.r = corrections_at(trained, inputs, last, columns)
 
     @property
     def place(self) -> int:
         return self.inputs.panel.first + self.now
 
-    def take(self, network: QuantileForecaster, stepper: Any, step: Step) -> None:
+    def take(self, stepper: Any, step: Step) -> None:
         """The next step: now that it is known, the network reads the one before it."""
         inputs, panel = self.inputs, self.inputs.panel
         extended = replace(panel, known=np.concatenate([panel.known[: self.now + 1], step.known[None, None]]))
-        self.state = self.read(
-            network, stepper, Inputs.resumed(extended, inputs.reading, inputs.signals, inputs.identity)
-        )
+        self.state = self.read(stepper, Inputs.resumed(extended, inputs.reading, inputs.signals, inputs.identity))
+        if self.wait and self.place >= self.trained.split.end - 1:
+            self.pending.append((self.state, self.r))
         back = [inputs.signals[1 + self.now - m] for m in inputs.recipe.seasons]
         signals = advance(inputs.recipe, inputs.signals[-1], back, step.observed)
         self.inputs = Inputs.resumed(
             replace(
                 panel,
                 first=panel.first + 1,
+                values=np.concatenate([panel.values[1:], step.observed[None]]),
                 known=extended.known[1:],
                 past=np.concatenate([panel.past[1:], step.past[None, None]]),
             ),
@@ -177,9 +188,20 @@ class SeriesStream:
             np.concatenate([inputs.signals[1:], signals[None]]),
             inputs.identity,
         )
+        if self.wait and len(self.pending) == self.wait:
+            self._judge(*self.pending[0])
 
-    def read(self, network: QuantileForecaster, stepper: Any, inputs: Inputs) -> tuple[Any, ...]:
+    def _judge(self, state: tuple[Any, ...], used: np.ndarray) -> None:
+        """Move the correction by the errors of the forecast whose last step has just come."""
+        inputs = self.inputs
+        rows, columns = np.full(inputs.panel.targets, self.now - self.wait), np.arange(inputs.panel.targets)
+        told = told_after(self.trained.network, inputs, state, rows, columns, self.wait, seed=0)
+        found = conformal.errors(told, inputs.outcomes(rows, columns, self.wait))
+        self.r = self.correction.moved(self.r, used, found)
+
+    def read(self, stepper: Any, inputs: Inputs) -> tuple[Any, ...]:
         """The state after the last step, which `inputs` may know more about than the series itself."""
+        network = self.trained.network
         rows, columns = np.full(inputs.panel.targets, self.now), np.arange(inputs.panel.targets)
         stepper.state = self.state if len(self.state) > 1 else self.state[0]
         stepper(on_device(network, network_inputs(network, inputs, rows, columns)))

@@ -13,7 +13,7 @@ import torch
 from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
-from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.conformal import Correction
 from carousel.tasks.forecasting.covariates import Encoder
 from carousel.tasks.forecasting.frequency import Frequency
 from carousel.tasks.forecasting.inputs import Inputs, Reading
@@ -23,7 +23,7 @@ from carousel.tasks.forecasting.predicting import told_at
 from carousel.tasks.forecasting.roles import Roles
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.signals import Recipe
-from carousel.tasks.forecasting.transform import Transform
+from carousel.tasks.forecasting.transform import Log, Transform
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import refuse_strange_cell
 
@@ -34,9 +34,10 @@ PATHS_COST = 8  # as much as so many origins costs one from which paths are draw
 
 @dataclass(frozen=True)
 class Split:
-    """Places of time: training ends before `until`; what is held out goes on to the end."""
+    """Places of time: training ends before `until`; what is held out goes on from there, and ends before `end`."""
 
     until: int
+    end: int
 
     def rows(self, panel: Panel) -> int:
         return self.until - panel.first
@@ -49,7 +50,7 @@ class Trained:
     network: QuantileForecaster
     split: Split
     horizon: int
-    correction: np.ndarray | None  # None: training has not come to its end
+    correction: Correction | None  # None: training has not come to its end
     run: Path
 
     @classmethod
@@ -60,7 +61,7 @@ class Trained:
         folder.load_into(trained.network)
         finals = [line for line in folder.log_lines() if "final" in line]
         if finals:
-            trained.correction = conformal.from_json(finals[-1]["correction"])
+            trained.correction = Correction.from_json(finals[-1]["correction"])
         return trained
 
     @classmethod
@@ -73,8 +74,8 @@ class Trained:
             with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: it shall cost nobody's dice
                 network = QuantileForecaster(**config["model"], levels=LEVELS)
             return cls(
-                settings, reading_from_json(config["reading"]), network, Split(config["until"]), config["horizon"],
-                None, folder.path,
+                settings, reading_from_json(config["reading"]), network, Split(config["until"], config["end"]),
+                config["horizon"], None, folder.path,
             )  # fmt: skip
         except (KeyError, TypeError) as problem:
             raise folder.damaged_config(problem) from None
@@ -115,12 +116,12 @@ class Trained:
         """That of the naive rivals and of MASE: the shortest."""
         return self.reading.recipe.seasons[0] if self.reading.recipe.seasons else 1
 
-    def correction_for(self, inputs: Inputs) -> np.ndarray:
+    def correction_for(self, inputs: Inputs) -> Correction:
         """That of the run; of a run whose training was stopped, from the held-out part of its data as it stands."""
         if self.correction is None:
             rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON, self.network)
             told = told_at(self.network, inputs, rows, columns, self.horizon)
-            self.correction = conformal.corrections(told, inputs.outcomes(rows, columns, self.horizon))
+            self.correction = Correction.fit(told, inputs.outcomes(rows, columns, self.horizon))
         return self.correction
 
 
@@ -148,7 +149,7 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
         "narrow": list(layout.narrow),
         **{kind: [e.to_json() for e in getattr(layout, kind)] for kind in ("known", "past", "static")},
         "recipe": asdict(reading.recipe),
-        "log_shifts": reading.transform.shifts,
+        "logs": reading.transform.logs,
         "names": list(reading.names),
     }
 
@@ -158,4 +159,6 @@ def reading_from_json(saved: dict[str, Any]) -> Reading:
     roles, frequency = Roles.from_json(saved["roles"]), Frequency(**saved["frequency"])
     layout = Layout(roles, frequency, **encoders, averaged=saved["averaged"], narrow=tuple(saved["narrow"]))
     recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
-    return Reading(layout, recipe, Transform(saved["log_shifts"]), tuple(saved["names"]))
+    return Reading(
+        layout, recipe, Transform([None if log is None else Log(*log) for log in saved["logs"]]), tuple(saved["names"])
+    )

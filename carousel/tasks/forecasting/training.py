@@ -28,6 +28,7 @@ from carousel.tasks.forecasting.trained import (
     held_out,
     reading_to_json,
 )  # fmt: skip
+from carousel.tasks.forecasting.transform import Log
 from carousel.training.batches import Batches
 from carousel.training.loop import Loop, Run
 from carousel.training.measure import Measure
@@ -35,6 +36,7 @@ from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import (
     absolute_cell,
+    announce_start,
     carry_out,
     draw_curve,
     parameter_count,
@@ -66,7 +68,7 @@ def train(frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequen
     reading = planning.reading_for(panel, settings, seasons, until)
     context = planning.context_of(settings, seasons, horizon, until)
     settings = _resolved(settings, horizon, context)
-    _announce_plan(settings, panel, reading.transform.shifts, seasons, until, report)
+    _announce_plan(settings, panel, reading.transform.logs, seasons, until, report)
     torch.set_num_threads(settings.threads or torch.get_num_threads())
 
     inputs = Inputs(panel, reading)
@@ -100,6 +102,7 @@ def train(frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequen
                 "reading": reading_to_json(reading),
                 "horizon": horizon,
                 "until": split.until,
+                "end": split.end,
             }
         )
     except BaseException:
@@ -149,7 +152,7 @@ def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool)
         report=report,
     )
     if not resuming:
-        _announce_run(folder, network, examples, rival, report)
+        _announce_run(folder, network, settings, examples, rival, report)
     carry_out(run, report, resuming=resuming)
     _conclude(folder, network, inputs, until, horizon, rival, report)
 
@@ -174,7 +177,7 @@ def _conclude(
         folder,
         final=loss,
         origins=len(rows),
-        correction=conformal.to_json(conformal.corrections(told, came)),
+        correction=conformal.Correction.fit(told, came).to_json(),
         coverage={
             f"{name}": {"told": _coverage(told, came, name), "corrected": _coverage(halves, came, name)}
             for name in INTERVALS
@@ -214,9 +217,8 @@ def _network(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
 
 def _start_from_anchor(network: QuantileForecaster, inputs: Inputs, examples: Examples, seed: int) -> None:
     rows, columns = examples.at(np.arange(examples.count))
-    found = anchor.fit(
-        inputs, rows, columns, until=examples.until, horizon=network.at_once, levels=np.array(LEVELS), seed=seed
-    )
+    origins = anchor.Origins(inputs, rows, columns, until=examples.until, horizon=network.at_once, seed=seed)
+    found = anchor.fit(origins, np.array(LEVELS))
     network.set_anchor(torch.from_numpy(found.weights).float(), torch.from_numpy(found.quantiles).float())
 
 
@@ -271,15 +273,15 @@ def _coverage(told: np.ndarray, came: np.ndarray, name: int) -> float:
 def _announce_plan(
     settings: Settings,
     panel: Panel,
-    shifts: list[float | None],
+    logs: list[Log | None],
     seasons: tuple[int, ...],
     until: int,
     report: Report,
 ) -> None:
     found = " and ".join(map(str, seasons)) if seasons else "none"
     report.say(f"seasons: {found} (--season); horizon: {settings.horizon} steps (--horizon)")
-    if any(shift is not None for shift in shifts):
-        names = [name for name, shift in zip(panel.layout.roles.targets, shifts, strict=True) if shift is not None]
+    if any(log is not None for log in logs):
+        names = [name for name, log in zip(panel.layout.roles.targets, logs, strict=True) if log is not None]
         report.say(f"learnt as logarithms: {table.listed(names)}, whose spread grows with the level (--no-log)")
     report.say(
         f"the first {until:,} steps to learn from, the last {panel.steps - until:,} held out, to choose the model and "
@@ -288,13 +290,16 @@ def _announce_plan(
 
 
 def _announce_run(
-    folder: RunFolder, network: QuantileForecaster, examples: Examples, rival: tuple[str, float], report: Report
+    folder: RunFolder,
+    network: QuantileForecaster,
+    settings: Settings,
+    examples: Examples,
+    rival: tuple[str, float],
+    report: Report,
 ) -> None:
     encoder = network.encoder
     report.say(
         f"model: {network.form}, {encoder.cell}, {encoder.num_layers} x {encoder.hidden_size} units, "
         f"{parameter_count(network):,} parameters; {examples.count:,} stretches of {examples.context} steps"
     )
-    report.say(encoder.explain().splitlines()[1])
-    report.say(f"a naive rival to beat: {rival[0]}, {rival[1]:.3f} quantile loss")
-    report.say(f"writing to {folder.path}")
+    announce_start(folder, settings, encoder.explain(), f"{rival[0]}, {rival[1]:.3f} quantile loss", report)

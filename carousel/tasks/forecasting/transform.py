@@ -1,11 +1,27 @@
 """Whether a target is learnt on the logarithmic scale."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from carousel.errors import DataError
 
 STEEP = 0.5  # of the slope of log spread on log level: 0 for steady spread, 1 for spread in proportion to the level
 FEW_ZEROS = 0.3
+
+
+class Log(NamedTuple):
+    """z = log(y + shift). A y of 0 where training saw none is read as `least`, the smallest that it saw above 0."""
+
+    shift: float
+    least: float
+
+    @classmethod
+    def of(cls, seen: np.ndarray) -> "Log":
+        """From values of 0 or more."""
+        positive = seen[seen > 0]
+        least = float(positive.min()) if len(positive) else 1.0
+        return cls(least if (seen == 0).any() else 0.0, least)
 
 
 class Transform:
@@ -16,54 +32,56 @@ class Transform:
     `shift` is the smallest positive value where there are zeros, else 0.
     """
 
-    def __init__(self, shifts: list[float | None]) -> None:
-        self.shifts = shifts  # of each target; None: no logarithm
+    def __init__(self, logs: list[Log | None]) -> None:
+        self.logs = logs  # of each target; None: no logarithm
 
     @classmethod
     def fit(cls, values: np.ndarray, targets: int, season: int) -> "Transform":
         """From (T, N) values, targets side by side within a series."""
-        return cls([_shift(values[:, target::targets], max(season, 8)) for target in range(targets)])
+        return cls([_log(values[:, target::targets], max(season, 8)) for target in range(targets)])
 
     @classmethod
     def forced(cls, values: np.ndarray, targets: int) -> "Transform":
         """The logarithm of every target. Raises DataError for one that is negative somewhere."""
-        shifts: list[float | None] = []
+        logs: list[Log | None] = []
         for target in range(targets):
             mine = values[:, target::targets]
             seen = mine[np.isfinite(mine)]
             if seen.min(initial=0.0) < 0:
                 raise DataError(f"A logarithm needs values of 0 or more, and the target goes down to {seen.min():g}.")
-            shifts.append(float(seen[seen > 0].min(initial=1.0)) if (seen == 0).any() else 0.0)
-        return cls(shifts)
+            logs.append(Log.of(seen))
+        return cls(logs)
 
     def forward(self, values: np.ndarray) -> np.ndarray:
-        """Of (T, N) values. Raises DataError for values that a logarithm was not trained on."""
+        """Of (T, N) values. Raises DataError for negative values, which no logarithm was trained on."""
         out = values.copy()
-        for target, shift in enumerate(self.shifts):
-            if shift is not None:
-                mine = values[:, target :: len(self.shifts)]
-                low = np.nanmin(mine, initial=np.inf)
-                if low <= -shift or (shift == 0 and low <= 0):
-                    raise DataError(
-                        f"This model was trained on the logarithm of its target, which was never "
-                        f"{'negative' if shift else '0 or less'}, and here it is {low:g}. "
-                        f"Train on data that have such values too."
-                    )
-                out[:, target :: len(self.shifts)] = np.log(mine + shift)
+        for target, log in enumerate(self.logs):
+            if log is None:
+                continue
+            mine = values[:, target :: len(self.logs)]
+            low = np.nanmin(mine, initial=np.inf)
+            if low < 0:
+                raise DataError(
+                    f"This model was trained on the logarithm of its target, which was never negative, and here it "
+                    f"is {low:g}. Correct it, leave it empty, or train on data that have such values (or --no-log)."
+                )
+            out[:, target :: len(self.logs)] = np.log(
+                np.where(mine == 0, 0 if log.shift else log.least, mine) + log.shift
+            )
         return out
 
     def backward(self, values: np.ndarray, columns: np.ndarray, axis: int) -> np.ndarray:
         """Of values whose `axis` counts these columns; nothing below 0 comes out of a logarithm."""
         out = values.copy()
-        for target, shift in enumerate(self.shifts):
-            if shift is not None:
+        for target, log in enumerate(self.logs):
+            if log is not None:
                 mine = [slice(None)] * values.ndim
-                mine[axis] = np.flatnonzero(columns % len(self.shifts) == target)  # type: ignore[call-overload]
-                out[tuple(mine)] = np.maximum(0.0, np.exp(np.minimum(values[tuple(mine)], 700.0)) - shift)
+                mine[axis] = np.flatnonzero(columns % len(self.logs) == target)  # type: ignore[call-overload]
+                out[tuple(mine)] = np.maximum(0.0, np.exp(np.minimum(values[tuple(mine)], 700.0)) - log.shift)
         return out
 
 
-def _shift(values: np.ndarray, block: int) -> float | None:
+def _log(values: np.ndarray, block: int) -> Log | None:
     seen = values[np.isfinite(values)]
     if not len(seen) or seen.min() < 0 or (seen == 0).mean() > FEW_ZEROS or len(values) < 4 * block:
         return None
@@ -81,4 +99,4 @@ def _shift(values: np.ndarray, block: int) -> float | None:
     xs, ys = np.concatenate(x), np.concatenate(y)
     if xs.std() < 0.05 or (xs @ ys) / (xs @ xs) <= STEEP:
         return None
-    return float(seen[seen > 0].min()) if seen.min() == 0 else 0.0
+    return Log.of(seen)

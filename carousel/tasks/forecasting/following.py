@@ -1,0 +1,64 @@
+"""What the intervals of forecasts made after training are corrected by: by the errors that were known then.
+
+`Correction` says how one error moves r. Here the forecasts of every step since training ended are made again, series
+by series, and judged in the order in which they could have been: that of origin t once step t + horizon is there. The
+stream does the same as it goes.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+
+import numpy as np
+
+from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.predicting import told_at
+from carousel.tasks.forecasting.trained import Trained
+
+AT_ONCE = 20_000  # forecasts
+
+
+def corrections_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """r of each interval, step and origin, (pairs, horizon, origins), as what came up to these origins left it.
+
+    Of a network that tells by drawing paths it stays that of training: to judge it at every step would cost too much.
+    """
+    correction = trained.correction_for(inputs)
+    r = np.repeat(correction.r[..., None], len(rows), axis=2)
+    if trained.network.autoregressive:
+        return r
+    first, wait = max(0, trained.split.end - 1 - inputs.panel.first), trained.horizon
+    moved = np.flatnonzero(rows - wait >= first)
+    if not len(moved):
+        return r
+    last = int(rows[moved].max())
+    lanes = np.unique(columns[moved])
+    for some in np.array_split(lanes, min(len(lanes), -(-len(lanes) * (last + 1 - first) // AT_ONCE))):
+        now = np.repeat(correction.r[..., None], len(some), axis=2)
+        used: deque[np.ndarray] = deque()
+        judged = _errors(trained, inputs, some, first, last + 1 - wait)
+        mine = moved[np.isin(columns[moved], some)]
+        mine = mine[np.argsort(rows[mine], kind="stable")]
+        ends = np.searchsorted(rows[mine], np.arange(first, last + 2))
+        for row in range(first, last + 1):
+            if row - wait >= first:
+                now = correction.moved(now, used.popleft(), next(judged))
+            used.append(now)
+            here = mine[ends[row - first] : ends[row - first + 1]]
+            r[..., here] = now[..., np.searchsorted(some, columns[here])]
+    return r
+
+
+def _errors(trained: Trained, inputs: Inputs, some: np.ndarray, first: int, last: int) -> Iterator[np.ndarray]:
+    """E (pairs, horizon, columns) of the forecasts from each row of time before `last`; nan before a column begins."""
+    at_a_time = max(1, AT_ONCE // len(some))
+    for start in range(first, last, at_a_time):
+        rows = np.repeat(np.arange(start, min(start + at_a_time, last)), len(some))
+        columns = np.tile(some, len(rows) // len(some))
+        begun = rows >= inputs.panel.begin[columns]
+        found = np.full((len(conformal.PAIRS), trained.horizon, len(rows)), np.nan)
+        if begun.any():
+            told = told_at(trained.network, inputs, rows[begun], columns[begun], trained.horizon)
+            came = inputs.outcomes(rows[begun], columns[begun], trained.horizon)
+            found[..., begun] = conformal.errors(told, came)
+        yield from found.reshape(*found.shape[:2], -1, len(some)).transpose(2, 0, 1, 3)
