@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import carousel
 from carousel.engines import ENGINES
@@ -101,3 +102,84 @@ def test_what_happens_outside_does_not_reach_it(engine):
             parameter.zero_()
     torch.testing.assert_close(stepper(x[2]), expected[2])
     stepper.state = list(stepper.state)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_out_receives_the_output_and_is_all_that_changes(engine):
+    layer = layer_of("lstm", engine)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    plain, into = layer.stepper(B), layer.stepper(B)
+    y = torch.full((B, H), torch.nan, dtype=torch.float64)
+    for step in x:
+        expected = plain(step)
+        assert into(step, out=y) is y
+        torch.testing.assert_close(y, expected, rtol=0, atol=0)
+        y.fill_(torch.nan)  # the caller's own, as soon as the call is over
+    for ours, theirs in zip(into.state, plain.state, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0)
+
+
+def test_a_step_may_write_over_its_input():
+    layer = carousel.GRU(H, H)
+    x = torch.randn(B, H)
+    expected = layer.stepper(B)(x)
+    torch.testing.assert_close(layer.stepper(B)(x, out=x), expected, rtol=0, atol=0)
+
+
+class NoOps(TorchDispatchMode):
+    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+        raise AssertionError(f"{op} ran")
+
+
+def test_a_native_step_with_out_runs_no_op_of_torch():
+    layer = layer_of("lstm", "native")
+    stepper = layer.stepper(B)
+    x, y = torch.randn(B, I, dtype=torch.float64), torch.empty(B, H, dtype=torch.float64)
+    with NoOps():
+        stepper(x, out=y)
+        with pytest.raises(AssertionError, match=r"aten\.empty_like"):
+            stepper(x)
+    torch.testing.assert_close(y, layer(x.unsqueeze(0))[0][0])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_made_in_inference_mode_goes_on_outside_and_the_other_way_round(engine):
+    layer = layer_of("lstm", engine)
+    x = torch.randn(3, B, I, dtype=torch.float64)
+    expected, _ = layer(x)
+    with torch.inference_mode():
+        stepper = layer.stepper(B)
+        first = stepper(x[0])
+        stepper.state = stepper.state
+    torch.testing.assert_close(first, expected[0])
+    stepper.reset([])
+    torch.testing.assert_close(stepper(x[1]), expected[1])
+    with torch.inference_mode():
+        torch.testing.assert_close(stepper(x[2]), expected[2])
+
+
+@pytest.mark.parametrize(
+    ("out", "match"),
+    [
+        (
+            torch.zeros(B, H),
+            r"out must be \(2, 5\) of torch.float64 on cpu, contiguous, but is \(2, 5\) of torch.float32",
+        ),
+        (torch.zeros(B, I, dtype=torch.float64), r"but is \(2, 3\) of torch.float64"),
+        (torch.zeros(H, B, dtype=torch.float64).T, "on cpu, not contiguous"),
+        (torch.zeros(B, H, dtype=torch.float64, requires_grad=True), "keeps nothing for gradients, but out requires"),
+    ],
+    ids=["dtype", "shape", "strides", "gradient"],
+)
+def test_an_out_that_cannot_be_written_is_refused(out, match):
+    with pytest.raises(ValueError, match=match):
+        layer_of("lstm").stepper(B)(torch.zeros(B, I, dtype=torch.float64), out=out)
+
+
+def test_an_input_elsewhere_or_of_a_class_of_its_own_is_seen():
+    stepper = layer_of("lstm").stepper(B)
+    with pytest.raises(RuntimeError, match="the input is on meta, the weights are on cpu"):
+        stepper(torch.zeros(B, I, dtype=torch.float64, device="meta"))
+    mine = torch.zeros(B, I, dtype=torch.float64, requires_grad=True)
+    assert type(stepper(torch.nn.Parameter(mine))) is torch.Tensor
+    assert not stepper(mine).requires_grad

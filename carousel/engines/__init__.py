@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from carousel.engines import native, reference
+from carousel.engines import native, native_stepper, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
-from carousel.engines.engine import Around, Engine
+from carousel.engines.engine import Around, Engine, Stepper
 from carousel.program import Interface
 
 # In order of preference: "auto" takes the first that has no reason not to run.
 ENGINES: dict[str, Engine] = {
-    "native": Engine("native", native.scan, native.why_not, native.stepper, native.kept, division=native.division),
+    "native": Engine(
+        "native", native.scan, native.why_not, native_stepper.Stepper, native.kept, division=native.division
+    ),
     "reference": Engine(
-        "reference", reference.scan, lambda *_: None, reference.stepper, reference.kept, calls_python=True
+        "reference", reference.scan, lambda *_: None, reference.Stepper, reference.kept, calls_python=True
     ),
 }
 
@@ -87,8 +89,8 @@ def stepper(
     weights: Mapping[str, Tensor],
     batch: int,
     streams: Mapping[str, Tensor],
-) -> Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    """One step of a program as a function (x, states) -> states, without gradients, the weights prepared once."""
+) -> Stepper:
+    """A program one step at a time, without gradients, the weights prepared once."""
     weight = weights["weight_ih"]
     chosen, _ = choose(engine, program, weight.dtype, weight.device)
     return chosen.stepper(program, weights, batch, streams)

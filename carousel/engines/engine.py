@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -16,13 +16,26 @@ Step = Callable[[Rows, Rows], tuple[Rows, Rows]]
 Around = Callable[[int, Step, Rows, Rows], tuple[Rows, Rows]]
 
 
+class Stepper(Protocol):
+    """A program run one step at a time, without gradients, from the states it holds: zeros until they are set.
+
+    A call takes x, (batch, input), and gives the output, (batch, size); it is written to `out` where that is given,
+    contiguous, of the weights' dtype. The caller has checked x and `out`. `states` are copies, (batch, size) each; they
+    may be finer than the weights' dtype.
+    """
+
+    states: tuple[Tensor, ...]
+
+    def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
+
+
 @dataclass(frozen=True)
 class Engine:
     """A way to run programs over time.
 
     scan: (program, x, batch_sizes, states, weights, reverse, streams) -> (emitted, states), as `reference.scan` says.
-    stepper: (program, weights, batch, streams) -> a function (x, states) -> states of one step without gradients, with
-        the weights prepared once; streams are the same at every step.
+    stepper: (program, weights, batch, streams) -> a Stepper, the weights prepared once; streams are the same at every
+        step.
     why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
     kept: (program, sizes by name, input, dtype) -> how many bytes a scan keeps for backward for each row of a step.
     calls_python: whether its scan takes `around` too, Python that is called in the place of each step.
@@ -33,7 +46,7 @@ class Engine:
     name: str
     scan: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
     why_not: Callable[[Interface, torch.dtype, torch.device], str | None]
-    stepper: Callable[..., Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]]
+    stepper: Callable[..., Stepper]
     kept: Callable[[Any, dict[str, int], int, torch.dtype], int]
     calls_python: bool = False
     division: Callable[..., str] | None = None

@@ -12,7 +12,7 @@ multiplies such numbers itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -23,7 +23,6 @@ from torch.autograd import forward_ad
 from carousel.engines import native_binding as binding
 from carousel.engines import native_call, native_ops, native_plan, reference
 from carousel.engines.compilers import same_at_every_call
-from carousel.engines.native_stepper import Stepper
 from carousel.errors import ProgramError
 from carousel.program import Interface, Program
 
@@ -79,13 +78,6 @@ def _autocast_rounds() -> bool:
     """Whether autocast allows bfloat16 for products, and the processor is the faster for it."""
     on = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return on and native_call.multiplies_bfloat16()
-
-
-def stepper(
-    program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]
-) -> Callable[[Tensor, tuple[Tensor, ...]], tuple[Tensor, ...]]:
-    """One step as a function (x (batch, input), states) -> new states; streams are the same at every step."""
-    return Stepper(program, weights, batch, streams)
 
 
 def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:

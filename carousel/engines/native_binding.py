@@ -48,10 +48,7 @@ class CScan(Structure):
         *((name, c_int64) for name in ("steps", "rows", "batch", "input", "hidden", "projection")),
         ("batch_sizes", c_void_p),
         ("parameters_count", c_int64),
-        *(
-            (name, c_int32)
-            for name in ("reverse", "threads", "split", "is_double", "stage", "alone", "bfloat16", "unused")
-        ),
+        *((name, c_int32) for name in ("reverse", "threads", "split", "is_double", "bfloat16", "alone")),
         *((name, c_void_p) for name in ("x", "parameters", "first", "rows_of_steps", "last", "saved", "workspace")),
         *((name, c_void_p) for name in ("grad_last", "grad_x", "grad_first", "grad_parameters")),
     ]
@@ -109,6 +106,11 @@ class Library:
             ("carousel_division", c_int, [c_int, POINTER(CScan)]),
             ("carousel_forward", None, [c_int, POINTER(CScan)]),
             ("carousel_backward", None, [c_int, POINTER(CScan)]),
+            ("carousel_stepper_workspace", c_int64, [c_int, POINTER(CScan)]),
+            ("carousel_stepper_open", None, [c_int, POINTER(CScan)]),
+            ("carousel_stepper_begin", None, [c_int, POINTER(CScan)]),
+            ("carousel_stepper_step", None, [c_int, c_void_p, c_void_p, c_void_p]),
+            ("carousel_stepper_states", None, [c_int, POINTER(CScan)]),
             ("carousel_apply_float", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
             ("carousel_apply_double", None, [c_int, c_int, c_int64, c_void_p, c_void_p, c_void_p, c_void_p]),
             ("carousel_multiply_adds", c_int, [c_int, c_int64]),

@@ -1,4 +1,7 @@
-"""One step at a time: weights packed once, and each step a single call of the library on the same workspace."""
+"""One step at a time: the library holds packed weights and states, and a step is a single call of it.
+
+Python's part of a step is a good share of it where layers are small, so that all that can be done once is done here.
+"""
 
 from __future__ import annotations
 
@@ -12,67 +15,71 @@ from carousel.engines import native_binding as binding
 from carousel.engines import native_call, native_plan
 from carousel.program import Program
 
-PREPARE_ONLY, PREPARED = 1, 2  # CarouselStage of native/plan.h
-
 # A second thread pays for itself where the weights fill more than one core's cache.
 STEP_WORTH_A_TEAM = 400_000
 
 
 class Stepper:
-    """A function (x (batch, input), states) -> new states. Changes of the weights after it is made do not reach it.
+    """One step after another from the states it holds; see `engine.Stepper`.
 
-    With weights in bfloat16 the states that it gives are float32, and it takes inputs and states of either dtype.
+    Changes of the weights after it is made do not reach it. With weights in bfloat16 its states are float32.
     """
 
     def __init__(self, program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
-        bfloat16 = weights["weight_ih"].dtype == torch.bfloat16
-        wide = torch.float32 if bfloat16 else weights["weight_ih"].dtype
+        self._narrow = weights["weight_ih"].dtype == torch.bfloat16
+        wide = torch.float32 if self._narrow else weights["weight_ih"].dtype
         parameters = [weights[name].detach().to(wide).contiguous() for name in native_plan.parameters_of(program)]
-        rows = [streams[name].detach().to(wide).contiguous() for name in program.streams]
-        like = parameters[0]
-        x = like.new_zeros(batch, like.shape[1])
+        # The library walks to and fro between two steps: each finds its rows behind those of the other.
+        x = parameters[0].new_zeros(2 * batch, parameters[0].shape[1])
         sizes = native_call.sizes_of(program, x, parameters)
-        self.shape, self.dtype, self.takes = x.shape, x.dtype, (weights["weight_ih"].dtype, x.dtype)
-        self.state_shapes = [(batch, sizes.units[size]) for size in program.states.values()]
-        states = [x.new_zeros(shape) for shape in self.state_shapes]
-        native_call.check(program, x, [batch], states, parameters, rows)
+        self._first = [x.new_zeros(batch, sizes.units[size]) for size in program.states.values()]
+        rows = [streams[name].detach().to(wide).repeat(2, 1) for name in program.streams]
+        native_call.check(program, x, [batch, batch], self._first, parameters, rows)
         made = native_call.forward_plan(program, False, sizes.direct)
         emitted = native_call.empty_emitted(program, x, sizes)
-        batch_sizes = torch.tensor([batch])
-        self.scan, alive = native_call.describe(made, sizes, x, states, parameters, batch_sizes, False, bfloat16)
-        if batch * like.shape[0] * (like.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
-            self.scan.threads = 1
-        self.first, self.last = binding.pointers(states), binding.pointers(states)
-        steps = binding.pointers((*emitted, *rows))
-        self.scan.rows_of_steps, self.scan.first = ctypes.addressof(steps), ctypes.addressof(self.first)
-        self.scan.last = ctypes.addressof(self.last)
-        self.isa = native_call.isa()
-        self.run = native_call.library().c.carousel_forward
-        count = native_call.library().c.carousel_forward_workspace(self.isa, self.scan)
-        workspace = torch.empty(count, dtype=torch.uint8)
-        self.scan.workspace = workspace.data_ptr()
-        self.alive = (alive, made, parameters, rows, emitted, batch_sizes, steps, workspace)
-        self.scan.stage = PREPARE_ONLY
-        self.run(self.isa, self.scan)
-        self.scan.stage = PREPARED
-        self.reference = ctypes.byref(self.scan)
+        batch_sizes = torch.tensor([batch, batch])
+        self._scan, alive = native_call.describe(
+            made, sizes, x, self._first, parameters, batch_sizes, False, self._narrow
+        )
+        if batch * parameters[0].shape[0] * (x.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
+            self._scan.threads = 1
+        of_steps, self._last = binding.pointers((*emitted, *rows)), binding.pointers(self._first)
+        self._scan.rows_of_steps, self._scan.last = ctypes.addressof(of_steps), ctypes.addressof(self._last)
+        self._c, self._isa = native_call.library().c, native_call.isa()
+        workspace = torch.empty(self._c.carousel_stepper_workspace(self._isa, self._scan), dtype=torch.uint8)
+        self._scan.workspace = workspace.data_ptr()
+        self._c.carousel_stepper_open(self._isa, self._scan)
+        self._alive = (alive, made, parameters, emitted, rows, batch_sizes, of_steps, workspace)
+        # What a step needs, ready at hand: of the states only the output, the first, is taken.
+        self._to = binding.pointers([None] * len(self._first))
+        self._step = self._c.carousel_stepper_step
+        self._address, self._to_address = ctypes.addressof(self._scan), ctypes.addressof(self._to)
 
-    def __call__(self, x: Tensor, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        if x.shape != self.shape or x.dtype not in self.takes:
-            raise ValueError(f"x must be {tuple(self.shape)} of {self.takes[0]}, but is {tuple(x.shape)} of {x.dtype}")
-        x = x.to(self.dtype).contiguous()
-        self.scan.x = x.data_ptr()
-        new = []
-        kept = []  # until the call is over
-        for i, (state, shape) in enumerate(zip(states, self.state_shapes, strict=True)):
-            if state.shape != shape or state.dtype not in self.takes:
-                raise ValueError(
-                    f"a state must be {shape} of {self.takes[0]}, but is {tuple(state.shape)} of {state.dtype}"
-                )
-            state = state.to(self.dtype).contiguous()
-            kept.append(state)
-            made = torch.empty_like(state)
-            new.append(made)
-            self.first[i], self.last[i] = state.data_ptr(), made.data_ptr()
-        self.run(self.isa, self.reference)
-        return tuple(new)
+    def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        if self._narrow:
+            y = torch.empty_like(self._first[0])
+            self._run(x.float(), y)
+            return y.to(torch.bfloat16) if out is None else out.copy_(y)
+        if out is None:
+            out = torch.empty_like(self._first[0])
+        self._run(x, out)
+        return out
+
+    def _run(self, x: Tensor, out: Tensor) -> None:
+        x = x.contiguous()
+        self._to[0] = out.data_ptr()
+        self._step(self._isa, self._address, x.data_ptr(), self._to_address)
+
+    @property
+    def states(self) -> tuple[Tensor, ...]:
+        now = tuple(torch.empty_like(state) for state in self._first)
+        for i, state in enumerate(now):
+            self._last[i] = state.data_ptr()
+        self._c.carousel_stepper_states(self._isa, self._scan)
+        return now
+
+    @states.setter
+    def states(self, states: tuple[Tensor, ...]) -> None:
+        for held, state in zip(self._first, states, strict=True):
+            held.copy_(state)
+        self._c.carousel_stepper_begin(self._isa, self._scan)

@@ -55,19 +55,29 @@ def scan(
     return tuple(map(torch.cat, zip(*emitted, strict=True))), last
 
 
-def stepper(
-    program: Interface, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]
-) -> Callable[[Tensor, States], States]:
-    """One step as a function (x (batch, input), states) -> new states; streams are the same at every step."""
-    del batch
-    weight, bias = weights["weight_ih"], weights.get("bias_ih")
-    step = prepare(program, weights, weight)
-    given = tuple(streams[name] for name in program.streams) if isinstance(program, Program) else ()
+class Stepper:
+    """One step after another from the states it holds; see `engine.Stepper`."""
 
-    def advance(x: Tensor, states: States) -> States:
-        return step((F.linear(x, weight, bias), *given), states)[1]
+    def __init__(self, program: Interface, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
+        self._weight, self._bias = weights["weight_ih"], weights.get("bias_ih")
+        self._step = prepare(program, weights, self._weight)
+        self._streams = tuple(streams[name] for name in program.streams) if isinstance(program, Program) else ()
+        sizes = sizes_of(program, weights)
+        self._held = tuple(self._weight.new_zeros(batch, sizes[size]) for size in program.states.values())
 
-    return advance
+    @torch.no_grad()
+    def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        _, self._held = self._step((F.linear(x, self._weight, self._bias), *self._streams), self._held)
+        output = self._held[0]
+        return output.clone() if out is None else out.copy_(output)  # the caller may write to it
+
+    @property
+    def states(self) -> States:
+        return tuple(state.clone() for state in self._held)
+
+    @states.setter
+    def states(self, states: States) -> None:
+        self._held = tuple(state.detach().clone() for state in states)
 
 
 def kept(program: Interface, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:

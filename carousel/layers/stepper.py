@@ -23,6 +23,7 @@ class Stepper:
 
         stepper = layer.stepper(batch=4)
         y = stepper(x)              # x (4, I) -> y (4, H): what layer(...) gives for these steps one after another
+        stepper(x, out=y)           # the same, written to y: nothing is allocated
         stepper.reset([2])          # row 2 begins a new sequence
         stepper.state               # as hx of the layer, (L, B, H) each; may be assigned, to go on from elsewhere
 
@@ -30,6 +31,7 @@ class Stepper:
     gradients. Memory does not grow with the number of steps.
     """
 
+    @torch.inference_mode(False)  # what it holds outlives that mode, whose tensors nobody may write to
     def __init__(self, layer: Recurrent, batch: int):
         if layer.bidirectional:
             raise ValueError(
@@ -47,43 +49,68 @@ class Stepper:
         like = layer.weight_ih_l0.detach()
         units = {state: layer.sizes[size] for state, size in layer.program.states.items()}
         constant = layer.regularizers.streams(units, like.new_empty(batch, 1), training=False)
-        self._steps = []
+        steps = []
         for suffix in layer.suffixes():
             names = parameter_shapes(layer.program, 1, layer.sizes)
             weights = {name: getattr(layer, name + suffix).detach().clone() for name in names}
-            self._steps.append(engines.stepper(layer.engine, program, weights, batch, constant))
+            steps.append(engines.stepper(layer.engine, program, weights, batch, constant))
         with torch.no_grad():
             self._fresh = tuple(state.clone() for state in layer.fresh_states(batch))
-        self._states = [tuple(s[k].clone() for s in self._fresh) for k in range(len(self._steps))]
-        self._like = like
+        self._steps, self._top = steps, steps[-1]
+        # What each layer below the top gives the next, in the same memory at every step.
+        below = self._fresh[0][0]
+        self._below = [(step, torch.empty_like(below)) for step in steps[:-1]]
+        self._like, self._dtype, self._device = like, like.dtype, like.device
+        self._shape, self._out_shape = torch.Size((batch, layer.input_size)), below.shape
+        self._set(self._fresh)
 
-    @torch.inference_mode()
-    def __call__(self, x: Tensor) -> Tensor:
-        """The output of the next step, (batch, H), for its input, (batch, I)."""
+    def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
+        """The output of the next step, (batch, H), for its input, (batch, I).
+
+        out: a tensor of that shape, the layer's dtype and device, contiguous, to write it to, and which is returned.
+        """
+        if type(x) is not Tensor or x.shape != self._shape or x.dtype is not self._dtype or x.device != self._device:
+            x = self._checked(x)
+        if out is not None:
+            self._check_out(out)
+        for step, between in self._below:
+            x = step(x, between)
+        return self._top(x, out)
+
+    def _checked(self, x: Tensor) -> Tensor:
+        """An input that is not at once what a step reads: as it reads it, or an error that says why it cannot."""
         check_input(self.name, x, self.input_size, (2,), self._like)
         if x.shape[0] != self.batch:
             raise RuntimeError(f"{self.name}: this stepper has {self.batch} rows, but the input has {x.shape[0]}")
-        for k, step in enumerate(self._steps):
-            self._states[k] = step(x, self._states[k])
-            x = self._states[k][0]
-        # A copy: the caller may write to it, and a state may be finer than the layer's dtype.
-        return x.to(self._like.dtype, copy=True)
+        if x.device != self._like.device:
+            raise RuntimeError(f"{self.name}: the input is on {x.device}, the weights are on {self._like.device}")
+        return x.detach().as_subclass(Tensor).to(self._like.dtype)
+
+    def _check_out(self, out: Tensor) -> None:
+        shape_fits = out.shape == self._out_shape and out.is_contiguous()
+        if not (shape_fits and out.dtype is self._dtype and out.device == self._device):
+            how = "" if out.is_contiguous() else ", not contiguous"
+            raise ValueError(
+                f"{self.name}: out must be {tuple(self._out_shape)} of {self._dtype} on {self._device}, contiguous, "
+                f"but is {tuple(out.shape)} of {out.dtype} on {out.device}{how}"
+            )
+        if out.requires_grad:
+            raise ValueError(f"{self.name}: a stepper keeps nothing for gradients, but out requires them")
 
     def reset(self, rows: Sequence[int] | None = None) -> None:
         """Lets these rows (all of them if None) begin a new sequence."""
         chosen = slice(None) if rows is None else torch.as_tensor(rows, dtype=torch.long)
-        with torch.inference_mode():
-            for k, states in enumerate(self._states):
-                self._states[k] = tuple(s.clone() for s in states)
-                for state, fresh in zip(self._states[k], self._fresh, strict=True):
-                    state[chosen] = fresh[k][chosen]
+        for k, step in enumerate(self._steps):
+            states = step.states
+            for state, fresh in zip(states, self._fresh, strict=True):
+                state[chosen] = fresh[k][chosen].to(state.dtype)
+            step.states = states
 
     @property
     def state(self) -> Tensor | States:
         """The states now, a copy, in the form of the layer's hx."""
-        with torch.inference_mode(False):
-            held = zip(*self._states, strict=True)
-            states = tuple(torch.stack([s.to(self._like.dtype, copy=True) for s in of]) for of in held)
+        held = zip(*(step.states for step in self._steps), strict=True)
+        states = tuple(torch.stack(of).to(self._like.dtype) for of in held)
         return states[0] if len(states) == 1 else states
 
     @state.setter
@@ -94,4 +121,8 @@ class Stepper:
             raise ValueError(f"{self.name}: the state of this stepper has the shapes {wanted}, but got {shapes}")
         for state in given:
             check_dtype("hx", state, self._like)
-        self._states = [tuple(s[k].detach().clone() for s in given) for k in range(len(self._steps))]
+        self._set(given)
+
+    def _set(self, states: States) -> None:
+        for k, step in enumerate(self._steps):
+            step.states = tuple(state[k].detach() for state in states)

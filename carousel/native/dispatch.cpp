@@ -42,14 +42,21 @@ constexpr int COUNT = sizeof ISAS / sizeof ISAS[0];
 const pid_t first_process = getpid();
 
 // OpenMP's pool does not survive a fork; a child works alone.
+bool alone() {
+#if defined(_OPENMP) || defined(CAROUSEL_STD_THREADS)
+    return getpid() != first_process;
+#else
+    return true;
+#endif
+}
+
 CarouselScan allowed(const CarouselScan* scan) {
     CarouselScan s = *scan;
-    s.alone = getpid() != first_process;
-#if !defined(_OPENMP) && !defined(CAROUSEL_STD_THREADS)
-    s.alone = 1;
-#endif
+    s.alone = alone();
     return s;
 }
+
+const StepperTable& stepper_of(int isa, const CarouselScan* scan) { return ISAS[isa].table->stepper[scan->is_double]; }
 
 }  // namespace
 }  // namespace carousel
@@ -101,6 +108,17 @@ CAROUSEL_API void carousel_forward(int isa, const CarouselScan* scan) {
 CAROUSEL_API void carousel_backward(int isa, const CarouselScan* scan) {
     ISAS[isa].table->backward[scan->is_double](allowed(scan));
 }
+
+// One step at a time. The scan is of two steps, each with a row for every sequence; x is not read. Its workspace holds
+// the stepper, which keeps the states: `open` packs the weights, `begin` takes the states from scan->first,
+// `step` reads x, [batch][input], and leaves each state at to[state], unless that is null; `states` writes scan->last.
+CAROUSEL_API int64_t carousel_stepper_workspace(int isa, const CarouselScan* scan) { return stepper_of(isa, scan).workspace(*scan); }
+CAROUSEL_API void carousel_stepper_open(int isa, const CarouselScan* scan) { stepper_of(isa, scan).open(*scan); }
+CAROUSEL_API void carousel_stepper_begin(int isa, const CarouselScan* scan) { stepper_of(isa, scan).begin(*scan); }
+CAROUSEL_API void carousel_stepper_step(int isa, const CarouselScan* scan, const void* x, void* const* to) {
+    stepper_of(isa, scan).step(*scan, scan->threads == 1 || alone(), x, to);
+}
+CAROUSEL_API void carousel_stepper_states(int isa, const CarouselScan* scan) { stepper_of(isa, scan).states(*scan); }
 
 CAROUSEL_API void carousel_apply_float(int isa, int op, int64_t count, const float* a, const float* b, const float* c, float* result) {
     ISAS[isa].table->apply_float(op, count, a, b, c, result);

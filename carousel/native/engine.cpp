@@ -3,7 +3,7 @@
 // Nothing here may be an inline function of the standard library that the linker could share with another instruction
 // set's copy: hence plain arrays, and our own names inside a namespace per instruction set.
 #include "scan_backward.h"
-#include "scan_forward.h"
+#include "stepping.h"
 #include "table.h"
 
 namespace carousel::CAROUSEL_ISA {
@@ -31,6 +31,11 @@ template <class T> int64_t saved_width(const CarouselPlan& plan, int64_t hidden,
     for (int64_t i = 0; i < plan.buffers_count; ++i)
         if (plan.buffers[i].place == SAVED) width += Machine<T>::saved_width(plan.buffers[i], blocks);
     return width;
+}
+
+template <class T> constexpr StepperTable stepper_table() {
+    using S = Stepping<T>;
+    return {&S::workspace, &S::open, &S::begin, &S::step, &S::states};
 }
 
 // One op over `count` numbers, a multiple of BLOCK: for tests of accuracy.
@@ -88,6 +93,7 @@ const EngineTable table = {
     {&workspace<float, Forward>, &workspace<double, Forward>},
     {&workspace<float, Backward>, &workspace<double, Backward>},
     {&by_units<float>, &by_units<double>},
+    {stepper_table<float>(), stepper_table<double>()},
     {&saved_width<float>, &saved_width<double>},
     &apply<float>,
     &apply<double>,

@@ -260,7 +260,7 @@ template <class T> struct Machine {
         if constexpr (PAIRS<T>) pair_panel(panel, depth, to);
     }
 
-    void prepare(const Worker<T>& w) {
+    void prepare(const Worker<T>& w) const {
         for (int64_t i = 0; i < plan.products_count; ++i) {
             const CarouselProduct& p = plan.products[i];
             const int64_t depth = depth_of(p);
@@ -311,7 +311,7 @@ template <class T> struct Machine {
                         u < columns(size, b) ? from[r * units[size] + b * BLOCK<T> + u] : T(0);
     }
 
-    void prepare_states(const Worker<T>& w, bool backward) {
+    void prepare_states(const Worker<T>& w, bool backward) const {
         for (int64_t i = 0; i < plan.carried_count; ++i)
             if (plan.buffers[plan.carried[i]].layout == PANEL)
                 pack_first(w, first[i], backward ? scan.grad_last[i] : scan.first[i], plan.state_sizes[i]);
@@ -328,7 +328,7 @@ template <class T> struct Machine {
 
     // ---- where things are
 
-    void place_fixed(const Worker<T>& w, int64_t v) {
+    void place_fixed(const Worker<T>& w, int64_t v) const {
         const CarouselView& view = plan.views[v];
         const int64_t padded = blocks[HIDDEN] * BLOCK<T>;
         switch (view.kind) {

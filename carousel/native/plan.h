@@ -120,9 +120,6 @@ struct CarouselPlan {
     int64_t before, after;                   // segments that are run once a chunk, before and after its steps
 };
 
-// A stepper prepares once, and then runs one step after another on the same workspace.
-enum CarouselStage : int32_t { WHOLE, PREPARE_ONLY, PREPARED };
-
 // One call. Null where there is nothing: a parameter that is absent, a gradient that nobody asked for.
 struct CarouselScan {
     const CarouselPlan* plan;
@@ -130,8 +127,8 @@ struct CarouselScan {
     const int64_t* batch_sizes;  // [steps]
     int64_t parameters_count;    // parameters[0] is the input matrix (gates * hidden, input)
     int32_t reverse, threads, split, is_double;  // split: 0 chosen from the shape, 1 by rows, 2 by units
-    int32_t stage, alone;            // CarouselStage; alone: set by dispatch.cpp where there can be no team
-    int32_t bfloat16, unused;        // bfloat16: round the factors of matrix products; all else, sums too, stays float
+    int32_t bfloat16;                // round the factors of matrix products; all else, sums too, stays float
+    int32_t alone;                   // set by dispatch.cpp where there can be no team
     const void* x;                   // [rows][input]
     const void* const* parameters;
     const void* const* first;        // per state: [batch][size]

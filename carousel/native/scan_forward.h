@@ -19,34 +19,40 @@ template <class T> struct Forward {
         input_biases = arena.take<T>(machine.plan.inputs_count * wide);
     }
 
-    void run(int thread, int threads, Barrier& barrier) {
+    void run(int thread, int threads, Barrier& barrier) const {
         const Worker<T> w = machine.worker(thread, threads);
-        if (scan.stage != PREPARED) prepare(w);
-        if (scan.stage == PREPARE_ONLY) return;
+        prepare(w);
         machine.prepare_states(w, false);
         barrier.wait();
         for (Chunk c{}; c.end < machine.walk.steps;) {
             c = next_chunk(machine.walk, c.end, machine.chunk_rows);
-            project_inputs(w, c);
-            barrier.wait();
-            if (machine.plan.before) {
-                machine.run_before(w, c);
-                barrier.wait();
-            }
-            for (int64_t k = c.begin; k < c.end; ++k) {
-                const Step s = machine.walk.step(k);
-                machine.run_step(w, s, c, barrier);
-                machine.take_leaving(w, s, c, scan.last);
-            }
-            if (machine.plan.after) {
-                barrier.wait();
-                machine.run_after(w, c);
-            }
+            const T* x = static_cast<const T*>(scan.x) + c.first_row * scan.input;
+            run_chunk(w, c, x, scan.last, barrier, [&](int64_t k) { return machine.walk.step(k); });
             barrier.wait();  // the next chunk's inputs go where this one's were
         }
     }
 
-    void prepare(const Worker<T>& w) {
+    // The steps of a chunk whose inputs are x; step_at(k) says where step k's rows are.
+    template <class StepAt>
+    void run_chunk(const Worker<T>& w, const Chunk& c, const T* x, void* const* last, Barrier& barrier, StepAt step_at) const {
+        project_inputs(w, c, x);
+        barrier.wait();
+        if (machine.plan.before) {
+            machine.run_before(w, c);
+            barrier.wait();
+        }
+        for (int64_t k = c.begin; k < c.end; ++k) {
+            const Step s = step_at(k);
+            machine.run_step(w, s, c, barrier);
+            machine.take_leaving(w, s, c, last);
+        }
+        if (machine.plan.after) {
+            barrier.wait();
+            machine.run_after(w, c);
+        }
+    }
+
+    void prepare(const Worker<T>& w) const {
         machine.prepare(w);
         const CarouselPlan& plan = machine.plan;
         const int64_t hidden = machine.units[HIDDEN], blocks = machine.blocks[HIDDEN];
@@ -70,11 +76,10 @@ template <class T> struct Forward {
     }
 
     // Input parts of the gates, W x + b, for every row of the chunk.
-    void project_inputs(const Worker<T>& w, const Chunk& c) const {
+    void project_inputs(const Worker<T>& w, const Chunk& c, const T* x) const {
         const CarouselPlan& plan = machine.plan;
         const Range rows = w.shares_rows ? Range{0, c.rows} : share(c.rows, w.thread, w.threads, TILE_ROWS);
         const Range blocks = w.blocks[HIDDEN];
-        const T* x = static_cast<const T*>(scan.x) + c.first_row * scan.input;
         const int64_t pairs = pairs_of(scan.input);
         if (machine.in_pairs) machine.pair_rows({const_cast<T*>(x), 0, scan.input}, false, rows, scan.input, w.pairs, pairs);
         for (int64_t i = 0; i < plan.inputs_count; ++i) {

@@ -3,6 +3,14 @@
 
 #include "plan.h"
 
+struct StepperTable {
+    int64_t (*workspace)(const CarouselScan&);
+    void (*open)(const CarouselScan&);
+    void (*begin)(const CarouselScan&);
+    void (*step)(const CarouselScan&, bool alone, const void* x, void* const* to);
+    void (*states)(const CarouselScan&);
+};
+
 struct EngineTable {
     const char* (*op_name)(int op);
     int (*op_arity)(int op);
@@ -13,6 +21,7 @@ struct EngineTable {
     int64_t (*forward_workspace[2])(const CarouselScan&);
     int64_t (*backward_workspace[2])(const CarouselScan&);
     bool (*by_units[2])(const CarouselScan&);
+    StepperTable stepper[2];
     int64_t (*saved_width[2])(const CarouselPlan&, int64_t hidden, int64_t projection);
     void (*apply_float)(int op, int64_t count, const float* a, const float* b, const float* c, float* result);
     void (*apply_double)(int op, int64_t count, const double* a, const double* b, const double* c, double* result);

@@ -21,6 +21,11 @@ int64_t carousel_forward_workspace(int isa, const CarouselScan*);
 int64_t carousel_backward_workspace(int isa, const CarouselScan*);
 void carousel_forward(int isa, const CarouselScan*);
 void carousel_backward(int isa, const CarouselScan*);
+int64_t carousel_stepper_workspace(int isa, const CarouselScan*);
+void carousel_stepper_open(int isa, const CarouselScan*);
+void carousel_stepper_begin(int isa, const CarouselScan*);
+void carousel_stepper_step(int isa, const CarouselScan*, const void* x, void* const* to);
+void carousel_stepper_states(int isa, const CarouselScan*);
 }
 
 namespace {
@@ -206,6 +211,47 @@ template <class Real> void check(int isa, const Problem& given, int threads, int
     }
 }
 
+// One step at a time, twice from the beginning, is the scan.
+void check_stepping(int isa, int64_t batch, int64_t input, int64_t hidden, int threads, int split) {
+    const int64_t steps = 5;
+    const Problem p({std::vector<int64_t>(steps, batch), input, hidden, false});
+    Rnn forward(false);
+    Numbers outputs(p.rows * hidden, NAN), last(batch * hidden, NAN), pair(2 * batch * hidden, NAN), out(batch * hidden);
+    const void* parameters[3] = {p.weight.data(), p.bias.data(), p.recurrent.data()};
+    const void* first[1] = {p.first.data()};
+    void* rows[1] = {outputs.data()};
+    void* lasts[1] = {last.data()};
+    CarouselScan s{};
+    s.plan = &forward.plan;
+    s.steps = steps, s.rows = p.rows, s.batch = batch, s.input = input, s.hidden = hidden;
+    s.batch_sizes = p.c.sizes.data(), s.x = p.x.data();
+    s.parameters_count = 3, s.parameters = parameters, s.first = first, s.rows_of_steps = rows, s.last = lasts;
+    s.threads = threads, s.split = split, s.is_double = 1;
+    std::vector<unsigned char> workspace(carousel_forward_workspace(isa, &s), 0xFF);
+    s.workspace = workspace.data();
+    carousel_forward(isa, &s);
+
+    s.steps = 2, s.rows = 2 * batch, s.x = nullptr, rows[0] = pair.data();
+    workspace.assign(carousel_stepper_workspace(isa, &s), 0xFF);
+    s.workspace = workspace.data();
+    carousel_stepper_open(isa, &s);
+    void* to[1] = {out.data()};
+    for (int round = 0; round < 2; ++round) {
+        carousel_stepper_begin(isa, &s);
+        carousel_stepper_states(isa, &s);
+        for (int64_t i = 0; i < batch * hidden; ++i) expect(last[i] == p.first[i], "first state", last[i], p.first[i]);
+        for (int64_t t = 0; t < steps; ++t) {
+            carousel_stepper_step(isa, &s, p.x.data() + t * batch * input, to);
+            carousel_stepper_states(isa, &s);
+            for (int64_t i = 0; i < batch * hidden; ++i) {
+                const double wanted = outputs[t * batch * hidden + i];
+                expect(std::fabs(out[i] - wanted) < 1e-14, "a step's output", out[i], wanted);
+                expect(last[i] == out[i], "a step's state", last[i], out[i]);
+            }
+        }
+    }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -226,6 +272,11 @@ int main(int count, char** arguments) {
                     check<double>(isa, Problem(c), threads, split);
                     check<float>(isa, Problem(c), threads, split);
                 }
+        for (int threads : {1, 2})
+            for (int split : {1, 2}) {
+                check_stepping(isa, 1, 3, 70, threads, split);
+                check_stepping(isa, 4, 2, 9, threads, split);
+            }
         // Several callers at once, each with a team of its own.
         std::vector<std::thread> callers;
         for (int i = 0; i < 3; ++i) callers.emplace_back([&, isa] { check<double>(isa, Problem(cases[0]), 2, 2); });
