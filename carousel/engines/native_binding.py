@@ -82,7 +82,12 @@ class MadePlan:
 
 def pointers(tensors: Sequence[torch.Tensor | None]) -> Any:
     """The addresses of tensors as a C array; None is null."""
-    return (c_void_p * max(1, len(tensors)))(*(None if t is None else t.data_ptr() for t in tensors))
+    return _array_type(len(tensors))(*[None if t is None else t.data_ptr() for t in tensors])
+
+
+@cache
+def _array_type(count: int) -> Any:
+    return c_void_p * max(1, count)
 
 
 class Library:

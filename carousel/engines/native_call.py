@@ -64,27 +64,46 @@ def backward_plan(program: Program, direct: frozenset[str], of_streams: bool) ->
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of one call, and what follows from them. direct: see `lowering.lower_forward`."""
+    """The sizes of scans with such parameters, and what follows from them. direct: see `lowering.lower_forward`.
+
+    parameters, states, emitted, streams: the shapes of the parameters, and how wide the rows of the others are.
+    """
 
     units: dict[str, int]
     output: int
     direct: frozenset[str]
     is_double: int
+    parameters: tuple[tuple[int, ...], ...]
+    states: tuple[int, ...]
+    emitted: tuple[int, ...]
+    streams: tuple[int, ...]
 
 
 def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes:
-    units = {"one": 1, "hidden": parameters[0].shape[0] // len(program.gates), "projection": 0}
+    return _sizes_of_shapes(program, x.dtype == torch.float64, isa(), *[p.shape for p in parameters])
+
+
+@lru_cache(maxsize=1024)  # layers are called again and again
+def _sizes_of_shapes(program: Program, is_double: bool, isa: int, *shapes: tuple[int, ...]) -> Sizes:
+    units = {"one": 1, "hidden": shapes[0][0] // len(program.gates), "projection": 0}
     names = native_plan.parameters_of(program)
     for weight in program.weights.values():
         if weight.parameter in names:
-            matrix = parameters[names.index(weight.parameter)]
-            units[weight.columns] = matrix.shape[1]
+            rows, columns = shapes[names.index(weight.parameter)]
+            units[weight.columns] = columns
             if weight.gate is None:
-                units[weight.rows] = matrix.shape[0]
-    is_double = int(x.dtype == torch.float64)
-    block = library().c.carousel_block(isa(), is_double)
-    direct = frozenset(size for size in native_plan.SIZES if units[size] % block == 0)
-    return Sizes(units, units[program.states[program.output_state]], direct, is_double)
+                units[weight.rows] = rows
+    block = library().c.carousel_block(isa, is_double)
+    return Sizes(
+        units,
+        units[program.states[program.output_state]],
+        frozenset(size for size in native_plan.SIZES if units[size] % block == 0),
+        int(is_double),
+        native_plan.parameter_shapes(program, units["hidden"], units["projection"], shapes[0][1]),
+        tuple(units[size] for size in program.states.values()),
+        tuple(units[program.nodes[index].size] for index in program.emitted),
+        tuple(units[size] for size in program.streams.values()),
+    )
 
 
 def check(
@@ -97,20 +116,16 @@ def check(
 ) -> None:
     """Raises ValueError for what the library would read past its end."""
     count, batch = sum(batch_sizes), batch_sizes[0]
-    if x.dim() != 2 or x.shape[0] != count or list(batch_sizes) != sorted(batch_sizes, reverse=True):
+    if x.shape != (count, parameters[0].shape[1]) or list(batch_sizes) != sorted(batch_sizes, reverse=True):
         raise ValueError(
             f"x must hold the {count} rows of all steps, of which none has more than the step before, "
             f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
         )
-    units = sizes_of(program, x, parameters).units
-    names = (*program.states, *native_plan.parameters_of(program), *program.streams)
-    shapes = (
-        *((batch, units[size]) for size in program.states.values()),
-        *native_plan.parameter_shapes(program, units["hidden"], units["projection"], x.shape[1]),
-        *((count, units[size]) for size in program.streams.values()),
-    )
-    for name, shape, t in zip(names, shapes, (*states, *parameters, *streams), strict=True):
-        if t.shape != shape or t.dtype != x.dtype or t.device != x.device:
+    sizes, dtype, device = sizes_of(program, x, parameters), x.dtype, x.device
+    shapes = [*((batch, s) for s in sizes.states), *sizes.parameters, *((count, s) for s in sizes.streams)]
+    for i, (shape, t) in enumerate(zip(shapes, (*states, *parameters, *streams), strict=True)):
+        if t.shape != shape or t.dtype is not dtype or t.device != device:
+            name = (*program.states, *native_plan.parameters_of(program), *program.streams)[i]
             raise ValueError(
                 f"{name} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on {t.device}"
             )
@@ -158,8 +173,7 @@ def kept(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int
     shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
     parameters = [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes]
     found = sizes_of(program, parameters[0], parameters)
-    emitted = sum(found.units[program.nodes[index].size] for index in program.emitted)
-    return emitted + saved_width(forward_plan(program, True, found.direct), found)
+    return sum(found.emitted) + saved_width(forward_plan(program, True, found.direct), found)
 
 
 def division(program: Program, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
@@ -218,8 +232,8 @@ def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [t.contiguous() for t in tensors]
 
 
-def empty_emitted(program: Program, x: Tensor, sizes: Sizes) -> list[Tensor]:
-    return [x.new_empty(x.shape[0], sizes.units[program.nodes[index].size]) for index in program.emitted]
+def empty_emitted(x: Tensor, sizes: Sizes) -> list[Tensor]:
+    return [x.new_empty(x.shape[0], size) for size in sizes.emitted]
 
 
 def forward(
@@ -238,7 +252,7 @@ def forward(
     made = forward_plan(program, keep, sizes.direct)
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse, bfloat16)
-    emitted = [_large(rows) for rows in empty_emitted(program, x, sizes)]
+    emitted = [_large(rows) for rows in empty_emitted(x, sizes)]
     last = [torch.empty_like(s) for s in states]
     saved = _large(x.new_empty(x.shape[0] * saved_width(made, sizes)))
     if settings.poison:

@@ -77,7 +77,7 @@ def _fake_scan(
     sizes = call.sizes_of(which, x, parameters)
     made = call.forward_plan(which, keep, sizes.direct)
     saved = x.new_empty(x.shape[0] * call.saved_width(made, sizes))
-    return call.empty_emitted(which, x, sizes), [s.new_empty(s.shape) for s in states], saved
+    return call.empty_emitted(x, sizes), [s.new_empty(s.shape) for s in states], saved
 
 
 def _scan_backward(

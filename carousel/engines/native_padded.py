@@ -38,7 +38,7 @@ def forward(
     width = call.saved_width(call.forward_plan(program, keep, of.direct), of)
     emitted, last, saved = found or ([], [], x[:0, 0])
     return (
-        list(starmap(_with_zeros, zip_longest(call.empty_emitted(program, x, of), emitted))),
+        list(starmap(_with_zeros, zip_longest(call.empty_emitted(x, of), emitted))),
         list(starmap(_with_zeros, zip_longest([s.new_empty(s.shape) for s in states], last))),
         _with_zeros(x.new_empty(x.shape[0] * width), saved),
     )

@@ -36,7 +36,7 @@ class Stepper:
         rows = [streams[name].detach().to(wide).repeat(2, 1) for name in program.streams]
         native_call.check(program, x, [batch, batch], self._first, parameters, rows)
         made = native_call.forward_plan(program, False, sizes.direct)
-        emitted = native_call.empty_emitted(program, x, sizes)
+        emitted = native_call.empty_emitted(x, sizes)
         batch_sizes = torch.tensor([batch, batch])
         self._scan, alive = native_call.describe(
             made, sizes, x, self._first, parameters, batch_sizes, False, self._narrow

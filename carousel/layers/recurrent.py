@@ -127,6 +127,7 @@ class Recurrent(nn.Module):
         if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
             raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
         self.checkpoint = checkpoint
+        self._parameters_of_scan = tuple(parameter_shapes(self.program, 1, self.sizes))
         self._programs = SimpleNamespace()  # those of the calls so far; see `_program_of_call`
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
@@ -463,14 +464,13 @@ class Recurrent(nn.Module):
         modified = tuple(state for state in self.program.states if self._taps or f"keep_{state}" in streams)
         add_ins = self.regularizers
         program: Interface = getattr(self._programs, self._program_of_call(modified, names))
-        parameters = list(parameter_shapes(self.program, 1, self.sizes))
         sizes = {state: self.sizes[size] for state, size in self.program.states.items()}
         last: list[States] = []
         recorded: list[States] = []
         for k in range(self.num_layers):
             outputs = []
             for direction in self._directions():
-                weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in parameters}
+                weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in self._parameters_of_scan}
                 states = tuple(state[len(last)] for state in hx)
                 given = streams
                 for tap in self._taps:
@@ -496,5 +496,6 @@ class Recurrent(nn.Module):
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if self.dropout and self.training and k < self.num_layers - 1:
                 x = F.dropout(x, self.dropout)
+        # Copied even where it is one: a view could not be detached in place, as loops over windows do.
         finals = tuple(torch.stack(states) for states in zip(*last, strict=True))
         return x, finals, dict(zip(names, map(torch.stack, zip(*recorded, strict=True)), strict=True))
