@@ -43,6 +43,7 @@ class Stepper:
         )
         if batch * parameters[0].shape[0] * (x.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
             self._scan.threads = 1
+        self.threads = self._scan.threads
         of_steps, self._last = binding.pointers((*emitted, *rows)), binding.pointers(self._first)
         self._scan.rows_of_steps, self._scan.last = ctypes.addressof(of_steps), ctypes.addressof(self._last)
         self._c, self._isa = native_call.library().c, native_call.isa()
