@@ -122,5 +122,11 @@ def test_what_is_recognised(tmp_path):
     (tmp_path / "poem.txt").write_text("2024-01-01, 5\n")
     assert task.recognize([tmp_path / "sales.csv"], {}) == "a table with a time column (day)"
     assert task.recognize([tmp_path / "sales.csv"], {"target": ["price"]}) == "a table of series to forecast (--target)"
+    slips = sales(20).with_columns(pl.col("sold").cast(pl.String))
+    slips[3, "sold"] = "?"
+    slips.write_csv(tmp_path / "slips.csv")
+    assert task.recognize([tmp_path / "slips.csv"], {}) == "a table with a time column (day)"  # price is a target still
+    slips.drop("price").write_csv(tmp_path / "slips.csv")
+    assert task.recognize([tmp_path / "slips.csv"], {}) == "a table of series with slips in it"
     for name in ("reviews.csv", "poem.txt", "none.csv"):
         assert task.recognize([tmp_path / name], {}) is None

@@ -14,7 +14,7 @@ from carousel.tasks.forecasting.frequency import DAY, SECOND, Frequency, find, n
 from carousel.tasks.forecasting.panel import Layout, Panel
 from carousel.tasks.forecasting.roles import Roles, find_roles
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.stamps import TimeColumn, recognise
+from carousel.tasks.forecasting.stamps import Slip, TimeColumn, recognise
 from carousel.tasks.forecasting.transform import Log, Transform
 
 
@@ -292,6 +292,36 @@ def test_settings_take_lists_in_any_form():
         Settings(form="lstm")
     with pytest.raises(DataError, match="horizon must be 1 or more"):
         Settings(horizon=0)
+
+
+# -- slips ----------------------------------------------------------------------------------------------------------
+
+
+def february(slip: str | None = None) -> list[str]:
+    return [slip if slip and k == 17 else f"2024-02-{k + 1:02}" for k in range(28)]
+
+
+def test_a_few_times_that_are_none_are_a_slip_and_many_are_no_time():
+    with pytest.raises(Slip, match=r"'date' holds times like '2024-02-01', and 1 that is none: '2024-02-30'. Correct"):
+        find_roles(pl.DataFrame({"date": february("2024-02-30"), "y": np.arange(28) % 5}))
+    halves = pl.DataFrame({"date": [d if k % 2 else f"day {k}" for k, d in enumerate(february())], "y": np.arange(28) % 5})
+    assert recognise(halves, "date") is None
+
+
+def test_a_few_texts_among_numbers_are_a_slip_and_many_are_no_target():
+    values = ["?" if k == 3 else f"{k},5" for k in range(28)]
+    with pytest.raises(Slip, match=r"A target must be numbers, and the column 'value' holds '\?'. Choose another"):
+        find_roles(pl.DataFrame({"date": february(), "value": values}))
+    with pytest.raises(DataError, match="there is value") as raised:
+        find_roles(pl.DataFrame({"date": february(), "value": ["up", "down"] * 14}))
+    assert not isinstance(raised.value, Slip)
+
+
+def test_a_target_may_count_upwards_where_its_name_says_that_it_is_one():
+    roles, _ = find_roles(pl.DataFrame({"date": february(), "sales": range(28)}))
+    assert roles.targets == ("sales",)
+    with pytest.raises(DataError, match=r"n counts 1, 2, 3, ... like the number of a row.*: --target n"):
+        find_roles(pl.DataFrame({"date": february(), "n": range(28)}))
 
 
 # -- the logarithm --------------------------------------------------------------------------------------------------

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
 BINARY = (".parquet", ".arrow", ".feather", ".ipc")
-MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "-nan", "<NA>", "#N/A"]  # texts that mean no value
+# Texts that mean no value.
+MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "-nan", "<NA>", "#N/A"]
 SEPARATORS = ",;\t|"
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting.stamps import TimeColumn, parts_in, recognise
+from carousel.tasks.forecasting.stamps import Slip, TimeColumn, parts_in, recognise
 from carousel.tasks.table import listed
 
 TIMES = (
@@ -26,7 +26,7 @@ TIMES = (
     "t",
 )
 SERIES = ("unique_id", "series_id", "series", "item_id", "id", "item", "store", "shop", "sku", "product", "symbol")
-TARGETS = ("y", "target", "value", "sales", "demand", "sold", "count")
+TARGETS = ("y", "target", "value", "sales", "demand", "sold", "units", "quantity", "count")
 MOST_CATEGORIES = 50  # a column of more different texts is names or remarks, not a category
 
 
@@ -207,8 +207,15 @@ def _repetitions(stamped: pl.DataFrame, names: tuple[str, ...]) -> int:
 
 
 def _targets(frame: pl.DataFrame, rest: list[str], said: list[str]) -> tuple[str, ...]:
-    numbers = [name for name in rest if frame[name].dtype.is_numeric() and not _counts_rows(frame[name])]
+    numeric = [name for name in rest if frame[name].dtype.is_numeric()]
+    numbers = [name for name in numeric if name.lower() in TARGETS or not _counts_rows(frame[name])]
     if not numbers:
+        _require_numbers(frame, [name for name in rest if _mostly_numbers(frame[name])])
+        if numeric:
+            raise DataError(
+                f"A forecast needs a column of numbers as its target; {listed(numeric)} counts 1, 2, 3, ... like the "
+                f"number of a row. If that is what you want forecast: --target {numeric[0]}."
+            )
         texts = listed([f"{name} ({frame[name].dtype})" for name in rest]) or "nothing else"
         raise DataError(f"A forecast needs a column of numbers as its target; beside time and series there is {texts}.")
     hinted = [name for name in numbers if name.lower() in TARGETS]
@@ -233,16 +240,28 @@ def _counts_rows(column: pl.Series) -> bool:
     )
 
 
+def _mostly_numbers(column: pl.Series) -> bool:
+    """Texts of which more than half are numbers: the others are slips, or another way to say missing."""
+    if column.dtype != pl.String:
+        return False
+    return _as_numbers(column).count() > 0.5 * column.count()
+
+
+def _as_numbers(column: pl.Series) -> pl.Series:
+    if column.dtype == pl.String:
+        column = column.str.strip_chars().str.replace(",", ".", literal=True)
+    return column.cast(pl.Float64, strict=False)
+
+
 def _require_numbers(frame: pl.DataFrame, targets: Sequence[str]) -> None:
     for name in targets:
         column = frame[name]
         if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
             continue
-        number = column.cast(pl.Float64, strict=False)
-        bad = column.filter(number.is_null() & column.is_not_null())
+        bad = column.filter(_as_numbers(column).is_null() & column.is_not_null())
         if len(bad) or column.dtype != pl.String:
             what = f"{bad[0]!r}" if len(bad) else str(column.dtype)
-            raise DataError(
+            raise (Slip if _mostly_numbers(column) else DataError)(
                 f"A target must be numbers, and the column {name!r} holds {what}. Choose another with --target, or "
                 f"mark missing values by an empty field or NA."
             )

@@ -130,8 +130,12 @@ class TimeColumn:
         return _read_text(text, self.kind, self.format)
 
 
+class Slip(DataError):
+    """A column is nearly all times, or numbers, but for some values: mistakes, or a way to say missing."""
+
+
 def recognise(frame: pl.DataFrame, name: str) -> TimeColumn | None:
-    """How this column tells the time, or None where it does not."""
+    """How this column tells the time, or None where it does not. Raises Slip where it nearly does."""
     column = frame[name]
     kind = column.dtype
     if kind == pl.Date:
@@ -159,7 +163,22 @@ def recognise(frame: pl.DataFrame, name: str) -> TimeColumn | None:
     if values.str.contains(QUARTER).all():
         between = values[0][4:-2]
         return TimeColumn((name,), "quarter", f"{{}}{between}Q{{}}")
+    _refuse_slips(values, few)
     return None
+
+
+def _refuse_slips(values: pl.Series, few: pl.Series) -> None:
+    """Raises Slip for texts nearly all of which (nine of ten) are times: the others were meant to be."""
+    for format in FORMATS:
+        if 0.9 * len(few) <= _read_text(few, "text", format).count():
+            parsed = _read_text(values, "text", format)
+            bad = values.filter(parsed.is_null())
+            if 0.9 * len(values) <= parsed.count():
+                raise Slip(
+                    f"The column {values.name!r} holds times like {values.filter(parsed.is_not_null())[0]!r}, and "
+                    f"{len(bad):,} that {'is' if len(bad) == 1 else 'are'} none: {bad[0]!r}"
+                    f"{' and others' if len(bad) > 1 else ''}. Correct or remove such rows."
+                )
 
 
 def _read_text(text: pl.Series, kind: str, format: str) -> pl.Series:

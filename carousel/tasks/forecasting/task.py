@@ -13,6 +13,7 @@ from carousel.tasks.forecasting.charts import pictures
 from carousel.tasks.forecasting.forecast import as_table, forecast
 from carousel.tasks.forecasting.roles import find_roles, find_time
 from carousel.tasks.forecasting.settings import Settings
+from carousel.tasks.forecasting.stamps import Slip
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
@@ -24,7 +25,8 @@ OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
-    """A table with a time column and a column of numbers; or any, where what is asked only makes sense here."""
+    """A table with a time column and a column of numbers; or any, where what is asked only makes sense here. One that
+    would be but for a few slips is taken too: training says what they are."""
     if not paths or not all(table.is_table(path) for path in paths):
         return None
     if meant := [name for name in OURS if name in options]:
@@ -35,6 +37,8 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         if found.kind == "rows":
             return None
         find_roles(frame, time=found.names)
+    except Slip:
+        return "a table of series with slips in it"
     except CarouselError:
         return None
     return f"a table with a time column ({found.label})"
