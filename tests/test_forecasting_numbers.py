@@ -83,12 +83,12 @@ def plain_signals(y, span, season):
         phase = t % season
         if not np.isnan(value):
             n += 1
-            last = value
             if n == 1:
                 level, fast, scale = value, value, 0.0
-            a = max(1 / n, 1 / span)
-            level += a * (value - level)
-            scale += a * (abs(value - level) - scale)
+            else:
+                scale += max(1 / (n - 1), 1 / span) * (abs(value - last) - scale)
+            last = value
+            level += max(1 / n, 1 / span) * (value - level)
             fast += max(1 / n, 0.25) * (value - fast)
             k[phase] = k.get(phase, 0) + 1
             old = smooth.get(phase, 0.0)

@@ -4,14 +4,16 @@ A series is never handed to the network as it is, but relative to a level and a 
 
     a_t = max(1 / n_t, 1 / span)                            n_t observations so far: a mean at first, later a moving one
     level_t = level_t-1 + a_t (y_t - level_t-1)
-    scale_t = scale_t-1 + a_t (|y_t - level_t| - scale_t-1)
+    scale_t = scale_t-1 + max(1 / (n_t - 1), 1 / span) (|y_t - last_t-1| - scale_t-1)
     fast_t  = fast_t-1  + max(1 / n_t, 1 / 4) (y_t - fast_t-1)
     last_t  = y_t
     before_t[m] = y_t, smooth_t[m] += max(1 / k, 1 / 4) (y_t - level_t - smooth_t-m[m])   for each season length m
 
 where y_t is observed; where it is missing everything stays, `before` and `smooth` as they were a season ago (k counts
 the observations of that phase). So forecasts move with the series: of a y + b they are a times those of y, plus b; a
-step costs the same however long the history is; and a series that was not in training needs no fitting.
+step costs the same however long the history is; and a series that was not in training needs no fitting. The scale is
+the mean change, not the mean distance from the level: that would grow with a trend, which the level lags behind, and a
+trend that slows would be told to go on.
 """
 
 from dataclasses import dataclass
@@ -61,13 +63,14 @@ def advance(recipe: Recipe, previous: np.ndarray, a_season_ago: list[np.ndarray]
     row[:, AGE] = np.where(seen, 0.0, row[:, AGE] + 1)
     mean_rate = 1 / np.maximum(row[:, COUNT], 1)
     first = seen & (row[:, COUNT] == 1)
+    change = np.where(seen & ~first, np.abs(observed - previous[:, LAST]), row[:, SCALE])
+    row[:, SCALE] += np.maximum(1 / np.maximum(row[:, COUNT] - 1, 1), 1 / recipe.span) * (change - row[:, SCALE])
     row[first, LEVEL] = row[first, FAST] = observed[first]
     row[:, LAST] = np.where(seen, observed, row[:, LAST])
     slow = np.where(seen, np.maximum(mean_rate, 1 / recipe.span), 0.0)
     y = row[:, LAST]  # the observation, where there is one; elsewhere the rates are 0
     row[:, LEVEL] += slow * (y - row[:, LEVEL])
     away = y - row[:, LEVEL]
-    row[:, SCALE] += np.nan_to_num(slow * (np.abs(away) - row[:, SCALE]))
     row[:, FAST] += np.where(seen, np.maximum(mean_rate, FAST_RATE), 0.0) * (y - row[:, FAST])
     for k, back in enumerate(a_season_ago):
         at = SEASONS + EACH * k
