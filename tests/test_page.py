@@ -166,13 +166,14 @@ def test_influence_in_windows_is_influence_over_the_whole_text(back):
     model = model_of(layers=2)
     ids, pieces, starts = pieces_of(model.vocabulary, TEXT)
     _, after = read_steps(model.network, model.vocabulary, ids, pieces, starts)
-    shares = analysis.influence(measure_of(model.network, ids), len(ids), after, back)
+    states = analysis.states_of(model.network.recurrent.fresh_states(1), after)
+    shares = analysis.influence(measure_of(model.network, ids), len(ids), states, back)
     whole = input_influence(model.network, torch.from_numpy(ids)[:, None], at=range(len(ids)), of="top").norms[..., 0]
     for t in range(len(ids)):
         norms = whole[t, max(0, t + 1 - back) : t + 1].flip(0).numpy()
         np.testing.assert_allclose(shares[t, : len(norms)], norms / norms.sum(), rtol=1e-3, atol=1e-6)
         assert not shares[t, len(norms) :].any()
-    end = analysis.influence_at_end(measure_of(model.network, ids), 31, after, back=back).share()[0].flip(0)
+    end = analysis.influence_at_end(measure_of(model.network, ids), 31, states, back=back).share()[0].flip(0)
     np.testing.assert_allclose(end, shares[30, : len(end)], rtol=1e-3, atol=1e-6)
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import threading
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -541,12 +542,12 @@ def test_two_runs_stand_beside_each_other_at_the_same_place_of_the_text(browser,
 # -- live -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def server(model):
+@contextmanager
+def serving(make_application):
+    """The address at which an application answers."""
     uvicorn = pytest.importorskip("uvicorn", reason="needs the extra `page`")
     pytest.importorskip("starlette", reason="needs the extra `page`")
-    app = application(Reader(model), TEXT[:30], hosts=["127.0.0.1"])
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+    server = uvicorn.Server(uvicorn.Config(make_application(), port=0, log_level="error"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:
@@ -554,6 +555,12 @@ def server(model):
     yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     server.should_exit = True
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def server(model):
+    with serving(lambda: application(Reader(model), TEXT[:30], hosts=["127.0.0.1"])) as address:
+        yield address
 
 
 def test_what_is_typed_is_read_on_from_the_state(browser, server, model):

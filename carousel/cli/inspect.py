@@ -10,9 +10,10 @@ LIVE = Group("Live", sort_key=1)
 
 def inspect(
     run: Path,
-    text: Path | None = None,
+    data: Path | None = None,
     /,
     *,
+    item: str | None = None,
     against: Path | None = None,
     steps: int = 500,
     out: Path | None = None,
@@ -20,17 +21,20 @@ def inspect(
     host: Annotated[str, Parameter(group=LIVE)] = "127.0.0.1",
     port: Annotated[int, Parameter(group=LIVE)] = 8765,
 ) -> None:
-    """See inside a trained model: what it does with a text, step by step.
+    """See inside a trained model: what it does with a text, a recording or a series, step by step.
 
-    Writes one HTML file, which needs no network, and pictures beside it: the text coloured by any unit, what moved
-    each prediction, gates over time, the equations of each step with their numbers, how far back gradients reach, a
-    diagnosis in words. With --live, serves the same page and reads what you type.
+    Writes one HTML file, which needs no network, and pictures beside it: what was read, coloured by any unit; after
+    every step what comes next, the probability of each class, or the forecast, and which steps moved it; gates over
+    time, the equations of each step with their numbers, how far back gradients reach, a diagnosis in words. With
+    --live, serves the same page and reads what you type (language models and classifiers of texts).
 
     For example:
 
     ```
     carousel inspect runs/shakespeare
     carousel inspect runs/shakespeare sonnets.txt --steps 1000
+    carousel inspect runs/movements new.ts --item 3
+    carousel inspect runs/sales --item north
     carousel inspect runs/lstm --against runs/gru
     carousel inspect runs/shakespeare --live
     ```
@@ -39,13 +43,16 @@ def inspect(
     ----------
     run
         A run folder that `carousel train` wrote.
-    text
-        A UTF-8 text file, of which the beginning is shown. Without it: the end of the text that the run was trained
-        on, or what the model writes by itself.
+    data
+        What it reads: a text file, of which the beginning is shown; sequences such as `carousel predict` takes; or a
+        table of series, of which the end is shown. Without it, what the run did not learn from: the end of its text or
+        of its series, or a sequence that was held out.
+    item
+        Which of several sequences or series: its name, or its number, counted from 0. Without it: the first.
     against
-        Another run, to be shown beside the first.
+        Another run of the same task, to be shown beside the first.
     steps
-        Symbols to read at most.
+        Steps to show at most.
     out
         The folder to write to. Without it: `inspect` in the run's.
     live
@@ -68,9 +75,9 @@ def inspect(
             option = "--against" if against is not None else "--out"
             raise DataError(f"--live serves the page of one run and writes nothing: leave {option} out.")
 
-        serve(run, text, steps=steps, host=host, port=port, report=say)
+        serve(run, data, item=item, steps=steps, host=host, port=port, report=say)
         return
     from carousel.page import inspect as write_page
 
-    page = write_page(run, text, against=against, steps=steps, out=out, report=say)
+    page = write_page(run, data, item=item, against=against, steps=steps, out=out, report=say)
     say(f"Open it in a browser: {page.resolve().as_uri()}")

@@ -25,33 +25,34 @@ TEXT_PROPERTIES = properties.PROPERTIES | {
 Measure = Callable[[Tensor, Any, Sequence[int]], Tensor]
 
 
-def influence(measure: Measure, steps: int, after: tuple[Tensor, ...], back: int = BACK) -> np.ndarray:
+def influence(measure: Measure, steps: int, states: tuple[Tensor, ...], back: int = BACK) -> np.ndarray:
     """(T, lags): the share that what was read k steps before has in what moves the output after step t.
 
     Shares are those of the last `back` steps. measure: how much each of some steps moves the output after the chosen
-    of them. after: the states after each step, (T, L, H) each; every window of `back` steps starts from its own.
+    of them. states: those before the first step and after each, (T + 1, L, H) each; every window of `back` steps
+    starts from its own.
     """
     back = min(back, steps)
     norms = np.zeros((steps, back), np.float32)
     # The first steps have fewer before them: one window holds them all.
     if back > 1:
-        first = measure(torch.arange(back)[:, None], None, range(back - 1))
+        first = measure(torch.arange(back)[:, None], _carried(states, np.array([0])), range(back - 1))
         for t in range(back - 1):
             norms[t, : t + 1] = first[t, : t + 1, 0].flip(0).numpy()
     for begin in range(back - 1, steps, ROWS):
         ends = np.arange(begin, min(begin + ROWS, steps))
         windows = torch.from_numpy(ends - back + 1) + torch.arange(back)[:, None]
-        norms[ends] = measure(windows, carried(after, ends - back), [back - 1])[0].flip(0).T.numpy()
+        norms[ends] = measure(windows, _carried(states, ends - back + 1), [back - 1])[0].flip(0).T.numpy()
     return shares(norms)
 
 
 def influence_at_end(
-    measure: Measure, steps: int, after: tuple[Tensor, ...], outputs: int = 1, back: int = BACK
+    measure: Measure, steps: int, states: tuple[Tensor, ...], outputs: int = 1, back: int = BACK
 ) -> InputInfluence:
-    """The same measure for the last `outputs` steps, by each of the last `back`. after: as above."""
+    """The same measure for the last `outputs` steps, by each of the last `back`. states: as above."""
     begin = max(0, steps - back)
     at = range(max(0, steps - begin - outputs), steps - begin)
-    norms = measure(torch.arange(begin, steps)[:, None], carried(after, np.array([begin - 1])), at)
+    norms = measure(torch.arange(begin, steps)[:, None], _carried(states, np.array([begin])), at)
     return InputInfluence(torch.tensor(at), norms)
 
 
@@ -60,16 +61,15 @@ def shares(norms: np.ndarray) -> np.ndarray:
     return norms / np.maximum(norms.sum(1, keepdims=True), np.finfo(np.float32).tiny)
 
 
-def carried(after: tuple[Tensor, ...], steps: np.ndarray) -> Any:
-    """The states after these steps as hx, (L, rows, H) each; fresh ones, None, where that is before the first."""
-    if steps[0] < 0 and len(steps) == 1:
-        return None
-    states = []
-    for values in after:
-        chosen = values[torch.from_numpy(np.maximum(steps, 0))]
-        chosen[torch.from_numpy(steps < 0)] = 0.0
-        states.append(chosen.transpose(0, 1).contiguous())
-    return states[0] if len(states) == 1 else tuple(states)
+def states_of(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The states before the first step, (L, 1, H) each, and those after each, (T, L, H): (T + 1, L, H)."""
+    return tuple(torch.cat([first.transpose(0, 1), rest]) for first, rest in zip(before, after, strict=True))
+
+
+def _carried(states: tuple[Tensor, ...], steps: np.ndarray) -> Any:
+    """The states that these steps find, as hx, (L, rows, H) each."""
+    found = tuple(values[torch.from_numpy(steps)].transpose(0, 1).contiguous() for values in states)
+    return found[0] if len(found) == 1 else found
 
 
 def properties_of_text(text: str, starts: np.ndarray) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -80,7 +81,7 @@ def application(
     from starlette.responses import HTMLResponse
     from starlette.routing import Route
 
-    typing = reader.typing()
+    typing, one_at_a_time = reader.typing(), threading.Lock()
     chosen = reader.choose(data, item=item, steps=min(steps, typing.longest))
     (name,) = names_of([reader])
     moments, _ = reader.examine(name, chosen, report)
@@ -90,10 +91,18 @@ def application(
         return HTMLResponse(page, headers={"X-Content-Type-Options": "nosniff"})
 
     async def read(request: Request) -> Response:
-        return await _answer(request, lambda q: typing.read(str(q["session"]), str(q["text"])))
+        def answer(q: dict[str, Any]) -> dict[str, Any]:
+            with one_at_a_time:
+                return typing.read(str(q["session"]), str(q["text"]))
+
+        return await _answer(request, answer)
 
     async def influence(request: Request) -> Response:
-        return await _answer(request, lambda q: typing.influence(str(q["session"]), str(q["text"]), int(q["step"])))
+        def answer(q: dict[str, Any]) -> dict[str, Any]:
+            with one_at_a_time:
+                return typing.influence(str(q["session"]), str(q["text"]), int(q["step"]))
+
+        return await _answer(request, answer)
 
     return Starlette(
         routes=[

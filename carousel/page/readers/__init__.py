@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from carousel.errors import DataError, RunError
 from carousel.layers import Recurrent
 from carousel.page.moments import Moments
-from carousel.page.readers.typing import Typing
+from carousel.page.readers.typed import Typing
 from carousel.program import Program
 from carousel.tasks.catalogue import task_of
 from carousel.training.run_folder import RunFolder

@@ -24,7 +24,7 @@ from carousel.page.moments import Steps as PageSteps
 from carousel.page.packing import plain, steps_record
 from carousel.page.readers import Drawings, Report, number_of, require_equations
 from carousel.page.readers.symbols import Names
-from carousel.page.readers.typing import Typing, require_readable, require_step
+from carousel.page.readers.typed import Typing, require_readable, require_step
 from carousel.page.scans import scans
 from carousel.tasks.classification import sources
 from carousel.tasks.classification.early import moments as so_far
@@ -186,11 +186,13 @@ def read_steps(
 ) -> tuple[PageSteps, np.ndarray, int | None]:
     """What the networks say after each step, the class they hold likeliest then, (T), and which it is in fact."""
     member = trained.network.members[network]
-    chances = np.exp([moment.log_probabilities for moment in so_far(trained, steps, every=1)])
-    alone = None
-    if len(trained.network.members) > 1:
-        one = replace(trained, network=Ensemble([member]))
-        alone = np.exp([moment.log_probabilities for moment in so_far(one, steps, every=1)])
+    each = [
+        np.exp(
+            [moment.log_probabilities for moment in so_far(replace(trained, network=Ensemble([one])), steps, every=1)]
+        )
+        for one in trained.network.members
+    ]
+    chances, alone = np.mean(each, axis=0), each[network] if len(each) > 1 else None
     before = np.exp(trained.of_steps(Steps.of([steps[:0]])))
     known = [str(label) for label in trained.classes]
     said = None if example.labels is None else str(example.labels[0])
@@ -393,7 +395,7 @@ def _drawings(shown: PageSteps, gates: Any, flow: GradientFlow, norms: np.ndarra
 
 
 class TypedText:
-    """A classifier that reads what is typed, from its beginning every time. See `readers.typing.Typing`."""
+    """A classifier that reads what is typed, from its beginning every time. See `readers.typed.Typing`."""
 
     longest = 300
 

@@ -26,7 +26,7 @@ from carousel.page.analysis import Measure
 from carousel.page.moments import Influence, Moments, Quantiles, Signals
 from carousel.page.moments import Steps as PageSteps
 from carousel.page.readers import Drawings, Report, number_of, require_equations
-from carousel.page.readers.typing import Typing
+from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
 from carousel.tasks import table
 from carousel.tasks.files import require_existing
@@ -49,13 +49,13 @@ LATEST = 5  # forecasts in the picture of them
 
 @dataclass(frozen=True)
 class Chosen:
-    """A table, which of its series, and how many of the last steps are shown. own: it is the one trained on."""
+    """A table, which of its series, and how many of the last steps are shown. run: the one that was trained on it."""
 
     frame: pl.DataFrame
     item: str | int | None
     steps: int
     said: str
-    own: bool
+    run: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,8 @@ class Reader:
 
     def choose(self, data: Any, *, item: str | int | None, steps: int) -> Chosen:
         if data is None:
-            return Chosen(self.trained.history(), item, steps, "the data that it was trained on, to their end", True)
+            said = f"the end of the data that {self.run.resolve().name if self.run else 'it'} was trained on"
+            return Chosen(self.trained.history(), item, steps, said, self.trained.run)
         said = "the data that were given"
         if isinstance(data, str | Path):
             path = Path(data)
@@ -94,7 +95,7 @@ class Reader:
                     f"A forecaster reads a table of series (.csv, .tsv, .parquet, .arrow), and {path.name} is none."
                 )
             data, said = path, path.name
-        return Chosen(table.read(data), item, steps, said, False)
+        return Chosen(table.read(data), item, steps, said)
 
     def examine(self, name: str, chosen: Chosen, report: Report) -> tuple[Moments, Drawings]:
         return examine(self.trained, name, chosen, report)
@@ -130,7 +131,7 @@ def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda
     )
     report(f"{name}: what moved each forecast, over the last {min(analysis.BACK, steps)} steps")
     measure = measure_of(trained, stretch, x)
-    shares = analysis.influence(measure, steps, after)
+    shares = analysis.influence(measure, steps, analysis.states_of(hx, after))
     report(f"{name}: gradients, timescales, units that follow the series")
     initial = hx if len(hx) > 1 else hx[0]
     gates = read_gates(encoder, x, initial)
@@ -257,16 +258,11 @@ def forecasts(trained: Trained, stretch: Stretch) -> tuple[np.ndarray, np.ndarra
 
 
 def beyond_known(inputs: Inputs, rows: np.ndarray, column: int, horizon: int) -> np.ndarray:
-    """(horizon, T): which steps ahead need covariates that the table does not have. Raises DataError where all do."""
+    """(horizon, T): which steps ahead need covariates that the table does not have."""
     panel = inputs.panel
     if not panel.known.shape[2]:
         return np.zeros((horizon, len(rows)), bool)
-    until = int(panel.known_until[panel.owner[column]])
-    unknown = rows + np.arange(1, horizon + 1)[:, None] >= until
-    if unknown.all():
-        names = ", ".join(panel.layout.roles.known)
-        raise DataError(f"A forecast needs {names}, known in advance, and the table has them for no step ahead.")
-    return unknown
+    return rows + np.arange(1, horizon + 1)[:, None] >= panel.known_until[panel.owner[column]]
 
 
 def told_before(told: np.ndarray) -> np.ndarray:
@@ -394,9 +390,9 @@ def _about(trained: Trained, chosen: Chosen, series: str, steps: int) -> list[tu
     encoder = network.encoder
     seasons = ", ".join(map(str, trained.reading.recipe.seasons)) or "none"
     covariates = [e.name for part in (layout.known, layout.past, layout.static) for e in part]
-    held = "; intervals were corrected on the part that was held out" if chosen.own else ""
+    held = "; intervals were corrected on the part that was held out" if chosen.run == trained.run else ""
     return [
-        ("series", f"{series} of {chosen.said}; its last {steps:,} steps"),
+        ("series", f"{series}, from {chosen.said}; its last {steps:,} steps"),
         ("network", f"{network.form}, {encoder.cell}, {encoder.num_layers} x {encoder.hidden_size} units"),
         (
             "reads",

@@ -22,7 +22,7 @@ from carousel.page.moments import Influence, Moments, NextSymbols, Steps, Symbol
 from carousel.page.readers import Drawings, Report, require_equations
 from carousel.page.readers.passage import Passage, passage_for, settings_of
 from carousel.page.readers.symbols import Names, pieces_of, symbol_text
-from carousel.page.readers.typing import Typing
+from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
 from carousel.tasks.language import LanguageModel
 from carousel.tasks.language.vocabulary import Vocabulary
@@ -74,7 +74,8 @@ def examine(
     steps, after = read_steps(network, model.vocabulary, ids, pieces, starts)
     report(f"{name}: what moved each prediction, over the last {min(analysis.BACK, len(ids))} steps")
     measure = measure_of(network, ids)
-    shares = analysis.influence(measure, len(ids), after)
+    states = analysis.states_of(layer.fresh_states(1), after)
+    shares = analysis.influence(measure, len(ids), states)
     report(f"{name}: gradients, timescales, units that follow the text")
     symbols, loss, lags = _column(network, ids), _loss(_column(network, ids[1:])), analysis.lags_for(len(ids))
     gates = read_gates(network, symbols)
@@ -102,7 +103,7 @@ def examine(
         findings=findings,
         notes={"flow": untold, "units": too_short, "findings": too_little},
     )
-    at_end = analysis.influence_at_end(measure, len(ids), after, outputs=PICTURED)
+    at_end = analysis.influence_at_end(measure, len(ids), states, outputs=PICTURED)
     labels = pieces[-len(at_end.norms[0]) :]
     drawings = pictures.of_network(gates, flow) | {
         "influence": lambda: figures.influence(at_end, labels=labels),

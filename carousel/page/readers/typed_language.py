@@ -1,11 +1,10 @@
-"""A language model that reads what is typed, for several open pages, one request at a time.
+"""A language model that reads what is typed, for several open pages.
 
 A page's states after every step are kept, so that a further character costs one step.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,7 +18,7 @@ from carousel.page.moments import Steps
 from carousel.page.packing import plain, steps_record
 from carousel.page.readers.language import measure_of, read_steps
 from carousel.page.readers.symbols import pieces_of
-from carousel.page.readers.typing import require_readable, require_step
+from carousel.page.readers.typed import require_readable, require_step
 from carousel.tasks.language import LanguageModel
 
 SESSIONS = 16  # open pages whose states are kept; the one longest unused is forgotten first
@@ -34,26 +33,24 @@ class Session:
 
 
 class TypedLanguage:
-    """See `carousel.page.readers.typing.Typing`."""
+    """See `carousel.page.readers.typed.Typing`."""
 
     longest = 4000
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model
         self._sessions: OrderedDict[str, Session] = OrderedDict()
-        self._lock = threading.Lock()
 
     def read(self, page: str, text: str) -> dict[str, Any]:
-        with self._lock:
-            _, kept, steps = self._read_on(page, text)
+        _, kept, steps = self._read_on(page, text)
         return {"kept": kept, "steps": steps_record(steps, bits=16)}
 
     def influence(self, page: str, text: str, step: int) -> dict[str, Any]:
-        with self._lock:
-            session, _, _ = self._read_on(page, text)
-            require_step(step, len(session.ids))
-            measure = measure_of(self.model.network, session.ids)
-            found = analysis.influence_at_end(measure, step + 1, session.after)
+        session, _, _ = self._read_on(page, text)
+        require_step(step, len(session.ids))
+        measure = measure_of(self.model.network, session.ids)
+        states = analysis.states_of(self.model.network.recurrent.fresh_states(1), session.after)
+        found = analysis.influence_at_end(measure, step + 1, states)
         return {"shares": plain(found.share()[0].flip(0).numpy())}
 
     def _read_on(self, page: str, text: str) -> tuple[Session, int, Steps]:

@@ -173,7 +173,7 @@ class ClassesView {
     for (const p of [0, 0.25, 0.5, 0.75, 1]) {
       picture.append(
         svg("line", { x1: CHANCES.left, x2: width - CHANCES.right, y1: y(p), y2: y(p), class: "grid" }),
-        svg("text", { x: CHANCES.left - 6, y: y(p) + 4, "text-anchor": "end" }, percent(p)),
+        svg("text", { x: CHANCES.left - 6, y: y(p) + 4, "text-anchor": "end" }, `${100 * p} %`),
       );
     }
     const count = Math.max(2, Math.min(6, Math.floor(width / 120)));

@@ -58,9 +58,9 @@ function moversOf(run, page) {
   best.sort((a, b) => shares[b] - shares[a]);
   const said = best.slice(0, 4).map((lag) => {
     const when = lag ? `${lag} back` : "just read";
-    return `${run.reads.words(run.step - lag)} ${when} ${percent(shares[lag])}`;
+    return `${run.reads.words(run.step - lag)}, ${when}: ${percent(shares[lag])}`;
   });
-  return `${capital(run.moved)} was moved most by: ${said.join(", ")} (shares of the gradient; colour by influence to see all).`;
+  return `${capital(run.moved)} was moved most by: ${said.join("; ")} (shares of the gradient; colour by influence to see all).`;
 }
 
 function capital(text) {

@@ -3,7 +3,7 @@
 
 const MOST_LINES = 6; // channels that have a line each
 const FEW_COLUMNS = 8; // channels in the table
-const COURSE = { left: 46, right: 8, bottom: 26, line: 96, one: 190, picture: 200, strip: 26 };
+const COURSE = { left: 58, right: 8, bottom: 26, line: 96, one: 190, picture: 200, strip: 26 };
 
 class Signals {
   constructor(record) {

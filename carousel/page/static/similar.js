@@ -7,7 +7,8 @@ class SimilarView {
     this.about = make("p");
     this.list = make("ol", { class: "similar" });
     this.button = make("button", { onclick: () => this.find() }, "Find similar moments");
-    parent.append(this.about, this.button, this.list);
+    this.said = make("p", { role: "status" });
+    parent.append(this.about, this.button, this.said, this.list);
   }
 
   update() {
@@ -21,6 +22,7 @@ class SimilarView {
   find() {
     const { run, page } = this;
     const found = similarMoments(run.shownLayer.values(run.value), run.step, 8, 4);
+    this.said.textContent = found.length ? "" : "No other step is four or more away.";
     this.list.replaceChildren(
       ...found.map(({ step, cosine }) =>
         make(

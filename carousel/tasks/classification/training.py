@@ -224,14 +224,14 @@ def _prepared(examples: Examples, settings: Settings, report: Report) -> _Data:
     front_end = front_ends.fit(learnt, level=settings.level, differences=settings.differences)
     report.say(front_end.said)
     steps = _steps(front_end, examples, report)
-    full, numbers = np.flatnonzero(steps.lengths > 0), np.arange(len(steps))
+    full, given = np.flatnonzero(steps.lengths > 0), np.arange(len(steps))
     if len(full) < len(steps):
         empty = [examples.names[number] for number in np.flatnonzero(steps.lengths == 0).tolist()]
         report.say(f"left out, as they have no step: {listed(empty, 5)}")
-        steps, truth, numbers, examples = steps.at(full), truth[full], full, examples.at(full.tolist())
+        steps, truth, given, examples = steps.at(full), truth[full], full, examples.at(full.tolist())
         _require_several(truth, classes)
         folds = _folds(examples, truth, settings)
-    return _Data(classes, front_end, steps, truth, folds, numbers)
+    return _Data(classes, front_end, steps, truth, folds, given)
 
 
 def _remembered(data: _Data, examples: Examples) -> list[dict[str, Any]]:

@@ -78,6 +78,7 @@ def farewell(run: Path, report: Report) -> None:
     future = f" --future FILE-WITH-{'-'.join(known).upper()}" if known else ""
     report.say(f"  carousel forecast {name}{future} --horizon {trained.horizon} --out forecast.csv --plot forecast.png")
     report.say(f"  carousel backtest {name} --plot backtest.png")
+    report.say(f"  carousel inspect {name}")
 
 
 def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:

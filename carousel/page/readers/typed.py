@@ -8,6 +8,8 @@ from carousel.errors import DataError
 
 
 class Typing(Protocol):
+    """Asked one question at a time."""
+
     longest: int  # symbols of a text
 
     def read(self, page: str, text: str) -> dict[str, Any]:
