@@ -74,6 +74,32 @@ def test_the_same_again_is_the_same_bits():
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_what_is_kept_is_rounded_for_backward_alone(cell):
+    """Whether gradients will be asked for changes no bit of a scan's results."""
+    program, shape = trace(CELLS[cell]), SHAPES[5]
+    scan = Scan(program, shape)
+    x = scan.x.bfloat16()
+    states, weights, streams = (
+        {name: t.bfloat16() for name, t in of.items()} for of in (scan.states, scan.weights, scan.streams)
+    )
+
+    def results(asked: bool) -> list[torch.Tensor]:
+        given = x.clone().requires_grad_(asked), list(shape.batch_sizes), tuple(states.values())
+        emitted, last = native.scan(program, *given, weights, shape.reverse, streams)
+        assert emitted[0].requires_grad == asked
+        return [*emitted, *last]
+
+    assert all(map(torch.equal, results(True), results(False)))
+
+
+def test_pointwise_values_are_kept_in_bfloat16():
+    program, sizes = trace(CELLS["lstm"]), {"hidden": 128}
+    single, half = (native.kept(program, sizes, 128, dtype) for dtype in (torch.float32, torch.bfloat16))
+    panels = 7  # h', c', four gates, tanh(c'); the states are float32
+    assert (single, half) == (panels * 128 * 4, 2 * 128 * 4 + (panels - 2) * 128 * 2)
+
+
 class Sum(Cell):
     """h' = h + W x + U h: with U = 0, what is small beside h is lost if h is rounded at every step."""
 

@@ -174,8 +174,8 @@ def test_options_are_rewritings_and_run_too(dtype):
 @pytest.mark.parametrize(("cell", "apart"), [("layer-norm-lstm", True), ("layer-norm-gru", True), ("lstm", False)])
 def test_sums_that_need_no_state_are_made_once_a_chunk(cell, apart):
     program = trace(CELLS[cell])
-    forward = native_call.forward_plan(program, True, frozenset()).c
-    backward = native_call.backward_plan(program, frozenset(), False).c
+    forward = native_call.forward_plan(program, True, frozenset(), False).c
+    backward = native_call.backward_plan(program, frozenset(), False, False).c
     assert (forward.before > 0, forward.after, backward.before, backward.after > 0) == (apart, 0, 0, apart)
 
 
@@ -195,8 +195,8 @@ class Ahead(Cell):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_parts_of_a_step_done_ahead_and_later(dtype, split):
     program = trace(Ahead())
-    assert native_call.forward_plan(program, True, frozenset()).c.before > 0
-    assert native_call.backward_plan(program, frozenset(), True).c.after > 0
+    assert native_call.forward_plan(program, True, frozenset(), False).c.before > 0
+    assert native_call.backward_plan(program, frozenset(), True, False).c.after > 0
     for shape in (SHAPES[0], *SHAPES[3:7], Shape((40,) * 20, 3, 70, 1, split=1)):
         split(shape.split)
         Scan(program, shape).compare(DTYPES[dtype])

@@ -4,10 +4,10 @@ It gives values and first derivatives. What it does not do itself goes through t
 second derivatives (`create_graph=True`), torch.func transforms (vmap, jvp, grad), forward-mode derivatives, and scans
 without any row.
 
-bfloat16 is for what is given and taken, weights, inputs, outputs and their gradients, and for the factors of matrix
-products. Sums, states within a scan, everything pointwise and what is kept for backward are float32, so that a state is
-rounded once a scan and not once a step. Under autocast to bfloat16 the factors alone are rounded, where the processor
-multiplies such numbers itself.
+bfloat16 is for what is given and taken, weights, inputs, outputs and their gradients, for the factors of matrix
+products, and for the pointwise values kept for backward. Sums, states within a scan and everything pointwise are
+float32, so that a state is rounded once a scan and not once a step. Under autocast to bfloat16 the factors and what is
+kept are rounded, where the processor multiplies such numbers itself.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
 @lru_cache(maxsize=1024)
 def _why_not_lowered(program: Program) -> str | None:
     try:
-        native_call.forward_plan(program, True, frozenset())
-        native_call.backward_plan(program, frozenset(), True)
+        native_call.forward_plan(program, True, frozenset(), False)
+        native_call.backward_plan(program, frozenset(), True, False)
     except ProgramError as error:
         return str(error)
     return None
@@ -89,8 +89,7 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input:
 @same_at_every_call
 def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
     """How many bytes a scan keeps for backward for each row of a step. sizes: of states, by name."""
-    dtype = torch.float32 if dtype == torch.bfloat16 else dtype
-    return native_call.kept(program, dtype, sizes, input) * dtype.itemsize
+    return native_call.kept(program, dtype, sizes, input)
 
 
 @same_at_every_call

@@ -24,6 +24,8 @@ from carousel.engines.native_plan import (
     EXPAND,
     EXTERNAL,
     FORWARD_PREVIOUS,
+    HALVES,
+    LOAD_HALVES,
     LOAD_NUMBER,
     LOAD_ROWS,
     LOCAL,
@@ -37,6 +39,7 @@ from carousel.engines.native_plan import (
     ROWS,
     SAVE_NUMBER,
     SIZES,
+    STORE_HALVES,
     STORE_ROWS,
     TOTAL_SUM,
     TWO,
@@ -387,15 +390,20 @@ class Builder:
                 if crosses:
                     item.homes.append(self._number_buffer())
                 continue
-            if crosses and all(self.plan.buffers[home].time == TWO for home in item.homes):
+            own = self._read_homes(item)
+            if crosses and all(self.plan.buffers[home].time == TWO for home in own):
                 item.homes.append(self.buffer(PANEL, item.size, CHUNK, WORKSPACE))
             elsewhere = item.kind == "product" or any(
                 self.items[u].kind == "product" or (self.items[u].kind == "op" and self.items[u].level != item.level)
                 for u in users
             )
-            if elsewhere and not item.homes:
+            if elsewhere and not self._read_homes(item):
                 time = TWO if item.part == STEP else CHUNK
                 item.homes.append(self.buffer(PANEL, item.size, time, WORKSPACE))
+
+    def _read_homes(self, item: _Item) -> list[int]:
+        """Those that this scan reads again: not what is rounded for another."""
+        return [home for home in item.homes if self.plan.buffers[home].layout != HALVES]
 
     def _number_buffer(self) -> int:
         self.plan.buffers.append(Buffer(NUMBER, 0, CHUNK, WORKSPACE))
@@ -405,7 +413,8 @@ class Builder:
         """Where a part of the chunk reads a value that has a place of its own."""
         if item.view is not None:
             return item.view
-        return View(BUFFER, next(h for h in item.homes if item.part == part or self.plan.buffers[h].time != TWO))
+        homes = self._read_homes(item)
+        return View(BUFFER, next(h for h in homes if item.part == part or self.plan.buffers[h].time != TWO))
 
     def _segment(self, part: int, level: int) -> None:
         plan = self.plan
@@ -522,20 +531,23 @@ class _Listing:
             self.add(EXPAND, self.local[i], View(ROW, item.row))
             return self.local[i]
         view = self.b.place_of(item, self.part)
-        if self._is_ragged(view):
+        if not self._in_place(view):
             self.local[i] = self.scratch()
-            self.add(LOAD_ROWS, self.local[i], view)
+            self.add(LOAD_HALVES if self._layout(view) == HALVES else LOAD_ROWS, self.local[i], view)
             return self.local[i]
         return view
 
-    def _is_ragged(self, view: View) -> bool:
-        """Whether strips cannot use a place as it is: rows as torch stores them that are no whole number of blocks."""
+    def _layout(self, view: View) -> int:
         plan = self.b.plan
         if view.kind not in (BUFFER, PREVIOUS, FORWARD_PREVIOUS):
-            return False
+            return PANEL
         through = {PREVIOUS: plan.carried, FORWARD_PREVIOUS: plan.forward_states}.get(view.kind)
-        buffer = view.which if through is None else through[view.which]
-        return plan.buffers[buffer].layout == ROWS and self.size not in self.b.direct
+        return plan.buffers[view.which if through is None else through[view.which]].layout
+
+    def _in_place(self, view: View) -> bool:
+        """Whether strips use a place as it is: not bfloat16, nor rows as torch stores them that fill no blocks."""
+        layout = self._layout(view)
+        return layout != HALVES and (layout != ROWS or self.size in self.b.direct)
 
     def compute(self, i: int, item: _Item) -> None:
         arguments = [self.operand(a) for a in item.args]
@@ -543,7 +555,7 @@ class _Listing:
             self.add(NUMBER_OF[item.name], View(ROW, item.row), *arguments)
             return
         places = [View(BUFFER, home) for home in item.homes]
-        at = next((p for p in places if not self._is_ragged(p)), None)
+        at = next((p for p in places if self._in_place(p)), None)
         if at is None:
             at = self.local[i] = self.scratch()
         self.add(NUMBER_OF[item.name], at, *arguments)
@@ -566,7 +578,8 @@ class _Listing:
 
     def _copy_out(self, item: _Item, at: View, places: list[View], sums: Iterable[int] | None = None) -> None:
         for place in places:
-            self.add(STORE_ROWS if self._is_ragged(place) else NUMBER_OF["copy"], place, at)
+            store = STORE_HALVES if self._layout(place) == HALVES else STORE_ROWS
+            self.add(NUMBER_OF["copy"] if self._in_place(place) else store, place, at)
         for s in item.sums if sums is None else sums:
             self.add(ADD_COLUMNS, View(COLUMN_SUMS, s), at)
 

@@ -50,16 +50,16 @@ def multiplies_bfloat16() -> bool:
 
 
 @lru_cache(maxsize=1024)
-def forward_plan(program: Program, keep: bool, direct: frozenset[str]) -> binding.MadePlan:
+def forward_plan(program: Program, keep: bool, direct: frozenset[str], halves: bool) -> binding.MadePlan:
     kept = lowering.kept(program, differentiate(program)) if keep else None
-    return binding.MadePlan(lowering.lower_forward(program, kept, direct))
+    return binding.MadePlan(lowering.lower_forward(program, kept, direct, halves))
 
 
 @lru_cache(maxsize=1024)
-def backward_plan(program: Program, direct: frozenset[str], of_streams: bool) -> binding.MadePlan:
+def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, halves: bool) -> binding.MadePlan:
     derivative = differentiate(program)
     kept = lowering.kept(program, derivative)
-    return binding.MadePlan(lowering.lower_backward(program, derivative, kept, direct, of_streams))
+    return binding.MadePlan(lowering.lower_backward(program, derivative, kept, direct, of_streams, halves))
 
 
 @dataclass(frozen=True)
@@ -169,11 +169,14 @@ def describe(
 
 
 def kept(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> int:
-    """How many numbers a scan keeps for backward for each row of a step, its results among them."""
+    """How many bytes a scan keeps for backward for each row of a step, its results among them."""
     shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
-    parameters = [torch.empty(shape, dtype=dtype, device="meta") for shape in shapes]
+    bfloat16 = dtype == torch.bfloat16
+    wide = torch.float32 if bfloat16 else dtype
+    parameters = [torch.empty(shape, dtype=wide, device="meta") for shape in shapes]
     found = sizes_of(program, parameters[0], parameters)
-    return sum(found.emitted) + saved_width(forward_plan(program, True, found.direct), found)
+    saved = saved_width(forward_plan(program, True, found.direct, bfloat16), found)
+    return (sum(found.emitted) + saved) * wide.itemsize
 
 
 def division(program: Program, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
@@ -186,7 +189,7 @@ def division(program: Program, sizes: dict[str, int], input: int, steps: int, ba
     x, parameters = rows(steps * batch, input), [rows(*shape) for shape in shapes]
     states = [rows(batch, sizes[size]) for size in program.states.values()]
     found = sizes_of(program, x, parameters)
-    made = forward_plan(program, False, found.direct)
+    made = forward_plan(program, False, found.direct, False)
     batch_sizes = torch.full((steps,), batch, dtype=torch.int64)
     scan, alive = describe(made, found, x, states, parameters, batch_sizes, False, False)
     alive.append(binding.pointers([None] * (len(program.emitted) + len(program.streams))))
@@ -249,7 +252,7 @@ def forward(
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """What a scan emits, its last states, and what backward will need of it (nothing unless keep)."""
     sizes = sizes_of(program, x, parameters)
-    made = forward_plan(program, keep, sizes.direct)
+    made = forward_plan(program, keep, sizes.direct, bfloat16)
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse, bfloat16)
     emitted = [_large(rows) for rows in empty_emitted(x, sizes)]
@@ -286,7 +289,7 @@ def backward(
     sizes = sizes_of(program, x, parameters)
     a, b = 1 + len(states), 1 + len(states) + len(parameters)
     want_x, want_states, want_parameters, want_streams = wanted[0], wanted[1:a], wanted[a:b], wanted[b:]
-    made = backward_plan(program, sizes.direct, any(want_streams))
+    made = backward_plan(program, sizes.direct, any(want_streams), bfloat16)
     x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
     grad_emitted, grad_last = _contiguous(grad_emitted), _contiguous(grad_last)
     scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse, bfloat16)

@@ -15,8 +15,10 @@ from carousel.engines.native_plan import (
     BUFFER,
     CHUNK,
     FORWARD_PREVIOUS,
+    HALVES,
     NUMBER,
     PANEL,
+    POINTWISE,
     PREVIOUS,
     SAVED,
     SIZES,
@@ -37,11 +39,13 @@ class Kept:
 
     states: by name, other than the output state, which is the scan's result. nodes: by index in the forward program.
     again: nodes that backward computes again, from kept ones and from what is the same for all rows.
+    pointwise: those of `nodes` that only strips make and read, so that they may be kept in bfloat16.
     """
 
     states: tuple[str, ...]
     nodes: tuple[int, ...]
     again: frozenset[int]
+    pointwise: frozenset[int]
 
 
 def kept(program: Program, derivative: Derivative) -> Kept:
@@ -61,18 +65,22 @@ def kept(program: Program, derivative: Derivative) -> Kept:
             a in needed or program.nodes[a].op in ("constant", "per_unit", "vector") for a in node.args
         ):
             again.add(i)
-    return Kept(in_order, tuple(i for i in sorted(needed) if i not in results | again), frozenset(again))
+    nodes = tuple(i for i in sorted(needed) if i not in results | again)
+    # A sum may be made by a product; the rest is made by strips.
+    strips = {i for i in nodes if program.nodes[i].op in POINTWISE and program.nodes[i].op != "add"}
+    return Kept(in_order, nodes, frozenset(again), frozenset(strips - multiplied))
 
 
-def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str]) -> Plan:
+def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], halves: bool) -> Plan:
     """The plan of a forward scan.
 
     keep: what backward will need, None if there will be no backward.
     direct: the sizes whose rows, as torch stores them, are whole blocks: strips may read and write those in place.
+    halves: keep in bfloat16 what can be.
     The EXTERNAL rows are what the program emits, then its streams.
     """
     b = Builder(program, direct)
-    stored = _saved_buffers(b, program, keep) if keep else {}
+    stored = _saved_buffers(b, program, keep, halves) if keep else {}
     b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
     homes: dict[int, list[int]] = {}
     emitted = [b.external(program.nodes[index].size) for index in program.emitted]
@@ -111,7 +119,7 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str]) -
 
 
 def lower_backward(
-    program: Program, derivative: Derivative, keep: Kept, direct: frozenset[str], of_streams: bool
+    program: Program, derivative: Derivative, keep: Kept, direct: frozenset[str], of_streams: bool, halves: bool
 ) -> Plan:
     """The plan of backpropagation through a scan that kept `keep`.
 
@@ -119,7 +127,7 @@ def lower_backward(
     of_streams, the gradients of the streams.
     """
     b = Builder(program, direct)
-    stored = _saved_buffers(b, program, keep)
+    stored = _saved_buffers(b, program, keep, halves)
     states = list(program.states)
     output = program.output_state
     outputs = b.external(program.states[output])
@@ -215,13 +223,13 @@ def lower_backward(
     return b.finish()
 
 
-def _saved_buffers(b: Builder, program: Program, keep: Kept) -> dict[tuple[str, Any], int]:
+def _saved_buffers(b: Builder, program: Program, keep: Kept, halves: bool) -> dict[tuple[str, Any], int]:
     """The saved buffers, the same and in the same order in both plans."""
     found: dict[tuple[str, Any], int] = {}
     for state in keep.states:
         found["state", state] = b.buffer(PANEL, program.states[state], ALWAYS, SAVED)
     for node in keep.nodes:
         size = program.nodes[node].size
-        layout = NUMBER if size == "one" else PANEL
+        layout = NUMBER if size == "one" else HALVES if halves and node in keep.pointwise else PANEL
         found["node", node] = b.buffer(layout, "hidden" if size in ("one", "any") else size, ALWAYS, SAVED)
     return found

@@ -72,10 +72,10 @@ def _fake_scan(
     bfloat16: bool,
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    del batch_sizes, reverse, bfloat16, streams
+    del batch_sizes, reverse, streams
     which = _program_of(program)
     sizes = call.sizes_of(which, x, parameters)
-    made = call.forward_plan(which, keep, sizes.direct)
+    made = call.forward_plan(which, keep, sizes.direct, bfloat16)
     saved = x.new_empty(x.shape[0] * call.saved_width(made, sizes))
     return call.empty_emitted(x, sizes), [s.new_empty(s.shape) for s in states], saved
 

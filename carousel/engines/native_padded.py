@@ -35,7 +35,7 @@ def forward(
         if (rows, sequences) == (x.shape[0], states[0].shape[0]):
             return found
     of = call.sizes_of(program, x, parameters)
-    width = call.saved_width(call.forward_plan(program, keep, of.direct), of)
+    width = call.saved_width(call.forward_plan(program, keep, of.direct, bfloat16), of)
     emitted, last, saved = found or ([], [], x[:0, 0])
     return (
         list(starmap(_with_zeros, zip_longest(call.empty_emitted(x, of), emitted))),

@@ -10,11 +10,14 @@ from carousel.program import Program, ops
 
 # The enumerations of native/plan.h, by the same names and in the same order.
 LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS = range(8)
-PANEL, ROWS, PARTIAL, NUMBER = range(4)
+PANEL, ROWS, PARTIAL, NUMBER, HALVES = range(5)
 ALWAYS, CHUNK, TWO = range(3)
 WORKSPACE, SAVED, EXTERNAL = range(3)
 SIZES = {"hidden": 0, "projection": 1}
-EXPAND, PARTIAL_SUM, TOTAL_SUM, ADD_COLUMNS, SAVE_NUMBER, LOAD_NUMBER, LOAD_ROWS, STORE_ROWS = range(1000, 1008)
+(
+    EXPAND, PARTIAL_SUM, TOTAL_SUM, ADD_COLUMNS, SAVE_NUMBER, LOAD_NUMBER,
+    LOAD_ROWS, STORE_ROWS, LOAD_HALVES, STORE_HALVES,
+) = range(1000, 1010)  # fmt: skip
 
 # Pointwise ops, in the order of native/ops.h: the alphabet's, then the engine's own.
 OWN = {"copy": 1, "mul_add": 3, "mul_sub": 3}

@@ -35,7 +35,7 @@ class Stepper:
         self._first = [x.new_zeros(batch, sizes.units[size]) for size in program.states.values()]
         rows = [streams[name].detach().to(wide).repeat(2, 1) for name in program.streams]
         native_call.check(program, x, [batch, batch], self._first, parameters, rows)
-        made = native_call.forward_plan(program, False, sizes.direct)
+        made = native_call.forward_plan(program, False, sizes.direct, False)
         emitted = native_call.empty_emitted(x, sizes)
         batch_sizes = torch.tensor([batch, batch])
         self._scan, alive = native_call.describe(

@@ -119,7 +119,12 @@ template <class T> struct Machine {
     int64_t width(const CarouselBuffer& b) const { return saved_width(b, blocks); }
 
     static int64_t saved_width(const CarouselBuffer& b, const int64_t* blocks) {
-        return b.layout == PANEL ? blocks[b.size] * BLOCK<T> : b.layout == PARTIAL ? blocks[b.size] : 1;
+        switch (b.layout) {
+            case PANEL: return blocks[b.size] * BLOCK<T>;
+            case HALVES: return blocks[b.size] * (BLOCK<T> / 2);
+            case PARTIAL: return blocks[b.size];
+        }
+        return 1;
     }
 
     void lay_out_buffers(Arena& arena) {
@@ -140,6 +145,7 @@ template <class T> struct Machine {
             if (arena.counting()) continue;
             switch (b.layout) {
                 case PANEL: buffers[i] = {at, rows * BLOCK<T>, BLOCK<T>}; break;
+                case HALVES: buffers[i] = {at, rows * (BLOCK<T> / 2), BLOCK<T> / 2}; break;
                 case ROWS: buffers[i] = {at, BLOCK<T>, ptrdiff_t(units[b.size])}; break;
                 case PARTIAL: buffers[i] = {at, rows, 1}; break;
                 case NUMBER: buffers[i] = {at, 0, 1}; break;
@@ -566,8 +572,16 @@ template <class T> struct Machine {
                 case ADD_COLUMNS: add_columns<T>(wide, high, refs[0].at, refs[1]); break;
                 case LOAD_ROWS: copy_units(refs[0], refs[1], wide, high, units[size] - block * BLOCK<T>, true); break;
                 case STORE_ROWS: copy_units(refs[0], refs[1], wide, high, units[size] - block * BLOCK<T>, false); break;
+                case LOAD_HALVES: copy_halves(refs[0], refs[1], wide, high, load_halves); break;
+                case STORE_HALVES: copy_halves(refs[0], refs[1], wide, high, store_halves); break;
             }
         }
+    }
+
+    static void copy_halves(Ref<T> d, Ref<T> a, int wide, int high, void (*copy)(const float* from, float* to)) {
+        if constexpr (PAIRS<T>)
+            for (int i = 0; i < wide; ++i)
+                for (int r = 0; r < high; ++r) copy(a.at + i * a.block + r * a.row, d.at + i * d.block + r * d.row);
     }
 
     // Copies the units that exist; `pad` fills the rest of the last block with zeros.

@@ -24,9 +24,25 @@ inline uint16_t rounded(float x) {
     return uint16_t((x != x ? bits | 0x400000u : bits + 0x7fffu + (bits >> 16 & 1)) >> 16);
 }
 
+typedef uint16_t Halves __attribute__((vector_size(CAROUSEL_VECTOR_BYTES / 2)));
+
+// A block of floats to and from bfloat16, which lies in the first half of as many bytes.
+inline void store_halves(const float* from, float* to) {
+    for (int v = 0; v < VECTORS; ++v) {
+        const Halves halves = __builtin_convertvector(rounded(load(from + v * lanes<float>)), Halves);
+        std::memcpy(reinterpret_cast<char*>(to) + v * sizeof halves, &halves, sizeof halves);
+    }
+}
+inline void load_halves(const float* from, float* to) {
+    for (int v = 0; v < VECTORS; ++v) {
+        Halves halves;
+        std::memcpy(&halves, reinterpret_cast<const char*>(from) + v * sizeof halves, sizeof halves);
+        store(to + v * lanes<float>, (Vec<float>)(__builtin_convertvector(halves, Ints<float>) << 16));
+    }
+}
+
 // A row of floats as pairs; the last one's later half is 0 if their number is odd.
 inline void pair_row(const float* from, int64_t count, Pair* to) {
-    typedef uint16_t Halves __attribute__((vector_size(CAROUSEL_VECTOR_BYTES / 2)));
     char* at = reinterpret_cast<char*>(to);
     int64_t k = 0;
     for (; k + lanes<float> <= count; k += lanes<float>) {

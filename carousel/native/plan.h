@@ -27,6 +27,7 @@ enum CarouselLayout : int32_t {
     ROWS,     // [row][unit], as torch stores it
     PARTIAL,  // [block of units][row]: one number for each, parts of a sum over units
     NUMBER,   // [row]
+    HALVES,   // as PANEL, of bfloat16; strips load and store it
 };
 
 enum CarouselTime : int32_t {
@@ -62,6 +63,7 @@ enum CarouselStructural : int32_t {
     ADD_COLUMNS,    // over the rows
     SAVE_NUMBER, LOAD_NUMBER,  // between a thread's own numbers per row and a buffer
     LOAD_ROWS, STORE_ROWS,     // between strips and rows whose length is no multiple of a block
+    LOAD_HALVES, STORE_HALVES,  // between strips and bfloat16
 };
 
 struct CarouselInstruction {
