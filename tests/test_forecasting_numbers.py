@@ -192,7 +192,7 @@ def test_a_correction_follows_errors_that_change():
     assert np.abs(halves - promised).max() < 0.04
     fixed = (found[:, :, held:] <= correction.r[..., None]).reshape(len(promised), steps, 2, -1).mean(axis=-1)
     assert np.abs(fixed - promised[..., None]).max() > 0.3
-    bound = np.abs(found[:, :, held:]).max() / correction.gain + steps
+    bound = 2 * np.abs(found).max() / correction.gain + steps
     assert (np.abs(np.mean(inside, axis=0) - promised) <= bound / after).all()
 
 

@@ -11,11 +11,12 @@ next to it count as well.
 
 Time is not exchangeable. So each forecast made after training moves r, once all that it told has come:
 
-    r_h ← r_h + 0.05 S_h (1 if E > the r_h it was corrected by, else -α)       S_h = mean |E + 1| on the held-out time
+    r_h ← r_h + g_h (1 if E > the r_h it was corrected by, else -α)      g_h = 0.3 / H mean |E + 1| on the held-out time
 
-so that r rises with each y outside and sinks a little with each inside, until they are as rare as promised. Whatever
-comes, the part outside then tends to α: it differs by at most (b / (0.05 S_h) + h) / T after T forecasts whose E stay
-within b (their proposition 1, whose steps wait h here).
+so that r rises with each y outside and sinks a little with each inside, until they are as rare as promised. H, the
+horizon, is how many forecasts in a row have steps in common. Whatever comes, the part outside tends to α: after T
+forecasts judged, whose |E| and first r are within b, it differs by at most (2 b / g_h + H) / T, as r cannot leave
+± (b + g_h H): what was corrected by an r beyond b comes to move it back within H steps.
 
 Sources: Romano, Patterson & Candès, Conformalized Quantile Regression (NeurIPS 2019), with errors relative to the
 interval, as in their section 5 on Izbicki et al.'s and Sesia & Candès' variants; Angelopoulos, Candès & Tibshirani,
@@ -35,7 +36,7 @@ from carousel.tasks.forecasting.metrics import LEVELS, MEDIAN
 PAIRS = [(k, len(LEVELS) - 1 - k) for k in range(MEDIAN)]  # outermost first
 ALPHAS = np.array([2 * LEVELS[low] for low, _ in PAIRS])  # the part that may lie outside
 ENOUGH = 4.0  # errors for each that may fall outside
-GAIN = 0.05  # of the size of errors: how far one moves r
+GAIN = 0.3  # of the size of errors: how far those of a horizon's forecasts, all outside, move r
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Correction:
         overall = np.where(seen, sizes, 0).sum(axis=(1, 2)) / np.maximum(1, seen.sum(axis=(1, 2)))
         counts = seen.sum(axis=2)
         own = np.where(seen, sizes, 0).sum(axis=2) / np.maximum(1, counts)
-        return cls(corrections(told, came), GAIN * np.where(counts >= ENOUGH, own, overall[:, None]))
+        return cls(corrections(told, came), GAIN / len(told) * np.where(counts >= ENOUGH, own, overall[:, None]))
 
     def moved(self, r: np.ndarray, used: np.ndarray, found: np.ndarray) -> np.ndarray:
         """r (pairs, horizon, series) after these errors of forecasts that were corrected by `used`; nan: not seen."""
