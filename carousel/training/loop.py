@@ -54,6 +54,12 @@ class Loop:
         return self.plan is not None and self.steps >= self.plan.steps
 
     @property
+    def sound(self) -> bool:
+        """Whether every loss and every weight so far is a number. Waits for the device."""
+        known = (self.recent_loss, *self.model.parameters())
+        return bool(torch.stack([tensor.detach().isfinite().all() for tensor in known]).all())
+
+    @property
     def epochs(self) -> float:
         """Times over the data so far."""
         return self.lessons.units_read / self.lessons.units_per_epoch
@@ -146,6 +152,7 @@ class Run:
         self.latest: float | None = None
         self.seconds_before = 0.0  # spent training before the last resumption
         self.log_length = 0  # bytes of the log that belong to the last checkpoint
+        self.saved_steps: int | None = None  # where the last checkpoint stands
         self._started = self._saved_at = self._trial_started = 0.0
         self._trial_steps = 0
         self._validation_seconds = 0.0
@@ -164,6 +171,7 @@ class Run:
                 f"{self.folder.path / STATE} is not of this run: what it holds does not fit the {CONFIG} beside it "
                 f"({str(problem).splitlines()[0][:200]}). One of the two was replaced: put it back, or train again."
             ) from None
+        self.saved_steps = self.loop.steps
         if self.loop.plan is not None:
             self.planned(self.loop)
         return True
@@ -172,7 +180,8 @@ class Run:
         """Train to the end of the budget.
 
         Raises KeyboardInterrupt after SIGINT and SystemExit(143) after SIGTERM, once the step is finished and
-        saved; RunError when the folder cannot be written to, or the loss is no longer a number.
+        saved; RunError when the folder cannot be written to, or when a loss or weight is no longer a number, which is
+        never saved.
         """
         with StopWish() as wish:
             self._started = self._saved_at = time.monotonic()
@@ -235,17 +244,14 @@ class Run:
     def _log_if_due(self) -> None:
         every = self.loop.plan.log_every if self.loop.plan else 10
         if self.loop.steps % every == 0 or self.loop.finished:
-            self._log(train=self.measure(self.loop.take_mean_loss()))
+            loss = self.loop.take_mean_loss()
+            self._require_sound(math.isfinite(loss), f"the training loss is {loss}")
+            self._log(train=self.measure(loss))
 
     def _validate(self) -> None:
         before = time.monotonic()
         self.latest = self.validate()
-        if not math.isfinite(self.latest):
-            raise RunError(
-                f"The training of {self.folder.path} has run away: after step {self.loop.steps:,} the validation "
-                f"loss is {self.latest}. {MODEL} keeps the best weights from before. "
-                f"Start a new run with a lower learning rate; this one's was {self.loop.peak_rate:g} at its peak."
-            )
+        self._require_sound(math.isfinite(self.latest), f"the validation loss is {self.latest}")
         sample = self.sample(self.loop.steps)
         if self.best is None or self.latest < self.best:
             self.best = self.latest
@@ -263,7 +269,17 @@ class Run:
             seconds=round(self._elapsed(), 2),
         )
 
+    def _require_sound(self, sound: bool, found: str) -> None:
+        if not sound:
+            kept = f"{STATE} keeps the last good checkpoint, {MODEL} the best weights. "
+            raise RunError(
+                f"The training of {self.folder.path} has run away: after step {self.loop.steps:,} {found}. "
+                f"{kept if self.saved_steps is not None else ''}"
+                f"Start a new run with a lower learning rate; this one's was {self.loop.peak_rate:g} at its peak."
+            )
+
     def _save(self) -> None:
+        self._require_sound(self.loop.sound, "a loss or a weight is no number")
         log_length = self.log.sync()  # first: the state must not remember more of the log than the disk does
         self.folder.write_state(
             {
@@ -275,6 +291,7 @@ class Run:
             }
         )
         self._saved_at = time.monotonic()
+        self.saved_steps = self.loop.steps
 
     # -- clock and status -----------------------------------------------------------------------------------
 
