@@ -14,7 +14,7 @@ from carousel.training.budget import Budget
 from carousel.training.lessons import Lessons
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, Status
-from carousel.training.run_folder import CONFIG, MODEL, STATE, Log, RunFolder
+from carousel.training.run_folder import CONFIG, LOG, MODEL, STATE, Log, RunFolder
 from carousel.training.schedule import Plan, learning_rate
 from carousel.training.stopping import StopWish
 
@@ -188,6 +188,11 @@ class Run:
             self._trial_steps = 0
             self.log = Log(self.folder, self.log_length)
             try:
+                if self.log.lost:
+                    self.report.say(
+                        f"{self.folder.path / LOG} is shorter than at the last checkpoint: {self.log.lost:,} bytes of "
+                        f"losses and samples are lost, and nothing of the training is"
+                    )
                 self._train(wish)
             finally:
                 self.report.pause()

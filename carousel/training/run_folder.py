@@ -248,18 +248,34 @@ class Log:
     """The run's log, open for appending. Each line is one JSON object."""
 
     def __init__(self, run: RunFolder, length: int | None = 0) -> None:
-        """`length`: how many bytes of an earlier log to keep; None for all of it."""
+        """`length`: how many bytes of an earlier log to keep; None for all of it. Only whole lines are kept.
+
+        `.lost` is how many bytes it lacks of that length: someone, or a crash of the disk, has shortened it.
+        """
         self._run = run
+        self.lost = 0
         file = run.path / LOG
         try:
             file.touch()
             self._file = open(file, "r+b")  # noqa: SIM115 (closed by close)
             self._claim()
-            if length is not None:
-                self._file.truncate(length)
-            self._file.seek(0, os.SEEK_END)
+            self._cut(length)
         except OSError as problem:
             raise run._unwritable(LOG, problem, 0) from None
+
+    def _cut(self, length: int | None) -> None:
+        found = self._file.seek(0, os.SEEK_END)
+        if length is not None:
+            self.lost = max(0, length - found)
+            found = min(length, found)  # `truncate` beyond the end would fill up with zeros
+        while found and self._byte_before(found) != b"\n":
+            found -= 1
+        self._file.truncate(found)
+        self._file.seek(found)
+
+    def _byte_before(self, position: int) -> bytes:
+        self._file.seek(position - 1)
+        return self._file.read(1)
 
     def _claim(self) -> None:
         """Two trainings must not write to one run. The lock ends with the process, however it ends."""

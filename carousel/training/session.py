@@ -40,6 +40,7 @@ def versions() -> dict[str, str]:
 
 def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool:
     """Get ready to resume a run, saying what may make its last bits differ. False where it has finished."""
+    TrainingSettings(threads=threads)  # refuses a number that means nothing, as for a new run
     config = folder.config()
     if any("final" in line for line in folder.log_lines()):
         report.say(f"{folder.path} has finished: there is nothing left to do. Start a new run to train longer.")
@@ -48,7 +49,7 @@ def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool
         recorded, before = config["settings"]["threads"], config["versions"]
     except (KeyError, TypeError) as problem:
         raise folder.damaged_config(problem) from None
-    torch.set_num_threads(threads or recorded)
+    torch.set_num_threads(recorded if threads is None else threads)
     if threads not in (None, recorded):
         report.say(
             f"This run began with {recorded} threads and goes on with {threads}: "
@@ -84,8 +85,18 @@ def carry_out(run: Run, report: Report, *, resuming: bool) -> None:
     try:
         run.train()
     except (KeyboardInterrupt, SystemExit):
-        report.say(f"stopped at step {run.loop.steps:,}, and saved. Go on with: carousel train --resume {path}")
+        report.say(_stopped(run))
         raise
+
+
+def _stopped(run: Run) -> str:
+    if run.saved_steps is None:
+        where = "before its first checkpoint"
+    elif run.saved_steps == run.loop.steps:
+        where = f"at step {run.loop.steps:,}, and saved"
+    else:
+        where = f"at step {run.loop.steps:,}; the last checkpoint is step {run.saved_steps:,}"
+    return f"stopped {where}. Go on with: carousel train --resume {run.folder.path}"
 
 
 def record_final(folder: RunFolder, **values: Any) -> None:
