@@ -151,6 +151,17 @@ def test_corrected_intervals_cover_exchangeable_errors(spread):
         assert promised - 0.01 <= np.mean(parts) <= promised + 0.02, name
 
 
+def test_forecasts_that_overlap_count_as_the_fewer_that_stand_apart():
+    """40 errors of a horizon of 20 stand for 4: the 80 % interval takes the largest; of a horizon of 2, for 40."""
+    rng = np.random.default_rng(0)
+    for horizon, apart in ((20, 4), (2, 40), (1, 40)):
+        told = np.broadcast_to(NORMAL, (horizon, 40, len(LEVELS)))
+        came = rng.normal(size=(horizon, 40))
+        found = np.sort(conformal.errors(told, came), axis=2)
+        rank = min(40, int(np.ceil(40 * (apart + 1) * 0.8 / apart)))
+        np.testing.assert_array_equal(conformal.corrections(told, came)[1], found[1, :, rank - 1])
+
+
 def test_corrections_of_steps_with_few_errors_come_from_their_neighbours():
     rng = np.random.default_rng(0)
     told = np.broadcast_to(NORMAL, (6, 40, len(LEVELS))).copy()
