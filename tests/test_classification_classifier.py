@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import torch
 from test_classification_readers import write_wav
+from test_language_model import assert_a_moved_cell_is_said_to_be_gone
 
 import carousel
 from carousel.cli import main
@@ -315,6 +316,29 @@ def test_examples_come_back_from_the_run_folder_as_they_were(tmp_path: Path, ord
     x, lengths = again.batch(np.array([1, 0]))
     assert x.tolist() == [[[1, 1], [0, 1]], [[0, 0], [2, 3]], [[0, 0], [4, 5]]]
     assert lengths.tolist() == [1, 3]
+
+
+def test_a_cell_file_that_was_moved_is_missed_and_not_the_config_blamed(tmp_path: Path) -> None:
+    own = tmp_path / "own.py"
+    own.write_text(
+        "from carousel.cells import Cell\n\n"
+        "class Own(Cell):\n"
+        "    gates = ('n',)\n\n"
+        "    def step(self, h, n):\n"
+        "        return n.tanh()\n"
+    )
+    x, y = waves(16)
+    carousel.SequenceClassifier(**TINY, cell=f"{own}:Own").fit(x, y, out=tmp_path / "run")
+    assert_a_moved_cell_is_said_to_be_gone(own, tmp_path / "run", carousel.SequenceClassifier)
+
+
+def test_a_config_that_holds_something_else_is_damaged(tmp_path: Path) -> None:
+    carousel.SequenceClassifier(**TINY).fit(*waves(16), out=tmp_path / "run")
+    folder = RunFolder.open(tmp_path / "run")
+    for key, value in (("members", "two"), ("classes", None), ("front_end", {"kind": "smell"}), ("columns", {"k": 1})):
+        folder.write_config(folder.config() | {key: value})
+        with pytest.raises(RunError, match=r"config\.json is damaged"):
+            carousel.SequenceClassifier.load(tmp_path / "run")
 
 
 def test_a_run_without_its_examples_cannot_go_on(tmp_path: Path) -> None:

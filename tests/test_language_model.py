@@ -406,6 +406,20 @@ def test_a_cell_of_ones_own_is_found_again_from_another_folder(text: Path, tmp_p
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert len(LanguageModel.load(tmp_path / "run").generate(length=5)) == 5
+    assert_a_moved_cell_is_said_to_be_gone(tmp_path / "own.py", tmp_path / "run", LanguageModel)
+
+
+def assert_a_moved_cell_is_said_to_be_gone(file: Path, run: Path, task: type) -> None:
+    log = (run / "log.jsonl").read_text().splitlines(keepends=True)
+    (run / "log.jsonl").write_text("".join(line for line in log if '"final"' not in line))  # so that it can go on
+    written = file.read_text()
+    file.unlink()
+    for call in (task.load, task.resume):
+        with pytest.raises(RunError, match=rf"names its cell {file}:Own, and there is no such file any more.*put the"):
+            call(run)
+    file.write_text(written.replace("class Own", "class Another"))
+    with pytest.raises(DataError, match=r"own\.py defines no cell Own; the cells it defines: Another"):
+        task.load(run)
 
 
 def test_sampling_keeps_to_what_it_says() -> None:

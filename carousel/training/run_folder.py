@@ -22,6 +22,7 @@ import io
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ try:
 except ImportError:  # Windows, where a run is not guarded against being trained twice at a time
     fcntl = None  # type: ignore[assignment]
 
-from carousel.errors import RunError
+from carousel.errors import CarouselError, RunError
 
 FORMAT = 1
 CONFIG, MODEL, STATE, LOG = "config.json", "model.safetensors", "train_state.pt", "log.jsonl"
@@ -126,6 +127,17 @@ class RunFolder:
                 f"upgrade with pip install -U carousel-rnn"
             )
         return config
+
+    @contextlib.contextmanager
+    def reading_config(self) -> Iterator[None]:
+        """Around what makes something of `config`. What is missing there, or is something else than it should be,
+        becomes a RunError that says so; errors that Carousel raises on purpose know better, and pass."""
+        try:
+            yield
+        except CarouselError:
+            raise
+        except (LookupError, TypeError, ValueError) as problem:
+            raise self.damaged_config(problem) from None
 
     def damaged_config(self, problem: Exception) -> RunError:
         """For a config that lacks something, or holds something else than it should."""

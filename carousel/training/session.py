@@ -1,13 +1,14 @@
 """What every task does around its training: where a run goes, what it may be resumed with, how it ends."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from carousel.errors import RunError
+from carousel.errors import CarouselError, DataError, RunError
 from carousel.insight.learning_curve import draw_learning_curve
 from carousel.training.loop import Run
 from carousel.training.measure import Measure
@@ -45,10 +46,8 @@ def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool
     if any("final" in line for line in folder.log_lines()):
         report.say(f"{folder.path} has finished: there is nothing left to do. Start a new run to train longer.")
         return False
-    try:
+    with folder.reading_config():
         recorded, before = config["settings"]["threads"], config["versions"]
-    except (KeyError, TypeError) as problem:
-        raise folder.damaged_config(problem) from None
     torch.set_num_threads(recorded if threads is None else threads)
     if threads not in (None, recorded):
         report.say(
@@ -125,7 +124,18 @@ def draw_curve(
     )
 
 
-# -- cells in users' files ------------------------------------------------------------------------------------------
+# -- cells, and those in users' files --------------------------------------------------------------------------------
+
+
+@contextmanager
+def running(cell: str, whose: str) -> Iterator[None]:
+    """Around the making of `whose` network: a cell that it cannot run is said to be that."""
+    try:
+        yield
+    except CarouselError:
+        raise
+    except ValueError as problem:
+        raise DataError(f"The cell {cell!r} cannot be the {whose}'s: {problem}") from None
 
 
 def absolute_cell(cell: str) -> str:
@@ -135,7 +145,8 @@ def absolute_cell(cell: str) -> str:
 
 
 def refuse_strange_cell(folder: RunFolder, cell: str) -> None:
-    """Raises RunError for a cell in a file that may have come along with the run: reading a run must not execute it.
+    """Raises RunError for a cell in a file that may have come along with the run, as reading a run must not execute
+    it, and for one in a file that is gone.
 
     `train` writes absolute paths, of files of the user's own; neither a relative one nor one inside the run is that.
     """
@@ -146,6 +157,11 @@ def refuse_strange_cell(folder: RunFolder, cell: str) -> None:
     if inside or not Path(path).is_absolute():
         where = "inside the run" if inside else "by a relative path"
         raise RunError(f"{folder.path / CONFIG} names its cell {where}, {cell}: not run.")
+    if not Path(path).is_file():
+        raise RunError(
+            f"{folder.path / CONFIG} names its cell {cell}, and there is no such file any more. The run is whole: put "
+            f"the file back, or write its new place there, in settings and in model."
+        )
 
 
 def _listed(versions: dict[str, str]) -> str:

@@ -15,7 +15,7 @@ from carousel.tasks.classification.examples import Columns, Examples, Label
 from carousel.tasks.classification.metrics import Evaluation, evaluate
 from carousel.tasks.classification.steps import Steps
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import refuse_strange_cell
+from carousel.training.session import refuse_strange_cell, running
 
 
 @dataclass
@@ -34,14 +34,12 @@ class Trained:
     @classmethod
     def described_by(cls, folder: RunFolder, config: dict[str, Any], *, trained: bool, device: str) -> "Trained":
         """As a run's config.json describes it; `trained`: with the best weights of the run so far."""
-        try:
+        with folder.reading_config():
             refuse_strange_cell(folder, config["model"]["cell"])
             front_end = front_ends.from_json(config["front_end"])
             network = ensemble(front_end, len(config["classes"]), config["model"], config["members"])
             classes, counts = tuple(config["classes"]), tuple(config["counts"])
             columns = Columns(**config["columns"])
-        except (KeyError, TypeError, ValueError) as problem:
-            raise folder.damaged_config(problem) from None
         if trained:
             folder.load_into(network)
         return cls(network.to(device).eval(), front_end, classes, counts, columns)
@@ -100,12 +98,8 @@ def steps_of(front_end: front_ends.FrontEnd, examples: Examples, number: int) ->
 def ensemble(front_end: front_ends.FrontEnd, classes: int, model: dict[str, Any], members: int) -> Ensemble:
     """The networks for such steps, freshly drawn. Raises DataError for a cell that cannot be theirs."""
     size: dict[str, Any] = {"symbols" if front_end.symbolic else "inputs": front_end.size}
-    try:
+    with running(model["cell"], "classifier"):
         return Ensemble([LabelModel(classes, **size, **model) for _ in range(members)])
-    except ValueError as problem:
-        if isinstance(problem, DataError):
-            raise
-        raise DataError(f"The cell {model['cell']!r} cannot be the classifier's: {problem}") from None
 
 
 def opened(run: str | Path) -> RunFolder:

@@ -38,6 +38,7 @@ from carousel.training.session import (
 MEASURE = Measure("sequence")
 TELL_EVERY = 5.0  # seconds
 REMEMBERED = 50  # sequences held out that the run can name
+MOST_SOURCES = 1000  # files: of more, the run remembers none
 
 
 def train(
@@ -81,7 +82,7 @@ def train(
                 "model": model,
                 "members": members,
                 "grouped": examples.groups is not None,
-                "sources": [str(path.absolute()) for path in sources],
+                "sources": [str(path.absolute()) for path in sources] if len(sources) <= MOST_SOURCES else [],
                 "held_out": _remembered(data, examples),
             }
         )
@@ -94,12 +95,10 @@ def train(
 def go_on(folder: RunFolder, report: Report, *, resuming: bool, pictures: bool = True) -> None:
     """Train from where the folder stands to the end, then judge the best networks on what each held out."""
     config = folder.config()
-    try:
+    with folder.reading_config():
         settings = Settings(**config["settings"])
         torch.manual_seed(settings.seed)
         trained = Trained.described_by(folder, config, trained=False, device=str(settings.torch_device))
-    except (KeyError, TypeError) as problem:
-        raise folder.damaged_config(problem) from None
     steps, arrays = Steps.load(folder.path)
     truth, folds = arrays["labels"], arrays["folds"]
     network = trained.network.train()

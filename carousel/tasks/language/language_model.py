@@ -158,9 +158,7 @@ class LanguageModel:
 
 def parts(folder: RunFolder, config: dict[str, Any]) -> tuple[TokenModel, vocabulary.Vocabulary]:
     """The network (its weights not yet read) and the vocabulary that a run's config describes."""
-    try:
+    with folder.reading_config():
         refuse_strange_cell(folder, config["model"]["cell"])
         symbols = vocabulary.from_json(config["vocabulary"])
         return TokenModel(symbols.size, **config["model"]), symbols
-    except (KeyError, TypeError) as problem:
-        raise folder.damaged_config(problem) from None

@@ -30,6 +30,7 @@ from carousel.training.session import (
     record_final,
     refuse_strange_cell,
     require_space_for,
+    running,
     versions,
 )
 
@@ -95,15 +96,13 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
 def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then judge the best model on all the validation text."""
     config = folder.config()
-    try:
+    with folder.reading_config():
         settings = Settings(**config["settings"])
         text = corpus.Corpus.from_json(folder.path, config["corpus"])
         symbols = vocabulary.from_json(config["vocabulary"])
         refuse_strange_cell(folder, config["model"]["cell"])
         network = _network(symbols, config["model"], settings)
         rival_name, rival_nats = config["baseline"]["name"], min(config["baseline"]["nats_per_token"])
-    except (KeyError, TypeError) as problem:
-        raise folder.damaged_config(problem) from None
     lanes = Lanes(text.training, lanes=settings.lanes, window=settings.window)
     device = settings.torch_device
     loop = Loop(network, Reading(lanes, device), peak_rate=settings.learning_rate, device=device)
@@ -169,10 +168,8 @@ def _resolved(settings: Settings) -> Settings:
 
 def _network(symbols: vocabulary.Vocabulary, model: dict[str, Any], settings: Settings) -> TokenModel:
     torch.manual_seed(settings.seed)
-    try:
+    with running(settings.cell, "language model"):
         return TokenModel(symbols.size, **model, dropout=settings.dropout or 0.0).to(settings.torch_device)
-    except ValueError as problem:
-        raise DataError(f"The cell {settings.cell!r} cannot be the language model's: {problem}") from None
 
 
 def _measure(tally: corpus.Tally, symbols: vocabulary.Vocabulary) -> Measure:
