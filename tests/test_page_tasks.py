@@ -21,7 +21,15 @@ from carousel.page import inspect
 from carousel.page.document import document
 from carousel.page.moments import Classes, Quantiles, Signals, Symbols
 from carousel.page.packing import page_json
-from carousel.page.readers import READERS, classification, forecasting, language, reader_for
+from carousel.page.readers import (
+    READERS,
+    classification,
+    forecast_measures,
+    forecasting,
+    label_measures,
+    language,
+    reader_for,
+)
 from carousel.page.scans import scans
 from carousel.tasks import catalogue
 from carousel.tasks.classification import SequenceClassifier
@@ -64,8 +72,8 @@ def classifier_of(kind: str) -> tuple[SequenceClassifier, list]:
         model = SequenceClassifier(folds=2, head="mean", **small).fit(x, labels)
     else:
         x = [*GOOD, *BAD] * 3
-        level, forward = ("char", {"bidirectional": False}) if kind == "letters" else ("word", {})
-        model = SequenceClassifier(folds=2, level=level, embedding=4, **forward, **small).fit(
+        level, shape = ("char", {"bidirectional": False}) if kind == "letters" else ("word", {"layers": 2})
+        model = SequenceClassifier(folds=2, level=level, embedding=4, **shape, **small).fit(
             x, ["good", "good", "bad", "bad"] * 3
         )
     livelier(model.trained.network)
@@ -151,12 +159,12 @@ def test_after_each_step_the_classes_are_those_of_the_sequence_so_far(classifier
 
 def test_how_far_a_step_moved_the_probabilities():
     chances = np.array([[0.5, 0.5], [1.0, 0.0], [1.0, 0.0], [0.5, 0.5]])
-    moved = classification.moved(chances)
+    moved = label_measures.moved(chances)
     assert moved[:2].tolist() == [1.0, 0.0]  # one bit says which of two it is
     assert moved[2] > 40  # what was held impossible
     before, after = np.array([0.2, 0.3, 0.5]), np.array([0.6, 0.3, 0.1])
     expected = sum(q * np.log2(q / p) for p, q in zip(before, after, strict=True))
-    assert classification.moved(np.stack([before, after])).tolist() == [pytest.approx(expected)]
+    assert label_measures.moved(np.stack([before, after])).tolist() == [pytest.approx(expected)]
 
 
 @pytest.mark.parametrize("kind", ["series", "forward", "both-last", "words"])
@@ -165,11 +173,11 @@ def test_influence_is_the_slope_of_the_answers_log_odds(classifiers, kind):
     member = model.trained.network.members[0]
     (steps,) = model.trained.steps_of(model.examples([x[2]]))
     answer = np.arange(len(steps)) % 2
-    norms = classification.influence(member, steps, answer)
+    norms = label_measures.influence(member, steps, answer)
     member = member.double()
     try:
         with torch.no_grad():
-            e = classification._read(member, steps if member.embedding is not None else steps.astype(np.float64))
+            e = label_measures.received(member, steps if member.embedding is not None else steps.astype(np.float64))
             for t in (1, len(steps) - 1):
                 for lag in {0, 1, t}:
                     slopes = [
@@ -196,7 +204,7 @@ def log_odds(member, e, t, answer):
 
 def test_log_odds_do_not_go_flat_where_the_answer_is_sure():
     scores = torch.tensor([[60.0, 0.0, -5.0]], dtype=torch.float32, requires_grad=True)
-    odds = classification.log_odds(scores, torch.tensor([0]))
+    odds = label_measures.log_odds(scores, torch.tensor([0]))
     odds.backward()
     assert odds.item() == pytest.approx(60 - np.log(1 + np.exp(-5)), rel=1e-5)
     assert scores.grad[0, 0] == 1
@@ -206,11 +214,11 @@ def test_the_loss_is_followed_back_through_the_recurrence(classifiers):
     model, x = classifiers["forward"]
     member = model.trained.network.members[0]
     (steps,) = model.trained.steps_of(model.examples([x[5]]))
-    flow = classification.flow_of(member, steps, 1)
+    flow = label_measures.flow_of(member, steps, 1)
     # Of the whole sequence: by the states that the last k steps go on from.
     last = len(steps) - 1
     origin = (flow.at[:, -1] == last).nonzero().item()
-    e = classification._read(member, steps).detach()
+    e = label_measures.received(member, steps).detach()
     for k in (1, 2, 5):
         with torch.no_grad():
             _, hx = member.recurrent(e[: last + 1 - k])
@@ -478,12 +486,12 @@ def test_the_last_steps_are_shown_as_they_follow_from_all_before(forecasters):
 def test_surprise_is_how_far_out_in_the_forecast_it_lay(forecasters):
     told = np.array([[0.0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] * 6)
     came = np.array([5.0, 1.0, 0.5, -7.0, np.nan, 10.0])
-    level = forecasting.level_of(came, told)
+    level = forecast_measures.level_of(came, told)
     assert level.tolist() == pytest.approx([0.5, 0.1, 0.0625, 0.025, np.nan, 0.975], nan_ok=True)
-    bits = forecasting.surprise_of(level)
+    bits = forecast_measures.surprise_of(level)
     expected = [0, np.log2(5), 3, np.log2(20), np.nan, np.log2(20)]
     assert bits.tolist() == pytest.approx(expected, nan_ok=True)
-    assert np.isnan(forecasting.level_of(np.array([1.0]), np.full((1, 11), 2.0))).all()
+    assert np.isnan(forecast_measures.level_of(np.array([1.0]), np.full((1, 11), 2.0))).all()
     # On a page, of what was told the step before.
     moments = examined(forecasters["encoder-decoder"], None, item="north")
     expects, values = moments.steps.expects, moments.steps.reads.values[:, 0]
@@ -537,6 +545,19 @@ def test_where_nothing_is_known_ahead_no_forecast_is_shown(forecasters):
         "Forecasts end where the table has no price, known in advance" in note for note in moments.notes["expects"]
     )
     assert json.loads(page_json([moments]))["runs"][0]["steps"]["expects"]["kind"] == "Quantiles"
+
+
+def test_a_network_that_adds_nothing_to_the_linear_forecast_is_shown_as_that(tmp_path):
+    model = Forecaster(3, hidden=4, epochs=0.1, threads=1, time="date", id="shop", target="sales", known="price")
+    model.fit(sales())
+    with torch.no_grad():
+        model.trained.network.head.weight.zero_()
+    moments = examined(model, None, item="north")
+    assert "No step of training improved on the linear forecast" in " ".join(moments.notes["expects"])
+    assert not moments.influence.shares.any()
+    assert any("gradients are above 0" in note for note in moments.notes["flow"])
+    np.testing.assert_allclose(moments.steps.expects.told[:, :, 2], moments.steps.expects.linear, rtol=0.05)
+    assert inspect(model, out=tmp_path / "page").exists()
 
 
 def test_what_a_forecaster_cannot_read_is_refused_in_plain_words(forecasters, tmp_path):

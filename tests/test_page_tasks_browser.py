@@ -235,6 +235,9 @@ def test_the_forecast_shown_is_the_forecasters_from_that_origin(open_page, seen)
         assert f"From {times[step]}: " in words
         assert number(re.search(r": ([\d.]+) at", words)[1]) == pytest.approx(expected["sales"][0], rel=6e-3)
         assert f"forecasts {re.search(r': ([0-9.]+) at', words)[1]} next" in shown.status
+        came = re.search(r"at \S+ \(80 %: \S+ to [^)]+\), and ([\d.]+) came", words)
+        assert (came is None) == (step == 69)
+        assert came is None or number(came[1]) == pytest.approx(moments.steps.reads.values[step + 1, 0], rel=6e-3)
 
 
 def test_the_fan_is_drawn_where_its_numbers_are(open_page, seen):
@@ -318,6 +321,10 @@ def test_the_units_of_both_directions_are_the_layers_own(open_page, seen):
     # Both read the same, and none feeds the other: one arrow up into the two, one out of them.
     assert shown.page.locator(".step.here .up").count() == 2
     assert shown.page.locator(".step.here .cell").count() == 2
+    two_layers = open_page("words")
+    assert two_layers.page.locator(".step.here .up").count() == 3
+    names = two_layers.page.locator(".step.here .cell b").all_inner_texts()
+    assert names == ["GRU 1", "GRU 1 reverse", "GRU 0", "GRU 0 reverse"]
     arrow = "e => getComputedStyle(e, '::after').content"
     assert "←" in shown.page.locator(".step .cell.reverse").first.evaluate(arrow)
     assert "→" in shown.page.locator(".step .cell:not(.reverse)").first.evaluate(arrow)

@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from carousel.errors import DataError
-from carousel.insight import GradientFlow, gradient_flow, input_influence, read_gates
+from carousel.insight import GradientFlow, input_influence, read_gates
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.page import analysis, pictures
 from carousel.page.moments import Classes, Influence, Moments, Signals, Symbols
 from carousel.page.moments import Steps as PageSteps
 from carousel.page.packing import plain, steps_record
 from carousel.page.readers import Drawings, Report, number_of, require_equations
+from carousel.page.readers.label_measures import beginnings, flow_of, influence, log_odds, moved, received
 from carousel.page.readers.symbols import Names
 from carousel.page.readers.typed import Typing, require_readable, require_step
 from carousel.page.scans import scans
@@ -36,8 +36,6 @@ from carousel.tasks.classification.steps import Steps
 from carousel.tasks.classification.trained import Trained
 
 Model = SequenceClassifier
-ORIGINS = 16  # beginnings whose losses are followed back
-BATCH_STEPS = 1 << 15  # of beginnings whose influence is measured at once
 PICTURED = 8  # outputs in the picture of influence
 MOST_MARKED = 6  # channels that units may be found to follow
 SUBJECTS = {"series": "series", "audio": "recording", "text": "text"}
@@ -45,16 +43,17 @@ SUBJECTS = {"series": "series", "audio": "recording", "text": "text"}
 
 @dataclass(frozen=True)
 class Chosen:
-    """One sequence. begun: how many of its steps are read at most; files: where it is from, as the run knows them."""
+    """One sequence. begun: how many of its steps are read at most; text: as they stand, where it is one.
+
+    files, number: of a sequence that a run learnt from or held out, where it is from and which of them it is.
+    """
 
     example: Examples
     said: str
     begun: int
+    text: str = ""
     files: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        return str(self.example.items[0])
+    number: int | None = None
 
 
 class Reader:
@@ -78,7 +77,14 @@ class Reader:
         example = examples.at([number])
         where = Path(data).name if isinstance(data, str | Path) else "the data that were given"
         said = where if len(examples) == 1 else f"{example.names[0]} of {where}"
-        return Chosen(example, said, steps)
+        return Chosen(example, said, steps, self._text(example, steps))
+
+    def _text(self, example: Examples, steps: int) -> str:
+        front_end = self.trained.front_end
+        if not isinstance(front_end, TextFrontEnd):
+            return ""
+        shown = symbols_of(front_end, example.items[0], min(steps, len(front_end.steps(example.items[0]))))
+        return "".join(shown.names[k] for k in shown.read)
 
     def _held_out(self, item: str | int | None, steps: int) -> Chosen:
         """A sequence that a network of the run has not learnt from, where its data are still as they were."""
@@ -98,7 +104,8 @@ class Reader:
         unseen = number in {one["number"] for one in held}
         whose = "which the run held out" if unseen else "among the data of the run, which may have learnt from it"
         example = examples.at([number])
-        return Chosen(example, f"{example.names[0]}, {whose}", steps, tuple(files))
+        said = f"{example.names[0]}, {whose}"
+        return Chosen(example, said, steps, self._text(example, steps), tuple(files), number)
 
     def examine(self, name: str, chosen: Chosen, report: Report) -> tuple[Moments, Drawings]:
         return examine(self.trained, name, chosen, report, network=self._network_for(chosen))
@@ -108,7 +115,7 @@ class Reader:
         record = self.model.config
         if chosen.files and tuple(record.get("sources", ())) == chosen.files:
             for one in record["held_out"]:
-                if one["name"] == chosen.example.names[0]:
+                if one["number"] == chosen.number:
                     return int(one["network"])
         return 0
 
@@ -142,7 +149,7 @@ def examine(
     norms = influence(member, steps, answer)
     report(f"{name}: gradients, timescales, units that follow the {subject}")
     with torch.no_grad():
-        e = _read(member, steps)
+        e = received(member, steps)
     gates = read_gates(layer, e)
     flow = flow_of(member, steps, int(answer[-1]) if truth is None else truth)
     curves, untold = analysis.curves_of(flow)
@@ -198,84 +205,12 @@ def read_steps(
     said = None if example.labels is None else str(example.labels[0])
     truth = known.index(said) if said in known else None
     with torch.no_grad():
-        e = _read(member, steps)[:, 0]
+        e = received(member, steps)[:, 0]
         layer = member.recurrent
         rows = steps if trained.front_end.symbolic else np.arange(len(steps))
         told, _, _ = scans(layer, e, layer.fresh_states(1), rows)
     expects = Classes(known, chances, moved(np.concatenate([before, chances])), truth, alone)
     return PageSteps(_reads(trained, example, steps), expects, told), chances.argmax(1), truth
-
-
-def moved(chances: np.ndarray) -> np.ndarray:
-    """How far each row of probabilities is from the one before, D(after || before) in bits: (T + 1, K) -> (T)."""
-    after, before = chances[1:], np.maximum(chances[:-1], 1e-30)
-    return np.maximum(0, (after * (np.log2(np.maximum(after, 1e-30)) - np.log2(before))).sum(1))
-
-
-def influence(member: LabelModel, steps: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """(T, T): how much what was read k steps before step t moves the log-odds of the answer after t; 0 before the
-    beginning.
-
-    answer: (T) classes. The log-odds ln(P / (1 - P)) have the direction of the loss, and do not go flat where P is 1.
-    """
-    norms = np.zeros((len(steps), len(steps)), np.float32)
-    at_once = max(1, BATCH_STEPS // len(steps))
-    for begin in range(0, len(steps), at_once):
-        ends = np.arange(begin, min(begin + at_once, len(steps)))
-        x, lengths = _beginnings(member, steps, ends)
-        classes = torch.from_numpy(answer[ends]).to(x.device)
-        found = input_influence(member, x, lengths, of=partial(log_odds, classes=classes)).norms[0]
-        for row, end in enumerate(ends):
-            norms[end, : end + 1] = found[: end + 1, row].flip(0).numpy()
-    return norms
-
-
-def log_odds(scores: Tensor, classes: Tensor) -> Tensor:
-    """ln(P / (1 - P)) of the class of each row, (B), from scores (B, K)."""
-    picked = classes[:, None]
-    others = scores.scatter(1, picked, -torch.inf)
-    return scores.gather(1, picked)[:, 0] - others.logsumexp(1)
-
-
-def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
-    """How the loss of an answer reaches back through the recurrence.
-
-    Of several beginnings of the sequence the loss is split into what arrives at each step's output y_t,
-    L_t = dL/dy_t · y_t, which works for every head and for both directions, and is followed back from there.
-    """
-    layer = member.recurrent
-    ends = np.unique(np.linspace(0, len(steps) - 1, ORIGINS).round().astype(int))
-    x, lengths = _beginnings(member, steps, ends)
-    with torch.no_grad():
-        e = member.read(x)
-        outputs, _ = layer(e, lengths=lengths)
-    outputs = outputs.detach().requires_grad_()
-    rows, half = torch.arange(len(ends)), layer.hidden_size
-    last, first = outputs[lengths - 1, rows], outputs[0]
-    final = torch.cat([last[:, :half], first[:, half:]], 1)
-    present = torch.arange(len(e), device=e.device).unsqueeze(1) < lengths.to(e.device)
-    scores = member.head(member.pooling(outputs, final, present))
-    odds = log_odds(scores, torch.full((len(ends),), answer, device=e.device))
-    (arriving,) = torch.autograd.grad(odds.sum(), outputs)
-    return gradient_flow(
-        layer,
-        e,
-        lengths=lengths,
-        loss=lambda out: (arriving * out).sum(-1),
-        at=sorted({0, *ends.tolist()}),
-        lags=analysis.lags_for(len(steps)),
-    )
-
-
-def _beginnings(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
-    """The sequences up to and with each of these steps, as a batch."""
-    beginnings = Steps.of([steps[: end + 1] for end in ends])
-    return beginnings.batch(np.arange(len(ends)), member.head.weight.device)
-
-
-def _read(member: LabelModel, steps: np.ndarray) -> Tensor:
-    """What the layer receives, (T, 1, I)."""
-    return member.read(torch.from_numpy(steps).to(member.head.weight.device).unsqueeze(1))
 
 
 # -- what was read ----------------------------------------------------------------------------------------------
@@ -284,7 +219,7 @@ def _read(member: LabelModel, steps: np.ndarray) -> Tensor:
 def _reads(trained: Trained, example: Examples, steps: np.ndarray) -> Symbols | Signals:
     front_end, item, count = trained.front_end, example.items[0], len(steps)
     if isinstance(front_end, TextFrontEnd):
-        return _symbols(front_end, item, count)
+        return symbols_of(front_end, item, count)
     if isinstance(front_end, AudioFrontEnd):
         mel = mel_of(front_end.rate, front_end.bands)
         at = np.arange(count) * mel.hop / front_end.rate
@@ -299,7 +234,7 @@ def _bands(front_end: AudioFrontEnd) -> list[str]:
     return [f"{frequency:,.0f} Hz" for frequency in top]
 
 
-def _symbols(front_end: TextFrontEnd, text: str, count: int) -> Symbols:
+def symbols_of(front_end: TextFrontEnd, text: str, count: int) -> Symbols:
     """The words of a text with what is between them, so that all of it can be read; or its characters."""
     if front_end.level == "char":
         starts = np.arange(count)
@@ -411,7 +346,7 @@ class TypedText:
         require_step(step, len(steps))
         answer = self.trained.of_steps(Steps.of([steps[: step + 1]])).argmax(1)
         member = self.trained.network.members[0]
-        x, lengths = _beginnings(member, steps, np.array([step]))
+        x, lengths = beginnings(member, steps, np.array([step]))
         of = partial(log_odds, classes=torch.from_numpy(answer).to(x.device))
         return {"shares": plain(input_influence(member, x, lengths, of=of).share()[0].flip(0).numpy())}
 

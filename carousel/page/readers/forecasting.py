@@ -6,7 +6,6 @@ the decoder begins with; of the form autoregressive the one scan that there is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,27 +14,34 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 import torch
-from torch import Tensor
 
 from carousel.errors import DataError
-from carousel.insight import gradient_flow, input_influence, read_gates
+from carousel.insight import gradient_flow, read_gates
 from carousel.insight.forecast_chart import forecast_figure
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.page import analysis, pictures
-from carousel.page.analysis import Measure
 from carousel.page.moments import Influence, Moments, Quantiles, Signals
 from carousel.page.moments import Steps as PageSteps
 from carousel.page.readers import Drawings, Report, number_of, require_equations
+from carousel.page.readers.forecast_measures import (
+    Stretch,
+    forecasts,
+    level_of,
+    losses_of,
+    measure_of,
+    surprise_of,
+    told_before,
+    told_in_scales,
+)
 from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
 from carousel.tasks import table
 from carousel.tasks.files import require_existing
 from carousel.tasks.forecasting.charts import drawn
-from carousel.tasks.forecasting.forecast import forecast_at
 from carousel.tasks.forecasting.forecaster import Forecaster
 from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.metrics import LEVELS, MEDIAN
-from carousel.tasks.forecasting.predicting import absolute, network_inputs, on_device, states_at
+from carousel.tasks.forecasting.metrics import LEVELS
+from carousel.tasks.forecasting.predicting import network_inputs, on_device, states_at
 from carousel.tasks.forecasting.trained import Trained
 
 if TYPE_CHECKING:
@@ -56,20 +62,6 @@ class Chosen:
     steps: int
     said: str
     run: Path | None = None
-
-
-@dataclass(frozen=True)
-class Stretch:
-    """The steps that are shown: rows of time, one column of values. hx: the states before the first, as hx."""
-
-    inputs: Inputs
-    column: int
-    rows: np.ndarray
-    hx: tuple[Tensor, ...] | None
-
-    @property
-    def columns(self) -> np.ndarray:
-        return np.full(len(self.rows), self.column)
 
 
 class Reader:
@@ -237,106 +229,6 @@ def signals_of(trained: Trained, stretch: Stretch) -> Signals:
     return Signals(names, np.stack(values, 1), times_of(trained, stretch.inputs, rows), rows + panel.first, learnt)
 
 
-# -- what is expected -------------------------------------------------------------------------------------------
-
-
-def forecasts(trained: Trained, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
-    """From each step: quantiles (T, horizon, levels), as `Forecaster.predict` gives them of the history up to there,
-    and the linear forecast alone (T, horizon); NaN where a covariate that must be known ahead is not."""
-    network, inputs = trained.network, stretch.inputs
-    rows, columns, horizon = stretch.rows, stretch.columns, trained.horizon
-    told = forecast_at(trained, inputs, rows, columns, horizon)
-    at_once = min(horizon, network.at_once)
-    with torch.no_grad():
-        origins, ahead = inputs.at_origins(rows, columns), inputs.ahead(rows, columns, at_once)
-        anchor = network.linear(on_device(network, origins), on_device(network, ahead)).double().cpu().numpy()
-    linear = np.full((horizon, len(rows)), np.nan)
-    linear[:at_once] = absolute(inputs, anchor[..., None], rows, columns)[..., 0]
-    unknown = beyond_known(inputs, rows, stretch.column, horizon)
-    told[unknown] = linear[unknown] = np.nan
-    return told.transpose(1, 0, 2), linear.T
-
-
-def beyond_known(inputs: Inputs, rows: np.ndarray, column: int, horizon: int) -> np.ndarray:
-    """(horizon, T): which steps ahead need covariates that the table does not have."""
-    panel = inputs.panel
-    if not panel.known.shape[2]:
-        return np.zeros((horizon, len(rows)), bool)
-    return rows + np.arange(1, horizon + 1)[:, None] >= panel.known_until[panel.owner[column]]
-
-
-def told_before(told: np.ndarray) -> np.ndarray:
-    """What was told of each step one step before, (T, levels); NaN for the first."""
-    return np.concatenate([np.full((1, told.shape[2]), np.nan), told[:-1, 0]])
-
-
-def level_of(came: np.ndarray, told: np.ndarray) -> np.ndarray:
-    """At which level p of told (T, levels) what came (T) lay, straight between the levels; beyond the outermost, those.
-    NaN where nothing came or nothing was told, or all levels are one."""
-    level = np.full(len(came), np.nan)
-    for t in np.flatnonzero(np.isfinite(came) & np.isfinite(told).all(1)):
-        if told[t, -1] > told[t, 0]:
-            level[t] = np.interp(came[t], told[t], LEVELS)
-    return level
-
-
-def surprise_of(level: np.ndarray) -> np.ndarray:
-    """-log2(2 min(p, 1 - p)) bits: 0 at the median, 1 where half of all would lie further out."""
-    return -np.log2(2 * np.minimum(level, 1 - level)) + 0.0
-
-
-# -- gradients --------------------------------------------------------------------------------------------------
-
-
-def told_in_scales(
-    trained: Trained, stretch: Stretch, steps: Tensor, x: Tensor, hx: Any = None, *, at: Sequence[int] | None = None
-) -> Tensor:
-    """What the network tells at once after each of `at`, (W, B, steps ahead * levels), in scales from the series' level
-    there; zeros at other steps. Differentiable by x.
-
-    x: (W, B, step), what is read at the steps of the stretch that `steps`, (W, B) or (W), names.
-    """
-    network, inputs = trained.network, stretch.inputs
-    output, _, recorded = network.encoder(x, hx, return_states=True)
-    states = list(recorded.values())
-    # The last layer's output, as itself: what arrives at it is what gradients further back are compared with.
-    states[0] = torch.cat([states[0][:-1], output[None]])
-    chosen = list(range(len(x))) if at is None else list(at)
-    picked = tuple(s[:, chosen].flatten(1, 2) for s in states)
-    which = steps.reshape(len(x), -1)[chosen].flatten().numpy()
-    rows, columns = stretch.rows[which], stretch.columns[which]
-    ahead = inputs.ahead(rows, columns, network.at_once)
-    told = network.tell(picked, on_device(network, inputs.at_origins(rows, columns)), on_device(network, ahead))
-    found = told.permute(1, 0, 2).reshape(len(chosen), x.shape[1], -1)
-    if at is None:
-        return found
-    return x.new_zeros(len(x), *found.shape[1:]).index_copy(0, torch.tensor(chosen), found)
-
-
-def measure_of(trained: Trained, stretch: Stretch, x: Tensor) -> Measure:
-    """|d m_t / d x_s|: m_t, the median after step t averaged over the steps told at once; x_s, what was read at s."""
-
-    def median(told: Tensor) -> Tensor:
-        return told.unflatten(-1, (-1, len(LEVELS)))[..., MEDIAN].mean(-1)
-
-    def measure(steps: Tensor, hx: Any, at: Sequence[int]) -> Tensor:
-        module: Callable[..., Tensor] = partial(told_in_scales, trained, stretch, steps, at=at)
-        return input_influence(module, x[steps, 0], hx, at=at, of=median, layer=trained.network.encoder).norms
-
-    return measure
-
-
-def losses_of(trained: Trained, stretch: Stretch, told: Tensor) -> Tensor:
-    """The quantile loss of the forecast after each step, (T, 1): see `carousel.models.quantile_forecaster`."""
-    network = trained.network
-    came = on_device(network, stretch.inputs.outcomes(stretch.rows, stretch.columns, network.at_once).T)
-    levels = torch.tensor(LEVELS, device=told.device, dtype=told.dtype)
-    seen = torch.isfinite(came)
-    error = torch.where(seen, came, 0.0)[:, None, :, None] - told.unflatten(-1, (-1, len(LEVELS)))
-    loss = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
-    return torch.where(seen[:, None], loss, 0.0).sum(-1) / seen.sum(-1, keepdim=True).clamp_min(1)
-
-
 # -- in words and pictures --------------------------------------------------------------------------------------
 
 
@@ -366,6 +258,8 @@ def _said_of_forecast(trained: Trained, told: np.ndarray) -> list[str]:
         "levels told; −log₂(2 min(p, 1 − p)) is 0 bits at the median, 1 where half of all would lie further out, and "
         "4.3 at the ends of the 95 % interval and beyond them, where nothing is told."
     ]
+    if not trained.network.head.weight.any():
+        said.append("No step of training improved on the linear forecast: the network adds nothing to it.")
     if np.isnan(told).any():
         names = ", ".join(trained.reading.layout.roles.known)
         said.append(

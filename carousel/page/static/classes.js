@@ -133,7 +133,7 @@ class ClassesView {
     const first = expects.best(step);
     const is = truth === null ? "" : ` It is ${visible(expects.names[truth])}.`;
     this.words.textContent =
-      `After ${run.reads.words(step)}, step ${step + 1} of ${run.steps}: ${first[0]}, ${first[1]}.${is} ` +
+      `After ${run.reads.words(step)}: ${first[0]}, ${first[1]}.${is} ` +
       `This step moved the probabilities by ${figure(expects.moved[step])} bits.`;
     this.rows.replaceChildren(
       ...order.map((k) => {

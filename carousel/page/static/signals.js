@@ -140,7 +140,7 @@ class SignalsView {
     const context = picture.getContext("2d");
     context.scale(scale, scale);
     const style = getComputedStyle(this.frame);
-    const paint = { context, width, x: (step) => COURSE.left + (step / run.steps) * (width - COURSE.left - COURSE.right) };
+    const paint = { context, width, scale, x: (step) => COURSE.left + (step / run.steps) * (width - COURSE.left - COURSE.right) };
     Object.assign(paint, { ink: style.color, quiet: style.getPropertyValue("--quiet"), ground: style.getPropertyValue("--ground") });
     context.font = "12px system-ui, sans-serif";
     if (run.reads.asLines) this.drawLines(paint);
@@ -149,15 +149,16 @@ class SignalsView {
     this.drawHere(paint, height - COURSE.bottom);
   }
 
-  drawColours({ context, x }, top, height) {
+  drawColours({ context, x, scale }, top, height) {
     const { values, span, signed } = this.colouring.shown();
     const colours = palette(signed);
     for (let t = 0; t < this.run.steps; t++) {
       const place = shade(values[t], span);
       if (place < 0) continue;
       context.fillStyle = css(colours[place]);
-      // A little wider than a step, so that no seam is left between two.
-      context.fillRect(x(t), top, x(t + 1) - x(t) + 0.5, height);
+      // From whole pixel to whole pixel, so that no seam is left between two.
+      const [left, right] = [x(t), x(t + 1)].map((at) => Math.round(at * scale) / scale);
+      context.fillRect(left, top, right - left, height);
     }
   }
 

@@ -1,0 +1,89 @@
+"""Measures of a classifier on one sequence: what moved its answer, and how far back the loss of one reaches."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from carousel.insight import GradientFlow, gradient_flow, input_influence
+from carousel.models.label_model import LabelModel
+from carousel.page import analysis
+from carousel.tasks.classification.steps import Steps
+
+ORIGINS = 16  # beginnings whose losses are followed back
+BATCH_STEPS = 1 << 15  # of beginnings whose influence is measured at once
+
+
+def moved(chances: np.ndarray) -> np.ndarray:
+    """How far each row of probabilities is from the one before, D(after || before) in bits: (T + 1, K) -> (T)."""
+    after, before = chances[1:], np.maximum(chances[:-1], 1e-30)
+    return np.maximum(0, (after * (np.log2(np.maximum(after, 1e-30)) - np.log2(before))).sum(1))
+
+
+def influence(member: LabelModel, steps: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """(T, T): how much what was read k steps before step t moves the log-odds of the answer after t; 0 before the
+    beginning.
+
+    answer: (T) classes. The log-odds ln(P / (1 - P)) have the direction of the loss, and do not go flat where P is 1.
+    """
+    norms = np.zeros((len(steps), len(steps)), np.float32)
+    at_once = max(1, BATCH_STEPS // len(steps))
+    for begin in range(0, len(steps), at_once):
+        ends = np.arange(begin, min(begin + at_once, len(steps)))
+        x, lengths = beginnings(member, steps, ends)
+        classes = torch.from_numpy(answer[ends]).to(x.device)
+        found = input_influence(member, x, lengths, of=partial(log_odds, classes=classes)).norms[0]
+        for row, end in enumerate(ends):
+            norms[end, : end + 1] = found[: end + 1, row].flip(0).numpy()
+    return norms
+
+
+def log_odds(scores: Tensor, classes: Tensor) -> Tensor:
+    """ln(P / (1 - P)) of the class of each row, (B), from scores (B, K)."""
+    picked = classes[:, None]
+    others = scores.scatter(1, picked, -torch.inf)
+    return scores.gather(1, picked)[:, 0] - others.logsumexp(1)
+
+
+def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
+    """How the loss of an answer reaches back through the recurrence.
+
+    Of several beginnings of the sequence the loss is split into what arrives at each step's output y_t,
+    L_t = dL/dy_t · y_t, which works for every head and for both directions, and is followed back from there.
+    """
+    layer = member.recurrent
+    ends = np.unique(np.linspace(0, len(steps) - 1, ORIGINS).round().astype(int))
+    x, lengths = beginnings(member, steps, ends)
+    with torch.no_grad():
+        e = member.read(x)
+        outputs, _ = layer(e, lengths=lengths)
+    outputs = outputs.detach().requires_grad_()
+    rows, half = torch.arange(len(ends)), layer.hidden_size
+    last, first = outputs[lengths - 1, rows], outputs[0]
+    final = torch.cat([last[:, :half], first[:, half:]], 1)
+    present = torch.arange(len(e), device=e.device).unsqueeze(1) < lengths.to(e.device)
+    scores = member.head(member.pooling(outputs, final, present))
+    odds = log_odds(scores, torch.full((len(ends),), answer, device=e.device))
+    (arriving,) = torch.autograd.grad(odds.sum(), outputs)
+    return gradient_flow(
+        layer,
+        e,
+        lengths=lengths,
+        loss=lambda out: (arriving * out).sum(-1),
+        at=sorted({0, *ends.tolist()}),
+        lags=analysis.lags_for(len(steps)),
+    )
+
+
+def beginnings(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
+    """The sequences up to and with each of these steps, as a batch."""
+    beginnings = Steps.of([steps[: end + 1] for end in ends])
+    return beginnings.batch(np.arange(len(ends)), member.head.weight.device)
+
+
+def received(member: LabelModel, steps: np.ndarray) -> Tensor:
+    """What the layer receives, (T, 1, I)."""
+    return member.read(torch.from_numpy(steps).to(member.head.weight.device).unsqueeze(1))
