@@ -16,7 +16,8 @@ from carousel.errors import DataError
 from carousel.tasks.classification import recordings, tables
 from carousel.tasks.classification.arrays import from_python, read_npz
 from carousel.tasks.classification.examples import Columns, joined, plain
-from carousel.tasks.classification.recordings import Recording, read_recording, resampled, whole_numbers
+from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
+from carousel.tasks.classification.recordings import Recording, as_samples, read_recording, resampled, whole_numbers
 from carousel.tasks.classification.sources import read_examples, recognize
 from carousel.tasks.classification.ts_file import read_ts
 
@@ -121,6 +122,38 @@ def test_wav_files_of_every_width_stereo_made_mono(tmp_path: Path, width: int) -
     assert recording.rate == 11_025
     # Half a step of each channel's whole numbers, and float32's rounding.
     np.testing.assert_allclose(recording.samples, samples.mean(1), atol=0.5 * 2.0 ** -(8 * width - 1) + 1e-7)
+
+
+@pytest.mark.parametrize(("width", "dtype"), [(1, "u1"), (2, "<i2"), (4, "<i4"), (2, ">i2")])
+def test_whole_numbers_mean_the_same_in_an_array_a_stream_and_a_file(tmp_path: Path, width: int, dtype: str) -> None:
+    chance = np.random.default_rng(0)
+    file = write_wav(tmp_path / "a.wav", chance.uniform(-1, 0.99, 4000), rate=8000, width=width)
+    with wave.open(str(file), "rb") as opened:
+        content = opened.readframes(opened.getnframes())
+    whole = np.frombuffer(content, "u1" if width == 1 else f"<i{width}").astype(dtype)
+    recording = read_recording(file)
+    (held,) = from_python([whole], rate=8000).items
+    assert held.samples.dtype == np.float32
+    np.testing.assert_array_equal(held.samples, recording.samples)
+    front_end = AudioFrontEnd(8000)
+    stream = front_end.stream()
+    arrived = [stream.push(piece) for piece in np.split(whole, [1, 700, 2001])]
+    # Sums of 200 numbers or so in another order, in float32; the logarithm makes it a difference of that size.
+    np.testing.assert_allclose(np.concatenate(arrived), front_end.steps(recording), atol=1e-5)
+
+
+def test_the_samples_of_a_sound() -> None:
+    assert as_samples(np.array([0, 128, 255], np.uint8)).tolist() == [-1.0, 0.0, 127 / 128]
+    assert as_samples(np.array([-32768, 0, 16384], np.int16)).tolist() == [-1.0, 0.0, 0.5]
+    assert as_samples(np.array([0, 2**15], np.uint16)).tolist() == [-1.0, 0.0]
+    assert as_samples([0.25, -2.0]).tolist() == [0.25, -2.0]
+    assert len(as_samples([])) == 0
+    for strange in ([1, 2], [True], ["a"], [1j]):
+        with pytest.raises(DataError, match=r"floats between -1 and 1, or whole numbers of 8, 16 or 32 bits.*astype"):
+            as_samples(np.array(strange))
+    for push in (AudioFrontEnd(8000).stream().push, as_samples):
+        with pytest.raises(DataError, match=r"samples \(n,\), one channel, and these have the shape \(2, 2\)"):
+            push(np.zeros((2, 2)))
 
 
 def test_the_ends_of_the_scale() -> None:
@@ -293,7 +326,7 @@ def test_arrays_lists_padding_and_labels() -> None:
         (["a", [1.0]], {}, r"X\[0\] must be numbers.*A list of strings is text"),
         ([np.zeros((2, 2, 2))], {}, r"X\[0\] must be \(T, C\)"),
         ([[1.0, np.inf]], {}, r"X\[0\] has an infinite value"),
-        ([np.zeros((2, 2))], {"rate": 8000}, r"X\[0\] must be a sound \(n,\)"),
+        ([np.zeros((2, 2))], {"rate": 8000}, r"X\[0\]: a sound is samples \(n,\)"),
         ([[1.0]], {"y": [1, 2]}, r"y must have one entry for each of the 1 sequences; it has 2"),
         ([[1.0]], {"y": [None]}, "A class is missing"),
         ([[1.0]], {"y": [float("nan")]}, "A class is missing"),

@@ -9,7 +9,7 @@ import numpy as np
 
 from carousel.errors import DataError
 from carousel.tasks.classification.examples import Examples, Label, plain, without_padding
-from carousel.tasks.classification.recordings import Recording
+from carousel.tasks.classification.recordings import Recording, as_samples
 
 
 def from_python(
@@ -18,7 +18,7 @@ def from_python(
     """Sequences as a program has them.
 
     x: an array (N, T, C), or (N, T) for one channel; or a list of N of one of these: arrays (T, C) or (T,), strings,
-        `Recording`s, or, with `rate`, sounds (n,). NaN is a missing value; steps at a sequence's end at which every
+        `Recording`s, or, with `rate`, sounds (n,) as `as_samples` takes them. NaN is a missing value; steps at a sequence's end at which every
         value is missing are padding.
     y, groups: the class and the group of each.
     channels: their names.
@@ -75,12 +75,10 @@ def _series(number: int, item: Any) -> np.ndarray:
 
 
 def _sound(number: int, item: Any) -> np.ndarray:
-    array = np.asarray(item)
-    if array.ndim != 1:
-        raise DataError(f"X[{number}] must be a sound (n,), one channel; its shape is {array.shape}.")
-    if array.dtype.kind in "iu":  # PCM as it comes: what is full scale depends on its width
-        array = array / float(np.iinfo(array.dtype).max)
-    return array.astype(np.float32)
+    try:
+        return as_samples(item)
+    except DataError as problem:
+        raise DataError(f"X[{number}]: {problem}") from None
 
 
 # -- .npz -----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ import math
 import wave
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,14 +65,33 @@ def whole_numbers(content: bytes, width: int) -> np.ndarray:
 
     Samples of 8 bits are 0 to 255 with silence at 128, wider ones are signed.
     """
-    if width == 1:
-        return (np.frombuffer(content, np.uint8).astype(np.float32) - 128) / 128
     if width == 3:
         wide = np.zeros((len(content) // 3, 4), np.uint8)
         wide[:, 1:] = np.frombuffer(content, np.uint8).reshape(-1, 3)  # as the upper three of four bytes
         content, width = wide.tobytes(), 4
-    values = np.frombuffer(content, f"<i{width}")
-    return (values / 2.0 ** (8 * width - 1)).astype(np.float32)
+    return as_samples(np.frombuffer(content, "u1" if width == 1 else f"<i{width}"))
+
+
+def as_samples(sound: Any) -> np.ndarray:
+    """One channel of samples, (n,), as float32 between -1 and 1.
+
+    Floats are taken as they are. Whole numbers are taken for PCM: of b bits for x / 2^(b - 1), after 2^(b - 1) was taken
+    away from unsigned ones, whose silence lies in the middle. Raises DataError for anything else, and for whole numbers
+    of 64 bits, as no recording has them: they do not tell what is full scale.
+    """
+    values = np.asarray(sound)
+    if values.ndim != 1:
+        raise DataError(f"A sound is samples (n,), one channel, and these have the shape {values.shape}.")
+    if values.dtype.kind == "f" or not len(values):
+        return values.astype(np.float32)
+    bits = 8 * values.dtype.itemsize
+    if values.dtype.kind not in "iu" or bits > 32:
+        raise DataError(
+            f"The samples of a sound are floats between -1 and 1, or whole numbers of 8, 16 or 32 bits, whose width "
+            f"says what is full scale; these are {values.dtype}. Convert them: astype('int16'), say."
+        )
+    full = 2.0 ** (bits - 1)
+    return ((values - (full if values.dtype.kind == "u" else 0.0)) / full).astype(np.float32)
 
 
 def _with_soundfile(path: Path, what: str) -> Recording:

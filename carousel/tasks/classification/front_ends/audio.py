@@ -12,7 +12,7 @@ import torch
 from carousel.errors import DataError
 from carousel.models.log_mel import LogMel
 from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.recordings import Recording, read_recording, recorded_rate
+from carousel.tasks.classification.recordings import Recording, as_samples, read_recording, recorded_rate
 
 RATES_ASKED = 200  # recordings whose rate is looked up to find the commonest
 
@@ -79,10 +79,7 @@ class AudioStream:
         self._begun = False
 
     def push(self, piece: np.ndarray) -> np.ndarray:
-        samples = np.asarray(piece, np.float32)
-        if samples.ndim != 1:
-            raise DataError(f"Sound arrives as samples (n,), one channel, and these have the shape {samples.shape}.")
-        self._waiting = np.concatenate([self._waiting, samples])
+        self._waiting = np.concatenate([self._waiting, as_samples(piece)])
         mel = self._front_end._mel
         if len(self._waiting) < mel.window:
             return np.zeros((0, self._front_end.size), np.float32)
