@@ -304,7 +304,9 @@ def february(slip: str | None = None) -> list[str]:
 def test_a_few_times_that_are_none_are_a_slip_and_many_are_no_time():
     with pytest.raises(Slip, match=r"'date' holds times like '2024-02-01', and 1 that is none: '2024-02-30'. Correct"):
         find_roles(pl.DataFrame({"date": february("2024-02-30"), "y": np.arange(28) % 5}))
-    halves = pl.DataFrame({"date": [d if k % 2 else f"day {k}" for k, d in enumerate(february())], "y": np.arange(28) % 5})
+    halves = pl.DataFrame(
+        {"date": [d if k % 2 else f"day {k}" for k, d in enumerate(february())], "y": np.arange(28) % 5}
+    )
     assert recognise(halves, "date") is None
 
 
