@@ -328,9 +328,7 @@ def test_what_a_classifier_cannot_read_is_refused_in_plain_words(classifiers, tm
         inspect(model, ["a text"], out=tmp_path)
     with pytest.raises(DataError, match=r"at least two steps, and 0 has 1 step\."):
         inspect(model, [x[0][:1]], out=tmp_path)
-    with pytest.raises(
-        DataError, match=r"no sequence 'x' among the 12 that there are \(--item\): give a name \(0 to 11\)"
-    ):
+    with pytest.raises(DataError, match=r"no sequence 'x' \(--item\) among the 12: 0, 1, .*from 0 to 11"):
         inspect(model, x, item="x", out=tmp_path)
     with pytest.raises(DataError, match="has no folder for its page"):
         inspect(model, x)
@@ -567,13 +565,14 @@ def test_what_a_forecaster_cannot_read_is_refused_in_plain_words(forecasters, tm
     (tmp_path / "text.txt").write_text("a text")
     with pytest.raises(DataError, match=r"reads a table of series \(.csv, .*\), and text.txt is none"):
         inspect(model, tmp_path / "text.txt", out=tmp_path / "page")
-    with pytest.raises(DataError, match="no series 'east' among the 2 that there are .*north to south.*from 0 to 1"):
+    with pytest.raises(DataError, match=r"no series 'east' \(--item\) among the 2: north, south.*from 0 to 1"):
         inspect(model, item="east", out=tmp_path / "page")
     with pytest.raises(DataError, match="price"):
         inspect(model, sales().drop("price"), out=tmp_path / "page")
     short = pl.concat([sales(30).filter(pl.col("shop") == "north"), sales(1, 5).filter(pl.col("shop") == "south")])
     with pytest.raises(DataError, match="at least two steps, and the series south has 1. Choose another with --item"):
         inspect(model, short, item="south", out=tmp_path / "page")
+    assert not (tmp_path / "page").exists(), "nothing is made before the data are known to do"
     with pytest.raises(DataError, match="Nothing can be typed for a forecaster: --live is for runs that read text"):
         reader_for(model).typing()
 

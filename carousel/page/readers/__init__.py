@@ -22,6 +22,7 @@ from carousel.page.moments import Moments
 from carousel.page.readers.typed import Typing
 from carousel.program import Program
 from carousel.tasks.catalogue import task_of
+from carousel.tasks.table import listed
 from carousel.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -94,10 +95,9 @@ def number_of(item: str | int | None, names: Sequence[str], what: str) -> int:
         return list(names).index(str(item))
     if str(item).isdecimal() and int(item) < len(names):
         return int(item)
-    called = names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
     raise DataError(
-        f"There is no {what} {str(item)!r} among the {len(names):,} that there are (--item): give a name ({called}), "
-        f"or a number from 0 to {len(names) - 1}."
+        f"There is no {what} {str(item)!r} (--item) among the {len(names):,}: {listed(names, 6)}. Give a name, or a "
+        f"number from 0 to {len(names) - 1}."
     )
 
 

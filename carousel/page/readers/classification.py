@@ -75,6 +75,7 @@ class Reader:
         self.trained.require_kind(examples)
         number = number_of(item, examples.names, "sequence")
         example = examples.at([number])
+        begun_steps(self.trained, example, steps)
         where = Path(data).name if isinstance(data, str | Path) else "the data that were given"
         said = where if len(examples) == 1 else f"{example.names[0]} of {where}"
         return Chosen(example, said, steps, self._text(example, steps))
@@ -133,15 +134,8 @@ def examine(
 ) -> tuple[Moments, Drawings]:
     """Everything a page shows of one classifier and sequence, and the pictures beside it. network: of those that vote,
     the one whose units are shown."""
-    trained.require_kind(chosen.example)
     front_end, member = trained.front_end, trained.network.members[network]
-    (whole,) = trained.steps_of(chosen.example)
-    steps = whole[: chosen.begun]
-    if len(steps) < 2:
-        raise DataError(
-            f"A page shows at least two steps, and {chosen.example.names[0]} has {len(steps)} {front_end.unit}"
-            f"{'' if len(steps) == 1 else 's'}."
-        )
+    steps, length = begun_steps(trained, chosen.example, chosen.begun)
     layer, subject = member.recurrent, SUBJECTS[front_end.kind]
     report(f"{name}: {len(steps):,} steps of {layer.num_layers} x {layer.hidden_size} units")
     shown, answer, truth = read_steps(trained, chosen.example, steps, network)
@@ -167,7 +161,7 @@ def examine(
             f"What the network does at each of {len(steps):,} steps of a {subject}, {front_end.unit} by "
             f"{front_end.unit}, and to which class it holds it to belong as far as it has read."
         ),
-        about=_about(trained, chosen, network, whole, steps),
+        about=_about(trained, chosen, network, steps, length),
         steps=shown,
         influence=Influence(analysis.shares(norms), "the answer"),
         timescales=timescales,
@@ -186,6 +180,18 @@ def examine(
         },
     )
     return moments, _drawings(shown, gates, flow, norms)
+
+
+def begun_steps(trained: Trained, example: Examples, most: int) -> tuple[np.ndarray, int]:
+    """A sequence's first steps, and how many it has. Raises DataError where it is of another kind, or too short."""
+    (steps,) = trained.steps_of(example)
+    if len(steps) < 2:
+        unit = trained.front_end.unit
+        raise DataError(
+            f"A page shows at least two steps, and {example.names[0]} has {len(steps)} {unit}"
+            f"{'' if len(steps) == 1 else 's'}."
+        )
+    return steps[:most], len(steps)
 
 
 def read_steps(
@@ -289,14 +295,12 @@ def _said_of_flow(member: LabelModel, known: bool) -> str:
     )
 
 
-def _about(
-    trained: Trained, chosen: Chosen, network: int, whole: np.ndarray, steps: np.ndarray
-) -> list[tuple[str, str]]:
+def _about(trained: Trained, chosen: Chosen, network: int, steps: np.ndarray, length: int) -> list[tuple[str, str]]:
     member, front_end = trained.network.members[network], trained.front_end
     layer, several = member.recurrent, len(trained.network.members)
-    cut = f", of which the first {len(steps):,}" if len(steps) < len(whole) else ""
+    cut = f", of which the first {len(steps):,}" if len(steps) < length else ""
     about = [
-        (SUBJECTS[front_end.kind], f"{chosen.said}; {len(whole):,} {front_end.unit}s{cut}"),
+        (SUBJECTS[front_end.kind], f"{chosen.said}; {length:,} {front_end.unit}s{cut}"),
         ("read as", front_end.said),
         (
             "network",

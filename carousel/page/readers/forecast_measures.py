@@ -101,7 +101,7 @@ def told_in_scales(
     found = told.permute(1, 0, 2).reshape(len(chosen), x.shape[1], -1)
     if at is None:
         return found
-    return x.new_zeros(len(x), *found.shape[1:]).index_copy(0, torch.tensor(chosen), found)
+    return x.new_zeros(len(x), *found.shape[1:]).index_copy(0, torch.tensor(chosen, device=x.device), found)
 
 
 def measure_of(trained: Trained, stretch: Stretch, x: Tensor) -> Measure:

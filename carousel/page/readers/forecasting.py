@@ -75,6 +75,11 @@ class Reader:
         require_equations(self.trained.network.encoder)
 
     def choose(self, data: Any, *, item: str | int | None, steps: int) -> Chosen:
+        chosen = self._named(data, item, steps)
+        span_of(self.trained.inputs(chosen.frame), item)
+        return chosen
+
+    def _named(self, data: Any, item: str | int | None, steps: int) -> Chosen:
         if data is None:
             said = f"the end of the data that {self.run.resolve().name if self.run else 'it'} was trained on"
             return Chosen(self.trained.history(), item, steps, said, self.trained.run)
@@ -183,20 +188,27 @@ def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda
 def stretch_of(trained: Trained, chosen: Chosen) -> Stretch:
     """The last steps of the series that is meant. Raises DataError where it is too short or there is none."""
     inputs = trained.inputs(chosen.frame)
-    panel, network = inputs.panel, trained.network
+    column, begin, end = span_of(inputs, chosen.item)
+    first = max(begin, end - chosen.steps)
+    hx = None
+    if first > begin:
+        before = states_at(trained.network, inputs, np.array([first - 1]), np.array([column]))
+        hx = tuple(state.clone() for state in before)
+    return Stretch(inputs, column, np.arange(first, end), hx)
+
+
+def span_of(inputs: Inputs, item: str | int | None) -> tuple[int, int, int]:
+    """The column of the series that is meant, the row of its first step, and the row after its last."""
+    panel = inputs.panel
     names = [panel.name(column) for column in range(panel.values.shape[1])]
-    column = number_of(chosen.item, names, "series")
+    column = number_of(item, names, "series")
     begin, end = int(panel.begin[column]), int(panel.end[panel.owner[column]])
     if end - begin < 2:
         raise DataError(
             f"A page shows at least two steps, and the series {names[column]} has {max(0, end - begin)}. Choose "
             f"another with --item: a name, or a number from 0 to {len(names) - 1}."
         )
-    first = max(begin, end - chosen.steps)
-    hx = None
-    if first > begin:
-        hx = tuple(s.clone() for s in states_at(network, inputs, np.array([first - 1]), np.array([column])))
-    return Stretch(inputs, column, np.arange(first, end), hx)
+    return column, begin, end
 
 
 def times_of(trained: Trained, inputs: Inputs, rows: np.ndarray) -> list[str]:
