@@ -108,11 +108,7 @@ class ClassesView {
       make(
         "table",
         { class: "likely" },
-        make(
-          "thead",
-          {},
-          make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name)), make("th")),
-        ),
+        make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name)), make("th"))),
         this.rows,
       ),
       this.place,
@@ -185,7 +181,10 @@ class ClassesView {
       svg("text", { x: (CHANCES.left + width) / 2, y: CHANCES.height - 4, "text-anchor": "middle" }, "read up to step"),
     );
     expects.drawn.forEach((k, index) => {
-      const points = Array.from(columnOf(expects.probability, k), (p, t) => `${this.x(t).toFixed(1)},${y(p).toFixed(1)}`);
+      const points = Array.from(
+        columnOf(expects.probability, k),
+        (p, t) => `${this.x(t).toFixed(1)},${y(p).toFixed(1)}`,
+      );
       const { colour, dashes } = LINES[index];
       picture.append(
         svg("polyline", { points: points.join(" "), stroke: colour, "stroke-dasharray": dashes, class: "curve" }),

@@ -195,7 +195,9 @@ class QuantilesView {
     expects.intervals.forEach(({ low: a, high: b }, k) => {
       const upper = ahead.map((h) => at(step + h, expects.quantile(step, h, b)));
       const lower = ahead.map((h) => at(step + h, expects.quantile(step, h, a)));
-      picture.append(svg("polygon", { points: [...begin, ...upper, ...lower.reverse()].join(" "), class: `band band${k}` }));
+      picture.append(
+        svg("polygon", { points: [...begin, ...upper, ...lower.reverse()].join(" "), class: `band band${k}` }),
+      );
     });
     const linear = ahead.filter((h) => !Number.isNaN(row(expects.linear, step)[h - 1]));
     const points = (line) => [...begin, ...line].join(" ");
@@ -204,7 +206,10 @@ class QuantilesView {
         points: points(linear.map((h) => at(step + h, row(expects.linear, step)[h - 1]))),
         class: "curve linear",
       }),
-      svg("polyline", { points: points(ahead.map((h) => at(step + h, expects.quantile(step, h)))), class: "curve median" }),
+      svg("polyline", {
+        points: points(ahead.map((h) => at(step + h, expects.quantile(step, h)))),
+        class: "curve median",
+      }),
       svg("polyline", { points: seen.map(([t, value]) => at(t, value)).join(" "), class: "curve came" }),
       svg("line", { x1: x(step), x2: x(step), y1: FAN.top, y2: FAN.height - FAN.bottom, class: "cursor" }),
     );

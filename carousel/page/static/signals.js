@@ -140,8 +140,9 @@ class SignalsView {
     const context = picture.getContext("2d");
     context.scale(scale, scale);
     const style = getComputedStyle(this.frame);
-    const paint = { context, width, scale, x: (step) => COURSE.left + (step / run.steps) * (width - COURSE.left - COURSE.right) };
-    Object.assign(paint, { ink: style.color, quiet: style.getPropertyValue("--quiet"), ground: style.getPropertyValue("--ground") });
+    const [quiet, ground] = ["--quiet", "--ground"].map((name) => style.getPropertyValue(name));
+    const x = (step) => COURSE.left + (step / run.steps) * (width - COURSE.left - COURSE.right);
+    const paint = { context, width, scale, x, ink: style.color, quiet, ground };
     context.font = "12px system-ui, sans-serif";
     if (run.reads.asLines) this.drawLines(paint);
     else this.drawPicture(paint);
@@ -163,8 +164,8 @@ class SignalsView {
   }
 
   drawLines(paint) {
-    const { context, x, ink, quiet, ground } = paint;
-    const { reads, steps } = this.run;
+    const { context, ink, quiet, ground } = paint;
+    const { reads } = this.run;
     const each = reads.names.length === 1 ? COURSE.one : COURSE.line;
     this.drawColours(paint, 0, each * reads.names.length);
     reads.names.forEach((name, k) => {
@@ -180,18 +181,7 @@ class SignalsView {
         [ground, 4.5],
         [ink, 1.6],
       ]) {
-        context.beginPath();
-        let drawing = false;
-        for (let t = 0; t < steps; t++) {
-          const value = reads.at(t, k);
-          if (Number.isNaN(value)) drawing = false;
-          else if (drawing) context.lineTo((x(t) + x(t + 1)) / 2, y(value));
-          else {
-            context.moveTo((x(t) + x(t + 1)) / 2 - (Number.isNaN(reads.at(t + 1, k)) ? 1 : 0), y(value));
-            context.lineTo((x(t) + x(t + 1)) / 2, y(value));
-            drawing = true;
-          }
-        }
+        this.trace(paint, k, y);
         context.strokeStyle = colour;
         context.lineWidth = thickness;
         context.lineJoin = "round";
@@ -199,6 +189,22 @@ class SignalsView {
       }
       if (reads.names.length > 1) inked(paint, name, COURSE.left + 6, top + 6);
     });
+  }
+
+  /** A channel's course as a path: broken where nothing was seen; what was seen alone is a dash. */
+  trace({ context, x }, channel, y) {
+    const { reads, steps } = this.run;
+    context.beginPath();
+    let drawing = false;
+    for (let t = 0; t < steps; t++) {
+      const value = reads.at(t, channel);
+      const middle = (x(t) + x(t + 1)) / 2;
+      if (!Number.isNaN(value)) {
+        if (!drawing) context.moveTo(middle - (Number.isNaN(reads.at(t + 1, channel)) ? 1 : 0), y(value));
+        context.lineTo(middle, y(value));
+      }
+      drawing = !Number.isNaN(value);
+    }
   }
 
   drawPicture(paint) {
@@ -280,7 +286,11 @@ function inked({ context, ink, ground }, words, x, y) {
 }
 
 function keyOf(names) {
-  return make("p", { class: "legend" }, names.length === 1 ? `The line: ${names[0]}.` : `The lines: ${names.join(", ")}.`);
+  return make(
+    "p",
+    { class: "legend" },
+    names.length === 1 ? `The line: ${names[0]}.` : `The lines: ${names.join(", ")}.`,
+  );
 }
 
 function columnOf(values, k) {

@@ -32,13 +32,7 @@ class UnrolledView {
     if (step < 0 || step >= run.steps) return column;
     const [verb, expected] = run.expects.brief(step);
     column.append(
-      make(
-        "div",
-        { class: "expects" },
-        make("small", {}, verb),
-        make("br"),
-        expected,
-      ),
+      make("div", { class: "expects" }, make("small", {}, verb), make("br"), expected),
       make("div", { class: "up", "aria-hidden": "true" }, "↑"),
     );
     // Both directions of a layer read what the layer below shows.
