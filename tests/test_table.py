@@ -77,7 +77,15 @@ def test_files_of_the_same_columns_are_one_table(tmp_path):
     [
         ("empty.csv", b"", r"empty.csv is empty: a table needs a line of column names"),
         ("head.csv", b"date,y\n", r"has column names \(date, y\) and no rows"),
-        ("bare.csv", b"1,2\n3,4\n", r"begins with numbers \(1, 2\)"),
+        (
+            "bare.csv",
+            b"1,2\n3,4\n",
+            r"begins with numbers \(1, 2\).*line of names above.*if they are names, put a letter",
+        ),
+        ("steps.csv", b"0,1\n1,3\n2,2\n", r"begins with numbers \(0, 1\)"),
+        ("dated.csv", b"2024-01-01,5\n2024-01-02,6\n", r"begins with numbers \(2024-01-01, 5\)"),
+        ("named.csv", b"east,5\nwest,6\n", r"begins with numbers \(east, 5\)"),
+        ("unknown.csv", b"nan,5\n3,6\n", r"begins with numbers \(nan, 5\)"),
         ("ragged.csv", b"a,b\n1,2\n1,2,3\n", r"ragged.csv cannot be read as a table"),
         ("latin.csv", b"a,b\n1,caf\xe9\n", r"latin.csv cannot be read as a table: .*utf-8"),
         ("bad.parquet", b"not parquet", r"bad.parquet cannot be read as a table"),
@@ -88,6 +96,52 @@ def test_what_is_no_table_is_refused(tmp_path, name, content, words):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DataError, match=words):
         table.read(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        (b",0,1,2\n0,1.5,2.5,3.5\n", ["index", "0", "1", "2"]),
+        (b",0\n0,1.5\n", ["index", "0"]),
+        (b"0,1,2\n1.5,2.5,3.5\n", ["0", "1", "2"]),
+        (b"0,1,2,label\n1.5,2.5,3.5,a\n", ["0", "1", "2", "label"]),
+        (b"time,10,20,30\n2024-01-01,1,2,3\n", ["time", "10", "20", "30"]),
+        (b"store;2023;2024\n1;1,5;2,5\n", ["store", "2023", "2024"]),
+        (b",a,index\n0,1,2\n", ["", "a", "index"]),
+    ],
+)
+def test_numbers_may_be_names_of_columns(tmp_path, text, columns):
+    (tmp_path / "t.csv").write_bytes(text)
+    frame = table.read(tmp_path / "t.csv")
+    assert frame.columns == columns
+    assert frame.height == 1
+
+
+def test_what_pandas_writes_without_names_is_read(tmp_path):
+    pd = pytest.importorskip("pandas")
+    values = np.random.default_rng(0).normal(size=(30, 12))
+    for options in ({}, {"index": False}):
+        pd.DataFrame(values).to_csv(tmp_path / "t.csv", **options)
+        frame = table.read(tmp_path / "t.csv").select(map(str, range(12)))
+        np.testing.assert_array_equal(frame.to_numpy(), values)
+
+
+@pytest.mark.parametrize("ending", ["csv.gz", "tsv.gz"])
+def test_a_damaged_gzip_is_refused_wherever_the_damage_is(tmp_path, ending):
+    file = tmp_path / f"t.{ending}"
+    chance = np.random.default_rng(0)
+    whole = gzip.compress(b"a\n" + b"".join(b"%d\n" % n for n in chance.integers(0, 10**9, 5000)))
+    file.write_bytes(whole)
+    assert table.read(file).height == 5000
+    for place in np.linspace(1, len(whole) - 1, 12).astype(int).tolist():
+        file.write_bytes(whole[:place])
+        with pytest.raises(DataError, match=rf"t.{ending} cannot be read as a table: \w+"):
+            table.read(file)
+        # The middle of what is packed, and its checksum: the text may still look like a table.
+        if place > 20:
+            file.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+            with pytest.raises(DataError, match=rf"t.{ending} cannot be read as a table: \w+"):
+                table.read(file, rows=3)
 
 
 def test_other_refusals(tmp_path):

@@ -9,8 +9,10 @@ Text stays text: what a column of dates or categories means is for the task to s
 """
 
 import gzip
+import io
 import os
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,7 +144,7 @@ def _file(path: Path, rows: int | None) -> pl.DataFrame:
             frame = _text(path, rows)
     except pl.exceptions.NoDataError:
         raise DataError(f"{path} is empty: a table needs a line of column names, and rows below it.") from None
-    except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as problem:
+    except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError) as problem:
         reason = str(problem).strip().split("\n")[0][:200]
         raise DataError(f"{path} cannot be read as a table: {reason}") from None
     if not frame.height:
@@ -151,7 +153,10 @@ def _file(path: Path, rows: int | None) -> pl.DataFrame:
 
 
 def _text(path: Path, rows: int | None) -> pl.DataFrame:
-    lines = _first_lines(path)
+    packed = path.name.lower().endswith(".gz")
+    # Unpacked as a whole: polars would not notice where gzip's checksum says that a byte is wrong.
+    source = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else path
+    lines = _first_lines(source)
     separator = _separator(lines[0])
     options: dict[str, Any] = {
         "separator": separator,
@@ -160,22 +165,42 @@ def _text(path: Path, rows: int | None) -> pl.DataFrame:
         "infer_schema_length": None,
         "truncate_ragged_lines": False,
     }
-    names = [name.strip().strip('"').strip() for name in lines[0].lstrip("\ufeff").split(separator)]
-    if len(lines) > 1 and any(_is_number(name) for name in names):
+    first, *below = (_fields(line, separator) for line in lines[:2])
+    if below and not _are_names(first, below[0]):
         raise DataError(
-            f"{path} begins with numbers ({listed(names)}): a table needs a line of column names first. "
-            f"Write one above them."
+            f"{path} begins with numbers ({listed(first)}), and a table needs a line of column names first. If these "
+            f"are values, write a line of names above them; if they are names, put a letter before each number."
         )
     comma = separator != "," and any(_has_decimal_comma(line, separator) for line in lines[1:])
-    frame = pl.read_csv(path, decimal_comma=comma, **options)
-    return frame.rename({name: name.strip() for name in frame.columns})
+    frame = pl.read_csv(source, decimal_comma=comma, **options)
+    frame = frame.rename({name: name.strip() for name in frame.columns})
+    if frame.columns[0] == "" and "index" not in frame.columns:  # as pandas writes it, and calls it itself
+        frame = frame.rename({"": "index"})
+    return frame
 
 
-def _first_lines(path: Path, count: int = 20) -> list[str]:
-    opener = gzip.open if path.name.lower().endswith(".gz") else open
-    with opener(path, "rt", encoding="utf-8", newline=None) as file:
-        lines = [line.rstrip("\n") for line, _ in zip(file, range(count), strict=False)]
+def _first_lines(source: Path | io.BytesIO, count: int = 20) -> list[str]:
+    file = open(source, "rb") if isinstance(source, Path) else io.BytesIO(source.getbuffer())  # noqa: SIM115
+    with io.TextIOWrapper(file, encoding="utf-8", newline=None) as text:
+        lines = [line.rstrip("\n") for line, _ in zip(text, range(count), strict=False)]
     return lines or [""]
+
+
+def _fields(line: str, separator: str) -> list[str]:
+    return [field.strip().strip('"').strip() for field in line.lstrip("\ufeff").split(separator)]
+
+
+def _are_names(first: Sequence[str], below: Sequence[str]) -> bool:
+    """Is this line one of column names? It is where it has no number. Where it has some, they are names if they count
+    0, 1, 2, ... beside other columns, as pandas writes columns without names, or if a word stands above something that
+    begins with a digit: "time" above a date. The values of a row stand above the like of them."""
+    numbers = [name for name in first if _is_number(name)]
+    if not numbers:
+        return True
+    if numbers == list(map(str, range(len(numbers)))) and (len(numbers) < len(first) or len(numbers) > 2):
+        return True
+    words = (value for name, value in zip(first, below, strict=False) if name[:1].isalpha() and not _is_number(name))
+    return len(set(first)) == len(first) and any(value[:1].isdigit() for value in words)
 
 
 def _separator(line: str) -> str:

@@ -18,8 +18,8 @@ def from_python(
     """Sequences as a program has them.
 
     x: an array (N, T, C), or (N, T) for one channel; or a list of N of one of these: arrays (T, C) or (T,), strings,
-        `Recording`s, or, with `rate`, sounds (n,) as `as_samples` takes them. NaN is a missing value; steps at a sequence's end at which every
-        value is missing are padding.
+        `Recording`s, or, with `rate`, sounds (n,) as `as_samples` takes them. NaN is a missing value; steps at a
+        sequence's end at which every value is missing are padding.
     y, groups: the class and the group of each.
     channels: their names.
     """

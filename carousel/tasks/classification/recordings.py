@@ -75,9 +75,9 @@ def whole_numbers(content: bytes, width: int) -> np.ndarray:
 def as_samples(sound: Any) -> np.ndarray:
     """One channel of samples, (n,), as float32 between -1 and 1.
 
-    Floats are taken as they are. Whole numbers are taken for PCM: of b bits for x / 2^(b - 1), after 2^(b - 1) was taken
-    away from unsigned ones, whose silence lies in the middle. Raises DataError for anything else, and for whole numbers
-    of 64 bits, as no recording has them: they do not tell what is full scale.
+    Floats are taken as they are. Whole numbers of b bits are PCM and become x / 2^(b - 1), unsigned ones after
+    2^(b - 1) was taken away, as their silence lies in the middle. Raises DataError for anything else, and for whole
+    numbers of 64 bits: no recording has them, and they do not tell what is full scale.
     """
     values = np.asarray(sound)
     if values.ndim != 1:
