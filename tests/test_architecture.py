@@ -70,5 +70,7 @@ def test_every_public_name_is_there():
         assert getattr(carousel, name).__name__ == name
         assert getattr(carousel, name).__doc__, f"{name} has no docstring"
     assert set(carousel.__all__) <= set(dir(carousel))
+    for folder in ("insight", "layers", "training"):
+        assert getattr(carousel, folder).__name__ == f"carousel.{folder}"
     with pytest.raises(AttributeError, match="module 'carousel' has no attribute 'LTSM'"):
         _ = carousel.LTSM

@@ -5,6 +5,7 @@ To add an op, add its row to carousel/program/ops.py: the tests of the alphabet 
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass, replace
 
 import pytest
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 import carousel
 from carousel import cells
 from carousel.cells import Cell, Vector
+from carousel.engines import ENGINES
 from carousel.errors import DataError, ProgramError
 from carousel.program import Node, Program, differentiate, ops, trace, untraced, verify
 
@@ -58,6 +60,7 @@ WRITABLE = {
 EXPANDED = {
     "power": lambda n: n**3 + 0.5 * n**2,
     "negative power": lambda n: (2 + n * n) ** -2,
+    "power of a number": lambda n: 2**n,
     "square root": lambda n: (2 + n * n) ** 0.5,
     "square": lambda n: torch.square(n),
     "reciprocal": lambda n: torch.reciprocal(2 + n * n),
@@ -267,6 +270,8 @@ class TestOutsideTheAlphabet:
 
     def test_powers(self):
         self.refuse(lambda n: n**1.5, "a power of 1.5")
+        self.refuse(lambda n: n * torch.pow(n, n), "a power whose exponent is a row")
+        self.refuse(lambda n: (-2) ** n, "a power whose exponent is a row")
 
     def test_relations_as_numbers(self):
         self.refuse(lambda n: (n > 0) * n, r"only the first argument of where may: torch.where\(condition, a, b\)")
@@ -282,12 +287,96 @@ class TestOutsideTheAlphabet:
             trace(Wrong(projection=True))
 
 
-def test_clamp_passes_the_whole_gradient_at_its_bounds():
-    layer = carousel.Recurrent(cell_of(lambda n: n.clamp(0, 1)), 1, 1, bias=False, engine="reference")
-    x = torch.zeros(1, 1, 1, requires_grad=True)
-    layer(x)[0].sum().backward()
-    assert torch.equal(x.grad.flatten(), layer.weight_ih_l0.flatten())
-    assert layer(torch.full((1, 1, 1), torch.nan))[0].isnan()
+KINKED = ["abs", "maximum", "minimum", "clamp", "hardtanh", "relu", "leaky relu", "elu", "softsign", "sign"]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", KINKED)
+def test_gradients_at_kinks_are_torchs(name, engine):
+    """And NaN goes through: a comparison with it is false, and must not choose a bound."""
+    function = (WRITABLE | EXPANDED)[name]
+    layer = carousel.Recurrent(cell_of(function), 1, 1, bias=False, engine=engine, dtype=torch.float64)
+    kinks = torch.tensor([-1.0, 0.0, 0.2, 1.0, torch.nan], dtype=torch.float64)
+    with torch.no_grad():
+        layer.weight_ih_l0.fill_(1)
+        layer.weight_hh_l0.fill_(0)
+    x, y = kinks.clone().requires_grad_(), kinks.clone().requires_grad_()
+    ours, theirs = layer(x.view(1, -1, 1))[0].flatten(), function(y)
+    torch.testing.assert_close(ours, theirs, equal_nan=True)
+    ours[:-1].sum().backward()
+    theirs[:-1].sum().backward()
+    torch.testing.assert_close(x.grad[:-1], y.grad[:-1])
+
+
+def test_a_cell_whose_options_change_is_another_cell():
+    class Leaky(Cell):
+        states = "h"
+        gates = "n"
+
+        def __init__(self, keep):
+            self.keep = keep
+
+        def step(self, h, n):
+            return self.keep * h + n
+
+    cell = Leaky(0.5)
+    before = trace(cell)
+    assert trace(cell) is before
+    cell.keep = 0.25
+    assert "0.25" in str(trace(cell))
+    assert "0.5" in str(before)
+
+
+def test_a_step_may_return_its_states_as_a_list():
+    class Two(Cell):
+        states = ("h", "c")
+        gates = "n"
+
+        def step(self, h, c, n):
+            return [torch.tanh(c), n + h]
+
+    assert trace(Two()).states == {"h": "hidden", "c": "hidden"}
+
+
+class TestCellsInFiles:
+    def write(self, tmp_path, text):
+        path = tmp_path / "mine.py"
+        path.write_text(text, encoding="utf-8")
+        return f"{path}:Mine"
+
+    def test_dataclasses_as_in_the_catalogue(self, tmp_path):
+        text = """
+            from __future__ import annotations
+            from dataclasses import dataclass
+            from carousel import Cell
+
+            @dataclass(frozen=True)
+            class Mine(Cell):
+                keep: float = 0.5
+                states = "h"
+                gates = "n"
+
+                def step(self, h, n):
+                    return self.keep * h + n
+        """
+        assert "0.5" in str(trace(cells.find(self.write(tmp_path, textwrap.dedent(text)))))
+
+    @pytest.mark.parametrize(
+        ("text", "match"),
+        [
+            ("x = 1\ndef f(:\n", r"mine.py, line 2, raised SyntaxError"),
+            ("x = 1\nimport not_there\n", r"mine.py, line 2, raised ModuleNotFoundError: No module named 'not_there'"),
+            ("import carousel\nclass Mine(carousel.Cell):\n  def __init__(self, k): pass", "missing 1 required .*'k'"),
+            ("class Mine: pass", "defines no cell Mine; the cells it defines: none"),
+        ],
+    )
+    def test_files_that_give_no_cell(self, tmp_path, text, match):
+        with pytest.raises(DataError, match=match):
+            cells.find(self.write(tmp_path, text))
+
+    def test_names_in_capitals_are_close(self):
+        with pytest.raises(DataError, match="Did you mean 'lstm'"):
+            cells.find("LSTM")
 
 
 class TestDeclarations:

@@ -178,7 +178,7 @@ def test_an_out_that_cannot_be_written_is_refused(out, match):
 
 def test_an_input_elsewhere_or_of_a_class_of_its_own_is_seen():
     stepper = layer_of("lstm").stepper(B)
-    with pytest.raises(RuntimeError, match="the input is on meta, the weights are on cpu"):
+    with pytest.raises(RuntimeError, match="found input tensor at meta and parameter tensor at cpu"):
         stepper(torch.zeros(B, I, dtype=torch.float64, device="meta"))
     mine = torch.zeros(B, I, dtype=torch.float64, requires_grad=True)
     assert type(stepper(torch.nn.Parameter(mine))) is torch.Tensor

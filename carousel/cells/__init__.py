@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import importlib
 import importlib.util
 import pkgutil
+import sys
+import traceback
 from functools import cache
 from pathlib import Path
 
@@ -34,7 +37,7 @@ def find(name: str) -> Cell:
     if colon and path.endswith(".py"):
         return _from_file(Path(path), class_name)
     if name not in catalogue():
-        near = difflib.get_close_matches(name, catalogue(), n=1)
+        near = difflib.get_close_matches(name.lower().replace("_", "-"), catalogue(), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(
             f"there is no cell {name!r}.{hint} The catalogue has: {', '.join(catalogue())}. "
@@ -46,13 +49,37 @@ def find(name: str) -> Cell:
 def _from_file(path: Path, class_name: str) -> Cell:
     if not path.is_file():
         raise DataError(f"looking for the cell {class_name}: there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # A name of its own: what the file defines (dataclasses, say) looks its module up, and none may be shadowed.
+    name = f"carousel_cells_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # true of every existing .py file
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as problem:
+        del sys.modules[name]
+        line = _line_in(path, problem)
+        raise DataError(
+            f"reading the cell {class_name}: {path}{line} raised {type(problem).__name__}: {problem}"
+        ) from problem
     found = getattr(module, class_name, None)
     if not (isinstance(found, type) and issubclass(found, Cell)):
         cells = [n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Cell) and v is not Cell]
         raise DataError(f"{path} defines no cell {class_name}; the cells it defines: {', '.join(cells) or 'none'}")
-    return found()
+    try:
+        return found()
+    except TypeError as problem:
+        raise DataError(
+            f"making the cell {class_name} of {path}: {problem}. A cell named on the command line is made without "
+            "arguments: give its options defaults"
+        ) from problem
+
+
+def _line_in(path: Path, problem: Exception) -> str:
+    """Where in the file an exception came from, as a phrase."""
+    lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if Path(frame.filename) == path]
+    if isinstance(problem, SyntaxError):
+        lines.append(problem.lineno)
+    return f", line {lines[-1]}," if lines and lines[-1] else ""

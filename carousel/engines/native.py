@@ -81,14 +81,14 @@ def _autocast_rounds() -> bool:
 
 
 def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
-    """How the threads divide a scan of `steps` steps and `batch` rows, as a phrase. sizes: of states, by name."""
-    how = native_call.division(program, sizes, input, steps, batch)
+    """How the threads divide `steps` steps of `batch` rows, as a phrase. sizes: of "hidden" and "projection"."""
+    how = native_call.division(program, dtype, sizes, input, steps, batch)
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
 @same_at_every_call
 def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
-    """How many bytes a scan keeps for backward for each row of a step. sizes: of states, by name."""
+    """How many bytes a scan keeps for backward for each row of a step. sizes: of "hidden" and "projection"."""
     return native_call.kept(program, dtype, sizes, input)
 
 

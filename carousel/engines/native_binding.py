@@ -140,7 +140,7 @@ def find() -> Library | str:
     # An editable install has two folders under one name; the library is in one of them.
     path = package.joinpath(NAME)
     if not path.is_file():
-        return "the native library was not built (no C++ compiler when the package was installed)"
+        return "the native library was not built when the package was installed (pip install -v says why)"
     try:
         return Library(Path(str(path)))
     except OSError as error:

@@ -179,18 +179,19 @@ def kept(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int
     return (sum(found.emitted) + saved) * wide.itemsize
 
 
-def division(program: Program, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
+def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
     """How the threads would divide a scan of such a shape, as a phrase. sizes: of "hidden" and "projection"."""
+    wide = torch.float32 if dtype == torch.bfloat16 else dtype
     shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
 
     def rows(*shape: int) -> Tensor:  # no memory: only sizes are read
-        return torch.empty(shape, dtype=torch.float32, device="meta")
+        return torch.empty(shape, dtype=wide, device="meta")
 
     x, parameters = rows(steps * batch, input), [rows(*shape) for shape in shapes]
     states = [rows(batch, sizes[size]) for size in program.states.values()]
     found = sizes_of(program, x, parameters)
     made = forward_plan(program, False, found.direct, False)
-    batch_sizes = torch.full((steps,), batch, dtype=torch.int64)
+    batch_sizes = torch.full((steps,), batch, dtype=torch.int64, device="cpu")
     scan, alive = describe(made, found, x, states, parameters, batch_sizes, False, False)
     alive.append(binding.pointers([None] * (len(program.emitted) + len(program.streams))))
     scan.rows_of_steps = ctypes.addressof(alive[-1])

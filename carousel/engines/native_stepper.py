@@ -37,7 +37,7 @@ class Stepper:
         native_call.check(program, x, [batch, batch], self._first, parameters, rows)
         made = native_call.forward_plan(program, False, sizes.direct, False)
         emitted = native_call.empty_emitted(x, sizes)
-        batch_sizes = torch.tensor([batch, batch])
+        batch_sizes = torch.tensor([batch, batch], device="cpu")
         self._scan, alive = native_call.describe(
             made, sizes, x, self._first, parameters, batch_sizes, False, self._narrow
         )
@@ -47,7 +47,8 @@ class Stepper:
         of_steps, self._last = binding.pointers((*emitted, *rows)), binding.pointers(self._first)
         self._scan.rows_of_steps, self._scan.last = ctypes.addressof(of_steps), ctypes.addressof(self._last)
         self._c, self._isa = native_call.library().c, native_call.isa()
-        workspace = torch.empty(self._c.carousel_stepper_workspace(self._isa, self._scan), dtype=torch.uint8)
+        size = self._c.carousel_stepper_workspace(self._isa, self._scan)
+        workspace = torch.empty(size, dtype=torch.uint8, device="cpu")
         self._scan.workspace = workspace.data_ptr()
         self._c.carousel_stepper_open(self._isa, self._scan)
         self._alive = (alive, made, parameters, emitted, rows, batch_sizes, of_steps, workspace)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import warnings
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -40,6 +41,12 @@ def check_constructor(
         raise ValueError("proj_size has to be smaller than hidden_size")
 
 
+def check_checkpoint(checkpoint: int | str | None) -> None:
+    """Raises ValueError unless it is None, "auto" or a number of steps."""
+    if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
+        raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
+
+
 def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, ...], weight: Tensor) -> None:
     """Raises TypeError, ValueError or RuntimeError for an input that the layer cannot read."""
     if not isinstance(x, Tensor):
@@ -47,6 +54,11 @@ def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, .
     if x.dim() not in dimensions:
         expected = " or ".join(f"{d}D" for d in dimensions)
         raise ValueError(f"{layer}: Expected input to be {expected}, got {x.dim()}D instead")
+    if x.device != weight.device:
+        raise RuntimeError(
+            f"{layer}: Input and parameter tensors are not at the same device, found input tensor at {x.device} and "
+            f"parameter tensor at {weight.device}; move one of them with .to()"
+        )
     check_dtype("input", x, weight)
     if x.size(-1) != input_size:
         raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}")
@@ -65,7 +77,7 @@ def as_mask(
     layer: str,
     steps: int,
     batch: int,
-    lengths: Tensor | None,
+    lengths: Tensor | Sequence[int] | None,
     mask: Tensor | None,
     reset: Tensor | None,
     batched: bool,
@@ -74,9 +86,9 @@ def as_mask(
     """Which of (T, B) steps are real, and before which the state starts anew. Raises ValueError."""
     if lengths is not None and mask is not None:
         raise ValueError(f"{layer}: lengths and mask both say which steps are real; give one of them")
-    real = torch.ones(steps, batch, dtype=torch.bool)
+    real = torch.ones(steps, batch, dtype=torch.bool, device="cpu")
     if lengths is not None:
-        lengths = torch.as_tensor(lengths).cpu()
+        lengths = torch.as_tensor(lengths, device="cpu")
         lengths = lengths if batched else lengths.reshape(-1)
         if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or lengths.shape != (batch,):
             raise ValueError(
@@ -85,10 +97,10 @@ def as_mask(
             )
         within = torch.ops.carousel.within if torch.compiler.is_compiling() else _within
         lengths = within(lengths, steps, layer)
-        real = torch.arange(steps)[:, None] < lengths[None, :]
+        real = torch.arange(steps, device="cpu")[:, None] < lengths[None, :]
     if mask is not None:
         real = _flags(layer, "mask", mask, steps, batch, batched, transposed)
-    starts = torch.zeros(steps, batch, dtype=torch.bool)
+    starts = torch.zeros(steps, batch, dtype=torch.bool, device="cpu")
     if reset is not None:
         starts = _flags(layer, "reset", reset, steps, batch, batched, transposed)
     return real, starts
@@ -118,7 +130,7 @@ def _(lengths: Tensor, steps: int, layer: str) -> Tensor:
 
 
 def _flags(layer: str, name: str, flags: Tensor, steps: int, batch: int, batched: bool, transposed: bool) -> Tensor:
-    flags = torch.as_tensor(flags).cpu()
+    flags = torch.as_tensor(flags, device="cpu")
     shape = ((batch, steps) if transposed else (steps, batch)) if batched else (steps,)
     if flags.dtype != torch.bool or tuple(flags.shape) != shape:
         raise ValueError(

@@ -43,7 +43,7 @@ class Packed:
         """Which sequence each row is in, and how many there are."""
         sizes = self.input.batch_sizes
         begins = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
-        return (torch.arange(len(begins)) - begins).to(self.rows.device), self.batch
+        return (torch.arange(len(begins), device="cpu") - begins).to(self.rows.device), self.batch
 
     def first(self, given: States, fresh: Callable[[], States]) -> States:
         del fresh  # nothing starts anew
@@ -85,7 +85,7 @@ class Padded:
     def batch_sizes(self) -> list[int] | Tensor:
         if self.cut is not None:
             return self.cut.batch_sizes
-        return torch.full((self.steps,), self.batch) if self.open_ended else [self.batch] * self.steps
+        return torch.full((self.steps,), self.batch, device="cpu") if self.open_ended else [self.batch] * self.steps
 
     def sequences(self) -> tuple[Tensor, int]:
         """Which sequence each row is in, and how many there are."""

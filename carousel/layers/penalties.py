@@ -15,6 +15,8 @@ sections 2 and 3, with means of squares for the norms, as the authors' own code 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -26,7 +28,7 @@ from carousel.layers.arguments import as_mask
 def activation_penalty(
     output: Tensor | PackedSequence,
     *,
-    lengths: Tensor | None = None,
+    lengths: Tensor | Sequence[int] | None = None,
     mask: Tensor | None = None,
     batch_first: bool = False,
 ) -> Tensor:
@@ -45,7 +47,7 @@ def activation_penalty(
 def temporal_penalty(
     output: Tensor | PackedSequence,
     *,
-    lengths: Tensor | None = None,
+    lengths: Tensor | Sequence[int] | None = None,
     mask: Tensor | None = None,
     reset: Tensor | None = None,
     batch_first: bool = False,
@@ -59,7 +61,7 @@ def temporal_penalty(
     if isinstance(output, PackedSequence):
         sizes = output.batch_sizes
         # Row b of a step stands as many rows behind row b of the step before as that step has.
-        later = torch.arange(int(sizes[0]), int(sizes.sum()))
+        later = torch.arange(int(sizes[0]), int(sizes.sum()), device="cpu")
         earlier = later - sizes[:-1].repeat_interleave(sizes[1:])
         earlier, later = earlier.to(output.data.device), later.to(output.data.device)
         return _mean((output.data.index_select(0, earlier) - output.data.index_select(0, later)).square())
@@ -81,7 +83,7 @@ def temporal_penalty(
 def _in_time(
     name: str,
     output: Tensor,
-    lengths: Tensor | None,
+    lengths: Tensor | Sequence[int] | None,
     mask: Tensor | None,
     reset: Tensor | None,
     batch_first: bool,

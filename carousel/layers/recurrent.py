@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,14 @@ from torch.utils.hooks import RemovableHandle
 from carousel import engines
 from carousel.cells import Cell
 from carousel.engines.compilers import same_at_every_call
-from carousel.layers.arguments import as_mask, as_states, check_constructor, check_input, check_states
+from carousel.layers.arguments import (
+    as_mask,
+    as_states,
+    check_checkpoint,
+    check_constructor,
+    check_input,
+    check_states,
+)
 from carousel.layers.hooks import Function, StepHook, change
 from carousel.layers.in_time import InTime, Walk
 from carousel.layers.initialization import initialize_by_name
@@ -124,8 +131,7 @@ class Recurrent(nn.Module):
         self.candidate_dropout = candidate_dropout
         self.input_dropout, self.weight_drop = input_dropout, weight_drop
         _ = self.regularizers  # checked now
-        if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
-            raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
+        check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
         self._parameters_of_scan = tuple(parameter_shapes(self.program, 1, self.sizes))
         self._programs = SimpleNamespace()  # those of the calls so far; see `_program_of_call`
@@ -168,13 +174,14 @@ class Recurrent(nn.Module):
         input: Tensor | PackedSequence,
         hx: Tensor | States | None = None,
         *,
-        lengths: Tensor | None = None,
+        lengths: Tensor | Sequence[int] | None = None,
         mask: Tensor | None = None,
         reset: Tensor | None = None,
         keep: Tensor | Mapping[str, Tensor] | None = None,
         add: Tensor | Mapping[str, Tensor] | None = None,
         return_states: bool = False,
     ) -> Any:
+        check_checkpoint(self.checkpoint)  # it may be changed between calls
         if self._hooks and isinstance(self.checkpoint, int):
             raise ValueError(
                 f"{self._name()}: checkpoint={self.checkpoint} runs steps twice, which a hook would notice; "
@@ -253,7 +260,7 @@ class Recurrent(nn.Module):
     def _layout(
         self,
         input: Tensor | PackedSequence,
-        lengths: Tensor | None,
+        lengths: Tensor | Sequence[int] | None,
         mask: Tensor | None,
         reset: Tensor | None,
         given_by_step: bool,

@@ -75,29 +75,29 @@ def _cut(mask: Tensor, reset: Tensor) -> tuple[Tensor, ...]:
     # Real steps, row by row and in time: sequences are runs of equal (row, started).
     row, time = mask.t().nonzero(as_tuple=True)
     age = started[time, row]
-    begins = torch.ones(len(row), dtype=torch.bool)
+    begins = mask.new_ones(len(row))
     begins[1:] = (row[1:] != row[:-1]) | (age[1:] != age[:-1])
     sequence = begins.cumsum(0) - 1
     count = int(sequence[-1]) + 1 if len(row) else 0
     length = torch.bincount(sequence, minlength=count)
     first = begins.nonzero().squeeze(1)
-    place = torch.arange(len(row)) - first[sequence]  # of a step within its sequence
+    place = torch.arange(len(row), device="cpu") - first[sequence]  # of a step within its sequence
 
     order = length.argsort(descending=True, stable=True)
     rank = torch.empty_like(order)
-    rank[order] = torch.arange(count)
+    rank[order] = torch.arange(count, device="cpu")
     longest = int(length.max()) if count else 0
     sizes = torch.bincount(place, minlength=longest)
     offset = sizes.cumsum(0) - sizes
-    packed, ranks = torch.empty(2, len(row), dtype=torch.long)
+    packed, ranks = row.new_empty(2, len(row))
     packed[offset[place] + rank[sequence]] = time * batch + row
     ranks[offset[place] + rank[sequence]] = rank[sequence]
 
-    ends_row = torch.ones(len(row), dtype=torch.bool)
+    ends_row = mask.new_ones(len(row))
     ends_row[:-1] = row[1:] != row[:-1]
-    last = torch.full((batch,), -1)
+    last = row.new_full((batch,), -1)
     last[row[ends_row]] = rank[sequence[ends_row]]
-    age_of_last = torch.zeros(batch, dtype=torch.long)
+    age_of_last = row.new_zeros(batch)
     age_of_last[row[ends_row]] = age[ends_row]
     age_at_end = started[-1] if steps else age_of_last
     return packed, sizes, ranks, row[first][order], (age[first] > 0)[order], last, age_at_end > age_of_last

@@ -2,6 +2,7 @@
 
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.models.log_mel import LogMel
+from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.models.token_model import TokenModel
 
-__all__ = ["Ensemble", "LabelModel", "LogMel", "TokenModel"]
+__all__ = ["Ensemble", "LabelModel", "LogMel", "QuantileForecaster", "TokenModel"]

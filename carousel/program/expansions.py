@@ -6,6 +6,7 @@ and what torch's derivatives are made of stand in one table: a rewriting is righ
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -26,14 +27,20 @@ def _scaled_sum(name: str) -> Callable[..., Ref]:
     return expand
 
 
-def _power(b: Builder, a: Ref, exponent: float) -> Ref:
+def _power(b: Builder, a: Ref | float, exponent: Ref | float) -> Ref:
+    if isinstance(exponent, Ref):
+        if not isinstance(a, Ref) and a > 0:
+            return b.op("exp", b.op("mul", exponent, math.log(a)))
+        raise ProgramError(
+            "a power whose exponent is a row (where the base is above 0, write exp(exponent * log(base)))"
+        )
     match exponent:
         case 0.5:
             return b.op("sqrt", a)
         case -0.5:
             return b.op("rsqrt", a)
         case int() | float() if exponent == int(exponent) and 1 <= abs(exponent) <= 8:
-            result = a
+            result = b.value(a)
             for _ in range(int(abs(exponent)) - 1):
                 result = b.op("mul", result, a)
             return result if exponent > 0 else b.op("div", 1.0, result)
@@ -76,9 +83,17 @@ def _leaky_relu(b: Builder, a: Ref, negative_slope: float = 0.01, inplace: bool 
 
 def _elu(b: Builder, a: Ref, alpha: float = 1.0, inplace: bool = False) -> Ref:
     del inplace
-    # exp only ever sees numbers at or below 0, so the branch not taken cannot overflow into its gradient.
-    low = b.op("mul", alpha, b.op("sub", b.op("exp", b.op("minimum", a, 0.0)), 1.0))
-    return b.op("where", b.op("gt", a, 0.0), a, low)
+    # exp only ever sees numbers at or below 0, so the branch not taken cannot overflow into its gradient. Not their
+    # minimum with 0: at 0 itself half of its gradient would be lost.
+    above = b.op("gt", a, 0.0)
+    low = b.op("mul", alpha, b.op("sub", b.op("exp", b.op("where", above, 0.0, a)), 1.0))
+    return b.op("where", above, a, low)
+
+
+def _hardtanh(b: Builder, a: Ref, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Ref:
+    del inplace
+    # Unlike clamp's, its gradient is 0 at the bounds themselves.
+    return b.op("where", b.op("le", a, min_val), min_val, b.op("where", b.op("ge", a, max_val), max_val, a))
 
 
 def _relu(b: Builder, a: Ref, inplace: bool = False) -> Ref:
@@ -115,7 +130,7 @@ _row(torch.reciprocal, "reciprocal", aten.reciprocal.default)(lambda b, a: b.op(
 _row(torch.sum, "sum", aten.sum.dim_IntList)(_over_units)
 _row(torch.mean, "mean", aten.mean.dim)(_mean)
 _row(torch.clamp, "clamp", aten.clamp.default)(_clamp)
-_row(F.hardtanh)(lambda b, a, min_val=-1.0, max_val=1.0, inplace=False: _clamp(b, a, min_val, max_val))  # noqa: ARG005
+_row(F.hardtanh)(_hardtanh)
 _row(F.silu)(lambda b, a, inplace=False: b.op("mul", a, b.op("sigmoid", a)))  # noqa: ARG005
 _row(F.logsigmoid)(lambda b, a: b.op("neg", b.op("softplus", b.op("neg", a))))
 _row(F.softsign)(lambda b, a: b.op("div", a, b.op("add", 1.0, b.op("abs", a))))

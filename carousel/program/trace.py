@@ -19,7 +19,7 @@ from carousel.program import expansions, ops
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.declaration import Declaration, title
 from carousel.program.program import Program
-from carousel.program.verify import finished
+from carousel.program.verify import finished, problem_of
 
 
 def trace(cell: Cell, bias: bool = True) -> Program:
@@ -29,11 +29,11 @@ def trace(cell: Cell, bias: bool = True) -> Program:
     message names the op and the line of the equation.
     """
     try:
-        return _cached(cell, bias)
-    except TypeError as error:
-        if "unhashable" not in str(error):
-            raise
+        options = tuple(vars(cell).items())  # a cell whose options were changed since is another cell
+        hash((cell, options))
+    except TypeError:
         return _trace(cell, bias)
+    return _cached(cell, bias, options)
 
 
 def _trace(cell: Cell, bias: bool) -> Program:
@@ -46,7 +46,7 @@ def _trace(cell: Cell, bias: bool) -> Program:
         results = cell.step(**arguments)
     except fx.proxy.TraceError as error:
         raise tracer.refuse(f"a decision on the values of a row ({error})") from None
-    returned = results if isinstance(results, tuple) else (results,)
+    returned = tuple(results) if isinstance(results, tuple | list) else (results,)
     tracer.look_at_names()
     states = names(cell.states)
     if len(returned) != len(states):
@@ -63,11 +63,17 @@ def _trace(cell: Cell, bias: bool) -> Program:
     nodes, results = prune(builder.nodes, outputs)
     program = Program(**declaration.interface(), nodes=nodes, outputs=results)
     declaration.check_used(program)
+    for index, node in enumerate(program.nodes):
+        if problem := problem_of(program, index):
+            raise tracer.refuse(f"{node.op}, of which {problem},", line=node.line)
     return finished(program)
 
 
 # Equal cells share one program, and with it whatever engines have prepared for it.
-_cached = lru_cache(maxsize=256)(_trace)
+@lru_cache(maxsize=256)
+def _cached(cell: Cell, bias: bool, options: tuple[tuple[str, Any], ...]) -> Program:
+    del options
+    return _trace(cell, bias)
 
 
 class _StepTracer(fx.Tracer):
@@ -112,14 +118,14 @@ class _StepTracer(fx.Tracer):
     def look_at_names(self) -> None:
         _look_at(self.locals, self.named)
 
-    def refuse(self, what: str, node: fx.Node | None = None) -> ProgramError:
+    def refuse(self, what: str, node: fx.Node | None = None, line: int = 0) -> ProgramError:
         """The error for something outside the alphabet: what, where, and the way out."""
-        number = self.lines.get(node, self.line) if node is not None else self.line
+        number = line or (self.lines.get(node, self.line) if node is not None else self.line)
         file = self.code.co_filename
-        line = linecache.getline(file, number).strip()
+        text = linecache.getline(file, number).strip()
         return ProgramError(
             f"tracing {title(self.cell)}: {what} is outside the alphabet of programs.\n"
-            f"  {file}:{number}\n    {line}\n"
+            f"  {file}:{number}\n    {text}\n"
             "Write it with the ops listed in carousel.program.ops, or run this cell as plain torch, slower, "
             'by building the layer with engine="reference".'
         )
@@ -209,4 +215,8 @@ def _translate(tracer: _StepTracer, builder: Builder, symbols: _Symbols) -> None
 def _spelling(node: fx.Node) -> str:
     if node.op == "call_method":
         return f"Tensor.{node.target}"
-    return torch.typename(node.target) if not isinstance(node.target, str) else f"{node.op} {node.target}"
+    if isinstance(node.target, str):
+        return f"{node.op} {node.target}"
+    if getattr(torch, getattr(node.target, "__name__", ""), None) is node.target:
+        return f"torch.{node.target.__name__}"  # torch calls the class it is a method of its module
+    return torch.typename(node.target)

@@ -20,7 +20,7 @@ def verify(program: Program) -> None:
     6. Results that are states have the state's size.
     """
     for index, node in enumerate(program.nodes):
-        problem = _problem_of(program, index)
+        problem = problem_of(program, index)
         if problem:
             where = f" (line {node.line} of the cell's file)" if node.line else ""
             raise ProgramError(
@@ -38,7 +38,8 @@ def verify(program: Program) -> None:
             )
 
 
-def _problem_of(program: Program, index: int) -> str:
+def problem_of(program: Program, index: int) -> str:
+    """What is wrong with a node by itself, as a phrase; nothing if it is well formed."""
     node = program.nodes[index]
     if node.size not in SIZES:
         return f"{node.size!r} is not a size"
