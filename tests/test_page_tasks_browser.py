@@ -15,6 +15,7 @@ from test_page_tasks import classifier_of, examined, sales, table_of
 
 from carousel.page.document import document
 from carousel.page.live import application
+from carousel.page.moments import Signals
 from carousel.page.readers import reader_for
 from carousel.tasks.classification import SequenceClassifier
 from carousel.tasks.forecasting import Forecaster
@@ -187,6 +188,38 @@ def test_the_chart_is_drawn_on_the_colours_of_its_steps_and_leads_to_them(open_p
     assert course.get_attribute("aria-valuetext").startswith(f"step {step}, ")
     shown.page.keyboard.press("Home")
     assert shown.js("page.runs[0].step") == 0
+
+
+@pytest.mark.parametrize(("channels", "alike"), [(12, False), (13, False), (3, True)])
+def test_channels_that_are_alike_or_many_are_a_picture(browser, seen, tmp_path, channels, alike):  # noqa: F811
+    """Those that are not alike each in a span of their own."""
+    moments = seen["series"][2]
+    count = len(moments.steps.reads.times)
+    ramps = np.linspace(0, 1, count)[:, None] * 10.0 ** np.arange(channels)
+    names = [f"channel {k}" for k in range(channels)]
+    reads = Signals(names, ramps, moments.steps.reads.times, np.arange(count), alike=alike)
+    page = replace(moments, steps=replace(moments.steps, reads=reads))
+    (tmp_path / "page.html").write_text(document([page]), "utf-8")
+    shown = Shown(browser, (tmp_path / "page.html").as_uri())
+    assert shown.js("page.runs[0].reads.asLines") == (channels == 12)
+    if channels != 12:
+        corners = shown.js(
+            """() => {
+                const c = document.querySelector(".course canvas"), scale = c.width / c.clientWidth;
+                const all = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+                const end = c.clientWidth - COURSE.right - 4;
+                return [4, COURSE.picture - 4].map((y) => [COURSE.left + 4, end].map((x) => {
+                    const at = 4 * (Math.round(y * scale) * c.width + Math.round(x * scale));
+                    return Array.from(all.slice(at, at + 3));
+                }));
+            }"""
+        )
+        lightest, darkest = shown.js("[palette(false)[0], palette(false)[255]]")
+        above, below = corners
+        assert above == [lightest, darkest]
+        assert (below == above) != alike, "of channels that are alike, the lowest is small beside the others"
+    assert shown.complaints == []
+    shown.context.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -35,6 +35,7 @@ class Signals:
     names: of the C channels. values: (T, C), NaN where nothing was seen. times: (T), what each step is called.
     starts: (T), where each step is, in a measure that two networks that read the same data share (a row, seconds).
     learnt: how many of the first steps the network learnt from; None where that is not known.
+    alike: whether all channels are of one kind and unit, as the bands of a sound are.
     """
 
     names: list[str]
@@ -42,6 +43,7 @@ class Signals:
     times: list[str]
     starts: np.ndarray
     learnt: int | None = None
+    alike: bool = False
 
 
 # -- what was expected ------------------------------------------------------------------------------------------

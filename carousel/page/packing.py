@@ -95,6 +95,7 @@ def _signals(reads: Signals) -> dict[str, Any]:
         "times": reads.times,
         "starts": reads.starts.tolist(),
         "learnt": reads.learnt,
+        "alike": reads.alike,
     }
 
 

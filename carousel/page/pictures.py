@@ -20,6 +20,8 @@ from carousel.page.moments import Signals
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOST_LINES = 12  # channels that have a line each
+
 
 def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[], Figure]]) -> list[Path]:
     """Writes every picture into the folder, in the place of one of an earlier time. Raises RunError where it cannot.
@@ -76,14 +78,15 @@ def classes_over_time(
 
 
 def signals_over_time(reads: Signals) -> Figure:
-    """What was read: a line for each channel, or of many channels their picture."""
+    """What was read: a line for each channel; of channels that are alike, or too many, their picture."""
     count = len(reads.names)
-    if count > len(DASHES):
+    if reads.alike or count > MOST_LINES:
         figure, axes = canvas(10, 4)
-        image = axes.imshow(reads.values.T, aspect="auto", origin="lower", cmap=ONE_WAY, interpolation="nearest")
+        values = reads.values if reads.alike else _in_own_span(reads.values)
+        image = axes.imshow(values.T, aspect="auto", origin="lower", cmap=ONE_WAY, interpolation="nearest")
         every = max(1, count // 8)
         axes.set_yticks(range(0, count, every), reads.names[::every])
-        figure.colorbar(image, ax=axes)
+        figure.colorbar(image, ax=axes, label="" if reads.alike else "of each channel's own span")
         panels = [axes]
     else:
         figure, grid = canvas(10, 1.4 + 1.3 * count, nrows=count, sharex=True, squeeze=False)
@@ -96,6 +99,14 @@ def signals_over_time(reads: Signals) -> Figure:
     panels[-1].set_xticks(range(0, len(reads.times), every), reads.times[::every])
     figure.suptitle("What was read")
     return figure
+
+
+def _in_own_span(values: np.ndarray) -> np.ndarray:
+    """Each channel from 0, its least, to 1, its greatest."""
+    seen = np.isfinite(values)
+    low = np.min(values, axis=0, where=seen, initial=np.inf)
+    high = np.max(values, axis=0, where=seen, initial=-np.inf)
+    return (values - low) / np.where(high > low, high - low, 1)
 
 
 def of_network(gates: Gates, flow: GradientFlow) -> dict[str, Callable[[], Figure]]:

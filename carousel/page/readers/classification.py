@@ -229,7 +229,7 @@ def _reads(trained: Trained, example: Examples, steps: np.ndarray) -> Symbols | 
     if isinstance(front_end, AudioFrontEnd):
         mel = mel_of(front_end.rate, front_end.bands)
         at = np.arange(count) * mel.hop / front_end.rate
-        return Signals(_bands(front_end), steps, [f"{t:.2f} s" for t in at], at)
+        return Signals(_bands(front_end), steps, [f"{t:.2f} s" for t in at], at, alike=True)
     return Signals(list(example.channels), item[:count], [f"step {t + 1}" for t in range(count)], np.arange(count))
 
 

@@ -1,9 +1,9 @@
 // Numbers over time that were read: a line for each channel, or of many channels their picture, on the colours of the
 // steps.
 
-const MOST_LINES = 6; // channels that have a line each
+const MOST_LINES = 12; // channels that have a line each, unless they are alike
 const FEW_COLUMNS = 8; // channels in the table
-const COURSE = { left: 58, right: 8, bottom: 26, line: 96, one: 190, picture: 200, strip: 26 };
+const COURSE = { left: 58, right: 8, bottom: 26, line: 96, least: 52, most: 600, one: 190, picture: 200, strip: 26 };
 
 class Signals {
   constructor(record) {
@@ -12,6 +12,7 @@ class Signals {
     this.times = record.times;
     this.starts = record.starts;
     this.learnt = record.learnt;
+    this.alike = record.alike;
   }
 
   get steps() {
@@ -19,7 +20,7 @@ class Signals {
   }
 
   get asLines() {
-    return this.names.length <= MOST_LINES;
+    return !this.alike && this.names.length <= MOST_LINES;
   }
 
   at(step, channel = 0) {
@@ -75,18 +76,22 @@ class SignalsView {
     new ResizeObserver(() => this.draw()).observe(this.frame);
   }
 
+  /** How high the part of one channel is, where each has a line. */
+  get each() {
+    const count = this.run.reads.names.length;
+    return count === 1 ? COURSE.one : Math.max(COURSE.least, Math.min(COURSE.line, COURSE.most / count));
+  }
+
   height() {
     const { reads } = this.run;
-    const inside = reads.asLines
-      ? reads.names.length === 1
-        ? COURSE.one
-        : COURSE.line * reads.names.length
-      : COURSE.picture + COURSE.strip;
+    const inside = reads.asLines ? this.each * reads.names.length : COURSE.picture + COURSE.strip;
     return inside + COURSE.bottom;
   }
 
   scaleWords() {
-    const { names, values } = this.run.reads;
+    const { names, values, alike } = this.run.reads;
+    if (!alike)
+      return `Each row is a channel, ${names[0]} at the bottom to ${names.at(-1)} at the top; light is its least, dark its greatest.`;
     const [low, high] = rangeOf(values.data);
     return `Each row is a channel, ${names[0]} at the bottom to ${names.at(-1)} at the top; from ${figure(low)} (light) to ${figure(high)} (dark).`;
   }
@@ -166,7 +171,7 @@ class SignalsView {
   drawLines(paint) {
     const { context, ink, quiet, ground } = paint;
     const { reads } = this.run;
-    const each = reads.names.length === 1 ? COURSE.one : COURSE.line;
+    const { each } = this;
     this.drawColours(paint, 0, each * reads.names.length);
     reads.names.forEach((name, k) => {
       const top = k * each + 8;
@@ -211,7 +216,7 @@ class SignalsView {
     const { context, x, quiet } = paint;
     const { reads, steps } = this.run;
     const { data, columns } = reads.values;
-    const span = rangeOf(data);
+    const spans = reads.names.map((_, k) => rangeOf(reads.alike ? data : columnOf(reads.values, k)));
     const colours = palette(false);
     const raw = make("canvas");
     raw.width = steps;
@@ -219,7 +224,7 @@ class SignalsView {
     const image = raw.getContext("2d").createImageData(steps, columns);
     for (let t = 0; t < steps; t++)
       for (let k = 0; k < columns; k++) {
-        const place = shade(data[t * columns + k], span);
+        const place = shade(data[t * columns + k], spans[k]);
         image.data.set([...(place < 0 ? [128, 128, 128] : colours[place]), 255], 4 * ((columns - 1 - k) * steps + t));
       }
     raw.getContext("2d").putImageData(image, 0, 0);
