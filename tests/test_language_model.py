@@ -435,6 +435,8 @@ def test_sampling_keeps_to_what_it_says() -> None:
     assert seen(temperature=1.0, top_p=0.51) == {0, 1}
     assert seen(temperature=0.0) == {0}
     assert seen(temperature=0.05) == {0}
+    for tiny in (1e-320, 1e-40):
+        assert seen(temperature=tiny) == seen(temperature=tiny, top_k=2) == seen(temperature=tiny, top_p=0.5) == {0}
 
 
 def test_the_loop_reads_losses_back_only_when_they_are_shown(text: Path, tmp_path: Path, monkeypatch) -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from carousel.errors import DataError, RunError
 from carousel.tasks.language import baseline, corpus
+from carousel.tasks.language import vocabulary as vocabularies
 from carousel.tasks.language.vocabulary import (
     ByteVocabulary,
     CharVocabulary,
@@ -87,6 +88,43 @@ def test_chunks_are_encoded_as_the_whole(text: str, sizes: list[int]) -> None:
         rest = rest[size:]
     words = WordVocabulary.PATTERN.findall
     assert [word for chunk in whole_words([*chunks, rest]) for word in words(chunk)] == words(text)
+
+
+words_and_marks = st.lists(
+    st.tuples(st.text("a中é", max_size=4), st.sampled_from("'’.。，\t\n\u3000 ")).map("".join), max_size=40
+).map("".join)
+
+
+@given(text=words_and_marks, sizes=st.lists(st.integers(1, 9), max_size=20))
+def test_a_text_without_spaces_is_cut_where_tokens_begin(text: str, sizes: list[int]) -> None:
+    """Other white space, and marks alone; tokens of up to `LONGEST` characters."""
+    words = WordVocabulary.PATTERN.findall
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabularies, "LONGEST", max(map(len, words(text)), default=0) + 1)
+        chunks, rest = [], text
+        for size in sizes:
+            chunks.append(rest[:size])
+            rest = rest[size:]
+        assert [word for chunk in whole_words([*chunks, rest]) for word in words(chunk)] == words(text)
+
+
+@pytest.mark.parametrize("unit", ["中", "中文。", "a'", "a\t", "\u3000中", "'"])
+def test_what_waits_for_more_text_does_not_grow_with_it(unit: str) -> None:
+    taken = given_out = most = 0
+
+    def chunks():
+        nonlocal taken, most
+        for _ in range(40):
+            yield unit * (10_000 // len(unit))
+            taken += 10_000 // len(unit) * len(unit)
+            most = max(most, taken - given_out)
+
+    cut = []
+    for chunk in whole_words(chunks()):
+        given_out += len(chunk)
+        cut.append(chunk)
+    assert "".join(cut) == unit * (10_000 // len(unit) * 40)
+    assert most <= vocabularies.LONGEST + 20_000
 
 
 # -- corpora ----------------------------------------------------------------------------------------------------

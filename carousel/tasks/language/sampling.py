@@ -32,7 +32,7 @@ class Sampling:
         """One symbol, from its scores, (symbols,). -inf rules a symbol out."""
         if self.temperature == 0:
             return int(scores.argmax())
-        scores = scores.double() / self.temperature
+        scores = (scores.double() - scores.max()) / self.temperature  # at most 0: a tiny temperature cannot overflow it
         if self.top_k is not None and self.top_k < len(scores):
             scores = scores.masked_fill(scores < scores.topk(self.top_k).values[-1], -torch.inf)
         probabilities = scores.softmax(0)

@@ -8,7 +8,7 @@ per character stay comparable: a model that does not know a character still has 
 import codecs
 import math
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterable
 from typing import Any, NamedTuple, Protocol
 
@@ -17,6 +17,7 @@ import numpy as np
 from carousel.errors import RunError
 
 CODE_POINTS = 0x110000  # of Unicode
+LONGEST = 1 << 16  # characters of a word that are waited for before it is cut
 
 
 class Encoded(NamedTuple):
@@ -240,13 +241,26 @@ def to_bytes(text: str) -> bytes:
 
 
 def whole_words(chunks: Iterable[str]) -> Iterable[str]:
-    """The same text in chunks that begin with white space, where no token can have begun before."""
+    """The same text in chunks that begin where a token of `WordVocabulary` begins, so that their tokens are those of
+    the text; but a single word of more than `LONGEST` characters may be cut in two."""
     rest = ""
     for chunk in chunks:
         rest += chunk
-        cut = max(rest.rfind(" "), rest.rfind("\n"))
+        cut = _late_beginning(rest)
         if cut > 0:
             yield rest[:cut]
             rest = rest[cut:]
     if rest:
         yield rest
+
+
+def _late_beginning(text: str) -> int:
+    """Where, late in this text, a token begins, whatever follows the text; 0 where that is not known yet."""
+    for place in range(len(text) - 1, max(0, len(text) - LONGEST), -1):
+        if text[place].isspace():  # stands in no token but at its beginning
+            return place
+    if len(text) <= LONGEST:
+        return 0
+    # Scripts without spaces: the last token may go on ("don" and "'" may become "don't"), the last but one began there.
+    last = deque(WordVocabulary.PATTERN.finditer(text), maxlen=2)
+    return last[0].start() or len(text)
