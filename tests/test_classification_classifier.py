@@ -1,8 +1,10 @@
 """Classifying sequences from the outside: in Python, in scikit-learn's manners, on the command line, and resumed."""
 
 import inspect
+import os
 import pickle
 import re
+import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -316,6 +318,35 @@ def test_examples_come_back_from_the_run_folder_as_they_were(tmp_path: Path, ord
     x, lengths = again.batch(np.array([1, 0]))
     assert x.tolist() == [[[1, 1], [0, 1]], [[0, 0], [2, 3]], [[0, 0], [4, 5]]]
     assert lengths.tolist() == [1, 3]
+
+
+class CtrlC(Quiet):
+    """At the first tick after a step; and remembers what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def tick(self, status) -> None:
+        if status().step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_is_not_kept_is_not_said_to_be(tmp_path: Path) -> None:
+    """Without a folder for the run there is nothing to go on with, and no folder is named."""
+    said = []
+    for out in (None, tmp_path / "run"):
+        report = CtrlC()
+        with pytest.raises(KeyboardInterrupt):
+            carousel.SequenceClassifier(**TINY).fit(*waves(16), out=out, report=report)
+        said.append(report.said)
+    assert said[0][-1] == "stopped at step 3. Nothing is kept, as no folder was named for the run (out)."
+    assert not re.search("writing to|resume", "\n".join(said[0]))
+    assert said[1][-1] == f"stopped at step 3, and saved. Go on with: carousel train --resume {tmp_path / 'run'}"
+    assert f"writing to {tmp_path / 'run'}" in said[1]
+    assert carousel.SequenceClassifier.resume(tmp_path / "run", report=Quiet()).classes_.tolist() == ["fast", "slow"]
 
 
 def test_a_cell_file_that_was_moved_is_missed_and_not_the_config_blamed(tmp_path: Path) -> None:

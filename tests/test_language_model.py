@@ -337,6 +337,25 @@ def test_bad_input_leaves_no_folder_behind(text: Path, tmp_path: Path) -> None:
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"cell": "lstn"}, "no cell 'lstn'"),
+        ({"device": "tpu9"}, "There is no device 'tpu9'"),
+        ({"cell": "{folder}/own.py:Own"}, "defines no cell Own"),
+    ],
+)
+def test_a_choice_that_cannot_be_is_refused_before_a_long_text_is_read(
+    text: Path, tmp_path: Path, monkeypatch, options: dict, message: str
+) -> None:
+    (tmp_path / "own.py").write_text("")
+    options = {name: value.format(folder=tmp_path) for name, value in options.items()}
+    monkeypatch.setattr("carousel.tasks.language.training.corpus.survey", lambda *_, **__: pytest.fail("it is read"))
+    with pytest.raises(DataError, match=message):
+        LanguageModel.train(text, out=tmp_path / "run", report=Quiet(), **TINY | options)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_failure_while_preparing_leaves_no_folder_behind(text: Path, tmp_path: Path, monkeypatch) -> None:
     def full(*_, **__) -> None:
         raise RunError("no room")

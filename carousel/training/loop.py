@@ -279,7 +279,7 @@ class Run:
             kept = f"{STATE} keeps the last good checkpoint, {MODEL} the best weights. "
             raise RunError(
                 f"The training of {self.folder.path} has run away: after step {self.loop.steps:,} {found}. "
-                f"{kept if self.saved_steps is not None else ''}"
+                f"{kept if self.saved_steps is not None and self.folder.kept else ''}"
                 f"Start a new run with a lower learning rate; this one's was {self.loop.peak_rate:g} at its peak."
             )
 

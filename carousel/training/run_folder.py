@@ -61,13 +61,17 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
 
 
 class RunFolder:
-    """Reads and writes the files of one run. `create` starts a new one, `open` finds one that exists."""
+    """Reads and writes the files of one run. `create` starts a new one, `open` finds one that exists.
 
-    def __init__(self, path: Path) -> None:
+    kept: whether it outlives its training; False for a run in a temporary folder, with which nobody can go on.
+    """
+
+    def __init__(self, path: Path, *, kept: bool = True) -> None:
         self.path = path
+        self.kept = kept
 
     @classmethod
-    def create(cls, path: Path) -> "RunFolder":
+    def create(cls, path: Path, *, kept: bool = True) -> "RunFolder":
         """A new run in `path`, which must not exist yet or be an empty folder. Raises RunError otherwise.
 
         It becomes a run once `write_config` has been called."""
@@ -76,7 +80,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise RunError(f"The run folder {path} cannot be made: {problem.strerror}. Choose another --out.") from None
-        return cls(path)
+        return cls(path, kept=kept)
 
     def discard(self, *names: str) -> None:
         """Undo `create`, for a run that came to nothing: remove these files, and the folder if that leaves it empty."""
@@ -239,11 +243,13 @@ class RunFolder:
 
     def _unwritable(self, name: str, problem: OSError, size: int) -> RunError:
         reason = "the disk is full" if problem.errno == errno.ENOSPC else str(problem.strerror or problem)
-        return RunError(
-            f"{self.path / name} ({size / 1e6:,.1f} MB) could not be written: {reason}. "
-            f"What the run had saved before is untouched. Make room, then continue with: "
-            f"carousel train --resume {self.path}"
-        )
+        remedy = "Make room, and train again."
+        if self.kept:
+            remedy = (
+                f"What the run had saved before is untouched. Make room, then continue with: "
+                f"carousel train --resume {self.path}"
+            )
+        return RunError(f"{self.path / name} ({size / 1e6:,.1f} MB) could not be written: {reason}. {remedy}")
 
     def _damaged(self, name: str, problem: Exception, remedy: str) -> RunError:
         reason = str(problem).strip().split("\n")[0][:200] or type(problem).__name__

@@ -67,7 +67,8 @@ def announce_start(folder: RunFolder, settings: TrainingSettings, explained: str
     for line in explained.splitlines()[1:]:
         report.say(line)
     report.say(f"a naive rival to beat: {rival}")
-    report.say(f"writing to {folder.path}")
+    if folder.kept:
+        report.say(f"writing to {folder.path}")
     if settings.minutes is not None:
         report.say(
             f"training for {clock(60 * settings.minutes)}; its first {settings.budget.trial_seconds:.0f} s are timed, "
@@ -89,6 +90,8 @@ def carry_out(run: Run, report: Report, *, resuming: bool) -> None:
 
 
 def _stopped(run: Run) -> str:
+    if not run.folder.kept:
+        return f"stopped at step {run.loop.steps:,}. Nothing is kept, as no folder was named for the run (out)."
     if run.saved_steps is None:
         where = "before its first checkpoint"
     elif run.saved_steps == run.loop.steps:

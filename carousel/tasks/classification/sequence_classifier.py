@@ -138,7 +138,7 @@ class SequenceClassifier:
 
         out: the run folder to keep; without it the run leaves nothing behind, and `save` writes one.
         Raises DataError where the data or a parameter cannot be used, RunError where the run cannot be written,
-        KeyboardInterrupt after Ctrl-C, when the step is finished and saved.
+        KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
         """
         chosen = self.get_params()
         rate, verbose = chosen.pop("rate"), chosen.pop("verbose")
@@ -148,7 +148,7 @@ class SequenceClassifier:
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
             sources = [Path(path) for path in _paths_of(X)]
-            training.train(examples, settings, out=run, report=report, pictures=out is not None, sources=sources)
+            training.train(examples, settings, out=run, report=report, kept=out is not None, sources=sources)
             self._take(RunFolder.open(run), load(run, device=str(settings.torch_device)))
             self._run = run if out is not None else None
         return self

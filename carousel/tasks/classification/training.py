@@ -47,11 +47,12 @@ def train(
     *,
     out: Path,
     report: Report,
-    pictures: bool = True,
+    kept: bool = True,
     sources: Sequence[Path] = (),
 ) -> None:
-    """A new run in `out`, from examples to the end of its budget; `pictures`: with its learning curve and confusion
-    matrix. sources: the files and folders that the examples are from, which the run remembers."""
+    """A new run in `out`, from examples to the end of its budget. kept: it stays there, so that pictures of its
+    learning curve and confusion matrix are worth while. sources: the files and folders that the examples are from,
+    which the run remembers."""
     RunFolder.require_unused(out)
     data = _prepared(examples, settings, report)
     if settings.threads:
@@ -67,7 +68,7 @@ def train(
     }
     members = int(data.folds.max()) + 1
     require_space_for(ensemble(data.front_end, len(data.classes), model, members), out)
-    folder = RunFolder.create(out)
+    folder = RunFolder.create(out, kept=kept)
     try:
         data.steps.save(folder.path, labels=data.truth, folds=data.folds)
         folder.write_config(
@@ -89,10 +90,10 @@ def train(
     except BaseException:
         folder.discard(Steps.FILE)
         raise
-    go_on(folder, report, resuming=False, pictures=pictures)
+    go_on(folder, report, resuming=False)
 
 
-def go_on(folder: RunFolder, report: Report, *, resuming: bool, pictures: bool = True) -> None:
+def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then judge the best networks on what each held out."""
     config = folder.config()
     with folder.reading_config():
@@ -134,7 +135,7 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool, pictures: bool =
         _announce_run(folder, trained, learning, settings, rival, report, grouped=bool(config.get("grouped")))
     carry_out(run, report, resuming=resuming)
     result = _conclude(folder, judge, report)
-    if pictures:
+    if folder.kept:
         _draw(folder, result, rival)
 
 

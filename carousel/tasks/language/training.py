@@ -45,10 +45,6 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
     sources = corpus.find(paths, any_bytes=any_bytes)
     out = out or folder_for(paths, otherwise="text")
     RunFolder.require_unused(out)
-    share = 1 - settings.validation_share
-    symbols, tokens = corpus.survey(sources, settings.level, words=settings.words, training_share=share)
-    _announce_text(sources, symbols, tokens, settings, report)
-
     settings = _resolved(settings)
     model = {
         "cell": settings.cell,
@@ -58,7 +54,11 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
     }
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    network = _network(symbols, model, settings)
+    _network(1, model, settings)  # a cell or a device that cannot be used is refused before a long text is read
+    share = 1 - settings.validation_share
+    symbols, tokens = corpus.survey(sources, settings.level, words=settings.words, training_share=share)
+    _announce_text(sources, symbols, tokens, settings, report)
+    network = _network(symbols.size, model, settings)
     if int(tokens * share) < settings.window + 1 or tokens - int(tokens * share) < 2:
         raise DataError(
             f"{' '.join(map(str, paths))} is too short: its first {100 * share:.0f} % must fill at least one window of "
@@ -101,7 +101,7 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         text = corpus.Corpus.from_json(folder.path, config["corpus"])
         symbols = vocabulary.from_json(config["vocabulary"])
         refuse_strange_cell(folder, config["model"]["cell"])
-        network = _network(symbols, config["model"], settings)
+        network = _network(symbols.size, config["model"], settings)
         rival_name, rival_nats = config["baseline"]["name"], min(config["baseline"]["nats_per_token"])
     lanes = Lanes(text.training, lanes=settings.lanes, window=settings.window)
     device = settings.torch_device
@@ -166,10 +166,10 @@ def _resolved(settings: Settings) -> Settings:
     )
 
 
-def _network(symbols: vocabulary.Vocabulary, model: dict[str, Any], settings: Settings) -> TokenModel:
+def _network(symbols: int, model: dict[str, Any], settings: Settings) -> TokenModel:
     torch.manual_seed(settings.seed)
     with running(settings.cell, "language model"):
-        return TokenModel(symbols.size, **model, dropout=settings.dropout or 0.0).to(settings.torch_device)
+        return TokenModel(symbols, **model, dropout=settings.dropout or 0.0).to(settings.torch_device)
 
 
 def _measure(tally: corpus.Tally, symbols: vocabulary.Vocabulary) -> Measure:
