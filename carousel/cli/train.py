@@ -97,22 +97,24 @@ def train(
     task
         What to learn, where the data leave it open: classification, forecasting or language.
     minutes
-        Train for this long.
+        Train for this long. Without it and --epochs: 3 for text; series and classes take what they need.
     epochs
         Or: train until the data have been read this many times.
     cell
-        The recurrent cell: lstm (usual; classification: gru), gru, rnn, and others, or your own as
-        path/to/file.py:ClassName.
+        The recurrent cell: lstm, gru, rnn, and others, or your own as path/to/file.py:ClassName. Usual: lstm for text,
+        gru for series and classes.
     hidden
-        Units in each layer. Text: 256, series and classification: 64.
+        Units in each layer. Usual: 256 for text, 64 for series and classes.
     layers
-        Layers on top of each other. Text: 1.
+        Layers on top of each other. Usual: 1.
     dropout
-        Share of activations zeroed in training. Without it: chosen by the sizes of network and data.
+        Share of activations zeroed in training. Without it, for text: by the sizes of network and data, and how often it is
+        read; for series: by how many there are to learn from; for classes: 0.5 of texts, 0.3 of series and sounds.
     lr
-        Learning rate at its peak. Text: 0.006, series: 0.002, classification: 0.004.
+        Learning rate at its peak. Usual: 0.006 for text, 0.002 for series, 0.004 for classes.
     validation
-        Share of the data to validate on. Text and series: 0.1, their end; classification: see --folds.
+        Share of the data to validate on: of text and series their end, of classes see --folds. Usual: 0.1 for text and
+        series, 0.2 for classes.
     seed
         With --epochs, the same seed, data, settings and threads give the same model. Usual: 0.
     out
@@ -120,18 +122,18 @@ def train(
     resume
         A run folder whose training was stopped: go on from its last checkpoint.
     device
-        auto (usual), cpu or cuda.
+        auto, cpu or cuda. Usual: auto.
     threads
         Threads to compute with. Without it: torch's choice.
     quiet
         Say nothing but errors.
     level
-        What the model reads and writes: char (usual), byte or word. Bytes take any file. Texts to classify are
-        read by word or char.
+        What the model reads and writes: char, byte or word. Bytes take any file. Texts to classify are read by word or
+        char; without it, by what they are like. Usual: char for text.
     words
         With --level word: how many words to know, the most frequent. Usual: 10,000.
     embedding
-        Numbers that stand for a symbol at the input. Without it: half of --hidden; classification: 64.
+        Numbers that stand for a symbol at the input. Without it, for text: half of --hidden. Usual: 64 for classes.
     window
         Steps that gradients go back; the state goes on for ever. Usual: 64.
     lanes
@@ -152,22 +154,22 @@ def train(
     names
         What file names say: `"{label}_{group}_*"` reads 7_theo_12.wav.
     head
-        How outputs become one: the last, or the mean, the maximum or an attention (usual) over all.
+        How outputs become one: the last, or the mean, the maximum or an attention over all. Usual: attention.
     bidirectional
-        Read sequences in both directions (usual). Without it the model can stream.
+        Read sequences in both directions; a model that does not can stream. Usual: yes.
     differences
-        Of series: read changes from step to step beside the values (usual).
+        Of series: read changes from step to step beside the values. Without it: they are read.
     folds
-        Networks that vote, each trained without its part of the data and judged on it. Usual: 5 up to 10,000
+        Networks that vote, each trained without its part of the data and judged on it. Without it: 5 up to 10,000
         sequences, else 1, which is judged on --validation of the data.
     batch
-        Sequences in a step of training. Usual: 16 to 64, by how many there are; series: 32.
+        Sequences in a step of training. Without it, for classes: 16 to 64, by how many there are. Usual: 32 for series.
     class_weights
         balanced: errors on rare classes weigh more. Usual: none.
     label_smoothing
         Share of the truth given to all classes alike. Usual: 0.1.
     augment
-        Vary what is learnt from a little at every step (usual).
+        Vary what is learnt from a little at every step. Usual: yes.
     target
         The columns to forecast: separated by commas, or named one by one, as all lists here.
     known
@@ -185,7 +187,8 @@ def train(
     log
         Learn the logarithm of the target. Without it: where its spread grows with its level.
     form
-        encoder-decoder (usual): all steps ahead at once. autoregressive: one, fed back, in many sampled paths.
+        encoder-decoder: all steps ahead at once. autoregressive: one, fed back, in many sampled paths. Usual:
+        encoder-decoder.
     context
         Steps of history that gradients go back; the state goes on for ever. Without it: two seasons or so.
     """
