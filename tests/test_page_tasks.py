@@ -481,6 +481,22 @@ def test_the_last_steps_are_shown_as_they_follow_from_all_before(forecasters):
     assert whole.steps.reads.learnt - learnt == 45
 
 
+@pytest.mark.parametrize(
+    ("every", "first", "last"),
+    [
+        ("1d", "2024-01-01", "2024-01-03"),
+        ("1h", "2024-01-01 00:00", "2024-01-01 02:00"),
+        ("1mo", "2024-01-01", "2024-03-01"),
+    ],
+)
+def test_steps_are_called_by_their_time_without_what_never_changes(every, first, last):
+    times = pl.datetime_range(datetime.datetime(2024, 1, 1), datetime.datetime(2026, 1, 1), every, eager=True).head(24)
+    frame = pl.DataFrame({"time": times, "y": np.sin(np.arange(24))})
+    trained = Forecaster(2, season=(), hidden=3, epochs=0.1, threads=1).fit(frame).trained
+    called = forecasting.times_of(trained, trained.inputs(frame), np.arange(3))
+    assert (called[0], called[-1]) == (first, last)
+
+
 def test_surprise_is_how_far_out_in_the_forecast_it_lay(forecasters):
     told = np.array([[0.0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]] * 6)
     came = np.array([5.0, 1.0, 0.5, -7.0, np.nan, 10.0])

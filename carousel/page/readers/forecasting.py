@@ -116,13 +116,14 @@ def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda
     told_scans, _, after = scans(encoder, x[:, 0], hx, np.arange(steps))
     report(f"{name}: a forecast from each step, {trained.horizon} ahead")
     told, linear = forecasts(trained, stretch)
-    reads = signals_of(trained, stretch)
+    times = times_of(trained, inputs, np.arange(rows[0], rows[-1] + 1 + trained.horizon))
+    reads = signals_of(trained, stretch, times[:steps])
     level = level_of(inputs.panel.values[rows, stretch.column], told_before(told))
     expects = Quantiles(
         levels=tuple(LEVELS[k] for k in SHOWN),
         told=told[..., list(SHOWN)],
         linear=linear,
-        times=times_of(trained, inputs, rows[-1] + np.arange(1, trained.horizon + 1)),
+        times=times[steps:],
         surprise=surprise_of(level),
         level=level,
     )
@@ -217,11 +218,12 @@ def times_of(trained: Trained, inputs: Inputs, rows: np.ndarray) -> list[str]:
     if not stamps.width:
         return [f"row {row + 1}" for row in rows]
     words = ["-".join(map(str, row)) for row in stamps.rows()]
-    midnight = " 00:00:00"
-    return [word.removesuffix(midnight) for word in words] if all(w.endswith(midnight) for w in words) else words
+    # Parts of the clock that are nothing at every step say nothing.
+    said_by_none = next((end for end in (" 00:00:00", ":00") if all(word.endswith(end) for word in words)), "")
+    return [word.removesuffix(said_by_none) for word in words]
 
 
-def signals_of(trained: Trained, stretch: Stretch) -> Signals:
+def signals_of(trained: Trained, stretch: Stretch, times: list[str]) -> Signals:
     """The series itself, and beside it the covariates that are numbers, in their own units."""
     panel, rows = stretch.inputs.panel, stretch.rows
     owner, layout = panel.owner[stretch.column], panel.layout
@@ -238,7 +240,7 @@ def signals_of(trained: Trained, stretch: Stretch) -> Signals:
                 values.append(np.where(missing, np.nan, numbers))
             at += encoder.width
     learnt = int(np.clip(trained.split.rows(panel) - rows[0], 0, len(rows)))
-    return Signals(names, np.stack(values, 1), times_of(trained, stretch.inputs, rows), rows + panel.first, learnt)
+    return Signals(names, np.stack(values, 1), times, rows + panel.first, learnt)
 
 
 # -- in words and pictures --------------------------------------------------------------------------------------

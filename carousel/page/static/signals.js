@@ -241,7 +241,7 @@ class SignalsView {
 
   drawTimes({ context, width, x, quiet }, height) {
     const { reads, steps } = this.run;
-    const count = Math.max(2, Math.min(6, Math.floor(width / 150)));
+    const count = Math.max(2, Math.min(6, Math.floor(width / 170)));
     context.fillStyle = quiet;
     for (let k = 0; k < count; k++) {
       const t = Math.round((k / (count - 1)) * (steps - 1));
