@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 import torch
 
 from carousel.cli import main
+from carousel.cli.doctor import doctor
 from carousel.cli.train import SETTING_OF, train
 from carousel.tasks.catalogue import TASKS, task_named
 from carousel.tasks.classification import choices
@@ -182,7 +184,7 @@ def test_mistyped_names_get_the_near_one(folder: Path) -> None:
 
 
 def test_help_answers_without_torch(folder: Path) -> None:
-    script = "import sys, carousel.cli; print(sorted({'torch', 'numpy', 'matplotlib'} & set(sys.modules)))"
+    script = "import sys, carousel.cli; print(sorted({'torch', 'numpy', 'matplotlib', 'polars'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
     for name in ("train", "generate", "complete", "evaluate", "doctor"):
@@ -195,6 +197,47 @@ def test_doctor_names_versions_threads_and_engines(folder: Path) -> None:
     assert f"torch        {torch.__version__}" in said
     assert re.search(r"threads +\d+", said)
     assert re.search(r"cpu engine +reference: ready", said)
+
+
+def doctor_without(*names: str, cwd: Path) -> subprocess.CompletedProcess:
+    """As where these packages are not installed: neither found nor to be imported."""
+    script = f"""
+import importlib.metadata, sys
+real = importlib.metadata.version
+def version(name):
+    if name in {names!r}:
+        raise importlib.metadata.PackageNotFoundError(name)
+    return real(name)
+importlib.metadata.version = version
+sys.modules |= dict.fromkeys({names!r})
+from carousel.cli import main
+from carousel.cli.doctor import doctor
+sys.argv = ["carousel", "doctor"]
+main()
+"""
+    return subprocess.run([sys.executable, "-c", script], cwd=cwd, capture_output=True, encoding="utf-8")
+
+
+def test_doctor_says_what_is_missing(tmp_path: Path) -> None:
+    done = doctor_without("torch", "polars", "soundfile", cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert re.search(r"^torch +missing: pip install torch$", done.stdout, re.MULTILINE)
+    assert re.search(r"^soundfile +missing: pip install 'carousel-rnn\[audio\]'$", done.stdout, re.MULTILINE)
+    assert re.search(r"^numpy +\d", done.stdout, re.MULTILINE)
+    assert done.stderr == "carousel: Carousel does not run without torch, polars: pip install torch polars\n"
+    done = doctor_without("soundfile", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "reference: ready" in done.stdout
+
+
+def test_doctor_names_all_that_the_package_declares(capsys) -> None:
+    with open(Path(__file__).parents[1] / "pyproject.toml", "rb") as file:
+        project = tomllib.load(file)["project"]
+    extras = {extra: all_of for extra, all_of in project["optional-dependencies"].items() if extra != "test"}
+    declared = {*project["dependencies"], *(one for all_of in extras.values() for one in all_of)}
+    doctor()
+    named = {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    assert {re.match(r"[\w.-]+", one)[0] for one in declared} <= named
 
 
 def test_every_setting_of_every_task_is_an_option_and_every_option_is_somebodys() -> None:

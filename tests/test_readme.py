@@ -5,12 +5,17 @@ A block's expected output is the comment lines that begin with "# >" after it, i
 
 from __future__ import annotations
 
+import inspect
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from cyclopts import CycloptsError
+
+from carousel.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -31,13 +36,32 @@ def test_python_blocks_run_and_print_what_they_say(document, tmp_path):
     assert [line.strip() for line in done.stdout.splitlines()] == promised
 
 
-def test_every_command_it_shows_exists():
-    commands = set(re.findall(r"^\s*(?:\$ )?carousel ([a-z]+)", README, flags=re.MULTILINE))
-    assert {"train", "generate"} <= commands
-    for command in commands:
-        done = subprocess.run([sys.executable, "-m", "carousel", command, "--help"], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        assert "example" in done.stdout.lower()
+def commands_in(text: str) -> list[str]:
+    """Every line that begins with `carousel`, as typed, without what is said beside it."""
+    return re.findall(r"^ *(?:\$ )?(carousel .*)$", text, flags=re.MULTILINE)
+
+
+DOCUMENTS = [README, *((page.read_text(encoding="utf-8")) for page in sorted((ROOT / "docs").rglob("*.md")))]
+EXAMPLES = [inspect.getdoc(app[name].default_command) for name in app if not name.startswith("-")]
+
+
+@pytest.mark.parametrize("line", sorted({line for text in (*DOCUMENTS, *EXAMPLES) for line in commands_in(text)}))
+def test_every_command_that_is_shown_is_understood(line):
+    """Parsed, with its options and their values, and not run."""
+    app.parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
+
+
+def test_a_command_that_is_wrong_is_noticed():
+    for line in ("train text.txt --hiden 9", "train text.txt --hidden nine", "generate", "trian text.txt"):
+        with pytest.raises(CycloptsError):
+            app.parse_args(shlex.split(line), exit_on_error=False, print_error=False)
+
+
+def test_every_command_shows_an_example_of_itself():
+    names = [name for name in app if not name.startswith("-")]
+    assert {"train", "generate", "doctor"} <= set(names)
+    for name, text in zip(names, EXAMPLES, strict=True):
+        assert any(line.split()[1] == name for line in commands_in(text)), name
 
 
 def test_files_it_links_to_are_there():

@@ -1,5 +1,10 @@
 """carousel doctor"""
 
+import re
+from collections.abc import Iterator
+
+DISTRIBUTION = "carousel-rnn"
+
 
 def doctor() -> None:
     """Say what is installed, what is missing, and why.
@@ -15,19 +20,45 @@ def doctor() -> None:
     import sys
     from importlib.metadata import PackageNotFoundError, version
 
+    from carousel.errors import CarouselError
+
+    print(f"python       {platform.python_version()} ({sys.executable})")
+    print(f"system       {platform.platform()}, {os.cpu_count()} processors")
+    missing = []
+    for name, extra in packages():
+        try:
+            print(f"{name:<12} {version(name)}")
+        except PackageNotFoundError:
+            if extra is None:
+                missing.append(name)
+            print(f"{name:<12} missing: pip install " + (f"'{DISTRIBUTION}[{extra}]'" if extra else name))
+    if missing:
+        raise CarouselError(f"Carousel does not run without {', '.join(missing)}: pip install {' '.join(missing)}")
+    _describe_engines()
+
+
+def packages() -> Iterator[tuple[str, str | None]]:
+    """Carousel, then what it declares that it needs: each with the extra that it is for, None for what all need."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    yield DISTRIBUTION, None
+    try:
+        needed = requires(DISTRIBUTION) or []
+    except PackageNotFoundError:  # run from its source alone
+        return
+    for requirement in needed:
+        name, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"]([\w-]+)", requirement)
+        if name and not (extra and extra[1] == "test"):
+            yield name[0], extra and extra[1]
+
+
+def _describe_engines() -> None:
     import torch
 
     from carousel import engines
     from carousel.engines import native
     from carousel.layers import LSTM
 
-    print(f"python       {platform.python_version()} ({sys.executable})")
-    print(f"system       {platform.platform()}, {os.cpu_count()} processors")
-    for name in ("carousel-rnn", "torch", "numpy", "safetensors", "cyclopts", "rich", "matplotlib"):
-        try:
-            print(f"{name:<12} {version(name)}")
-        except PackageNotFoundError:
-            print(f"{name:<12} missing: pip install {name}")
     print(f"threads      {torch.get_num_threads()}")
     cuda = torch.cuda.is_available()
     print(f"cuda         {torch.cuda.get_device_name() if cuda else 'no device that torch can use'}")

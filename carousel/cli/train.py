@@ -108,8 +108,8 @@ def train(
     layers
         Layers on top of each other. Usual: 1.
     dropout
-        Share of activations zeroed in training. Without it, for text: by the sizes of network and data, and how often it is
-        read; for series: by how many there are to learn from; for classes: 0.5 of texts, 0.3 of series and sounds.
+        Share of activations zeroed in training. Without it, for text: by the sizes of network and data, and how often
+        it is read; for series: by how much there is to learn; for classes: 0.5 of texts, 0.3 of series and sounds.
     lr
         Learning rate at its peak. Usual: 0.006 for text, 0.002 for series, 0.004 for classes.
     validation
