@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/insight.md", "docs/inspect.md"])
+@pytest.mark.parametrize("document", ["README.md", "docs/insight.md", "docs/inspect.md", "docs/classification.md"])
 def test_python_blocks_run_and_print_what_they_say(document, tmp_path):
     text = (ROOT / document).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
@@ -49,6 +49,16 @@ EXAMPLES = [inspect.getdoc(app[name].default_command) for name in app if not nam
 def test_every_command_that_is_shown_is_understood(line):
     """Parsed, with its options and their values, and not run."""
     app.parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize("document", ["README.md", "docs/inspect.md", "docs/classification.md", "docs/forecasting.md"])
+def test_every_option_it_names_in_passing_is_one_of_a_command(document):
+    text = re.sub(
+        r"`(pip|python) [^`]*`|^ *(pip|python) .*$", "", (ROOT / document).read_text("utf-8"), flags=re.MULTILINE
+    )
+    commands = [app[name] for name in app if not name.startswith("-")]
+    options = {name for one in commands for argument in one.assemble_argument_collection() for name in argument.names}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) <= options
 
 
 def test_a_command_that_is_wrong_is_noticed():
