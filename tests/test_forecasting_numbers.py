@@ -207,6 +207,17 @@ def test_a_correction_follows_errors_that_change():
     assert (np.abs(np.mean(inside, axis=0) - promised) <= bound / after).all()
 
 
+def test_one_horizon_of_misses_moves_a_correction_by_a_part_of_the_size_of_errors():
+    rng = np.random.default_rng(0)
+    told = np.broadcast_to(NORMAL, (4, 60, len(LEVELS)))
+    came = rng.normal(size=(4, 60))
+    came[2, 5:] = np.nan
+    gain = conformal.Correction.fit(told, came).gain
+    low, high = INTERVALS[80]
+    from_middle = np.abs(came) / ((NORMAL[high] - NORMAL[low]) / 2)  # the interval's middle is 0
+    np.testing.assert_allclose(gain[1], 0.3 / 4 * np.nanmean(from_middle, axis=1), rtol=1e-5)
+
+
 def test_what_was_not_seen_moves_no_correction():
     correction = conformal.Correction(np.zeros((5, 2)), np.ones((5, 2)))
     found = np.full((5, 2, 1), np.nan)
@@ -297,6 +308,35 @@ def test_rolling_origins_find_what_there_is_to_learn_and_nothing_where_there_is_
     choices = [anchor.fit(made(seed, weight=0.0, noise=1.0, n=80), levels).choice for seed in range(10)]
     assert [choice.naive for choice in choices].count(0) >= 9
     assert sum(choice.penalty >= 1 for choice in choices) >= 8
+
+
+def test_an_anchor_is_judged_by_rolling_origins_that_see_no_outcome_of_later():
+    """Choice and spread, by plain loops: up to each border, what had come by then is learnt from, by least squares on
+    rows added for the penalty; up to the next one, forecasts are judged."""
+    rng = np.random.default_rng(0)
+    n, horizon, levels = 150, 12, np.array(LEVELS)
+    walk = rng.normal(size=n + horizon).cumsum()
+    x = np.stack([walk[:n], np.roll(walk, 3)[:n], np.ones(n)], axis=1)
+    y = np.stack([walk[h + 1 : h + 1 + n] for h in range(horizon)])
+    of = Made(x, y, np.eye(3)[:2])
+    borders = np.quantile(np.arange(n), np.linspace(0.4, 1, 9), method="lower")
+    errors = {(c, p): [[] for _ in range(horizon)] for p in anchor.PENALTIES for c in range(2)}
+    for (c, p), found in errors.items():
+        for h in range(horizon):
+            left = y[h] - x[:, c]
+            for fold in range(8):
+                known = np.arange(n) + h + 1 <= borders[fold]
+                rows = np.sqrt(min(p, 1e12) * known.sum()) * np.eye(3)
+                clipped = left[known].clip(-10, 10)
+                w = np.linalg.lstsq(np.concatenate([x[known], rows]), np.append(clipped, np.zeros(3)), rcond=None)[0]
+                judged = (np.arange(n) > borders[fold]) & (np.arange(n) <= borders[fold + 1])
+                found[h] += list((left - x @ w)[judged])
+    best = min(errors, key=lambda key: np.abs(np.concatenate(errors[key])).mean())
+    got = anchor.fit(of, levels)
+    assert (got.choice.naive, got.choice.penalty) == best
+    for h in range(horizon):
+        wide = np.quantile(np.abs(errors[best][h]), np.abs(2 * levels - 1))
+        np.testing.assert_allclose(got.quantiles[h], np.sign(levels - 0.5) * wide, atol=1e-6)
 
 
 def test_the_anchors_spread_is_that_of_errors_on_what_it_had_not_seen():
