@@ -6,7 +6,9 @@ import json
 import re
 import shutil
 import threading
+import time
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from itertools import product
 from pathlib import Path
 
@@ -599,6 +601,45 @@ def test_what_is_typed_is_read_on_from_the_state(browser, server, model):
     shown.context.close()
 
 
+class Counting:
+    """Reads nothing, and counts how many read at once."""
+
+    longest = 4000
+
+    def __init__(self):
+        self.busy = self.most = 0
+
+    def read(self, *_):
+        self.busy += 1
+        self.most = max(self.most, self.busy)
+        time.sleep(0.02)
+        self.busy -= 1
+        return {"kept": 0}
+
+    influence = read
+
+
+def test_questions_are_answered_one_at_a_time(model):
+    """What measures a network puts hooks on it, and two at once would see each other's."""
+    reader, counting = Reader(model), Counting()
+    reader.typing = lambda: counting
+    with serving(lambda: application(reader, TEXT[:10], hosts=["127.0.0.1"])) as address:
+
+        def ask(what):
+            connection = HTTPConnection(address.removeprefix("http://"))
+            question = json.dumps({"session": "a", "text": "T", "step": 0})
+            connection.request("POST", what, question, {"Content-Type": "application/json"})
+            assert connection.getresponse().status == 200
+            connection.close()
+
+        asking = [threading.Thread(target=ask, args=[what]) for what in ("/read", "/influence") * 4]
+        for thread in asking:
+            thread.start()
+        for thread in asking:
+            thread.join()
+    assert counting.most == 1
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
@@ -612,8 +653,6 @@ def test_what_is_typed_is_read_on_from_the_state(browser, server, model):
     ids=["another name", "a form", "no JSON", "no object", "no session", "too long"],
 )
 def test_only_the_page_itself_is_answered(server, headers, body, status):
-    from http.client import HTTPConnection
-
     connection = HTTPConnection(server.removeprefix("http://"))
     connection.request("POST", "/read", body, headers)
     answer = connection.getresponse()

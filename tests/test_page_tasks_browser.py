@@ -394,7 +394,9 @@ def test_two_classifiers_stand_at_the_same_place(browser, seen, tmp_path):  # no
     words = shown.js("page.runs[0].reads.texts")
     shown.page.locator("#run0-2").click()
     place = shown.js("page.runs[1].step")
+    assert words[2].endswith(" "), "what is between words is shown behind them"
     assert text[place:].startswith(words[2].strip())
+    assert f"reads “{words[2].strip()}”, says" in shown.status
     assert shown.page.locator(".view-expects .likely").count() == 2
     assert shown.complaints == []
     shown.context.close()
