@@ -83,7 +83,7 @@ def rows_of(name: str, result: Backtest, fixed: Backtest, seconds: float) -> lis
         [f"{name}, {SETS[name].horizon} steps", count, "**carousel**", *figures_of(scores.pop(OURS)), f"{seconds:.0f}"]
     ]
     as_trained = figures_of(fixed.scores[OURS])
-    lines.append(["", "", "its intervals as trained", "", "", "", *as_trained[3:], ""])
+    lines.append(["", "", "*its intervals as trained*", "", "", "", *as_trained[3:], ""])
     return lines + [["", "", model, *figures_of(s), ""] for model, s in scores.items()]
 
 
@@ -187,6 +187,11 @@ def main() -> None:
     show([head, *lines], asked.markdown)
     print("\n".join(["", *notes]))
     if asked.peers:
+        import forecasting_peers
+
+        for peer, (package, _) in forecasting_peers.PEERS.items():
+            if not find_spec(package):
+                print(f"{peer}: {package} is not installed")
         head = ["set, forecasts", "model", "RMSE", "MAE", "in 80 %", "its score", "in 95 %", "its score", "seconds"]
         show([head, *beside_lines], asked.markdown)
 
@@ -196,6 +201,7 @@ def show(rows: list[list[str]], markdown: bool) -> None:
         lines = [f"| {' | '.join(row)} |" for row in rows]
         lines.insert(1, "|" + "---|" * len(rows[0]))
     else:
+        rows = [[cell.strip("*") for cell in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)) for row in rows]
     print("\n".join(lines), flush=True)
