@@ -404,14 +404,27 @@ def test_two_classifiers_stand_at_the_same_place(browser, seen, tmp_path):  # no
 
 def test_what_is_typed_moves_the_probabilities(browser, seen):  # noqa: F811
     model, _, _ = seen["words"]
-    with serving(lambda: application(reader_for(model), "a dull", hosts=["127.0.0.1"])) as address:
+    begun = pl.DataFrame({"text": ["a dull"], "label": ["bad"]})
+    with serving(lambda: application(reader_for(model), begun, hosts=["127.0.0.1"])) as address:
         shown = Shown(browser, address)
+        assert "It is bad." in shown.text(".view-expects p:not(.note)")
+        shown.page.get_by_label("colour by").select_option("right")
         field = shown.page.get_by_label("The network goes on")
         field.press("Control+End")
         field.press_sequentially(" and empty film")
         shown.until("page.runs[0].reads.texts.join('') === 'a dull and empty film' && page.runs[0].step === 4")
         expected = model.predict_proba(["a dull and empty film"])[0].max()
         assert percent(shown.text(".likely tbody tr")) == pytest.approx(100 * expected, abs=0.6)
+        # Of what is typed nobody knows the class.
+        assert "It is" not in shown.text(".view-expects p:not(.note)")
+        assert shown.page.get_by_label("colour by").input_value() == "unit"
+        line = shown.page.locator(".chances polyline").first
+        before = line.get_attribute("points")
+        for _ in "film":
+            field.press("Backspace")
+        field.press_sequentially("best")
+        shown.until("page.runs[0].reads.texts.join('') === 'a dull and empty best'")
+        assert line.get_attribute("points") != before, "as many steps, and others"
         shown.page.get_by_label("colour by").select_option("influence")
         shown.until("page.influenceOn(page.runs[0], 4) !== null")
         assert shown.js("page.influenceOn(page.runs[0], 4).length") == 5

@@ -138,7 +138,7 @@ class ClassesView {
       }),
     );
     this.moved.textContent = moversOf(run, this.page);
-    if (this.drawnSteps !== run.steps) this.draw();
+    if (this.drawnOf !== expects.probability) this.draw();
     this.table.fill();
     this.mark();
   }
@@ -155,7 +155,7 @@ class ClassesView {
     if (!width) return;
     const { run } = this;
     const { expects, steps } = run;
-    this.drawnSteps = steps;
+    this.drawnOf = expects.probability;
     this.x = (step) => CHANCES.left + ((step + 0.5) / steps) * (width - CHANCES.left - CHANCES.right);
     const y = (p) => CHANCES.top + (1 - p) * (CHANCES.height - CHANCES.top - CHANCES.bottom);
     const names = expects.drawn.map((k) => visible(expects.names[k]));

@@ -6,10 +6,9 @@ class Colouring {
     this.run = run;
     this.page = page;
     this.key = "unit";
-    this.offered = new Map(run.expects.colourings().map((one) => [one.key, one]));
     const options = [["unit", "the chosen unit"]];
     if (run.influence || page.live) options.push(["influence", `influence on ${run.moved}`]);
-    for (const [key, { label }] of this.offered) options.push([key, label]);
+    for (const { key, label } of run.expects.colourings()) options.push([key, label]);
     const { box, select } = choice("colour by", options, (key) => {
       this.key = key;
       onchange();
@@ -29,7 +28,9 @@ class Colouring {
   shown() {
     const { run } = this;
     if (this.key === "influence") return this.influence();
-    if (this.key !== "unit") return { signed: false, ...run.expects.colourings().find((c) => c.key === this.key) };
+    const offered = run.expects.colourings().find((one) => one.key === this.key);
+    if (offered) return { signed: false, ...offered };
+    this.key = this.select.value = "unit"; // or what was typed is of no known class
     const values = run.course();
     const span = run.shownLayer.equation(run.value).span ?? spanOf(values);
     return { values, span, signed: span[0] < 0, what: this.page.chosen(run) };
