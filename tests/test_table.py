@@ -84,6 +84,8 @@ def test_files_of_the_same_columns_are_one_table(tmp_path):
         ),
         ("steps.csv", b"0,1\n1,3\n2,2\n", r"begins with numbers \(0, 1\)"),
         ("dated.csv", b"2024-01-01,5\n2024-01-02,6\n", r"begins with numbers \(2024-01-01, 5\)"),
+        ("labels.csv", b"0,bad film\n1,good film\n", r"begins with numbers \(0, bad film\)"),
+        ("stars.csv", b"awful,1\n10 out of 10,5\n", r"begins with numbers \(awful, 1\)"),
         ("named.csv", b"east,5\nwest,6\n", r"begins with numbers \(east, 5\)"),
         ("unknown.csv", b"nan,5\n3,6\n", r"begins with numbers \(nan, 5\)"),
         ("ragged.csv", b"a,b\n1,2\n1,2,3\n", r"ragged.csv cannot be read as a table"),

@@ -11,6 +11,7 @@ Text stays text: what a column of dates or categories means is for the task to s
 import gzip
 import io
 import os
+import re
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ BINARY = (".parquet", ".arrow", ".feather", ".ipc")
 # Texts that mean no value.
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "-nan", "<NA>", "#N/A"]
 SEPARATORS = ",;\t|"
+DATE_OR_NUMBER = re.compile(r"[+-]?\d[\d\s.,:/TQWZ+-]*")
 
 
 def is_table(path: Path) -> bool:
@@ -192,15 +194,16 @@ def _fields(line: str, separator: str) -> list[str]:
 
 def _are_names(first: Sequence[str], below: Sequence[str]) -> bool:
     """Is this line one of column names? It is where it has no number. Where it has some, they are names if they count
-    0, 1, 2, ... beside other columns, as pandas writes columns without names, or if a word stands above something that
-    begins with a digit: "time" above a date. The values of a row stand above the like of them."""
+    0, 1, 2, ... as pandas writes columns without names (with an empty name before them, or three at least), or if a
+    word stands above a date or number. The values of a row stand above the like of them."""
     numbers = [name for name in first if _is_number(name)]
     if not numbers:
         return True
-    if numbers == list(map(str, range(len(numbers)))) and (len(numbers) < len(first) or len(numbers) > 2):
+    if numbers == list(map(str, range(len(numbers)))) and (first[0] == "" or len(numbers) > 2):
         return True
-    words = (value for name, value in zip(first, below, strict=False) if name[:1].isalpha() and not _is_number(name))
-    return len(set(first)) == len(first) and any(value[:1].isdigit() for value in words)
+    words = [name[:1].isalpha() and not _is_number(name) for name in first]
+    dated = [word and DATE_OR_NUMBER.fullmatch(value) for word, value in zip(words, below, strict=False)]
+    return len(set(first)) == len(first) and any(dated)
 
 
 def _separator(line: str) -> str:
