@@ -191,6 +191,21 @@ def test_influence_is_the_slope_of_the_answers_log_odds(classifiers, kind):
     assert not np.triu(norms, 1).any()
 
 
+def test_what_takes_long_tells_how_far_it_is(classifiers, monkeypatch):
+    monkeypatch.setattr(label_measures, "TELL_EVERY", 0.0)
+    monkeypatch.setattr(label_measures, "BATCH_STEPS", 40)
+    model, x = classifiers["forward"]
+    (steps,) = model.trained.steps_of(model.examples([x[3]]))
+    said: list[str] = []
+    answer = np.zeros(len(steps), np.int64)
+    norms = label_measures.influence(model.trained.network.members[0], steps, answer, said.append)
+    assert said[0] == "2 of 15 steps"
+    assert said[-1] == "15 of 15 steps"
+    monkeypatch.undo()
+    whole = label_measures.influence(model.trained.network.members[0], steps, answer)
+    np.testing.assert_allclose(norms, whole, rtol=1e-4, atol=1e-7)
+
+
 def pushed(e, step, unit, by):
     e = e.clone()
     e[step, 0, unit] += by

@@ -140,7 +140,7 @@ def examine(
     report(f"{name}: {len(steps):,} steps of {layer.num_layers} x {layer.hidden_size} units")
     shown, answer, truth = read_steps(trained, chosen.example, steps, network)
     report(f"{name}: which {front_end.unit}s moved the answer")
-    norms = influence(member, steps, answer)
+    norms = influence(member, steps, answer, lambda line: report(f"{name}: {line}"))
     report(f"{name}: gradients, timescales, units that follow the {subject}")
     with torch.no_grad():
         e = received(member, steps)

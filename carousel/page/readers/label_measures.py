@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -14,6 +16,7 @@ from carousel.page import analysis
 from carousel.tasks.classification.steps import Steps
 
 ORIGINS = 16  # beginnings whose losses are followed back
+TELL_EVERY = 5.0  # seconds
 BATCH_STEPS = 1 << 15  # of beginnings whose influence is measured at once
 
 
@@ -23,14 +26,17 @@ def moved(chances: np.ndarray) -> np.ndarray:
     return np.maximum(0, (after * (np.log2(np.maximum(after, 1e-30)) - np.log2(before))).sum(1))
 
 
-def influence(member: LabelModel, steps: np.ndarray, answer: np.ndarray) -> np.ndarray:
+def influence(
+    member: LabelModel, steps: np.ndarray, answer: np.ndarray, report: Callable[[str], None] = lambda _: None
+) -> np.ndarray:
     """(T, T): how much what was read k steps before step t moves the log-odds of the answer after t; 0 before the
     beginning.
 
     answer: (T) classes. The log-odds ln(P / (1 - P)) have the direction of the loss, and do not go flat where P is 1.
+    report: told every few seconds how far it is.
     """
     norms = np.zeros((len(steps), len(steps)), np.float32)
-    at_once = max(1, BATCH_STEPS // len(steps))
+    at_once, told = max(1, BATCH_STEPS // len(steps)), time.monotonic()
     for begin in range(0, len(steps), at_once):
         ends = np.arange(begin, min(begin + at_once, len(steps)))
         x, lengths = beginnings(member, steps, ends)
@@ -38,6 +44,9 @@ def influence(member: LabelModel, steps: np.ndarray, answer: np.ndarray) -> np.n
         found = input_influence(member, x, lengths, of=partial(log_odds, classes=classes)).norms[0]
         for row, end in enumerate(ends):
             norms[end, : end + 1] = found[: end + 1, row].flip(0).numpy()
+        if time.monotonic() - told >= TELL_EVERY:
+            report(f"{begin + len(ends):,} of {len(steps):,} steps")
+            told = time.monotonic()
     return norms
 
 
