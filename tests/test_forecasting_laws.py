@@ -138,8 +138,90 @@ def test_the_future_may_stand_below_or_come_by_itself(model):
     ):
         assert_frame_equal(model.predict(future=future), expected, check_exact=True)
     assert model.predict(plan.filter(pl.col("date") < START + timedelta(days=STEPS + 3))).height == 2 * 3
-    with pytest.raises(DataError, match="comes with price and with time and series; the table given lacks price"):
+    with pytest.raises(DataError, match="comes with price, time and series; the table given as future lacks price"):
         model.predict(future=plan.drop("price"))
+
+
+def test_a_table_asks_for_the_rows_that_it_has(model, plain):
+    """Of each series, however its history ends; carried on or not."""
+    day = START + timedelta(days=STEPS)
+    plan = with_plan(shops()).filter(pl.col("region").is_null()).select("date", "shop", "price")
+    first, later = plan.filter(pl.col("date") < day + timedelta(days=3)), pl.col("date") >= day
+    carried = copy.copy(plain)
+    carried.update({"date": day, "shop": "east", "sold": 20.0})
+    whole = with_plan(shops())
+    unseen = (pl.col("shop") == "west") & (pl.col("date") >= day - timedelta(days=4))
+    ragged = whole.with_columns(pl.when(unseen).then(None).otherwise("sold").alias("sold"))
+    rows = ["date", "shop"]
+    east = pl.col("shop") == "east"
+    for got, asked in (
+        (model.predict(first), first),
+        (plain.predict(first), first),
+        (plain.predict(first.filter(east)), first.filter(east)),
+        (carried.predict(first.filter(east & (pl.col("date") > day))), first.filter(east & (pl.col("date") > day))),
+    ):
+        assert got.select(rows).rows() == asked.select(rows).sort("shop", "date").rows()
+    got = model.predict(first, data=ragged.filter(~later))
+    assert got.filter(east)["date"].to_list() == first.filter(east)["date"].to_list()
+    assert got.filter(~east).height == 7  # from the last value on
+    expected = model.predict(7, data=ragged)
+    for shop, steps in (("east", 3), ("west", 7)):
+        assert_frame_equal(got.filter(shop=shop), expected.filter(shop=shop)[:steps], check_exact=True)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_future_comes_after_the_history_without_gaps_and_with_what_is_known(model, plain, carried):
+    model, plain = copy.copy(model), copy.copy(plain)
+    day = START + timedelta(days=STEPS)
+    if carried:
+        day += timedelta(days=1)
+        rows = shops(STEPS + 1).filter(pl.col("date") == day - timedelta(days=1))
+        model.update(rows)
+        plain.update(rows)
+    plan = with_plan(shops(STEPS + carried)).filter(pl.col("region").is_null()).select("date", "shop", "price")
+    at = pl.col("date") - pl.lit(day)
+    gone = plan.filter((at.dt.total_days() != 2) | (pl.col("shop") == "east"))
+    lost = plan.with_columns(pl.when(pl.col("date") == day).then(None).otherwise("price").alias("price"))
+    newer = r"To forecast from newer data, give the whole of them as history: predict\(data=table\)"
+    after = f"whose last value of east is at {day - timedelta(days=1)}; row 1 of it is at 2024-01-01.*{newer}"
+    for fitted in (model, plain):
+        with pytest.raises(DataError, match=after):
+            fitted.predict(shops())
+        with pytest.raises(DataError, match=f"has rows of south, and the history has no value of that. {newer}"):
+            fitted.predict(plan.with_columns(shop=pl.lit("south")))
+        with pytest.raises(DataError, match="The table given as future has no rows"):
+            fitted.predict(plan.clear())
+    missing = day + timedelta(days=2)
+    with pytest.raises(DataError, match=f"this one goes of west up to {plan['date'].max()}, and lacks {missing}"):
+        plain.predict(gone)
+    for ask in (lambda table: model.predict(table), lambda table: model.predict(future=table)):
+        with pytest.raises(DataError, match=f"the table has it of west up to .*, and none for {missing}. Add rows"):
+            ask(gone)
+        with pytest.raises(DataError, match=f"the table has it of east up to .*, and none for {day}. Add rows"):
+            ask(lost)
+
+
+def test_what_was_missing_in_training_may_be_missing_in_the_future():
+    frame = (
+        shops()
+        .filter(shop="east")
+        .select("date", "sold", "price", feast=pl.when(pl.col("price") > 1).then(pl.lit("feast")))
+    )
+    holes = frame.with_columns(pl.when(pl.col("date").dt.day() == 3).then(None).otherwise("price").alias("price"))
+    plan = with_plan(shops()).filter(pl.col("region").is_null() & (pl.col("shop") == "east")).select("date", "price")
+    nothing = plan.with_columns(pl.lit(None, pl.String).alias("feast"), pl.lit(None, pl.Int64).alias("price"))
+    fitted = Forecaster(known="price, feast", target="sold", **QUICK)
+    assert fitted.fit(holes).predict(nothing[:3]).height == 3
+    with pytest.raises(DataError, match="needs price, feast, known in advance, .* none for 2024-04-30"):
+        fitted.fit(frame).predict(nothing[:3])
+
+
+def test_an_array_of_values_is_no_future():
+    array = np.sin(np.arange(90) * 2 * np.pi / 7)
+    fitted = Forecaster(**QUICK).fit(array)
+    with pytest.raises(DataError, match=r"hold values of y are a history and no future. .* predict\(90\)"):
+        fitted.predict(array)
+    assert fitted.predict(np.full(4, np.nan)).shape == (4,)
 
 
 def test_the_order_of_rows_is_nothing(model):
@@ -401,7 +483,7 @@ def test_refusals(model, plain, tmp_path):
     with pytest.raises(RunError, match="has not learnt anything yet: call fit"):
         Forecaster().predict()
     with pytest.raises(
-        DataError, match=r"needs price, known in advance, up to 2024-05-06; the table has them of east up to 2024-04-29"
+        DataError, match=r"needs price, known in advance, up to 2024-05-06; the table has it of east up to 2024-04-29, "
     ):
         model.predict()
     with pytest.raises(DataError, match="A horizon is a number of steps, 1 or more, not 0"):

@@ -16,8 +16,8 @@ FURTHEST = 8.0  # standard deviations: what is further away than that is moved t
 class Encoder:
     """One column as `width` numbers a row.
 
-    A number: (x - mean) / deviation, 0 where it is missing, and beside it a flag for missing where training had such.
-    A category: one place for each of the most frequent in training, 1 where it is that one.
+    A number: (x - mean) / deviation, 0 where it is missing, and beside it a flag for missing where training had such
+    (`flagged`). A category: one place for each of the most frequent in training, 1 where it is that one.
     """
 
     name: str
@@ -32,7 +32,8 @@ class Encoder:
             counts = column.cast(pl.String).drop_nulls().value_counts(sort=True)
             # Sorted by name where they are equally frequent, so that the order of rows plays no part.
             counts = counts.sort(["count", column.name], descending=[True, False])
-            return cls(column.name, categories=tuple(sorted(counts[column.name][:CATEGORIES].to_list())))
+            names = tuple(sorted(counts[column.name][:CATEGORIES].to_list()))
+            return cls(column.name, flagged=column.null_count() > 0, categories=names)
         numbers = _numbers(column)
         seen = numbers[np.isfinite(numbers)]
         mean = float(seen.mean()) if len(seen) else 0.0
@@ -46,7 +47,13 @@ class Encoder:
     @property
     def absent(self) -> np.ndarray:
         """What stands where a table has no row at all."""
-        return np.array([0.0, 1.0] if self.flagged else [0.0] * self.width, np.float32)
+        return np.array([0.0, 1.0] if self.width == 2 and self.categories is None else [0.0] * self.width, np.float32)
+
+    def lacks(self, column: pl.Series) -> np.ndarray:
+        """(rows,) where there is no value, and training always had one."""
+        if self.flagged:
+            return np.zeros(len(column), bool)
+        return column.is_null().to_numpy() if self.categories is not None else ~np.isfinite(_numbers(column))
 
     def encode(self, column: pl.Series) -> np.ndarray:
         """(rows, width), float32. Raises DataError for text where training had numbers."""
@@ -81,6 +88,11 @@ def encode(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
     """(rows, width of all), float32."""
     parts = [encoder.encode(frame[encoder.name]) for encoder in encoders]
     return np.concatenate([np.zeros((frame.height, 0), np.float32), *parts], axis=1)
+
+
+def complete(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
+    """(rows,) where no covariate lacks a value that training always had."""
+    return ~np.any([np.zeros(frame.height, bool), *(e.lacks(frame[e.name]) for e in encoders)], axis=0)
 
 
 def _is_number(column: pl.Series) -> bool:

@@ -5,6 +5,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.ahead import written
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
@@ -12,14 +13,15 @@ from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.trained import Trained
 
 
-def forecast(trained: Trained, inputs: Inputs, horizon: int) -> np.ndarray:
-    """Quantiles after the end of every series, (horizon, N, levels), in the units of the data.
+def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray) -> np.ndarray:
+    """Quantiles after the end of every series, (horizon, N, levels), in the units of the data. `horizon` may be of each
+    series, (I,), as a table asks for: the longest is told of all.
 
     Raises DataError where a covariate that is known in advance does not reach the horizon.
     """
     rows, columns = ends(inputs)
     require_known(inputs, horizon)
-    return forecast_at(trained, inputs, rows, columns, horizon)
+    return forecast_at(trained, inputs, rows, columns, int(np.max(horizon)))
 
 
 def forecast_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
@@ -36,28 +38,35 @@ def ends(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
     return np.maximum(0, inputs.panel.end[inputs.panel.owner] - 1), columns
 
 
-def require_known(inputs: Inputs, horizon: int) -> None:
-    panel = inputs.panel
-    short = np.flatnonzero(panel.known_until < panel.end + horizon)
-    if not panel.known.shape[2] or not len(short):
+def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
+    """A horizon of each series is one that rows of a table ask for: those must be there, one after the other."""
+    panel, names = inputs.panel, ", ".join(inputs.panel.layout.roles.known)
+    steps = np.where(panel.end > 0, horizon, 0)
+    short = np.flatnonzero(panel.known_until < panel.end + steps)
+    if not len(short) or not (names or isinstance(horizon, np.ndarray)):
         return
-    names = ", ".join(panel.layout.roles.known)
     worst = int(short[np.argmin(panel.known_until[short])])
-    time = panel.layout.roles.time
-    needed, given = (
-        "-".join(map(str, time.restore(panel.stamps(np.array([row]))).row(0)))
-        for row in (panel.end[worst] + horizon - 1, panel.known_until[worst] - 1)
+    last, until = panel.end[worst] + steps[worst] - 1, panel.known_until[worst]
+    needed, given, lacking = (
+        written(panel.layout.roles.time.restore(panel.stamps(np.array([row])))) for row in (last, until - 1, until)
     )
-    whose = f" of {panel.name(worst * panel.targets)}" if len(panel.end) > 1 else ""
+    whose = f" of {panel.name(worst * panel.targets)}" if panel.layout.roles.id else ""
+    if not names:
+        raise DataError(
+            f"A table given as future has a row for each step after the history; this one goes{whose} up to {needed}, "
+            f"and lacks {lacking}. Add it, or ask for a number of steps: predict({steps[worst]})."
+        )
     raise DataError(
-        f"A forecast of {horizon} steps needs {names}, known in advance, up to {needed}; the table has them{whose} "
-        f"up to {given}. Add rows with them and without a target (or --future FILE), or ask for a shorter --horizon."
+        f"A forecast of {steps[worst]} steps needs {names}, known in advance, up to {needed}; the table has "
+        f"{'it' if len(panel.layout.roles.known) == 1 else 'them'}{whose} up to {given}, and none for {lacking}. Add "
+        f"rows with {names} and without a target (or --future FILE, predict(future=table)), or ask for a shorter "
+        f"--horizon."
     )
 
 
-def as_table(inputs: Inputs, told: np.ndarray) -> pl.DataFrame:
+def as_table(inputs: Inputs, told: np.ndarray, asked: np.ndarray | None = None) -> pl.DataFrame:
     """The forecasts as rows in the columns and types of the data: time, ids, each target, and the ends of its
-    intervals.
+    intervals; of each series so many steps as are asked for, (I,), or all.
 
     A target of whole numbers becomes one of decimals: a median is no count.
     """
@@ -79,5 +88,7 @@ def as_table(inputs: Inputs, told: np.ndarray) -> pl.DataFrame:
     frame = pl.DataFrame(values).fill_nan(None)
     ids = panel.ids[np.repeat(filled, horizon)] if roles.id else None
     whole = pl.concat([part for part in (stamps, ids, frame) if part is not None], how="horizontal")
+    if asked is not None:
+        whole = whole.filter(pl.Series((np.arange(horizon) < asked[filled][:, None]).reshape(-1)))
     first = [name for name in roles.needed if name in stamps.columns or name in roles.id]
     return whole.select(*(first or stamps.columns), *frame.columns)

@@ -145,22 +145,31 @@ class Forecaster:
 
         `data`: another history to go on from, of the same columns, with any series. `future`: rows of the covariates
         known in advance (they may also stand below the history, without a target). A table instead of a horizon is
-        `future`, with as many steps. For arrays the answer is the medians, (horizon,) or (horizon, columns).
-        Beyond the horizon of training, forecasts are fed back as if observed; their intervals are the less sure.
+        `future`, and asks for the steps that it has rows of. Such rows come after the history, one for each step up to
+        the last that is asked for, with what is known in advance. For arrays the answer is the medians, (horizon,) or
+        (horizon, columns). Beyond the horizon of training, forecasts are fed back as if observed; their intervals are
+        the less sure.
+        Raises DataError where a table does not fit the data, and where the future has rows within the history or lacks
+        some.
         """
-        if horizon is not None and not isinstance(horizon, int | np.integer):
-            future, horizon = horizon, None
-            horizon = self._rows_ahead(table.read(future))
+        steps: int | None = None
         trained = self._fitted()
-        steps = trained.horizon if horizon is None else int(horizon)
-        if steps < 1:
-            raise DataError(f"A horizon is a number of steps, 1 or more, not {steps}.")
+        if horizon is None or isinstance(horizon, int | np.integer):
+            steps = trained.horizon if horizon is None else int(horizon)
+            if steps < 1:
+                raise DataError(f"A horizon is a number of steps, 1 or more, not {steps}.")
+        else:
+            future = horizon
         ahead = None if future is None else table.read(future)
         if self._stream is not None and data is None:
             frame = self._stream.forecast(steps, ahead)
-        else:
+        elif steps is not None:
             inputs = self._inputs_of(data, ahead)
             frame = as_table(inputs, forecast(trained, inputs, steps))
+        else:
+            assert ahead is not None
+            inputs, asked = trained.inputs_asked(trained.history() if data is None else table.read(data), ahead)
+            frame = as_table(inputs, forecast(trained, inputs, asked), asked)
         kind = self._kind if data is None else table.kind_of(data)
         if kind == "numpy":
             medians = frame.select(trained.reading.layout.roles.targets).to_numpy()
@@ -272,10 +281,6 @@ class Forecaster:
                 self._history = trained.inputs(trained.history())
             return self._history
         return trained.inputs(trained.history() if data is None else table.read(data), future)
-
-    def _rows_ahead(self, future: pl.DataFrame) -> int:
-        ids = self._fitted().reading.layout.roles.id
-        return int(future.group_by(ids).len()["len"].max()) if ids else future.height  # type: ignore[arg-type]
 
     @staticmethod
     def _with_target(frame: pl.DataFrame, y: Any, settings: Settings) -> tuple[pl.DataFrame, Settings]:

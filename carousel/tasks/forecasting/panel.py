@@ -62,7 +62,9 @@ class Panel:
     begin: np.ndarray  # (N,) row of the first observation; T where there is none
     end: np.ndarray  # (I,) one after the row of the last observation of any target
     known: np.ndarray  # (T + further rows that only covariates have, I, width) float32
-    known_until: np.ndarray  # (I,) rows for which the table has known covariates
+    known_until: (
+        np.ndarray
+    )  # (I,) the first from `end` on that has no row in the table, or one that lacks what is known
     past: np.ndarray  # (T, I, width) float32
     static: np.ndarray  # (I, width) float32
     duplicates: int  # rows whose series and stamp another row had: averaged
@@ -128,8 +130,7 @@ class Panel:
         begin = np.where(seen.any(axis=0), seen.argmax(axis=0), steps).reshape(-1)
         seen = seen.any(axis=2)
         end = np.where(seen.any(axis=0), steps - seen[::-1].argmax(axis=0), 0)
-        until = np.zeros(series, np.int64)
-        np.maximum.at(until, of, row + 1)
+        given = covariates.complete(layout.known, merged)
         return cls(
             layout=layout,
             first=first,
@@ -138,7 +139,7 @@ class Panel:
             begin=begin,
             end=end,
             known=_on_grid(known, row, of, furthest, nothing[0]),
-            known_until=until,
+            known_until=unbroken(row[given], of[given], end),
             past=_on_grid(past, row[inside], of[inside], steps, nothing[1]),
             static=_static(frame, roles, layout, owner, series),
             duplicates=0 if layout.averaged else rows.height - rows.unique().height,
@@ -151,6 +152,16 @@ def _on_grid(values: np.ndarray, row: np.ndarray, of: np.ndarray, steps: int, no
     grid = np.broadcast_to(nothing, (steps, *nothing.shape)).copy()
     grid[row, of] = values
     return grid
+
+
+def unbroken(row: np.ndarray, of: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """(series,) the first row from each series' end on that is not among these."""
+    ahead = row >= end[of]
+    row, of = np.unique(np.stack([row[ahead], of[ahead]]), axis=1)
+    order = np.lexsort((row, of))
+    row, of = row[order], of[order]
+    rank = np.arange(len(of)) - np.searchsorted(of, of)
+    return end + np.bincount(of[row - end[of] == rank], minlength=len(end))
 
 
 def _gaps(row: np.ndarray, of: np.ndarray, series: int) -> int:

@@ -17,10 +17,11 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal, covariates
+from carousel.tasks.forecasting.ahead import keys_of, places_ahead, steps_asked
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.forecast import as_table, require_known
 from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.panel import Panel
+from carousel.tasks.forecasting.panel import Panel, unbroken
 from carousel.tasks.forecasting.predicting import absolute, network_inputs, on_device, states_at, told_after
 from carousel.tasks.forecasting.signals import COUNT, advance
 from carousel.tasks.forecasting.trained import Trained
@@ -104,15 +105,26 @@ class Stream:
         missing = np.full(len(layout.roles.targets), np.nan)
         return Step(missing, covariates.absent(layout.known), covariates.absent(layout.past))
 
-    def forecast(self, horizon: int, future: pl.DataFrame | None = None) -> pl.DataFrame:
-        """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance."""
-        parts = []
+    def forecast(self, horizon: int | None, future: pl.DataFrame | None = None) -> pl.DataFrame:
+        """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance;
+        without a horizon, those that are asked for."""
+        layout, parts = self.layout, []
+        if future is not None:
+            self.trained.require_columns_of(future)
+            ends = {key: series.place + 1 for key, series in self.series.items()}
+            places = places_ahead(layout, future, max(ends.values()))
+            asked, keys = steps_asked(layout, future, places, ends), keys_of(future, layout)
         for key, series in self.series.items():
-            inputs = series.with_future(_of(future, key, self.layout.roles.id), horizon)
-            require_known(inputs, horizon)
+            inputs, steps = series.inputs, asked[key] if horizon is None else horizon
+            if not steps:
+                continue
+            if future is not None:
+                mine = np.array([k == key for k in keys])
+                inputs = series.with_future(future.filter(pl.Series(mine)), places[mine])
+            require_known(inputs, np.array([steps]) if horizon is None else steps)
             rows, columns = np.full(inputs.panel.targets, series.now), np.arange(inputs.panel.targets)
             state = series.read(self.stepper, inputs)
-            told = told_after(self.trained.network, inputs, state, rows, columns, horizon, self.trained.settings.seed)
+            told = told_after(self.trained.network, inputs, state, rows, columns, steps, self.trained.settings.seed)
             told = conformal.corrected(told, series.r)
             parts.append(as_table(inputs, absolute(inputs, told, rows, columns)))
         return pl.concat(parts)
@@ -210,20 +222,17 @@ class SeriesStream:
         begun = on_device(network, inputs.signals[-1, :, COUNT] > 0)[None, :, None]
         return tuple(new.where(begun, old) for new, old in zip(after, self.state, strict=True))
 
-    def with_future(self, future: pl.DataFrame | None, horizon: int) -> Inputs:
-        """Its inputs, knowing these rows of covariates known in advance."""
-        inputs, panel = self.inputs, self.inputs.panel
-        layout = panel.layout
-        if future is None or not layout.known:
-            return inputs
-        rows = layout.frequency.places(layout.roles.time.parse(future)) - panel.first
-        use = (rows > self.now) & (rows <= self.now + horizon)
+    def with_future(self, future: pl.DataFrame, places: np.ndarray) -> Inputs:
+        """Its inputs, knowing these rows of covariates known in advance, at these places after the last."""
+        inputs, panel, layout = self.inputs, self.inputs.panel, self.inputs.panel.layout
+        rows = places - panel.first
         known = np.broadcast_to(
-            covariates.absent(layout.known), (self.now + 1 + horizon, 1, panel.known.shape[2])
+            covariates.absent(layout.known), (max(self.now, int(rows.max(initial=0))) + 1, 1, panel.known.shape[2])
         ).copy()
         known[: self.now + 1] = panel.known[: self.now + 1]
-        known[rows[use], 0] = covariates.encode(layout.known, future.filter(pl.Series(use)))
-        until = np.array([int(rows[use].max(initial=self.now)) + 1])
+        known[rows, 0] = covariates.encode(layout.known, future)
+        given = rows[covariates.complete(layout.known, future)]
+        until = unbroken(given, np.zeros(len(given), int), np.array([self.now + 1]))
         return Inputs.resumed(
             replace(panel, known=known, known_until=until), inputs.reading, inputs.signals, inputs.identity
         )
@@ -231,9 +240,3 @@ class SeriesStream:
 
 def _keys(panel: Panel) -> list[tuple[Any, ...]]:
     return panel.ids.rows() if panel.layout.roles.id else [()]
-
-
-def _of(future: pl.DataFrame | None, key: tuple[Any, ...], names: tuple[str, ...]) -> pl.DataFrame | None:
-    if future is None or not names:
-        return future
-    return future.filter(pl.all_horizontal(*(pl.col(name) == value for name, value in zip(names, key, strict=True))))

@@ -13,6 +13,7 @@ import torch
 from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
+from carousel.tasks.forecasting.ahead import places_ahead, steps_asked
 from carousel.tasks.forecasting.conformal import Correction
 from carousel.tasks.forecasting.covariates import Encoder
 from carousel.tasks.forecasting.frequency import Frequency
@@ -85,22 +86,39 @@ class Trained:
         return table.read(self.run / SERIES)
 
     def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> Inputs:
-        """A table, and rows of the covariates known in advance below it, ready to be read.
+        """A table, and rows of the covariates known in advance that come after it, ready to be read.
 
-        Raises DataError where it is not of the kind that was trained on.
+        Raises DataError where it is not of the kind that was trained on, and where the rows do not come after it.
         """
-        if future is not None:
-            frame = pl.concat([frame, self._below(frame, future)], how="diagonal_relaxed")
+        return self.inputs_asked(frame, future)[0] if future is not None else self._read(frame)
+
+    def inputs_asked(self, frame: pl.DataFrame, future: pl.DataFrame) -> tuple[Inputs, np.ndarray]:
+        """The same, and how many steps ahead the rows of the future go, of each series."""
+        layout = self.reading.layout
+        below = self._below(frame, future)
+        places = places_ahead(layout, future, frame.height)
+        inputs = self._read(pl.concat([frame, below], how="diagonal_relaxed"))
+        panel = inputs.panel
+        keys = panel.ids.rows() if layout.roles.id else [()]
+        ends = {key: panel.first + int(end) for key, end in zip(keys, panel.end, strict=True) if end}
+        asked = steps_asked(layout, below, places, ends)
+        return inputs, np.array([asked.get(key, 0) for key in keys])
+
+    def _read(self, frame: pl.DataFrame) -> Inputs:
         return Inputs(Panel.build(frame, self.reading.layout), self.reading)
 
-    def _below(self, frame: pl.DataFrame, future: pl.DataFrame) -> pl.DataFrame:
-        """The columns of `future` that say when, which and what is known, in the types of `frame`."""
+    def require_columns_of(self, future: pl.DataFrame) -> None:
         roles = self.reading.layout.roles
         if missing := [n for n in (*roles.time.names, *roles.id, *roles.known) if n not in future.columns]:
             raise DataError(
-                f"What is known in advance comes with {', '.join(roles.known)} and with time and series; "
-                f"the table given lacks {', '.join(missing)}."
+                f"What is known in advance comes with {', '.join((*roles.known, 'time and series'))}; the table given "
+                f"as future lacks {', '.join(missing)}."
             )
+
+    def _below(self, frame: pl.DataFrame, future: pl.DataFrame) -> pl.DataFrame:
+        """The columns of `future` that say when, which and what is known, in the types of `frame`."""
+        self.require_columns_of(future)
+        roles = self.reading.layout.roles
         stamps = roles.time.restore(roles.time.parse(future)) if roles.time.names else future.select()
         try:
             stamps = stamps.cast({name: frame.schema[name] for name in stamps.columns})
@@ -109,7 +127,8 @@ class Trained:
             raise DataError(
                 f"What is known in advance must name time and series as the data do: {str(problem).splitlines()[0]}"
             ) from None
-        return pl.concat([stamps, ids, future.select(roles.known)], how="horizontal")
+        unseen = pl.Series(roles.targets[0], [None] * future.height, dtype=frame.schema[roles.targets[0]])
+        return pl.concat([stamps, ids, future.select(roles.known), unseen.to_frame()], how="horizontal")
 
     @property
     def season(self) -> int:

@@ -1,0 +1,65 @@
+"""Rows given as the future of series: where they may stand, and how far ahead they ask."""
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from carousel.errors import DataError
+from carousel.tasks.forecasting.panel import Layout
+
+NEWER = (
+    "To forecast from newer data, give the whole of them as history: predict(data=table), carousel forecast RUN FILE."
+)
+
+Key = tuple[Any, ...]  # the ids of a series
+
+
+def places_ahead(layout: Layout, future: pl.DataFrame, counted_from: int) -> np.ndarray:
+    """Places of these rows; of rows without a time column, as they follow each other from `counted_from` on.
+
+    Raises DataError where those hold values: nothing would tell a history from a future.
+    """
+    roles = layout.roles
+    if roles.time.kind != "rows":
+        return layout.frequency.places(roles.time.parse(future))
+    told = [name for name in roles.targets if name in future.columns and future[name].fill_nan(None).count()]
+    if told:
+        raise DataError(
+            f"Rows without a time column that hold values of {', '.join(told)} are a history and no future. For a "
+            f"forecast of {future.height:,} steps: predict({future.height}). {NEWER}"
+        )
+    return counted_from + np.arange(future.height)
+
+
+def steps_asked(layout: Layout, future: pl.DataFrame, places: np.ndarray, ends: dict[Key, int]) -> dict[Key, int]:
+    """How many steps ahead the rows of each series go. `ends`: the place after the last value of each that has any.
+
+    Raises DataError for rows that do not come after the history, and of series that it does not have.
+    """
+    if not future.height:
+        raise DataError("The table given as future has no rows: give the rows to come, or a number of steps.")
+    keys = keys_of(future, layout)
+    asked = dict.fromkeys(ends, 0)
+    for row, (key, place) in enumerate(zip(keys, places, strict=True)):
+        whose = f" of {', '.join(map(str, key))}" if key else ""
+        if key not in ends:
+            raise DataError(f"The table given as future has rows{whose}, and the history has no value of that. {NEWER}")
+        if place < ends[key]:
+            last = layout.roles.time.restore(layout.frequency.stamps(np.array([ends[key] - 1])))
+            raise DataError(
+                f"A table given as future comes after the history, whose last value{whose} is at {written(last)}; row "
+                f"{row + 1} of it is at {written(future.select(layout.roles.time.names)[row])}. Leave out the rows "
+                f"that do not come after. {NEWER}"
+            )
+        asked[key] = max(asked[key], int(place) - ends[key] + 1)
+    return asked
+
+
+def keys_of(frame: pl.DataFrame, layout: Layout) -> list[Key]:
+    return frame.select(layout.roles.id).rows() if layout.roles.id else [()] * frame.height
+
+
+def written(row: pl.DataFrame) -> str:
+    """The time in a row, as its columns write it."""
+    return "-".join(map(str, row.row(0)))
