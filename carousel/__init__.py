@@ -62,4 +62,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF, *_FOLDERS})
+    return sorted({*__all__, *_FOLDERS, "__version__"})

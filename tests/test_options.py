@@ -443,6 +443,48 @@ class TestInitialisation:
             carousel.LSTM(I, H, bias=False).initialize("forget-bias")
 
 
+def test_a_recording_names_what_it_reads():
+    layer = carousel.LSTM(2, 3)
+    with pytest.raises(ValueError, match="LSTM: name what to record; in LSTM there is c, f, g, h, i, o"):
+        layer.record()
+    with layer.record("c") as values:
+        with pytest.raises(KeyError, match="'c' was not recorded: call the layer inside the `with` first"):
+            values["c"]
+        layer(torch.zeros(1, 1, 2))
+    with pytest.raises(KeyError, match="'forget' was not recorded: there is c"):
+        values["forget"]
+
+
+def test_a_step_in_plain_python_may_write_into_its_states():
+    """Neither the caller's state nor the outputs of the steps before are changed."""
+
+    class Pure(carousel.Cell):
+        states = "h"
+        gates = ("z", "n")
+
+        def step(self, h, z, n):
+            return torch.cumsum(h * torch.sigmoid(z) + torch.tanh(n), -1) / h.shape[-1]
+
+    class InPlace(Pure):
+        def step(self, h, z, n):
+            return h.mul_(torch.sigmoid(z)).add_(torch.tanh(n)).cumsum_(-1).div_(h.shape[-1])
+
+    torch.manual_seed(0)
+    pure, in_place = (carousel.Recurrent(cell(), 2, 3, engine="reference") for cell in (Pure, InPlace))
+    in_place.load_state_dict(pure.state_dict())
+    x, start = torch.randn(5, 2, 2), torch.randn(1, 2, 3)
+    given = start.clone()
+    for mode in (torch.enable_grad, torch.no_grad):
+        with mode():
+            torch.testing.assert_close(in_place(x, given), pure(x, start))
+        assert torch.equal(given, start)
+    losses = [layer(x, start)[0].square().sum() for layer in (pure, in_place)]
+    found = [
+        torch.autograd.grad(loss, layer.weight_hh_l0) for loss, layer in zip(losses, (pure, in_place), strict=True)
+    ]
+    torch.testing.assert_close(*found)
+
+
 def test_recordings_may_be_nested():
     layer = carousel.LSTM(I, H)
     with layer.record("c") as outer:

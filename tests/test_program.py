@@ -268,6 +268,23 @@ class TestOutsideTheAlphabet:
             )
             assert "torch.tanh(n) * made" in message
 
+    def test_what_python_cannot_do_with_a_symbol(self):
+        import math
+
+        import numpy as np
+
+        for step, raised in (
+            (lambda n: np.tanh(n), "ValueError"),
+            (lambda n: math.tanh(n), "TypeError"),
+            (lambda n: n + not_there, "NameError"),  # noqa: F821
+        ):
+            _, message = self.refuse(step, f"what raised {raised}")
+            assert f"test_program.py:{step.__code__.co_firstlineno}" in message
+
+    def test_shapes(self):
+        self.refuse(lambda n: n if n.shape[-1] > 3 else -n, "a decision on the shape of a row")
+        self.refuse(lambda n: F.layer_norm(n, n.shape[-1:]), "the attribute 'shape' of a row")
+
     def test_powers(self):
         self.refuse(lambda n: n**1.5, "a power of 1.5")
         self.refuse(lambda n: n * torch.pow(n, n), "a power whose exponent is a row")
@@ -386,6 +403,17 @@ class TestDeclarations:
         with pytest.raises(ProgramError, match=match):
             carousel.Recurrent(cell_of(step, **declared), 3, 4)
 
+    def test_a_step_without_self(self):
+        class Forgot(Cell):
+            states = "h"
+            gates = "n"
+
+            def step(h, n):
+                return h + n
+
+        with pytest.raises(ProgramError, match=r"write def step\(self, h, \.\.\.\)"):
+            trace(Forgot())
+
     def test_asking_for_what_is_not_declared(self):
         self.refuse(
             "Example.step asks for 'q', which Example does not declare. Declared: states h; gates n", lambda h, q: h
@@ -403,7 +431,8 @@ class TestDeclarations:
         self.refuse("'x' stands for all input parts or maps", gates=("x",))
 
     def test_the_wrong_number_of_states(self):
-        self.refuse("must return its states h, one value each, but returned 2", lambda h, n: (h, n))
+        self.refuse("must return its states h, one row each and in this order, but returned 2", lambda h, n: (h, n))
+        self.refuse("but returned a dict", lambda h, n: {"h": h + n})
         self.refuse("must return a row for the state h, but returned 3", lambda h, n: 3)
 
     def test_a_matrix_by_another_name(self):

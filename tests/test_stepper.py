@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -183,3 +186,17 @@ def test_an_input_elsewhere_or_of_a_class_of_its_own_is_seen():
     mine = torch.zeros(B, I, dtype=torch.float64, requires_grad=True)
     assert type(stepper(torch.nn.Parameter(mine))) is torch.Tensor
     assert not stepper(mine).requires_grad
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda stepper: pickle.loads(pickle.dumps(stepper))])
+def test_a_copy_goes_on_by_itself(engine, copied):
+    layer = layer_of("lstm", engine, zoneout=0.1)
+    x = torch.randn(3, B, I, dtype=torch.float64)
+    expected, _ = layer(x)
+    stepper = layer.stepper(B)
+    stepper(x[0])
+    other = copied(stepper)
+    torch.testing.assert_close(stepper(x[1]), expected[1])
+    torch.testing.assert_close(other(x[1]), expected[1])
+    torch.testing.assert_close(other(x[2]), expected[2])

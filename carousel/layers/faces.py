@@ -39,6 +39,7 @@ class _Face(Recurrent):
     """What the three faces share: they print and refuse as torch.nn does."""
 
     refuses_no_steps = True
+    mode: str  # what torch.nn calls its kind
     _extras: dict[str, object] = {}
 
     def __init__(self, *args: Any, **options: Unpack[Options]):
@@ -79,7 +80,7 @@ class RNN(_Face):
             RNNEquations(nonlinearity), input_size, hidden_size, num_layers, bias, batch_first, dropout,
             bidirectional, 0, device, dtype, **options,
         )  # fmt: skip
-        self.nonlinearity = nonlinearity
+        self.nonlinearity, self.mode = nonlinearity, f"RNN_{nonlinearity.upper()}"
 
 
 class LSTM(_Face):
@@ -92,6 +93,7 @@ class LSTM(_Face):
     `carousel.cells.layer_norm_lstm.LayerNormLSTM`.
     """
 
+    mode = "LSTM"
     _extras = {"peepholes": (), "coupled": False, "layer_norm": False}
 
     def __init__(
@@ -129,6 +131,7 @@ class GRU(_Face):
     `carousel.cells.layer_norm_gru.LayerNormGRU`.
     """
 
+    mode = "GRU"
     _extras = {"reset": "after", "layer_norm": False}
 
     def __init__(

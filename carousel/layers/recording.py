@@ -40,6 +40,9 @@ class Recording(_InUse, Mapping[str, Tensor]):
         self.found: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
+        if name not in self.found:
+            there = f"there is {', '.join(self.found)}" if self.found else "call the layer inside the `with` first"
+            raise KeyError(f"{name!r} was not recorded: {there}")
         return self.found[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -99,6 +102,10 @@ def check_names(layer: str, program: Interface, names: tuple[str, ...]) -> None:
     """Raises ValueError for a name that no value of a step has."""
     if not isinstance(program, Program):
         raise ValueError(f"{layer}: recording reads a cell's program, and this cell's step runs as plain Python")
+    if not names:
+        raise ValueError(
+            f"{layer}: name what to record; in {program.cell} there is {', '.join(sorted(recordable(program)))}"
+        )
     for name in names:
         if stands_for(program, name) is None:
             raise ValueError(

@@ -78,6 +78,9 @@ class Recurrent(nn.Module):
     engine: "auto" takes the fastest engine that can run the cell (`explain()` says which, and why); by name, that
         engine or an error. engine="reference" also runs a cell whose step is outside the alphabet of programs.
 
+    dtype: float32, float64 or bfloat16 on the native engine, any on the reference. Results have the weights' dtype,
+        under autocast too, where torch.nn's have autocast's: rounding a state at every step loses what it sums.
+
     Parameters of layer k are `weight_ih_lk` (gates * H, I or D * H), `weight_hh_lk` (gates * H, H), `bias_ih_lk`,
     `bias_hh_lk` (gates * H), `weight_hr_lk` and the like for the cell's matrices, and the cell's vectors by name,
     `p_i_lk`; those of the reverse direction end in `_reverse`. They start uniform in ±1/sqrt(H), a vector with an

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -49,20 +49,36 @@ class Stepper:
         like = layer.weight_ih_l0.detach()
         units = {state: layer.sizes[size] for state, size in layer.program.states.items()}
         constant = layer.regularizers.streams(units, like.new_empty(batch, 1), training=False)
-        steps = []
+        self._made_of = []  # of each layer, what its step is made of
         for suffix in layer.suffixes():
             names = parameter_shapes(layer.program, 1, layer.sizes)
             weights = {name: getattr(layer, name + suffix).detach().clone() for name in names}
-            steps.append(engines.stepper(layer.engine, program, weights, batch, constant))
+            self._made_of.append((layer.engine, program, weights, batch, constant))
         with torch.no_grad():
             self._fresh = tuple(state.clone() for state in layer.fresh_states(batch))
-        self._steps, self._top = steps, steps[-1]
-        # What each layer below the top gives the next, in the same memory at every step.
-        below = self._fresh[0][0]
-        self._below = [(step, torch.empty_like(below)) for step in steps[:-1]]
         self._like, self._dtype, self._device = like, like.dtype, like.device
-        self._shape, self._out_shape = torch.Size((batch, layer.input_size)), below.shape
+        self._shape, self._out_shape = torch.Size((batch, layer.input_size)), self._fresh[0][0].shape
+        self._make_steps()
         self._set(self._fresh)
+
+    def _make_steps(self) -> None:
+        self._steps = [engines.stepper(*made_of) for made_of in self._made_of]
+        self._top = self._steps[-1]
+        # What each layer below the top gives the next, in the same memory at every step.
+        self._below = [(step, torch.empty_like(self._fresh[0][0])) for step in self._steps[:-1]]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles, which make the steps anew: what an engine holds is this stepper's alone."""
+        own = {name: value for name, value in vars(self).items() if name not in ("_steps", "_top", "_below")}
+        return own | {"_held": [step.states for step in self._steps]}
+
+    @torch.inference_mode(False)
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        held = state.pop("_held")
+        vars(self).update(state)
+        self._make_steps()
+        for step, states in zip(self._steps, held, strict=True):
+            step.states = states
 
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """The output of the next step, (batch, H), for its input, (batch, I).

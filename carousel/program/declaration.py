@@ -61,6 +61,13 @@ class Declaration:
                 raise ProgramError(
                     f"the cell {title} declares the matrix {name!r}; a matrix is called W_ and two letters"
                 )
+        step = inspect.getattr_static(type(self.cell), "step")
+        first = next(iter(inspect.signature(step).parameters), "") if inspect.isfunction(step) else ""
+        if first in declared:
+            raise ProgramError(
+                f"the first argument of {title}.step, a method, is the cell itself, but it is called {first!r}: "
+                f"write def step(self, {first}, ...)"
+            )
         sizes = [*self.cell.sizes.values(), *(size for shape in self.matrices.values() for size in shape)]
         for size in sizes:
             if size not in ("hidden", "projection"):
@@ -76,6 +83,18 @@ class Declaration:
             "weights": self.weights,
             "gate_bias": self.gate_bias,
         }
+
+    def returned(self, results: Any) -> tuple[Any, ...]:
+        """What step returned, one value for each state."""
+        several = isinstance(results, tuple | list)
+        values = tuple(results) if several else (results,)
+        if len(values) != len(self.states) or isinstance(results, dict):
+            found = f"{len(values)} values" if several else "a dict" if isinstance(results, dict) else "1 value"
+            raise ProgramError(
+                f"{title(self.cell)} must return its states {', '.join(self.states)}, one row each and in this order, "
+                f"but returned {found}"
+            )
+        return values
 
     def arguments(self, symbols: Symbols) -> dict[str, Any]:
         """What step is called with, by the names in its signature."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import linecache
 import sys
+import traceback
 from collections.abc import Callable
 from functools import lru_cache
 from types import CodeType, FrameType
@@ -45,14 +46,16 @@ def _trace(cell: Cell, bias: bool) -> Program:
     try:
         results = cell.step(**arguments)
     except fx.proxy.TraceError as error:
+        if tracer.asked_shape():
+            raise tracer.refuse("a decision on the shape of a row") from None
         raise tracer.refuse(f"a decision on the values of a row ({error})") from None
-    returned = tuple(results) if isinstance(results, tuple | list) else (results,)
+    except ProgramError:
+        raise
+    except Exception as error:  # of numpy or math, which know no symbols; of the author's own
+        raise tracer.refuse(f"what raised {type(error).__name__} ({error})", line=tracer.line_of(error)) from error
+    returned = declaration.returned(results)
     tracer.look_at_names()
     states = names(cell.states)
-    if len(returned) != len(states):
-        raise ProgramError(
-            f"{title(cell)} must return its states {', '.join(states)}, one value each, but returned {len(returned)}"
-        )
     _translate(tracer, builder, symbols)
     outputs = {}
     for state, result in zip(states, returned, strict=True):
@@ -117,6 +120,16 @@ class _StepTracer(fx.Tracer):
 
     def look_at_names(self) -> None:
         _look_at(self.locals, self.named)
+
+    def asked_shape(self) -> bool:
+        return any(node.target is getattr and node.args[1] in ("shape", "ndim") for node in self.graph.nodes) or any(
+            node.op == "call_method" and node.target in ("size", "dim", "numel") for node in self.graph.nodes
+        )
+
+    def line_of(self, error: Exception) -> int:
+        """The line of step that an exception went through."""
+        frames = traceback.walk_tb(error.__traceback__)
+        return next((number for frame, number in frames if frame.f_code is self.code), 0)
 
     def refuse(self, what: str, node: fx.Node | None = None, line: int = 0) -> ProgramError:
         """The error for something outside the alphabet: what, where, and the way out."""
@@ -213,6 +226,8 @@ def _translate(tracer: _StepTracer, builder: Builder, symbols: _Symbols) -> None
 
 
 def _spelling(node: fx.Node) -> str:
+    if node.target is getattr:
+        return f"the attribute {node.args[1]!r} of a row"
     if node.op == "call_method":
         return f"Tensor.{node.target}"
     if isinstance(node.target, str):

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from carousel.cells.cell import Cell
-from carousel.program.declaration import Declaration, title
+from carousel.program.declaration import Declaration
 from carousel.program.program import Interface
 
 
@@ -22,13 +22,7 @@ class Untraced(Interface):
     def step(self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor], Tensor]) -> tuple[Tensor, ...]:
         """The new states, given the value of each leaf by (op, attr), and how to multiply: (weight, row) -> row."""
         results = self.declaration.cell.step(**self.declaration.arguments(_Rows(leaf, multiply)))
-        results = results if isinstance(results, tuple) else (results,)
-        if len(results) != len(self.states):
-            raise ValueError(
-                f"{title(self.declaration.cell)} must return its states {', '.join(self.states)}, "
-                f"one row each, but returned {len(results)}"
-            )
-        return results
+        return self.declaration.returned(results)
 
 
 def untraced(cell: Cell, bias: bool = True) -> Untraced:
@@ -45,7 +39,8 @@ class _Rows:
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Tensor:
         del size  # rows bring their own
-        return self.value(op, attr)
+        row = self.value(op, attr)
+        return row.clone() if op == "state" else row  # plain Python may write into it, and others read it too
 
     def gate(self, gate: str, state: str) -> Tensor:
         return self.value("input", gate) + self.multiply(f"U_{gate}", self.value("state", state))
