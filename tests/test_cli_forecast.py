@@ -54,6 +54,12 @@ def test_training_says_what_it_decided_and_what_to_type_next(folder, capsys):
     assert {"curve.png", "backtest.png", "forecast.png", "series.parquet", "config.json"} <= names
 
 
+def test_a_training_of_some_minutes_says_so(folder, capsys):
+    quick = ["--minutes", "0.02", "--hidden", "4", "--threads", "1"]
+    carousel("train", folder / "sales.csv", "--target", "sold", "--horizon", 7, *quick, "--out", folder / "timed")
+    assert "training for 0:01; its first" in capsys.readouterr().out
+
+
 def test_forecast_to_the_screen_and_to_files(folder, capsys):
     carousel("forecast", folder / "run", "--horizon", 3)
     lines = capsys.readouterr().out.strip().split("\n")
