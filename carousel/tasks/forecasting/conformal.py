@@ -38,6 +38,7 @@ PAIRS = [(k, len(LEVELS) - 1 - k) for k in range(MEDIAN)]  # outermost first
 ALPHAS = np.array([2 * LEVELS[low] for low, _ in PAIRS])  # the part that may lie outside
 ENOUGH = 4.0  # errors for each that may fall outside
 APART = 2  # of a horizon's forecasts: as many as stand apart
+BETWEEN, LEAST = 0.1, 0.01  # of what is told between two ends, stretched as the interval is: so much stays at least
 GAIN = 0.3  # of the size of errors: how far those of a horizon's forecasts, all outside, move r
 
 
@@ -97,7 +98,8 @@ def corrected(told: np.ndarray, r: np.ndarray) -> np.ndarray:
     """The same quantiles with their intervals corrected by r, (pairs, horizon) or (pairs, horizon, origins); beyond the
     steps that it has, by that of the last.
 
-    An inner interval stays within an outer one.
+    An inner interval stays within an outer one, and no two ends meet: where the corrections would have them so (too few
+    errors tell the intervals apart, or all lie deep inside them), a part of what the network told between them stays.
     """
     steps = np.minimum(np.arange(len(told)), r.shape[1] - 1)
     r = r if r.ndim == 3 else r[..., None]
@@ -106,8 +108,9 @@ def corrected(told: np.ndarray, r: np.ndarray) -> np.ndarray:
     down = up = np.zeros_like(middle)
     for pair, (low, high) in reversed(list(enumerate(PAIRS))):
         moved = r[pair, steps] * _half(told, low, high)
-        down = np.maximum(down, middle - told[..., low] + moved)
-        up = np.maximum(up, told[..., high] - middle + moved)
+        apart = BETWEEN * np.maximum(1 + r[pair, steps], LEAST)
+        down = np.maximum(down + apart * (told[..., low + 1] - told[..., low]), middle - told[..., low] + moved)
+        up = np.maximum(up + apart * (told[..., high] - told[..., high - 1]), told[..., high] - middle + moved)
         out[..., low], out[..., high] = middle - down, middle + up
     return out
 
