@@ -1,6 +1,11 @@
 """Laws of a forecaster: what may change a forecast, what may not, and what it is the same as."""
 
 import copy
+import gc
+import os
+import pickle
+import re
+import signal
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -360,6 +365,66 @@ def test_the_same_seed_is_the_same_bits_and_dice_are_left_alone():
     assert_frame_equal(a, b, check_exact=True)
     assert torch.equal(torch.get_rng_state(), expected)
     assert not Forecaster(**{**QUICK, "seed": 4}).fit(frame).predict().equals(a)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+def test_a_pickled_or_copied_forecaster_is_the_same_and_goes_on(model, tmp_path, carried):
+    """Also when the one that it came from, and that one's folder, are gone; and no copy moves another."""
+    plan = with_plan(shops(STEPS + 1)).filter(pl.col("region").is_null()).select("date", "shop", "price")
+    coming = shops(STEPS + 2).filter(pl.col("date") >= START + timedelta(days=STEPS))
+    first, second = (coming.filter(pl.col("date") == day) for day in coming["date"].unique().sort())
+    original = Forecaster(form=model.form, known="price", target="sold", **QUICK).fit(shops())
+    if carried:
+        original.update(first)
+    pickled = pickle.dumps(original)
+    copied = copy.deepcopy(original)
+    if not carried:
+        original.update(first)
+        copied.update(first)
+    expected = original.predict(5, future=plan)
+    folder = original.run
+    del original
+    gc.collect()
+    assert not folder.exists()
+    woken = pickle.loads(pickled)
+    if not carried:
+        woken.update(first)
+    for other in (woken, copied):
+        assert_frame_equal(other.predict(5, future=plan), expected, check_exact=True)
+    ahead = plan.filter(pl.col("date") > second["date"].max())
+    woken.update(second)
+    assert woken.predict(5, future=ahead)["date"].min() == ahead["date"].min()
+    assert_frame_equal(copied.predict(5, future=plan), expected, check_exact=True)
+    assert woken.save(tmp_path / "run").is_dir()
+
+
+class CtrlC(Quiet):
+    """At a step; and remembers what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+    def tick(self, status) -> None:
+        if status().step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_what_is_not_kept_is_not_said_to_be(plain, tmp_path):
+    """Without a folder for the run there is nothing to go on with, and no folder is named."""
+    said = []
+    for out in (None, tmp_path / "run"):
+        report = CtrlC()
+        with pytest.raises(KeyboardInterrupt):
+            Forecaster(**QUICK).fit(shops().select("date", "shop", "sold"), out=out, report=report)
+        said.append(report.said)
+    assert said[0][-1] == "stopped at step 3. Nothing is kept, as no folder was named for the run (out)."
+    for words in ("\n".join(said[0]), plain.describe()):
+        assert not re.search("writing to|resume", words)
+    assert said[1][-1] == f"stopped at step 3, and saved. Go on with: carousel train --resume {tmp_path / 'run'}"
+    assert f"writing to {tmp_path / 'run'}" in said[1]
 
 
 class Stopping(Quiet):

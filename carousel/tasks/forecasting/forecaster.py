@@ -90,7 +90,8 @@ class Forecaster:
         """Learn from a table; `y`, where given, is its target.
 
         The run is written to `out`, where given; else it is kept in a temporary folder, which goes with this object.
-        Raises DataError where the table or a setting cannot be used.
+        Raises DataError where the table or a setting cannot be used, KeyboardInterrupt after Ctrl-C, when the step is
+        finished; with `out` it is saved too, and `resume` goes on.
         """
         settings = Settings(**{name: value for name, value in self.get_params().items() if name != "verbose"})
         frame = table.read(X)
@@ -101,7 +102,7 @@ class Forecaster:
         said: list[str] = []
         told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
-            training.train(frame, settings, out=folder, sources=[], report=told)
+            training.train(frame, settings, out=folder, sources=[], report=told, kept=out is not None)
         self._description = "\n".join(said)
         return self._open(folder, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
 
@@ -255,6 +256,11 @@ class Forecaster:
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "_trained")
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        if hasattr(self, "_trained") and self._home is not None:
+            self._trained.run = self._home.path / "run"
+
     def __repr__(self) -> str:
         defaults = inspect.signature(Forecaster.__init__).parameters
         changed = {name: value for name, value in self.get_params().items() if value != defaults[name].default}
@@ -297,6 +303,16 @@ class _Home:
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix="carousel-"))
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
+
+    def __getstate__(self) -> dict[Path, bytes]:
+        """The run's files themselves: a copy may outlive this folder, or wake on another machine."""
+        return {path.relative_to(self.path): path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
+
+    def __setstate__(self, files: dict[Path, bytes]) -> None:
+        self.__init__()  # type: ignore[misc]
+        for name, content in files.items():
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.path / name).write_bytes(content)
 
 
 class _Remembering:

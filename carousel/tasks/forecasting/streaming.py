@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,7 +41,6 @@ class Stream:
     def __init__(self, trained: Trained, inputs: Inputs) -> None:
         self.trained = trained
         self.layout = inputs.panel.layout
-        self.stepper = trained.network.encoder.stepper(batch=inputs.panel.targets)
         self.series: dict[tuple[Any, ...], SeriesStream] = {}
         rows = inputs.panel.end[inputs.panel.owner] - 2
         columns = np.arange(len(rows))
@@ -56,6 +56,15 @@ class Stream:
                 read = on_device(trained.network, begun[mine])[None, :, None]
                 state = tuple(s[:, mine].where(read, f) for s, f in zip(states, fresh, strict=True))
                 self.series[key] = SeriesStream(trained, inputs, number, state)
+
+    @cached_property
+    def stepper(self) -> Any:
+        """What the network's steps are taken with. It holds no state from one of them to the next."""
+        return self.trained.network.encoder.stepper(batch=len(self.layout.roles.targets))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the stepper, which points into this process's memory and is soon made again."""
+        return {name: value for name, value in vars(self).items() if name != "stepper"}
 
     def update(self, frame: pl.DataFrame) -> None:
         """Take rows of a table like the one trained on; each must come after the last of its series. Stamps that are

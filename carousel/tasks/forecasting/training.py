@@ -49,8 +49,11 @@ VALIDATED_ON = 512  # origins at most, while training
 MEASURE = Measure("example", quantity="quantile loss")
 
 
-def train(frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequence[Any], report: Report) -> Path:
-    """A new run, from a table to the end of its budget. Returns its folder."""
+def train(
+    frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequence[Any], report: Report, kept: bool = True
+) -> Path:
+    """A new run, from a table to the end of its budget. Returns its folder. kept: it stays there when the forecaster
+    goes, so that it can be gone on with."""
     RunFolder.require_unused(out)
     given = {name: getattr(settings, name) for name in ("time", "id", "target", "known", "past", "static")}
     roles, said = find_roles(frame, **given)
@@ -89,7 +92,7 @@ def train(frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequen
         "layers": settings.layers,
     }
     require_space_for(_network(model, settings), out)
-    folder = RunFolder.create(out)
+    folder = RunFolder.create(out, kept=kept)
     try:
         table.write(frame, out / SERIES)
         folder.write_config(
