@@ -9,6 +9,7 @@ import pytest
 
 from carousel.cli import app
 from carousel.errors import CarouselError
+from carousel.tasks.catalogue import task_for
 from carousel.tasks.forecasting import task
 
 QUICK = ["--epochs", "2", "--hidden", "4", "--threads", "1"]
@@ -136,3 +137,51 @@ def test_what_is_recognised(tmp_path):
     assert task.recognize([tmp_path / "slips.csv"], {}) == "a table of series with slips in it"
     for name in ("reviews.csv", "poem.txt", "none.csv"):
         assert task.recognize([tmp_path / name], {}) is None
+
+
+def test_a_column_of_numbers_alone_is_forecast_with_counted_steps(tmp_path):
+    sales(40).select("sold").write_csv(tmp_path / "sold.csv")
+    assert task_for([tmp_path / "sold.csv"], {}) == (
+        "forecasting",
+        "one column of numbers (sold), whose rows are steps in time",
+    )
+    carousel("train", tmp_path / "sold.csv", "--horizon", 2, *QUICK, "--out", tmp_path / "run")
+    carousel("backtest", tmp_path / "run", "--out", tmp_path / "b.csv")
+    assert pl.read_csv(tmp_path / "b.csv").columns[:4] == ["origin_step", "step", "series", "steps_ahead"]
+    carousel("forecast", tmp_path / "run", "--out", tmp_path / "f.csv")
+    assert pl.read_csv(tmp_path / "f.csv")["step"].to_list() == [40, 41]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("names.csv", "a,b\nfoo,1\nbar,2\n", r"do not say what to learn: a \(text, like 'foo'\), b \(numbers\)"),
+        ("bare.csv", "2024-01-01,50.1\n2024-01-02,50.2\n", "begins with numbers.*write a line of names above"),
+        ("bare.tsv", "a fine film\tpos\na dull one\tneg\n", r"a fine film \(text.*first row must name them.*--label"),
+        ("more.csv", "day,y\n2024-01-01,5\n2024-01-02,5,6\n", "more.csv cannot be read as a table"),
+        ("empty.csv", "day,y\n2024-01-01,\n2024-01-02,\n", r"day \(text, like '2024-01-01'\), y \(empty\).*--target"),
+        ("head.csv", "day,y\n", r"column names \(day, y\) and no rows below"),
+        ("two.csv", "a,b\n1.5,2\n2.5,9\n", r"a \(numbers\), b \(numbers\).*rows that are steps"),
+    ],
+)
+def test_a_table_that_is_not_understood_is_refused_and_not_taken_for_text(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(CarouselError, match=f"(?s){message}.*--task language"):
+        carousel("train", tmp_path / name, *QUICK, "--out", tmp_path / "run")
+    (tmp_path / "poem.txt").write_text(text)
+    with pytest.raises(CarouselError, match=f"{name} is a table, and .*poem.txt is none"):
+        carousel("train", tmp_path / "poem.txt", tmp_path / name, *QUICK, "--out", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_numbers_with_commas_for_thousands_are_named(tmp_path):
+    (tmp_path / "sales.csv").write_text("day,y\n" + "".join(f'2024-01-{k},"1,0{k}"\n' for k in range(10, 31)))
+    for more in ([], ["--target", "y"]):
+        with pytest.raises(CarouselError, match="'y' holds '1,010'. Write thousands without a comma"):
+            carousel("train", tmp_path / "sales.csv", *more, *QUICK, "--out", tmp_path / "run")
+
+
+def test_a_table_is_learnt_as_text_where_that_is_asked_for(tmp_path):
+    (tmp_path / "names.csv").write_text("a,b\n" + "foo,1\nbar,2\n" * 100)
+    carousel("train", tmp_path / "names.csv", "--task", "language", *QUICK, "--out", tmp_path / "run")
+    assert (tmp_path / "run" / "model.safetensors").exists()

@@ -17,10 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carousel.errors import DataError, RunError
+from carousel.tasks import table
 from carousel.training.run_folder import CONFIG, RunFolder
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # In the order in which they are asked; anything may be text, so language comes last.
 TASKS = ("classification", "forecasting", "language")
@@ -34,12 +38,41 @@ def task_named(name: str) -> ModuleType:
 
 
 def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, str]:
-    """The task that some data are for, and why: the first that recognises them and takes the options given."""
+    """The task that some data are for, and why: the first that recognises them and takes the options given.
+
+    Raises DataError for tables that none recognises."""
     recognised = {name: why for name in TASKS if (why := task_named(name).recognize(paths, options))}
     for name, why in recognised.items():
         if not foreign(name, options):
             return name, why
+    if not recognised:
+        raise DataError(f"{_unrecognised(paths)} To learn to write such text: --task language.")
     return next(iter(recognised.items()))
+
+
+def _unrecognised(paths: Sequence[Path]) -> str:
+    """What no task has recognised, which is a table or more (anything else may be text): what is there, and lacks."""
+    first = next(path for path in paths if table.is_table(path))
+    if other := next((path for path in paths if not table.is_table(path)), None):
+        return f"{first} is a table, and {other} is none: a model is trained on data of one kind."
+    try:
+        frame = table.read(first, rows=1000)
+    except DataError as problem:
+        return str(problem)
+    return (
+        f"{first} is a table, and its columns do not say what to learn: {table.listed(list(map(_column, frame)))}. "
+        f"Its first row must name them. To forecast, it needs a column of numbers (--target), and times (--time) or "
+        f"rows that are steps. To classify, it needs a column of classes (--label), beside texts (--text) or beside "
+        f"numbers and the sequence that each row belongs to (--id)."
+    )
+
+
+def _column(column: "pl.Series") -> str:
+    """The name of a column and what it holds: y (numbers), name (text, like 'Ada'), remark (empty)."""
+    values = column.drop_nulls()
+    if not len(values):
+        return f"{column.name} (empty)"
+    return f"{column.name} (numbers)" if column.dtype.is_numeric() else f"{column.name} (text, like {values[0]!r:.40})"
 
 
 def foreign(name: str, options: Iterable[str]) -> list[str]:

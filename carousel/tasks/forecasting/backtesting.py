@@ -151,7 +151,7 @@ def _frame(
     origins = roles.time.restore(panel.stamps(origin.T.reshape(-1)))
     columns_of = {
         "series": np.repeat(names[columns], horizon),
-        "step": step.T.reshape(-1),
+        "steps_ahead" if "step" in stamps.columns else "step": step.T.reshape(-1),  # where time itself is called so
         "actual": came.T.reshape(-1),
         "forecast": told[..., MEDIAN].T.reshape(-1),
     }

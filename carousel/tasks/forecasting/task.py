@@ -25,8 +25,9 @@ OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
-    """A table with a time column and a column of numbers; or any, where what is asked only makes sense here. One that
-    would be but for a few slips is taken too: training says what they are."""
+    """A table with a time column and a column of numbers, or with one column alone, of numbers, whose rows are steps;
+    or any, where what is asked only makes sense here. One that would be but for a few slips is taken too: training
+    says what they are."""
     if not paths or not all(table.is_table(path) for path in paths):
         return None
     if meant := [name for name in OURS if name in options]:
@@ -34,13 +35,15 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     try:
         frame = table.read(paths[0], rows=1000)
         found = find_time(frame)
-        if found.kind == "rows":
+        if found.kind == "rows" and frame.width > 1:
             return None
         find_roles(frame, time=found.names)
     except Slip:
         return "a table of series with slips in it"
     except CarouselError:
         return None
+    if found.kind == "rows":
+        return f"one column of numbers ({frame.columns[0]}), whose rows are steps in time"
     return f"a table with a time column ({found.label})"
 
 

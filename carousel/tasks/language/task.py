@@ -9,14 +9,15 @@ from carousel.errors import DataError
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.settings import Settings
 from carousel.tasks.language.training import go_on, train
+from carousel.tasks.table import is_table
 from carousel.training.progress import Report
 
 __all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001
-    """Anything may be text; what is not is refused when it is read."""
-    return "text"
+    """Anything may be text, and what is not is refused when it is read. But who names a table wants none written."""
+    return None if any(is_table(path) for path in paths) else "text"
 
 
 def farewell(run: Path, report: Report) -> None:
