@@ -109,7 +109,7 @@ def test_saved_and_loaded_and_pickled_it_answers_the_same(learnt: carousel.Seque
     assert again.hidden == 8
     assert not again.bidirectional
     assert (pickle.loads(pickle.dumps(learnt)).predict_proba(x) == expected).all()
-    with pytest.raises(RunError, match="already holds something"):
+    with pytest.raises(RunError, match="already holds a run"):
         learnt.save(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text('{"format": 1, "task": "language"}')
     with pytest.raises(RunError, match="run of the task 'language', and no classifier"):

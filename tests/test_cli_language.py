@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from carousel.cli import main
+from carousel.cli import app, main
 from carousel.cli.doctor import doctor
 from carousel.cli.train import SETTING_OF, train
 from carousel.tasks.catalogue import TASKS, task_named
@@ -149,7 +149,7 @@ def test_a_terminal_without_the_characters_gets_question_marks(folder: Path) -> 
     ("arguments", "message"),
     [
         ("train gone.txt", r"carousel: There is no file gone.txt. Check its name; the current folder is"),
-        ("train text.txt --out whole", r"whole already holds something"),
+        ("train text.txt --out whole", r"whole already holds a run"),
         ("train text.txt --minutes 1 --epochs 1", r"give one of them, not both"),
         ("train text.txt --resume whole", r"leave the files out"),
         ("train --resume whole --hidden 9 --lr 0.1", r"settings the run began with.* leave --hidden, --lr out"),
@@ -174,6 +174,32 @@ def test_what_the_user_can_put_right_is_said_in_one_short_block(
     said = capsys.readouterr().err
     assert re.search(message, said), said
     assert len(said) < 600
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "train text.txt --hidden 3.5",
+        "train text.txt --season 7 --season 7.5",
+        "generate whole --length 3.7",
+        "complete whole The -n 2.5",
+        "forecast whole --horizon 1.5",
+    ],
+)
+def test_whole_numbers_are_not_rounded(folder: Path, monkeypatch, capsys, arguments: str) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["carousel", *arguments.split()])
+    with pytest.raises(SystemExit) as exit:
+        main()
+    assert exit.value.code
+    said = " ".join("".join(capsys.readouterr()).split())
+    assert re.search(r'unable to convert "\d\.\d" into int', said), said
+
+
+def test_whole_numbers_may_be_written_with_a_point(folder: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(folder)
+    app(["complete", "whole", "The", "--count", "2.0"], result_action="return_value")
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_mistyped_names_get_the_near_one(folder: Path) -> None:

@@ -464,7 +464,7 @@ def test_a_resumed_training_is_the_one_that_never_stopped(tmp_path, form):
 def test_a_saved_forecaster_is_the_same(plain, tmp_path):
     plain.save(tmp_path / "run")
     assert_frame_equal(Forecaster.load(tmp_path / "run").predict(), plain.predict(), check_exact=True)
-    with pytest.raises(RunError, match="already holds something"):
+    with pytest.raises(RunError, match="already holds a run"):
         plain.save(tmp_path / "run")
 
 

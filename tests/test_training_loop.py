@@ -167,6 +167,21 @@ def test_a_log_that_was_shortened_is_said_and_spoils_nothing(folder: RunFolder, 
     assert (folder.path / "curve.png").stat().st_size > 0
 
 
+@pytest.mark.parametrize("log", [True, False])
+def test_a_run_that_lost_its_checkpoint_is_not_begun_again(folder: RunFolder, log: bool) -> None:
+    """The beginning would overwrite what was learnt."""
+    with pytest.raises(KeyboardInterrupt):
+        a_run(folder, Counting(), Presses(14, 1), epochs=2).train()
+    (folder.path / "train_state.pt").unlink()
+    if not log:
+        (folder.path / "log.jsonl").unlink()
+    before = {file.name: file.read_bytes() for file in folder.path.iterdir()}
+    trained = r"It was trained for \d+ steps" if log else "It was trained"
+    with pytest.raises(RunError, match=f"has no train_state.pt.*{trained}; its best weights remain.*--out"):
+        carry_out(a_run(folder, Counting(), Quiet(), epochs=2), Quiet(), resuming=True)
+    assert {file.name: file.read_bytes() for file in folder.path.iterdir()} == before
+
+
 @pytest.mark.parametrize("threads", [0, -1])
 def test_resuming_takes_the_numbers_of_threads_that_training_takes(folder: RunFolder, threads: int) -> None:
     with pytest.raises(DataError, match=rf"threads must be 1 or more, not {threads}\."):

@@ -29,8 +29,10 @@ def test_what_is_written_is_read_again(run: RunFolder) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("do not touch")
-    with pytest.raises(RunError, match=r"already holds something.*--out.*--resume"):
+    with pytest.raises(RunError, match=r"already holds something else. Choose another.$"):
         RunFolder.create(tmp_path)
+    with pytest.raises(RunError, match=r"thesis.txt is a file. Choose another.$"):
+        RunFolder.create(tmp_path / "thesis.txt")
     assert [file.name for file in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -128,3 +130,41 @@ def test_one_run_is_trained_by_one_process_at_a_time(run: RunFolder) -> None:
     log.close()
     assert len(run.log_lines()) == 1
     Log(run, None).close()
+
+
+@pytest.mark.parametrize("damage", ["cut off", "removed"])
+@pytest.mark.parametrize(
+    ("log", "state", "advice"),
+    [
+        ("final", True, "finished, so nothing writes it again"),
+        ("final", False, "finished, so nothing writes it again"),
+        ("train", True, "--resume .* goes on, and writes it again at the next"),
+        ("train", False, "Put a copy of it back, or train a new run"),
+    ],
+)
+def test_weights_that_are_lost_come_back_only_from_a_training_that_goes_on(
+    run: RunFolder, damage: str, log: str, state: bool, advice: str
+) -> None:
+    lines = Log(run)
+    lines.write(**{log: 1.0})
+    lines.close()
+    model = run.path / "model.safetensors"
+    if damage == "cut off":
+        model.write_bytes(model.read_bytes()[:50])
+    else:
+        model.unlink()
+    if not state:
+        (run.path / "train_state.pt").unlink()
+        if damage == "removed" and log == "train":
+            advice = "before its first checkpoint"
+    with pytest.raises(RunError, match=advice):
+        run.read_model()
+
+
+def test_a_run_in_training_is_said_to_be_before_anything_else(run: RunFolder) -> None:
+    run.require_idle()
+    log = Log(run)
+    with pytest.raises(RunError, match="being trained by another process"):
+        run.require_idle()
+    log.close()
+    run.require_idle()

@@ -174,3 +174,13 @@ def test_two_processes_with_half_the_lanes_each_are_one(tmp_path):
         optimizer.zero_grad()
     for name, weight in torch.load(tmp_path / "weights.pt").items():
         torch.testing.assert_close(weight, layer.state_dict()[name])
+
+
+@pytest.mark.parametrize("steps", [19, 40])
+@pytest.mark.parametrize("what", ["targets 2", "reset"])
+def test_refuses_what_is_not_as_long_as_the_input(what, steps):
+    layer, x = carousel.GRU(2, 3), torch.zeros(20, 1, 2)
+    short = torch.zeros(steps, 1, dtype=torch.bool)
+    given = {"reset": short} if what == "reset" else {}
+    with pytest.raises(ValueError, match=f"x has 20 along dimension 0, and {what} has {steps}"):
+        next(truncated(layer, x, x, *([] if given else [short]), every=4, **given))

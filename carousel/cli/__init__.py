@@ -6,7 +6,7 @@ mistyped commands answer at once.
 
 import sys
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from carousel.cli.backtest import backtest
 from carousel.cli.complete import complete
@@ -17,11 +17,13 @@ from carousel.cli.generate import generate
 from carousel.cli.inspect import inspect
 from carousel.cli.predict import predict
 from carousel.cli.train import train
+from carousel.cli.whole_numbers import refuse_fractions
 
 app = App(
     name="carousel",
     help="Recurrent networks for PyTorch: train one on your data, let it answer, look inside, judge it.",
     help_format="markdown",
+    default_parameter=Parameter(converter=refuse_fractions),
     version=lambda: _version(),
     help_epilogue="Start with `carousel train DATA`, or `carousel train` for a demonstration on a built-in text.",
 )

@@ -158,9 +158,12 @@ class Run:
         self._validation_seconds = 0.0
 
     def resume(self) -> bool:
-        """Go back to the last checkpoint. False when there is none, and training starts at the beginning."""
+        """Go back to the last checkpoint. False when there has been none, and training starts at the beginning.
+
+        Raises RunError for a checkpoint that is gone: the beginning would overwrite what was learnt."""
         saved = self.folder.read_state()
         if saved is None:
+            self._require_nothing_learnt()
             return False
         try:
             self.loop.load_state_dict(saved["loop"])
@@ -175,6 +178,18 @@ class Run:
         if self.loop.plan is not None:
             self.planned(self.loop)
         return True
+
+    def _require_nothing_learnt(self) -> None:
+        path = self.folder.path
+        steps = max((line.get("step", 0) for line in self.folder.log_lines()), default=0)
+        model = (path / MODEL).exists()
+        if steps or (model and not (path / LOG).exists()):
+            what = f"It was trained for {steps:,} steps" if steps else "It was trained"
+            kept = f"; its best weights remain in {MODEL}, and can be used as they are" if model else ""
+            raise RunError(
+                f"{path} cannot be continued: it has no {STATE}, which says where training stood. {what}{kept}. "
+                f"Put the file back, or start a new run in another folder (--out)."
+            )
 
     def train(self) -> None:
         """Train to the end of the budget.

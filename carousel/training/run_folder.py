@@ -24,7 +24,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -91,11 +91,24 @@ class RunFolder:
 
     @staticmethod
     def require_unused(path: Path) -> None:
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise RunError(
-                f"A new run needs a folder of its own, and {path} already holds something. "
-                f"Choose another --out, or continue that run with: carousel train --resume {path}"
-            )
+        if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+            return
+        if (path / CONFIG).is_file():
+            found = "already holds a run. Choose another; a run that was stopped goes on with --resume"
+        else:
+            found = f"{'already holds something else' if path.is_dir() else 'is a file'}. Choose another"
+        raise RunError(f"A new run needs a folder of its own, and {path} {found}.")
+
+    def require_idle(self) -> None:
+        """Raises RunError while another process trains this run."""
+        if (self.path / LOG).is_file():
+            with open(self.path / LOG, "rb") as file:
+                _claim(file, self)
+
+    @property
+    def finished(self) -> bool:
+        """Has its training come to its end?"""
+        return any("final" in line for line in self.log_lines())
 
     @classmethod
     def open(cls, path: str | Path, *, task: str | None = None) -> "RunFolder":
@@ -160,12 +173,14 @@ class RunFolder:
         try:
             return safetensors.torch.load_file(self.path / MODEL)
         except FileNotFoundError:
+            if self.finished or (self.path / STATE).exists():
+                raise RunError(f"{self.path} has lost its {MODEL}. {self._model_again()}") from None
             raise RunError(
                 f"{self.path} has no {MODEL} yet: training stopped before its first checkpoint. "
                 f"Continue it with: carousel train --resume {self.path}"
             ) from None
         except Exception as problem:
-            raise self._damaged(MODEL, problem, self._resume_to_rewrite()) from None
+            raise self._damaged(MODEL, problem, self._model_again()) from None
 
     def load_into(self, network: torch.nn.Module) -> None:
         """The best weights, into a network built from the run's config. Raises RunError where they do not fit."""
@@ -255,11 +270,16 @@ class RunFolder:
         reason = str(problem).strip().split("\n")[0][:200] or type(problem).__name__
         return RunError(f"{self.path / name} is damaged ({reason}). {remedy}")
 
-    def _resume_to_rewrite(self) -> str:
-        return (
-            f"If the run has a {STATE}, `carousel train --resume {self.path}` writes it again at the next "
-            f"improvement; otherwise train again."
-        )
+    def _model_again(self) -> str:
+        """How to come by the best weights where they are lost."""
+        if self.finished:
+            return "The run has finished, so nothing writes it again: put a copy of it back, or train a new run."
+        if (self.path / STATE).exists():
+            return (
+                f"Training had not finished: `carousel train --resume {self.path}` goes on, and writes it again at the "
+                f"next improvement, if there is one. Or put a copy of it back."
+            )
+        return "Put a copy of it back, or train a new run."
 
 
 class Log:
@@ -276,7 +296,7 @@ class Log:
         try:
             file.touch()
             self._file = open(file, "r+b")  # noqa: SIM115 (closed by close)
-            self._claim()
+            _claim(self._file, run)
             self._cut(length)
         except OSError as problem:
             raise run._unwritable(LOG, problem, 0) from None
@@ -294,16 +314,6 @@ class Log:
     def _byte_before(self, position: int) -> bytes:
         self._file.seek(position - 1)
         return self._file.read(1)
-
-    def _claim(self) -> None:
-        """Two trainings must not write to one run. The lock ends with the process, however it ends."""
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._file.close()
-            raise RunError(f"{self._run.path} is being trained by another process: wait for it, or stop it.") from None
 
     def write(self, **record: Any) -> None:
         self._guarded(lambda: self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n"))
@@ -326,3 +336,15 @@ class Log:
             action()
         except OSError as problem:
             raise self._run._unwritable(LOG, problem, 0) from None
+
+
+def _claim(log: BinaryIO, run: RunFolder) -> None:
+    """Two trainings must not write to one run. The lock ends with the file, and so with the process, however it ends.
+    Raises RunError, the file closed, where another holds it."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.close()
+        raise RunError(f"{run.path} is being trained by another process: wait for it, or stop it.") from None

@@ -43,7 +43,8 @@ def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool
     """Get ready to resume a run, saying what may make its last bits differ. False where it has finished."""
     TrainingSettings(threads=threads)  # refuses a number that means nothing, as for a new run
     config = folder.config()
-    if any("final" in line for line in folder.log_lines()):
+    folder.require_idle()
+    if folder.finished:
         report.say(f"{folder.path} has finished: there is nothing left to do. Start a new run to train longer.")
         return False
     with folder.reading_config():

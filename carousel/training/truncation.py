@@ -65,7 +65,7 @@ def truncated(
     state: the state before the first step.
 
     The gradient must be taken before the next piece is asked for. Memory does not grow with the sequence.
-    Raises ValueError unless 1 <= every <= over, and for a bidirectional layer.
+    Raises ValueError unless 1 <= every <= over, for a bidirectional layer, and where the others are not as long as x.
     """
     over = every if over is None else over
     if not 1 <= every <= over:
@@ -74,6 +74,12 @@ def truncated(
         raise ValueError("truncated backpropagation goes forward in time, and this layer is bidirectional")
     dim = int(getattr(layer, "batch_first", False)) if dim is None else dim
     steps = x.shape[dim]
+    for what, other in (*((f"targets {number}", other) for number, other in enumerate(others, 1)), ("reset", reset)):
+        if other is not None and other.shape[dim] != steps:
+            raise ValueError(
+                f"truncated backpropagation cuts all sequences at the same steps: x has {steps} along dimension {dim}, "
+                f"and {what} has {other.shape[dim]}"
+            )
 
     first, state = 0, carry.detach(state)  # the window's first step, and the state before it
     for begin in range(0, steps, every):
