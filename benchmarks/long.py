@@ -1,9 +1,9 @@
 """Time and memory against the length of a sequence: plain, checkpointed and truncated backpropagation, on this CPU.
 
     python benchmarks/long.py                          # up to 100,000 steps, about two minutes
-    python benchmarks/long.py --lengths 1000 10000 --hidden 256 --markdown
+    python benchmarks/long.py --lengths 4096 --batch 8 --hidden 256 --repeats 5 --markdown
 
-Plain and checkpointed give the same exact gradient, which is verified at the shortest length before anything is timed;
+Plain, torch.nn's LSTM and checkpointed give the same exact gradient, which is verified before anything is timed;
 truncated (windows of 128 steps, an update's gradient each) is another algorithm, for streams. Memory is the process's
 highest resident size above what it had before the first step, each case in a process of its own: without the input,
 with the output, T * B * H numbers that any layer gives back. It is measured with MALLOC_MMAP_THRESHOLD_=65536, so that
@@ -26,19 +26,26 @@ import torch
 import carousel
 from carousel.training.truncation import truncated
 
-METHODS = {"plain": None, "checkpoint every sqrt(T)": "square root", "truncated, 128 steps": "truncated"}
-WINDOW = 128
+METHODS = {
+    "plain": None,
+    "torch.nn.LSTM": "torch",
+    "checkpoint every sqrt(T)": "square root",
+    "truncated, 128 steps": "truncated",
+}
+WINDOW, VERIFIED = 128, 1000
 
 
-def layer_of(hidden: int, checkpoint: int | None) -> carousel.Recurrent:
+def layer_of(method: str, steps: int, hidden: int) -> torch.nn.Module:
+    """The same seed gives all of them the same weights."""
     torch.manual_seed(0)
-    return carousel.LSTM(hidden, hidden, checkpoint=checkpoint)
+    if METHODS[method] == "torch":
+        return torch.nn.LSTM(hidden, hidden)
+    return carousel.LSTM(hidden, hidden, checkpoint=round(steps**0.5) if METHODS[method] == "square root" else None)
 
 
 def differentiate(method: str, steps: int, hidden: int, x: torch.Tensor) -> list[torch.Tensor]:
     """The gradients of a loss on the last state; for truncated, of one on every window's output."""
-    every = round(steps**0.5) if METHODS[method] == "square root" else None
-    layer = layer_of(hidden, every)
+    layer = layer_of(method, steps, hidden)
     if METHODS[method] == "truncated":
         for (output,) in truncated(layer, x, every=WINDOW):
             output.square().mean().backward()
@@ -48,25 +55,29 @@ def differentiate(method: str, steps: int, hidden: int, x: torch.Tensor) -> list
     return [p.grad for p in layer.parameters()]
 
 
-def one(method: str, steps: int, batch: int, hidden: int) -> None:
-    """Prints one case's seconds, and megabytes beyond the input's, as JSON."""
+def one(method: str, steps: int, batch: int, hidden: int, repeats: int) -> None:
+    """Prints one case's seconds, the least of several, and megabytes beyond the input's, as JSON."""
     x = torch.randn(steps, batch, hidden)
-    differentiate("plain", 64, hidden, x[:64])  # libraries loaded, programs made
+    differentiate(method, 64, hidden, x[:64])  # libraries loaded, programs made
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    begin = time.perf_counter()
-    differentiate(method, steps, hidden, x)
-    seconds = time.perf_counter() - begin
+    seconds = []
+    for _ in range(repeats):
+        begin = time.perf_counter()
+        differentiate(method, steps, hidden, x)
+        seconds.append(time.perf_counter() - begin)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # kilobytes on Linux
-    print(json.dumps({"seconds": seconds, "megabytes": (after - before) / 1024}))
+    print(json.dumps({"seconds": min(seconds), "megabytes": (after - before) / 1024}))
 
 
 def verify(steps: int, batch: int, hidden: int) -> None:
     torch.manual_seed(1)
     x = torch.randn(steps, batch, hidden)
-    plain, thrifty = (differentiate(m, steps, hidden, x) for m in list(METHODS)[:2])
-    for a, b in zip(thrifty, plain, strict=True):
-        if not (a - b).abs().max() <= 1e-4 * b.abs().max():
-            raise SystemExit("the checkpointed gradient is not the plain one")
+    plain, *others = list(METHODS)[:3]
+    expected = differentiate(plain, steps, hidden, x)
+    for method in others:
+        for a, b in zip(differentiate(method, steps, hidden, x), expected, strict=True):
+            if not (a - b).abs().max() <= 1e-4 * b.abs().max():
+                raise SystemExit(f"the gradient of {method} is not the plain one")
 
 
 def main() -> None:
@@ -75,14 +86,15 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--hidden", type=int, default=128)
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--repeats", type=int, default=1)
     parser.add_argument("--default-malloc", action="store_true")
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--one", nargs=2, metavar=("METHOD", "STEPS"), help=argparse.SUPPRESS)
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     if chosen.one:
-        return one(chosen.one[0], int(chosen.one[1]), chosen.batch, chosen.hidden)
-    verify(min(chosen.lengths), chosen.batch, chosen.hidden)
+        return one(chosen.one[0], int(chosen.one[1]), chosen.batch, chosen.hidden, chosen.repeats)
+    verify(min(VERIFIED, *chosen.lengths), chosen.batch, chosen.hidden)
     print(f"LSTM, {chosen.batch} rows, {chosen.hidden} units, float32, {torch.get_num_threads()} threads")
     cells = "| {} | {} | {} | {} | {} |" if chosen.markdown else "{:26} {:>8} {:>9} {:>10} {:>9}"
     print(cells.format("method", "steps", "seconds", "us / step", "MB"))
@@ -91,7 +103,7 @@ def main() -> None:
     environment = dict(os.environ) | ({} if chosen.default_malloc else {"MALLOC_MMAP_THRESHOLD_": "65536"})
     for method in METHODS:
         for steps in chosen.lengths:
-            sizes = ("batch", "hidden", "threads")
+            sizes = ("batch", "hidden", "threads", "repeats")
             options = [text for name in sizes for text in (f"--{name}", str(getattr(chosen, name)))]
             command = [sys.executable, __file__, *options, "--one", method, str(steps)]
             found = json.loads(
