@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,15 @@ def test_knowledge_goes_one_way(file):
     own = ORDER.index(file.relative_to(PACKAGE).parts[0])
     upward = {name for name in imported_folders(file) if ORDER.index(name) > own}
     assert not upward, f"{file.relative_to(ROOT)} imports {upward}, which stand above it"
+
+
+PRIVATE = re.compile(r"\b(torch|forward_ad)(\.\w+)*\._[a-zA-Z]|_dynamo\w*")
+
+
+@pytest.mark.parametrize("file", FILES, ids=[str(f.relative_to(PACKAGE)) for f in FILES])
+def test_torchs_private_names_stand_in_one_file(file):
+    if file.name != "inside_torch.py":
+        assert not PRIVATE.search(file.read_text(encoding="utf-8"))
 
 
 def modules_loaded_by(code: str) -> set[str]:

@@ -18,11 +18,10 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from torch.autograd import forward_ad
 
 from carousel.engines import native_binding as binding
 from carousel.engines import native_call, native_ops, native_plan, reference
-from carousel.engines.compilers import same_at_every_call
+from carousel.engines.inside_torch import is_transformed, same_at_every_call
 from carousel.errors import ProgramError
 from carousel.program import Interface, Program
 
@@ -61,7 +60,7 @@ def scan(
     streams: Mapping[str, Tensor] | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over time; arguments and results as in `reference.scan`."""
-    if x.shape[0] == 0 or _is_transformed() or torch.jit.is_tracing():  # a trace sees torch's own ops alone
+    if x.shape[0] == 0 or is_transformed() or torch.jit.is_tracing():  # a trace sees torch's own ops alone
         return reference.scan(program, x, batch_sizes, states, weights, reverse, streams)
     key, names = _known_as(program)
     parameters = [weights[name] for name in names]
@@ -96,11 +95,6 @@ def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype
 def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
     """The program's key and the names of its parameters: a compiler need not look at how they are found."""
     return native_ops.key_of(program), native_plan.parameters_of(program)
-
-
-def _is_transformed() -> bool:
-    """Whether torch.func transforms or forward-mode derivatives are at work, which need every op to be torch's own."""
-    return torch._C._functorch.maybe_current_level() is not None or forward_ad._current_level >= 0
 
 
 @contextmanager

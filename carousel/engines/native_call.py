@@ -15,7 +15,7 @@ from torch import Tensor
 from carousel.engines import native_binding as binding
 from carousel.engines import native_lowering as lowering
 from carousel.engines import native_plan
-from carousel.engines.compilers import same_at_every_call
+from carousel.engines.inside_torch import same_at_every_call
 from carousel.program import Program, differentiate
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from carousel.engines import native_call as call
 from carousel.engines import native_padded, native_plan, reference
+from carousel.engines.inside_torch import is_batched, operators_are_watched
 from carousel.program import Program, differentiate, notation
 
 _programs: dict[str, Program] = {}
@@ -128,7 +129,7 @@ def _gradients(
     gradients = (*grad_emitted, *grad_last)
     again = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *rest, *gradients))
     # Several gradients at once (is_grads_batched, vectorised Jacobians) have no memory of their own either.
-    if again or any(map(_is_batched, gradients)):
+    if again or any(map(is_batched, gradients)):
         return _differentiable(ctx, (x, *rest), batch_sizes, gradients, wanted)
     if not ctx.keep:
         raise RuntimeError(
@@ -139,10 +140,6 @@ def _gradients(
     given = (x, outputs, saved, rest[:a], rest[a:b], rest[b:], batch_sizes)
     made = run(list(grad_emitted), list(grad_last), *given, ctx.program, ctx.reverse, ctx.bfloat16, wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
-
-
-def _is_batched(t: Tensor) -> bool:
-    return torch._C._functorch.is_legacy_batchedtensor(t) or torch._C._functorch.is_batchedtensor(t)
 
 
 def _differentiable(
@@ -247,11 +244,7 @@ def scan(
 
 def _is_watched(tensors: Sequence[Tensor]) -> bool:
     """Whether tensors are not plain ones (a subclass may have no memory), or a mode looks at every operator."""
-    return (
-        any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors)
-        or torch._C._len_torch_dispatch_stack() > 0
-        or torch._C._len_torch_function_stack() > 0
-    )
+    return any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors) or operators_are_watched()
 
 
 _library.impl("scan", _scan, "CPU")

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from carousel.engines.inside_torch import autocast_is_on
+
 
 def check_constructor(
     input_size: int, hidden_size: int, num_layers: int, bias: bool, batch_first: bool, dropout: float, proj_size: int
@@ -66,7 +68,7 @@ def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, .
 
 def check_dtype(what: str, value: Tensor, weight: Tensor) -> None:
     """Raises ValueError unless dtypes agree or autocast will make them."""
-    if value.dtype != weight.dtype and not torch._C._is_any_autocast_enabled():
+    if value.dtype != weight.dtype and not autocast_is_on():
         raise ValueError(
             f"RNN {what} dtype ({value.dtype}) does not match weight dtype ({weight.dtype}). "
             f"Convert {what}: {what}.to({weight.dtype}), or convert model: model.to({value.dtype})"

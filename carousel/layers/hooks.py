@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from carousel.engines.inside_torch import autocast_is_on
 
 States = tuple[Tensor, ...]
 Function = Callable[[int, dict[str, Tensor]], Mapping[str, Tensor] | None]
@@ -55,7 +56,7 @@ def _check(where: str, found: dict[str, Any], names: tuple[str, ...], states: St
         value = found.get(name)
         if not isinstance(value, Tensor):
             raise TypeError(f"{where} must leave a Tensor for the state {name}, but left a {type(value).__name__}")
-        casts = torch._C._is_any_autocast_enabled()
+        casts = autocast_is_on()
         if value.shape != state.shape or value.device != state.device or not (value.dtype == state.dtype or casts):
             raise ValueError(
                 f"{where} must leave {name} as {tuple(state.shape)} of {state.dtype} on {state.device}, "

@@ -17,7 +17,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.engines.compilers import same_at_every_call
+from carousel.engines.inside_torch import same_at_every_call
 from carousel.layers.arguments import (
     as_mask,
     as_states,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -130,13 +131,18 @@ def _translate(
                 case "gradient":
                     value[node] = b.leaf("gradient", what, sizes[what])
         elif node.op == "output":
-            gradients = [of(a) for a in torch.utils._pytree.tree_leaves(node.args)]
+            gradients = [of(a) for a in _leaves(node.args)]
             return {
                 _result(b.nodes[i], i): b.value(0.0 if g is None else g) for i, g in zip(wanted, gradients, strict=True)
             }
         else:
             value[node] = _apply(node, [of(a) for a in node.args], {k: of(v) for k, v in node.kwargs.items()}, b)
     raise AssertionError("a graph ends with its output")
+
+
+def _leaves(tree: Any) -> Iterator[Any]:
+    for branch in tree:
+        yield from _leaves(branch) if isinstance(branch, tuple | list) else (branch,)
 
 
 def _result(node: Node, index: int) -> Any:

@@ -1,0 +1,44 @@
+"""What torch offers under private names: all of it that Carousel uses, to be mended here when torch renames it.
+
+`tests/test_architecture.py` holds the rest of the package to torch's public names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+F = TypeVar("F", bound=Callable[..., object])
+
+
+def same_at_every_call(function: F) -> F:
+    """As torch.compiler.assume_constant_result: a compiler calls it once, and does not look inside.
+
+    That one imports the compiler, which takes longer than importing all of Carousel.
+    """
+    function._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return function
+
+
+def is_transformed() -> bool:
+    """Whether torch.func transforms or forward-mode derivatives are at work, which need every op to be torch's own."""
+    return torch._C._functorch.maybe_current_level() is not None or forward_ad._current_level >= 0
+
+
+def is_batched(t: Tensor) -> bool:
+    """Whether it is several tensors at once, of vmap or is_grads_batched, without memory of its own."""
+    return torch._C._functorch.is_legacy_batchedtensor(t) or torch._C._functorch.is_batchedtensor(t)
+
+
+def operators_are_watched() -> bool:
+    """Whether a mode looks at every operator or function that is called: a tracer's, a profiler's, fake tensors'."""
+    return torch._C._len_torch_dispatch_stack() > 0 or torch._C._len_torch_function_stack() > 0
+
+
+def autocast_is_on() -> bool:
+    """On any device."""
+    return torch._C._is_any_autocast_enabled()
