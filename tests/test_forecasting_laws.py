@@ -19,8 +19,9 @@ import carousel
 from carousel.errors import DataError, RunError
 from carousel.tasks import table
 from carousel.tasks.forecasting import Forecaster, conformal, following, training
+from carousel.tasks.forecasting.backtesting import Backtest
 from carousel.tasks.forecasting.following import corrections_at
-from carousel.tasks.forecasting.metrics import LEVELS
+from carousel.tasks.forecasting.metrics import LEVELS, Scores
 from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.trained import Trained
@@ -561,6 +562,42 @@ def test_refusals(model, plain, tmp_path):
         plain.predict(data=shops().select(pl.col("date").cast(pl.Datetime) + pl.duration(hours=7), "shop", "sold"))
     with pytest.raises(RunError, match="is not a run"):
         Forecaster.load(tmp_path)
+
+
+@pytest.mark.parametrize("column", ["sold", "price", "warmth"])
+def test_an_infinite_value_is_refused_wherever_it_stands(model, column):
+    """Neither missing nor a number to learn from: as a classifier of sequences says it."""
+    frame, day = shops(), START + timedelta(days=40)
+    here = (pl.col("date") == day) & (pl.col("shop") == "west")
+    spoilt = frame.with_columns(pl.when(here).then(-np.inf).otherwise(pl.col(column).cast(pl.Float64)).alias(column))
+    words = f"The column '{column}' has an infinite value at {day}, west. Leave it empty if it is not known"
+    with pytest.raises(DataError, match=words):
+        Forecaster(known="price", target="sold", **QUICK).fit(spoilt)
+    with pytest.raises(DataError, match=words):
+        model.predict(data=with_plan(spoilt))
+    with pytest.raises(DataError, match=words):
+        copy.copy(model).update(spoilt.filter(here))
+    with pytest.raises(DataError, match="The column 'y' has an infinite value in row 8. Leave"):
+        Forecaster(**QUICK).fit(np.where(np.arange(60) == 7, np.inf, np.sin(np.arange(60))))
+    plan = with_plan(frame).filter(pl.col("region").is_null()).select("date", "shop", pl.lit(np.inf).alias("price"))
+    with pytest.raises(DataError, match="The column 'price' has an infinite value at 2024-04-30, east"):
+        model.predict(future=plan)
+
+
+@pytest.mark.parametrize(
+    ("ours", "words"),
+    [
+        (1.0, r"is as that of the best rival, naive: on these data, use naive, or train longer"),
+        (0.996, "is as that of the best rival, naive: on"),
+        (1.0049, "is as that of the best rival, naive: on"),
+        (0.97, "is 3% below that of the best rival, naive$"),
+        (1.2, "loses to naive, by 20% in mean absolute error: on these data, use naive, or train longer"),
+    ],
+)
+def test_a_verdict_never_speaks_of_nothing_in_a_hundred(ours, words):
+    scores = {name: Scores(*[mae] * 8) for name, mae in (("carousel", ours), ("drift", 2.0), ("naive", 1.0))}
+    said = Backtest(scores, {}, pl.DataFrame(), 1, 1, 1, "").verdict()
+    assert re.search(words, said)
 
 
 def test_the_public_name_and_silence(capsys):

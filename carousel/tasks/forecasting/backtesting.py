@@ -18,6 +18,7 @@ from carousel.tasks.forecasting.trained import Trained
 
 MOST_ORIGINS = 2_000  # (time, series) pairs, evenly spread where there are more
 OURS = "carousel"
+LOSING = "on these data, use {}, or train longer (--minutes), give covariates (--known), or another --horizon"
 
 
 @dataclass
@@ -57,12 +58,11 @@ class Backtest:
         rest = {name: s for name, s in self.scores.items() if name != OURS}
         best = min(rest, key=lambda name: rest[name].mae)
         part = 1 - ours.mae / rest[best].mae if rest[best].mae > 0 else 0.0
+        if abs(part) < 0.005:
+            return f"the model's mean absolute error is as that of the best rival, {best}: {LOSING.format(best)}"
         if part > 0:
             return f"the model's mean absolute error is {part:.0%} below that of the best rival, {best}"
-        return (
-            f"the model loses to {best}, by {-part:.0%} in mean absolute error: on these data, use {best}, or train "
-            f"longer (--minutes), give covariates (--known), or another --horizon"
-        )
+        return f"the model loses to {best}, by {-part:.0%} in mean absolute error: {LOSING.format(best)}"
 
     def plot(self) -> Any:
         """A matplotlib figure: forecasts over what came, error and coverage by step ahead."""

@@ -212,9 +212,9 @@ def _owner(frame: pl.DataFrame, roles: Roles, ids: pl.DataFrame) -> np.ndarray:
 
 
 def _number(column: pl.Series) -> pl.Series:
-    """Infinities are as little observed as what is missing."""
+    """NaN is missing, as what is empty."""
     numbers = column.cast(pl.Float64)
-    return numbers.set(~numbers.is_finite(), None).alias(f"target {column.name}")
+    return numbers.set(numbers.is_nan(), None).alias(f"target {column.name}")
 
 
 def _merge(table: pl.DataFrame) -> pl.DataFrame:

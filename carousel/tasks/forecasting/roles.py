@@ -60,12 +60,21 @@ class Roles:
         return cls(TimeColumn(**time | {"names": tuple(time["names"])}), **lists)
 
     def check(self, frame: pl.DataFrame) -> None:
-        """Raises DataError where a table lacks one of the columns, or a target is text."""
+        """Raises DataError where a table lacks one of the columns, a target is text, or a number is infinite."""
         if missing := [name for name in self.needed if name not in frame.columns]:
             raise DataError(
                 f"This model was trained with the columns {listed(self.needed, 20)}; the table lacks {listed(missing)}."
             )
         _require_numbers(frame, self.targets)
+        self.refuse_infinite(frame, (*self.targets, *self.known, *self.past, *self.static))
+
+    def refuse_infinite(self, frame: pl.DataFrame, names: Sequence[str]) -> None:
+        """Raises DataError where one of these columns has an infinite value: what it means only its author knows."""
+        for name in names:
+            if frame.schema[name].is_float() and (infinite := frame[name].is_infinite().fill_null(False)).any():
+                when = frame.filter(infinite).select(self.time.names, *self.id).row(0)
+                at = f" at {', '.join(map(str, when))}" if when else f" in row {int(infinite.arg_max() or 0) + 1}"
+                raise DataError(f"The column {name!r} has an infinite value{at}. Leave it empty if it is not known.")
 
 
 def find_roles(

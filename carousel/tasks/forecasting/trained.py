@@ -108,12 +108,14 @@ class Trained:
         return Inputs(Panel.build(frame, self.reading.layout), self.reading)
 
     def require_columns_of(self, future: pl.DataFrame) -> None:
+        """Raises DataError where rows of the future lack a column that they need, or hold an infinite value."""
         roles = self.reading.layout.roles
         if missing := [n for n in (*roles.time.names, *roles.id, *roles.known) if n not in future.columns]:
             raise DataError(
                 f"What is known in advance comes with {', '.join((*roles.known, 'time and series'))}; the table given "
                 f"as future lacks {', '.join(missing)}."
             )
+        roles.refuse_infinite(future, roles.known)
 
     def _below(self, frame: pl.DataFrame, future: pl.DataFrame) -> pl.DataFrame:
         """The columns of `future` that say when, which and what is known, in the types of `frame`."""

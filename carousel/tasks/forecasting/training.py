@@ -55,6 +55,10 @@ def train(
     """A new run, from a table to the end of its budget. Returns its folder. kept: it stays there when the forecaster
     goes, so that it can be gone on with."""
     RunFolder.require_unused(out)
+    if not frame.height:
+        raise DataError(
+            f"The table has columns ({table.listed(frame.columns)}) and no rows: there is nothing to learn."
+        )
     given = {name: getattr(settings, name) for name in ("time", "id", "target", "known", "past", "static")}
     roles, said = find_roles(frame, **given)
     layout = Layout.fit(frame, roles, settings.frequency)
