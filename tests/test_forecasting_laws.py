@@ -564,6 +564,37 @@ def test_refusals(model, plain, tmp_path):
         Forecaster.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ({"horizon": 2.5}, "^horizon must be a whole number, 1 or more, not 2.5"),
+        ({"horizon": 0}, "^horizon must be 1 or more, not 0"),
+        ({"hidden": "4"}, "^hidden must be a whole number, 1 or more, not 4"),
+        ({"season": 3.5}, "^A season is a whole number of steps, 2 or more .0: none., not 3.5"),
+        ({"season": (7, -7)}, "^A season is a whole number of steps, 2 or more .0: none., not -7"),
+        ({"seed": 0.5}, "^The seed must be a whole number from 0"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(chosen, words):
+    with pytest.raises(DataError, match=words):
+        Forecaster(**chosen).fit(shops())
+
+
+def test_numpys_whole_numbers_are_whole_numbers():
+    chosen = {"horizon": np.int64(7), "season": np.int32(7), "hidden": np.int64(4)}
+    got = Forecaster(**QUICK | chosen).fit(shops().select("date", "shop", "sold")).predict()
+    assert got.height == 2 * 7
+
+
+def test_a_table_without_rows_is_refused(plain):
+    frame = shops().select("date", "shop", "sold").head(0)
+    with pytest.raises(DataError, match=r"The table has columns \(date, shop, sold\) and no rows: there is nothing to"):
+        Forecaster().fit(frame)
+    for ask in (lambda: plain.predict(data=frame), lambda: plain.backtest(frame)):
+        with pytest.raises(DataError, match="The table has no value of sold in any row"):
+            ask()
+
+
 @pytest.mark.parametrize("column", ["sold", "price", "warmth"])
 def test_an_infinite_value_is_refused_wherever_it_stands(model, column):
     """Neither missing nor a number to learn from: as a classifier of sequences says it."""

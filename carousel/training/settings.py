@@ -1,6 +1,7 @@
 """What every training is told, whatever its task."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import torch
 
@@ -37,7 +38,7 @@ class TrainingSettings:
             raise DataError(
                 f"The validation share is a part of the data, between 0 and 1, not {self.validation_share}."
             )
-        if not 0 <= self.seed < 2**63:
+        if not (isinstance(self.seed, Integral) and 0 <= self.seed < 2**63):
             raise DataError(f"The seed must be a whole number from 0 to 2^63 - 1, not {self.seed}.")
         if not 0 < self.learning_rate < float("inf"):
             raise DataError(f"The learning rate must be above 0, not {self.learning_rate}. Usual: 0.001 to 0.01.")
@@ -51,8 +52,10 @@ class TrainingSettings:
     def require_at_least_one(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise DataError(f"{name} must be 1 or more, not {value}.")
+            if value is not None and not (isinstance(value, Integral) and value >= 1):
+                kind = "" if isinstance(value, Integral) else "a whole number, "
+                raise DataError(f"{name} must be {kind}1 or more, not {value}.")
+            object.__setattr__(self, name, value if value is None else int(value))  # NumPy's are no JSON
 
     @property
     def budget(self) -> Budget:

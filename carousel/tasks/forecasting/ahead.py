@@ -49,7 +49,7 @@ def steps_asked(layout: Layout, future: pl.DataFrame, places: np.ndarray, ends: 
             last = layout.roles.time.restore(layout.frequency.stamps(np.array([ends[key] - 1])))
             raise DataError(
                 f"A table given as future comes after the history, whose last value{whose} is at {written(last)}; row "
-                f"{row + 1} of it is at {written(future.select(layout.roles.time.names)[row])}. Leave out the rows "
+                f"{row + 1} of it is at {written(future.select(*layout.roles.time.names)[row])}. Leave out the rows "
                 f"that do not come after. {NEWER}"
             )
         asked[key] = max(asked[key], int(place) - ends[key] + 1)

@@ -72,8 +72,8 @@ class Roles:
         """Raises DataError where one of these columns has an infinite value: what it means only its author knows."""
         for name in names:
             if frame.schema[name].is_float() and (infinite := frame[name].is_infinite().fill_null(False)).any():
-                when = frame.filter(infinite).select(self.time.names, *self.id).row(0)
-                at = f" at {', '.join(map(str, when))}" if when else f" in row {int(infinite.arg_max() or 0) + 1}"
+                row, keys = int(infinite.arg_max() or 0), (*self.time.names, *self.id)
+                at = f" at {', '.join(str(frame[key][row]) for key in keys)}" if keys else f" in row {row + 1}"
                 raise DataError(f"The column {name!r} has an infinite value{at}. Leave it empty if it is not known.")
 
 

@@ -1,7 +1,8 @@
 """What can be chosen about a forecast and its training."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from carousel.errors import DataError
 from carousel.training.settings import TrainingSettings
@@ -40,10 +41,11 @@ class Settings(TrainingSettings):
         for name in LISTS:
             object.__setattr__(self, name, columns_of(getattr(self, name)))
         if self.season is not None:
-            season = (self.season,) if isinstance(self.season, int) else tuple(self.season)
-            object.__setattr__(self, "season", tuple(sorted(set(season) - {0, 1})))
-            if any(length < 0 for length in season):
-                raise DataError(f"A season is a number of steps, 2 or more (0: none), not {min(season)}.")
+            season = tuple(self.season) if isinstance(self.season, Iterable) else (self.season,)
+            for length in season:
+                if not isinstance(length, Integral) or length < 0:
+                    raise DataError(f"A season is a whole number of steps, 2 or more (0: none), not {length!r}.")
+            object.__setattr__(self, "season", tuple(sorted({int(length) for length in season} - {0, 1})))
         if self.form not in FORMS:
             raise DataError(f"A forecaster's form is {' or '.join(FORMS)}, not {self.form!r}.")
         self.require_at_least_one("horizon", "context", "batch")
