@@ -615,6 +615,38 @@ def test_an_infinite_value_is_refused_wherever_it_stands(model, column):
         model.predict(future=plan)
 
 
+def test_a_backtest_says_what_training_had_of_the_values_it_judges(plain):
+    """Held out is what chose the model and corrected its intervals, whichever way it is handed in."""
+    frame, longer = (shops(steps).select("date", "shop", "sold") for steps in (STEPS, STEPS + 30))
+    own = plain.backtest()
+    assert own.judged_on.endswith(", held out in training")
+    again = plain.backtest(frame.sample(fraction=1.0, shuffle=True, seed=1))
+    assert again.judged_on == own.judged_on
+    assert_frame_equal(again.forecasts, own.forecasts, check_exact=True)
+    south = shops(names=("south",)).select("date", "shop", "sold")
+    assert plain.backtest(south).judged_on.endswith(", new to the model")
+    new = plain.backtest(longer, start=STEPS)
+    assert new.judged_on.endswith(", new to the model")
+    for table_, start, classes in (
+        (longer, None, ("held out", "new")),
+        (pl.concat([frame, south]), None, ("held out", "new")),
+        (longer, 10, ("learnt from", "held out", "new")),
+        (frame, 10, ("learnt from", "held out")),
+    ):
+        said = plain.backtest(table_, start=start).judged_on
+        parts = re.findall(r"(\d+)% of them (learnt from|held out|new) ", said)
+        assert tuple(name for _, name in parts) == classes, said
+        assert abs(sum(int(share) for share, _ in parts) - 100) <= 1
+
+
+def test_rows_without_a_time_are_known_by_their_values():
+    array = np.sin(np.arange(90) * 2 * np.pi / 7) + 0.1 * np.random.default_rng(0).normal(size=90)
+    fitted = Forecaster(**QUICK).fit(array)
+    assert fitted.backtest(array).judged_on.endswith(", held out in training")
+    assert fitted.backtest(array[::-1].copy()).judged_on.endswith(", new to the model")
+    assert re.search("held out .* new to the model$", fitted.backtest(np.append(array, array[:20])).judged_on)
+
+
 @pytest.mark.parametrize(
     ("ours", "words"),
     [

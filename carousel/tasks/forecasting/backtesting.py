@@ -112,7 +112,7 @@ def backtest(
         horizon=horizon,
         origins=len(np.unique(rows)),
         season=trained.season,
-        judged_on=_words(trained, inputs, rows, columns, horizon, own_data),
+        judged_on=_words(trained, inputs, rows, columns, came),
         pictures=_pictures(inputs, rows, columns, ours, horizon),
     )
 
@@ -162,17 +162,42 @@ def _frame(
     return pl.concat([origins.rename(lambda name: f"origin_{name}"), stamps, frame], how="horizontal")
 
 
-def _words(
-    trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int, own_data: bool
-) -> str:
-    time = trained.reading.layout.roles.time
+def known_until(trained: Trained, inputs: Inputs) -> np.ndarray:
+    """(N,) the row up to which training had the values of each column, learnt from or held out; 0 for a series that it
+    did not have. Rows without a time are the same where their values are."""
+    panel, roles = inputs.panel, trained.reading.layout.roles
+    history, end = trained.history(), min(panel.steps, max(0, trained.split.end - panel.first))
+    if roles.time.kind == "rows":
+        was = trained.inputs(history).panel.values[:end]
+        here = panel.values[:end]
+        return np.full(len(panel.owner), end if np.array_equal(was[: len(here)], here, equal_nan=True) else 0)
+    there = set(history.select(roles.id).unique().rows()) if roles.id else {panel.ids.row(0)}
+    return np.array([end if key in there else 0 for key in panel.ids.rows()])[panel.owner]
+
+
+def nothing_new(trained: Trained, inputs: Inputs) -> bool:
+    """Are these the values that a run was trained on, and no other? Then what can be judged is what it held out."""
+    return bool((known_until(trained, inputs) >= inputs.panel.end[inputs.panel.owner]).all())
+
+
+def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, came: np.ndarray) -> str:
+    time, horizon = trained.reading.layout.roles.time, len(came)
     ends = time.restore(
         inputs.panel.stamps(np.array([rows.min() + 1, min(rows.max() + horizon, inputs.panel.steps - 1)]))
     )
     first, last = ("-".join(map(str, row)) for row in ends.rows())
-    part = "held out in training" if own_data else "new to the model"
     series = f" of {len(np.unique(columns)):,} series" if inputs.values.shape[1] > 1 else ""
-    return f"{len(rows):,} forecasts of {horizon} steps{series}, {first} to {last}, {part}"
+    later = (rows + np.arange(1, horizon + 1)[:, None])[np.isfinite(came)]
+    known = np.broadcast_to(known_until(trained, inputs)[columns], came.shape)[np.isfinite(came)]
+    learnt = later < np.minimum(known, trained.split.rows(inputs.panel))
+    shares = {
+        "learnt from in training": learnt.mean(),
+        "held out in training": (~learnt & (later < known)).mean(),
+        "new to the model": (later >= known).mean(),
+    }
+    there = {name: share for name, share in shares.items() if share}
+    parts = list(there) if len(there) == 1 else [f"{share:.0%} of them {name}" for name, share in there.items()]
+    return f"{len(rows):,} forecasts of {horizon} steps{series}, {first} to {last}, {', '.join(parts)}"
 
 
 def _pictures(

@@ -16,7 +16,7 @@ import torch
 from carousel.errors import DataError, RunError
 from carousel.tasks import table
 from carousel.tasks.forecasting import training
-from carousel.tasks.forecasting.backtesting import OURS, Backtest, backtest
+from carousel.tasks.forecasting.backtesting import OURS, Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
 from carousel.tasks.forecasting.forecast import as_table, forecast
 from carousel.tasks.forecasting.inputs import Inputs
@@ -194,9 +194,8 @@ class Forecaster:
         forecast."""
         trained = self._fitted()
         inputs = self._inputs_of(data, None)
-        return backtest(
-            trained, inputs, horizon=horizon or trained.horizon, stride=stride, start=start, own_data=data is None
-        )
+        own = data is None or (start is None and nothing_new(trained, inputs))
+        return backtest(trained, inputs, horizon=horizon or trained.horizon, stride=stride, start=start, own_data=own)
 
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the MASE of forecasts of a table that comes after the one fitted, from one origin after another."""

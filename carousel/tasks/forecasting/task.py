@@ -8,7 +8,7 @@ from typing import Any
 from carousel.errors import CarouselError, DataError
 from carousel.tasks import table
 from carousel.tasks.forecasting import training
-from carousel.tasks.forecasting.backtesting import Backtest, backtest
+from carousel.tasks.forecasting.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
 from carousel.tasks.forecasting.forecast import as_table, forecast
 from carousel.tasks.forecasting.roles import find_roles, find_time
@@ -104,7 +104,8 @@ def backtest_of(run: Path, paths: Sequence[Path], *, horizon: int | None = None,
     inputs = trained.inputs(table.read(list(paths)) if paths else trained.history())
     if (horizon is not None and horizon < 1) or stride < 1:
         raise DataError("A horizon and a stride are numbers of steps, 1 or more.")
-    return backtest(trained, inputs, horizon=horizon or trained.horizon, stride=stride, own_data=not paths)
+    own = not paths or nothing_new(trained, inputs)
+    return backtest(trained, inputs, horizon=horizon or trained.horizon, stride=stride, own_data=own)
 
 
 def tell(result: Backtest, say: Callable[[str], None]) -> None:
