@@ -7,7 +7,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -106,15 +106,38 @@ def _sizes_of_shapes(program: Program, is_double: bool, isa: int, *shapes: tuple
     )
 
 
-def check(
-    program: Program,
-    x: Tensor,
-    batch_sizes: Sequence[int],
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    streams: Sequence[Tensor],
-) -> None:
-    """Raises ValueError for what the library would read past its end."""
+class Inputs(NamedTuple):
+    """What a scan is given; see `reference.scan`. parameters, streams: in the program's order.
+
+    bfloat16: whether the factors of matrix products, and what is kept for backward, are rounded.
+    """
+
+    program: Program
+    x: Tensor
+    states: Sequence[Tensor]
+    parameters: Sequence[Tensor]
+    streams: Sequence[Tensor]
+    batch_sizes: Tensor
+    reverse: bool
+    bfloat16: bool
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Those that a scan may be differentiated by."""
+        return (self.x, *self.states, *self.parameters, *self.streams)
+
+    def contiguous(self) -> Inputs:
+        return self._replace(
+            x=self.x.contiguous(),
+            states=[t.contiguous() for t in self.states],
+            parameters=[t.contiguous() for t in self.parameters],
+            streams=[t.contiguous() for t in self.streams],
+        )
+
+
+def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
+    """Raises ValueError for what the library would read past its end. batch_sizes: those of `given`, as numbers."""
+    program, x, states, parameters, streams, *_ = given
     count, batch = sum(batch_sizes), batch_sizes[0]
     if x.shape != (count, parameters[0].shape[1]) or list(batch_sizes) != sorted(batch_sizes, reverse=True):
         raise ValueError(
@@ -141,16 +164,9 @@ WORTH_A_TEAM = 200_000
 WORTH_A_BARRIER = 40_000
 
 
-def describe(
-    made: binding.MadePlan,
-    sizes: Sizes,
-    x: Tensor,
-    states: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    batch_sizes: Tensor,
-    reverse: bool,
-    bfloat16: bool,
-) -> tuple[binding.CScan, list[Any]]:
+def describe(made: binding.MadePlan, sizes: Sizes, given: Inputs) -> tuple[binding.CScan, list[Any]]:
+    """The call as the library takes it, so far as forward and backward share it; and what must outlive it."""
+    _, x, states, parameters, _, batch_sizes, reverse, bfloat16 = given
     scan = binding.CScan()
     scan.bfloat16 = bfloat16
     scan.plan = made.pointer
@@ -192,7 +208,7 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input:
     found = sizes_of(program, x, parameters)
     made = forward_plan(program, False, found.direct, False)
     batch_sizes = torch.full((steps,), batch, dtype=torch.int64, device="cpu")
-    scan, alive = describe(made, found, x, states, parameters, batch_sizes, False, False)
+    scan, alive = describe(made, found, Inputs(program, x, states, parameters, (), batch_sizes, False, False))
     alive.append(binding.pointers([None] * (len(program.emitted) + len(program.streams))))
     scan.rows_of_steps = ctypes.addressof(alive[-1])
     threads = scan.threads
@@ -232,36 +248,23 @@ def _large(t: Tensor) -> Tensor:
     return t
 
 
-def _contiguous(tensors: Sequence[Tensor]) -> list[Tensor]:
-    return [t.contiguous() for t in tensors]
-
-
 def empty_emitted(x: Tensor, sizes: Sizes) -> list[Tensor]:
     return [x.new_empty(x.shape[0], size) for size in sizes.emitted]
 
 
-def forward(
-    x: Tensor,
-    states: list[Tensor],
-    parameters: list[Tensor],
-    streams: list[Tensor],
-    batch_sizes: Tensor,
-    program: Program,
-    reverse: bool,
-    bfloat16: bool,
-    keep: bool,
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
+def forward(given: Inputs, keep: bool) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """What a scan emits, its last states, and what backward will need of it (nothing unless keep)."""
-    sizes = sizes_of(program, x, parameters)
-    made = forward_plan(program, keep, sizes.direct, bfloat16)
-    x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
-    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse, bfloat16)
+    given = given.contiguous()
+    x = given.x
+    sizes = sizes_of(given.program, x, given.parameters)
+    made = forward_plan(given.program, keep, sizes.direct, given.bfloat16)
+    scan, alive = describe(made, sizes, given)
     emitted = [_large(rows) for rows in empty_emitted(x, sizes)]
-    last = [torch.empty_like(s) for s in states]
+    last = [torch.empty_like(s) for s in given.states]
     saved = _large(x.new_empty(x.shape[0] * saved_width(made, sizes)))
     if settings.poison:
         saved.fill_(torch.nan)
-    alive += [binding.pointers((*emitted, *streams)), binding.pointers(last)]
+    alive += [binding.pointers((*emitted, *given.streams)), binding.pointers(last)]
     scan.rows_of_steps, scan.last = map(ctypes.addressof, alive[-2:])
     scan.saved = saved.data_ptr()
     c = library().c
@@ -272,28 +275,25 @@ def forward(
 
 
 def backward(
-    grad_emitted: list[Tensor],
-    grad_last: list[Tensor],
-    x: Tensor,
+    given: Inputs,
     outputs: Tensor,
     saved: Tensor,
-    states: list[Tensor],
-    parameters: list[Tensor],
-    streams: list[Tensor],
-    batch_sizes: Tensor,
-    program: Program,
-    reverse: bool,
-    bfloat16: bool,
-    wanted: list[bool],
+    grad_emitted: Sequence[Tensor],
+    grad_last: Sequence[Tensor],
+    wanted: Sequence[bool],
 ) -> list[Tensor | None]:
-    """The gradients of x, the states, the parameters and the streams; None for those not wanted."""
+    """The gradients of `given.tensors`; None for those not wanted.
+
+    outputs, saved: the first of what the scan emitted, and what it kept. grad_emitted, grad_last: of what it gave.
+    """
+    given = given.contiguous()
+    program, x, states, parameters, streams, *_ = given
     sizes = sizes_of(program, x, parameters)
     a, b = 1 + len(states), 1 + len(states) + len(parameters)
     want_x, want_states, want_parameters, want_streams = wanted[0], wanted[1:a], wanted[a:b], wanted[b:]
-    made = backward_plan(program, sizes.direct, any(want_streams), bfloat16)
-    x, states, parameters, streams = x.contiguous(), _contiguous(states), _contiguous(parameters), _contiguous(streams)
-    grad_emitted, grad_last = _contiguous(grad_emitted), _contiguous(grad_last)
-    scan, alive = describe(made, sizes, x, states, parameters, batch_sizes, reverse, bfloat16)
+    made = backward_plan(program, sizes.direct, any(want_streams), given.bfloat16)
+    grad_emitted, grad_last = ([t.contiguous() for t in of] for of in (grad_emitted, grad_last))
+    scan, alive = describe(made, sizes, given)
     grad_x = _large(torch.empty_like(x)) if want_x else None
     grad_first = [torch.empty_like(s) if want else None for s, want in zip(states, want_states, strict=True)]
     grad_parameters = [

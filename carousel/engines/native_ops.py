@@ -7,7 +7,7 @@ process, `import carousel.layers` there, which makes the operators known, and lo
 from __future__ import annotations
 
 import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from carousel.engines import native_call as call
 from carousel.engines import native_padded, native_plan, reference
 from carousel.engines.inside_torch import is_batched, operators_are_watched
+from carousel.engines.native_call import Inputs
 from carousel.program import Program, differentiate, notation
 
 _programs: dict[str, Program] = {}
@@ -58,8 +59,8 @@ def _scan(
     bfloat16: bool,
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    given = (x, states, parameters, streams, batch_sizes)
-    return native_padded.forward(*given, _program_of(program), reverse, bfloat16, keep)
+    given = Inputs(_program_of(program), x, states, parameters, streams, batch_sizes, reverse, bfloat16)
+    return native_padded.forward(given, keep)
 
 
 def _fake_scan(
@@ -96,8 +97,8 @@ def _scan_backward(
     bfloat16: bool,
     wanted: list[bool],
 ) -> list[Tensor]:
-    given = (x, outputs, saved, states, parameters, streams, batch_sizes)
-    made = native_padded.backward(grad_emitted, grad_last, *given, _program_of(program), reverse, bfloat16, wanted)
+    given = Inputs(_program_of(program), x, states, parameters, streams, batch_sizes, reverse, bfloat16)
+    made = native_padded.backward(given, outputs, saved, grad_emitted, grad_last, wanted)
     return [x.new_empty(0) if g is None else g for g in made]
 
 
@@ -122,9 +123,13 @@ def _fake_scan_backward(
 
 
 def _gradients(
-    ctx: Any, run: Any, grad_emitted: Sequence[Tensor], grad_last: Sequence[Tensor], wanted: list[bool]
+    ctx: Any,
+    run: Callable[..., Sequence[Tensor | None]],
+    grad_emitted: Sequence[Tensor],
+    grad_last: Sequence[Tensor],
+    wanted: list[bool],
 ) -> list[Tensor | None]:
-    """The gradients of x, states, parameters and streams, one after another. run: how backward is called."""
+    """The gradients of x, states, parameters and streams, one after another. run: as `native_call.backward`."""
     x, *rest, batch_sizes, outputs, saved = ctx.saved_tensors
     gradients = (*grad_emitted, *grad_last)
     again = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *rest, *gradients))
@@ -137,8 +142,9 @@ def _gradients(
             "call it through carousel.engines.scan, which knows when gradients are wanted"
         )
     a, b = ctx.counts
-    given = (x, outputs, saved, rest[:a], rest[a:b], rest[b:], batch_sizes)
-    made = run(list(grad_emitted), list(grad_last), *given, ctx.program, ctx.reverse, ctx.bfloat16, wanted)
+    lists = rest[:a], rest[a:b], rest[b:]
+    given = Inputs(_program_of(ctx.program), x, *lists, batch_sizes, ctx.reverse, ctx.bfloat16)
+    made = run(given, outputs, saved, grad_emitted, grad_last, wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
 
 
@@ -175,7 +181,16 @@ def _backward(ctx: Any, grad_emitted: list[Tensor], grad_last: list[Tensor], _: 
     streams = len(ctx.saved_tensors) - 4 - b
     need_x, need_states, need_parameters, need_streams, *_ = ctx.needs_input_grad
     wanted = [need_x, *_each(need_states, a), *_each(need_parameters, b - a), *_each(need_streams, streams)]
-    found = _gradients(ctx, torch.ops.carousel.scan_backward.default, grad_emitted, grad_last, wanted)
+
+    def run(
+        given: Inputs, outputs: Tensor, saved: Tensor, emitted: list[Tensor], last: list[Tensor], wanted: list[bool]
+    ) -> list[Tensor]:
+        _, x, *lists, sizes, reverse, bfloat16 = given
+        return torch.ops.carousel.scan_backward.default(
+            list(emitted), list(last), x, outputs, saved, *lists, sizes, ctx.program, reverse, bfloat16, wanted
+        )
+
+    found = _gradients(ctx, run, grad_emitted, grad_last, wanted)
     return found[0], found[1 : 1 + a], found[1 + a : 1 + b], found[1 + b :], None, None, None, None, None
 
 
@@ -192,23 +207,19 @@ class _Eager(torch.autograd.Function):
     ) -> Any:
         a, b = counts
         x, *rest = inputs
-        lists = list(rest[:a]), list(rest[a:b]), list(rest[b:])
-        emitted, last, saved = call.forward(x, *lists, batch_sizes, _program_of(key), reverse, bfloat16, True)
+        lists = rest[:a], rest[a:b], rest[b:]
+        given = Inputs(_program_of(key), x, *lists, batch_sizes, reverse, bfloat16)
+        emitted, last, saved = call.forward(given, keep=True)
         ctx.save_for_backward(*inputs, batch_sizes, emitted[0], saved)
         ctx.counts, ctx.program, ctx.reverse, ctx.bfloat16, ctx.keep = counts, key, reverse, bfloat16, True
         return (*emitted, *last)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        program = _program_of(ctx.program)
-        count = len(program.emitted)
+        count = len(_program_of(ctx.program).emitted)
         wanted = list(ctx.needs_input_grad[5:])
-
-        def run(*given: Any) -> list[Tensor | None]:
-            rows: Any = (*given[:-4], program, ctx.reverse, ctx.bfloat16, wanted)
-            return call.backward(*rows)
-
-        return (None, None, None, None, None, *_gradients(ctx, run, gradients[:count], gradients[count:], wanted))
+        found = _gradients(ctx, call.backward, gradients[:count], gradients[count:], wanted)
+        return (None, None, None, None, None, *found)
 
 
 def scan(
@@ -225,17 +236,18 @@ def scan(
     """What a scan emits, and its last states: by the operator where something watches operators, else directly."""
     inputs = (x, *states, *parameters, *streams)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
-    if torch.compiler.is_compiling() or _is_watched((x, *states, *parameters, *streams)):
+    if torch.compiler.is_compiling() or _is_watched(inputs):
         sizes = torch.as_tensor(batch_sizes, dtype=torch.int64, device=x.device)
         emitted, last, _ = torch.ops.carousel.scan.default(
             x, list(states), parameters, streams, sizes, key, reverse, bfloat16, keep
         )
         return tuple(emitted), tuple(last)
     assert not isinstance(batch_sizes, Tensor)  # only a compiler does not know them
-    call.check(program, x, batch_sizes, states, parameters, streams)
     sizes = torch.frombuffer(array.array("q", batch_sizes), dtype=torch.int64)
+    given = Inputs(program, x, states, parameters, streams, sizes, reverse, bfloat16)
+    call.check(given, batch_sizes)
     if not keep:
-        emitted, last, _ = call.forward(x, list(states), parameters, streams, sizes, program, reverse, bfloat16, False)
+        emitted, last, _ = call.forward(given, keep=False)
         return tuple(emitted), tuple(last)
     counts = len(states), len(states) + len(parameters)
     made = _Eager.apply(key, counts, sizes, reverse, bfloat16, *inputs)

@@ -11,31 +11,21 @@ from itertools import starmap, zip_longest
 from torch import Tensor
 
 from carousel.engines import native_call as call
-from carousel.program import Program
+from carousel.engines.native_call import Inputs
 
 
-def forward(
-    x: Tensor,
-    states: list[Tensor],
-    parameters: list[Tensor],
-    streams: list[Tensor],
-    batch_sizes: Tensor,
-    program: Program,
-    reverse: bool,
-    bfloat16: bool,
-    keep: bool,
-) -> tuple[list[Tensor], list[Tensor], Tensor]:
+def forward(given: Inputs, keep: bool) -> tuple[list[Tensor], list[Tensor], Tensor]:
     """`native_call.forward`, of a scan with or without room to spare."""
-    sizes, rows, sequences = _used(batch_sizes)
-    some = x[:rows], [s[:sequences] for s in states], parameters, [s[:rows] for s in streams]
+    used = _used(given)
+    x, states = given.x, given.states
     found: tuple[list[Tensor], list[Tensor], Tensor] | None = None
-    if rows:
-        call.check(program, some[0], sizes.tolist(), *some[1:])  # a graph may come from a file
-        found = call.forward(*some, sizes, program, reverse, bfloat16, keep)
-        if (rows, sequences) == (x.shape[0], states[0].shape[0]):
+    if len(used.x):
+        call.check(used, used.batch_sizes.tolist())  # a graph may come from a file
+        found = call.forward(used, keep)
+        if _is_all(used, given):
             return found
-    of = call.sizes_of(program, x, parameters)
-    width = call.saved_width(call.forward_plan(program, keep, of.direct, bfloat16), of)
+    of = call.sizes_of(given.program, x, given.parameters)
+    width = call.saved_width(call.forward_plan(given.program, keep, of.direct, given.bfloat16), of)
     emitted, last, saved = found or ([], [], x[:0, 0])
     return (
         list(starmap(_with_zeros, zip_longest(call.empty_emitted(x, of), emitted))),
@@ -45,52 +35,43 @@ def forward(
 
 
 def backward(
-    grad_emitted: list[Tensor],
-    grad_last: list[Tensor],
-    x: Tensor,
+    given: Inputs,
     outputs: Tensor,
     saved: Tensor,
-    states: list[Tensor],
-    parameters: list[Tensor],
-    streams: list[Tensor],
-    batch_sizes: Tensor,
-    program: Program,
-    reverse: bool,
-    bfloat16: bool,
+    grad_emitted: list[Tensor],
+    grad_last: list[Tensor],
     wanted: list[bool],
 ) -> list[Tensor | None]:
     """`native_call.backward`, of a scan with or without room to spare."""
-    sizes, rows, sequences = _used(batch_sizes)
+    used = _used(given)
+    rows, sequences = len(used.x), len(used.states[0])
     found: list[Tensor | None] = [None] * len(wanted)
     if rows:
-        found = call.backward(
-            [g[:rows] for g in grad_emitted],
-            [g[:sequences] for g in grad_last],
-            x[:rows],
-            outputs[:rows],
-            saved[: rows * (len(saved) // len(x))],
-            [s[:sequences] for s in states],
-            parameters,
-            [s[:rows] for s in streams],
-            sizes,
-            program,
-            reverse,
-            bfloat16,
-            wanted,
-        )
-        if (rows, sequences) == (x.shape[0], states[0].shape[0]):
+        kept = saved[: rows * (len(saved) // len(given.x))]
+        gradients = [g[:rows] for g in grad_emitted], [g[:sequences] for g in grad_last]
+        found = call.backward(used, outputs[:rows], kept, *gradients, wanted)
+        if _is_all(used, given):
             return found
-    whole = (x, *states, *parameters, *streams)
     return [
         _with_zeros(t.new_empty(t.shape), part) if want else None
-        for t, part, want in zip(whole, found, wanted, strict=True)
+        for t, part, want in zip(given.tensors, found, wanted, strict=True)
     ]
 
 
-def _used(batch_sizes: Tensor) -> tuple[Tensor, int, int]:
-    """The sizes of steps that have rows, and how many rows and sequences there are."""
-    sizes = batch_sizes[batch_sizes > 0]
-    return sizes, int(sizes.sum()), int(batch_sizes[0])
+def _used(given: Inputs) -> Inputs:
+    """Without the room to spare."""
+    sizes = given.batch_sizes[given.batch_sizes > 0]
+    rows, sequences = int(sizes.sum()), int(given.batch_sizes[0])
+    return given._replace(
+        x=given.x[:rows],
+        states=[s[:sequences] for s in given.states],
+        streams=[s[:rows] for s in given.streams],
+        batch_sizes=sizes,
+    )
+
+
+def _is_all(used: Inputs, given: Inputs) -> bool:
+    return len(used.x) == len(given.x) and len(used.states[0]) == len(given.states[0])
 
 
 def _with_zeros(whole: Tensor, part: Tensor | None) -> Tensor:

@@ -34,13 +34,12 @@ class Stepper:
         sizes = native_call.sizes_of(program, x, parameters)
         self._first = [x.new_zeros(batch, sizes.units[size]) for size in program.states.values()]
         rows = [streams[name].detach().to(wide).repeat(2, 1) for name in program.streams]
-        native_call.check(program, x, [batch, batch], self._first, parameters, rows)
+        batch_sizes = torch.tensor([batch, batch], device="cpu")
+        given = native_call.Inputs(program, x, self._first, parameters, rows, batch_sizes, False, self._narrow)
+        native_call.check(given, [batch, batch])
         made = native_call.forward_plan(program, False, sizes.direct, False)
         emitted = native_call.empty_emitted(x, sizes)
-        batch_sizes = torch.tensor([batch, batch], device="cpu")
-        self._scan, alive = native_call.describe(
-            made, sizes, x, self._first, parameters, batch_sizes, False, self._narrow
-        )
+        self._scan, alive = native_call.describe(made, sizes, given)
         if batch * parameters[0].shape[0] * (x.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
             self._scan.threads = 1
         self.threads = self._scan.threads
@@ -51,7 +50,7 @@ class Stepper:
         workspace = torch.empty(size, dtype=torch.uint8, device="cpu")
         self._scan.workspace = workspace.data_ptr()
         self._c.carousel_stepper_open(self._isa, self._scan)
-        self._alive = (alive, made, parameters, emitted, rows, batch_sizes, of_steps, workspace)
+        self._alive = (alive, made, given, emitted, of_steps, workspace)
         # What a step needs, ready at hand: of the states only the output, the first, is taken.
         self._to = binding.pointers([None] * len(self._first))
         self._step = self._c.carousel_stepper_step
