@@ -118,16 +118,25 @@ def test_what_a_finished_run_says_to_resume(folder, capsys):
         (["forecast", "run", "--horizon", "0"], "1 or more, not 0"),
         (["forecast", "run", "other.csv"], "trained with the columns day, sold, price; the table lacks sold, price"),
         (["backtest", "run", "--stride", "0"], "numbers of steps, 1 or more"),
-        (["forecast", "run", "--out", "f.xls"], "f.xls ends in none of them"),
+        (["forecast", "run", "--out", "f.xls"], "f.xls ends in none of .csv, .tsv"),
+        (["forecast", "run", "--plot", "f.gif"], "f.gif ends in none of .png, .svg, .pdf"),
+        (["forecast", "run", "--out", "nodir/f.csv"], "f.csv cannot be written: there is no folder nodir"),
+        (["forecast", "run", "--plot", "nodir/f.png"], "f.png cannot be written: there is no folder nodir"),
+        (["forecast", "run", "--out", "judged.csv"], "judged.csv cannot be written: it is a folder"),
+        (["backtest", "run", "--plot", "nodir/f.png"], "f.png cannot be written: there is no folder nodir"),
+        (["backtest", "run", "--out", "nodir/f.csv"], "f.csv cannot be written: there is no folder nodir"),
+        (["evaluate", "run", "--out", "empty.csv/judged"], "No files can be written in .*empty.csv is no folder"),
     ],
 )
-def test_refusals(folder, monkeypatch, words, message):
+def test_refusals(folder, monkeypatch, capsys, words, message):
     monkeypatch.chdir(folder)
+    (folder / "judged.csv").mkdir(exist_ok=True)
     (folder / "empty.csv").write_text("")
     sales(20).select("day").write_csv(folder / "other.csv")
     with pytest.raises(CarouselError, match=message):
         carousel(*words, *(["--out", "new"] if words[0] == "train" else []))
     assert not (folder / "new").exists()
+    assert words[0] == "train" or not capsys.readouterr().out  # refused before work starts
 
 
 def test_what_is_recognised(tmp_path):

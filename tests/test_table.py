@@ -155,7 +155,7 @@ def test_other_refusals(tmp_path):
         table.read(np.zeros((2, 2, 2)))
     with pytest.raises(DataError, match=r"forecast.xls ends in none"):
         table.write(FRAME, tmp_path / "forecast.xls")
-    with pytest.raises(DataError, match="could not be written: No such file"):
+    with pytest.raises(DataError, match="cannot be written: there is no folder"):
         table.write(FRAME, tmp_path / "nowhere" / "t.csv")
     assert not list(tmp_path.iterdir())
 

@@ -40,10 +40,13 @@ def backtest(
         A file for the picture: .png, .svg or .pdf.
     """
     from carousel.cli.terminal import show
-    from carousel.insight.forecast_chart import save
+    from carousel.insight.saving import PICTURES, save
+    from carousel.tasks.files import require_place
     from carousel.tasks.forecasting.task import backtest_of, tell
-    from carousel.tasks.table import write
+    from carousel.tasks.table import WRITTEN, write
 
+    require_place(out, WRITTEN)
+    require_place(plot, PICTURES)
     result = backtest_of(run, data, horizon=horizon, stride=stride)
     tell(result, show)
     if plot is not None:

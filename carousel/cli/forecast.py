@@ -41,10 +41,13 @@ def forecast(
     import sys
 
     from carousel.cli.terminal import show
-    from carousel.insight.forecast_chart import save
+    from carousel.insight.saving import PICTURES, save
+    from carousel.tasks.files import require_place
     from carousel.tasks.forecasting.task import forecast_of
-    from carousel.tasks.table import write
+    from carousel.tasks.table import WRITTEN, write
 
+    require_place(out, WRITTEN)
+    require_place(plot, PICTURES)
     frame, draw, note = forecast_of(run, data, horizon=horizon, future=future)
     if note:
         print(f"carousel: {note}", file=sys.stderr)

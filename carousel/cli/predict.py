@@ -40,8 +40,10 @@ def predict(
     """
     from carousel.cli.terminal import show
     from carousel.tasks.classification import answers
-    from carousel.tasks.table import write
+    from carousel.tasks.files import require_place
+    from carousel.tasks.table import WRITTEN, write
 
+    require_place(out, WRITTEN)
     frame, columns = answers.ask(run, data, strings=string or [], every=every)
     if out is not None:
         write(frame, out)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from carousel.insight.saving import save
+
 MOST_NUMBERED = 30  # classes: with more of them there is no room for numbers
 
 
@@ -35,4 +37,4 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[Hashable
     axes.set_title(title, fontsize=11)
     bar = figure.colorbar(image, ax=axes, shrink=0.8)
     bar.set_label("share of the class")
-    figure.savefig(path, dpi=120)
+    save(figure, path)

@@ -1,7 +1,6 @@
 """Forecasts to look at: history, median and intervals; and how a backtest went."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 # Okabe & Ito's palette, which the colour-blind tell apart; rivals also differ in their dashes.
@@ -55,11 +54,6 @@ def backtest_figure(
     if title:
         figure.suptitle(title, fontsize=12, x=0.01, ha="left")
     return figure
-
-
-def save(figure: Any, path: Path) -> None:
-    """As PNG, SVG or PDF, by the ending of the name."""
-    figure.savefig(path, dpi=130)
 
 
 def _figure(rows: int) -> Any:

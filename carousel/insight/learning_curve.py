@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from carousel.insight.saving import save
+
 Points = Sequence[tuple[float, float]]
 
 
@@ -65,7 +67,7 @@ def draw_learning_curve(
     axes.grid(alpha=0.25)
     axes.set_title(f"Learning curve: {title}" if title else "Learning curve")
     axes.legend(loc="upper right", frameon=False)
-    figure.savefig(path, dpi=120)
+    save(figure, path)
 
 
 def _bits(nats: Any) -> Any:

@@ -1,6 +1,7 @@
 """What all tasks ask of the files they are given."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from carousel.errors import DataError
@@ -11,3 +12,38 @@ def require_existing(paths: Iterable[Path]) -> None:
     for path in paths:
         if not path.exists():
             raise DataError(f"There is no file {path}. Check its name; the current folder is {Path.cwd()}.")
+
+
+def require_place(path: Path | None, endings: Sequence[str]) -> None:
+    """Raises DataError unless a file of this name, in one of these kinds, can be written. None is no file."""
+    if path is None:
+        return
+    if not path.name.lower().endswith(tuple(endings)):
+        raise DataError(f"{path} ends in none of {', '.join(endings)}, which say what kind of file to write.")
+    if path.is_dir():
+        raise DataError(f"{path} cannot be written: it is a folder. Name a file in it.")
+    if not path.parent.is_dir():
+        raise DataError(f"{path} cannot be written: there is no folder {path.parent}. Make it, or name another.")
+    if not _writable(path.parent):
+        raise DataError(f"{path} cannot be written: the folder {path.parent} may not be written to. Name another.")
+
+
+def require_folder(path: Path) -> None:
+    """Raises DataError unless files can be written in this folder, which need not exist yet."""
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise DataError(f"No files can be written in {path}: {there} is no folder. Name another with --out.")
+    if not _writable(there):
+        raise DataError(f"No files can be written in {path}: the folder may not be written to. Name one with --out.")
+
+
+def make_folder(path: Path) -> None:
+    """Raises DataError where it cannot be made."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise DataError(f"The folder {path} cannot be made: {problem.strerror}. Name another with --out.") from None
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)

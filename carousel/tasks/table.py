@@ -21,11 +21,13 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from carousel.errors import DataError
+from carousel.tasks.files import require_place
 
 if TYPE_CHECKING:
     import numpy as np
 
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz")
+WRITTEN = (".csv", ".tsv", ".parquet", ".arrow", ".feather", ".ipc")
 BINARY = (".parquet", ".arrow", ".feather", ".ipc")
 # Texts that mean no value.
 MISSING = ["", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "-nan", "<NA>", "#N/A"]
@@ -101,9 +103,8 @@ def write(frame: pl.DataFrame, path: Path) -> None:
         (".parquet",): frame.write_parquet,
         (".arrow", ".feather", ".ipc"): frame.write_ipc,
     }
-    writer = next((writer for endings, writer in writers.items() if name.endswith(endings)), None)
-    if writer is None:
-        raise DataError(f"A table is written to a file in .csv, .tsv, .parquet or .arrow; {path} ends in none of them.")
+    require_place(path, WRITTEN)
+    writer = next(writer for endings, writer in writers.items() if name.endswith(endings))
     temporary = path.with_name(f"{path.name}.tmp")
     try:
         writer(temporary)

@@ -11,6 +11,7 @@ from carousel.tasks.classification import answers, sources, training
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import load
+from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
@@ -51,6 +52,7 @@ def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callabl
     the folder `out`, with a table of every answer."""
     if not paths:
         raise DataError(f"Sequences to evaluate on must be named: carousel evaluate {run} DATA")
+    require_folder(out or run)
     trained = load(run)
     examples = answers.read(trained, paths)
     result = trained.evaluate(examples)
@@ -58,19 +60,12 @@ def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callabl
         say(line + "\n")
     title = f"{run.name} on {paths[0].name}: accuracy {result.accuracy:.1%}"
     picture = (out or run) / ("confusion.png" if out else "evaluation.png")
-    _make(picture.parent)
+    make_folder(picture.parent)
     draw_confusion(picture, result.confusion, result.classes, title=title)
     say(f"the confusion matrix: {picture}\n")
     if out is not None:
         write(answers.table(trained, examples), out / "answers.csv")
         say(f"every answer: {out / 'answers.csv'}\n")
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise DataError(f"The folder {folder} (--out) cannot be made: {problem.strerror}.") from None
 
 
 def words(result: Evaluation, known: int) -> list[str]:

@@ -6,7 +6,9 @@ from shlex import quote
 from typing import Any
 
 from carousel.errors import CarouselError, DataError
+from carousel.insight.saving import save
 from carousel.tasks import table
+from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.forecasting import training
 from carousel.tasks.forecasting.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
@@ -61,7 +63,7 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
 
 def farewell(run: Path, report: Report) -> None:
     """Judge the model on what was held out, draw its forecast, and say what to type next."""
-    from carousel.insight.forecast_chart import forecast_figure, save
+    from carousel.insight.forecast_chart import forecast_figure
 
     trained = Trained.load(run)
     inputs = trained.inputs(trained.history())
@@ -86,12 +88,12 @@ def farewell(run: Path, report: Report) -> None:
 
 def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
     """A backtest on other data, or on what was held out; with `out`, its tables and its picture in that folder."""
+    if out is not None:
+        require_folder(out)
     result = backtest_of(run, list(paths))
     tell(result, say)
     if out is not None:
-        from carousel.insight.forecast_chart import save
-
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         table.write(result.table, out / "scores.csv")
         table.write(result.forecasts, out / "forecasts.csv")
         save(result.plot(), out / "backtest.png")
