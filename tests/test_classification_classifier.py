@@ -464,7 +464,7 @@ def test_predict_without_data_or_with_strange_steps(words: Path, monkeypatch, ca
     for arguments, message in (
         ("predict|runs/words", "carousel predict runs/words DATA"),
         ("predict|runs/words|words|--every|0", r"1 or more \(--every\), not 0"),
-        ("predict|runs/words|words|--out|answers.xyz", r".csv, .tsv, .parquet or .arrow; answers.xyz"),
+        ("predict|runs/words|words|--out|answers.xyz", r"answers.xyz ends in none of .csv, .tsv, .parquet"),
         ("predict|runs/words|--string|hello", "trained on audio, and these data are text"),
     ):
         assert re.search(message, run_command(monkeypatch, capsys, arguments, code=2)), message
@@ -478,3 +478,39 @@ def test_the_confusion_picture_holds_many_classes(tmp_path: Path) -> None:
     for count in (2, 45, 80):
         draw_confusion(tmp_path / "c.png", np.eye(count, dtype=int), [f"a long class name {k}" for k in range(count)])
         assert (tmp_path / "c.png").stat().st_size > 5000
+
+
+def test_tensors_are_taken_as_arrays_are() -> None:
+    x, y = np.stack([one[:12] for one in waves()[0]]), np.arange(24) % 2
+    ours = carousel.SequenceClassifier(**TINY).fit(x, y)
+    for given in (torch.tensor(x, requires_grad=True), [torch.tensor(one) for one in x]):
+        theirs = carousel.SequenceClassifier(**TINY).fit(given, torch.tensor(y), groups=None)
+        assert theirs.classes_.tolist() == [0, 1]
+        np.testing.assert_array_equal(theirs.predict_proba(given), ours.predict_proba(x))
+        assert theirs.score(given, list(torch.tensor(y))) == ours.score(x, y)
+    examples = from_python(torch.ones(1, 2, 1, dtype=torch.bfloat16), groups=torch.ones(1, dtype=torch.int32))
+    assert examples.groups == [1]
+    assert examples.items[0].dtype == np.float32
+
+
+def test_sequences_without_any_value_are_refused() -> None:
+    with pytest.raises(DataError, match="None of the 24 sequences has a step to learn from.*NaN"):
+        carousel.SequenceClassifier(**TINY).fit(np.full((24, 5, 2), np.nan), np.arange(24) % 2)
+
+
+@pytest.mark.usefixtures("words")
+def test_a_picture_that_cannot_be_written_is_refused_before_work(monkeypatch, capsys) -> None:
+    run_command(monkeypatch, capsys, f"train|words|{OPTIONS}")
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    said = run_command(monkeypatch, capsys, "evaluate|runs/words|words", code=2)
+    assert re.search("No files can be written in runs/words.*--out", said)
+    assert "accuracy" not in said
+
+
+def test_pictures_are_whole_and_take_any_letters(tmp_path: Path) -> None:
+    draw_confusion(tmp_path / "c.svg", np.eye(2, dtype=int), ["鳥", "犬"], title="日本")  # warnings are errors here
+    assert [file.name for file in tmp_path.iterdir()] == ["c.svg"]
+    with pytest.raises(DataError, match="c.bmp ends in none of .png, .svg, .pdf"):
+        draw_confusion(tmp_path / "c.bmp", np.eye(2, dtype=int), ["a", "b"])
+    with pytest.raises(DataError, match="c.png could not be written: No such file or directory"):
+        draw_confusion(tmp_path / "gone" / "c.png", np.eye(2, dtype=int), ["a", "b"])

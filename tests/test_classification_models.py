@@ -339,6 +339,9 @@ def test_steps_of_another_shape_are_refused() -> None:
     front_end = front_ends.fit(KINDS["series"], **NOTHING)
     with pytest.raises(DataError, match=r"A step has 2 numbers \(dim_0, dim_1\), and these have the shape \(4, 3\)"):
         front_end.steps(np.zeros((4, 3)))
+    wide = front_ends.fit(from_python([np.ones((3, 12))]), **NOTHING)
+    with pytest.raises(DataError, match=r"dim_7 and 4 more\).*the channels that the model was trained on"):
+        wide.steps(np.zeros((4, 3)))
 
 
 # -- augmentation ---------------------------------------------------------------------------------------------------

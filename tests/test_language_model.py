@@ -472,3 +472,21 @@ def test_the_loop_reads_losses_back_only_when_they_are_shown(text: Path, tmp_pat
     state = RunFolder.open(tmp_path / "run").read_state()["loop"]
     assert reads <= state["steps"] // state["plan"]["log_every"] + 1
     assert state["plan"]["log_every"] > 1
+
+
+def test_a_text_in_the_place_of_its_file_is_said_to_be_one(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text in ("A text that goes on, and on. " * 99, "a\nb"):
+        with pytest.raises(DataError, match="is no name of one. If it is the text itself, write it to a file"):
+            LanguageModel.train(text)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_says_what_it_is_and_a_prompt_is_a_text(trained: LanguageModel) -> None:
+    size, count = trained.vocabulary.size, sum(one.numel() for one in trained.network.parameters())
+    assert repr(trained) == (
+        f"LanguageModel({size} symbols of the level 'char', {count:,} parameters, run={str(trained.run)!r})"
+    )
+    for ask in (trained.generate, trained.complete):
+        with pytest.raises(DataError, match="A prompt is a text .*, not NoneType"):
+            ask(None)

@@ -1,5 +1,6 @@
 """Text to symbols and back: vocabularies, corpora, and the counts that networks must beat."""
 
+import gzip
 import math
 from pathlib import Path
 
@@ -185,10 +186,12 @@ def test_byte_level_takes_what_is_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", r"empty.txt is empty: there is nothing to learn from"),
+        (b"", r"empty.txt is empty: there is nothing to read"),
         (b"caf\xe9 noir", r"not UTF-8 text: byte 0xE9 at position 3 .*iconv.*--level byte"),
         (b"caf\xc3", r"not UTF-8 text: byte 0xC3 at position 3"),
         ("née".encode("utf-16"), r"UTF-16 text.*iconv -f UTF-16 -t UTF-8"),
+        (gzip.compress(b"A text. " * 99), r"packed by gzip. Unpack it: gunzip -k empty.txt.*--level byte"),
+        (b"PK\x03\x04\x14", r"a zip archive .*\.docx.*save its text as \.txt"),
         (b"\x7fELF\0\0\0", r"not text: it holds zero bytes.*--level byte"),
     ],
 )

@@ -1,5 +1,6 @@
 """What all tasks ask of the files they are given."""
 
+import errno
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -10,8 +11,19 @@ from carousel.errors import DataError
 def require_existing(paths: Iterable[Path]) -> None:
     """Raises DataError for the first that is neither a file nor a folder."""
     for path in paths:
-        if not path.exists():
-            raise DataError(f"There is no file {path}. Check its name; the current folder is {Path.cwd()}.")
+        try:
+            path.stat()
+        except (OSError, ValueError) as problem:
+            name = str(path)
+            if "\n" in name or getattr(problem, "errno", None) == errno.ENAMETOOLONG:
+                raise DataError(
+                    f"A file is named here, and {name[:40]!r}..., {len(name):,} characters, is no name of one. If it "
+                    f"is the text itself, write it to a file, and name that."
+                ) from None
+            if not path.exists():  # and not one that may not be looked at
+                raise DataError(
+                    f"There is no file {path}. Check its name; the current folder is {Path.cwd()}."
+                ) from None
 
 
 def require_place(path: Path | None, endings: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from carousel.errors import DataError
 from carousel.tasks.classification.examples import Examples, Label, plain, without_padding
@@ -19,11 +20,11 @@ def from_python(
 
     x: an array (N, T, C), or (N, T) for one channel; or a list of N of one of these: arrays (T, C) or (T,), strings,
         `Recording`s, or, with `rate`, sounds (n,) as `as_samples` takes them. NaN is a missing value; steps at a
-        sequence's end at which every value is missing are padding.
+        sequence's end at which every value is missing are padding. Torch's tensors are taken as arrays are.
     y, groups: the class and the group of each.
     channels: their names.
     """
-    items = list(x)
+    items = [_on_host(item) for item in _on_host(x)]
     if not items:
         raise DataError("There is no sequence: X is empty.")
     labels, belonging = _one_each(y, "y", len(items)), _one_each(groups, "groups", len(items))
@@ -51,10 +52,19 @@ def from_python(
 def _one_each(values: Any, name: str, count: int) -> list[Label] | None:
     if values is None:
         return None
-    listed = list(values)
+    listed = [_on_host(value) for value in _on_host(values)]
     if len(listed) != count:
         raise DataError(f"{name} must have one entry for each of the {count} sequences; it has {len(listed)}.")
     return [plain(value) for value in listed]
+
+
+def _on_host(value: Any) -> Any:
+    """A tensor as NumPy's array, or as a number if it is one; anything else as it is."""
+    if not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu()
+    value = value.float() if value.dtype in (torch.bfloat16, torch.float16) else value
+    return value.numpy() if value.ndim else value.item()
 
 
 def _series(number: int, item: Any) -> np.ndarray:

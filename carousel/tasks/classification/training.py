@@ -225,6 +225,11 @@ def _prepared(examples: Examples, settings: Settings, report: Report) -> _Data:
     report.say(front_end.said)
     steps = _steps(front_end, examples, report)
     full, given = np.flatnonzero(steps.lengths > 0), np.arange(len(steps))
+    if not len(full):
+        raise DataError(
+            f"None of the {len(steps):,} sequences has a step to learn from: steps at the end of a series at which "
+            f"every value is missing (NaN, an empty field) are padding, and a text has a step for each of its words."
+        )
     if len(full) < len(steps):
         empty = [examples.names[number] for number in np.flatnonzero(steps.lengths == 0).tolist()]
         report.say(f"left out, as they have no step: {listed(empty, 5)}")

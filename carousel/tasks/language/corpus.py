@@ -25,6 +25,14 @@ from carousel.tasks.language.vocabulary import (
 from carousel.training.run_folder import require_space
 
 CHUNK = 1 << 20  # bytes
+# How files begin that hold text, packed in some way, and how to come by it.
+PACKED = {
+    b"\x1f\x8b": "packed by gzip. Unpack it: gunzip -k {}",
+    b"\xfd7zXZ\0": "packed by xz. Unpack it: unxz -k {}",
+    b"\x28\xb5\x2f\xfd": "packed by zstd. Unpack it: unzstd {}",
+    b"PK\x03\x04": "a zip archive (.docx, .xlsx, .npz and .epub are such too). Unpack it, or save its text as .txt",
+    b"%PDF-": "a PDF. Take its text out: pdftotext {}",
+}
 TOKENS = "tokens.bin"  # in the run folder, until training has ended
 
 
@@ -105,6 +113,7 @@ def find(paths: Sequence[str | Path], *, any_bytes: bool = False) -> Sources:
     In a folder, hidden files and files that do not begin as UTF-8 text are passed over (`any_bytes` takes all).
     Raises DataError for a name that leads to no text.
     """
+    require_existing(map(Path, paths))
     files: list[Path] = []
     skipped: list[Path] = []
     for path in map(Path, paths):
@@ -125,11 +134,10 @@ def find(paths: Sequence[str | Path], *, any_bytes: bool = False) -> Sources:
         elif path.is_file():
             files.append(path)
         else:
-            require_existing([path])
             raise DataError(f"{path} is neither a file nor a folder. Training reads its text twice: give a file.")
     sources = Sources(files, skipped)
     if sources.bytes == 0:
-        raise DataError(f"{' '.join(str(path) for path in paths)} is empty: there is nothing to learn from.")
+        raise DataError(f"{' '.join(str(path) for path in paths)} is empty: there is nothing to read.")
     return sources
 
 
@@ -194,6 +202,11 @@ def _refuse_other_encodings(file: Path, head: bytes) -> None:
         raise DataError(
             f"{file} is UTF-16 text, and training reads UTF-8. "
             f"Convert it: iconv -f UTF-16 -t UTF-8 {file.name} > new.txt"
+        )
+    packed = next((how for mark, how in PACKED.items() if head.startswith(mark)), None)
+    if packed:
+        raise DataError(
+            f"{file} is no text but {packed.format(file.name)}. Or train on its bytes as they are: --level byte"
         )
     if b"\0" in head[:4096]:
         raise DataError(

@@ -18,7 +18,7 @@ from carousel.tasks.language.writing import write
 from carousel.training.measure import bits
 from carousel.training.progress import Report, report_for
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import may_go_on, refuse_strange_cell
+from carousel.training.session import may_go_on, parameter_count, refuse_strange_cell
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,12 @@ class LanguageModel:
         self.network = network.eval()
         self.vocabulary = symbols
         self.run = run
+
+    def __repr__(self) -> str:
+        """What it reads, what it is, and where it lies."""
+        where = "" if self.run is None else f", run={str(self.run)!r}"
+        known = f"{self.vocabulary.size:,} symbols of the level {self.vocabulary.level!r}"
+        return f"LanguageModel({known}, {parameter_count(self.network):,} parameters{where})"
 
     @classmethod
     def train(

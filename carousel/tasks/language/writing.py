@@ -14,9 +14,11 @@ from carousel.tasks.language.vocabulary import Vocabulary
 def prompt_ids(prompt: str, vocabulary: Vocabulary) -> list[int]:
     """The symbols of a prompt; of a line break when it is empty, as a text begins after one.
 
-    Raises DataError where the prompt has a character that the model has never seen. Unknown words are let
-    through, as the symbol for unknown words: a model of words has met many of those.
+    Raises DataError where the prompt is no text or has a character that the model has never seen. Unknown words are
+    let through, as the symbol for unknown words: a model of words has met many of those.
     """
+    if not isinstance(prompt, str):
+        raise DataError(f"A prompt is a text (empty to begin with nothing), not {type(prompt).__name__}.")
     if vocabulary.level == "word":
         prompt = prompt.rstrip(" ")  # the space before a word belongs to the word that will follow
     elif strange := vocabulary.unknown_parts(prompt):

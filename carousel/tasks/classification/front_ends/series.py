@@ -87,8 +87,8 @@ class SeriesStream:
         channels = len(self._last)
         if x.ndim != 2 or x.shape[1] != channels:
             raise DataError(
-                f"A step has {channels} number{'s' * (channels != 1)} ({', '.join(self._front_end.channels[:8])}), "
-                f"and these have the shape {x.shape}."
+                f"A step has {channels} number{'s' * (channels != 1)} ({listed(self._front_end.channels, 8)}), "
+                f"and these have the shape {x.shape}. Give the channels that the model was trained on, in this order."
             )
         if np.isinf(x).any():
             raise DataError("A value is infinite. Leave it missing (NaN) if it is not known.")
