@@ -71,7 +71,11 @@ def test_forecast_to_the_screen_and_to_files(folder, capsys):
     assert frame.height == 7
     assert (folder / "f.png").stat().st_size > 10_000
     carousel("forecast", folder / "run", "--horizon", 9)
-    assert "trained for 7 steps: beyond them its own forecasts are fed back" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "trained for 7 steps: beyond them its own forecasts are fed back" in said
+    assert said.endswith("To do better: carousel train ... --horizon 9\n")
+    carousel("forecast", folder / "run", "--horizon", 100, "--out", folder / "far.csv")
+    assert "100 steps are 14 times as far: expect what is usual there" in capsys.readouterr().err
 
 
 def test_a_newer_table_is_gone_on_from_and_backtested(folder, capsys):

@@ -18,7 +18,7 @@ from polars.testing import assert_frame_equal
 import carousel
 from carousel.errors import DataError, RunError
 from carousel.tasks import table
-from carousel.tasks.forecasting import Forecaster, conformal, following, training
+from carousel.tasks.forecasting import Forecaster, conformal, following, predicting, training
 from carousel.tasks.forecasting.backtesting import Backtest
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.metrics import LEVELS, Scores
@@ -562,6 +562,32 @@ def test_refusals(model, plain, tmp_path):
         plain.predict(data=shops().select(pl.col("date").cast(pl.Datetime) + pl.duration(hours=7), "shop", "sold"))
     with pytest.raises(RunError, match="is not a run"):
         Forecaster.load(tmp_path)
+
+
+def test_a_forecast_that_goes_too_far_is_refused_before_it_begins(plain):
+    with pytest.raises(DataError, match="100,000 steps ahead at most, and not beyond the year 9999: 100,001 steps"):
+        plain.predict(100_001)
+    carried = copy.copy(plain)
+    carried.update({"date": START + timedelta(days=STEPS), "shop": "east", "sold": 20.0})
+    with pytest.raises(DataError, match="100,000 steps ahead at most"):
+        carried.predict(10**12)
+    years = pl.DataFrame({"date": [date(1960 + k, 1, 1) for k in range(60)], "y": np.sin(np.arange(60))})
+    yearly = Forecaster(**QUICK | {"horizon": 3}).fit(years)
+    assert yearly.predict(20)["date"][-1] == date(2039, 1, 1)
+    with pytest.raises(DataError, match="not beyond the year 9999: 9,000 steps are too many"):
+        yearly.predict(9000)
+
+
+def test_what_is_fed_back_tells_how_far_it_is(plain):
+    """Steps of all series, up to the whole; a forecast within the horizon takes no time to speak of."""
+    trained, heard = plain.trained, []
+    inputs = trained.inputs(trained.history())
+    rows, columns = np.array([90, 100, 110]), np.array([0, 1, 0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predicting, "ORIGINS", predicting.PATHS)  # one origin after another
+        told_at(trained.network, inputs, rows, columns, 20, progress=lambda *told: heard.append(told))
+    assert heard == [(done, 60) for done in (14, 20, 34, 40, 54, 60)]
+    told_at(trained.network, inputs, rows, columns, 7, progress=lambda *_: pytest.fail("there is nothing to tell"))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from carousel.training import progress
 from carousel.training.measure import Measure, bits
-from carousel.training.progress import Lines, Screen, Status, clock, printable, report_for
+from carousel.training.progress import Lines, Screen, Status, clock, meter, printable, report_for
 
 
 def status(step: int, seconds: float, **changes) -> Status:
@@ -95,3 +95,19 @@ def test_clock(seconds: float, shown: str) -> None:
 
 def test_printable_keeps_text_and_line_breaks() -> None:
     assert printable("né\tà\n雪\x07\r") == "né\tà\n雪··"
+
+
+def test_a_meter_shows_itself_late_on_terminals_only_and_goes():
+    def shown(*, terminal: bool, after: float) -> str:
+        text = io.StringIO()
+        console = Console(file=text, force_terminal=terminal, width=80, color_system=None)
+        with meter("forecasting", console, after=after) as progress:
+            for done in range(10):
+                progress(done, 10)
+        return text.getvalue()
+
+    said = shown(terminal=True, after=0.0)
+    assert "forecasting" in said
+    assert said.endswith("\x1b[2K")  # the line is wiped
+    assert shown(terminal=True, after=60.0) == ""
+    assert shown(terminal=False, after=0.0) == ""

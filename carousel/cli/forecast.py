@@ -48,9 +48,9 @@ def forecast(
 
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
-    frame, draw, note = forecast_of(run, data, horizon=horizon, future=future)
-    if note:
-        print(f"carousel: {note}", file=sys.stderr)
+    frame, draw = forecast_of(
+        run, data, horizon=horizon, future=future, say=lambda note: print(f"carousel: {note}", file=sys.stderr)
+    )
     if plot is not None:
         save(draw(), plot)
         show(f"{plot}\n")

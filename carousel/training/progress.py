@@ -3,13 +3,15 @@
 import sys
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 from unicodedata import category
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -212,6 +214,37 @@ class Screen:
             parts += [Text(f"{self._samples}:", style="dim")] if self._samples else []
             parts.append(Text(text, style="cyan"))
         return Group(*parts)
+
+
+Progress = Callable[[int, int], None]  # hears how much is done, of how much
+
+
+def nobody(done: int, of: int) -> None:
+    """Hears nothing."""
+
+
+@contextmanager
+def meter(what: str, console: Console | None = None, *, after: float = 2.0) -> Iterator[Progress]:
+    """A bar for work that is no training, shown on a terminal (of errors, so that results stay clean) once it has taken
+    `after` seconds, redrawn four times a second at most, and gone when it is done. Elsewhere nothing."""
+    console = console or Console(stderr=True)
+    bar = Bar(*Bar.get_default_columns(), console=console, auto_refresh=False, transient=True)
+    due = time.monotonic() + after
+
+    def heard(done: int, of: int) -> None:
+        nonlocal due
+        if console.is_terminal and time.monotonic() >= due:
+            due = time.monotonic() + 0.25
+            if not bar.tasks:
+                bar.start()
+                bar.add_task(what)
+            bar.update(bar.tasks[0].id, completed=done, total=of, refresh=True)
+
+    try:
+        yield heard
+    finally:
+        if bar.tasks:
+            bar.stop()
 
 
 def report_for(console: Console | None = None) -> Report:

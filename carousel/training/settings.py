@@ -52,7 +52,7 @@ class TrainingSettings:
     def require_at_least_one(self, *names: str) -> None:
         for name in names:
             value = getattr(self, name)
-            if value is not None and not (isinstance(value, Integral) and value >= 1):
+            if value is not None and not (isinstance(value, Integral) and int(value) >= 1):
                 kind = "" if isinstance(value, Integral) else "a whole number, "
                 raise DataError(f"{name} must be {kind}1 or more, not {value}.")
             object.__setattr__(self, name, value if value is None else int(value))  # NumPy's are no JSON

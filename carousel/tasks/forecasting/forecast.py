@@ -11,9 +11,13 @@ from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.trained import Trained
+from carousel.training.progress import Progress, nobody
+
+MOST_AHEAD = 100_000  # steps
+YEAR_10000 = 253_402_300_800_000_000  # microseconds since 1970
 
 
-def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray) -> np.ndarray:
+def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray, progress: Progress = nobody) -> np.ndarray:
     """Quantiles after the end of every series, (horizon, N, levels), in the units of the data. `horizon` may be of each
     series, (I,), as a table asks for: the longest is told of all.
 
@@ -21,13 +25,20 @@ def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray) -> np.
     """
     rows, columns = ends(inputs)
     require_known(inputs, horizon)
-    return forecast_at(trained, inputs, rows, columns, int(np.max(horizon)))
+    return forecast_at(trained, inputs, rows, columns, int(np.max(horizon)), progress)
 
 
-def forecast_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
+def forecast_at(
+    trained: Trained,
+    inputs: Inputs,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    horizon: int,
+    progress: Progress = nobody,
+) -> np.ndarray:
     """The same after any origins (rows of time, columns of values), each from what was known by then; covariates known
     in advance are taken as they stand, beyond the table as in its last row."""
-    told = told_at(trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed)
+    told = told_at(trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed, progress=progress)
     told = conformal.corrected(told, corrections_at(trained, inputs, rows, columns))
     return absolute(inputs, told, rows, columns)
 
@@ -41,6 +52,12 @@ def ends(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
 def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
     """A horizon of each series is one that rows of a table ask for: those must be there, one after the other."""
     panel, names = inputs.panel, ", ".join(inputs.panel.layout.roles.known)
+    last = panel.stamps(np.max(panel.end + horizon, keepdims=True))
+    if np.max(horizon) > MOST_AHEAD or not (panel.layout.roles.time.counts or last[0] < YEAR_10000):
+        raise DataError(
+            f"A forecast goes {MOST_AHEAD:,} steps ahead at most, and not beyond the year 9999: {np.max(horizon):,} "
+            f"steps are too many. Ask for fewer, or train on a coarser --frequency."
+        )
     steps = np.where(panel.end > 0, horizon, 0)
     short = np.flatnonzero(panel.known_until < panel.end + steps)
     if not len(short) or not (names or isinstance(horizon, np.ndarray)):

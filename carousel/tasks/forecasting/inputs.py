@@ -205,7 +205,7 @@ class Inputs:
     def calendar(self, rows: np.ndarray) -> np.ndarray:
         most = int(rows.max(initial=-1)) + 1
         if most > len(self._calendar):
-            places = self.panel.first + np.arange(max(most, len(self.values) + 64))
+            places = self.panel.first + np.arange(max(most, len(self.values) + 64, 2 * len(self._calendar)))
             self._calendar = calendar.features(self.panel.layout.frequency, places)
         return self._calendar[rows]
 

@@ -9,6 +9,7 @@ from carousel.models.quantile_forecaster import QuantileForecaster, States
 from carousel.tasks.forecasting.inputs import Inputs, ahead_signals, origin_signals, step_signals
 from carousel.tasks.forecasting.metrics import LEVELS
 from carousel.tasks.forecasting.signals import LEVEL, SCALE, Tail
+from carousel.training.progress import Progress, nobody
 
 PATHS = 100  # that a forecast takes where what is told is fed back
 STEPS, COLUMNS, ORIGINS = 1024, 256, 4096  # at once
@@ -51,9 +52,17 @@ def states_at(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, col
 
 @torch.inference_mode()
 def told_at(
-    network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int, *, seed: int = 0
+    network: QuantileForecaster,
+    inputs: Inputs,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    horizon: int,
+    *,
+    seed: int = 0,
+    progress: Progress = nobody,
 ) -> np.ndarray:
-    """Quantiles (horizon, origins, levels) after these origins, in scales from their levels; float64."""
+    """Quantiles (horizon, origins, levels) after these origins, in scales from their levels; float64. `progress` hears
+    of the steps that are fed back, which take long."""
     was_training = network.training
     network.eval()
     states = states_at(network, inputs, rows, columns)
@@ -61,9 +70,12 @@ def told_at(
     at_a_time = ORIGINS if horizon <= network.at_once else max(1, ORIGINS // PATHS)
     for start in range(0, len(rows), at_a_time):
         some = slice(start, start + at_a_time)
-        told.append(
-            told_after(network, inputs, tuple(s[:, some] for s in states), rows[some], columns[some], horizon, seed)
-        )
+
+        def heard(steps: int, _: int, before: int = start * horizon, origins: int = len(rows[some])) -> None:
+            progress(before + steps * origins, len(rows) * horizon)
+
+        mine = tuple(s[:, some] for s in states)
+        told.append(told_after(network, inputs, mine, rows[some], columns[some], horizon, seed, heard))
     network.train(was_training)
     return np.concatenate(told, axis=1)
 
@@ -76,12 +88,13 @@ def told_after(
     columns: np.ndarray,
     horizon: int,
     seed: int,
+    progress: Progress = nobody,
 ) -> np.ndarray:
     first = min(horizon, network.at_once)
     told = tell(network, state, inputs.at_origins(rows, columns), inputs.ahead(rows, columns, first))
     if horizon == first:
         return told
-    return np.concatenate([told, _fed_back(network, inputs, state, rows, columns, told, horizon, seed)])
+    return np.concatenate([told, _fed_back(network, inputs, state, rows, columns, told, horizon, seed, progress)])
 
 
 @torch.inference_mode()
@@ -102,6 +115,7 @@ def _fed_back(
     told: np.ndarray,
     horizon: int,
     seed: int,
+    progress: Progress,
 ) -> np.ndarray:
     """What comes after the steps told at once, (more steps, origins, levels): of each origin many paths are drawn, a
     whole block of steps at one probability, and read as if they had been seen; what is told after them is mixed.
@@ -144,6 +158,7 @@ def _fed_back(
             :, None, None
         ]
         mixed += list(mixture(shared))
+        progress(len(told) + len(mixed), horizon)
     return np.stack(mixed)
 
 

@@ -12,17 +12,18 @@ from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.forecasting import training
 from carousel.tasks.forecasting.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
-from carousel.tasks.forecasting.forecast import as_table, forecast
+from carousel.tasks.forecasting.forecast import as_table, forecast, require_known
 from carousel.tasks.forecasting.roles import find_roles, find_time
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.stamps import Slip
 from carousel.tasks.forecasting.trained import Trained
-from carousel.training.progress import Report
+from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
 
 __all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
 
+FAR = 10  # horizons of training: further than that, a longer training horizon is no advice
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
 
 
@@ -118,9 +119,10 @@ def tell(result: Backtest, say: Callable[[str], None]) -> None:
 
 
 def forecast_of(
-    run: Path, paths: Sequence[Path], *, horizon: int | None, future: Path | None
-) -> tuple[Any, Callable[[], Any], str]:
-    """The forecast of a run as a table, how to draw it, and what is to be known of it."""
+    run: Path, paths: Sequence[Path], *, horizon: int | None, future: Path | None, say: Callable[[str], None]
+) -> tuple[Any, Callable[[], Any]]:
+    """The forecast of a run as a table, and how to draw it. `say` hears, before it begins, what is to be known of
+    it."""
     from carousel.insight.forecast_chart import forecast_figure
 
     if horizon is not None and horizon < 1:
@@ -129,15 +131,25 @@ def forecast_of(
     steps = horizon or trained.horizon
     frame = table.read(list(paths)) if paths else trained.history()
     inputs = trained.inputs(frame, None if future is None else table.read(future))
-    told = forecast(trained, inputs, steps)
-    note = ""
+    require_known(inputs, steps)
     if steps > trained.horizon:
-        note = (
-            f"The model was trained for {trained.horizon} steps: beyond them its own forecasts are fed back, and the "
-            f"intervals are not calibrated. To do better: carousel train ... --horizon {steps}"
-        )
-    return (
-        as_table(inputs, told),
-        lambda: forecast_figure(pictures(inputs, told), title=f"{run.name}: {steps} steps ahead"),
-        note,
+        say(beyond(trained.horizon, steps))
+    with meter("forecasting") as progress:
+        told = forecast(trained, inputs, steps, progress)
+    return as_table(inputs, told), lambda: forecast_figure(
+        pictures(inputs, told), title=f"{run.name}: {steps} steps ahead"
     )
+
+
+def beyond(horizon: int, steps: int) -> str:
+    """What is to be known of a forecast beyond the horizon of training."""
+    said = (
+        f"The model was trained for {horizon:,} steps: beyond them its own forecasts are fed back, and the intervals "
+        f"are not calibrated."
+    )
+    if steps > FAR * horizon:
+        return (
+            f"{said} {steps:,} steps are {steps / horizon:,.0f} times as far: expect what is usual there, and nothing "
+            f"that the end of the data says."
+        )
+    return f"{said} To do better: carousel train ... --horizon {steps}"
