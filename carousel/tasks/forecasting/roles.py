@@ -267,7 +267,9 @@ def _require_numbers(frame: pl.DataFrame, targets: Sequence[str]) -> None:
         column = frame[name]
         if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
             continue
-        bad = column.filter(column.cast(pl.Float64, strict=False).is_null() & column.is_not_null())
+        bad = column.filter(_as_numbers(column).is_null() & column.is_not_null())
+        if not len(bad):  # numbers, but for their commas
+            bad = column.filter(column.cast(pl.Float64, strict=False).is_null() & column.is_not_null())
         if len(bad) or column.dtype != pl.String:
             what = f"{bad[0]!r}" if len(bad) else str(column.dtype)
             commas = " Write thousands without a comma." if len(bad) and "," in str(bad[0]) else ""
