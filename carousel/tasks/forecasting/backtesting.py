@@ -162,7 +162,7 @@ def _frame(
     return pl.concat([origins.rename(lambda name: f"origin_{name}"), stamps, frame], how="horizontal")
 
 
-def known_until(trained: Trained, inputs: Inputs) -> np.ndarray:
+def trained_until(trained: Trained, inputs: Inputs) -> np.ndarray:
     """(N,) the row up to which training had the values of each column, learnt from or held out; 0 for a series that it
     did not have. Rows without a time are the same where their values are."""
     panel, roles = inputs.panel, trained.reading.layout.roles
@@ -177,7 +177,7 @@ def known_until(trained: Trained, inputs: Inputs) -> np.ndarray:
 
 def nothing_new(trained: Trained, inputs: Inputs) -> bool:
     """Are these the values that a run was trained on, and no other? Then what can be judged is what it held out."""
-    return bool((known_until(trained, inputs) >= inputs.panel.end[inputs.panel.owner]).all())
+    return bool((trained_until(trained, inputs) >= inputs.panel.end[inputs.panel.owner]).all())
 
 
 def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, came: np.ndarray) -> str:
@@ -188,7 +188,7 @@ def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarr
     first, last = ("-".join(map(str, row)) for row in ends.rows())
     series = f" of {len(np.unique(columns)):,} series" if inputs.values.shape[1] > 1 else ""
     later = (rows + np.arange(1, horizon + 1)[:, None])[np.isfinite(came)]
-    known = np.broadcast_to(known_until(trained, inputs)[columns], came.shape)[np.isfinite(came)]
+    known = np.broadcast_to(trained_until(trained, inputs)[columns], came.shape)[np.isfinite(came)]
     learnt = later < np.minimum(known, trained.split.rows(inputs.panel))
     shares = {
         "learnt from in training": learnt.mean(),
