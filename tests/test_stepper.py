@@ -54,6 +54,23 @@ def test_rows_begin_anew_alone():
     torch.testing.assert_close(stepper(x[0]), outputs[0])
 
 
+@pytest.mark.parametrize("rows", [[1], [-1], torch.tensor(1), [False, True], torch.tensor([False, True])], ids=str)
+def test_rows_to_reset_by_number_or_by_mask(rows):
+    layer = layer_of("lstm")
+    x = torch.randn(2, B, I, dtype=torch.float64)
+    stepper = layer.stepper(B)
+    stepper(x[0])
+    stepper.reset(rows)
+    reset = torch.tensor([[False, False], [False, True]])
+    torch.testing.assert_close(stepper(x[1]), layer(x, reset=reset)[0][1])
+
+
+@pytest.mark.parametrize("rows", [[2], [-3], [True], [0.0, 1.0]], ids=str)
+def test_rows_that_there_are_not(rows):
+    with pytest.raises(ValueError, match="the rows to reset must be numbers from 0 to 1, or 2 bools, but got"):
+        layer_of("lstm").stepper(B).reset(rows)
+
+
 def test_goes_on_from_a_scan_and_back():
     layer = layer_of("gru")
     x = torch.randn(T, B, I, dtype=torch.float64)

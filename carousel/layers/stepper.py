@@ -111,14 +111,29 @@ class Stepper:
         if out.requires_grad:
             raise ValueError(f"{self.name}: a stepper keeps nothing for gradients, but out requires them")
 
-    def reset(self, rows: Sequence[int] | None = None) -> None:
-        """Lets these rows (all of them if None) begin a new sequence."""
-        chosen = slice(None) if rows is None else torch.as_tensor(rows, dtype=torch.long, device="cpu")
+    def reset(self, rows: Sequence[int] | Tensor | None = None) -> None:
+        """Lets these rows begin a new sequence: by number, or (batch,) bool; all of them if None. Raises ValueError."""
+        chosen = slice(None) if rows is None else self._rows(rows)
         for k, step in enumerate(self._steps):
             states = step.states
             for state, fresh in zip(states, self._fresh, strict=True):
                 state[chosen] = fresh[k][chosen].to(state.dtype)
             step.states = states
+
+    def _rows(self, rows: Sequence[int] | Tensor) -> Tensor:
+        chosen = torch.as_tensor(rows, device="cpu")
+        if chosen.dtype == torch.bool:
+            fits = chosen.shape == (self.batch,)
+        else:
+            chosen = chosen.long() if chosen.numel() == 0 else chosen
+            whole = not (chosen.dtype.is_floating_point or chosen.dtype.is_complex)
+            fits = whole and bool(((chosen >= -self.batch) & (chosen < self.batch)).all())
+        if not fits:
+            raise ValueError(
+                f"{self.name}: the rows to reset must be numbers from 0 to {self.batch - 1}, or {self.batch} bools, "
+                f"but got {rows!r}"
+            )
+        return chosen
 
     @property
     def state(self) -> Tensor | States:
