@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from carousel.errors import RunError
 from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, figures
 from carousel.insight.figures.canvas import COLOURS, DASHES, MOST_LABELS, ONE_WAY, canvas, label_steps
+from carousel.insight.saving import save
 from carousel.page.moments import Signals
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ MOST_LINES = 12  # channels that have a line each
 
 
 def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[], Figure]]) -> list[Path]:
-    """Writes every picture into the folder, in the place of one of an earlier time. Raises RunError where it cannot.
+    """Writes every picture into the folder, in the place of one of an earlier time. Raises a CarouselError where it
+    cannot.
 
     What the sequence is too short for has no picture; the page says why.
     """
@@ -33,13 +34,11 @@ def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[],
         path = folder / f"{prefix}{name}.png"
         try:
             path.unlink(missing_ok=True)
-            with contextlib.suppress(TooShort), warnings.catch_warnings():
-                # Signs that the font lacks are drawn as boxes, which says it as well.
-                warnings.filterwarnings("ignore", "Glyph .* missing from font")
-                draw().savefig(path, dpi=120)
-                written.append(path)
         except OSError as problem:
             raise RunError(f"{path} could not be written: {problem.strerror}. Choose another --out.") from None
+        with contextlib.suppress(TooShort):
+            save(draw(), path)
+            written.append(path)
     return written
 
 
