@@ -8,6 +8,8 @@
 Text stays text: what a column of dates or categories means is for the task to say.
 """
 
+import contextlib
+import csv
 import gzip
 import io
 import os
@@ -149,7 +151,7 @@ def _file(path: Path, rows: int | None) -> pl.DataFrame:
         raise DataError(f"{path} is empty: a table needs a line of column names, and rows below it.") from None
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, UnicodeDecodeError) as problem:
         reason = str(problem).strip().split("\n")[0][:200]
-        raise DataError(f"{path} cannot be read as a table: {reason}") from None
+        raise DataError(f"{path} cannot be read as a table: {reason.rstrip('.')}.") from None
     if not frame.height:
         raise DataError(f"{path} has column names ({listed(frame.columns)}) and no rows below them.")
     return frame
@@ -160,7 +162,7 @@ def _text(path: Path, rows: int | None) -> pl.DataFrame:
     # Unpacked as a whole: polars would not notice where gzip's checksum says that a byte is wrong.
     source = io.BytesIO(gzip.decompress(path.read_bytes())) if packed else path
     lines = _first_lines(source)
-    separator = _separator(lines[0])
+    separator = _separator(lines[0], path)
     options: dict[str, Any] = {
         "separator": separator,
         "null_values": MISSING,
@@ -175,16 +177,38 @@ def _text(path: Path, rows: int | None) -> pl.DataFrame:
             f"are values, write a line of names above them; if they are names, put a letter before each number."
         )
     comma = separator != "," and any(_has_decimal_comma(line, separator) for line in lines[1:])
-    frame = pl.read_csv(source, decimal_comma=comma, **options)
+    try:
+        frame = pl.read_csv(source, decimal_comma=comma, **options)
+    except pl.exceptions.ComputeError:
+        if longer := _longer_line(source, separator):
+            raise DataError(f"{path} cannot be read as a table: {longer}") from None
+        raise
     frame = frame.rename({name: name.strip() for name in frame.columns})
     if frame.columns[0] == "" and "index" not in frame.columns:  # as pandas writes it, and calls it itself
         frame = frame.rename({"": "index"})
     return frame
 
 
-def _first_lines(source: Path | io.BytesIO, count: int = 20) -> list[str]:
+def _opened(source: Path | io.BytesIO, newline: str | None = None) -> io.TextIOWrapper:
     file = open(source, "rb") if isinstance(source, Path) else io.BytesIO(source.getbuffer())  # noqa: SIM115
-    with io.TextIOWrapper(file, encoding="utf-8", newline=None) as text:
+    return io.TextIOWrapper(file, encoding="utf-8", newline=newline)
+
+
+def _longer_line(source: Path | io.BytesIO, separator: str) -> str | None:
+    """What is wrong with the first line that has more fields than there are names, if one has."""
+    with _opened(source, newline="") as text, contextlib.suppress(csv.Error, UnicodeDecodeError):
+        rows = csv.reader(text, delimiter=separator)
+        width = len(next(rows))
+        if longer := next((row for row in rows if len(row) > width), None):
+            return (
+                f"line {rows.line_num:,} has {len(longer)} fields, and the first has {width}. A field with the "
+                f"separator {separator!r} in it stands in quotes."
+            )
+    return None
+
+
+def _first_lines(source: Path | io.BytesIO, count: int = 20) -> list[str]:
+    with _opened(source) as text:
         lines = [line.rstrip("\n") for line, _ in zip(text, range(count), strict=False)]
     return lines or [""]
 
@@ -207,8 +231,10 @@ def _are_names(first: Sequence[str], below: Sequence[str]) -> bool:
     return len(set(first)) == len(first) and any(dated)
 
 
-def _separator(line: str) -> str:
-    """The sign that splits the line of names most often; a comma where none does."""
+def _separator(line: str, path: Path) -> str:
+    """The sign that splits the line of names most often; a comma where none does; a tab where the file is called so."""
+    if "\t" in line and path.name.lower().endswith((".tsv", ".tsv.gz")):
+        return "\t"
     return max(SEPARATORS, key=line.count)
 
 
