@@ -1,10 +1,8 @@
 """Classifying sequences from the outside: in Python, in scikit-learn's manners, on the command line, and resumed."""
 
 import inspect
-import os
 import pickle
 import re
-import signal
 import sys
 from dataclasses import fields
 from pathlib import Path
@@ -13,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from interrupting import CtrlC
 from test_classification_readers import write_wav
 from test_language_model import assert_a_moved_cell_is_said_to_be_gone
 
@@ -318,20 +317,6 @@ def test_examples_come_back_from_the_run_folder_as_they_were(tmp_path: Path, ord
     x, lengths = again.batch(np.array([1, 0]))
     assert x.tolist() == [[[1, 1], [0, 1]], [[0, 0], [2, 3]], [[0, 0], [4, 5]]]
     assert lengths.tolist() == [1, 3]
-
-
-class CtrlC(Quiet):
-    """At the first tick after a step; and remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def tick(self, status) -> None:
-        if status().step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_what_is_not_kept_is_not_said_to_be(tmp_path: Path) -> None:

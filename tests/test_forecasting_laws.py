@@ -2,10 +2,8 @@
 
 import copy
 import gc
-import os
 import pickle
 import re
-import signal
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -13,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from interrupting import CtrlC
 from polars.testing import assert_frame_equal
 
 import carousel
@@ -397,20 +396,6 @@ def test_a_pickled_or_copied_forecaster_is_the_same_and_goes_on(model, tmp_path,
     assert woken.predict(5, future=ahead)["date"].min() == ahead["date"].min()
     assert_frame_equal(copied.predict(5, future=plan), expected, check_exact=True)
     assert woken.save(tmp_path / "run").is_dir()
-
-
-class CtrlC(Quiet):
-    """At a step; and remembers what was said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def say(self, line: str) -> None:
-        self.said.append(line)
-
-    def tick(self, status) -> None:
-        if status().step == 3:
-            os.kill(os.getpid(), signal.SIGINT)
 
 
 def test_what_is_not_kept_is_not_said_to_be(plain, tmp_path):
