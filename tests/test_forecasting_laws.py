@@ -23,7 +23,7 @@ from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.metrics import LEVELS, Scores
 from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.trained import CALIBRATED_ON, Trained, held_out
 from carousel.training.progress import Quiet
 from carousel.training.run_folder import RunFolder
 
@@ -206,6 +206,12 @@ def test_a_future_comes_after_the_history_without_gaps_and_with_what_is_known(mo
             ask(lost)
 
 
+def test_two_futures_at_once_are_refused(model):
+    plan = with_plan(shops()).filter(pl.col("region").is_null()).select("date", "shop", "price")
+    with pytest.raises(DataError, match="A table was given in the place of the horizon, and another as future"):
+        model.predict(plan, future=plan)
+
+
 def test_what_was_missing_in_training_may_be_missing_in_the_future():
     frame = (
         shops()
@@ -312,7 +318,7 @@ def test_intervals_are_corrected_by_the_errors_of_every_step_since_training(plai
     frame = shops(STEPS + 30).select("date", "shop", "sold").filter(shop="west")
     frame = frame.with_columns(pl.col("sold") + 4 * (pl.col("date") > START + timedelta(days=STEPS + 5)))
     trained, horizon, last = plain._trained, QUICK["horizon"], STEPS + 29
-    correction = trained.correction_for(trained.inputs(frame))
+    correction = trained.calibrated()
     rs = []
     for t in range(STEPS - 1, last + 1):
         r = rs[-1] if rs else correction.r
@@ -413,6 +419,22 @@ def test_what_is_not_kept_is_not_said_to_be(plain, tmp_path):
     assert f"writing to {tmp_path / 'run'}" in said[1]
 
 
+def test_a_fit_that_fails_leaves_what_was_fitted(tmp_path):
+    frame = shops(60).select("date", "shop", "sold")
+    fitted = Forecaster(**QUICK).fit(frame)
+    expected, said = fitted.predict(), fitted.describe()
+    for out in (None, tmp_path / "run"):
+        with pytest.raises(DataError, match="it needs 10 or more"):
+            fitted.fit(frame[:8], out=out)
+        with pytest.raises(KeyboardInterrupt):
+            fitted.fit(frame, out=out, report=CtrlC())
+        gc.collect()
+        assert_frame_equal(fitted.predict(), expected, check_exact=True)
+        assert_frame_equal(pickle.loads(pickle.dumps(fitted)).predict(), expected, check_exact=True)
+        assert fitted.describe() == said
+        assert not fitted.kept
+
+
 class Stopping(Quiet):
     """Stops at a step, as a crash would: nothing more is saved."""
 
@@ -459,6 +481,22 @@ def test_a_run_that_was_stopped_can_forecast(tmp_path):
         training.train(shops(), Settings(target="sold", **QUICK), out=tmp_path / "run", sources=[], report=Stopping(5))
     assert Trained.load(tmp_path / "run").correction is None
     assert np.isfinite(numbers(Forecaster.load(tmp_path / "run").predict())).all()
+
+
+def test_a_run_that_was_stopped_is_calibrated_on_its_own_data_whatever_it_is_asked_about(tmp_path):
+    with pytest.raises(InterruptedError):
+        training.train(shops(), Settings(target="sold", **QUICK), out=tmp_path / "run", sources=[], report=Stopping(5))
+    other = shops(STEPS + 40, seed=9).with_columns(pl.col("sold") ** 2)
+    asked, fresh = Forecaster.load(tmp_path / "run"), Forecaster.load(tmp_path / "run")
+    of_other = asked.predict(data=other)
+    assert_frame_equal(asked.predict(), fresh.predict(), check_exact=True)
+    assert_frame_equal(fresh.predict(data=other), of_other, check_exact=True)
+    trained, horizon = fresh.trained, QUICK["horizon"]
+    own = trained.inputs(shops())
+    rows, columns = held_out(own, trained.split.rows(own.panel), CALIBRATED_ON, trained.network)
+    told = told_at(trained.network, own, rows, columns, horizon)
+    held = conformal.corrections(told, own.outcomes(rows, columns, horizon))
+    np.testing.assert_allclose(trained.calibrated().r, held)
 
 
 # -- tables in, tables out ------------------------------------------------------------------------------------------

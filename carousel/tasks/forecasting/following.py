@@ -23,7 +23,7 @@ def corrections_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: 
 
     Of a network that tells by drawing paths it stays that of training: to judge it at every step would cost too much.
     """
-    correction = trained.correction_for(inputs)
+    correction = trained.calibrated()
     r = np.repeat(correction.r[..., None], len(rows), axis=2)
     if trained.network.autoregressive:
         return r

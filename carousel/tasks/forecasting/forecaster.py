@@ -97,13 +97,13 @@ class Forecaster:
         frame = table.read(X)
         if y is not None:
             frame, settings = self._with_target(frame, y, settings)
-        self._home = None if out is not None else _Home()
-        folder = Path(out) if out is not None else self._home.path / "run"  # type: ignore[union-attr]
+        home = _Home() if out is None else None  # what was fitted before keeps its own until this is done
+        folder = Path(out) if home is None else home.path / "run"  # type: ignore[arg-type]
         said: list[str] = []
         told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
             training.train(frame, settings, out=folder, sources=[], report=told, kept=out is not None)
-        self._description = "\n".join(said)
+        self._home, self._description = home, "\n".join(said)
         return self._open(folder, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
 
     @classmethod
@@ -150,8 +150,8 @@ class Forecaster:
         the last that is asked for, with what is known in advance. For arrays the answer is the medians, (horizon,) or
         (horizon, columns). Beyond the horizon of training, forecasts are fed back as if observed; their intervals are
         the less sure.
-        Raises DataError where a table does not fit the data, and where the future has rows within the history or lacks
-        some.
+        Raises DataError where a table does not fit the data, where the future has rows within the history or lacks
+        some, and where two are given.
         """
         steps: int | None = None
         trained = self._fitted()
@@ -159,6 +159,11 @@ class Forecaster:
             steps = trained.horizon if horizon is None else int(horizon)
             if steps < 1:
                 raise DataError(f"A horizon is a number of steps, 1 or more, not {steps}.")
+        elif future is not None:
+            raise DataError(
+                "A table was given in the place of the horizon, and another as future: the first would be the future "
+                "too. Give one of them, or a number of steps and the future."
+            )
         else:
             future = horizon
         ahead = None if future is None else table.read(future)

@@ -153,7 +153,7 @@ class SeriesStream:
     def __init__(self, trained: Trained, inputs: Inputs, number: int, state: tuple[Any, ...]) -> None:
         panel, recipe = inputs.panel, inputs.recipe
         self.trained = trained
-        self.correction = trained.correction_for(inputs)
+        self.correction = trained.calibrated()
         self.wait = 0 if trained.network.autoregressive else trained.horizon
         # Origins not judged yet, with the correction of then.
         self.pending: deque[tuple[tuple[Any, ...], np.ndarray]] = deque(maxlen=self.wait)

@@ -137,9 +137,11 @@ class Trained:
         """That of the naive rivals and of MASE: the shortest."""
         return self.reading.recipe.seasons[0] if self.reading.recipe.seasons else 1
 
-    def correction_for(self, inputs: Inputs) -> Correction:
-        """That of the run; of a run whose training was stopped, from the held-out part of its data as it stands."""
+    def calibrated(self) -> Correction:
+        """The correction of the run; of one whose training was stopped, from the held-out part of its data, as its
+        network stands."""
         if self.correction is None:
+            inputs = self.inputs(self.history())
             rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON, self.network)
             told = told_at(self.network, inputs, rows, columns, self.horizon)
             self.correction = Correction.fit(told, inputs.outcomes(rows, columns, self.horizon))
