@@ -94,7 +94,7 @@ class RunFolder:
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
         if (path / CONFIG).is_file():
-            found = "already holds a run. Choose another; a run that was stopped goes on with --resume"
+            found = "already holds a run. Choose another, or resume that one if it was stopped"
         else:
             found = f"{'already holds something else' if path.is_dir() else 'is a file'}. Choose another"
         raise RunError(f"A new run needs a folder of its own, and {path} {found}.")
