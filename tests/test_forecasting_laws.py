@@ -351,6 +351,21 @@ def test_intervals_are_corrected_by_the_errors_of_every_step_since_training(plai
             np.testing.assert_allclose(corrections_at(trained, inputs, rows, np.zeros(4, int)), got, atol=1e-6)
 
 
+def test_a_stamp_off_the_frequency_is_refused_as_an_observation_and_as_future(plain):
+    """As in a history: an average of nobody's asking, or a value at another time, is no answer."""
+    noon, carried = pl.col("date").cast(pl.Datetime) + pl.duration(hours=12), copy.copy(plain)
+    frame = shops().with_columns(pl.col("date").cast(pl.Datetime)).select("date", "shop", "sold")
+    fitted = Forecaster(**QUICK).fit(frame)
+    coming = shops(STEPS + 2).filter(pl.col("date") >= START + timedelta(days=STEPS)).select(noon, "shop", "sold")
+    off = r"4 of 4 stamps are off the frequency \(daily\), the first of them 2024-04-30 12:00:00: correct them"
+    for take in (fitted.update, fitted.predict, carried.update, carried.predict):
+        with pytest.raises(DataError, match=off):
+            take(coming)
+    carried.update({"date": START + timedelta(days=STEPS), "shop": "east", "sold": 20.0})
+    with pytest.raises(DataError, match=r"2 of 2 stamps are off the frequency \(daily\)"):
+        carried.predict(coming[1::2])
+
+
 def test_carrying_on_remembers_no_more_after_more_steps(plain):
     streaming = copy.copy(plain)
     sizes = []

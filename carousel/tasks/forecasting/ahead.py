@@ -18,11 +18,12 @@ Key = tuple[Any, ...]  # the ids of a series
 def places_ahead(layout: Layout, future: pl.DataFrame, counted_from: int) -> np.ndarray:
     """Places of these rows; of rows without a time column, as they follow each other from `counted_from` on.
 
-    Raises DataError where those hold values: nothing would tell a history from a future.
+    Raises DataError for stamps off the frequency, and where rows without a time hold values: nothing would tell a
+    history from a future.
     """
     roles = layout.roles
     if roles.time.kind != "rows":
-        return layout.frequency.places(roles.time.parse(future))
+        return layout.places(future)
     told = [name for name in roles.targets if name in future.columns and future[name].fill_nan(None).count()]
     if told:
         raise DataError(

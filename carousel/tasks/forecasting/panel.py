@@ -48,6 +48,21 @@ class Layout:
         }
         return cls(roles, found, **fitted, averaged=frequency is not None, narrow=narrow)
 
+    def places(self, frame: pl.DataFrame) -> np.ndarray:
+        """The place of each row. Raises DataError for stamps off the frequency, unless one was named: what falls
+        between its places counts for the place before."""
+        stamps = self.roles.time.parse(frame)
+        places = self.frequency.places(stamps)
+        off = self.frequency.stamps(places) != stamps
+        if off.any() and not self.averaged:
+            shown = frame.select(self.roles.time.names).row(int(off.argmax()))
+            raise DataError(
+                f"{off.sum():,} of {len(stamps):,} stamps are off the frequency ({self.frequency.words}), the "
+                f"first of them {', '.join(map(str, shown))}: correct them, or name a frequency to average them "
+                f"into (--frequency)."
+            )
+        return places
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -97,7 +112,7 @@ class Panel:
         """Raises DataError for a table that lacks columns, has no value of any target, or leaves the frequency."""
         roles = layout.roles
         roles.check(frame)
-        places = _places(frame, layout)
+        places = layout.places(frame)
         ids = _ids(frame, roles)
         targets = pl.DataFrame([_number(frame[name]) for name in roles.targets])
         owner = _owner(frame, roles, ids)
@@ -171,21 +186,6 @@ def _gaps(row: np.ndarray, of: np.ndarray, series: int) -> int:
     np.maximum.at(last, of, row)
     rows = np.bincount(of, minlength=series)
     return int((last - first + 1 - rows)[rows > 0].sum())
-
-
-def _places(frame: pl.DataFrame, layout: Layout) -> np.ndarray:
-    stamps = layout.roles.time.parse(frame)
-    places = layout.frequency.places(stamps)
-    if not layout.averaged:
-        off = layout.frequency.stamps(places) != stamps
-        if off.any():
-            shown = layout.roles.time.restore(stamps[off][:1]).row(0)
-            raise DataError(
-                f"{off.sum():,} of {len(stamps):,} stamps are off the frequency ({layout.frequency.words}), the "
-                f"first of them {', '.join(map(str, shown))}: correct them, or name a frequency to average them "
-                f"into (--frequency)."
-            )
-    return places
 
 
 def _ids(frame: pl.DataFrame, roles: Roles) -> pl.DataFrame:

@@ -71,7 +71,8 @@ class Stream:
         passed over count as missing.
 
         A row without a value moves time on, and the forecast begins after it.
-        Raises DataError for rows that do not, and for series that were not in the history; none is taken then.
+        Raises DataError for rows that do not, for stamps off the frequency, and for series that were not in the
+        history; none is taken then.
         """
         steps = self._steps(frame)
         for key, place, step in steps:
@@ -84,7 +85,7 @@ class Stream:
         """The rows in the order of time: series, place, and what they say."""
         layout, roles = self.layout, self.layout.roles
         roles.check(frame)
-        places = layout.frequency.places(roles.time.parse(frame))
+        places = layout.places(frame)
         if roles.time.kind == "rows":  # which are counted on
             places = places + 1 + max(series.place for series in self.series.values())
         numbers = frame.select(pl.col(name).cast(pl.Float64) for name in roles.targets).fill_null(np.nan).to_numpy()
