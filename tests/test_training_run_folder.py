@@ -57,6 +57,15 @@ def test_a_full_disk_leaves_the_previous_checkpoint(run: RunFolder, monkeypatch,
     assert sorted(file.name for file in run.path.iterdir()) == ["config.json", "model.safetensors", "train_state.pt"]
 
 
+def test_room_is_asked_for_only_where_a_disk_is_full(run: RunFolder, monkeypatch) -> None:
+    def forbidden(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", forbidden)
+    with pytest.raises(RunError, match=r"Permission denied\. What .* untouched\. Put that right, then continue"):
+        run.write_state({"steps": 2})
+
+
 def test_a_disk_without_room_is_noticed_before_anything_is_written(tmp_path: Path) -> None:
     require_space(tmp_path / "not" / "there" / "yet", 1, "A test")
     with pytest.raises(RunError, match=r"The training text needs [\d,.]+ MB.*the disk has.*--out"):

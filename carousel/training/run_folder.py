@@ -257,11 +257,13 @@ class RunFolder:
             os.close(folder)
 
     def _unwritable(self, name: str, problem: OSError, size: int) -> RunError:
-        reason = "the disk is full" if problem.errno == errno.ENOSPC else str(problem.strerror or problem)
-        remedy = "Make room, and train again."
+        full = problem.errno == errno.ENOSPC
+        reason = "the disk is full" if full else str(problem.strerror or problem)
+        mend = "Make room" if full else "Put that right"
+        remedy = f"{mend}, and train again."
         if self.kept:
             remedy = (
-                f"What the run had saved before is untouched. Make room, then continue with: "
+                f"What the run had saved before is untouched. {mend}, then continue with: "
                 f"carousel train --resume {self.path}"
             )
         return RunError(f"{self.path / name} ({size / 1e6:,.1f} MB) could not be written: {reason}. {remedy}")
