@@ -703,12 +703,39 @@ def test_a_backtest_says_what_training_had_of_the_values_it_judges(plain):
         assert abs(sum(int(share) for share, _ in parts) - 100) <= 1
 
 
+@pytest.mark.parametrize("later", [0, 5])
+def test_a_newer_table_alone_is_judged_in_the_units_of_training(plain, later):
+    """What a naive forecast scores at the same origins is the same, whether the table reaches back or not."""
+    whole = shops(STEPS + 40).select("date", "shop", "sold")
+    newer = whole.filter(pl.col("date") >= START + timedelta(days=STEPS + later))
+    got, expected = plain.backtest(newer), plain.backtest(whole, start=STEPS + later + 2)
+    origins = [result.forecasts.select("origin_date", "series", "actual") for result in (got, expected)]
+    assert_frame_equal(*origins)
+    assert got.scores["naive"] == expected.scores["naive"]
+    assert got.scores["naive"].width_80 > 0
+    assert got.scores["carousel"].mase / got.scores["carousel"].mae == pytest.approx(
+        expected.scores["carousel"].mase / expected.scores["carousel"].mae, rel=0.1
+    )  # two series, each with a unit of its own
+    mixed = plain.backtest(pl.concat([newer, newer.filter(shop="east").with_columns(shop=pl.lit("south"))]))
+    assert 0 < mixed.scores["naive"].mase < np.inf
+    strange = plain.backtest(newer.filter(shop="east").with_columns(shop=pl.lit("south")))
+    strange.plot()
+    assert "nan%" in strange.lines()[2]
+    south = strange.table
+    assert south["mae"].null_count() == 0
+    assert south["mase"].null_count() == south.height
+    assert south["coverage_80"].is_null().to_list() == [False, True, True, True]
+
+
 def test_rows_without_a_time_are_known_by_their_values():
     array = np.sin(np.arange(90) * 2 * np.pi / 7) + 0.1 * np.random.default_rng(0).normal(size=90)
     fitted = Forecaster(**QUICK).fit(array)
     assert fitted.backtest(array).judged_on.endswith(", held out in training")
     assert fitted.backtest(array[::-1].copy()).judged_on.endswith(", new to the model")
     assert re.search("held out .* new to the model$", fitted.backtest(np.append(array, array[:20])).judged_on)
+    unseen = fitted.backtest(np.append(np.full(85, np.nan), array)).scores
+    assert np.isfinite(unseen["carousel"].coverage_80)
+    assert np.isnan(unseen["naive"].coverage_80)
 
 
 @pytest.mark.parametrize(

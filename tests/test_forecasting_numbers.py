@@ -60,7 +60,7 @@ def test_the_unit_of_mase():
 
 def test_naive_rivals_by_hand():
     values = np.array([1.0, 2, 3, 5, np.nan, 8, 9])[:, None]
-    by_name = {rival.name: rival for rival in rivals(values, until=7, season=3)}
+    by_name = {rival.name: rival for rival in rivals(values, training=values, season=3)}
     rows, columns = np.array([4, 6]), np.array([0, 0])
     np.testing.assert_allclose(by_name["naive"].points(rows, columns, 4), [[5, 9]] * 4)
     # Missing row 4 counts as it was a season ago, 2.
@@ -70,6 +70,24 @@ def test_naive_rivals_by_hand():
     assert (np.diff(told, axis=-1) >= 0).all()
     np.testing.assert_allclose(told[..., MEDIAN], [[5, 9]] * 2)
     assert np.allclose(told[..., MEDIAN] - told[..., 0], told[..., -1] - told[..., MEDIAN])
+
+
+def test_errors_of_rivals_are_those_of_training_and_of_a_series_it_lacks_there_are_none():
+    """Training moved by 1 and 3 a step, the new values move by 100."""
+    training = np.array([[0.0, np.nan], [1, np.nan], [4, np.nan], [5, np.nan], [8, np.nan]])
+    values = np.array([[0.0, 1.0], [100, 2], [200, 3]])
+    rows, columns, levels = np.array([1, 1]), np.array([0, 1]), np.array(LEVELS)
+    told = rivals(values, training=training, season=1)[0].quantiles(rows, columns, 1, levels)[0]
+    np.testing.assert_allclose(told[0], 100 + np.sign(levels - 0.5) * np.quantile([1, 1, 3, 3], np.abs(2 * levels - 1)))
+    assert told[1, MEDIAN] == 2
+    assert np.isnan(np.delete(told[1], MEDIAN)).all()
+    came = np.array([[100.0, 3.0]])
+    both, known = score(told[None], came, np.array([1.0, np.nan])), score(told[None, :1], came[:, :1], np.ones(1))
+    assert (both.mae, both.mase) == (0.5, 0.0)
+    assert (both.wql, both.coverage_80, both.width_95) == (known.wql, known.coverage_80, known.width_95)
+    alone = score(told[None, 1:], came[:, 1:], np.array([np.nan])).to_json()
+    assert alone["mae"] == 1
+    assert {name for name, value in alone.items() if value is None} == set(alone) - {"mae", "rmse"}
 
 
 # -- signals --------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from carousel.tasks.forecasting.charts import SHOWN, axis, drawn
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
+from carousel.tasks.forecasting.panel import Panel
 from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.trained import Trained
 
@@ -100,10 +101,11 @@ def backtest(
     later = rows + np.arange(1, horizon + 1)[:, None]
     came = panel.values[np.minimum(later, panel.steps - 1), columns]
     came[later >= panel.steps] = np.nan
-    unit = naive_error(panel.values[:until], trained.season)[columns]
+    training = panel.values[:until] if own_data else _before_training_ended(trained, panel)
+    unit = naive_error(training, trained.season)[columns]
     levels = np.array(LEVELS)
     quantiles = {OURS: ours}
-    for rival in rivals(panel.values, until=until, season=trained.season):
+    for rival in rivals(panel.values, training=training, season=trained.season):
         quantiles[rival.name] = rival.quantiles(rows, columns, horizon, levels)
     return Backtest(
         scores={name: score(told, came, unit) for name, told in quantiles.items()},
@@ -115,6 +117,25 @@ def backtest(
         judged_on=_words(trained, inputs, rows, columns, came),
         pictures=_pictures(inputs, rows, columns, ours, horizon),
     )
+
+
+def _before_training_ended(trained: Trained, panel: Panel) -> np.ndarray:
+    """(T, N) what the columns of a table were until training ended: in the run's own history, which the table need not
+    reach back to, and in the table itself for series that the run did not have; NaN where neither says. Rows without a
+    time are counted from the first that the table has, so that nothing else can be meant."""
+    layout, until = panel.layout, trained.split.until
+    history = panel if layout.roles.time.kind == "rows" else Panel.build(trained.history(), layout)
+    first = min(panel.first, history.first)
+    values = np.full((max(1, until - first), len(panel.ids), panel.targets), np.nan)
+    numbers = {key: number for number, key in enumerate(panel.ids.rows())}
+    for source, keys in ((panel, numbers), (history, history.ids.rows())):
+        part = source.values[: max(0, until - source.first)].reshape(-1, len(source.ids), panel.targets)
+        at = source.first - first
+        for number, key in enumerate(keys):
+            if key in numbers:
+                values[:, numbers[key]] = np.nan
+                values[at : at + len(part), numbers[key]] = part[:, number]
+    return values.reshape(len(values), -1)
 
 
 def _origins(inputs: Inputs, first: int, stride: int) -> tuple[np.ndarray, np.ndarray]:

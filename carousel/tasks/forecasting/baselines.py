@@ -4,7 +4,8 @@
     seasonal naive    y_{t+h} = y_{t+h-m}, the value a season ago (the last that was seen at that phase)
     drift             y_{t+h} = y_t + h (y_t - y_first) / (t - first)
 
-Their quantiles lie around these by those of their own absolute errors, h steps ahead, in the training part.
+Their quantiles lie around these by those of their own absolute errors, h steps ahead, in the training part; of a series
+that it does not have they are not known, NaN, but for the median.
 Source: Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd edition, section 5.2.
 """
 
@@ -14,13 +15,13 @@ ERRORS_FROM = 2_000  # origins of each series, the last ones
 
 
 class Baseline:
-    """One rival over (T, N) values, whose errors are those of steps before `until`."""
+    """One rival over (T, N) values, whose errors are those in `training`: what the same columns were before."""
 
-    def __init__(self, name: str, values: np.ndarray, *, until: int, season: int = 1) -> None:
+    def __init__(self, name: str, values: np.ndarray, *, training: np.ndarray, season: int = 1) -> None:
         self.name = name
         self.values = values
         self.season = season
-        self.until = until
+        self.training = training
         seen = np.isfinite(values)
         self.begin = np.where(seen.any(axis=0), seen.argmax(axis=0), 0)
         self.first = values[self.begin, np.arange(values.shape[1])]
@@ -39,14 +40,17 @@ class Baseline:
 
     def quantiles(self, rows: np.ndarray, columns: np.ndarray, horizon: int, levels: np.ndarray) -> np.ndarray:
         """(horizon, origins, levels)."""
-        spread = np.zeros((horizon, self.values.shape[1], len(levels)))
+        then = Baseline(self.name, self.training, training=self.training, season=self.season)
+        until = len(self.training)
+        spread = np.full((horizon, self.values.shape[1], len(levels)), np.nan)
+        spread[..., levels == 0.5] = 0
         for column in np.unique(columns):
-            known = np.arange(max(self.begin[column], self.until - ERRORS_FROM), self.until - 1)
+            known = np.arange(max(then.begin[column], until - ERRORS_FROM), until - 1)
             if not len(known):
                 continue
             later = known + np.arange(1, horizon + 1)[:, None]
-            came = np.where(later < self.until, self.values[np.minimum(later, self.until - 1), column], np.nan)
-            errors = came - self.points(known, np.full(len(known), column), horizon)
+            came = np.where(later < until, then.values[np.minimum(later, until - 1), column], np.nan)
+            errors = came - then.points(known, np.full(len(known), column), horizon)
             for h in range(horizon):
                 of = errors[h][np.isfinite(errors[h])]
                 if len(of):
@@ -57,10 +61,10 @@ class Baseline:
         return self.points(rows, columns, horizon)[..., None] + spread[:, columns]
 
 
-def rivals(values: np.ndarray, *, until: int, season: int) -> list[Baseline]:
+def rivals(values: np.ndarray, *, training: np.ndarray, season: int) -> list[Baseline]:
     """Naive, seasonal naive where there is a season, and drift."""
     names = ["naive", *(["seasonal naive"] if season > 1 else []), "drift"]
-    return [Baseline(name, values, until=until, season=season) for name in names]
+    return [Baseline(name, values, training=training, season=season) for name in names]
 
 
 def _filled(values: np.ndarray, season: int) -> np.ndarray:

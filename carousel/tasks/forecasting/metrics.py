@@ -22,7 +22,8 @@ DECILES = [k for k, level in enumerate(LEVELS) if 0.1 <= level <= 0.9]
 
 @dataclass(frozen=True)
 class Scores:
-    """nan where there is nothing to judge by (MASE of series that never move, say)."""
+    """nan where there is nothing to judge by: MASE of series that never move, or that training did not have. What
+    judges quantiles (WQL, coverage, widths) is of those forecasts that have them."""
 
     mase: float
     rmse: float
@@ -47,6 +48,12 @@ def score(told: np.ndarray, came: np.ndarray, unit: np.ndarray) -> Scores:
     error = y - q[:, MEDIAN]
     scale = np.broadcast_to(unit, came.shape)[seen]
     moving = np.isfinite(scale) & (scale > 0)
+    whole = np.isfinite(q).all(axis=1)
+    mase = float((np.abs(error[moving]) / scale[moving]).mean()) if moving.any() else np.nan
+    rmse, mae = float(np.sqrt((error**2).mean())), float(np.abs(error).mean())
+    if not whole.any():
+        return Scores(mase, rmse, mae, *[np.nan] * 5)
+    y, q = y[whole], q[whole]
     levels = np.array(LEVELS)[DECILES]
     off = y[:, None] - q[:, DECILES]
     pinball = np.maximum(levels * off, (levels - 1) * off).sum(axis=0)
@@ -54,9 +61,9 @@ def score(told: np.ndarray, came: np.ndarray, unit: np.ndarray) -> Scores:
     inside = {name: (y >= q[:, low]) & (y <= q[:, high]) for name, (low, high) in INTERVALS.items()}
     wide = {name: q[:, high] - q[:, low] for name, (low, high) in INTERVALS.items()}
     return Scores(
-        mase=float((np.abs(error[moving]) / scale[moving]).mean()) if moving.any() else np.nan,
-        rmse=float(np.sqrt((error**2).mean())),
-        mae=float(np.abs(error).mean()),
+        mase=mase,
+        rmse=rmse,
+        mae=mae,
         wql=float((2 * pinball / total).mean()) if total > 0 else np.nan,
         coverage_80=float(inside[80].mean()),
         coverage_95=float(inside[95].mean()),

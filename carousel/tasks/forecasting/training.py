@@ -16,7 +16,7 @@ from carousel.tasks.forecasting import anchor, conformal, planning
 from carousel.tasks.forecasting.baselines import rivals
 from carousel.tasks.forecasting.examples import Examples
 from carousel.tasks.forecasting.inputs import Inputs, relative
-from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS
+from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN
 from carousel.tasks.forecasting.panel import Layout, Panel
 from carousel.tasks.forecasting.predicting import told_at
 from carousel.tasks.forecasting.roles import find_roles
@@ -251,8 +251,9 @@ def best_rival(
     """The best of the naive forecasts there, and its loss in the same scales."""
     came, now = inputs.outcomes(rows, columns, horizon), inputs.look(rows, columns)(0)
     losses = {}
-    for rival in rivals(inputs.values, until=until, season=season):
+    for rival in rivals(inputs.values, training=inputs.values[:until], season=season):
         told = rival.quantiles(rows, columns, horizon, np.array(LEVELS))
+        told = np.where(np.isfinite(told), told, told[..., [MEDIAN]])  # of a series that began later, the point alone
         losses[rival.name] = mean_quantile_loss(relative(told.transpose(2, 0, 1), now).transpose(1, 2, 0), came)
     return min(losses.items(), key=lambda item: item[1])
 
