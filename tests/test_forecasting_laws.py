@@ -351,6 +351,33 @@ def test_intervals_are_corrected_by_the_errors_of_every_step_since_training(plai
             np.testing.assert_allclose(corrections_at(trained, inputs, rows, np.zeros(4, int)), got, atol=1e-6)
 
 
+@pytest.mark.parametrize("horizon", [5, 9])
+def test_what_was_known_ahead_stays_known_as_time_moves_on(model, horizon):
+    """A plan below the history with a hole in it, days passed over and a price left empty: update after update, what
+    the whole table says; further than the plan goes it says nothing."""
+    hole, skipped, empty = (START + timedelta(days=STEPS + k) for k in (1, 2, 3))
+    planned = with_plan(shops()).filter(pl.col("date") != hole)
+    carried = Forecaster.load(model.run)
+    carried._history = carried.trained.inputs(planned)
+    with pytest.raises(DataError, match=f"and none for {hole}"):
+        carried.predict(horizon)
+    coming = shops(STEPS + 4).filter((pl.col("date") >= START + timedelta(days=STEPS)) & (pl.col("date") != skipped))
+    price = pl.col("price").cast(pl.Float64)
+    coming = coming.with_columns(price=pl.when(pl.col("date") == empty).then(None).otherwise(price))
+    told = planned.join(coming, on=["date", "shop"], how="anti")
+    prices = planned.join(coming.filter(date=empty), on=["date", "shop"], how="semi").select("date", "shop", "price")
+    taken = coming.update(prices, on=["date", "shop"])
+    for rows in coming.sort("date").iter_slices(1):
+        carried.update(rows)
+    whole = pl.concat([told, taken], how="diagonal_relaxed")
+    expected = numbers(model.predict(horizon, data=whole))
+    np.testing.assert_allclose(numbers(carried.predict(horizon)), expected, rtol=2e-4, atol=1e-3)
+    ahead = planned.filter(pl.col("date") > empty).select("date", "shop", "price")
+    np.testing.assert_allclose(numbers(carried.predict(horizon, future=ahead[:1])), expected, rtol=2e-4, atol=1e-3)
+    with pytest.raises(DataError, match="the table has it of east up to 2024-05-19, and none for 2024-05-20"):
+        carried.predict(17)
+
+
 def test_a_stamp_off_the_frequency_is_refused_as_an_observation_and_as_future(plain):
     """As in a history: an average of nobody's asking, or a value at another time, is no answer."""
     noon, carried = pl.col("date").cast(pl.Datetime) + pl.duration(hours=12), copy.copy(plain)

@@ -49,10 +49,8 @@ class Encoder:
         """What stands where a table has no row at all."""
         return np.array([0.0, 1.0] if self.width == 2 and self.categories is None else [0.0] * self.width, np.float32)
 
-    def lacks(self, column: pl.Series) -> np.ndarray:
-        """(rows,) where there is no value, and training always had one."""
-        if self.flagged:
-            return np.zeros(len(column), bool)
+    def missing(self, column: pl.Series) -> np.ndarray:
+        """(rows,) where there is no value."""
         return column.is_null().to_numpy() if self.categories is not None else ~np.isfinite(_numbers(column))
 
     def encode(self, column: pl.Series) -> np.ndarray:
@@ -90,9 +88,16 @@ def encode(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
     return np.concatenate([np.zeros((frame.height, 0), np.float32), *parts], axis=1)
 
 
+def missing(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
+    """(rows, width of all): which of the numbers of `encode` only say that there is no value."""
+    parts = [np.repeat(e.missing(frame[e.name])[:, None], e.width, axis=1) for e in encoders]
+    return np.concatenate([np.zeros((frame.height, 0), bool), *parts], axis=1)
+
+
 def complete(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
     """(rows,) where no covariate lacks a value that training always had."""
-    return ~np.any([np.zeros(frame.height, bool), *(e.lacks(frame[e.name]) for e in encoders)], axis=0)
+    lacking = (e.missing(frame[e.name]) for e in encoders if not e.flagged)
+    return ~np.any([np.zeros(frame.height, bool), *lacking], axis=0)
 
 
 def _is_number(column: pl.Series) -> bool:

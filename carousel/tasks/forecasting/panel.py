@@ -77,9 +77,7 @@ class Panel:
     begin: np.ndarray  # (N,) row of the first observation; T where there is none
     end: np.ndarray  # (I,) one after the row of the last observation of any target
     known: np.ndarray  # (T + further rows that only covariates have, I, width) float32
-    known_until: (
-        np.ndarray
-    )  # (I,) the first from `end` on that has no row in the table, or one that lacks what is known
+    given: np.ndarray  # (rows of `known`, I): has a row in the table, which lacks nothing that is known in advance
     past: np.ndarray  # (T, I, width) float32
     static: np.ndarray  # (I, width) float32
     duplicates: int  # rows whose series and stamp another row had: averaged
@@ -97,6 +95,12 @@ class Panel:
     def owner(self) -> np.ndarray:
         """(N,) the series that a column of values belongs to."""
         return np.repeat(np.arange(len(self.end)), self.targets)
+
+    @property
+    def known_until(self) -> np.ndarray:
+        """(I,) the first row from `end` on that is not given."""
+        missing = ~self.given & (np.arange(len(self.given))[:, None] >= self.end)
+        return np.where(missing.any(axis=0), missing.argmax(axis=0), np.maximum(len(self.given), self.end))
 
     def stamps(self, rows: np.ndarray) -> np.ndarray:
         return self.layout.frequency.stamps(np.asarray(rows) + self.first)
@@ -145,7 +149,7 @@ class Panel:
         begin = np.where(seen.any(axis=0), seen.argmax(axis=0), steps).reshape(-1)
         seen = seen.any(axis=2)
         end = np.where(seen.any(axis=0), steps - seen[::-1].argmax(axis=0), 0)
-        given = covariates.complete(layout.known, merged)
+        complete = covariates.complete(layout.known, merged)[:, None]
         return cls(
             layout=layout,
             first=first,
@@ -154,7 +158,7 @@ class Panel:
             begin=begin,
             end=end,
             known=_on_grid(known, row, of, furthest, nothing[0]),
-            known_until=unbroken(row[given], of[given], end),
+            given=_on_grid(complete, row, of, furthest, np.zeros((series, 1), bool))[..., 0],
             past=_on_grid(past, row[inside], of[inside], steps, nothing[1]),
             static=_static(frame, roles, layout, owner, series),
             duplicates=0 if layout.averaged else rows.height - rows.unique().height,
@@ -167,16 +171,6 @@ def _on_grid(values: np.ndarray, row: np.ndarray, of: np.ndarray, steps: int, no
     grid = np.broadcast_to(nothing, (steps, *nothing.shape)).copy()
     grid[row, of] = values
     return grid
-
-
-def unbroken(row: np.ndarray, of: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """(series,) the first row from each series' end on that is not among these."""
-    ahead = row >= end[of]
-    row, of = np.unique(np.stack([row[ahead], of[ahead]]), axis=1)
-    order = np.lexsort((row, of))
-    row, of = row[order], of[order]
-    rank = np.arange(len(of)) - np.searchsorted(of, of)
-    return end + np.bincount(of[row - end[of] == rank], minlength=len(end))
 
 
 def _gaps(row: np.ndarray, of: np.ndarray, series: int) -> int:

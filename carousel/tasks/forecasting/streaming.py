@@ -22,7 +22,7 @@ from carousel.tasks.forecasting.ahead import keys_of, places_ahead, steps_asked
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.forecast import as_table, require_known
 from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.panel import Panel, unbroken
+from carousel.tasks.forecasting.panel import Panel
 from carousel.tasks.forecasting.predicting import absolute, network_inputs, on_device, states_at, told_after
 from carousel.tasks.forecasting.signals import COUNT, advance
 from carousel.tasks.forecasting.trained import Trained
@@ -91,6 +91,7 @@ class Stream:
         numbers = frame.select(pl.col(name).cast(pl.Float64) for name in roles.targets).fill_null(np.nan).to_numpy()
         observed = self.trained.reading.transform.forward(np.where(np.isfinite(numbers), numbers, np.nan))
         known, past = covariates.encode(layout.known, frame), covariates.encode(layout.past, frame)
+        unknown = covariates.missing(layout.known, frame)
         keys = frame.select(roles.id).rows() if roles.id else [()] * frame.height
         last = {key: series.place for key, series in self.series.items()}
         steps = []
@@ -106,14 +107,14 @@ class Stream:
                     f"Each row must come after the last of its series, and {when} does not. Leave out what was taken."
                 )
             last[key] = place
-            steps.append((key, place, Step(observed[row], known[row], past[row])))
+            steps.append((key, place, Step(observed[row], known[row], unknown[row], past[row])))
         return steps
 
     @property
     def _nothing(self) -> Step:
         layout = self.layout
-        missing = np.full(len(layout.roles.targets), np.nan)
-        return Step(missing, covariates.absent(layout.known), covariates.absent(layout.past))
+        missing, known = np.full(len(layout.roles.targets), np.nan), covariates.absent(layout.known)
+        return Step(missing, known, np.ones(known.shape, bool), covariates.absent(layout.past))
 
     def forecast(self, horizon: int | None, future: pl.DataFrame | None = None) -> pl.DataFrame:
         """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance;
@@ -145,11 +146,13 @@ class Step(NamedTuple):
 
     observed: np.ndarray
     known: np.ndarray
+    unknown: np.ndarray  # which of these are no values: what was told in advance stays
     past: np.ndarray
 
 
 class SeriesStream:
-    """One series (all its targets): a panel of its last few steps, rolled on by one at each observation."""
+    """One series (all its targets): a panel of its last few steps, rolled on by one at each observation, with what is
+    known in advance of the steps to come."""
 
     def __init__(self, trained: Trained, inputs: Inputs, number: int, state: tuple[Any, ...]) -> None:
         panel, recipe = inputs.panel, inputs.recipe
@@ -167,6 +170,7 @@ class SeriesStream:
         signals = inputs.signals[np.maximum(rows, 0)][:, columns]
         signals[rows < 0] = recipe.fresh(1)[0]
         at = np.maximum(rows, 0)
+        known = np.concatenate([at, np.arange(end, len(panel.known))])
         mini = Panel(
             panel.layout,
             panel.first + end - 1 - self.now,
@@ -174,8 +178,8 @@ class SeriesStream:
             np.where((rows >= 0)[:, None], inputs.values[np.maximum(rows, 0)][:, columns], np.nan),
             np.zeros(targets, np.int64),
             np.array([len(rows)]),
-            panel.known[at][:, [number]],
-            np.array([len(rows)]),
+            panel.known[known][:, [number]],
+            panel.given[known][:, [number]],
             panel.past[at][:, [number]],
             panel.static[[number]],
             duplicates=0,
@@ -192,7 +196,7 @@ class SeriesStream:
     def take(self, stepper: Any, step: Step) -> None:
         """The next step: now that it is known, the network reads the one before it."""
         inputs, panel = self.inputs, self.inputs.panel
-        extended = replace(panel, known=np.concatenate([panel.known[: self.now + 1], step.known[None, None]]))
+        extended = self.knowing(np.array([self.now + 1]), step.known[None], step.unknown[None], np.zeros(1, bool))
         self.state = self.read(stepper, Inputs.resumed(extended, inputs.reading, inputs.signals, inputs.identity))
         if self.wait and self.place >= self.trained.split.end - 1:
             self.pending.append((self.state, self.r))
@@ -204,6 +208,7 @@ class SeriesStream:
                 first=panel.first + 1,
                 values=np.concatenate([panel.values[1:], step.observed[None]]),
                 known=extended.known[1:],
+                given=extended.given[1:],
                 past=np.concatenate([panel.past[1:], step.past[None, None]]),
             ),
             inputs.reading,
@@ -234,18 +239,21 @@ class SeriesStream:
 
     def with_future(self, future: pl.DataFrame, places: np.ndarray) -> Inputs:
         """Its inputs, knowing these rows of covariates known in advance, at these places after the last."""
-        inputs, panel, layout = self.inputs, self.inputs.panel, self.inputs.panel.layout
-        rows = places - panel.first
-        known = np.broadcast_to(
-            covariates.absent(layout.known), (max(self.now, int(rows.max(initial=0))) + 1, 1, panel.known.shape[2])
-        ).copy()
-        known[: self.now + 1] = panel.known[: self.now + 1]
-        known[rows, 0] = covariates.encode(layout.known, future)
-        given = rows[covariates.complete(layout.known, future)]
-        until = unbroken(given, np.zeros(len(given), int), np.array([self.now + 1]))
-        return Inputs.resumed(
-            replace(panel, known=known, known_until=until), inputs.reading, inputs.signals, inputs.identity
-        )
+        inputs, encoders = self.inputs, self.inputs.panel.layout.known
+        told = (tell(encoders, future) for tell in (covariates.encode, covariates.missing, covariates.complete))
+        panel = self.knowing(places - inputs.panel.first, *told)
+        return Inputs.resumed(panel, inputs.reading, inputs.signals, inputs.identity)
+
+    def knowing(self, rows: np.ndarray, known: np.ndarray, unknown: np.ndarray, given: np.ndarray) -> Panel:
+        """Its panel, with what these rows tell in advance; where they have no value, what was known stays."""
+        panel = self.inputs.panel
+        more = max(0, int(rows.max(initial=0)) + 1 - len(panel.known))
+        nothing = np.tile(covariates.absent(panel.layout.known), (more, 1, 1))
+        whole = np.concatenate([panel.known, nothing])
+        there = np.concatenate([panel.given, np.zeros((more, 1), bool)])
+        whole[rows, 0] = np.where(unknown, whole[rows, 0], known)
+        there[rows, 0] |= given
+        return replace(panel, known=whole, given=there)
 
 
 def _keys(panel: Panel) -> list[tuple[Any, ...]]:
