@@ -323,20 +323,28 @@ def test_bad_input_is_refused_before_work_in_plain_words(tmp_path):
 # -- typing -----------------------------------------------------------------------------------------------------
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.text("The clouds", min_size=1, max_size=5)), min_size=2, max_size=8))
+EDIT = st.tuples(st.integers(0, 9), st.text("The clouds", min_size=1, max_size=5))
+
+
+@given(st.lists(st.tuples(EDIT, st.sampled_from(["taken", "lost", "influence"])), min_size=2, max_size=8))
 def test_whatever_is_typed_and_taken_back_the_steps_are_those_of_the_text(edits):
-    texts = [""]
-    for back, typed in edits:
-        texts.append(texts[-1][: max(0, len(texts[-1]) - back)] + typed)
-    texts = texts[1:]
+    """Also where an answer never came, or an earlier text was asked about meanwhile."""
     model = model_of()
     reader = TypedLanguage(model)
     shown: list[tuple] = []
-    for text in texts:
-        answer = reader.read("page", text)
-        shown[answer["kept"] :] = list(shown_steps(answer["steps"]))
-    (fresh,) = [list(shown_steps(TypedLanguage(model).read("page", texts[-1])["steps"]))]
-    assert len(shown) == len(fresh) == len(texts[-1])
+    text = held = ""
+    for (back, typed), way in [*edits, ((0, "T"), "taken")]:
+        text = text[: max(0, len(text) - back)] + typed
+        if way == "influence" and held:
+            reader.influence("page", held, len(held) - 1)
+            continue
+        answer = reader.read("page", text, held)
+        if way != "lost":
+            assert answer["kept"] <= len(shown)
+            shown[answer["kept"] :] = list(shown_steps(answer["steps"]))
+            held = text
+    fresh = list(shown_steps(TypedLanguage(model).read("page", text, "")["steps"]))
+    assert len(shown) == len(fresh) == len(text)
     for ours, theirs in zip(shown, fresh, strict=True):
         assert ours[0] == theirs[0]
         np.testing.assert_allclose(ours[1], theirs[1], rtol=1e-3, atol=1e-3)
@@ -355,14 +363,15 @@ def shown_steps(record):
 
 def test_a_further_character_costs_one_step_and_sessions_do_not_mix():
     reader = TypedLanguage(model_of())
-    assert reader.read("a", "The clouds")["kept"] == 0
-    assert reader.read("b", "sky")["kept"] == 0
-    longer = reader.read("a", "The clouds ")
+    assert reader.read("a", "The clouds", "")["kept"] == 0
+    assert reader.read("b", "sky", "")["kept"] == 0
+    longer = reader.read("a", "The clouds ", "The clouds")
     assert (longer["kept"], len(longer["steps"]["reads"]["read"])) == (
         9,
         2,
     )  # the last one again: what follows it is new
-    shorter = reader.read("a", "The cl")
+    reader.influence("a", "sky", 2)
+    shorter = reader.read("a", "The cl", "The clouds ")
     assert (shorter["kept"], len(shorter["steps"]["reads"]["read"])) == (5, 1)
     with pytest.raises(DataError, match="no step 6 in the 6 that were read"):
         reader.influence("a", "The cl", 6)
@@ -370,9 +379,9 @@ def test_a_further_character_costs_one_step_and_sessions_do_not_mix():
     assert len(shares) == 6
     assert shares.sum() == pytest.approx(1, abs=1e-5)
     with pytest.raises(DataError, match="Type something"):
-        reader.read("a", "")
+        reader.read("a", "", "The cl")
     with pytest.raises(DataError, match="4,000 symbols at most, and this text has 4,001"):
-        reader.read("a", "T" * (TypedLanguage.longest + 1))
+        reader.read("a", "T" * (TypedLanguage.longest + 1), "The cl")
 
 
 def test_without_starlette_it_says_what_to_install(monkeypatch):

@@ -627,7 +627,7 @@ def test_questions_are_answered_one_at_a_time(model):
 
         def ask(what):
             connection = HTTPConnection(address.removeprefix("http://"))
-            question = json.dumps({"session": "a", "text": "T", "step": 0})
+            question = json.dumps({"session": "a", "text": "T", "shown": "", "step": 0})
             connection.request("POST", what, question, {"Content-Type": "application/json"})
             assert connection.getresponse().status == 200
             connection.close()
@@ -643,14 +643,19 @@ def test_questions_are_answered_one_at_a_time(model):
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
-        ({"Host": "elsewhere.example", "Content-Type": "application/json"}, b'{"session":"a","text":"T"}', 400),
-        ({"Content-Type": "text/plain"}, b'{"session":"a","text":"T"}', 415),
+        (
+            {"Host": "elsewhere.example", "Content-Type": "application/json"},
+            b'{"session":"a","text":"T","shown":""}',
+            400,
+        ),
+        ({"Content-Type": "text/plain"}, b'{"session":"a","text":"T","shown":""}', 415),
         ({"Content-Type": "application/json"}, b"nonsense", 400),
         ({"Content-Type": "application/json"}, b"[]", 400),
-        ({"Content-Type": "application/json"}, b'{"text":"T"}', 400),
+        ({"Content-Type": "application/json"}, b'{"text":"T","shown":""}', 400),
+        ({"Content-Type": "application/json"}, b"[" * 90_000, 400),
         ({"Content-Type": "application/json"}, b'{"session":"a","text":"' + b"T" * 200_000 + b'"}', 400),
     ],
-    ids=["another name", "a form", "no JSON", "no object", "no session", "too long"],
+    ids=["another name", "a form", "no JSON", "no object", "no session", "too deep", "too long"],
 )
 def test_only_the_page_itself_is_answered(server, headers, body, status):
     connection = HTTPConnection(server.removeprefix("http://"))

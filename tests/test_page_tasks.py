@@ -391,7 +391,7 @@ def test_two_classifiers_of_one_sequence_stand_beside_each_other(classifiers, tm
 def test_what_is_typed_is_classified_as_it_stands(classifiers, kind):
     model, _ = classifiers[kind]
     typing = reader_for(model).typing()
-    answer = typing.read("page", "a dull film")
+    answer = typing.read("page", "a dull film", "")
     assert answer["kept"] == 0
     chances = np.frombuffer(base64.b64decode(answer["steps"]["expects"]["probability"]), "<f4")
     np.testing.assert_allclose(chances.reshape(-1, 2)[-1], model.predict_proba(["a dull film"])[0], atol=1e-5)
@@ -399,9 +399,9 @@ def test_what_is_typed_is_classified_as_it_stands(classifiers, kind):
     assert len(shares) == 2
     assert shares.sum() == pytest.approx(1, abs=1e-5)
     with pytest.raises(DataError, match="Type something"):
-        typing.read("page", " \n" if kind == "words" else "")
+        typing.read("page", " \n" if kind == "words" else "", "")
     with pytest.raises(DataError, match="300 symbols at most, and this text has 301"):
-        typing.read("page", "a " * 301 if kind == "words" else "a" * 301)
+        typing.read("page", "a " * 301 if kind == "words" else "a" * 301, "")
     with pytest.raises(DataError, match="no step 5"):
         typing.influence("page", "a dull", 5 if kind == "words" else 50)
 

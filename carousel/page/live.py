@@ -1,7 +1,8 @@
 """The page served: what is typed there is read by the network.
 
     GET  /           the page
-    POST /read       {session, text}: what the network does with the text, from the first step that is not as before
+    POST /read       {session, text, shown}: what the network does with the text, from the first step that is not as in
+                     `shown`, the text whose steps the page holds
     POST /influence  {session, text, step}: which of its symbols moved what was expected after a step
 
 A session is one open page.
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-LARGEST = 100_000  # bytes of a question
+LARGEST = 200_000  # bytes of a question, which holds two texts
 
 
 def serve(
@@ -93,7 +94,7 @@ def application(
     async def read(request: Request) -> Response:
         def answer(q: dict[str, Any]) -> dict[str, Any]:
             with one_at_a_time:
-                return typing.read(str(q["session"]), str(q["text"]))
+                return typing.read(str(q["session"]), str(q["text"]), str(q["shown"]))
 
         return await _answer(request, answer)
 
@@ -127,7 +128,7 @@ async def _answer(request: Request, answer: Callable[[dict[str, Any]], dict[str,
         return JSONResponse(await run_in_threadpool(answer, question))
     except DataError as problem:
         return JSONResponse({"error": str(problem)}, 400)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):  # the last: JSON nested too deep
         return JSONResponse({"error": "The question is not as this page asks it: reload the page."}, 400)
 
 
@@ -136,7 +137,7 @@ async def _body(request: Request) -> bytes:
     async for chunk in request.stream():
         body += chunk
         if len(body) > LARGEST:
-            raise DataError(f"The page reads {LARGEST:,} bytes at most: shorten the text.")
+            raise DataError(f"The page reads {LARGEST // 2:,} bytes at most: shorten the text.")
     return body
 
 

@@ -341,9 +341,9 @@ class TypedText:
     def __init__(self, trained: Trained) -> None:
         self.trained = trained
 
-    def read(self, page: str, text: str) -> dict[str, Any]:  # noqa: ARG002 (nothing is kept of a page)
-        shown, _, _ = read_steps(self.trained, *self._steps(text), network=0)
-        return {"kept": 0, "steps": steps_record(shown, bits=16)}
+    def read(self, page: str, text: str, shown: str) -> dict[str, Any]:  # noqa: ARG002 (nothing is kept of a page)
+        steps, _, _ = read_steps(self.trained, *self._steps(text), network=0)
+        return {"kept": 0, "steps": steps_record(steps, bits=16)}
 
     def influence(self, page: str, text: str, step: int) -> dict[str, Any]:  # noqa: ARG002
         _, steps = self._steps(text)

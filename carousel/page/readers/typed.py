@@ -12,9 +12,9 @@ class Typing(Protocol):
 
     longest: int  # symbols of a text
 
-    def read(self, page: str, text: str) -> dict[str, Any]:
-        """How many of the earlier steps of this open page stand, and the steps after them: {kept, steps}, the steps as
-        the page's script reads them.
+    def read(self, page: str, text: str, shown: str) -> dict[str, Any]:
+        """How many of the steps that this open page holds stand, and the steps after them: {kept, steps}, the steps as
+        the page's script reads them. shown: the text whose steps it holds; answers may have been lost on the way.
 
         Raises DataError for a text that is empty or too long.
         """
@@ -22,7 +22,8 @@ class Typing(Protocol):
     def influence(self, page: str, text: str, step: int) -> dict[str, Any]:
         """What moved what was expected after a step: {shares} of that symbol, the one before it, and so on.
 
-        Raises DataError for a step that there is not, and as `read` does.
+        Changes nothing that `read` answers: it may be asked of a text while another is on its way. Raises DataError for
+        a step that there is not, and as `read` does.
         """
 
 

@@ -24,7 +24,7 @@ from carousel.tasks.language import LanguageModel
 SESSIONS = 16  # open pages whose states are kept; the one longest unused is forgotten first
 
 
-@dataclass
+@dataclass(frozen=True)
 class Session:
     """What one page has typed, and the states after each of its steps, (T, L, H) each."""
 
@@ -41,8 +41,10 @@ class TypedLanguage:
         self.model = model
         self._sessions: OrderedDict[str, Session] = OrderedDict()
 
-    def read(self, page: str, text: str) -> dict[str, Any]:
-        _, kept, steps = self._read_on(page, text)
+    def read(self, page: str, text: str, shown: str) -> dict[str, Any]:
+        held, _, _ = pieces_of(self.model.vocabulary, shown)
+        session, kept, steps = self._read_on(page, text, held)
+        self._keep(page, session)
         return {"kept": kept, "steps": steps_record(steps, bits=16)}
 
     def influence(self, page: str, text: str, step: int) -> dict[str, Any]:
@@ -53,26 +55,34 @@ class TypedLanguage:
         found = analysis.influence_at_end(measure, step + 1, states)
         return {"shares": plain(found.share()[0].flip(0).numpy())}
 
-    def _read_on(self, page: str, text: str) -> tuple[Session, int, Steps]:
-        """The session when it has read this text, how many of its earlier steps stand, and the steps after them."""
+    def _read_on(self, page: str, text: str, held: np.ndarray | None = None) -> tuple[Session, int, Steps]:
+        """The session as it is when it has read this text, how many of its steps stand, and the steps after them.
+
+        held: the symbols whose steps the page holds, where no more of them than those may stand.
+        """
         ids, pieces, starts = pieces_of(self.model.vocabulary, text)
         require_readable(len(ids), self.longest)
-        session = self._session(page)
-        shared = min(len(ids), len(session.ids))
-        different = np.flatnonzero(ids[:shared] != session.ids[:shared])
-        same = int(different[0]) if len(different) else shared
+        earlier = self._sessions.get(page, Session())
+        same = _in_common(ids, earlier.ids)
+        if held is not None:
+            same = min(same, _in_common(ids, held))
         # The last step that stays is read again: what comes after it is new, and so is how far it was foreseen.
         kept = max(0, same - 1)
-        before = tuple(values[kept - 1][:, None] for values in session.after) if kept else None
+        before = tuple(values[kept - 1][:, None] for values in earlier.after) if kept else None
         network, vocabulary = self.model.network, self.model.vocabulary
         steps, new = read_steps(network, vocabulary, ids[kept:], pieces[kept:], starts[kept:], before)
-        earlier = [old[:kept] for old in session.after or new]
-        session.ids, session.after = ids, tuple(map(torch.cat, zip(earlier, new, strict=True)))
-        return session, kept, steps
+        stand = [values[:kept] for values in earlier.after or new]
+        return Session(ids, tuple(map(torch.cat, zip(stand, new, strict=True)))), kept, steps
 
-    def _session(self, page: str) -> Session:
-        session = self._sessions.pop(page, None) or Session()
+    def _keep(self, page: str, session: Session) -> None:
         self._sessions[page] = session
+        self._sessions.move_to_end(page)
         if len(self._sessions) > SESSIONS:
             self._sessions.popitem(last=False)
-        return session
+
+
+def _in_common(ids: np.ndarray, others: np.ndarray) -> int:
+    """With how many symbols both begin."""
+    shared = min(len(ids), len(others))
+    different = np.flatnonzero(ids[:shared] != others[:shared])
+    return int(different[0]) if len(different) else shared

@@ -7,7 +7,7 @@ class Live {
     this.busy = false;
     this.influence = new Map();
     this.input = make("textarea", { id: "typed", rows: 3, spellcheck: "false", oninput: () => this.read() }, text);
-    this.text = text; // as it was read last
+    this.text = text; // whose steps the page holds
     this.said = make("p", { role: "status" });
     parent.append(
       make("h2", {}, "Type, and it reads"),
@@ -29,7 +29,7 @@ class Live {
     try {
       do {
         text = this.input.value;
-        const answer = await this.ask("read", { text });
+        const answer = await this.ask("read", { text, shown: this.text });
         if (answer) this.take(answer, text);
       } while (text !== this.input.value);
     } finally {
