@@ -13,6 +13,8 @@ import numpy as np
 
 from carousel.page.scans import Scan
 
+MOST_LINES = 12  # channels that have a line each
+
 # -- what was read ----------------------------------------------------------------------------------------------
 
 
@@ -44,6 +46,11 @@ class Signals:
     starts: np.ndarray
     learnt: int | None = None
     alike: bool = False
+
+    @property
+    def as_lines(self) -> bool:
+        """Whether each channel has a line; those that are alike, or too many, are one picture."""
+        return not self.alike and len(self.names) <= MOST_LINES
 
 
 # -- what was expected ------------------------------------------------------------------------------------------

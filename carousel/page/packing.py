@@ -96,6 +96,7 @@ def _signals(reads: Signals) -> dict[str, Any]:
         "starts": reads.starts.tolist(),
         "learnt": reads.learnt,
         "alike": reads.alike,
+        "as_lines": reads.as_lines,
     }
 
 

@@ -20,8 +20,6 @@ from carousel.page.moments import Signals
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MOST_LINES = 12  # channels that have a line each
-
 
 def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[], Figure]]) -> list[Path]:
     """Writes every picture into the folder, in the place of one of an earlier time. Raises a CarouselError where it
@@ -79,7 +77,7 @@ def classes_over_time(
 def signals_over_time(reads: Signals) -> Figure:
     """What was read: a line for each channel; of channels that are alike, or too many, their picture."""
     count = len(reads.names)
-    if reads.alike or count > MOST_LINES:
+    if not reads.as_lines:
         figure, axes = canvas(10, 4)
         values = reads.values if reads.alike else _in_own_span(reads.values)
         image = axes.imshow(values.T, aspect="auto", origin="lower", cmap=ONE_WAY, interpolation="nearest")

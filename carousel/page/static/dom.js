@@ -24,7 +24,7 @@ function figure(x) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";
   if (!Number.isFinite(x)) return x > 0 ? "∞" : "−∞";
   const size = Math.abs(x);
-  if (size !== 0 && size < 0.001) return x.toExponential(1).replace("-", "−").replace("e−", "e−");
+  if (size !== 0 && size < 0.001) return x.toExponential(1).replaceAll("-", "−");
   const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
   const text = x.toFixed(digits);
   return (Number(text) === 0 ? text.replace("-", "") : text).replace("-", "−");

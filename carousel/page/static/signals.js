@@ -1,7 +1,6 @@
 // Numbers over time that were read: a line for each channel, or of many channels their picture, on the colours of the
 // steps.
 
-const MOST_LINES = 12; // channels that have a line each, unless they are alike
 const FEW_COLUMNS = 8; // channels in the table
 const COURSE = { left: 58, right: 8, bottom: 26, line: 96, least: 52, most: 600, one: 190, picture: 200, strip: 26 };
 
@@ -13,14 +12,11 @@ class Signals {
     this.starts = record.starts;
     this.learnt = record.learnt;
     this.alike = record.alike;
+    this.asLines = record.as_lines;
   }
 
   get steps() {
     return this.times.length;
-  }
-
-  get asLines() {
-    return !this.alike && this.names.length <= MOST_LINES;
   }
 
   at(step, channel = 0) {
