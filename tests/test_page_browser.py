@@ -619,6 +619,58 @@ class Counting:
     influence = read
 
 
+def test_another_text_of_the_same_length_is_seen_everywhere(browser, server):
+    shown = Shown(browser, server)
+    field, heat_map = shown.page.get_by_label("The network goes on"), "page.units[0].heatmap.picture.toDataURL()"
+
+    def type_instead(text):
+        field.fill(text)
+        shown.until(f"page.runs[0].reads.text === {json.dumps(text)}")
+
+    before = shown.js(heat_map)
+    type_instead(TEXT[5:35])
+    after = shown.js(heat_map)
+    assert after != before
+    shown.js("page.units[0].heatmap.drawn = null; page.update()")
+    assert shown.js(heat_map) == after
+    shown.page.get_by_label("units that follow").select_option("typed")
+    shown.page.get_by_label("regular expression").fill("[aeiou]")
+    shown.page.get_by_role("button", name="Search", exact=True).click()
+    assert shown.js("page.units[0].scores.of.length") == 6
+    type_instead(TEXT[10:40])
+    assert shown.js("page.units[0].scores") is None, "they were of the text before"
+    shown.page.get_by_label("units that follow").select_option("0")
+    assert "measured on the text this page began with" in shown.text(".view-units [role=status]")
+    assert shown.complaints == []
+    shown.context.close()
+
+
+def test_the_page_holds_no_more_than_the_text_needs_however_often_it_changes(browser, server, model):
+    shown = Shown(browser, server)
+    field = shown.page.get_by_label("The network goes on")
+    for text in [*(TEXT[:length] for length in (12, 30, 14, 28)), *(TEXT[k : k + 20] for k in range(5)), TEXT[:25]]:
+        field.fill(text)
+        shown.until(f"page.runs[0].reads.text === {json.dumps(text)}")
+    rows = shown.js("page.runs[0].layers.map((layer) => layer.inputs.rows)")
+    assert all(count <= 25 + 1 for count in rows), rows
+    ids = pieces_of(model.vocabulary, TEXT[:25])[0]
+    with torch.no_grad(), model.network.recurrent.record("h") as values:
+        model.network(torch.from_numpy(ids)[:, None])
+    for k in range(2):
+        found = shown.js("k => Array.from(page.runs[0].layers[k].values(`h'`).data)", k)
+        np.testing.assert_allclose(found, values["h"][k, :, 0].flatten().numpy(), atol=2e-3)
+    assert shown.complaints == []
+    shown.context.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(-0.0001, "−1.0e−4"), (0.0001, "1.0e−4"), (-2.5, "−2.50"), (-0.0, "0.000"), (150.4, "150"), (12.34, "12.3")],
+)
+def test_figures_have_one_minus(still, value, text):
+    assert still.js("x => figure(x)", value) == text
+
+
 def test_questions_are_answered_one_at_a_time(model):
     """What measures a network puts hooks on it, and two at once would see each other's."""
     reader, counting = Reader(model), Counting()
@@ -640,15 +692,18 @@ def test_questions_are_answered_one_at_a_time(model):
     assert counting.most == 1
 
 
+QUESTION = b'{"session":"a","text":"T","shown":""}'
+
+
 @pytest.mark.parametrize(
     ("headers", "body", "status"),
     [
         (
             {"Host": "elsewhere.example", "Content-Type": "application/json"},
-            b'{"session":"a","text":"T","shown":""}',
+            QUESTION,
             400,
         ),
-        ({"Content-Type": "text/plain"}, b'{"session":"a","text":"T","shown":""}', 415),
+        ({"Content-Type": "text/plain"}, QUESTION, 415),
         ({"Content-Type": "application/json"}, b"nonsense", 400),
         ({"Content-Type": "application/json"}, b"[]", 400),
         ({"Content-Type": "application/json"}, b'{"text":"T","shown":""}', 400),

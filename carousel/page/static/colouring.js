@@ -21,7 +21,7 @@ class Colouring {
   get about() {
     const { run } = this;
     const chosen = this.key === "influence" ? run.step : [run.layer, run.value, run.unit];
-    return [this.key, chosen, run.steps, isDark()].join();
+    return [this.key, chosen, run.revision, isDark()].join();
   }
 
   /** A number for each step, NaN for none; the span of the colours, and what they say. */

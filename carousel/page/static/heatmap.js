@@ -46,7 +46,7 @@ class HeatMapView {
     this.order = order;
     const { run } = this;
     const span = run.shownLayer.span(run.value);
-    const drawn = [run.layer, run.value, run.steps, isDark(), order].join();
+    const drawn = [run.layer, run.value, run.revision, isDark(), order].join();
     const bounded = run.shownLayer.equation(run.value).span;
     if (drawn !== this.drawn) {
       this.draw(span);

@@ -90,9 +90,11 @@ class Layer {
   /** Forgets the steps from `kept` on, and goes on with those of another record of the same layer. */
   continueFrom(kept, record) {
     const more = new Layer(record);
-    const shift = this.inputs.rows;
-    this.inputs = joined(this.inputs, shift, more.inputs);
-    this.inputRows = [...this.inputRows.slice(0, kept), ...more.inputRows.map((r) => r + shift)];
+    const rows = this.inputRows.slice(0, kept);
+    const used = [...new Set(rows)];
+    const places = new Map(used.map((r, place) => [r, place]));
+    this.inputs = joined(picked(this.inputs, used), used.length, more.inputs);
+    this.inputRows = [...rows.map((r) => places.get(r)), ...more.inputRows.map((r) => r + used.length)];
     for (const node in this.products) this.products[node] = joined(this.products[node], kept, more.products[node]);
     for (const state in this.before) this.before[state] = joined(this.before[state], kept, more.before[state]);
     for (const [name, old] of this.computed) {

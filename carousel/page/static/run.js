@@ -23,6 +23,7 @@ class Run {
     this.expects = new Expects(expects, this.reads);
     this.views = { reads: ReadsView, expects: ExpectsView };
     this.layers = scans.map((scan) => new Layer(scan));
+    this.revision = 0; // how often what was read has changed: the same number, the same steps
     // What is looked at: a step, and one unit of one value of one layer.
     this.step = Math.min(Math.floor(this.steps / 2), this.steps - 1);
     this.layer = this.layers.findLastIndex((layer) => !layer.reverse);
@@ -42,6 +43,7 @@ class Run {
     this.expects.continueFrom(kept, expects);
     this.layers.forEach((layer, k) => layer.continueFrom(kept, scans[k]));
     this.step = Math.min(this.step, this.steps - 1);
+    this.revision++;
   }
 
   get steps() {

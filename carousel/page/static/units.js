@@ -100,7 +100,7 @@ class UnitsView {
     this.typed.hidden = which !== "typed";
     if (which === "" || which === "typed") return;
     const property = this.run.properties[which];
-    if (property.marks.length !== this.run.steps) {
+    if (this.run.revision) {
       this.say(
         "That was measured on the text this page began with. A pattern of your own is searched in what you typed.",
       );
@@ -138,19 +138,20 @@ class UnitsView {
   }
 
   score({ marks, name, kind }) {
-    this.scores = { marks, name, kind, nothing: kind === "auc" ? 0.5 : 0, of: [], key: null };
+    const { revision } = this.run;
+    this.scores = { marks, name, kind, revision, nothing: kind === "auc" ? 0.5 : 0, of: [], key: null };
     this.rescore();
     this.sortBy("score");
   }
 
-  /** Scores are of one value of one layer: another one has others. */
+  /** Scores are of one value of one layer, and of what was read when they were asked for: another one has others. */
   rescore() {
     const { run, scores } = this;
-    if (!scores || scores.marks.length !== run.steps) {
+    if (!scores || scores.revision !== run.revision) {
       this.scores = null;
       return;
     }
-    const key = [run.layer, run.value, scores.name].join();
+    const key = [run.layer, run.value, run.revision, scores.name].join();
     if (scores.key !== key) Object.assign(scores, { key, of: scoresOf(run, scores.marks, scores.kind) });
   }
 

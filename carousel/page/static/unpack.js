@@ -32,6 +32,13 @@ function row(table, index) {
   return table.data.subarray(index * table.columns, (index + 1) * table.columns);
 }
 
+/** The rows of these numbers. */
+function picked(table, rows) {
+  const data = new Float32Array(rows.length * table.columns);
+  rows.forEach((index, place) => data.set(row(table, index), place * table.columns));
+  return { rows: rows.length, columns: table.columns, data };
+}
+
 /** The table's first `kept` rows, and then those of another. */
 function joined(table, kept, more) {
   const columns = table.columns;
