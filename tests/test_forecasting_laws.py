@@ -378,6 +378,23 @@ def test_what_was_known_ahead_stays_known_as_time_moves_on(model, horizon):
         carried.predict(17)
 
 
+def test_a_series_without_a_value_hinders_no_other(plain):
+    """Alone in its group of columns, whose scan then begins where nothing does; and beside others."""
+    frame = shops().select("date", "shop", "sold")
+    empty = frame.filter(shop="west").with_columns(sold=pl.lit(None, pl.Float64), shop=pl.lit("north"))
+    for at_once in (1, 2, 256):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(predicting, "COLUMNS", at_once)
+            got = plain.predict(data=pl.concat([frame, empty]))
+            assert got["shop"].unique().sort().to_list() == ["east", "west"]
+            np.testing.assert_allclose(numbers(got), numbers(plain.predict(data=frame)), rtol=1e-5)
+    carried = copy.copy(plain)
+    carried._stream, carried._history = None, plain.trained.inputs(pl.concat([frame, empty]))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(predicting, "COLUMNS", 1)
+        carried.update({"date": START + timedelta(days=STEPS), "shop": "east", "sold": 20.0})
+
+
 def test_a_stamp_off_the_frequency_is_refused_as_an_observation_and_as_future(plain):
     """As in a history: an average of nobody's asking, or a value at another time, is no answer."""
     noon, carried = pl.col("date").cast(pl.Datetime) + pl.duration(hours=12), copy.copy(plain)

@@ -33,7 +33,7 @@ def states_at(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, col
     for some in np.array_split(order, max(1, -(-len(order) // COLUMNS))):
         state: States | None = None
         wanted = np.flatnonzero(np.isin(columns, some))
-        begin = int(min(inputs.panel.begin[some].min(), last))
+        begin = int(min(inputs.panel.begin[some].min(), rows[wanted].min()))  # a column without a value never begins
         for start in range(begin, last + 1, STEPS):
             at = np.arange(start, min(start + STEPS, last + 1))[:, None]
             began = at >= inputs.panel.begin[some]
