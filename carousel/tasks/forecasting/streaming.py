@@ -18,7 +18,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal, covariates
-from carousel.tasks.forecasting.ahead import keys_of, places_ahead, steps_asked
+from carousel.tasks.forecasting.ahead import keys_of, places_ahead, steps_asked, written
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.forecast import as_table, require_known
 from carousel.tasks.forecasting.inputs import Inputs
@@ -26,6 +26,8 @@ from carousel.tasks.forecasting.panel import Panel
 from carousel.tasks.forecasting.predicting import absolute, network_inputs, on_device, states_at, told_after
 from carousel.tasks.forecasting.signals import COUNT, advance
 from carousel.tasks.forecasting.trained import Trained
+
+MOST_PASSED = 100_000  # steps that one row may come after the last: minutes of the network's time
 
 
 class Stream:
@@ -71,8 +73,8 @@ class Stream:
         passed over count as missing.
 
         A row without a value moves time on, and the forecast begins after it.
-        Raises DataError for rows that do not, for stamps off the frequency, and for series that were not in the
-        history; none is taken then.
+        Raises DataError for rows that do not, for stamps off the frequency or too far ahead, and for series that were
+        not in the history; none is taken then.
         """
         steps = self._steps(frame)
         for key, place, step in steps:
@@ -102,9 +104,16 @@ class Stream:
                     f"There is no series {', '.join(map(str, key))} to carry on: predict from a table that has it."
                 )
             if place <= last[key]:
-                when = "-".join(map(str, frame.select(roles.time.names).row(int(row))))
+                when = written(frame.select(roles.time.names)[int(row)])
                 raise DataError(
                     f"Each row must come after the last of its series, and {when} does not. Leave out what was taken."
+                )
+            if place - last[key] > MOST_PASSED:
+                when, whose = written(frame.select(roles.time.names)[int(row)]), f" of {', '.join(map(str, key))}"
+                raise DataError(
+                    f"An update passes over {MOST_PASSED:,} steps at most, each of them a step of the network, and {when} "
+                    f"comes {place - last[key]:,} after the last{whose if key else ''}. If that is no slip, give the "
+                    f"whole table: predict(data=table)."
                 )
             last[key] = place
             steps.append((key, place, Step(observed[row], known[row], unknown[row], past[row])))
