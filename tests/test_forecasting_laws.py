@@ -853,6 +853,27 @@ def test_scikit_learns_clone_and_grid_search():
 # -- pictures -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_after_an_update_the_picture_is_of_what_predict_says_then(log):
+    """Up to the value that came, in the units of the data; each series where it ends."""
+    fitted = Forecaster(**QUICK, log=log).fit(shops().select("date", "shop", "sold"))
+    before = fitted.plot(5).axes
+    rows = shops(STEPS + 1).select("date", "shop", "sold").filter(date=START + timedelta(days=STEPS), shop="west")
+    fitted.update(rows)
+    after, told = fitted.plot(5).axes, fitted.predict(5)
+    assert len(before) == len(after) == 2
+    for shop, was, now in zip(("east", "west"), before, after, strict=True):
+        seen, median, _ = now.get_lines()
+        mine = told.filter(shop=shop)
+        np.testing.assert_allclose(median.get_ydata()[-5:], mine["sold"], rtol=1e-5)
+        assert median.get_xdata()[-1].astype("datetime64[D]") == np.datetime64(mine["date"][-1])
+        observed = seen.get_ydata()[np.isfinite(seen.get_ydata())]
+        old = was.get_lines()[0].get_ydata()
+        old = np.concatenate([old[np.isfinite(old)], rows["sold"] if shop == "west" else []])
+        assert len(observed) > 10
+        np.testing.assert_allclose(observed, old[-len(observed) :], rtol=1e-6)
+
+
 def test_pictures(plain, tmp_path):
     figure = plain.plot(5)
     assert figure.axes[0].get_legend_handles_labels()[1] == ["observed", "95 % interval", "80 % interval", "forecast"]

@@ -216,12 +216,16 @@ class Forecaster:
         return -result.scores[OURS].mase
 
     def plot(self, horizon: int | None = None, *, data: Any = None, future: Any = None) -> Any:
-        """A matplotlib figure: the end of the history and the forecast, of the first four series."""
+        """A matplotlib figure: the end of the history (after `update`, so many steps of it as are carried) and the
+        forecast that `predict` tells, of the first four series."""
         from carousel.insight.forecast_chart import forecast_figure
 
         trained = self._fitted()
         steps = horizon or trained.horizon
-        inputs = self._inputs_of(data, None if future is None else table.read(future))
+        ahead = None if future is None else table.read(future)
+        if self._stream is not None and data is None:
+            return forecast_figure(self._stream.pictures(steps, ahead), title=f"{steps} steps ahead")
+        inputs = self._inputs_of(data, ahead)
         told = forecast(trained, inputs, steps)
         return forecast_figure(pictures(inputs, told), title=f"{steps} steps ahead")
 

@@ -9,6 +9,7 @@ step is only read when that is there.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ import polars as pl
 from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal, covariates
 from carousel.tasks.forecasting.ahead import keys_of, places_ahead, steps_asked, written
+from carousel.tasks.forecasting.charts import SHOWN, pictures
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.forecast import as_table, require_known
 from carousel.tasks.forecasting.inputs import Inputs
@@ -111,9 +113,9 @@ class Stream:
             if place - last[key] > MOST_PASSED:
                 when, whose = written(frame.select(roles.time.names)[int(row)]), f" of {', '.join(map(str, key))}"
                 raise DataError(
-                    f"An update passes over {MOST_PASSED:,} steps at most, each of them a step of the network, and {when} "
-                    f"comes {place - last[key]:,} after the last{whose if key else ''}. If that is no slip, give the "
-                    f"whole table: predict(data=table)."
+                    f"An update passes over {MOST_PASSED:,} steps at most, each of them a step of the network, and "
+                    f"{when} comes {place - last[key]:,} after the last{whose if key else ''}. If that is no slip, "
+                    f"give the whole table: predict(data=table)."
                 )
             last[key] = place
             steps.append((key, place, Step(observed[row], known[row], unknown[row], past[row])))
@@ -128,7 +130,24 @@ class Stream:
     def forecast(self, horizon: int | None, future: pl.DataFrame | None = None) -> pl.DataFrame:
         """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance;
         without a horizon, those that are asked for."""
-        layout, parts = self.layout, []
+        return pl.concat([as_table(inputs, told) for inputs, told in self._told(horizon, future)])
+
+    def pictures(self, horizon: int, future: pl.DataFrame | None = None) -> list[dict[str, Any]]:
+        """As `charts.pictures`, of what was seen in the steps that are carried."""
+        transform, shown = self.trained.reading.transform, []
+        for inputs, told in self._told(horizon, future):
+            values = transform.backward(inputs.values, np.arange(inputs.panel.targets), axis=1)
+            seen = np.isfinite(values)
+            begin = np.where(seen.any(axis=0), seen.argmax(axis=0), len(values) - 1)
+            panel = replace(inputs.panel, values=values, begin=begin)
+            shown += pictures(Inputs.resumed(panel, inputs.reading, inputs.signals, inputs.identity), told)
+            if len(shown) >= SHOWN:
+                break
+        return shown[:SHOWN]
+
+    def _told(self, horizon: int | None, future: pl.DataFrame | None) -> Iterator[tuple[Inputs, np.ndarray]]:
+        """Each series that is asked for and its forecast, (horizon, targets, levels), in the units of the data."""
+        layout = self.layout
         if future is not None:
             self.trained.require_columns_of(future)
             ends = {key: series.place + 1 for key, series in self.series.items()}
@@ -146,8 +165,7 @@ class Stream:
             state = series.read(self.stepper, inputs)
             told = told_after(self.trained.network, inputs, state, rows, columns, steps, self.trained.settings.seed)
             told = conformal.corrected(told, series.r)
-            parts.append(as_table(inputs, absolute(inputs, told, rows, columns)))
-        return pl.concat(parts)
+            yield inputs, absolute(inputs, told, rows, columns)
 
 
 class Step(NamedTuple):
