@@ -121,7 +121,7 @@ def test_what_a_finished_run_says_to_resume(folder, capsys):
         (["forecast", "nowhere"], "nowhere is not a run"),
         (["forecast", "run", "--horizon", "0"], "1 or more, not 0"),
         (["forecast", "run", "other.csv"], "trained with the columns day, sold, price; the table lacks sold, price"),
-        (["backtest", "run", "--stride", "0"], "numbers of steps, 1 or more"),
+        (["backtest", "run", "--stride", "0"], "A stride is a number of steps, 1 or more, not 0"),
         (["forecast", "run", "--out", "f.xls"], "f.xls ends in none of .csv, .tsv"),
         (["forecast", "run", "--plot", "f.gif"], "f.gif ends in none of .png, .svg, .pdf"),
         (["forecast", "run", "--out", "nodir/f.csv"], "f.csv cannot be written: there is no folder nodir"),

@@ -4,7 +4,7 @@ import copy
 import gc
 import pickle
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -760,6 +760,65 @@ def test_a_backtest_says_what_training_had_of_the_values_it_judges(plain):
         assert abs(sum(int(share) for share, _ in parts) - 100) <= 1
 
 
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, True, "7"])
+def test_numbers_of_steps_are_checked_wherever_they_are_given(plain, wrong):
+    def said(what: str) -> str:
+        return f"A {what} is a number of steps, 1 or more, not {re.escape(repr(wrong))}"
+
+    for ask in (lambda: plain.backtest(horizon=wrong), lambda: plain.plot(wrong)):
+        with pytest.raises(DataError, match=said("horizon")):
+            ask()
+    with pytest.raises(DataError, match=said("stride")):
+        plain.backtest(stride=wrong)
+    if isinstance(wrong, int):
+        carried = copy.copy(plain)
+        carried.update({"date": START + timedelta(days=STEPS), "shop": "east", "sold": 20.0})
+        for fitted in (plain, carried):
+            with pytest.raises(DataError, match=said("horizon")):
+                fitted.predict(wrong)
+
+
+def test_a_backtest_starts_at_a_time_or_so_many_steps_after_the_first(plain):
+    expected = plain.backtest(start=60).forecasts
+    day = START + timedelta(days=60)
+    assert expected["date"].min() == day
+    noon = datetime.combine(day, datetime.min.time()) - timedelta(hours=12)  # between two steps: the later
+    for start in (str(day), day, noon, np.datetime64(day), {"date": day}, np.int64(60)):
+        assert_frame_equal(plain.backtest(start=start).forecasts, expected, check_exact=True)
+    among = "the values of this table go from 2024-01-01 to 2024-04-29, 120 steps, and .* is not among them"
+    for start in (-1, 120, 20240701, "2025-01-01", "2023-12-31"):
+        with pytest.raises(DataError, match=among):
+            plain.backtest(start=start)
+    for start, words in (
+        ("July", "The time column 'date' holds 'July', which is no time like the others"),
+        (
+            2.5,
+            r"A backtest starts at a time as it stands under date, or so many steps after the first value .*not at 2",
+        ),
+        (True, "A backtest starts at a time .* not at True"),
+    ):
+        with pytest.raises(DataError, match=words):
+            plain.backtest(start=start)
+    counted = Forecaster(**QUICK).fit(np.sin(np.arange(90) * 2 * np.pi / 7))
+    with pytest.raises(
+        DataError, match="A backtest starts so many steps after the first value .*, not at '2024-07-01'"
+    ):
+        counted.backtest(start="2024-07-01")
+
+
+def test_months_in_columns_of_their_own_start_a_backtest():
+    frame = pl.DataFrame(
+        {"year": [2015 + k // 12 for k in range(72)], "month": [1 + k % 12 for k in range(72)], "y": np.sin(range(72))}
+    )
+    fitted = Forecaster(**QUICK | {"horizon": 3}).fit(frame)
+    expected = fitted.backtest(start=60).forecasts
+    assert_frame_equal(fitted.backtest(start={"year": 2020, "month": 1}).forecasts, expected)
+    with pytest.raises(DataError, match="The table lacks its time column 'month'; it has year"):
+        fitted.backtest(start={"year": 2020})
+    with pytest.raises(DataError, match="do not make times|must have a value|lacks its time column"):
+        fitted.backtest(start="2020-01-01")
+
+
 @pytest.mark.parametrize("later", [0, 5])
 def test_a_newer_table_alone_is_judged_in_the_units_of_training(plain, later):
     """What a naive forecast scores at the same origins is the same, whether the table reaches back or not."""
@@ -846,8 +905,42 @@ def test_scikit_learns_clone_and_grid_search():
         Forecaster(epochs=1, horizon=4), {"hidden": [2, 4]}, cv=TimeSeriesSplit(2, test_size=8), error_score="raise"
     )
     search.fit(frame)
+    with pytest.raises(DataError, match="split by time"):
+        GridSearchCV(Forecaster(epochs=1, horizon=4), {"hidden": [2]}, cv=3, error_score="raise").fit(frame)
     assert np.isfinite(search.cv_results_["mean_test_score"]).all()
     assert len(search.best_estimator_.predict()) == 4
+
+
+def test_a_score_is_of_what_comes_after_all_that_was_fitted():
+    whole = shops(STEPS + 20).select("date", "shop", "sold").sort("date")
+    day = START + timedelta(days=STEPS)
+    before, after = whole.filter(pl.col("date") < day), whole.filter(pl.col("date") >= day)
+    fitted = Forecaster(**QUICK).fit(before)
+    expected = fitted.backtest(whole, start=STEPS).scores["carousel"].mase
+    assert fitted.score(after) == -expected
+    assert fitted.score(after.drop("sold"), after["sold"]) == -expected
+    numbered = Forecaster(**QUICK).fit(before.with_columns(shop=(pl.col("shop") == "east").cast(pl.Int64)))
+    ragged = Forecaster(**QUICK).fit(before[:-1])  # a split by rows may cut through a day
+    assert fitted.score(after[1:]) != fitted.score(after)
+    assert np.isfinite(ragged.score(pl.concat([before[-1:], after])))
+    after_fit = "scored on what comes after the data that it was fitted on, whose last value of east is at 2024-04-29"
+    for table_ in (before, whole, shops(STEPS).select("date", "shop", "sold")[:20]):
+        with pytest.raises(DataError, match=rf"{after_fit}; row 1 of .* at 2024-01-01.* cv=TimeSeriesSplit\(\)"):
+            fitted.score(table_)
+    with pytest.raises(DataError, match="Scoring needs values later than all that was fitted, and this table has none"):
+        fitted.score(before.with_columns(shop=pl.lit("south")))
+    with pytest.raises(DataError, match="trained with the columns date, shop, sold; the table lacks sold"):
+        fitted.score(after.drop("sold"))
+    assert fitted.score(after.with_columns(pl.col("date").cast(pl.String))) == -expected
+    with pytest.raises(DataError, match="What is scored must have columns of the types fitted"):
+        numbered.score(after)
+
+
+def test_a_score_of_rows_without_a_time_is_of_those_that_follow():
+    array = np.sin(np.arange(100) * 2 * np.pi / 7) + 0.1 * np.random.default_rng(0).normal(size=100)
+    fitted = Forecaster(**QUICK).fit(np.append(np.full(6, np.nan), array[:80]))
+    whole = np.append(np.full(6, np.nan), array)
+    assert fitted.score(array[80:]) == -fitted.backtest(whole, start=80).scores["carousel"].mase
 
 
 # -- pictures -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting.panel import Layout
+from carousel.tasks.forecasting.panel import Layout, Panel
 
 NEWER = (
     "To forecast from newer data, give the whole of them as history: predict(data=table), carousel forecast RUN FILE."
@@ -55,6 +55,30 @@ def steps_asked(layout: Layout, future: pl.DataFrame, places: np.ndarray, ends: 
             )
         asked[key] = max(asked[key], int(place) - ends[key] + 1)
     return asked
+
+
+def ends_of(panel: Panel) -> dict[Key, int]:
+    """The place after the last value of each series that has any."""
+    keys = panel.ids.rows() if panel.layout.roles.id else [()]
+    return {key: panel.first + int(end) for key, end in zip(keys, panel.end, strict=True) if end}
+
+
+def require_after(panel: Panel, later: pl.DataFrame) -> None:
+    """Raises DataError for a table with rows that do not come after the values of the same series in the panel."""
+    layout, ends = panel.layout, ends_of(panel)
+    if layout.roles.time.kind == "rows":  # which come after all that there are
+        return
+    places = layout.frequency.places(layout.roles.time.parse(later))
+    for row, (key, place) in enumerate(zip(keys_of(later, layout), places, strict=True)):
+        if key in ends and place < ends[key]:
+            whose = f" of {', '.join(map(str, key))}" if key else ""
+            last = layout.roles.time.restore(layout.frequency.stamps(np.array([ends[key] - 1])))
+            raise DataError(
+                f"A forecaster is scored on what comes after the data that it was fitted on, whose last value{whose} "
+                f"is at {written(last)}; row {row + 1} of the table given is at "
+                f"{written(later.select(*layout.roles.time.names)[row])}. To search or to validate with scikit-learn, "
+                f"split by time: cv=TimeSeriesSplit(). To judge it on the table that it was fitted on: backtest()."
+            )
 
 
 def keys_of(frame: pl.DataFrame, layout: Layout) -> list[Key]:

@@ -1,6 +1,9 @@
 """The backtest: forecasts from one origin after another, beside what came and what naive rivals said."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -8,6 +11,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.forecasting import conformal
+from carousel.tasks.forecasting.ahead import written
 from carousel.tasks.forecasting.baselines import rivals
 from carousel.tasks.forecasting.charts import SHOWN, axis, drawn
 from carousel.tasks.forecasting.following import corrections_at
@@ -15,6 +19,8 @@ from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
 from carousel.tasks.forecasting.panel import Panel
 from carousel.tasks.forecasting.predicting import absolute, told_at
+from carousel.tasks.forecasting.settings import require_steps
+from carousel.tasks.forecasting.stamps import TimeColumn
 from carousel.tasks.forecasting.trained import Trained
 
 MOST_ORIGINS = 2_000  # (time, series) pairs, evenly spread where there are more
@@ -74,17 +80,20 @@ class Backtest:
 
 
 def backtest(
-    trained: Trained, inputs: Inputs, *, horizon: int, stride: int = 1, start: int | None = None, own_data: bool
+    trained: Trained, inputs: Inputs, *, horizon: int | None = None, stride: int = 1, start: Any = None, own_data: bool
 ) -> Backtest:
-    """Forecasts from every `stride`-th origin of those after training ended (or from row `start` on).
+    """Forecasts of `horizon` steps (default: as trained) from every `stride`-th origin of those whose next step comes
+    after training ended, or at `start` or later: a time, or a number of steps after the first value.
 
     With `own_data`, the held-out part of a run's own table, the intervals at the origins of one half are corrected by
     the errors in the other; elsewhere by the whole held-out part and by what had come at each origin, as in a
     forecast.
-    Raises DataError where nothing came after any origin.
+    Raises DataError where nothing came after any origin, and for a horizon, a stride or a start that is none.
     """
+    horizon = trained.horizon if horizon is None else require_steps("A horizon", horizon)
+    stride = require_steps("A stride", stride)
     panel, until = inputs.panel, trained.split.rows(inputs.panel)
-    first = max(1, until if start is None else start)
+    first = max(1, until if start is None else _row_of(start, panel))
     if first >= panel.steps:
         raise DataError(
             "A backtest needs values that the model was not trained on: this table ends where training ended, or "
@@ -117,6 +126,35 @@ def backtest(
         judged_on=_words(trained, inputs, rows, columns, came),
         pictures=_pictures(inputs, rows, columns, ours, horizon),
     )
+
+
+def _row_of(start: Any, panel: Panel) -> int:
+    """The row of a table that a backtest is to start at. Raises DataError where it has none such."""
+    time = panel.layout.roles.time
+    if isinstance(start, Integral) and not isinstance(start, bool):
+        row = int(start)
+    elif isinstance(start, str | date | np.datetime64 | Mapping) and not time.counts:
+        moment = start.astype("datetime64[us]").item() if isinstance(start, np.datetime64) else start
+        parts = start if isinstance(start, Mapping) else {time.names[0]: moment}
+        stamp = time.parse(pl.DataFrame({name: [part] for name, part in parts.items()}))
+        place = panel.layout.frequency.places(stamp)
+        row = int(place[0]) - panel.first + int(panel.layout.frequency.stamps(place)[0] < stamp[0])
+    else:
+        raise DataError(f"A backtest starts {_starts(time)}, not at {start!r}.")
+    if not 0 <= row < panel.steps:
+        first, last = (written(time.restore(panel.stamps(np.array([at])))) for at in (0, panel.steps - 1))
+        raise DataError(
+            f"A backtest starts {_starts(time)}; the values of this table go from {first} to {last}, {panel.steps:,} "
+            f"steps, and {start!r} is not among them."
+        )
+    return row
+
+
+def _starts(time: TimeColumn) -> str:
+    steps = "so many steps after the first value (0, 1, ...)"
+    if time.counts:
+        return steps
+    return f"at a time as it stands under {time.label}, or {steps}"
 
 
 def _before_training_ended(trained: Trained, panel: Panel) -> np.ndarray:

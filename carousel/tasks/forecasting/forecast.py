@@ -10,6 +10,7 @@ from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.predicting import absolute, told_at
+from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Progress, nobody
 
@@ -21,7 +22,8 @@ def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray, progre
     """Quantiles after the end of every series, (horizon, N, levels), in the units of the data. `horizon` may be of each
     series, (I,), as a table asks for: the longest is told of all.
 
-    Raises DataError where a covariate that is known in advance does not reach the horizon.
+    Raises DataError for a horizon that is no number of steps, and where a covariate that is known in advance does not
+    reach it.
     """
     rows, columns = ends(inputs)
     require_known(inputs, horizon)
@@ -51,6 +53,8 @@ def ends(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
 
 def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
     """A horizon of each series is one that rows of a table ask for: those must be there, one after the other."""
+    if not isinstance(horizon, np.ndarray):
+        require_steps("A horizon", horizon)
     panel, names = inputs.panel, ", ".join(inputs.panel.layout.roles.known)
     last = panel.stamps(np.max(panel.end + horizon, keepdims=True))
     if np.max(horizon) > MOST_AHEAD or not (panel.layout.roles.time.counts or last[0] < YEAR_10000):

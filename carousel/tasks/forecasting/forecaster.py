@@ -16,11 +16,12 @@ import torch
 from carousel.errors import DataError, RunError
 from carousel.tasks import table
 from carousel.tasks.forecasting import training
+from carousel.tasks.forecasting.ahead import require_after
 from carousel.tasks.forecasting.backtesting import OURS, Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
 from carousel.tasks.forecasting.forecast import as_table, forecast
 from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.settings import Settings, columns_of
+from carousel.tasks.forecasting.settings import Settings, columns_of, require_steps
 from carousel.tasks.forecasting.streaming import Stream
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Quiet, Report, report_for
@@ -41,7 +42,8 @@ class Forecaster:
     `verbose=True` says. `describe()` says it afterwards. The same seed, data and number of threads give the same bits,
     unless training is measured in `minutes`.
 
-    Works as a scikit-learn estimator: `get_params`, `set_params`, `clone`, `score` (minus MASE), in `GridSearchCV`.
+    Works as a scikit-learn estimator: `get_params`, `set_params`, `clone`, `score` (minus MASE), in `GridSearchCV`
+    with `cv=TimeSeriesSplit()`.
     """
 
     _stream: Stream | None
@@ -156,9 +158,7 @@ class Forecaster:
         steps: int | None = None
         trained = self._fitted()
         if horizon is None or isinstance(horizon, int | np.integer):
-            steps = trained.horizon if horizon is None else int(horizon)
-            if steps < 1:
-                raise DataError(f"A horizon is a number of steps, 1 or more, not {steps}.")
+            steps = trained.horizon if horizon is None else require_steps("A horizon", horizon)
         elif future is not None:
             raise DataError(
                 "A table was given in the place of the horizon, and another as future: the first would be the future "
@@ -195,24 +195,43 @@ class Forecaster:
 
     def backtest(self, data: Any = None, *, horizon: int | None = None, stride: int = 1, start: Any = None) -> Backtest:
         """Forecasts from one origin after another beside naive rivals: on the part of the data that training held out,
-        or on what another table has after the time that was trained on. `start`: the first row of that table to
-        forecast."""
+        or on what another table has after the time that was trained on.
+
+        `horizon`: steps ahead (default: as trained); `stride`: steps from one origin to the next. `start`: the first
+        step to forecast instead, as a time ("2024-07-01", a date; a mapping of columns where several tell the time),
+        between two steps the later, or as a number of steps after the table's first value.
+        Raises DataError for a table that does not fit or has nothing to judge, and for numbers that cannot be.
+        """
         trained = self._fitted()
         inputs = self._inputs_of(data, None)
         own = data is None or (start is None and nothing_new(trained, inputs))
-        return backtest(trained, inputs, horizon=horizon or trained.horizon, stride=stride, start=start, own_data=own)
+        return backtest(trained, inputs, horizon=horizon, stride=stride, start=start, own_data=own)
 
     def score(self, X: Any, y: Any = None) -> float:
-        """Minus the MASE of forecasts of a table that comes after the one fitted, from one origin after another."""
-        frame = table.read(X)
+        """Minus the MASE of forecasts of a table that comes after the one fitted, from one origin after another.
+
+        In scikit-learn's `GridSearchCV` and `cross_val_score`, `cv=TimeSeriesSplit()` gives such tables. Raises
+        DataError for one that does not come after, lacks a column, or has no value later than all that was fitted.
+        """
+        trained, frame = self._fitted(), table.read(X)
+        roles = trained.reading.layout.roles
         if y is not None:
-            frame, _ = self._with_target(frame, y, Settings())
-        trained = self._fitted()
+            frame, _ = self._with_target(frame, y, Settings(target=roles.targets))
+        roles.check(frame)
         history = trained.history()
-        whole = pl.concat([history, frame.select(history.columns)], how="vertical_relaxed")
+        try:
+            later = frame.select(history.columns).cast({name: history.schema[name] for name in roles.id})
+            whole = pl.concat([history, later], how="vertical_relaxed")
+        except pl.exceptions.PolarsError as problem:
+            raise DataError(
+                f"What is scored must have columns of the types fitted: {str(problem).splitlines()[0]}"
+            ) from None
+        require_after(self._inputs_of(None, None).panel, later)
         inputs = trained.inputs(whole)
-        start = trained.inputs(history).panel.steps if trained.reading.layout.roles.time.names else history.height
-        result = backtest(trained, inputs, horizon=trained.horizon, start=start, own_data=False)
+        start = trained.split.end - inputs.panel.first
+        if start >= inputs.panel.steps:
+            raise DataError("Scoring needs values later than all that was fitted, and this table has none.")
+        result = backtest(trained, inputs, start=start, own_data=False)
         return -result.scores[OURS].mase
 
     def plot(self, horizon: int | None = None, *, data: Any = None, future: Any = None) -> Any:
@@ -221,7 +240,7 @@ class Forecaster:
         from carousel.insight.forecast_chart import forecast_figure
 
         trained = self._fitted()
-        steps = horizon or trained.horizon
+        steps = trained.horizon if horizon is None else require_steps("A horizon", horizon)
         ahead = None if future is None else table.read(future)
         if self._stream is not None and data is None:
             return forecast_figure(self._stream.pictures(steps, ahead), title=f"{steps} steps ahead")

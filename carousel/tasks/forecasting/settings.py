@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 from carousel.errors import DataError
 from carousel.training.settings import TrainingSettings
@@ -49,6 +50,13 @@ class Settings(TrainingSettings):
         if self.form not in FORMS:
             raise DataError(f"A forecaster's form is {' or '.join(FORMS)}, not {self.form!r}.")
         self.require_at_least_one("horizon", "context", "batch")
+
+
+def require_steps(what: str, steps: Any) -> int:
+    """A number of steps that somebody gave. Raises DataError for what is no whole number, 1 or more."""
+    if not isinstance(steps, Integral) or isinstance(steps, bool) or steps < 1:
+        raise DataError(f"{what} is a number of steps, 1 or more, not {steps!r}.")
+    return int(steps)
 
 
 def columns_of(names: str | Sequence[str] | None) -> tuple[str, ...]:

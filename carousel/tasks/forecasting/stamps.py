@@ -119,7 +119,10 @@ class TimeColumn:
     def _moments(self, column: pl.Series) -> pl.Series:
         if self.kind in ("date", "datetime"):
             if not column.dtype.is_temporal():
-                column = column.cast(pl.String).str.to_datetime(strict=False, time_zone=self.zone)
+                try:
+                    column = column.cast(pl.String).str.to_datetime(strict=False, time_zone=self.zone)
+                except pl.exceptions.ComputeError:  # none of them is a time
+                    return column.clear(len(column)).cast(pl.Datetime("us"))
             if getattr(column.dtype, "time_zone", None) is None and self.zone is not None:
                 column = column.dt.replace_time_zone(self.zone, ambiguous="null", non_existent="null")
             return column.cast(pl.Datetime("us")) if column.dtype == pl.Date else column.dt.cast_time_unit("us")

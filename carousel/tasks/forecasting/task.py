@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from carousel.errors import CarouselError, DataError
+from carousel.errors import CarouselError
 from carousel.insight.saving import save
 from carousel.tasks import table
 from carousel.tasks.files import make_folder, require_folder
@@ -68,7 +68,7 @@ def farewell(run: Path, report: Report) -> None:
 
     trained = Trained.load(run)
     inputs = trained.inputs(trained.history())
-    result = backtest(trained, inputs, horizon=trained.horizon, own_data=True)
+    result = backtest(trained, inputs, own_data=True)
     report.say(f"\n{result.judged_on}:")
     for line in (*result.lines(), result.verdict()):
         report.say(line)
@@ -105,10 +105,8 @@ def backtest_of(run: Path, paths: Sequence[Path], *, horizon: int | None = None,
     """The backtest of a run on files, or on the held-out part of its own data."""
     trained = Trained.load(run)
     inputs = trained.inputs(table.read(list(paths)) if paths else trained.history())
-    if (horizon is not None and horizon < 1) or stride < 1:
-        raise DataError("A horizon and a stride are numbers of steps, 1 or more.")
     own = not paths or nothing_new(trained, inputs)
-    return backtest(trained, inputs, horizon=horizon or trained.horizon, stride=stride, own_data=own)
+    return backtest(trained, inputs, horizon=horizon, stride=stride, own_data=own)
 
 
 def tell(result: Backtest, say: Callable[[str], None]) -> None:
@@ -125,10 +123,8 @@ def forecast_of(
     it."""
     from carousel.insight.forecast_chart import forecast_figure
 
-    if horizon is not None and horizon < 1:
-        raise DataError(f"A horizon is a number of steps, 1 or more, not {horizon}.")
     trained = Trained.load(run)
-    steps = horizon or trained.horizon
+    steps = trained.horizon if horizon is None else horizon
     frame = table.read(list(paths)) if paths else trained.history()
     inputs = trained.inputs(frame, None if future is None else table.read(future))
     require_known(inputs, steps)

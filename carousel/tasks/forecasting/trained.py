@@ -13,7 +13,7 @@ import torch
 from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
-from carousel.tasks.forecasting.ahead import places_ahead, steps_asked
+from carousel.tasks.forecasting.ahead import ends_of, places_ahead, steps_asked
 from carousel.tasks.forecasting.conformal import Correction
 from carousel.tasks.forecasting.covariates import Encoder
 from carousel.tasks.forecasting.frequency import Frequency
@@ -98,10 +98,8 @@ class Trained:
         below = self._below(frame, future)
         places = places_ahead(layout, future, frame.height)
         inputs = self._read(pl.concat([frame, below], how="diagonal_relaxed"))
-        panel = inputs.panel
-        keys = panel.ids.rows() if layout.roles.id else [()]
-        ends = {key: panel.first + int(end) for key, end in zip(keys, panel.end, strict=True) if end}
-        asked = steps_asked(layout, below, places, ends)
+        asked = steps_asked(layout, below, places, ends_of(inputs.panel))
+        keys = inputs.panel.ids.rows() if layout.roles.id else [()]
         return inputs, np.array([asked.get(key, 0) for key in keys])
 
     def _read(self, frame: pl.DataFrame) -> Inputs:
