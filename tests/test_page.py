@@ -289,12 +289,35 @@ def test_without_a_text_it_reads_what_the_run_did_not_learn_from(tmp_path):
     # All of the part held out, and no more: 10 % of the text.
     longest = passage_for(LanguageModel.load(run), None, steps=10**6).text
     assert len(TEXT) * 3 - 1 <= len(longest) <= len(TEXT) * 3
-    (tmp_path / "text.txt").write_text("another text")
-    passage = passage_for(LanguageModel.load(run), None, steps=20)
-    assert "what the model writes by itself" in passage.source
-    assert len(passage.text) == 20
     page = inspect(run, steps=12)
     assert page == run / "inspect" / "index.html"
+
+
+def test_a_text_that_is_no_longer_what_the_run_learnt_from_is_not_read_and_it_is_said(tmp_path):
+    run = trained(tmp_path)
+    file, by_itself = tmp_path / "text.txt", "what the model writes by itself, as no text was given, and text.txt"
+    swapped = (TEXT * 30).swapcase()
+    assert file.stat().st_size == len(swapped)
+    for change, why in {
+        lambda: file.write_text(swapped): " has changed since the run learnt from it",
+        lambda: file.write_text("another text"): " has changed since the run learnt from it",
+        file.unlink: ", which the run learnt from, is missing",
+        file.mkdir: ", which the run learnt from, cannot be read (Is a directory)",
+    }.items():
+        change()
+        passage = passage_for(LanguageModel.load(run), None, steps=20)
+        assert passage.source == by_itself + why
+        assert len(passage.text) == 20
+    assert passage_for(model_of(), None, steps=5).source == "what the model writes by itself, as no text was given"
+
+
+def test_of_a_run_that_kept_no_checksum_the_page_promises_less(tmp_path):
+    run = trained(tmp_path)
+    config = json.loads((run / "config.json").read_text())
+    del config["sources"][0]["sha256"]
+    (run / "config.json").write_text(json.dumps(config))
+    said = "the end of text.txt, which the run did not learn from, if the file is as it was then"
+    assert passage_for(LanguageModel.load(run), None, steps=20) == Passage((TEXT * 30)[-20:], said)
 
 
 def test_bad_input_is_refused_before_work_in_plain_words(tmp_path):

@@ -35,10 +35,10 @@ def inspect(
 
     run: a run's folder, or a LanguageModel, SequenceClassifier or Forecaster.
     data: what it reads. Of a language model: a str is the text itself, a Path a file of it; None: the end of the text
-        that the run was trained on, which it did not learn from, where that file is still there; otherwise what the
-        model writes by itself. Of a classifier: whatever `predict` takes, or, of one for texts, a str, the text itself;
-        None: a sequence that the run held out, where its data are still there. Of a forecaster: a table like the one
-        trained on, or a file of it; None: that one, of which the run keeps a copy.
+        that the run was trained on, which it did not learn from, where that file is still there, unchanged; otherwise
+        what the model writes by itself. Of a classifier: whatever `predict` takes, or, of one for texts, a str, the
+        text itself; None: a sequence that the run held out, where its data are still there. Of a forecaster: a
+        table like the one trained on, or a file of it; None: that one, of which the run keeps a copy.
     item: which of several sequences or series: its name, or its number counted from 0. Default: the first.
     against: another run of the same task, shown beside the first with the same data.
     out: a folder, made if need be; default: `inspect` in the run's. steps: how many to show at most.

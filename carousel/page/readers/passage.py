@@ -40,7 +40,8 @@ def passage_for(model: LanguageModel, text: str | Path | None, steps: int) -> Pa
     elif text is not None:
         found = Passage(text, "the text that was given")
     else:
-        found = _held_out(model, steps) or _own_writing(model, steps)
+        held_out = _held_out(model, steps)
+        found = held_out if isinstance(held_out, Passage) else _own_writing(model, steps, held_out)
     _, _, starts = pieces_of(model.vocabulary, found.text)
     if len(starts) < 2:
         raise DataError(
@@ -52,34 +53,39 @@ def passage_for(model: LanguageModel, text: str | Path | None, steps: int) -> Pa
     return Passage(found.text[: starts[steps]], found.source, more=True)
 
 
-def _held_out(model: LanguageModel, steps: int) -> Passage | None:
-    """The last `steps` symbols of the training's files, which it validated on; None where they are gone or changed."""
+def _held_out(model: LanguageModel, steps: int) -> Passage | str:
+    """The last `steps` symbols of the training's file, which it validated on; or why they cannot be had."""
     if model.run is None:
-        return None
+        return "no text was given"
     config = RunFolder.open(model.run).config()
     sources, settings = config.get("sources") or [], config.get("settings", {})
-    if not sources:
-        return None
-    last = Path(sources[-1]["file"])
+    if len(sources) != 1:
+        return "no text was given, and what the run did not learn from is not known to be the end of one file"
+    (source,) = sources
+    file = Path(source["file"])
     try:
-        size = last.stat().st_size
-        if size != sources[-1]["bytes"]:
-            return None
-        unread = int(size * settings.get("validation_share", 0.0)) if len(sources) == 1 else 0
-        with open(last, "rb") as file:
-            file.seek(max(size - unread, size - 16 * steps, 0))
-            text = file.read().decode("utf-8", "ignore")
-    except OSError:
-        return None
+        now = corpus.identity(file)
+        unread = int(now["bytes"] * settings.get("validation_share", 0.0))
+        with open(file, "rb") as content:
+            content.seek(max(now["bytes"] - unread, now["bytes"] - 16 * steps, 0))
+            text = content.read().decode("utf-8", "ignore")
+    except FileNotFoundError:
+        return f"no text was given, and {file.name}, which the run learnt from, is missing"
+    except OSError as problem:
+        return f"no text was given, and {file.name}, which the run learnt from, cannot be read ({problem.strerror})"
+    if any(now[what] != known for what, known in source.items()):
+        return f"no text was given, and {file.name} has changed since the run learnt from it"
     _, _, starts = pieces_of(model.vocabulary, text)
     if unread == 0 or len(starts) < 2:
-        return None
+        return f"no text was given, and too little of {file.name} was held out"
     text = text[starts[max(0, len(starts) - steps)] :]
-    return Passage(text, f"the end of {last.name}, which the run did not learn from")
+    # Earlier runs did not keep a checksum: another text of the same length looks like the same.
+    sure = "" if "sha256" in source else ", if the file is as it was then"
+    return Passage(text, f"the end of {file.name}, which the run did not learn from{sure}")
 
 
-def _own_writing(model: LanguageModel, steps: int) -> Passage:
-    return Passage(model.generate("", length=steps, seed=0), "what the model writes by itself, as no text was given")
+def _own_writing(model: LanguageModel, steps: int, why: str) -> Passage:
+    return Passage(model.generate("", length=steps, seed=0), f"what the model writes by itself, as {why}")
 
 
 def settings_of(model: LanguageModel) -> dict[str, Any]:

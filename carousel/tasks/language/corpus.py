@@ -5,6 +5,7 @@ chunk and the vocabulary, never the text.
 """
 
 import codecs
+import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -105,6 +106,16 @@ class Sources:
     @property
     def bytes(self) -> int:
         return sum(file.stat().st_size for file in self.files)
+
+
+def identity(file: Path) -> dict[str, Any]:
+    """What a run keeps of a file that it reads, to tell later whether it is still the same."""
+    with open(file, "rb") as content:
+        return {
+            "file": str(file),
+            "bytes": file.stat().st_size,
+            "sha256": hashlib.file_digest(content, "sha256").hexdigest(),
+        }
 
 
 def find(paths: Sequence[str | Path], *, any_bytes: bool = False) -> Sources:
