@@ -5,10 +5,10 @@
     python benchmarks/forecasting.py --form autoregressive --markdown
     python benchmarks/forecasting.py --peers                # beside NeuralForecast and Darts, what is installed of them
 
-Each set is cut once. What comes before the cut is trained on (its last tenth is held out, to choose the model and
-correct its intervals); then forecasts are made from one origin after another behind the cut, by the same weights, and
-scored by `carousel.tasks.forecasting.metrics`, which the tests hold to plain computations. Peers are those of
-`forecasting_peers.py`.
+Each set is cut once. What comes before the cut is trained on (its last tenth, or two horizons where that is more, is
+held out, to choose the model and correct its intervals); then forecasts are made from one origin after another behind
+the cut, by the same weights, and scored by `carousel.tasks.forecasting.metrics`, which the tests hold to plain
+computations. Peers are those of `forecasting_peers.py`.
 """
 
 import argparse

@@ -81,7 +81,8 @@ def reading_for(panel: Panel, settings: Settings, seasons: tuple[int, ...], unti
 
 
 def split_of(panel: Panel, settings: Settings, horizon: int) -> Split:
-    """The last part of time is held out: the share given, two horizons at least, a third of it all at most."""
+    """The last part of time is held out: the share given, or two horizons where that is more and no more than
+    a quarter; a third of it all at most."""
     held = max(round(settings.validation_share * panel.steps), min(2 * horizon, panel.steps // 4))
     held = max(1, min(held, panel.steps // 3))
     return Split(panel.first + panel.steps - held, panel.first + panel.steps)
