@@ -202,6 +202,32 @@ def test_corrected_quantiles_never_cross_or_meet(correction):
     np.testing.assert_array_equal(after[..., MEDIAN], told[..., MEDIAN])
 
 
+def test_what_was_held_is_never_judged_by_itself():
+    """Each value that came is changed, of however many forecasts: the intervals that judge it, and all that tell of its
+    half of time, are the same bits; without it, those of the other half are others."""
+    rng, horizon, steps = np.random.default_rng(0), 4, 17
+    rows = np.arange(steps)
+    told = np.sort(rng.normal(size=(horizon, steps, len(LEVELS))), axis=2)
+    series = rng.normal(size=steps + 1) * 2
+    later = rows + np.arange(1, horizon + 1)[:, None]
+
+    def came(series):
+        return np.where(later <= steps, series[np.minimum(later, steps)], np.nan)
+
+    before = conformal.crossed(told, came(series), rows)
+    middle = np.median(later[later <= steps])
+    moved = 0
+    for step in range(1, steps + 1):
+        other = series.copy()
+        other[step] += 50
+        after = conformal.crossed(told, came(other), rows)
+        same_half = (later <= middle) == (step <= middle)
+        np.testing.assert_array_equal(after[same_half], before[same_half])
+        moved += (after != before).any()
+    assert moved == steps
+    assert (before != told).any()
+
+
 def test_a_correction_follows_errors_that_change():
     """Errors half as wide as in training, then three times as wide: what each interval holds in the long run stays
     within the bound of the proposition, and within four points of what it promises; uncorrected, it is far off."""

@@ -85,7 +85,7 @@ def backtest(
     """Forecasts of `horizon` steps (default: as trained) from every `stride`-th origin of those whose next step comes
     after training ended, or at `start` or later: a time, or a number of steps after the first value.
 
-    With `own_data`, the held-out part of a run's own table, the intervals at the origins of one half are corrected by
+    With `own_data`, the held-out part of a run's own table, the intervals of one half of its time are corrected by
     the errors in the other; elsewhere by the whole held-out part and by what had come at each origin, as in a
     forecast.
     Raises DataError where nothing came after any origin, and for a horizon, a stride or a start that is none.

@@ -116,14 +116,15 @@ def corrected(told: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def crossed(told: np.ndarray, came: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Each half of the held-out origins corrected by the other half's errors, so that none is judged by itself."""
-    early = rows <= np.median(rows)
-    if early.all() or not early.any():
+    """The values that came in each half of the held-out time judged by intervals that the other half's corrected, so
+    that none is judged by itself: forecasts from origins near the middle tell of both halves."""
+    later = rows + np.arange(1, len(told) + 1)[:, None]
+    seen = np.isfinite(came)
+    early = later <= np.median(later[seen]) if seen.any() else np.ones(later.shape, bool)
+    if not (seen & ~early).any():
         return told
-    out = np.empty_like(told)
-    for half in (early, ~early):
-        out[:, half] = corrected(told[:, half], corrections(told[:, ~half], came[:, ~half]))
-    return out
+    by_late, by_early = (corrected(told, corrections(told, np.where(half, came, np.nan))) for half in (~early, early))
+    return np.where(early[..., None], by_late, by_early)
 
 
 def _half(told: np.ndarray, low: int, high: int) -> np.ndarray:
