@@ -1,5 +1,6 @@
 """The backtest: forecasts from one origin after another, beside what came and what naive rivals said."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -50,14 +51,14 @@ class Backtest:
         return pl.DataFrame([{"model": name, **scores.to_json()} for name, scores in self.scores.items()])
 
     def lines(self) -> list[str]:
-        """The table in words."""
+        """The table in words; "-" where there is nothing to judge by."""
         head = f"{'':<16}{'MASE':>9}{'RMSE':>12}{'MAE':>12}{'WQL':>9}{'in 80 %':>9}{'in 95 %':>9}"
         rows = [
             f"{name:<16}{s.mase:>9.3f}{_short(s.rmse):>12}{_short(s.mae):>12}{s.wql:>9.4f}{s.coverage_80:>9.1%}"
             f"{s.coverage_95:>9.1%}"
             for name, s in self.scores.items()
         ]
-        return [head, *rows]
+        return [head, *(re.sub("nan%|nan", lambda nothing: "-".rjust(len(nothing[0])), row) for row in rows)]
 
     def verdict(self) -> str:
         """Whether the model beat its rivals, in a sentence."""
