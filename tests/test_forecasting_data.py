@@ -20,7 +20,8 @@ from carousel.tasks.forecasting.transform import Log, Transform
 
 def panel_of(frame: pl.DataFrame, frequency: str | None = None, **given) -> Panel:
     roles, _ = find_roles(frame, **given)
-    return Panel.build(frame, Layout.fit(frame, roles, frequency))
+    layout = Layout.fit(frame, roles, frequency)
+    return Panel.build(frame, layout.encoding(frame, int(layout.places(frame).max()) + 1))
 
 
 def days(count: int, start: date = date(2024, 1, 1)) -> list[date]:
@@ -274,7 +275,7 @@ def test_what_is_too_short_or_never_moves_is_refused():
         planning.require_enough(panel_of(pl.DataFrame({"date": days(20), "y": [1.0] * 20}), target=("y",)))
     long = panel_of(pl.DataFrame({"date": days(30), "y": np.random.default_rng(0).normal(size=30)}))
     with pytest.raises(DataError, match="A horizon of 20 steps needs a series of 60 or more"):
-        planning.horizon_of(long, Settings(horizon=20), ())
+        planning.horizon_of(long, Settings(horizon=20))
 
 
 def test_a_season_of_counted_steps_is_seen():

@@ -23,7 +23,7 @@ from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.metrics import LEVELS, Scores
 from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.trained import CALIBRATED_ON, Trained, held_out
+from carousel.tasks.forecasting.trained import CALIBRATED_ON, Trained, held_out, reading_to_json
 from carousel.training.progress import Quiet
 from carousel.training.run_folder import RunFolder
 
@@ -122,6 +122,37 @@ def test_the_future_and_covariates_not_known_yet_change_nothing(model):
     assert a.filter(before).height >= 100
     assert_frame_equal(a.filter(before).select(columns), b.filter(before).select(columns), check_exact=True)
     assert not a.filter(~before).select(columns).equals(b.filter(~before).select(columns))
+
+
+def test_what_is_held_out_has_no_part_in_how_a_table_is_read():
+    """Covariates' scales and categories, the season that counted steps show and the logarithm: the same of two tables
+    that agree up to the held-out part, a fifth."""
+    t = np.arange(100)
+    wave = 5 + np.sin(2 * np.pi * t / 9)
+    one = pl.DataFrame(
+        {"step": t, "y": wave, "warmth": np.cos(t), "feast": np.where(t % 9 == 0, "a", "b"), "plan": t % 5}
+    )
+    late = pl.col("step") >= 80
+    other = one.with_columns(
+        y=pl.when(late).then(40 * (pl.col("y") - 3) * (pl.col("step") % 4 == 0)).otherwise("y"),
+        warmth=pl.when(~late | (pl.col("step") == 90)).then(pl.col("warmth") * pl.when(late).then(50).otherwise(1)),
+        feast=pl.when(late).then(pl.lit("new")).otherwise("feast"),
+        plan=pl.when(late).then(900).otherwise("plan"),
+    )
+    below = pl.DataFrame({"step": t + 100, "plan": t + 10**6})
+    chosen = QUICK | {"horizon": 4, "validation_share": 0.2, "known": "plan", "target": "y", "log": True, "epochs": 1}
+    read = []
+    for frame in (one, other, pl.concat([one, below], how="diagonal_relaxed")):
+        fitted = Forecaster(**chosen).fit(frame)
+        read.append(reading_to_json(fitted.trained.reading))
+    assert read[0]["recipe"]["seasons"] == (9,)
+    assert {encoder["name"]: encoder["categories"] for encoder in read[0]["past"]} == {
+        "warmth": None,
+        "feast": ("a", "b"),
+    }
+    assert read[0] == read[1] == read[2]
+    unheard = one.with_columns(feast=pl.when(late).then("feast"))  # a category without a value in training
+    assert Forecaster(**chosen).fit(unheard).predict(future=below[:4]).height == 4
 
 
 def test_what_is_known_in_advance_changes_it(model):

@@ -57,7 +57,7 @@ class Encoder:
         """(rows, width), float32. Raises DataError for text where training had numbers."""
         if self.categories is not None:
             texts = column.cast(pl.String).to_numpy()
-            return np.stack([texts == category for category in self.categories], axis=1).astype(np.float32)
+            return (texts[:, None] == np.array(self.categories, dtype=object)).astype(np.float32)
         if not _is_number(column):
             raise DataError(f"The covariate {self.name!r} was numbers in training, and is {column.dtype} here.")
         numbers = _numbers(column)

@@ -1,6 +1,6 @@
 """A table of series on one grid of time: what all the rest of forecasting computes with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import polars as pl
@@ -29,7 +29,7 @@ class Layout:
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, roles: Roles, frequency: str | None = None) -> "Layout":
-        """Raises DataError for stamps that keep to no frequency."""
+        """All but the encodings of covariates. Raises DataError for stamps that keep to no frequency."""
         roles.check(frame)
         stamps, zone = roles.time.parse(frame), roles.time.zone
         counts = roles.time.counts
@@ -42,11 +42,17 @@ class Layout:
                 [g["stamp"].to_numpy() for _, g in keyed.group_by("series", maintain_order=True)], zone, counts=counts
             )
         narrow = tuple(name for name in roles.targets if frame[name].dtype == pl.Float32)
-        fitted = {
-            kind: tuple(Encoder.fit(frame[name]) for name in getattr(roles, kind))
-            for kind in ("known", "past", "static")
-        }
-        return cls(roles, found, **fitted, averaged=frequency is not None, narrow=narrow)
+        return cls(roles, found, averaged=frequency is not None, narrow=narrow)
+
+    def encoding(self, frame: pl.DataFrame, until: int) -> "Layout":
+        """With the encodings of covariates as the rows before the place `until` have them: what is held out has no
+        part in how it is read."""
+        before = frame.filter(pl.Series(self.places(frame) < until))
+        known, past, static = (
+            tuple(Encoder.fit(before[name]) for name in names)
+            for names in (self.roles.known, self.roles.past, self.roles.static)
+        )
+        return replace(self, known=known, past=past, static=static)
 
     def places(self, frame: pl.DataFrame) -> np.ndarray:
         """The place of each row. Raises DataError for stamps off the frequency, unless one was named: what falls

@@ -17,14 +17,14 @@ MOST_LAGS, USUAL_LAGS = 24, 12
 SPAN = 36  # observations that the level looks back on, at least; else two of the longest seasons
 
 
-def seasons_of(panel: Panel, settings: Settings) -> tuple[int, ...]:
-    """Those given; or those of the frequency (of counted steps: the one that the series show) that the longest series
-    has at least twice."""
+def seasons_of(panel: Panel, settings: Settings, until: int) -> tuple[int, ...]:
+    """Those given; or those of the frequency (of counted steps: the one that the series show before row `until`) that
+    the longest series has at least twice."""
     if settings.season is not None:
         return settings.season
     longest = _longest(panel)
     frequency = panel.layout.frequency
-    candidates = frequency.seasons if frequency.unit != "integer" else shown_season(panel.values)
+    candidates = frequency.seasons if frequency.unit != "integer" else shown_season(panel.values[:until])
     return tuple(m for m in candidates if m >= 2 and 2 * m < longest)
 
 
@@ -45,7 +45,7 @@ def shown_season(values: np.ndarray) -> tuple[int, ...]:
     return (max(peaks, key=lambda k: shown[k]),) if peaks else ()
 
 
-def horizon_of(panel: Panel, settings: Settings, seasons: tuple[int, ...]) -> int:
+def horizon_of(panel: Panel, settings: Settings) -> int:
     """That given; or what people ask for at this frequency, a fifth of the longest series at most."""
     longest = _longest(panel)
     if settings.horizon is not None:
@@ -59,7 +59,7 @@ def horizon_of(panel: Panel, settings: Settings, seasons: tuple[int, ...]) -> in
     usual = HORIZONS.get(frequency.unit) or {1: 12, 3: 8}.get(frequency.step, 5)
     if frequency.unit == "day" and frequency.step >= 7:
         usual = 13
-    if frequency.unit == "clock" and seasons:
+    if frequency.unit == "clock" and (seasons := seasons_of(panel, settings, panel.steps)):
         usual = min(seasons[0], 96)
     return max(1, min(usual, longest // 5))
 
@@ -72,7 +72,7 @@ def reading_for(panel: Panel, settings: Settings, seasons: tuple[int, ...], unti
     if settings.log is None:
         transform = Transform.fit(panel.values[:until], targets, seasons[0] if seasons else 1)
     elif settings.log:
-        transform = Transform.forced(panel.values, targets)
+        transform = Transform.forced(panel.values[:until], targets)
     else:
         transform = Transform([None] * targets)
     columns = panel.values.shape[1]

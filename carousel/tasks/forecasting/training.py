@@ -68,10 +68,12 @@ def train(
         report.say(line)
     planning.require_enough(panel)
 
-    seasons = planning.seasons_of(panel, settings)
-    horizon = planning.horizon_of(panel, settings, seasons)
+    horizon = planning.horizon_of(panel, settings)
     split = planning.split_of(panel, settings, horizon)
     until = split.rows(panel)
+    seasons = planning.seasons_of(panel, settings, until)
+    if roles.known or roles.past or roles.static:
+        panel = Panel.build(frame, layout.encoding(frame, split.until))
     reading = planning.reading_for(panel, settings, seasons, until)
     context = planning.context_of(settings, seasons, horizon, until)
     settings = _resolved(settings, horizon, context)
