@@ -62,9 +62,13 @@ class Shown:
         return self.page.evaluate(expression, argument)
 
     def until(self, expression):
-        """Waits until it is true. (playwright's own way evaluates a string in the page, which its policy forbids.)"""
+        """Waits until it is true, and drawn.
+
+        Not playwright's own way, which evaluates a string in the page: its policy forbids that.
+        """
         for _ in range(200):
             if self.js(expression):
+                self.js("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
                 return
             self.page.wait_for_timeout(50)
         raise AssertionError(f"never true: {expression}")
