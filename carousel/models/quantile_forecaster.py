@@ -108,13 +108,13 @@ class QuantileForecaster(nn.Module):
             self.decoder.dropout = between
 
 
-def quantile_loss(told: Tensor, came: Tensor, levels: Tensor) -> Tensor:
+def quantile_loss(told: Tensor, came: Tensor, levels: Tensor, dim: int | None = None) -> Tensor:
     """Mean over what came (NaN where nothing did) and the levels p of 2 max(p (y - q), (p - 1)(y - q)).
 
-    told: (..., levels); came: (...). At the median it is the absolute error. Source: Koenker & Bassett (Econometrica
-    46, 1978).
+    told: (..., levels); came: (...). dim: the only axis of `came` that the mean is over; None: all of them. At the
+    median it is the absolute error. Source: Koenker & Bassett (Econometrica 46, 1978).
     """
     seen = torch.isfinite(came)
     error = torch.where(seen, came, 0.0).unsqueeze(-1) - told
     loss = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
-    return torch.where(seen, loss, 0.0).sum() / seen.sum().clamp_min(1)
+    return torch.where(seen, loss, 0.0).sum(dim) / seen.sum(dim).clamp_min(1)

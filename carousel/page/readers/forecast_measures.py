@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from carousel.insight import input_influence
+from carousel.models.quantile_forecaster import quantile_loss
 from carousel.page.analysis import Measure
 from carousel.tasks.forecasting.forecast import forecast_at
 from carousel.tasks.forecasting.inputs import Inputs
@@ -118,11 +119,8 @@ def measure_of(trained: Trained, stretch: Stretch, x: Tensor) -> Measure:
 
 
 def losses_of(trained: Trained, stretch: Stretch, told: Tensor) -> Tensor:
-    """The quantile loss of the forecast after each step, (T, 1): see `carousel.models.quantile_forecaster`."""
+    """The quantile loss of the forecast after each step, (T, 1)."""
     network = trained.network
     came = on_device(network, stretch.inputs.outcomes(stretch.rows, stretch.columns, network.at_once).T)
     levels = torch.tensor(LEVELS, device=told.device, dtype=told.dtype)
-    seen = torch.isfinite(came)
-    error = torch.where(seen, came, 0.0)[:, None, :, None] - told.unflatten(-1, (-1, len(LEVELS)))
-    loss = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(-1)
-    return torch.where(seen[:, None], loss, 0.0).sum(-1) / seen.sum(-1, keepdim=True).clamp_min(1)
+    return quantile_loss(told.unflatten(-1, (-1, len(LEVELS))), came[:, None], levels, dim=-1)

@@ -105,12 +105,7 @@ class ClassesView {
     parent.append(
       ...notesOf(run, "expects"),
       this.words,
-      make(
-        "table",
-        { class: "likely" },
-        make("thead", {}, make("tr", {}, ...columns.map((name) => make("th", { scope: "col" }, name)), make("th"))),
-        this.rows,
-      ),
+      likelyTable(columns, this.rows),
       this.place,
       this.key,
       this.table.box,

@@ -19,6 +19,13 @@ function choice(label, options, onchange) {
   return { box: make("label", { class: "choice" }, label + " ", select), select };
 }
 
+/** A table of what was likely: columns by name, and one without a name for bars. rows: its <tbody>. */
+function likelyTable(columns, rows, caption = null) {
+  const names = columns.map((name) => make("th", { scope: "col" }, name));
+  const head = make("thead", {}, make("tr", {}, ...names, make("th")));
+  return make("table", { class: "likely" }, ...(caption ? [make("caption", {}, caption)] : []), head, rows);
+}
+
 /** A number as it is shown: two or three figures that matter. */
 function figure(x) {
   if (x === null || x === undefined || Number.isNaN(x)) return "–";

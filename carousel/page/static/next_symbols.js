@@ -73,17 +73,10 @@ class NextSymbolsView {
     this.words = make("p");
     this.rows = make("tbody");
     this.moved = make("p");
-    const head = [make("th", { scope: "col" }, "symbol"), make("th", { scope: "col" }, "probability"), make("th")];
     parent.append(
       ...notesOf(run, "expects"),
       this.words,
-      make(
-        "table",
-        { class: "likely" },
-        make("caption", {}, "The likeliest next symbols"),
-        make("thead", {}, make("tr", {}, ...head)),
-        this.rows,
-      ),
+      likelyTable(["symbol", "probability"], this.rows, "The likeliest next symbols"),
       ...notesOf(run, "influence"),
       this.moved,
     );
