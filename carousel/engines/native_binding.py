@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import warnings
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int32, c_int64, c_void_p
 from functools import cache, lru_cache
@@ -12,6 +13,7 @@ from typing import Any
 
 import torch
 
+from carousel.engines import native_identity
 from carousel.engines.native_plan import Plan
 
 NAME = "_native.so"
@@ -90,6 +92,17 @@ def _array_type(count: int) -> Any:
     return c_void_p * max(1, count)
 
 
+class StaleLibrary(OSError):
+    """A library that was built from other sources than the package that loads it."""
+
+
+def _differing_structure(library: Any) -> str | None:
+    for structure, there in ((CPlan, library.carousel_sizeof_plan()), (CScan, library.carousel_sizeof_scan())):
+        if (here := ctypes.sizeof(structure)) != there:
+            return f"its {structure.__name__[1:].lower()} has {there} bytes, and the package's has {here}"
+    return None
+
+
 class Library:
     """The loaded library with typed functions."""
 
@@ -101,6 +114,8 @@ class Library:
             ("carousel_isa_runs_here", c_int, [c_int]),
             ("carousel_op_name", c_char_p, [c_int, c_int]),
             ("carousel_op_arity", c_int, [c_int, c_int]),
+            ("carousel_version", c_char_p, []),
+            ("carousel_sources", c_char_p, []),
             ("carousel_sizeof_plan", c_int64, []),
             ("carousel_sizeof_scan", c_int64, []),
             ("carousel_block", c_int, [c_int, c_int]),
@@ -123,10 +138,11 @@ class Library:
             ("carousel_prefer_large_pages", None, [c_void_p, c_int64]),
             ("carousel_openmp_threads", c_int, []),
         ):
-            function = getattr(c, name)
-            function.restype, function.argtypes = result, arguments
-        if (c.carousel_sizeof_plan(), c.carousel_sizeof_scan()) != (ctypes.sizeof(CPlan), ctypes.sizeof(CScan)):
-            raise OSError(f"{path} was built from another version of Carousel; build it again (pip install .)")
+            # A library of another version may lack one: native_identity says so, before any is called.
+            if (function := getattr(c, name, None)) is not None:
+                function.restype, function.argtypes = result, arguments
+        if stale := native_identity.why_stale(c) or _differing_structure(c):
+            raise StaleLibrary(f"{path} was built from another Carousel: {stale}; {native_identity.advice()}")
         self.isas: list[str] = []
         while name := c.carousel_isa_name(len(self.isas)):
             self.isas.append(name.decode())
@@ -143,6 +159,10 @@ def find() -> Library | str:
         return "the native library was not built when the package was installed (pip install -v says why)"
     try:
         return Library(Path(str(path)))
+    except StaleLibrary as error:
+        # A forgotten build would only show as slowness, so it is said once, and not only where somebody asks.
+        warnings.warn(f"The native engine is not used. {error}", stacklevel=2)
+        return f"the native library does not fit: {error}"
     except OSError as error:
         return f"the native library cannot be loaded: {error}"
 

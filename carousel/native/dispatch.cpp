@@ -72,6 +72,10 @@ CAROUSEL_API int carousel_isa_runs_here(int isa) { return ISAS[isa].runs_here();
 CAROUSEL_API const char* carousel_op_name(int isa, int op) { return ISAS[isa].table->op_name(op); }
 CAROUSEL_API int carousel_op_arity(int isa, int op) { return ISAS[isa].table->op_arity(op); }
 
+// What the library was built from (CMakeLists.txt): the version of the package, and a digest of the files of this folder.
+CAROUSEL_API const char* carousel_version() { return CAROUSEL_VERSION; }
+CAROUSEL_API const char* carousel_sources() { return CAROUSEL_SOURCES; }
+
 // Sizes of the structures of plan.h, for the binding to compare with its own.
 CAROUSEL_API int64_t carousel_sizeof_plan() { return sizeof(CarouselPlan); }
 CAROUSEL_API int64_t carousel_sizeof_scan() { return sizeof(CarouselScan); }
