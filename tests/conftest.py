@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+
 import matrix
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["skips"]
 
 # The same examples every time, here and in CI. To look for new ones: pytest --hypothesis-profile=explore
 settings.register_profile("same", derandomize=True, deadline=None, max_examples=6, print_blob=False)
@@ -26,3 +30,11 @@ def _reproducible():
     torch.manual_seed(0)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c_is_heard():
+    """A shell starts its background jobs with SIGINT ignored, and their children inherit that; tests send it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
