@@ -18,7 +18,7 @@ from test_language_model import assert_a_moved_cell_is_said_to_be_gone
 import carousel
 from carousel.cli import main
 from carousel.cli.train import train as train_command
-from carousel.errors import DataError, RunError
+from carousel.errors import DataError, RunError, option, speaking
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.catalogue import task_for
 from carousel.tasks.classification import training
@@ -206,7 +206,7 @@ def test_sounds_and_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("x", "y", "options", "message"),
     [
-        ([[1.0]] * 4, None, {}, "Training needs the class of every sequence.*--label"),
+        ([[1.0]] * 4, None, {}, r"Training needs the class of every sequence.*\(label=\).*\(names='\{label\}_\*'\)"),
         ([[1.0]] * 4, ["a"] * 4, {}, "all 4 sequences are of the class 'a'. Give sequences of two classes"),
         ([[1.0]] * 3, ["a", "b", "c"], {}, "Every one of the 3 sequences is of a class of its own"),
         ([[1.0]] * 4, list("aabb"), {"groups": ["x"] * 4}, "belong to the group 'x', so none can be held out"),
@@ -499,3 +499,16 @@ def test_pictures_are_whole_and_take_any_letters(tmp_path: Path) -> None:
         draw_confusion(tmp_path / "c.bmp", np.eye(2, dtype=int), ["a", "b"])
     with pytest.raises(DataError, match="c.png could not be written: No such file or directory"):
         draw_confusion(tmp_path / "gone" / "c.png", np.eye(2, dtype=int), ["a", "b"])
+
+
+def test_messages_name_options_as_the_caller_gives_them() -> None:
+    """A Python call is told label=, the command line --label; what one calls of the other speaks as it does."""
+    assert (option("label"), option("bidirectional", False)) == ("--label", "--no-bidirectional")
+    assert option("names", "{label}_*") == "--names '{label}_*'"
+    with speaking(python=True):
+        assert (option("label"), option("bidirectional", False)) == ("label=", "bidirectional=False")
+    with speaking(python=False), pytest.raises(DataError, match=r"\(--label\)"):
+        carousel.SequenceClassifier(**TINY).fit([[1.0]] * 4)
+    with pytest.raises(DataError, match=r"the right column of classes \(label=\)\?"):
+        carousel.SequenceClassifier(**TINY).fit([[1.0]] * 3, ["a", "b", "c"])
+    assert option("label") == "--label"

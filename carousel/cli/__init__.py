@@ -33,10 +33,11 @@ for command in (train, generate, complete, predict, forecast, backtest, evaluate
 
 def main() -> None:
     """Run the command that was typed. Exit codes: 0, 2 for what the user can put right, 130 for Ctrl-C."""
-    from carousel.errors import CarouselError
+    from carousel.errors import CarouselError, speaking
 
     try:
-        app(sys.argv[1:])
+        with speaking(python=False):
+            app(sys.argv[1:])
     except CarouselError as problem:
         print(f"carousel: {problem}", file=sys.stderr)
         sys.exit(2)

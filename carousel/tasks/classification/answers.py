@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.classification import arrays, sources
 from carousel.tasks.classification.early import moments
 from carousel.tasks.classification.examples import Examples, Label
@@ -25,9 +25,9 @@ def ask(
     """
     trained = load(run)
     if every is not None and every < 1:
-        raise DataError(f"Answers come after every so many steps, 1 or more (--every), not {every}.")
+        raise DataError(f"Answers come after every so many steps, 1 or more ({option('every')}), not {every}.")
     if strings and data:
-        raise DataError("A text is given as it stands (--string), or in files: not both at a time.")
+        raise DataError(f"A text is given as it stands ({option('string')}), or in files: not both at a time.")
     if strings:
         examples = arrays.from_python(strings)
     elif data:

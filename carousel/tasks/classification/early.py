@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.models.label_model import Arriving
 from carousel.tasks.classification.examples import Label
 from carousel.tasks.classification.steps import Steps
@@ -60,8 +60,8 @@ def arriving(trained: Trained) -> Arriving:
         return trained.network.arriving()
     except ValueError:
         raise DataError(
-            "This model is bidirectional: it reads a sequence from its end as well, and can say nothing cheaply before "
-            "the end has come. Train one with --no-bidirectional (bidirectional=False) to stream."
+            f"This model is bidirectional: it reads a sequence from its end as well, and can say nothing cheaply "
+            f"before the end has come. Train one with {option('bidirectional', False)} to stream."
         ) from None
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 
 Label = str | int | float | bool
 
@@ -65,8 +65,8 @@ class Examples:
         if self.labels is None:
             raise DataError(
                 f"{purpose} needs the class of every sequence, and these data say none. "
-                f"Name the column of the classes (--label), put the files into folders named by class, or say where "
-                f"file names have it (--names '{{label}}_*')."
+                f"Name the column of the classes ({option('label')}), put the files into folders named by "
+                f"class, or say where file names have it ({option('names', '{label}_*')})."
             )
         return self.labels
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.classification import recordings, tables
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.table import is_table, listed, read
@@ -144,8 +144,8 @@ def _from_names(files: Sequence[Path], pattern: str, *, asked: bool = False) -> 
     times = pattern.count("{label}"), pattern.count("{group}")
     if max(times) != 1:
         raise DataError(
-            f"The pattern of file names (--names) must say once where the class stands, as {{label}}, or the group, as "
-            f"{{group}}: '{{label}}_{{group}}_*', say. {pattern!r} does not."
+            f"The pattern of file names ({option('names')}) must say once where the class stands, as {{label}}, or "
+            f"the group, as {{group}}: '{{label}}_{{group}}_*', say. {pattern!r} does not."
         )
     expression = re.escape(pattern).replace(r"\*", ".*")
     for role in ("label", "group"):
@@ -156,7 +156,7 @@ def _from_names(files: Sequence[Path], pattern: str, *, asked: bool = False) -> 
         if match is None and asked:
             return {}
         if match is None:
-            raise DataError(f"The name of {file} does not fit the pattern {pattern!r} (--names).")
+            raise DataError(f"The name of {file} does not fit the pattern {pattern!r} ({option('names')}).")
         for role, value in match.groupdict().items():
             parts.setdefault(role, []).append(value)
     return parts

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.errors import DataError, RunError
+from carousel.errors import DataError, RunError, speaking
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.classification import answers, arrays, sources, tables, training
 from carousel.tasks.classification.early import Stream
@@ -131,6 +131,7 @@ class SequenceClassifier:
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
+    @speaking(python=True)
     def fit(
         self, X: Any, y: Any = None, groups: Any = None, *, out: str | Path | None = None, report: Report | None = None
     ) -> "SequenceClassifier":
@@ -154,6 +155,7 @@ class SequenceClassifier:
         return self
 
     @classmethod
+    @speaking(python=True)
     def train(
         cls,
         paths: str | Path | Sequence[str | Path],
@@ -168,6 +170,7 @@ class SequenceClassifier:
         return model.fit([Path(path) for path in named], out=out or folder_for(named), report=report or report_for())
 
     @classmethod
+    @speaking(python=True)
     def resume(
         cls, run: str | Path, *, threads: int | None = None, report: Report | None = None
     ) -> "SequenceClassifier":
@@ -179,6 +182,7 @@ class SequenceClassifier:
         return cls.load(run)
 
     @classmethod
+    @speaking(python=True)
     def load(cls, run: str | Path, *, device: str = "auto") -> "SequenceClassifier":
         """The best model of a run so far. Raises RunError where the folder is none, is damaged, or of another task."""
         trained = load(run, device=str(Settings(device=device).torch_device))
@@ -200,6 +204,7 @@ class SequenceClassifier:
         self._fitted("described")
         return self._config
 
+    @speaking(python=True)
     def examples(self, X: Any) -> Examples:
         """Sequences to be asked about, as `predict` reads them."""
         return self._asked(X)
@@ -228,15 +233,18 @@ class SequenceClassifier:
 
     # -- answering --------------------------------------------------------------------------------------------------
 
+    @speaking(python=True)
     def predict_proba(self, X: Any) -> np.ndarray:
         """P of each class, in the order of `classes_`, for each sequence, (N, K) float64."""
         return np.exp(self._log_probabilities(X))
 
+    @speaking(python=True)
     def predict(self, X: Any) -> np.ndarray:
         """The likeliest class of each sequence, (N,)."""
         chosen = self._log_probabilities(X).argmax(1)
         return self.classes_[chosen]
 
+    @speaking(python=True)
     def answers(self, X: Any, *, every: int | None = None) -> Any:
         """A table with a row for each sequence: its name, its prediction, P of each class; of the kind X is of, polars
         where X is no table. every: a row after every so many steps instead."""
@@ -246,10 +254,12 @@ class SequenceClassifier:
         frame = answers.table(trained, examples) if every is None else answers.early_table(trained, examples, every)
         return give_back(frame, kind_of(X)) if _is_table(X) else frame
 
+    @speaking(python=True)
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
         """Accuracy, macro-F1, each class's figures and the confusion matrix, beside the commonest class's accuracy."""
         return self._fitted("judged").evaluate(self._asked(X, y))
 
+    @speaking(python=True)
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """The share of sequences that `predict` gets right."""
         examples = self._asked(X, y)
@@ -257,10 +267,12 @@ class SequenceClassifier:
         right = np.array([str(one) for one in truth]) == np.array([str(one) for one in self.predict(examples)])
         return float(np.average(right, weights=sample_weight))
 
+    @speaking(python=True)
     def stream(self) -> Stream:
         """One sequence as it arrives; see `Stream`. Raises DataError for a bidirectional model."""
         return Stream(self._fitted("asked"))
 
+    @speaking(python=True)
     def plot_confusion(self, X: Any, y: Any = None, *, path: str | Path) -> Path:
         """The confusion matrix on some sequences as a PNG picture."""
         result = self.evaluate(X, y)

@@ -5,7 +5,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 
 
 def folds(labels: Sequence[Hashable], groups: Sequence[Hashable] | None, count: int, seed: int) -> np.ndarray:
@@ -33,7 +33,7 @@ def _owners(groups: Sequence[Hashable] | None, examples: int) -> np.ndarray:
     if len(numbers) == 1:
         raise DataError(
             f"All {examples} sequences belong to the group {groups[0]!r}, so none can be held out. "
-            f"Leave the groups out (no --group), or give sequences of more groups."
+            f"Leave the groups out (no {option('group')}), or give sequences of more groups."
         )
     return owners
 

@@ -8,7 +8,7 @@ import safetensors.numpy
 import torch
 from torch import Tensor
 
-from carousel.errors import RunError
+from carousel.errors import RunError, option
 
 BATCH_STEPS = 1 << 16  # in a batch that is only read, padding included
 
@@ -65,7 +65,9 @@ class Steps:
             arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
             safetensors.numpy.save_file(arrays, folder / self.FILE)
         except Exception as problem:
-            raise RunError(f"{folder / self.FILE} could not be written: {problem}. Choose another --out.") from None
+            raise RunError(
+                f"{folder / self.FILE} could not be written: {problem}. Choose another {option('out')}."
+            ) from None
 
     @classmethod
     def load(cls, folder: Path) -> tuple["Steps", dict[str, np.ndarray]]:

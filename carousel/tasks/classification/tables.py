@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.classification.examples import Columns, Examples, Label, plain
 from carousel.tasks.table import listed
 
@@ -32,7 +32,9 @@ def found(frame: pl.DataFrame, columns: Columns, *, optional: Sequence[str] = ()
         if asked is not None and asked not in frame.columns and role in optional:
             asked = None
         if asked is not None and asked not in frame.columns:
-            raise DataError(f"There is no column {asked!r} (--{role}). The columns are: {listed(frame.columns, 20)}.")
+            raise DataError(
+                f"There is no column {asked!r} ({option(role)}). The columns are: {listed(frame.columns, 20)}."
+            )
         chosen[role] = asked
     for role, names in usual.items():
         taken = set(chosen.values())
@@ -82,8 +84,8 @@ def read_table(
         return series_from(frame, name, columns, channels)
     raise DataError(
         f"{name} has the columns {listed(frame.columns, 20)}, and it is not clear what a sequence is. In a table of "
-        f"series every row is one step, and a column says which series it belongs to: name it with --id. In a table "
-        f"of texts every row is one: name their column with --text."
+        f"series every row is one step, and a column says which series it belongs to: name it with "
+        f"{option('id')}. In a table of texts every row is one: name their column with {option('text')}."
     )
 
 
@@ -91,7 +93,7 @@ def _texts(frame: pl.DataFrame, name: str, columns: Columns) -> Examples:
     assert columns.text is not None
     texts = frame[columns.text]
     if texts.dtype != pl.String:
-        raise DataError(f"{name}: the column {columns.text!r} (--text) holds {texts.dtype}, not text.")
+        raise DataError(f"{name}: the column {columns.text!r} ({option('text')}) holds {texts.dtype}, not text.")
     ids = frame[columns.id] if columns.id is not None else range(1, frame.height + 1)
     return Examples(
         "text",
@@ -117,7 +119,7 @@ def series_from(frame: pl.DataFrame, name: str, columns: Columns, channels: Sequ
     if columns.id is not None:
         if frame[columns.id].null_count():
             raise DataError(
-                f"{name}: in {frame[columns.id].null_count()} rows the column {columns.id!r} (--id) is empty."
+                f"{name}: in {frame[columns.id].null_count()} rows the column {columns.id!r} ({option('id')}) is empty."
             )
         parts = frame.partition_by(columns.id, maintain_order=True)
         names = [str(part[columns.id][0]) for part in parts]
@@ -151,8 +153,8 @@ def series_from(frame: pl.DataFrame, name: str, columns: Columns, channels: Sequ
 def _in_order(part: pl.DataFrame, name: str, time: str) -> pl.DataFrame:
     if part[time].null_count() or part[time].n_unique() < part.height:
         raise DataError(
-            f"The sequence {name} has two rows of the same time, or one without: the column {time!r} (--time) must "
-            f"order its rows. Choose another column of times, or of ids (--id)."
+            f"The sequence {name} has two rows of the same time, or one without: the column {time!r} "
+            f"({option('time')}) must order its rows. Choose another column of times, or of ids ({option('id')})."
         )
     return part.sort(time)
 
@@ -171,8 +173,8 @@ def values_in(frame: pl.DataFrame, name: str, column: str | None, role: str) -> 
     if empty := frame[column].null_count():
         row = int(frame[column].is_null().arg_true()[0]) + 1
         raise DataError(
-            f"{name}: the column {column!r} (--{role}) is empty in {empty:,} row{'s' * (empty > 1)}, the first of them "
-            f"row {row:,} below the names. Every sequence needs its {role}: leave out those that have none."
+            f"{name}: the column {column!r} ({option(role)}) is empty in {empty:,} row{'s' * (empty > 1)}, the first "
+            f"of them row {row:,} below the names. Every sequence needs its {role}: leave out those that have none."
         )
     return [plain(value) for value in frame[column].cast(_simple(frame[column].dtype))]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.classification import choices, front_ends, splits
 from carousel.tasks.classification.examples import Examples, Label
@@ -284,7 +284,7 @@ def _require_several(truth: np.ndarray, classes: tuple[Label, ...]) -> None:
         raise DataError(
             f"Every one of the {len(truth):,} sequences is of a class of its own "
             f"({listed(list(map(str, classes)), 4)}), so nothing can be held out to judge on. "
-            f"Is this the right column of classes (--label)?"
+            f"Is this the right column of classes ({option('label')})?"
         )
 
 

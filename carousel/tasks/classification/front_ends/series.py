@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.table import listed
 
@@ -37,7 +37,7 @@ class SeriesFrontEnd:
     @classmethod
     def fit(cls, examples: Examples, *, level: str | None, differences: bool | None) -> "SeriesFrontEnd":
         if level is not None:
-            raise DataError("A level (--level) is for text, and these are series of numbers: leave it out.")
+            raise DataError(f"A level ({option('level')}) is for text, and these are series of numbers: leave it out.")
         steps = np.concatenate(list(examples.items))
         missing = np.isnan(steps)
         if len(steps) and missing.all(0).any():
