@@ -14,7 +14,20 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "carousel"
 
 # Each folder knows those before it in this list and nothing after it.
-ORDER = ["errors", "cells", "program", "engines", "layers", "insight", "models", "training", "tasks", "page", "cli"]
+ORDER = [
+    "errors",
+    "files",
+    "cells",
+    "program",
+    "engines",
+    "layers",
+    "insight",
+    "models",
+    "training",
+    "tasks",
+    "page",
+    "cli",
+]
 
 
 def imported_folders(file: Path) -> set[str]:

@@ -1,11 +1,11 @@
 """Pictures become files."""
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 from carousel.errors import DataError
+from carousel.files import written
 
 PICTURES = (".png", ".svg", ".pdf")
 
@@ -16,13 +16,10 @@ def save(figure: Any, path: Path, *, dpi: int = 120) -> None:
     Raises DataError for any other name, and where it cannot be written."""
     if path.suffix.lower() not in PICTURES:
         raise DataError(f"{path} ends in none of {', '.join(PICTURES)}, which say what kind of picture to write.")
-    temporary = path.with_name(f"{path.name}.tmp")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), written(path) as file:
             # Signs that the font lacks are drawn as boxes, which says it as well.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
-            figure.savefig(temporary, dpi=dpi, format=path.suffix.lower()[1:])
-        os.replace(temporary, path)
+            figure.savefig(file, dpi=dpi, format=path.suffix.lower()[1:])
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path} could not be written: {problem.strerror or problem}.") from None

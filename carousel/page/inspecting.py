@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from carousel.errors import DataError, RunError
+from carousel.files import write_atomically
 from carousel.page.document import document
 from carousel.page.pictures import draw_pictures
 from carousel.page.readers import Reader, reader_for
@@ -82,6 +82,8 @@ def _folder(reader: Reader, out: str | Path | None) -> Path:
     if out is None and reader.run is None:
         raise DataError("A model that is of no run has no folder for its page: name one with out=.")
     folder = Path(out) if out is not None else Path(str(reader.run)) / "inspect"
+    if out is None and folder.is_symlink():  # it may have come with the run, and lead anywhere
+        raise RunError(f"{folder} is a link, and a run's page is not written through one: name a folder with --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
@@ -90,13 +92,9 @@ def _folder(reader: Reader, out: str | Path | None) -> Path:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    """A reader of the path finds what was there before or all of the new, never a part."""
-    unfinished = path.with_name(path.name + ".tmp")
     try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
+        write_atomically(path, content)
     except OSError as problem:
-        unfinished.unlink(missing_ok=True)
         raise RunError(
             f"{path} ({len(content) / 1e6:.1f} MB) could not be written: {problem.strerror}. Choose another --out."
         ) from None

@@ -12,7 +12,6 @@ import contextlib
 import csv
 import gzip
 import io
-import os
 import re
 import sys
 import zlib
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from carousel.errors import DataError
+from carousel.files import written
 from carousel.tasks.files import require_place
 
 if TYPE_CHECKING:
@@ -107,12 +107,10 @@ def write(frame: pl.DataFrame, path: Path) -> None:
     }
     require_place(path, WRITTEN)
     writer = next(writer for endings, writer in writers.items() if name.endswith(endings))
-    temporary = path.with_name(f"{path.name}.tmp")
     try:
-        writer(temporary)
-        os.replace(temporary, path)
+        with written(path) as file:
+            writer(file)
     except OSError as problem:
-        temporary.unlink(missing_ok=True)
         raise DataError(f"{path} could not be written: {problem.strerror or problem}.") from None
 
 
