@@ -5,8 +5,10 @@ mistyped commands answer at once.
 """
 
 import sys
+import warnings
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
 from carousel.cli.backtest import backtest
 from carousel.cli.complete import complete
@@ -16,6 +18,7 @@ from carousel.cli.forecast import forecast
 from carousel.cli.generate import generate
 from carousel.cli.inspect import inspect
 from carousel.cli.predict import predict
+from carousel.cli.terminal import remark
 from carousel.cli.train import train
 from carousel.cli.whole_numbers import refuse_fractions
 
@@ -25,6 +28,7 @@ app = App(
     help_format="markdown",
     default_parameter=Parameter(converter=refuse_fractions),
     version=lambda: _version(),
+    error_formatter=lambda error: _panel(error),
     help_epilogue="Start with `carousel train DATA`, or `carousel train` for a demonstration on a built-in text.",
 )
 for command in (train, generate, complete, predict, forecast, backtest, evaluate, inspect, doctor):
@@ -35,11 +39,12 @@ def main() -> None:
     """Run the command that was typed. Exit codes: 0, 2 for what the user can put right, 130 for Ctrl-C."""
     from carousel.errors import CarouselError, speaking
 
+    warnings.showwarning = lambda message, *_, **__: remark(message)
     try:
         with speaking(python=False):
             app(sys.argv[1:])
     except CarouselError as problem:
-        print(f"carousel: {problem}", file=sys.stderr)
+        remark(problem)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -47,6 +52,16 @@ def main() -> None:
         # Whoever read the output (head, say) has had enough. Python would complain again at exit, on flushing.
         sys.stderr.close()
         sys.exit(141)
+
+
+def _panel(error: CycloptsError) -> Any:
+    """cyclopts' own frame around its message, which repeats what was typed."""
+    from cyclopts import CycloptsPanel
+    from rich.text import Text
+
+    from carousel.training.terminal import printable
+
+    return CycloptsPanel(Text(printable(error)))
 
 
 def _version() -> str:

@@ -21,17 +21,18 @@ def doctor() -> None:
     from importlib.metadata import PackageNotFoundError, version
 
     from carousel.errors import CarouselError
+    from carousel.training.terminal import write_line
 
-    print(f"python       {platform.python_version()} ({sys.executable})")
-    print(f"system       {platform.platform()}, {os.cpu_count()} processors")
+    write_line(f"python       {platform.python_version()} ({sys.executable})")
+    write_line(f"system       {platform.platform()}, {os.cpu_count()} processors")
     missing = []
     for name, extra in packages():
         try:
-            print(f"{name:<12} {version(name)}")
+            write_line(f"{name:<12} {version(name)}")
         except PackageNotFoundError:
             if extra is None:
                 missing.append(name)
-            print(f"{name:<12} missing: pip install " + (f"'{DISTRIBUTION}[{extra}]'" if extra else name))
+            write_line(f"{name:<12} missing: pip install " + (f"'{DISTRIBUTION}[{extra}]'" if extra else name))
     if missing:
         raise CarouselError(f"Carousel does not run without {', '.join(missing)}: pip install {' '.join(missing)}")
     _describe_engines()
@@ -58,14 +59,15 @@ def _describe_engines() -> None:
     from carousel import engines
     from carousel.engines import native
     from carousel.layers import LSTM
+    from carousel.training.terminal import write_line
 
-    print(f"threads      {torch.get_num_threads()}")
+    write_line(f"threads      {torch.get_num_threads()}")
     cuda = torch.cuda.is_available()
-    print(f"cuda         {torch.cuda.get_device_name() if cuda else 'no device that torch can use'}")
+    write_line(f"cuda         {torch.cuda.get_device_name() if cuda else 'no device that torch can use'}")
     program = LSTM(1, 1).program
     for device in ("cpu", "cuda") if cuda else ("cpu",):
         for name, engine in engines.ENGINES.items():
             reason = engine.why_not(program, torch.float32, torch.device(device))
-            print(f"{device} engine   {name}: {'ready' if reason is None else f'not ready, {reason}'}")
+            write_line(f"{device} engine   {name}: {'ready' if reason is None else f'not ready, {reason}'}")
     for what, value in native.status().items():
-        print(f"{what}: {value}")
+        write_line(f"{what}: {value}")

@@ -38,9 +38,7 @@ def forecast(
     plot
         A file for the picture: .png, .svg or .pdf.
     """
-    import sys
-
-    from carousel.cli.terminal import show
+    from carousel.cli.terminal import remark, show, show_exactly
     from carousel.insight.saving import PICTURES, save
     from carousel.tasks.files import require_place
     from carousel.tasks.forecasting.task import forecast_of
@@ -48,9 +46,7 @@ def forecast(
 
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
-    frame, draw = forecast_of(
-        run, data, horizon=horizon, future=future, say=lambda note: print(f"carousel: {note}", file=sys.stderr)
-    )
+    frame, draw = forecast_of(run, data, horizon=horizon, future=future, say=remark)
     if plot is not None:
         save(draw(), plot)
         show(f"{plot}\n")
@@ -58,4 +54,4 @@ def forecast(
         write(frame, out)
         show(f"{frame.height:,} rows: {out}\n")
     if out is None:
-        show(frame.write_csv(float_precision=4))
+        show_exactly(frame.write_csv(float_precision=4))

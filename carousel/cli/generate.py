@@ -41,9 +41,8 @@ def generate(
     """
     import itertools
     import random
-    import sys
 
-    from carousel.cli.terminal import show
+    from carousel.cli.terminal import remark, show_exactly
     from carousel.tasks.language.language_model import LanguageModel
 
     model = LanguageModel.load(run)
@@ -52,7 +51,7 @@ def generate(
     pieces = model.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     first = next(pieces)  # a prompt that cannot be read is an error before anything is shown
     for piece in itertools.chain([prompt + first], pieces, ["\n"]):
-        show(piece)
+        show_exactly(piece)
     if model.vocabulary.level == "word" and (strange := model.vocabulary.unknown_parts(prompt)):
         names = ", ".join(word.strip() for word in strange)
-        print(f"carousel: words of the prompt that the model does not know: {names}", file=sys.stderr)
+        remark(f"words of the prompt that the model does not know: {names}")

@@ -1,15 +1,27 @@
-"""Text that a model wrote, on a terminal that may not know all its characters."""
+"""How commands speak: results to standard output, remarks to standard error.
+
+The functions import what writes when they are called: it stands among the modules that need torch.
+"""
 
 import sys
 
 
-def show(piece: str) -> None:
-    """Write at once. Characters that the output's encoding lacks become question marks; control characters, which
-    a terminal would obey, become dots there."""
-    from carousel.training.progress import printable
+def show(text: object) -> None:
+    """Write a part of a result, without a line break of its own."""
+    from carousel.training.terminal import write
 
-    if sys.stdout.isatty():
-        piece = printable(piece)
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(piece.encode(encoding, "replace").decode(encoding))
-    sys.stdout.flush()
+    write(text)
+
+
+def show_exactly(text: str) -> None:
+    """Write what a model wrote, or a table: to a file or a pipe as it is, to a terminal cleaned."""
+    from carousel.training.terminal import write
+
+    write(text, exact=True)
+
+
+def remark(text: object) -> None:
+    """Write a line that is no result, such as an error, to standard error."""
+    from carousel.training.terminal import write
+
+    write(f"carousel: {text}\n", sys.stderr)

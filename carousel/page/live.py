@@ -21,6 +21,7 @@ from carousel.errors import CarouselError, DataError
 from carousel.page.document import document
 from carousel.page.inspecting import STEPS, names_of
 from carousel.page.readers import Reader, reader_for
+from carousel.training.terminal import write_line
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -38,7 +39,7 @@ def serve(
     steps: int = STEPS,
     host: str = "127.0.0.1",
     port: int = 8765,
-    report: Callable[[str], None] = print,
+    report: Callable[[str], None] = write_line,
 ) -> None:
     """Serve the page until Ctrl-C. `data`, `item` and `steps` as in `inspect`: what the page begins with.
 

@@ -1,22 +1,22 @@
 """Telling whoever waits how the training goes."""
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
-from unicodedata import category
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from carousel.training.measure import Measure
+from carousel.training.terminal import printable, write_line
 
 SAMPLE_LINES = 6  # of a sample on the screen, so that the picture keeps its height
 
@@ -80,11 +80,6 @@ class Speed:
         return (last - first) / (end - start) if end > start else None
 
 
-def printable(text: str) -> str:
-    """The same text without control characters that a terminal would obey (a model of bytes writes any)."""
-    return "".join("·" if category(sign) == "Cc" and sign not in "\n\t" else sign for sign in text)
-
-
 def clock(seconds: float) -> str:
     """83 -> '1:23', 3700 -> '1:01:40'."""
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
@@ -103,9 +98,9 @@ def time_left(status: Status, first: Status) -> str:
 class Lines:
     """Plain lines of text, for logs and pipes: one at each validation, and one every `every` seconds."""
 
-    def __init__(self, every: float = 10.0, write: Callable[[str], Any] | None = None) -> None:
+    def __init__(self, every: float = 10.0, write: Callable[[str], Any] = write_line) -> None:
         self._every = every
-        self._write = write or (lambda line: print(line, file=sys.stdout, flush=True))
+        self._write = write
         self._shown = time.monotonic()
         self._speed = Speed()
         self._first: Status | None = None
@@ -116,7 +111,7 @@ class Lines:
         self._measure, self._baseline = measure, baseline
 
     def say(self, line: str) -> None:
-        self._write(line)
+        self._write(printable(line))
 
     def tick(self, status: Callable[[], Status]) -> None:
         if time.monotonic() - self._shown >= self._every:
@@ -142,7 +137,7 @@ class Lines:
         if self._baseline:
             parts.append(f"{self._baseline[0]} {self._baseline[1]:.3f}")
         parts.append(time_left(status, self._first))
-        self._write(" · ".join(parts))
+        self._write(printable(" · ".join(parts)))
 
 
 class Screen:
@@ -165,7 +160,7 @@ class Screen:
         self._measure, self._baseline, self._samples = measure, baseline, samples
 
     def say(self, line: str) -> None:
-        self._console.print(line, highlight=False, markup=False)
+        self._console.print(printable(line), highlight=False, markup=False)
 
     def tick(self, status: Callable[[], Status]) -> None:
         if time.monotonic() - self._drawn >= 0.25:
@@ -203,7 +198,7 @@ class Screen:
         if self._baseline:
             rows.append(self._baseline)
         for name, loss in rows:
-            table.add_row(name, *(() if loss is None else self._measure.figures(loss)))
+            table.add_row(Text(printable(name)), *(() if loss is None else self._measure.figures(loss)))
         parts: list[Any] = [
             Text(head),
             ProgressBar(total=status.steps or 1, completed=status.step if status.steps else 0),
@@ -211,7 +206,7 @@ class Screen:
         parts.append(table)
         if self._sample:
             text = "\n".join(printable(self._sample).split("\n")[:SAMPLE_LINES])
-            parts += [Text(f"{self._samples}:", style="dim")] if self._samples else []
+            parts += [Text(printable(f"{self._samples}:"), style="dim")] if self._samples else []
             parts.append(Text(text, style="cyan"))
         return Group(*parts)
 
@@ -237,7 +232,7 @@ def meter(what: str, console: Console | None = None, *, after: float = 2.0) -> I
             due = time.monotonic() + 0.25
             if not bar.tasks:
                 bar.start()
-                bar.add_task(what)
+                bar.add_task(escape(printable(what)))
             bar.update(bar.tasks[0].id, completed=done, total=of, refresh=True)
 
     try:
