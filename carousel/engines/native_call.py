@@ -86,13 +86,9 @@ def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes
 @lru_cache(maxsize=1024)  # layers are called again and again
 def _sizes_of_shapes(program: Program, is_double: bool, isa: int, *shapes: tuple[int, ...]) -> Sizes:
     units = {"one": 1, "hidden": shapes[0][0] // len(program.gates), "projection": 0}
-    names = native_plan.parameters_of(program)
-    for weight in program.weights.values():
-        if weight.parameter in names:
-            rows, columns = shapes[names.index(weight.parameter)]
-            units[weight.columns] = columns
-            if weight.gate is None:
-                units[weight.rows] = rows
+    for name, shape in zip(native_plan.parameters_of(program), shapes, strict=True):
+        found = dict(zip(program.parameters[name], shape, strict=True))
+        units["projection"] = found.get("projection", units["projection"])
     block = library().c.carousel_block(isa, is_double)
     return Sizes(
         units,
@@ -139,18 +135,65 @@ def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
     """Raises ValueError for what the library would read past its end. batch_sizes: those of `given`, as numbers."""
     program, x, states, parameters, streams, *_ = given
     count, batch = sum(batch_sizes), batch_sizes[0]
+    if x.dtype not in (torch.float32, torch.float64) or given.batch_sizes.dtype != torch.int64:
+        raise ValueError(
+            f"a native scan takes rows of float32 or float64 and the numbers of rows as int64, but x is {x.dtype} and "
+            f"batch_sizes {given.batch_sizes.dtype}"
+        )
+    counts = len(states), len(parameters), len(streams)
+    expected = len(program.states), len(native_plan.parameters_of(program)), len(program.streams)
+    if counts != expected:
+        raise ValueError(
+            f"a native scan of {program.cell} takes {expected[0]} states, {expected[1]} parameters and {expected[2]} "
+            f"streams, but got {counts[0]}, {counts[1]} and {counts[2]}"
+        )
+    names = native_plan.parameters_of(program)
+    for name, parameter in zip(names, parameters, strict=True):
+        if parameter.dim() != len(program.parameters[name]):
+            raise ValueError(f"{name} must have {len(program.parameters[name])} axes, but is {tuple(parameter.shape)}")
     if x.shape != (count, parameters[0].shape[1]) or list(batch_sizes) != sorted(batch_sizes, reverse=True):
         raise ValueError(
             f"x must hold the {count} rows of all steps, of which none has more than the step before, "
             f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
         )
-    sizes, dtype, device = sizes_of(program, x, parameters), x.dtype, x.device
+    sizes = sizes_of(program, x, parameters)
     shapes = [*((batch, s) for s in sizes.states), *sizes.parameters, *((count, s) for s in sizes.streams)]
-    for i, (shape, t) in enumerate(zip(shapes, (*states, *parameters, *streams), strict=True)):
+    _check_rows(x, (*program.states, *names, *program.streams), shapes, (*states, *parameters, *streams))
+
+
+def check_gradients(
+    given: Inputs,
+    saved_each: int,
+    outputs: Tensor,
+    saved: Tensor,
+    grad_emitted: Sequence[Tensor],
+    grad_last: Sequence[Tensor],
+) -> None:
+    """As `check`, of what backward is given besides. saved_each: how many numbers forward kept for a row of a step."""
+    program, x, states, parameters, *_ = given
+    sizes = sizes_of(program, x, parameters)
+    count, batch = x.shape[0], states[0].shape[0]
+    if (len(grad_emitted), len(grad_last)) != (len(sizes.emitted), len(sizes.states)):
+        raise ValueError(
+            f"backward of a native scan of {program.cell} takes the gradients of {len(sizes.emitted)} rows that it "
+            f"emits and of {len(sizes.states)} states, but got {len(grad_emitted)} and {len(grad_last)}"
+        )
+    names = (
+        "the output", "what forward kept", *(f"gradient {i} of what was emitted" for i in range(len(grad_emitted))),
+        *(f"the gradient of {state}" for state in program.states),
+    )  # fmt: skip
+    shapes = [(count, sizes.output), (count * saved_each,), *((count, s) for s in sizes.emitted)]
+    shapes += [(batch, s) for s in sizes.states]
+    _check_rows(x, names, shapes, (outputs, saved, *grad_emitted, *grad_last))
+
+
+def _check_rows(x: Tensor, names: Sequence[str], shapes: Sequence[tuple[int, ...]], rows: Sequence[Tensor]) -> None:
+    dtype, device = x.dtype, x.device
+    for i, (shape, t) in enumerate(zip(shapes, rows, strict=True)):
         if t.shape != shape or t.dtype is not dtype or t.device != device:
-            name = (*program.states, *native_plan.parameters_of(program), *program.streams)[i]
             raise ValueError(
-                f"{name} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on {t.device}"
+                f"{names[i]} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on "
+                f"{t.device}"
             )
 
 
@@ -292,6 +335,9 @@ def backward(
     a, b = 1 + len(states), 1 + len(states) + len(parameters)
     want_x, want_states, want_parameters, want_streams = wanted[0], wanted[1:a], wanted[a:b], wanted[b:]
     made = backward_plan(program, sizes.direct, any(want_streams), given.bfloat16)
+    kept = saved_width(forward_plan(program, True, sizes.direct, given.bfloat16), sizes)
+    check_gradients(given, kept, outputs, saved, grad_emitted, grad_last)
+    outputs, saved = outputs.contiguous(), saved.contiguous()
     grad_emitted, grad_last = ([t.contiguous() for t in of] for of in (grad_emitted, grad_last))
     scan, alive = describe(made, sizes, given)
     grad_x = _large(torch.empty_like(x)) if want_x else None

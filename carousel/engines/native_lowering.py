@@ -27,7 +27,7 @@ from carousel.engines.native_plan import (
     Plan,
     View,
 )
-from carousel.program import Derivative, Node, Program
+from carousel.program import Derivative, Node, Program, naming
 
 # What costs less to compute again in backward than to write down and read.
 CHEAP = ("add", "sub", "mul", "neg", "abs", "maximum", "minimum", "relu")
@@ -113,7 +113,7 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
 
     b.translate(program.nodes, leaf, homes, {}, forward_inputs=set(program.gates) - read_later)
     for gate, buffer in inputs.items():
-        bias = b.parameter("bias_ih") if program.gate_bias else -1
+        bias = b.parameter(naming.B) if program.gate_bias else -1
         b.plan.inputs.append((buffer, program.gates.index(gate), bias, *b.fused_biases.get(buffer, (-1, -1))))
     return b.finish()
 
@@ -201,7 +201,7 @@ def lower_backward(
         if ("state", state) not in derivative.program.outputs:  # the step does not read it
             b.items[b.common_leaf(Node("constant", (), "any", 0.0))].homes.append(carried)
 
-    bias_ih = b.parameter("bias_ih") if program.gate_bias else -1
+    bias_ih = b.parameter(naming.B) if program.gate_bias else -1
     for g, gate in enumerate(program.gates):
         buffer = gradient_of["input", gate]
         b.plan.inputs.append((buffer, g, -1, -1, -1))

@@ -47,6 +47,7 @@ def backward(
     rows, sequences = len(used.x), len(used.states[0])
     found: list[Tensor | None] = [None] * len(wanted)
     if rows:
+        call.check(used, used.batch_sizes.tolist())  # a graph may come from a file
         kept = saved[: rows * (len(saved) // len(given.x))]
         gradients = [g[:rows] for g in grad_emitted], [g[:sequences] for g in grad_last]
         found = call.backward(used, outputs[:rows], kept, *gradients, wanted)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from carousel.program import Program, ops
+from carousel.program import Program, naming, ops
 
 # The enumerations of native/plan.h, by the same names and in the same order.
 LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS = range(8)
@@ -78,7 +78,7 @@ class Plan:
 @lru_cache(maxsize=1024)
 def parameters_of(program: Program) -> tuple[str, ...]:
     """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
-    found = ["weight_ih", "bias_ih"] if program.gate_bias else ["weight_ih"]
+    found = [naming.W, naming.B] if program.gate_bias else [naming.W]
     for node in program.nodes:
         if node.op == "product":
             weight = program.weights[node.attr]
@@ -91,15 +91,7 @@ def parameters_of(program: Program) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def parameter_shapes(program: Program, hidden: int, projection: int, input_size: int) -> tuple[tuple[int, ...], ...]:
     """The shapes of `parameters_of` a program."""
-    units = {"hidden": hidden, "projection": projection}
-    rows = len(program.gates) * hidden
-    shapes: dict[str, tuple[int, ...]] = {"weight_ih": (rows, input_size), "bias_ih": (rows,)}
-    for weight in program.weights.values():
-        shapes[weight.parameter] = (rows if weight.gate is not None else units[weight.rows], units[weight.columns])
-        if weight.bias is not None:
-            shapes[weight.bias] = (rows,)
-    for name, vector in program.vectors.items():
-        shapes[name] = (rows if vector.per_gate else hidden,)
+    shapes = program.parameter_shapes(hidden, projection, input_size)
     return tuple(shapes[name] for name in parameters_of(program))
 
 

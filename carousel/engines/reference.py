@@ -141,11 +141,12 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
     gates = len(program.gates)
     leaves: list[Tensor | None] = [None] * len(program.nodes)
     # The leaves that are new at every step: (node, its place among them).
-    places = [*program.gates, *program.streams, *program.states]
+    kinds = (("input", program.gates), ("stream", program.streams), ("state", program.states))
+    places = {key: place for place, key in enumerate((op, name) for op, names in kinds for name in names)}
     moving: list[tuple[int, int]] = []
     for index, node in enumerate(program.nodes):
-        if node.op in ("input", "stream", "state"):
-            moving.append((index, places.index(node.attr)))
+        if (node.op, node.attr) in places:
+            moving.append((index, places[node.op, node.attr]))
         elif node.op in ops.LEAVES:
             leaves[index] = _leaf(program, node.op, node.attr, weights, like)
     products = {}  # product node -> (its group's weight, bias, how many, its place)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from carousel.program import naming
+
 if TYPE_CHECKING:
     from carousel.layers.recurrent import Recurrent
 
@@ -21,7 +23,7 @@ def orthogonal(layer: Recurrent, longest: int | None) -> None:
     Source: Saxe, McClelland & Ganguli (arXiv:1312.6120, 2014).
     """
     del longest
-    for block in _blocks(layer, "weight_hh"):
+    for block in _blocks(layer, naming.U):
         nn.init.orthogonal_(block)
 
 
@@ -31,9 +33,9 @@ def identity(layer: Recurrent, longest: int | None) -> None:
     Source: Le, Jaitly & Hinton (arXiv:1504.00941, 2015).
     """
     del longest
-    for block in _blocks(layer, "weight_hh"):
+    for block in _blocks(layer, naming.U):
         nn.init.eye_(block)
-    for name in ("bias_ih", "bias_hh"):
+    for name in (naming.B, naming.C):
         for block in _blocks(layer, name) if layer.program.gate_bias else ():
             nn.init.zeros_(block)
 
@@ -102,7 +104,7 @@ def _blocks(layer: Recurrent, parameter: str) -> Iterator[Tensor]:
 def _set_bias(layer: Recurrent, gate: str, values: Callable[[int], Tensor]) -> None:
     """Gives a gate's whole bias these values: b them, and c zero; or its part of `shift` where cells have that."""
     place = layer.program.gates.index(gate)
-    names = ["bias_ih", "bias_hh"] if layer.program.gate_bias else ["shift"]
+    names = [naming.B, naming.C] if layer.program.gate_bias else ["shift"]
     if names == ["shift"] and "shift" not in layer.program.vectors:
         raise ValueError(f"{layer.program.cell} has no bias for its gate {gate} (bias=False?)")
     for suffix in layer.suffixes():

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 from torch import nn
 
 from carousel import cells
 from carousel.cells import Cell
 from carousel.errors import ProgramError
-from carousel.program import Interface, trace, untraced
+from carousel.program import Interface, naming, trace, untraced
 
 
 def as_cell(cell: Cell | type[Cell] | str) -> Cell:
@@ -47,19 +48,20 @@ def check_projection(program: Interface, hidden_size: int, proj_size: int) -> di
 
 def parameter_shapes(program: Interface, input_size: int, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
     """Names and shapes of one scan's parameters, in torch.nn's order."""
-    stacked = len(program.gates) * sizes["hidden"]
-    shapes: dict[str, tuple[int, ...]] = {
-        "weight_ih": (stacked, input_size),
-        "weight_hh": (stacked, sizes[program.states[program.output_state]]),
-    }
-    if program.gate_bias:
-        shapes |= {"bias_ih": (stacked,), "bias_hh": (stacked,)}
-    for weight in program.weights.values():
-        if weight.gate is None:
-            shapes[weight.parameter] = (sizes[weight.rows], sizes[weight.columns])
-    for name, vector in program.vectors.items():
-        shapes[name] = (stacked,) if vector.per_gate else (sizes["hidden"],)
-    return shapes
+    return program.parameter_shapes(sizes["hidden"], sizes["projection"], input_size)
+
+
+def register(
+    module: nn.Module,
+    cell: str,
+    shapes: dict[str, tuple[int, ...]],
+    device: torch.device | str | None,
+    dtype: torch.dtype | None,
+) -> None:
+    """Gives a layer its parameters. Raises ProgramError for one that has the name of something else in it."""
+    naming.check_free(cell, type(module), shapes, vars(module))
+    for name, shape in shapes.items():
+        module.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 
 
 def initialize(module: nn.Module, program: Interface, hidden_size: int, suffix: str = "") -> None:

@@ -9,7 +9,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from carousel.program import Interface, Program
+from carousel.program import Interface, Program, naming
 from carousel.program.rewrite import recordable, stands_for
 
 
@@ -93,8 +93,9 @@ class Tap(_InUse):
         self._scans.append(zeros)
         joined = dict(streams)
         for state, zero in zeros.items():
-            joined.setdefault(f"keep_{state}", torch.ones_like(zero))
-            joined[f"add_{state}"] = streams[f"add_{state}"] + zero if f"add_{state}" in streams else zero
+            joined.setdefault(naming.keep(state), torch.ones_like(zero))
+            add = naming.add(state)
+            joined[add] = streams[add] + zero if add in streams else zero
         return joined
 
 

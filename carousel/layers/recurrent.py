@@ -30,12 +30,20 @@ from carousel.layers.hooks import Function, StepHook, change
 from carousel.layers.in_time import InTime, Walk
 from carousel.layers.initialization import initialize_by_name
 from carousel.layers.layout import Packed, Padded
-from carousel.layers.parameters import as_cell, check_projection, initialize, options_text, parameter_shapes, program_of
+from carousel.layers.parameters import (
+    as_cell,
+    check_projection,
+    initialize,
+    options_text,
+    parameter_shapes,
+    program_of,
+    register,
+)
 from carousel.layers.recording import Recording, Tap, check_names
 from carousel.layers.regularizers import Regularizers
 from carousel.layers.segments import segments
 from carousel.layers.stepper import Stepper
-from carousel.program import Interface, Program
+from carousel.program import Interface, Program, naming
 
 States = tuple[Tensor, ...]
 Layout = Packed | Padded | InTime
@@ -143,12 +151,10 @@ class Recurrent(nn.Module):
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
         for k, suffix in self._places():
             width = input_size if k == 0 else len(self._directions()) * self.sizes[self._output_size()]
-            for name, shape in parameter_shapes(self.program, width, self.sizes).items():
-                self.register_parameter(name + suffix, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+            shapes = parameter_shapes(self.program, width, self.sizes)
             if initial_state == "learned":
-                for state, size in self.program.states.items():
-                    start = torch.empty(self.sizes[size], device=device, dtype=dtype)
-                    self.register_parameter(f"initial_{state}{suffix}", nn.Parameter(start))
+                shapes |= {naming.initial(s): (self.sizes[size],) for s, size in self.program.states.items()}
+            register(self, self.program.cell, {name + suffix: shape for name, shape in shapes.items()}, device, dtype)
         self.reset_parameters()
 
     @property
@@ -163,7 +169,7 @@ class Recurrent(nn.Module):
             initialize(self, self.program, self.hidden_size, suffix)
             if self.initial_state == "learned":
                 for state in self.program.states:
-                    nn.init.zeros_(self.get_parameter(f"initial_{state}{suffix}"))
+                    nn.init.zeros_(self.get_parameter(naming.initial(state) + suffix))
 
     def initialize(self, *names: str, longest: int | None = None) -> None:
         """Draws parameters anew by named schemes: "orthogonal", "identity", "forget-bias", "chrono" (with `longest`).
@@ -341,8 +347,8 @@ class Recurrent(nn.Module):
             if not any(state in states for states in named.values()):
                 continue
             size = self.sizes[self.program.states[state]]
-            for kind, nothing in (("keep", 1.0), ("add", 0.0)):
-                name, value = f"{kind}_{state}", named.get(kind, {}).get(state)
+            for kind, name, nothing in (("keep", naming.keep(state), 1.0), ("add", naming.add(state), 0.0)):
+                value = named.get(kind, {}).get(state)
                 of = kind, state if isinstance({"keep": keep, "add": add}[kind], Mapping) else size
                 if of not in made:
                     made[of] = layout.stream(self._name(), name, value, size, nothing)
@@ -432,7 +438,7 @@ class Recurrent(nn.Module):
             sizes = (self.sizes[size] for size in self.program.states.values())
             return tuple(self._weight().new_zeros(self._scans(), batch, size) for size in sizes)
         learned = (
-            torch.stack([getattr(self, f"initial_{s}{x}") for x in self.suffixes()]) for s in self.program.states
+            torch.stack([getattr(self, naming.initial(s) + x) for x in self.suffixes()]) for s in self.program.states
         )
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
@@ -471,7 +477,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, States, dict[str, Tensor]]:
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
-        modified = tuple(state for state in self.program.states if self._taps or f"keep_{state}" in streams)
+        modified = tuple(state for state in self.program.states if self._taps or naming.keep(state) in streams)
         add_ins = self.regularizers
         program: Interface = getattr(self._programs, self._program_of_call(modified, names))
         sizes = {state: self.sizes[size] for state, size in self.program.states.items()}

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from carousel.program import Interface, Program, rewrite
+from carousel.program import Interface, Program, naming, rewrite
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,10 @@ class Regularizers:
         """
         drawn = {}
         if self.candidate_dropout and training:
-            drawn["drop_candidate"] = F.dropout(x.new_ones(x.shape[0], hidden), self.candidate_dropout)
+            drawn[naming.CANDIDATE_MASK] = F.dropout(x.new_ones(x.shape[0], hidden), self.candidate_dropout)
         for state, p in self.zoneout.items():
             zone = x.new_empty(x.shape[0], sizes[state])
-            drawn[f"zone_{state}"] = zone.bernoulli_(p) if training else zone.fill_(p)
+            drawn[naming.zone(state)] = zone.bernoulli_(p) if training else zone.fill_(p)
         return drawn
 
     def masks(self, output: Tensor, training: bool) -> tuple[Tensor, ...]:
@@ -120,7 +120,7 @@ class Regularizers:
         """The parameters of a scan, U with elements dropped."""
         if not (self.weight_drop and training):
             return weights
-        return weights | {"weight_hh": F.dropout(weights["weight_hh"], self.weight_drop)}
+        return weights | {naming.U: F.dropout(weights[naming.U], self.weight_drop)}
 
 
 OFF_AS_GIVEN = (0.0, 0.0, 0.0, 0.0, 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
 
 from carousel import engines
@@ -17,6 +16,7 @@ from carousel.layers.parameters import (
     options_text,
     parameter_shapes,
     program_of,
+    register,
 )
 
 States = tuple[Tensor, ...]
@@ -54,8 +54,8 @@ class RecurrentCell(nn.Module):
         self.bias, self.engine = bias, engine
         self.program, self.why_untraced = program_of(self.cell, bias, engine)
         self.sizes = check_projection(self.program, hidden_size, proj_size)
-        for name, shape in parameter_shapes(self.program, input_size, self.sizes).items():
-            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        shapes = parameter_shapes(self.program, input_size, self.sizes)
+        register(self, self.program.cell, shapes, device, dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:

@@ -1,6 +1,6 @@
 """The small language between a cell's equations and the engines that run them."""
 
-from carousel.program import notation, rewrite
+from carousel.program import naming, notation, rewrite
 from carousel.program.derivative import Derivative, differentiate
 from carousel.program.evaluate import evaluate
 from carousel.program.program import Interface, Node, Product, Program, Weight
@@ -18,6 +18,7 @@ __all__ = [
     "Weight",
     "differentiate",
     "evaluate",
+    "naming",
     "notation",
     "rewrite",
     "trace",

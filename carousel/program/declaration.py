@@ -7,8 +7,9 @@ from collections import namedtuple
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from carousel.cells.cell import Cell, names
+from carousel.cells.cell import Cell, Vector, names
 from carousel.errors import ProgramError
+from carousel.program import naming
 from carousel.program.program import Program, Weight
 
 
@@ -36,30 +37,27 @@ class Declaration:
         self._check()
         fed = cell.size_of(self.states[0])
         self.weights = {
-            f"U_{gate}": Weight("weight_hh", "hidden", fed, k, "bias_hh" if self.gate_bias else None)
+            f"U_{gate}": Weight(naming.U, "hidden", fed, k, naming.C if self.gate_bias else None)
             for k, gate in enumerate(self.gates)
-        } | {
-            name: Weight(f"weight_{name.removeprefix('W_')}", rows, columns)
-            for name, (rows, columns) in self.matrices.items()
-        }
+        } | {name: Weight(naming.of_matrix(name), rows, columns) for name, (rows, columns) in self.matrices.items()}
 
     def _check(self) -> None:
         title = type(self.cell).__name__
-        declared = [*self.states, *self.gates, *self.all_vectors, *self.matrices]
-        for name in declared:
-            if declared.count(name) > 1 or name in ("x", "U"):
-                why = "stands for all input parts or maps" if name in ("x", "U") else "is declared twice"
-                raise ProgramError(
-                    f"the cell {title} must give every state, gate and weight its own name; {name!r} {why}"
-                )
-            if not name.isidentifier():
-                raise ProgramError(f"the cell {title} declares {name!r}, which no argument of step can be called")
+        naming.check(title, self.states, self.gates, self.all_vectors, self.matrices)
         if not self.states or not self.gates:
             raise ProgramError(f"the cell {title} must declare at least one state and one gate")
-        for name in self.matrices:
-            if not name.startswith("W_"):
+        declared = [*self.states, *self.gates, *self.all_vectors, *self.matrices]
+        for name, vector in self.all_vectors.items():
+            if not isinstance(vector, Vector):
                 raise ProgramError(
-                    f"the cell {title} declares the matrix {name!r}; a matrix is called W_ and two letters"
+                    f"the cell {title} declares the vector {name!r} as {vector!r}; write it as a carousel.Vector, for "
+                    f"example vectors = {{{name!r}: carousel.Vector(initial=0.0)}}"
+                )
+        for name, shape in self.matrices.items():
+            if isinstance(shape, str) or len(shape) != 2:
+                raise ProgramError(
+                    f"the cell {title} declares the matrix {name!r} as {shape!r}; write its rows and columns, for "
+                    f"example matrices = {{{name!r}: ('hidden', 'hidden')}}"
                 )
         step = inspect.getattr_static(type(self.cell), "step")
         first = next(iter(inspect.signature(step).parameters), "") if inspect.isfunction(step) else ""

@@ -45,7 +45,8 @@ class Printer:
     def _names(self) -> dict[int, str]:
         """Which nodes get an equation of their own, and what it is called."""
         results = {index: _result_name(key) for key, index in reversed(self.program.outputs.items())}
-        taken = {*results.values(), *self.program.states}
+        given = {node.attr for node in self.program.nodes if node.op in ("vector", "stream")}
+        taken = {*results.values(), *self.program.states, *given}
         names: dict[int, str] = {}
         unnamed = 0
         for index, node in enumerate(self.program.nodes):

@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import Any
 
 from carousel.cells.cell import Vector
-from carousel.program import ops
+from carousel.errors import ProgramError
+from carousel.program import naming, ops
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,39 @@ class Interface:
     def output_state(self) -> str:
         """The state that a layer gives out at every step: the first."""
         return next(iter(self.states))
+
+    @cached_property
+    def parameters(self) -> dict[str, tuple[str, ...]]:
+        """The parameters of a scan and their shapes, in torch.nn's order: name -> sizes.
+
+        A size is "hidden", "projection", "gates" (the hidden units of all gates, one gate after another) or "input".
+        Raises ProgramError where one parameter would have two shapes.
+        """
+        found: dict[str, tuple[str, ...]] = {}
+
+        def enter(name: str, *shape: str) -> None:
+            if found.setdefault(name, shape) != shape:
+                raise ProgramError(
+                    f"the program of {self.cell} reads its parameter {name!r} both as {found[name]} and as {shape}"
+                )
+
+        enter(naming.W, "gates", "input")
+        enter(naming.U, "gates", self.states[self.output_state])
+        if self.gate_bias:
+            enter(naming.B, "gates")
+            enter(naming.C, "gates")
+        for weight in self.weights.values():
+            enter(weight.parameter, weight.rows if weight.gate is None else "gates", weight.columns)
+            if weight.bias is not None:
+                enter(weight.bias, "gates")
+        for name, vector in self.vectors.items():
+            enter(name, "gates" if vector.per_gate else "hidden")
+        return found
+
+    def parameter_shapes(self, hidden: int, projection: int, input: int) -> dict[str, tuple[int, ...]]:
+        """`parameters` in numbers."""
+        units = {"hidden": hidden, "projection": projection, "gates": len(self.gates) * hidden, "input": input}
+        return {name: tuple(units[size] for size in shape) for name, shape in self.parameters.items()}
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
-from carousel.program import ops
+from carousel.program import naming, ops
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.program import Node, Program
 from carousel.program.verify import finished
@@ -58,7 +58,7 @@ def modify(program: Program, states: tuple[str, ...]) -> Program:
     """
 
     def changed(b: Builder, node: Node, leaf: Ref) -> Ref:
-        keep, add = (b.leaf("stream", f"{kind}_{node.attr}", node.size) for kind in ("keep", "add"))
+        keep, add = (b.leaf("stream", name(node.attr), node.size) for name in (naming.keep, naming.add))
         return b.op("add", b.op("mul", keep, leaf), add)
 
     return _with_states(program, states, changed)
@@ -76,7 +76,7 @@ def zoneout(program: Program, states: tuple[str, ...]) -> Program:
     for state in states:
         size = program.states[state]
         old, new = b.leaf("state", state, size), Ref(outputs[state])
-        zone = b.leaf("stream", f"zone_{state}", size)
+        zone = b.leaf("stream", naming.zone(state), size)
         outputs[state] = b.op("add", new, b.op("mul", zone, b.op("sub", old, new)))
     return _finished(program, b, outputs)
 
@@ -92,7 +92,7 @@ def recurrent_dropout(program: Program) -> Program:
     state = program.output_state
     size = program.states[state]
     b = Builder(program.weights)
-    mask = b.leaf("state", f"drop_{state}", size)
+    mask = b.leaf("state", naming.mask(state), size)
     new: dict[int, Ref] = {}
     for index, node in enumerate(program.nodes):
         args = [new[a] for a in node.args]
@@ -100,8 +100,8 @@ def recurrent_dropout(program: Program) -> Program:
             args = [b.op("mul", args[0], mask)]
         new[index] = b.copy(node, args)
     outputs: dict[Any, int] = {key: new[index] for key, index in program.outputs.items()}
-    with_mask = replace(program, states=program.states | {f"drop_{state}": size})
-    return _finished(with_mask, b, outputs | {f"drop_{state}": mask})
+    with_mask = replace(program, states=program.states | {naming.mask(state): size})
+    return _finished(with_mask, b, outputs | {naming.mask(state): mask})
 
 
 @lru_cache(maxsize=256)
@@ -118,7 +118,7 @@ def candidate_dropout(program: Program) -> Program:
     for index, node in enumerate(program.nodes):
         new[index] = b.copy(node, [new[a] for a in node.args])
         if index == candidate:
-            new[index] = b.op("mul", b.leaf("stream", "drop_candidate", node.size), new[index])
+            new[index] = b.op("mul", b.leaf("stream", naming.CANDIDATE_MASK, node.size), new[index])
     return _finished(program, b, {key: new[index] for key, index in program.outputs.items()})
 
 

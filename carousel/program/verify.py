@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carousel.errors import ProgramError
 from carousel.program import ops
-from carousel.program.program import Program
+from carousel.program.program import Node, Program
 
 SIZES = ("hidden", "projection", "one", "any")
 
@@ -18,7 +18,11 @@ def verify(program: Program) -> None:
     4. A relation is read by `where` alone, as its first argument, and `where` takes nothing else there.
     5. A product's row and result are as long as its weight's columns and rows; for a transposed one the reverse.
     6. Results that are states have the state's size.
+    7. A leaf stands for something that the program declares, and is as long as that.
+    8. No parameter has two shapes, and a block of a parameter's rows is that of a gate.
     """
+    if problem := _problem_of_declaration(program):
+        raise ProgramError(f"the program of {program.cell} is ill-formed: {problem}")
     for index, node in enumerate(program.nodes):
         problem = problem_of(program, index)
         if problem:
@@ -44,7 +48,7 @@ def problem_of(program: Program, index: int) -> str:
     if node.size not in SIZES:
         return f"{node.size!r} is not a size"
     if node.op in ops.LEAVES:
-        return "a leaf has no arguments" if node.args else ""
+        return "a leaf has no arguments" if node.args else _problem_of_leaf(program, node)
     if node.op not in ops.TABLE:
         return "there is no such op"
     row = ops.TABLE[node.op]
@@ -76,6 +80,45 @@ def problem_of(program: Program, index: int) -> str:
             if longest != {node.size}:
                 return f"rows of sizes {sorted(sizes)} do not make a row of size {node.size!r}"
     return ""
+
+
+def _problem_of_declaration(program: Program) -> str:
+    """What is wrong with what a program declares, as a phrase; nothing if all is well."""
+    count = len(program.nodes)
+    if outside := [key for key, index in program.outputs.items() if not 0 <= index < count]:
+        return f"its result {outside[0]!r} is no node"
+    if absent := [state for state in program.states if state not in program.outputs]:
+        return f"there is no new value of the state {absent[0]!r}"
+    sizes = [*program.states.values(), *(size for w in program.weights.values() for size in (w.rows, w.columns))]
+    if unknown := [size for size in sizes if size not in ("hidden", "projection")]:
+        return f"{unknown[0]!r} is not the size of a state or of a matrix"
+    for name, weight in program.weights.items():
+        if weight.gate is not None and (weight.rows != "hidden" or weight.gate not in range(len(program.gates))):
+            return f"the weight {name} is the block of a gate that there is not"
+    if program.states:  # a derivative has none, and the parameters of the program that it is of
+        _ = program.parameters
+    return ""
+
+
+def _problem_of_leaf(program: Program, node: Node) -> str:
+    """What is wrong with a leaf by itself, as a phrase."""
+    match node.op:
+        case "input":
+            declared = {gate: "hidden" for gate in program.gates}
+        case "vector":
+            per_gate = {(name, gate) for name, v in program.vectors.items() if v.per_gate for gate in program.gates}
+            declared = dict.fromkeys({name for name, v in program.vectors.items() if not v.per_gate} | per_gate, "hidden")
+        case "state" if program.states:
+            declared = program.states
+        case "per_unit":
+            return "" if node.attr in ("hidden", "projection") and node.size == "one" else "it is no number of units"
+        case "constant":
+            return "" if isinstance(node.attr, int | float) and node.size == "any" else "it is no number"
+        case _:
+            return ""
+    if node.attr not in declared:
+        return f"the program declares no {node.op} {node.attr!r}"
+    return "" if node.size == declared[node.attr] else f"a row of {node.attr!r} has the size {declared[node.attr]!r}"
 
 
 def finished(program: Program) -> Program:
