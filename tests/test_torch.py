@@ -13,6 +13,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matrix import engine_dtypes
 from torch import nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pack_sequence
 from torch.utils._pytree import tree_leaves
@@ -42,6 +43,7 @@ ALL = [(pair, options) for pair in FACES for options in STRUCTURES + EXTRA[pair[
 ids = [f"{pair[1].__name__}-{'-'.join(f'{k}={v}' for k, v in options.items())}" for pair, options in ALL]
 
 I, H, T, B = 5, 8, 7, 3
+ENGINES = [engine for engine, dtype in engine_dtypes() if dtype is torch.float64]
 
 # torch's own default implementation of projections warns that oneDNN has none.
 pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
@@ -302,3 +304,44 @@ def test_packing_pads_and_unpads_like_torch():
 
 def test_training_scripts_may_call_flatten_parameters():
     carousel.GRU(I, H).flatten_parameters()
+
+
+WRITES = {
+    "whole": lambda output, hx: output.mul_(2),
+    "a step": lambda output, hx: output[0].add_(1),
+    "masked": lambda output, hx: output.masked_fill_(output > 0, 0.5),
+    "relu": lambda output, hx: torch.relu_(output),
+    "detached": lambda output, hx: output.detach().zero_(),
+    "states": lambda output, hx: [state.mul_(3) for state in tree_leaves(hx)],
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES.keys())
+@pytest.mark.parametrize("pair", FACES, **NAMED)
+def test_what_a_call_gave_may_be_written_into(pair, write, engine):
+    """As into what torch.nn's GRU gives: the gradients are those of what the call gave, not of what was written."""
+    layer = pair[0](I, H, 2, engine=engine, dtype=torch.float64)
+    x = torch.randn(T, B, I, dtype=torch.float64, requires_grad=True)
+    found = []
+    for written in (True, False):
+        output, hx = layer(x)
+        # The other way is to write into copies. What is detached from the graph is not differentiated either way.
+        given = (output, hx) if written else (output.clone(), [state.clone() for state in tree_leaves(hx)])
+        write(*given)
+        values = [value.square().sum() for value in tree_leaves(given)]
+        found.append([*values, *torch.autograd.grad(sum(values), [x, *layer.parameters()])])
+    for ours, theirs in zip(*found, strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_graph_written_into_may_be_differentiated_twice(engine):
+    layer = carousel.GRU(2, 3, engine=engine, dtype=torch.float64)
+
+    def written(x):
+        return layer(x)[0].mul_(2)
+
+    x = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(written, x)
+    assert torch.autograd.gradgradcheck(written, x)

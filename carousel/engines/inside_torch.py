@@ -42,3 +42,16 @@ def operators_are_watched() -> bool:
 def autocast_is_on() -> bool:
     """On any device."""
     return torch._C._is_any_autocast_enabled()
+
+
+class Writes:
+    """Counts the writes to a tensor, without its memory: a graph that keeps this does not keep the tensor alive."""
+
+    def __init__(self, watched: Tensor):
+        self._counter = watched.detach()  # the two share one counter
+        if not operators_are_watched():  # a mode may not know how `data` is set
+            self._counter.data = watched.new_empty(0)  # which this leaves as it is
+        self._before = self._counter._version
+
+    def happened(self) -> bool:
+        return self._counter._version != self._before

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from carousel.engines import native_call as call
 from carousel.engines import native_padded, native_plan, reference
-from carousel.engines.inside_torch import is_batched, operators_are_watched
+from carousel.engines.inside_torch import Writes, is_batched, operators_are_watched
 from carousel.engines.native_call import Inputs
 from carousel.program import Program, differentiate, notation
 
@@ -144,6 +144,8 @@ def _gradients(
     a, b = ctx.counts
     lists = rest[:a], rest[a:b], rest[b:]
     given = Inputs(_program_of(ctx.program), x, *lists, batch_sizes, ctx.reverse, ctx.bfloat16)
+    if ctx.writes is not None and ctx.writes.happened():
+        outputs = native_padded.forward(given, keep=False)[0][0]  # the caller wrote into them: they are made again
     made = run(given, outputs, saved, grad_emitted, grad_last, wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
 
@@ -170,10 +172,18 @@ def _differentiable(
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     x, states, parameters, streams, batch_sizes, program, reverse, bfloat16, keep = inputs
     emitted, _, saved = output
-    ctx.save_for_backward(x, *states, *parameters, *streams, batch_sizes, emitted[0], saved)
+    _save(ctx, (x, *states, *parameters, *streams, batch_sizes), emitted[0], saved)
     ctx.counts = len(states), len(states) + len(parameters)
     ctx.program, ctx.reverse, ctx.bfloat16, ctx.keep = program, reverse, bfloat16, keep
     ctx.mark_non_differentiable(saved)
+
+
+def _save(ctx: Any, inputs: tuple[Tensor, ...], outputs: Tensor, saved: Tensor) -> None:
+    """Keeps what backward reads. The caller may write into the outputs, as into those of torch.nn's GRU."""
+    plain = type(outputs) is Tensor  # a compiler's tensors have no memory, and it copies what is written to
+    ctx.writes = Writes(outputs) if plain else None
+    # Through `data` autograd takes no notice of writes; `ctx.writes` does, without a copy of the outputs.
+    ctx.save_for_backward(*inputs, outputs.data if plain else outputs, saved)
 
 
 def _backward(ctx: Any, grad_emitted: list[Tensor], grad_last: list[Tensor], _: Any) -> Any:
@@ -210,7 +220,7 @@ class _Eager(torch.autograd.Function):
         lists = rest[:a], rest[a:b], rest[b:]
         given = Inputs(_program_of(key), x, *lists, batch_sizes, reverse, bfloat16)
         emitted, last, saved = call.forward(given, keep=True)
-        ctx.save_for_backward(*inputs, batch_sizes, emitted[0], saved)
+        _save(ctx, (*inputs, batch_sizes), emitted[0], saved)
         ctx.counts, ctx.program, ctx.reverse, ctx.bfloat16, ctx.keep = counts, key, reverse, bfloat16, True
         return (*emitted, *last)
 
