@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import carousel
-from carousel import Cell, Vector
+from carousel import Cell
 from carousel.engines import native, native_call, native_plan
 from carousel.engines.native_ops import key_of
 from carousel.errors import ProgramError
@@ -21,7 +21,7 @@ GIVEN = {"states": ("h",), "gates": ("n",), "vectors": {}, "matrices": {}}
 
 def cell_of(*, states=("h",), gates=("n",), vectors=(), matrices=(), name="Example"):
     """A cell that reads everything it declares, each in a way of its own."""
-    square = {matrix: ("hidden", "hidden") for matrix in matrices}
+    square = dict.fromkeys(matrices, ("hidden", "hidden"))
     arguments = ", ".join(dict.fromkeys([*states, *gates, *vectors, *matrices]))
     parts = [f"0.{3 + i} * torch.tanh({gate})" for i, gate in enumerate(gates)]
     parts += [f"0.{2 + i} * {vector} * {states[0]}" for i, vector in enumerate(vectors)]
@@ -118,10 +118,9 @@ def test_a_vector_with_the_name_of_an_attribute_of_the_layer(name):
             carousel.layers.RecurrentCell(cell, 3, 4)
 
 
-NAMES = st.sampled_from(
-    "h c n f x_n U_n W_ab W_hh W_hr W_ih weight_ab weight_hh bias_ih initial_h keep_h add_h zone_h drop_h drop_c keep_c "
-    "drop_candidate training p p_l0 weight_hh_l0 weight_hh_l0_reverse p_reverse".split()
-)
+LIBRARYS = [word + state for word in ("initial_", "keep_", "add_", "zone_", "drop_") for state in ("h", "c")]
+PARAMETERS = ["W_hh", "W_hr", "W_ih", "W_ab", "weight_ab", "weight_hh", "bias_ih", "p_l0", "weight_hh_l0", "p_reverse"]
+NAMES = st.sampled_from([*LIBRARYS, *PARAMETERS, "h", "c", "n", "f", "x_n", "U_n", "p", "drop_candidate", "training"])
 
 
 @settings(max_examples=50, deadline=None)
@@ -131,7 +130,7 @@ def test_any_names_are_refused_or_mean_what_other_names_mean(data):
     few = [data.draw(st.lists(NAMES, min_size=least, max_size=2)) for least in (1, 1, 0, 0)]
     states, gates, vectors, matrices = few
     matrices = [m if m.startswith("W_") else f"W_{m}" for m in matrices]
-    kinds = dict(states=tuple(states), gates=tuple(gates), vectors=tuple(vectors), matrices=tuple(matrices))
+    kinds = {"states": tuple(states), "gates": tuple(gates), "vectors": tuple(vectors), "matrices": tuple(matrices)}
     plain = {"states": ("s0", "s1"), "gates": ("g0", "g1"), "vectors": ("v0", "v1"), "matrices": ("W_m0", "W_m1")}
     plain = {kind: plain[kind][: len(names)] for kind, names in kinds.items()}
     if len(set(vectors)) < len(vectors) or len(set(matrices)) < len(matrices):
@@ -140,8 +139,9 @@ def test_any_names_are_refused_or_mean_what_other_names_mean(data):
         options = {"initial_state": "learned", "zoneout": 0.3, "recurrent_dropout": 0.4, "engine": engine}
         try:
             layer = carousel.Recurrent(cell_of(**kinds), 3, 4, **options)
-        except ProgramError as refused:
-            assert "must give every state, gate and weight its own name" in str(refused)
+        except ProgramError as error:
+            if "must give every state, gate and weight its own name" not in str(error):
+                raise
             return
         other = carousel.Recurrent(cell_of(**plain), 3, 4, **options)
         assert len(list(layer.parameters())) == len(list(other.parameters()))

@@ -50,8 +50,8 @@ class Cell:
     - an argument with a default keeps it when nothing of that name is declared.
 
     No name stands for two things. A layer names parameters after these names, torch.nn's `weight_ih`, `weight_hh`,
-    `bias_ih` and `bias_hh` first, and options of a scan add rows called `keep_h`, `add_h`, `zone_h` and `drop_h`: a cell
-    that declares one of these, or the matrix W_hh, is refused with a ProgramError (`carousel.program.naming`).
+    `bias_ih` and `bias_hh` first, and options of a scan add rows called `keep_h`, `add_h`, `zone_h` and `drop_h`: a
+    cell that declares one of these, or the matrix W_hh, is refused with a ProgramError (`carousel.program.naming`).
 
     Inside, use torch's pointwise functions and operators, and sums or means over the units
     (`dim=-1, keepdim=True`); `carousel.program.ops` lists all of them. A cell knows nothing of batches, time,

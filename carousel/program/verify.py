@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from carousel.errors import ProgramError
 from carousel.program import ops
 from carousel.program.program import Node, Program
@@ -102,14 +104,17 @@ def _problem_of_declaration(program: Program) -> str:
 
 def _problem_of_leaf(program: Program, node: Node) -> str:
     """What is wrong with a leaf by itself, as a phrase."""
+    declared: dict[Any, str]
     match node.op:
         case "input":
-            declared = {gate: "hidden" for gate in program.gates}
+            declared = dict.fromkeys(program.gates, "hidden")
         case "vector":
-            per_gate = {(name, gate) for name, v in program.vectors.items() if v.per_gate for gate in program.gates}
-            declared = dict.fromkeys({name for name, v in program.vectors.items() if not v.per_gate} | per_gate, "hidden")
+            declared = {}
+            for name, vector in program.vectors.items():
+                leaves = [(name, gate) for gate in program.gates] if vector.per_gate else [name]
+                declared |= dict.fromkeys(leaves, "hidden")
         case "state" if program.states:
-            declared = program.states
+            declared = dict(program.states)
         case "per_unit":
             return "" if node.attr in ("hidden", "projection") and node.size == "one" else "it is no number of units"
         case "constant":
