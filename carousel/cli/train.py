@@ -17,9 +17,6 @@ DATA = Group("Columns of tables, and names of files", sort_key=5)
 CLASSES = Group("Sequences to classify", sort_key=6)
 SERIES = Group("Series to forecast", sort_key=7)
 
-# Options whose settings have longer names.
-SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}
-
 
 def train(
     *data: Path,
@@ -35,6 +32,7 @@ def train(
     seed: Annotated[int | None, Parameter(group=TRAINING)] = None,
     out: Annotated[Path | None, Parameter(group=RUN)] = None,
     resume: Annotated[Path | None, Parameter(group=RUN)] = None,
+    dry_run: Annotated[bool, Parameter(group=RUN, negative=())] = False,
     device: Annotated[str | None, Parameter(group=RUN)] = None,
     threads: Annotated[int | None, Parameter(group=RUN)] = None,
     quiet: Annotated[bool, Parameter(group=RUN, negative=())] = False,
@@ -83,6 +81,7 @@ def train(
     carousel train sales.csv --horizon 28 --known price,holiday
     carousel train BasicMotions_TRAIN.ts
     carousel train words/ --no-bidirectional
+    carousel train sales.csv --dry-run
     carousel train --resume runs/shakespeare
     carousel train
     ```
@@ -121,6 +120,8 @@ def train(
         The run folder. Without it: runs/ and the name of the data.
     resume
         A run folder whose training was stopped: go on from its last checkpoint.
+    dry_run
+        Say all that would be decided about the data and the model, and train and write nothing.
     device
         auto, cpu or cuda. Usual: auto.
     threads
@@ -192,17 +193,22 @@ def train(
     context
         Steps of history that gradients go back; the state goes on for ever. Without it: two seasons or so.
     """
-    given = {SETTING_OF.get(name, name): value for name, value in locals().items() if value is not None}
-    for other in ("data", "task", "out", "resume", "quiet"):
-        given.pop(other, None)
+    typed = {name: value for name, value in locals().items() if value is not None}
+    for other in ("data", "task", "out", "resume", "quiet", "dry_run"):
+        typed.pop(other, None)
 
     import tempfile
 
+    from carousel.errors import DataError
+    from carousel.tasks.catalogue import SETTING_OF
     from carousel.tasks.language.demo_text import write_demo_text
     from carousel.training.progress import Quiet, report_for
 
+    given = {SETTING_OF.get(name, name): value for name, value in typed.items()}
     report = Quiet() if quiet else report_for()
     if resume is not None:
+        if dry_run:
+            raise DataError("--dry-run says what a new run would be; --resume goes on with one. Give one of them.")
         _resume(resume, data, given, report)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -212,33 +218,32 @@ def train(
             data, task = (demo,), "language"
             if minutes is None and epochs is None:
                 given["minutes"] = 0.75
-        _train(data, task, given, out, report)
+        _train(data, task, given, out, report, dry_run=dry_run)
 
 
-def _train(data: Sequence[Path], task: str | None, given: dict[str, Any], out: Path | None, report: "Report") -> None:
-    from carousel.errors import DataError
-    from carousel.tasks.catalogue import TASKS, foreign, task_for, task_named, tasks_with
-    from carousel.tasks.files import require_existing
+def _train(
+    data: Sequence[Path], task: str | None, given: dict[str, Any], out: Path | None, report: "Report", *, dry_run: bool
+) -> None:
+    from carousel.tasks.catalogue import choose, prepare
 
-    require_existing(data)
-    if task is None:
-        task, why = task_for(data, given)
-        others = ", ".join(name for name in TASKS if name != task)
-        report.say(f"taken for {why}, to train {task}" + (f" (--task: {others})" if others else ""))
-    chosen = task_named(task)
-    for setting in foreign(task, given):
-        takers = " and ".join(tasks_with(setting))
-        raise DataError(
-            f"{option(setting)} is an option of the task {takers}, and {data[0]} is taken for {task} data. "
-            f"Leave it away, or choose the task with --task."
-        )
+    if dry_run:
+        from carousel.training.run_folder import RunFolder
+        from carousel.training.session import how_long
+
+        if out is not None:
+            RunFolder.require_unused(out)
+        _, prepared = prepare(data, task, given, report)
+        report.say(f"would train for {how_long(prepared.settings, prepared.steps_per_epoch)}")
+        report.say("nothing was trained, and nothing written (--dry-run)")
+        return
+    chosen = choose(data, task, given, report)
     run = chosen.train(data, chosen.Settings(**given), out=out, report=report)
     chosen.farewell(run, report)
 
 
 def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Report") -> None:
     from carousel.errors import DataError
-    from carousel.tasks.catalogue import task_named, task_of
+    from carousel.tasks.catalogue import option, task_named, task_of
     from carousel.training.run_folder import RunFolder
     from carousel.training.session import may_go_on
 
@@ -255,9 +260,3 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
     if may_go_on(folder, threads=threads, report=report):
         task.go_on(folder, report, resuming=True)
     task.farewell(run, report)
-
-
-def option(setting: str) -> str:
-    """As it is typed: learning_rate -> --lr."""
-    short = {setting: option for option, setting in SETTING_OF.items()}
-    return "--" + short.get(setting, setting).replace("_", "-")

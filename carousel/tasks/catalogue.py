@@ -4,7 +4,8 @@ A task is a folder here with a module `task.py`, which has
 
     Settings                                          its choices: a `TrainingSettings` with its own besides
     recognize(paths, options) -> str | None           why these look like its data, or None; quick, reads little
-    train(paths, settings, *, out, report) -> Path    a new run
+    prepare(paths, settings, report) -> Prepared      all that is decided before a training, said; writes nothing
+    train(paths, settings, *, out, report) -> Path    a new run: what `prepare` decided, carried out
     go_on(folder, report, *, resuming)                from where a run stands to its end
     farewell(run, report)                             what it shows at the end, and what to type next
     evaluate(run, paths, *, out, say)                 a trained model judged on other data
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from carousel.errors import DataError, RunError
 from carousel.tasks import table
+from carousel.tasks.files import require_existing
+from carousel.training.progress import Report
 from carousel.training.run_folder import CONFIG, RunFolder
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
 # In the order in which they are asked; anything may be text, so language comes last.
 TASKS = ("classification", "forecasting", "language")
+SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}  # options whose settings have longer names
 
 
 def task_named(name: str) -> ModuleType:
@@ -35,6 +39,44 @@ def task_named(name: str) -> ModuleType:
     if name not in TASKS:
         raise DataError(f"There is no task {name!r}. There are: {', '.join(TASKS)}.")
     return importlib.import_module(f"carousel.tasks.{name}.task")
+
+
+def prepare(
+    paths: Sequence[Path], task: str | None, options: Mapping[str, Any], report: Report
+) -> tuple[ModuleType, Any]:
+    """All that is decided before a training, and said: the task of some data, and what it has prepared, which has
+    `settings` and `steps_per_epoch`, and what else there is to know of its kind of data. Trains and writes nothing.
+
+        task, prepared = prepare([Path("sales.csv")], None, {"horizon": 28}, Quiet())
+        prepared.roles.targets, prepared.frequency, prepared.seasons
+
+    Raises DataError where the data or an option cannot be used."""
+    chosen = choose(paths, task, options, report)
+    return chosen, chosen.prepare(paths, chosen.Settings(**options), report)
+
+
+def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], report: Report) -> ModuleType:
+    """The task named, or the one that the data are for, which is said. Raises DataError for data that are not there,
+    or that no task recognises, and for an option that the task does not have."""
+    require_existing(paths)
+    if task is None:
+        task, why = task_for(paths, options)
+        others = ", ".join(name for name in TASKS if name != task)
+        report.say(f"taken for {why}, to train {task}" + (f" (--task: {others})" if others else ""))
+    chosen = task_named(task)
+    for setting in foreign(task, options):
+        takers = " and ".join(tasks_with(setting))
+        raise DataError(
+            f"{option(setting)} is an option of the task {takers}, and {paths[0]} is taken for {task} data. "
+            f"Leave it away, or choose the task with --task."
+        )
+    return chosen
+
+
+def option(setting: str) -> str:
+    """As it is typed: learning_rate -> --lr."""
+    short = {setting: option for option, setting in SETTING_OF.items()}
+    return "--" + short.get(setting, setting).replace("_", "-")
 
 
 def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, str]:

@@ -77,6 +77,15 @@ def announce_start(folder: RunFolder, settings: TrainingSettings, explained: str
         )
 
 
+def how_long(settings: TrainingSettings, steps_per_epoch: int) -> str:
+    """A training with these settings lasts: "3:00" by the clock, or "600 steps, 12.5 times over the training part"."""
+    if settings.minutes is not None:
+        return f"{clock(60 * settings.minutes)}"
+    plan = settings.budget.plan_for_epochs(steps_per_epoch)
+    assert plan is not None
+    return f"{plan.steps:,} steps, {plan.steps / steps_per_epoch:.1f} times over the training part"
+
+
 def carry_out(run: Run, report: Report, *, resuming: bool) -> None:
     """Train from where the run stands to the end of its budget, and say where to go on if it is stopped before."""
     path = run.folder.path

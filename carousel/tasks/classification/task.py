@@ -17,11 +17,15 @@ from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
 
-__all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
+__all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     return sources.recognize(paths, options)
+
+
+def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> training.Prepared:
+    return training.prepare(sources.read_examples(paths, settings.columns), settings, report)
 
 
 def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:

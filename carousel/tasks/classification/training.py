@@ -3,7 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,20 +54,11 @@ def train(
     learning curve and confusion matrix are worth while. sources: the files and folders that the examples are from,
     which the run remembers."""
     RunFolder.require_unused(out)
-    data = _prepared(examples, settings, report)
+    data = prepare(examples, settings, report)
+    settings = data.settings
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    settings = choices.resolved(settings, data.learnt, int(data.steps.lengths.sum()), torch.get_num_threads())
-    model = {
-        "cell": settings.cell,
-        "hidden": settings.hidden,
-        "layers": settings.layers,
-        "bidirectional": settings.bidirectional,
-        "head": settings.head,
-        "embedding": settings.embedding,
-    }
-    members = int(data.folds.max()) + 1
-    require_space_for(ensemble(data.front_end, len(data.classes), model, members), out)
+    require_space_for(ensemble(data.front_end, len(data.classes), data.model, data.members), out)
     folder = RunFolder.create(out, kept=kept)
     try:
         data.steps.save(folder.path, labels=data.truth, folds=data.folds)
@@ -80,8 +71,8 @@ def train(
                 "counts": np.bincount(data.truth, minlength=len(data.classes)).tolist(),
                 "columns": asdict(examples.columns),
                 "front_end": data.front_end.to_json(),
-                "model": model,
-                "members": members,
+                "model": data.model,
+                "members": data.members,
                 "grouped": examples.groups is not None,
                 "sources": [str(path.absolute()) for path in sources] if len(sources) <= MOST_SOURCES else [],
                 "held_out": _remembered(data, examples),
@@ -132,7 +123,8 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         report=report,
     )
     if not resuming:
-        _announce_run(folder, trained, learning, settings, rival, report, grouped=bool(config.get("grouped")))
+        words = f"{rival[0]}, {MEASURE.words(rival[1])}"
+        announce_start(folder, settings, network.members[0].recurrent.explain(), words, report)
     carry_out(run, report, resuming=resuming)
     result = _conclude(folder, judge, report)
     if folder.kept:
@@ -195,10 +187,13 @@ def _draw(folder: RunFolder, result: Evaluation, rival: tuple[str, float]) -> No
 
 
 @dataclass(frozen=True)
-class _Data:
-    """What there is to learn from. truth: the number of each sequence's class; folds: the network that each is held
-    out from, -1 for none; learnt: how many are not held out from all."""
+class Prepared:
+    """All that is decided before a training begins; nothing is written yet.
 
+    settings: with nothing left open but the steps of a training by the clock. truth: the number of each sequence's
+    class; folds: the network that each is held out from, -1 for none."""
+
+    settings: Settings
     classes: tuple[Label, ...]
     front_end: front_ends.FrontEnd
     steps: Steps
@@ -208,11 +203,30 @@ class _Data:
 
     @property
     def learnt(self) -> int:
-        return len(self.folds) if self.folds.max() > 0 else int((self.folds != 0).sum())
+        """How many are not held out from all networks."""
+        return len(self.folds) if self.members > 1 else int((self.folds != 0).sum())
+
+    @property
+    def members(self) -> int:
+        return int(self.folds.max()) + 1
+
+    @property
+    def steps_per_epoch(self) -> int:
+        assert self.settings.batch is not None
+        return -(-self.learnt // min(self.settings.batch, self.learnt))
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The arguments of a network."""
+        names = ("cell", "hidden", "layers", "bidirectional", "head", "embedding")
+        return {name: getattr(self.settings, name) for name in names}
 
 
-def _prepared(examples: Examples, settings: Settings, report: Report) -> _Data:
-    """Split, with the front end fitted to what is learnt from, and without sequences that have no step."""
+def prepare(examples: Examples, settings: Settings, report: Report) -> Prepared:
+    """Decide, and say, what the sequences and their classes are, what is held out and what network learns. Trains and
+    writes nothing: split, with the front end fitted to what is learnt from, and without sequences that have no step.
+
+    Raises DataError where the examples or a setting cannot be used."""
     labels = examples.require_labels("Training")
     classes = _classes(labels)
     numbers = {str(label): number for number, label in enumerate(classes)}
@@ -236,10 +250,15 @@ def _prepared(examples: Examples, settings: Settings, report: Report) -> _Data:
         steps, truth, given, examples = steps.at(full), truth[full], full, examples.at(full.tolist())
         _require_several(truth, classes)
         folds = _folds(examples, truth, settings)
-    return _Data(classes, front_end, steps, truth, folds, given)
+    prepared = Prepared(settings, classes, front_end, steps, truth, folds, given)
+    threads = settings.threads or torch.get_num_threads()
+    settings = choices.resolved(settings, prepared.learnt, int(steps.lengths.sum()), threads)
+    prepared = replace(prepared, settings=settings)
+    _announce_model(prepared, report, grouped=examples.groups is not None)
+    return prepared
 
 
-def _remembered(data: _Data, examples: Examples) -> list[dict[str, Any]]:
+def _remembered(data: Prepared, examples: Examples) -> list[dict[str, Any]]:
     """Some sequences that were held out, all over the data: by number and name, and the network that has not seen
     each."""
     held = np.flatnonzero(data.folds >= 0)
@@ -337,33 +356,24 @@ def _announce(examples: Examples, classes: tuple[Label, ...], report: Report) ->
         report.say(f"{groups} groups; none is both learnt from and held out at a time")
 
 
-def _announce_run(
-    folder: RunFolder,
-    trained: Trained,
-    learning: Learning,
-    settings: Settings,
-    rival: tuple[str, float],
-    report: Report,
-    *,
-    grouped: bool,
-) -> None:
-    network, held, steps = trained.network, len(learning.held), learning.steps
+def _announce_model(data: Prepared, report: Report, *, grouped: bool) -> None:
+    settings, steps, members = data.settings, data.steps, data.members
     shortest, mean, longest = steps.lengths.min(), steps.lengths.mean(), steps.lengths.max()
-    unit = trained.front_end.unit
+    unit = data.front_end.unit
     report.say(f"{shortest:,} to {longest:,} {unit}s a sequence, {mean:,.0f} on average")
-    members = len(network.members)
     how = "whole groups" if grouped else "as many of each class"
     if members > 1:
         report.say(
             f"{members} networks vote; each is judged on the {1 / members:.0%} that it does not learn from ({how})"
         )
     else:
-        report.say(f"{len(learning.learnt):,} sequences to learn from, {held:,} to validate on ({how})")
+        held = len(data.folds) - data.learnt
+        report.say(f"{data.learnt:,} sequences to learn from, {held:,} to validate on ({how})")
     direction = "both directions" if settings.bidirectional else "forward"
-    dropped = network.members[0].dropout.p
+    torch.manual_seed(settings.seed)
+    network = ensemble(data.front_end, len(data.classes), data.model, members)
+    dropped = choices.dropout(data.front_end.kind) if settings.dropout is None else settings.dropout
     report.say(
         f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {direction}, head {settings.head}; "
         f"{parameter_count(network):,} parameters; dropout {dropped:g}; {settings.device}, {settings.threads} threads"
     )
-    words = f"{rival[0]}, {MEASURE.words(rival[1])}"
-    announce_start(folder, settings, network.members[0].recurrent.explain(), words, report)

@@ -21,7 +21,7 @@ from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
 
-__all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
+__all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
 
 FAR = 10  # horizons of training: further than that, a longer training horizon is no advice
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
@@ -48,6 +48,10 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     if found.kind == "rows":
         return f"one column of numbers ({frame.columns[0]}), whose rows are steps in time"
     return f"a table with a time column ({found.label})"
+
+
+def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> training.Prepared:
+    return training.prepare(table.read(list(paths)), settings, report)
 
 
 def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:

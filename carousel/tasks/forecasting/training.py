@@ -1,7 +1,7 @@
 """From a table to a finished run: everything between the data and the training loop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ from carousel.tasks import table
 from carousel.tasks.forecasting import anchor, conformal, planning
 from carousel.tasks.forecasting.baselines import rivals
 from carousel.tasks.forecasting.examples import Examples
-from carousel.tasks.forecasting.inputs import Inputs, relative
+from carousel.tasks.forecasting.frequency import Frequency
+from carousel.tasks.forecasting.inputs import Inputs, Reading, relative
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN
 from carousel.tasks.forecasting.panel import Layout, Panel
 from carousel.tasks.forecasting.predicting import told_at
-from carousel.tasks.forecasting.roles import find_roles
+from carousel.tasks.forecasting.roles import Roles, find_roles
 from carousel.tasks.forecasting.settings import STEPS, Settings
 from carousel.tasks.forecasting.trained import (
     CALIBRATED_ON,
     SERIES,
+    Split,
     Trained,
     held_out,
     reading_to_json,
@@ -49,12 +51,42 @@ VALIDATED_ON = 512  # origins at most, while training
 MEASURE = Measure("example", quantity="quantile loss")
 
 
-def train(
-    frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequence[Any], report: Report, kept: bool = True
-) -> Path:
-    """A new run, from a table to the end of its budget. Returns its folder. kept: it stays there when the forecaster
-    goes, so that it can be gone on with."""
-    RunFolder.require_unused(out)
+@dataclass(frozen=True)
+class Prepared:
+    """All that is decided before a training begins, from the table and the settings; nothing is written yet.
+
+    `settings` has nothing left open but the steps of a training by the clock. `frame` holds the columns that are read.
+    """
+
+    frame: pl.DataFrame
+    settings: Settings
+    inputs: Inputs
+    split: Split
+    horizon: int
+    model: dict[str, Any]  # the arguments of the network
+    steps_per_epoch: int
+
+    @property
+    def roles(self) -> Roles:
+        return self.reading.layout.roles
+
+    @property
+    def frequency(self) -> Frequency:
+        return self.reading.layout.frequency
+
+    @property
+    def seasons(self) -> tuple[int, ...]:
+        return self.reading.recipe.seasons
+
+    @property
+    def reading(self) -> Reading:
+        return self.inputs.reading
+
+
+def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared:
+    """Decide, and say, what the columns are, the frequency, seasons, horizon and network. Trains and writes nothing.
+
+    Raises DataError where the table or a setting cannot be used."""
     if not frame.height:
         raise DataError(
             f"The table has columns ({table.listed(frame.columns)}) and no rows: there is nothing to learn."
@@ -77,8 +109,7 @@ def train(
     reading = planning.reading_for(panel, settings, seasons, until)
     context = planning.context_of(settings, seasons, horizon, until)
     settings = _resolved(settings, horizon, context)
-    _announce_plan(settings, panel, reading.transform.logs, seasons, until, report)
-    torch.set_num_threads(settings.threads or torch.get_num_threads())
+    _announce_data(settings, panel, reading.transform.logs, seasons, until, report)
 
     inputs = Inputs(panel, reading)
     examples = Examples(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)
@@ -97,27 +128,48 @@ def train(
         "hidden": settings.hidden,
         "layers": settings.layers,
     }
-    require_space_for(_network(model, settings), out)
+    network = _network(model, settings)
+    rows, _ = held_out(inputs, until, VALIDATED_ON, network)
+    if not len(rows):
+        raise DataError(
+            f"Every value of the held-out part, the last {panel.steps - until} steps, is missing: the model "
+            f"could not be judged. Hold out more (--validation 0.3), or leave the empty end away."
+        )
+    _announce_model(network, examples, report)
+    steps_per_epoch = _lessons(examples, settings).steps_per_epoch
+    return Prepared(frame, settings, inputs, split, horizon, model, steps_per_epoch)
+
+
+def train(
+    frame: pl.DataFrame, settings: Settings, *, out: Path, sources: Sequence[Any], report: Report, kept: bool = True
+) -> Path:
+    """A new run, from a table to the end of its budget. Returns its folder. kept: it stays there when the forecaster
+    goes, so that it can be gone on with."""
+    RunFolder.require_unused(out)
+    prepared = prepare(frame, settings, report)
+    settings = prepared.settings
+    torch.set_num_threads(settings.threads or torch.get_num_threads())
+    require_space_for(_network(prepared.model, settings), out)
     folder = RunFolder.create(out, kept=kept)
     try:
-        table.write(frame, out / SERIES)
+        table.write(prepared.frame, out / SERIES)
         folder.write_config(
             {
                 "task": "forecasting",
                 "versions": versions(),
                 "settings": asdict(settings),
                 "sources": list(sources),
-                "model": model,
-                "reading": reading_to_json(reading),
-                "horizon": horizon,
-                "until": split.until,
-                "end": split.end,
+                "model": prepared.model,
+                "reading": reading_to_json(prepared.reading),
+                "horizon": prepared.horizon,
+                "until": prepared.split.until,
+                "end": prepared.split.end,
             }
         )
     except BaseException:
         folder.discard(SERIES)
         raise
-    _go_on(folder, inputs, report, resuming=False)
+    _go_on(folder, prepared.inputs, report, resuming=False)
     return out
 
 
@@ -138,15 +190,9 @@ def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool)
     device = settings.torch_device
     examples = Examples(inputs, until=until, context=settings.context, horizon=horizon, device=device)
     _start_from_anchor(network, inputs, examples, settings.seed)
-    lessons = Batches(examples.count, settings.batch, examples.loss, seed=settings.seed)
-    loop = Loop(network, lessons, peak_rate=settings.learning_rate, device=device)
+    loop = Loop(network, _lessons(examples, settings), peak_rate=settings.learning_rate, device=device)
 
     rows, columns = held_out(inputs, until, VALIDATED_ON, network)
-    if not len(rows):
-        raise DataError(
-            f"Every value of the held-out part, the last {inputs.panel.steps - until} steps, is missing: the model "
-            f"could not be judged. Hold out more (--validation 0.3), or leave the empty end away."
-        )
     rival = best_rival(inputs, until, trained.season, rows, columns, horizon)
     report.begin(MEASURE, rival)
     run = Run(
@@ -161,7 +207,8 @@ def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool)
         report=report,
     )
     if not resuming:
-        _announce_run(folder, network, settings, examples, rival, report)
+        words = f"{rival[0]}, {rival[1]:.3f} quantile loss"
+        announce_start(folder, settings, network.encoder.explain(), words, report)
     carry_out(run, report, resuming=resuming)
     _conclude(folder, network, inputs, until, horizon, rival, report)
 
@@ -224,6 +271,10 @@ def _network(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
         raise DataError(f"The cell {settings.cell!r} cannot be the forecaster's: {problem}") from None
 
 
+def _lessons(examples: Examples, settings: Settings) -> Batches:
+    return Batches(examples.count, settings.batch, examples.loss, seed=settings.seed)
+
+
 def _start_from_anchor(network: QuantileForecaster, inputs: Inputs, examples: Examples, seed: int) -> None:
     rows, columns = examples.at(np.arange(examples.count))
     origins = anchor.Origins(inputs, rows, columns, until=examples.until, horizon=network.at_once, seed=seed)
@@ -280,7 +331,7 @@ def _coverage(told: np.ndarray, came: np.ndarray, name: int) -> float:
 # -- what is said -----------------------------------------------------------------------------------------------
 
 
-def _announce_plan(
+def _announce_data(
     settings: Settings,
     panel: Panel,
     logs: list[Log | None],
@@ -299,17 +350,9 @@ def _announce_plan(
     )
 
 
-def _announce_run(
-    folder: RunFolder,
-    network: QuantileForecaster,
-    settings: Settings,
-    examples: Examples,
-    rival: tuple[str, float],
-    report: Report,
-) -> None:
+def _announce_model(network: QuantileForecaster, examples: Examples, report: Report) -> None:
     encoder = network.encoder
     report.say(
         f"model: {network.form}, {encoder.cell}, {encoder.num_layers} x {encoder.hidden_size} units, "
         f"{parameter_count(network):,} parameters; {examples.count:,} stretches of {examples.context} steps"
     )
-    announce_start(folder, settings, encoder.explain(), f"{rival[0]}, {rival[1]:.3f} quantile loss", report)

@@ -8,11 +8,11 @@ from typing import Any
 from carousel.errors import DataError
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.settings import Settings
-from carousel.tasks.language.training import go_on, train
+from carousel.tasks.language.training import go_on, prepare, train
 from carousel.tasks.table import is_table
 from carousel.training.progress import Report
 
-__all__ = ["Settings", "evaluate", "farewell", "go_on", "recognize", "train"]
+__all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001

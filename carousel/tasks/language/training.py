@@ -1,10 +1,11 @@
 """From text files to a finished run: everything between the files and the training loop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from carousel.errors import DataError
@@ -38,13 +39,25 @@ VALIDATED_ON = 131_072  # tokens at most, while training; the end judges on more
 JUDGED_ON = 8_000_000  # tokens at most, at the end
 
 
-def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, report: Report | None) -> Path:
-    """A new run, from text files to the end of its budget. Returns its folder."""
-    report = report or report_for()
-    any_bytes = settings.level == "byte"
-    sources = corpus.find(paths, any_bytes=any_bytes)
-    out = out or folder_for(paths, otherwise="text")
-    RunFolder.require_unused(out)
+@dataclass(frozen=True)
+class Prepared:
+    """All that is decided before a training begins; nothing is written yet.
+
+    `settings` has nothing left open but the dropout and the steps of a training by the clock."""
+
+    settings: Settings
+    sources: corpus.Sources
+    symbols: vocabulary.Vocabulary
+    tokens: int  # of the whole text
+    model: dict[str, Any]  # the arguments of the network
+    steps_per_epoch: int
+
+
+def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> Prepared:
+    """Decide, and say, what the text is, its symbols and what network learns them. Trains and writes nothing.
+
+    Raises DataError where the text or a setting cannot be used."""
+    sources = corpus.find(paths, any_bytes=settings.level == "byte")
     settings = _resolved(settings)
     model = {
         "cell": settings.cell,
@@ -52,25 +65,38 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
         "layers": settings.layers,
         "embedding": settings.embedding,
     }
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
     _network(1, model, settings)  # a cell or a device that cannot be used is refused before a long text is read
     share = 1 - settings.validation_share
     symbols, tokens = corpus.survey(sources, settings.level, words=settings.words, training_share=share)
     _announce_text(sources, symbols, tokens, settings, report)
-    network = _network(symbols.size, model, settings)
-    if int(tokens * share) < settings.window + 1 or tokens - int(tokens * share) < 2:
+    learnt = int(tokens * share)
+    if learnt < settings.window + 1 or tokens - learnt < 2:
         raise DataError(
             f"{' '.join(map(str, paths))} is too short: its first {100 * share:.0f} % must fill at least one window of "
             f"{settings.window} steps, and it has {tokens:,} {settings.level}s in all. "
-            f"Give more text, a shorter window (--window {max(1, int(tokens * share) // 4)}), "
+            f"Give more text, a shorter window (--window {max(1, learnt // 4)}), "
             f"or less of it to --validation."
         )
-    require_space_for(network, out)
+    symbols_to_come = np.broadcast_to(np.int8(0), learnt)  # as many, in no memory
+    lanes = Lanes(symbols_to_come, lanes=settings.lanes, window=settings.window)
+    _announce_model(_network(symbols.size, model, settings), lanes, settings, learnt, tokens - learnt, report)
+    return Prepared(settings, sources, symbols, tokens, model, lanes.windows_per_epoch)
+
+
+def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, report: Report | None) -> Path:
+    """A new run, from text files to the end of its budget. Returns its folder."""
+    report = report or report_for()
+    out = out or folder_for(paths, otherwise="text")
+    RunFolder.require_unused(out)
+    prepared = prepare(paths, settings, report)
+    settings, sources, symbols = prepared.settings, prepared.sources, prepared.symbols
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    require_space_for(_network(symbols.size, prepared.model, settings), out)
 
     folder = RunFolder.create(out)
     try:
-        text = corpus.write(sources, symbols, tokens, out, validation_share=settings.validation_share)
+        text = corpus.write(sources, symbols, prepared.tokens, out, validation_share=settings.validation_share)
         rival = baseline.count(
             text.training, text.validation[:VALIDATED_ON], symbols.size, orders=3 if settings.level == "word" else 6
         )
@@ -80,7 +106,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
                 "versions": versions(),
                 "settings": asdict(settings),
                 "sources": [corpus.identity(file) for file in sources.files[:1000]],
-                "model": model,
+                "model": prepared.model,
                 "corpus": text.to_json(),
                 "baseline": {"name": rival.name, "nats_per_token": rival.nats, "trained_on": rival.trained_on},
                 "vocabulary": symbols.to_json(),
@@ -125,7 +151,7 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         report=report,
     )
     if not resuming:
-        _announce_run(folder, network, lanes, settings, text, rival_name, rival, report)
+        _announce_run(folder, network, settings, text, rival_name, rival, report)
     carry_out(run, report, resuming=resuming)
     _conclude(folder, network, text, validation_measure, (rival_name, rival), report)
 
@@ -222,29 +248,33 @@ def _announce_text(
         report.say(f"passed over, as they are not UTF-8 text: {names}{more}")
 
 
+def _announce_model(
+    network: TokenModel, lanes: Lanes, settings: Settings, learnt: int, held: int, report: Report
+) -> None:
+    report.say(f"the first {learnt:,} {settings.level}s to learn from, the last {held:,} to validate on")
+    if held > VALIDATED_ON:
+        report.say(f"validation while training uses the first {VALIDATED_ON:,} of those")
+    report.say(
+        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, "
+        f"{parameter_count(network):,} parameters; {lanes.lanes} lanes, windows of {lanes.window} steps; "
+        f"{settings.device}, {settings.threads} threads"
+    )
+
+
 def _announce_run(
     folder: RunFolder,
     network: TokenModel,
-    lanes: Lanes,
     settings: Settings,
     text: corpus.Corpus,
     rival_name: str,
     rival: float,
     report: Report,
 ) -> None:
-    level, training, validation = settings.level, text.training_tally, text.validation_tally
-    report.say(f"the first {training.tokens:,} {level}s to learn from, the last {validation.tokens:,} to validate on")
-    if validation.tokens > VALIDATED_ON:
-        report.say(f"validation while training uses the first {VALIDATED_ON:,} of those")
+    training, validation = text.training_tally, text.validation_tally
     if training.unknown or validation.unknown:
         report.say(
             f"words beyond the vocabulary: {training.unknown / training.tokens:.1%} of the training text, "
             f"{validation.unknown / validation.tokens:.1%} of the validation text; losses count their spelling"
         )
-    report.say(
-        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, "
-        f"{parameter_count(network):,} parameters; {lanes.lanes} lanes, windows of {lanes.window} steps; "
-        f"{settings.device}, {settings.threads} threads"
-    )
     words = f"{rival_name}, {rival:.3f} nats/char ({bits(rival):.3f} bits/char)"
     announce_start(folder, settings, network.recurrent.explain(), words, report)
