@@ -48,7 +48,8 @@ def serve(
     """
     try:
         import starlette  # noqa: F401 (asked for now, before any work)
-        import uvicorn
+
+        from carousel.page.connections import server_of
     except ImportError:
         raise CarouselError(
             "The live page is served with starlette and uvicorn, which are not installed: "
@@ -61,7 +62,7 @@ def serve(
         port = listening.getsockname()[1]
         name = f"[{host}]" if ":" in host else host
         report(f"Open http://{name}:{port}/ in a browser. Ctrl-C ends it.")
-        uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listening])
+        server_of(app).run(sockets=[listening])
 
 
 def application(
@@ -119,7 +120,8 @@ def application(
 async def _answer(request: Request, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
     """The answer to a question in JSON, or what is wrong with it in words."""
     from starlette.concurrency import run_in_threadpool
-    from starlette.responses import JSONResponse
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import JSONResponse, Response
 
     # Other sites' pages can send a browser's form here without asking, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
@@ -127,6 +129,8 @@ async def _answer(request: Request, answer: Callable[[dict[str, Any]], dict[str,
     try:
         question = json.loads(await _body(request))
         return JSONResponse(await run_in_threadpool(answer, question))
+    except ClientDisconnect:  # a tab that was closed: nobody is there to be answered
+        return Response(status_code=400)
     except DataError as problem:
         return JSONResponse({"error": str(problem)}, 400)
     except (ValueError, KeyError, TypeError, RecursionError):  # the last: JSON nested too deep
