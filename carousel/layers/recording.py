@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch
 from torch import Tensor
 
+from carousel.engines.inside_torch import same_at_every_call
 from carousel.program import Interface, Program, naming
 from carousel.program.rewrite import recordable, stands_for
 
+T = TypeVar("T", bound="_InUse")
+
+
+@same_at_every_call
+def _this_thread() -> int:
+    return threading.get_ident()
+
 
 class _InUse:
-    """Stands in the layer's list `active` of what it reports to, from `with` to its end."""
+    """Stands in the layer's list `active` of what it reports to, from `with` to its end; of calls in its own thread."""
 
     active: list[Any]
+    thread: int
 
     def __enter__(self) -> Self:
+        self.thread = _this_thread()
         self.active.append(self)
         return self
 
@@ -28,9 +39,18 @@ class _InUse:
         self.active.remove(self)
 
 
+def of_this_thread(active: list[T]) -> list[T]:
+    """Those of a layer's list that a call in this thread reports to: others' calls are none of its business."""
+    if not active:
+        return []
+    thread = _this_thread()
+    return [one for one in tuple(active) if one.thread == thread]  # a copy: other threads change the list meanwhile
+
+
 class Recording(_InUse, Mapping[str, Tensor]):
     """What `layer.record(...)` gives: after each call of the layer inside its `with`, the values by name.
 
+    Calls that other threads make meanwhile are not recorded: a recording belongs to the thread that opened it.
     Each is (L * D, T, B, H), its first axis in the order of hx's, the others as the input is laid out;
     (L * D, rows, H) for a PackedSequence.
     """

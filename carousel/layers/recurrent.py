@@ -39,7 +39,7 @@ from carousel.layers.parameters import (
     program_of,
     register,
 )
-from carousel.layers.recording import Recording, Tap, check_names
+from carousel.layers.recording import Recording, Tap, check_names, of_this_thread
 from carousel.layers.regularizers import Regularizers
 from carousel.layers.segments import segments
 from carousel.layers.stepper import Stepper
@@ -200,16 +200,17 @@ class Recurrent(nn.Module):
         given = self._initial(hx, layout.batch, layout.batched)
         fresh = partial(self.fresh_states, layout.batch)
         streams = self._given_by_step(layout, keep, add)
-        names = dict.fromkeys(name for recording in self._recordings for name in recording.names)
+        recordings, taps = of_this_thread(self._recordings), of_this_thread(self._taps)
+        names = dict.fromkeys(name for recording in recordings for name in recording.names)
         if return_states:
             check_names(self._name(), self.program, tuple(self.program.states))
             names |= dict.fromkeys(self.program.states)
-        for tap in self._taps:
+        for tap in taps:
             tap.begin(layout.every_step)
-        rows, final, recorded = self._stack(layout, layout.first(given, fresh), fresh, streams, tuple(names))
+        rows, final, recorded = self._stack(layout, layout.first(given, fresh), fresh, streams, tuple(names), taps)
         output, last = layout.output(rows), layout.last(final, given, fresh)
         recorded = {name: layout.every_step(values) for name, values in recorded.items()}
-        for recording in self._recordings:
+        for recording in recordings:
             recording.found = {name: recorded[name] for name in recording.names}
         hx = last[0] if len(last) == 1 else last
         if return_states:
@@ -474,10 +475,11 @@ class Recurrent(nn.Module):
         fresh: Callable[[], States],
         streams: dict[str, Tensor],
         names: tuple[str, ...],
+        taps: list[Tap],
     ) -> tuple[Tensor, States, dict[str, Tensor]]:
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
-        modified = tuple(state for state in self.program.states if self._taps or naming.keep(state) in streams)
+        modified = tuple(state for state in self.program.states if taps or naming.keep(state) in streams)
         add_ins = self.regularizers
         program: Interface = getattr(self._programs, self._program_of_call(modified, names))
         sizes = {state: self.sizes[size] for state, size in self.program.states.items()}
@@ -489,7 +491,7 @@ class Recurrent(nn.Module):
                 weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in self._parameters_of_scan}
                 states = tuple(state[len(last)] for state in hx)
                 given = streams
-                for tap in self._taps:
+                for tap in taps:
                     given = tap.joined(given, sizes, x)
                 states = (*states, *add_ins.masks(states[0], self.training))
                 walk = self._walk(layout, f"l{k}{direction}", states, fresh) if isinstance(layout, InTime) else None
