@@ -25,6 +25,8 @@ class RunError(CarouselError):
 
 # -- options, as whoever reads the message gives them ---------------------------------------------------------------
 
+SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}  # flags whose settings have longer names
+
 _IN_PYTHON: ContextVar[bool | None] = ContextVar("in_python", default=None)
 
 
@@ -44,7 +46,8 @@ def option(setting: str, value: Any = None) -> str:
     """A setting as it is given, for a message: --label or label=; with a value, --axes NCT or axes='NCT'."""
     if _IN_PYTHON.get():
         return f"{setting}=" if value is None else f"{setting}={value!r}"
-    typed = "--" + setting.replace("_", "-")
+    flags = {setting: flag for flag, setting in SETTING_OF.items()}
+    typed = "--" + flags.get(setting, setting).replace("_", "-")
     if isinstance(value, bool):
         return typed if value else typed.replace("--", "--no-", 1)
     return typed if value is None else f"{typed} {quote(str(value))}"

@@ -18,7 +18,8 @@ import torch
 from carousel.cli import app, main
 from carousel.cli.doctor import doctor
 from carousel.cli.train import train
-from carousel.tasks.catalogue import SETTING_OF, TASKS, task_named
+from carousel.errors import SETTING_OF
+from carousel.tasks.catalogue import TASKS, task_named
 from carousel.tasks.classification import choices
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.training.progress import Quiet

@@ -199,8 +199,7 @@ def train(
 
     import tempfile
 
-    from carousel.errors import DataError
-    from carousel.tasks.catalogue import SETTING_OF
+    from carousel.errors import SETTING_OF, DataError
     from carousel.tasks.language.demo_text import write_demo_text
     from carousel.training.progress import Quiet, report_for
 
@@ -242,8 +241,8 @@ def _train(
 
 
 def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Report") -> None:
-    from carousel.errors import DataError
-    from carousel.tasks.catalogue import option, task_named, task_of
+    from carousel.errors import DataError, option
+    from carousel.tasks.catalogue import task_named, task_of
     from carousel.training.run_folder import RunFolder
     from carousel.training.session import may_go_on
 

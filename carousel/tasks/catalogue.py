@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from carousel.errors import DataError, RunError
+from carousel.errors import DataError, RunError, option
 from carousel.tasks import table
 from carousel.tasks.files import require_existing
 from carousel.training.progress import Report
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 # In the order in which they are asked; anything may be text, so language comes last.
 TASKS = ("classification", "forecasting", "language")
-SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}  # options whose settings have longer names
 
 
 def task_named(name: str) -> ModuleType:
@@ -71,12 +70,6 @@ def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], 
             f"Leave it away, or choose the task with --task."
         )
     return chosen
-
-
-def option(setting: str) -> str:
-    """As it is typed: learning_rate -> --lr."""
-    short = {setting: option for option, setting in SETTING_OF.items()}
-    return "--" + short.get(setting, setting).replace("_", "-")
 
 
 def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, str]:
