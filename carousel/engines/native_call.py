@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from carousel.engines import native_binding as binding
 from carousel.engines import native_lowering as lowering
 from carousel.engines import native_plan
 from carousel.engines.inside_torch import same_at_every_call
+from carousel.errors import CarouselError
 from carousel.program import Program, differentiate
 
 
@@ -38,8 +40,20 @@ def library() -> binding.Library:
 
 
 def isa() -> int:
+    """The number of the instruction set that calls use: the machine's best, or what CAROUSEL_ISA names.
+
+    Raises CarouselError if this processor does not run the one that is named.
+    """
     if settings.isa is None:
-        settings.isa = library().isas.index(library().isas_here[0])
+        here = library().isas_here
+        name = os.environ.get("CAROUSEL_ISA") or here[0]
+        if name not in here:
+            raise CarouselError(
+                "The environment variable CAROUSEL_ISA chooses the native engine's instruction set. "
+                f"It is {name!r}, and must be one that this processor runs: {', '.join(here)}. "
+                f"Without it, {here[0]} is used."
+            )
+        settings.isa = library().isas.index(name)
     return settings.isa
 
 

@@ -23,8 +23,10 @@ template <class T> struct Start {
     ptrdiff_t row;
 };
 
+// Out of line: where GCC 12 inlines it into a longer function, it keeps a part of the sums on the stack and loads and
+// stores them at every k, which costs a third of the speed. A test takes the built library apart and looks.
 template <class T, int M>
-inline void tile(const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c, ptrdiff_t c_row,
+[[gnu::noinline]] void tile(const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c, ptrdiff_t c_row,
                  Start<T> start) {
     Vec<T> sum[M][VECTORS];
     if (start.at == nullptr) {

@@ -66,8 +66,9 @@ inline void pair_panel(const float* from, int64_t depth, Pair* to) {
         }
 }
 
+// Out of line, as `tile` is.
 template <int M>
-inline void tile_widened(const Segment<Pair>& s, ptrdiff_t first_row, const Pair* panel, float* c, ptrdiff_t c_row, Start<float> start) {
+[[gnu::noinline]] void tile_widened(const Segment<Pair>& s, ptrdiff_t first_row, const Pair* panel, float* c, ptrdiff_t c_row, Start<float> start) {
     Vec<float> sum[M][VECTORS];
     for (int m = 0; m < M; ++m)
         for (int v = 0; v < VECTORS; ++v) sum[m][v] = start.at ? load(start.at + m * start.row + v * lanes<float>) : Vec<float>{};
@@ -98,7 +99,7 @@ inline bool has_dots() {
 }
 
 template <int M>
-__attribute__((target("avx512bf16"))) inline void tile_dots(const Segment<Pair>& s, ptrdiff_t first_row, const Pair* panel, float* c,
+[[gnu::noinline, gnu::target("avx512bf16")]] void tile_dots(const Segment<Pair>& s, ptrdiff_t first_row, const Pair* panel, float* c,
                                                             ptrdiff_t c_row, Start<float> start) {
     __m512 sum[M][VECTORS];
 #pragma GCC unroll 8

@@ -1,0 +1,107 @@
+"""The inner loops of the built library, taken apart: sums stay in registers while the loop over k runs.
+
+A compiler that keeps a sum on the stack loads and stores it at every k. The results are the same, and a third of the
+speed is gone, on the instruction sets that are not the best of the machine that looks.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+import carousel
+from carousel.engines import native_binding, native_call
+from carousel.errors import CarouselError
+
+if isinstance(missing := native_binding.find(), str):
+    pytest.skip(missing, allow_module_level=True)
+
+LIBRARY = native_call.library()
+ISAS = LIBRARY.isas_here
+HEAD = re.compile(r"^[0-9a-f]+ <.*carousel::(\w+)::(tile\w*)<([^>]*)>\(.*>:$")
+LINE = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*)$")
+JUMP = re.compile(r"^j\w+\s+([0-9a-f]+)\b")
+MULTIPLY = re.compile(r"fn?m(add|ul)|\bv?mulp|dpbf16|fmla")
+VECTOR = re.compile(r"%[xyz]mm\d+")
+STACK = re.compile(r"\(%rsp|\bsp\b")
+STORE = re.compile(r"^v?mov\S*\s+%[xyz]mm\d+,.*\(|^stp?\s+q")
+
+TILES = {"tile": ["float, %d", "double, %d"], "tile_widened": ["%d"]}
+
+
+def inner_loop(lines: list[tuple[int, str]]) -> list[str]:
+    """The shortest stretch that a jump leads back to and that multiplies."""
+    found = []
+    for end, instruction in lines:
+        jump = JUMP.match(instruction)
+        if jump and lines[0][0] <= (begin := int(jump[1], 16)) < end:
+            body = [text for at, text in lines if begin <= at <= end]
+            if any(MULTIPLY.search(text) for text in body):
+                found.append(body)
+    return min(found, key=len)
+
+
+@pytest.fixture(scope="module")
+def loops() -> dict[tuple[str, str, str], list[str]]:
+    if shutil.which("objdump") is None:
+        pytest.skip("there is no objdump on the PATH")
+    if LIBRARY.isas == ["portable"]:
+        pytest.skip("the processor has no x86 instruction sets, which this test reads")
+    command = ["objdump", "-d", "-C", "--no-show-raw-insn", str(LIBRARY.path)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    functions: dict[tuple[str, str, str], list[tuple[int, str]]] = {}
+    lines: list[tuple[int, str]] = []
+    for line in text.splitlines():
+        if line.endswith(">:"):
+            head = HEAD.match(line)
+            lines = functions.setdefault(head.groups(), []) if head else []
+        elif instruction := LINE.match(line):
+            lines.append((int(instruction[1], 16), instruction[2]))
+    return {key: inner_loop(lines) for key, lines in functions.items()}
+
+
+@pytest.mark.parametrize("isa", LIBRARY.isas)
+def test_sums_stay_in_registers(loops, isa):
+    expected = {(isa, name, of % rows) for name, kinds in TILES.items() for of in kinds for rows in range(1, 7)}
+    if isa == "avx512":
+        expected |= {(isa, "tile_dots", str(rows)) for rows in range(1, 7)}
+    here = {key: body for key, body in loops.items() if key[0] == isa}
+    assert here.keys() == expected
+    for key, body in here.items():
+        stored = [text for text in body if STORE.search(text)]
+        assert not stored, f"{key} stores a vector in its inner loop: {stored}"
+        if key[1] != "tile_widened":  # which halves numbers through memory, and no sums
+            loaded = [text for text in body if STACK.search(text) and VECTOR.search(text)]
+            assert not loaded, f"{key} reads a vector from the stack in its inner loop: {loaded}"
+
+
+@pytest.mark.parametrize("isa", ["avx512", "avx2"])
+def test_every_sum_is_multiplied_once_a_turn(loops, isa):
+    """That the stretch found is the loop over k: 6 rows by VECTORS sums."""
+    if isa not in LIBRARY.isas:
+        pytest.skip(f"the processor has no {isa}")
+    vectors = {"avx512": 4, "avx2": 2}[isa]
+    for rows in range(1, 7):
+        body = loops[isa, "tile", f"float, {rows}"]
+        assert sum("fmadd" in text for text in body) == rows * vectors
+
+
+@pytest.mark.parametrize("isa", ISAS)
+def test_the_environment_chooses_the_instruction_set(isa):
+    code = "from carousel.cli.doctor import doctor; doctor()"
+    environment = os.environ | {"CAROUSEL_ISA": isa}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert f"instruction set: {isa}\n" in done.stdout
+
+
+def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch):
+    monkeypatch.setattr(native_call.settings, "isa", None)
+    monkeypatch.setenv("CAROUSEL_ISA", "avx3")
+    with pytest.raises(CarouselError, match=f"It is 'avx3', and must be one that this processor runs: {ISAS[0]}"):
+        carousel.LSTM(2, 3)(torch.zeros(1, 1, 2))
