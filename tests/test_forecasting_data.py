@@ -14,7 +14,8 @@ from carousel.tasks.forecasting.frequency import DAY, SECOND, Frequency, find, n
 from carousel.tasks.forecasting.panel import Layout, Panel
 from carousel.tasks.forecasting.roles import Roles, find_roles
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.stamps import Slip, TimeColumn, recognise
+from carousel.tasks.forecasting.stamps import Slip, recognise
+from carousel.tasks.forecasting.time_column import TimeColumn
 from carousel.tasks.forecasting.transform import Log, Transform
 
 

@@ -62,7 +62,9 @@ def train(
     static: Annotated[list[str] | None, Parameter(group=SERIES, negative=())] = None,
     horizon: Annotated[int | None, Parameter(group=SERIES)] = None,
     frequency: Annotated[str | None, Parameter(group=SERIES)] = None,
+    date_format: Annotated[str | None, Parameter(group=SERIES)] = None,
     season: Annotated[list[int] | None, Parameter(group=SERIES, negative=())] = None,
+    allow_negative: Annotated[bool | None, Parameter(group=SERIES, negative=())] = None,
     log: Annotated[bool | None, Parameter(group=SERIES)] = None,
     form: Annotated[Literal["encoder-decoder", "autoregressive"] | None, Parameter(group=SERIES)] = None,
     context: Annotated[int | None, Parameter(group=SERIES)] = None,
@@ -143,7 +145,8 @@ def train(
         The column that says which sequence a row belongs to; for series several, separated by commas. Without these
         options columns are found by their usual names, and what was found is said.
     time
-        The column of times, which a sequence's rows are put in order by; or year,month,day,... in columns of their own.
+        The column of times, which a sequence's rows are put in order by; or several that tell it together, separated by
+        commas: year,month,day or year,week or date,hour.
     label
         The column of classes.
     text
@@ -182,9 +185,15 @@ def train(
     horizon
         Steps ahead. Without it: a season or so.
     frequency
-        15min, 1h, d, w, mo, q, y, weekday. Without it: found; with it, what falls between is averaged.
+        15min, 1h, d, w, mo, q, y, weekday. Without it: found; with it, a stamp that is a little off counts for the
+        nearest, and what falls between is averaged.
+    date_format
+        How the column of times is written: %d/%m/%Y, or s, ms, us, ns for numbers that count since 1970, or steps for
+        numbers that only count. Without it: the form under which the stamps are regular.
     season
         Length of a season in steps; several may be given, 0 is none. Without it: those that the frequency has.
+    allow_negative
+        Forecasts of what has never been negative may be so. Without it they end at 0.
     log
         Learn the logarithm of the target. Without it: where its spread grows with its level.
     form

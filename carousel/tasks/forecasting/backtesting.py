@@ -21,7 +21,7 @@ from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores
 from carousel.tasks.forecasting.panel import Panel
 from carousel.tasks.forecasting.predicting import absolute, told_at
 from carousel.tasks.forecasting.settings import require_steps
-from carousel.tasks.forecasting.stamps import TimeColumn
+from carousel.tasks.forecasting.time_column import TimeColumn
 from carousel.tasks.forecasting.trained import Trained
 
 MOST_ORIGINS = 2_000  # (time, series) pairs, evenly spread where there are more

@@ -60,7 +60,9 @@ class Forecaster:
         past: Any = None,
         static: Any = None,
         frequency: str | None = None,
+        date_format: str | None = None,
         season: Any = None,
+        allow_negative: bool = False,
         log: bool | None = None,
         form: str = "encoder-decoder",
         cell: str = "gru",
@@ -80,7 +82,8 @@ class Forecaster:
     ) -> None:
         self.horizon, self.time, self.target, self.id = horizon, time, target, id
         self.known, self.past, self.static = known, past, static
-        self.frequency, self.season, self.log, self.form = frequency, season, log, form
+        self.frequency, self.date_format, self.season = frequency, date_format, season
+        self.allow_negative, self.log, self.form = allow_negative, log, form
         self.cell, self.hidden, self.layers, self.dropout = cell, hidden, layers, dropout
         self.learning_rate, self.context, self.batch = learning_rate, context, batch
         self.minutes, self.epochs, self.validation_share = minutes, epochs, validation_share

@@ -4,13 +4,17 @@
     clock     a fixed time apart: hours, minutes, seconds, on the clock of UTC where the table has a time zone
     day       every so many days, weeks with 7, on the calendar of the table's own time zone
     weekday   Monday to Friday
-    month     every so many months: quarters with 3, years with 12; on one day of the month, or its last
+    open      certain times of the week: the hours of a market, the days of a shop
+    month     every so many months: quarters with 3, years with 12; on one day of the month, its last, or its first or
+              last weekday
 
 A stamp of a frequency has a whole number, its place; consecutive places are one step apart.
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -31,12 +35,16 @@ NAMES = {
     "weekday": ("weekday", 1),
 }
 MONDAY = 4  # 1970-01-05, the first Monday, counted in days from 1970-01-01
+WEEK = 7 * DAY
+LAST, LAST_WEEKDAY, FIRST_WEEKDAY = 0, -1, -2  # of a month, in the place of a day of it
+DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True)
 class Frequency:
     """`step`: microseconds, days, months or counted steps from one place to the next; `phase`: where place 0 stands, in
-    the same; `day`: of the month, 0 for its last; `time`: of the day, in microseconds, where the unit is a day or more.
+    the same; `day`: of the month, or LAST, LAST_WEEKDAY or FIRST_WEEKDAY; `time`: of the day, in microseconds, where
+    the unit is a day or more; `week`: the times of the week, in microseconds after Monday's midnight, where it is open.
     """
 
     unit: str
@@ -45,6 +53,11 @@ class Frequency:
     day: int = 1
     time: int = 0
     zone: str | None = None
+    week: tuple[int, ...] = ()
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> "Frequency":
+        return cls(**saved | {"week": tuple(saved.get("week", ()))})
 
     def places(self, stamps: np.ndarray) -> np.ndarray:
         """The place of each stamp, or of the last stamp of this frequency before it."""
@@ -55,23 +68,24 @@ class Frequency:
         units = np.asarray(places, np.int64) * self.step + self.phase
         if self.unit in ("integer", "clock"):
             return units
+        if self.unit == "open":
+            weeks, at = np.divmod(units, len(self.week))
+            return _to_utc(MONDAY * DAY + weeks * WEEK + np.array(self.week)[at], self.zone)
         if self.unit == "weekday":
             days = np.busday_offset(np.datetime64("1970-01-05"), units).astype(np.int64)
         elif self.unit == "day":
             days = units
         else:
-            months = units.astype("datetime64[M]")
-            last = ((months + 1).astype("datetime64[D]") - 1).astype(np.int64)
-            days = (
-                last
-                if self.day == 0
-                else np.minimum(months.astype("datetime64[D]").astype(np.int64) + self.day - 1, last)
-            )
+            days = _days_of(units.astype("datetime64[M]"), self.day)
         return _to_utc(days * DAY + self.time, self.zone)
 
     def _units(self, stamps: np.ndarray) -> np.ndarray:
         if self.unit in ("integer", "clock"):
             return stamps
+        if self.unit == "open":
+            weeks, at = np.divmod(local(stamps, self.zone) - MONDAY * DAY, WEEK)
+            found = np.searchsorted(np.array(self.week), at, side="right") - 1
+            return weeks * len(self.week) + found
         days = (local(stamps, self.zone)) // DAY
         if self.unit == "day":
             return days
@@ -89,6 +103,10 @@ class Frequency:
             return (5, 260)
         if self.unit == "day":
             return {1: (7, 365), 7: (52,)}.get(self.step, ())
+        if self.unit == "open":
+            days = len({at // DAY for at in self.week})
+            a_day = len(self.week) // days if len(self.week) % days == 0 else 1
+            return tuple(length for length in dict.fromkeys((a_day, len(self.week))) if 2 <= length <= 2016)
         if self.unit == "clock":
             hour, day = 3600 * SECOND, DAY
             lengths = (length // self.step for length in (hour, day, 7 * day) if length % self.step == 0)
@@ -101,17 +119,55 @@ class Frequency:
             return "steps of " + str(self.step) if self.step != 1 else "counted steps"
         if self.unit == "weekday":
             return "on weekdays"
+        if self.unit == "open":
+            return _opening_words(self.week)
         named = {("day", 1): "daily", ("day", 7): "weekly", ("month", 1): "monthly", ("month", 3): "quarterly"}
         named |= {("month", 12): "yearly", ("clock", 3600 * SECOND): "hourly", ("clock", 60 * SECOND): "every minute"}
         named |= {("clock", SECOND): "every second"}
         if (self.unit, self.step) in named:
             return named[self.unit, self.step]
         if self.unit == "clock":
-            for name, length in (("hours", 3600 * SECOND), ("minutes", 60 * SECOND), ("seconds", SECOND)):
-                if self.step % length == 0:
-                    return f"every {self.step // length} {name}"
-            return f"every {self.step / SECOND:g} seconds"
+            return f"every {lasting(self.step)}"
         return f"every {self.step} {self.unit}s"
+
+
+def lasting(time: float) -> str:
+    """Microseconds in words: 7 days, 1.5 hours, 0.25 seconds."""
+    for name, length in (("days", DAY), ("hours", 3600 * SECOND), ("minutes", 60 * SECOND)):
+        if time >= length and (time % length == 0 or time >= 2 * length):
+            return (
+                f"{round(time / length, 2):,g} {name}".replace("1 days", "1 day")
+                if time != length
+                else f"1 {name[:-1]}"
+            )
+    return f"{round(time / SECOND, 6):g} seconds"
+
+
+def _opening_words(week: tuple[int, ...]) -> str:
+    days = sorted({at // DAY for at in week})
+    runs = days == list(range(days[0], days[-1] + 1)) and len(days) > 2
+    which = f"{DAYS[days[0]]} to {DAYS[days[-1]]}" if runs else ", ".join(DAYS[day] for day in days)
+    hours = [sorted(at % DAY for at in week if at // DAY == day) for day in days]
+    if len(week) == len(days):
+        return f"daily, {which}"
+    first, last = min(at[0] for at in hours), max(at[-1] for at in hours)
+    step = _usual(np.diff(week))
+    return f"every {lasting(step)} while open, {which}, {_clock(first)} to {_clock(last)}"
+
+
+def _clock(time: int) -> str:
+    return f"{time // (3600 * SECOND):02}:{time // (60 * SECOND) % 60:02}"
+
+
+def _days_of(months: np.ndarray, day: int) -> np.ndarray:
+    """The day, counted from 1970-01-01, that stands for each month."""
+    first, end = months.astype("datetime64[D]"), (months + 1).astype("datetime64[D]")
+    if day == LAST_WEEKDAY:
+        return np.busday_offset(end, -1, roll="forward").astype(np.int64)
+    if day == FIRST_WEEKDAY:
+        return np.busday_offset(first, 0, roll="forward").astype(np.int64)
+    last = end.astype(np.int64) - 1
+    return last if day == LAST else np.minimum(first.astype(np.int64) + day - 1, last)
 
 
 def local(stamps: np.ndarray, zone: str | None) -> np.ndarray:
@@ -146,8 +202,8 @@ def _moments(stamps: np.ndarray) -> pl.Series:
 def named(text: str, stamps: np.ndarray, zone: str | None, *, counts: bool) -> Frequency:
     """The frequency that a user names: 15min, 1h, d, w, mo, q, y, weekday; a whole number where time is counted.
 
-    Its phase is taken from the first stamp, rounded down to the clock, so that hours begin on the hour.
-    Raises DataError for anything else.
+    Its phase is that of the stamps where they lie close to one; else it is rounded down to the clock, so that hours
+    begin on the hour. Raises DataError for anything else.
     """
     match = re.fullmatch(r"(\d*)\s*([a-z]*)", text.strip().lower())
     if match and counts and not match[2] and match[1]:
@@ -160,11 +216,66 @@ def named(text: str, stamps: np.ndarray, zone: str | None, *, counts: bool) -> F
     unit, factor = NAMES[match[2]]
     step = int(match[1] or 1) * factor
     if unit == "clock":
-        first = int(stamps.min())
-        return Frequency("clock", step, first - first % (step if DAY % step == 0 else SECOND), zone=zone)
+        first, phase = int(stamps.min()), _cluster(stamps, step)
+        down = first - first % (step if DAY % step == 0 else SECOND)
+        return Frequency("clock", step, down + (phase or 0), zone=zone)
     time = _one(local(stamps, zone) % DAY) or 0
-    phase = Frequency(unit, time=time, zone=zone)._units(stamps.min(keepdims=True))
-    return Frequency(unit, step, int(phase[0]), time=time, zone=zone)
+    phase = int(Frequency(unit, time=time, zone=zone)._units(stamps.min(keepdims=True))[0])
+    return Frequency(unit, step, phase, time=time, zone=zone)
+
+
+def nearest(frequency: Frequency, stamps: np.ndarray) -> np.ndarray | None:
+    """The places that stamps are nearest to, where they come about once a place, too early or too late by a little;
+    None where several are meant to be averaged into each place, or months are counted, which no stamp is too early for.
+    """
+    if frequency.unit not in ("clock", "day", "integer") or len(stamps) < 2:
+        return None
+    length = frequency.step * (DAY if frequency.unit == "day" else 1)
+    distinct = np.unique(stamps)
+    if len(distinct) < 2 or np.median(np.diff(distinct)) <= length / 2:
+        return None
+    if frequency.unit == "day":
+        clock = local(stamps, frequency.zone)
+        early = _cluster(clock, DAY, whole=False) or 0
+        moved = (clock - early + DAY // 2) // DAY
+        return (moved - frequency.phase) // frequency.step
+    return (stamps - frequency.phase + length // 2) // length
+
+
+def _cluster(stamps: np.ndarray, step: int, *, whole: bool = True) -> int | None:
+    """Where in the step stamps lie that all lie close to one place of it, from - step / 2 to step / 2; None where they
+    lie all over it. whole: to a twelfth of the step."""
+    turn = 2 * np.pi * ((stamps % step) / step)
+    mean = np.exp(1j * turn).mean()
+    if np.abs(mean) < 0.9:
+        return None
+    at = float(np.angle(mean)) / (2 * np.pi)
+    return round(round(at * 12) / 12 * step) if whole else round(at * step)
+
+
+def regularity(stamps: np.ndarray, *, counts: bool = False) -> float:
+    """The share of the places between the first and the last of these stamps that have one: 1 where none lacks."""
+    distinct = np.unique(stamps)
+    if len(distinct) < 2:
+        return 0.0
+    try:
+        places = find([distinct], None, counts=counts).places(distinct[[0, -1]])
+    except DataError:
+        step = max(1.0, float(np.median(np.diff(distinct))))
+        return 0.9 * min(1.0, len(distinct) / (1 + (distinct[-1] - distinct[0]) / step))
+    return len(distinct) / float(1 + places[1] - places[0])
+
+
+def words_for(stamps: np.ndarray, *, counts: bool) -> str:
+    """The frequency of stamps, and how many of its places they leave empty, in words."""
+    distinct = np.unique(stamps)
+    try:
+        found = find([distinct], None, counts=counts)
+    except DataError:
+        return "at no frequency"
+    places = found.places(distinct[[0, -1]])
+    missing = int(1 + places[1] - places[0] - len(distinct))
+    return f"{found.words}, {missing:,} missing" if missing else found.words
 
 
 def find(groups: list[np.ndarray], zone: str | None, *, counts: bool) -> Frequency:
@@ -178,17 +289,19 @@ def find(groups: list[np.ndarray], zone: str | None, *, counts: bool) -> Frequen
         raise DataError("A frequency is the time from one row to the next, and no series here has two rows.")
     if counts:
         step = _usual(gaps)
-        _require_regular(every, gaps, step, every[0], "steps", 1)
+        _require_regular(every, gaps, step, every[0], lambda steps: f"{steps:g} steps")
         return Frequency("integer", step, int(every[0]))
     clock = local(every, zone)
     time = _one(clock % DAY)
     if time is not None:
         found = _calendar([local(group, zone) // DAY for group in groups], time, zone)
         if found:
-            return found
+            return _open(found, clock) or found
     step = _usual(gaps)
-    _require_regular(every, gaps, step, every[0], "seconds", SECOND)
-    return Frequency("clock", step, int(every[0]), zone=zone)
+    _refuse_other_weekdays(groups, gaps, zone)
+    _require_regular(every, gaps, step, every[0], lasting)
+    found = Frequency("clock", step, int(every[0]), zone=zone)
+    return _open(found, clock) or found
 
 
 def _calendar(groups: list[np.ndarray], time: int, zone: str | None) -> Frequency | None:
@@ -196,13 +309,9 @@ def _calendar(groups: list[np.ndarray], time: int, zone: str | None) -> Frequenc
     days = np.unique(np.concatenate(groups))
     dates = days.astype("datetime64[D]")
     months = dates.astype("datetime64[M]")
-    of_month = (dates - months.astype("datetime64[D]")).astype(np.int64) + 1
-    is_last = (dates + 1).astype("datetime64[M]") != months
     gaps = np.concatenate([np.diff(group) for group in groups])
     if np.median(gaps) >= 28:
-        day = 0 if is_last.all() else _one(of_month)
-        if day is None and (is_last | (of_month == of_month.max())).all():
-            day = int(of_month.max())  # the 30th, say, which February does not have
+        day = _day_of_month(days, months)
         if day is not None:
             counted = [group.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64) for group in groups]
             step = int(np.gcd.reduce(np.concatenate([np.diff(group) for group in counted])))
@@ -217,6 +326,53 @@ def _calendar(groups: list[np.ndarray], time: int, zone: str | None) -> Frequenc
     return Frequency("day", step, int(days[0]), time=time, zone=zone)
 
 
+def _day_of_month(days: np.ndarray, months: np.ndarray) -> int | None:
+    """On which day of the month all of these days fall."""
+    of_month = days - months.astype("datetime64[D]").astype(np.int64) + 1
+    if (days == _days_of(months, LAST)).all():
+        return LAST
+    highest = int(of_month.max())  # the 30th, say, which February does not have
+    if (days == _days_of(months, highest)).all():
+        return highest
+    return next((day for day in (LAST_WEEKDAY, FIRST_WEEKDAY) if (days == _days_of(months, day)).all()), None)
+
+
+FEWEST_WEEKS = 2  # for hours at which nothing ever came to be hours at which nothing comes
+FILLED, EMPTIER = 0.85, 0.9  # the share of open times that have a stamp, and that of all times beside it
+
+
+def _open(found: Frequency, clock: np.ndarray) -> Frequency | None:
+    """The times of the week at which stamps (of the local clock, without repetition) come, where they come at nearly
+    all of those and at no other: the hours of a market."""
+    if found.unit not in ("clock", "day") or (found.unit == "day" and found.step != 1) or found.step >= DAY:
+        return None
+    since = clock - MONDAY * DAY
+    if since[-1] - since[0] < FEWEST_WEEKS * WEEK:
+        return None
+    at = np.unique(since % WEEK)
+    opened = Frequency("open", zone=found.zone, week=tuple(int(time) for time in at))
+    places = replace(opened, zone=None).places(clock[[0, -1]])
+    step = found.step * (DAY if found.unit == "day" else 1)
+    filled = len(clock) / float(1 + places[1] - places[0])
+    plain = len(clock) / float(1 + (clock[-1] - clock[0]) // step)
+    if filled < FILLED or plain > EMPTIER * filled:
+        return None
+    return replace(opened, phase=int(places[0]))
+
+
+def _refuse_other_weekdays(groups: list[np.ndarray], gaps: np.ndarray, zone: str | None) -> None:
+    """Series that are each regular, at days of their own, are told so."""
+    step = _usual(gaps)
+    if step % DAY or step < 2 * DAY or any(((group - group[0]) % step).any() for group in groups if len(group)):
+        return
+    firsts = {DAYS[int((local(group[:1], zone)[0] // DAY - MONDAY) % 7)] for group in groups if len(group)}
+    raise DataError(
+        f"Each series here has a row every {lasting(step)}, but not all on the same days "
+        f"({', '.join(sorted(firsts))}). Name the frequency, --frequency {'w' if step == WEEK else f'{step // DAY}d'}, "
+        f"and each row counts for the step that it is in."
+    )
+
+
 def _usual(gaps: np.ndarray) -> int:
     values, counts = np.unique(gaps, return_counts=True)
     return int(values[counts.argmax()])
@@ -226,12 +382,14 @@ def _one(values: np.ndarray) -> int | None:
     return int(values[0]) if (values == values[0]).all() else None
 
 
-def _require_regular(stamps: np.ndarray, gaps: np.ndarray, step: int, first: int, unit: str, length: int) -> None:
+def _require_regular(
+    stamps: np.ndarray, gaps: np.ndarray, step: int, first: int, words: Callable[[float], str]
+) -> None:
     off = (stamps - first) % step != 0
     if not off.any():
         return
     raise DataError(
-        f"The stamps keep to no frequency: the most usual step is {step / length:g} {unit}, and {off.sum():,} of "
-        f"{len(stamps):,} stamps are off it (steps from {gaps.min() / length:g} to {gaps.max() / length:g} {unit}). "
-        f"Name a frequency to average them into: --frequency 1h, d, w, mo."
+        f"The stamps keep to no frequency: the most usual step is {words(step)}, and {off.sum():,} of "
+        f"{len(stamps):,} stamps are off it (steps from {words(gaps.min())} to {words(gaps.max())}). "
+        f"Name a frequency to put them to: --frequency 1h, d, w, mo."
     )

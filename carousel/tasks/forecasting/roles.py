@@ -7,26 +7,15 @@ from typing import Any
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting.stamps import Slip, TimeColumn, parts_in, recognise
+from carousel.tasks.forecasting.apart import FILE, tell_apart
+from carousel.tasks.forecasting.metrics import INTERVALS
+from carousel.tasks.forecasting.stamps import Slip, words_in
+from carousel.tasks.forecasting.time_column import TimeColumn
+from carousel.tasks.forecasting.times import declared_time, find_time, repeating, says_when
 from carousel.tasks.table import listed
 
-TIMES = (
-    "ds",
-    "date",
-    "datetime",
-    "timestamp",
-    "time",
-    "month",
-    "day",
-    "week",
-    "quarter",
-    "year",
-    "period",
-    "step",
-    "t",
-)
-SERIES = ("unique_id", "series_id", "series", "item_id", "id", "item", "store", "shop", "sku", "product", "symbol")
 TARGETS = ("y", "target", "value", "sales", "demand", "sold", "units", "quantity", "count")
+EPOCHS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 MOST_CATEGORIES = 50  # a column of more different texts is names or remarks, not a category
 
 
@@ -45,6 +34,11 @@ class Roles:
     order: tuple[str, ...] = ()  # of all columns in the table
 
     @property
+    def named(self) -> tuple[str, ...]:
+        """The columns that say when and which."""
+        return (*self.time.names, *self.id)
+
+    @property
     def needed(self) -> tuple[str, ...]:
         """The columns that a table must have to be forecast, in the order of the one trained on."""
         names = (*self.time.names, *self.id, *self.targets, *self.known, *self.past, *self.static)
@@ -56,8 +50,7 @@ class Roles:
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "Roles":
         lists = {name: tuple(saved[name]) for name in ("id", "targets", "known", "past", "static", "order")}
-        time = saved["time"]
-        return cls(TimeColumn(**time | {"names": tuple(time["names"])}), **lists)
+        return cls(TimeColumn.from_json(saved["time"]), **lists)
 
     def check(self, frame: pl.DataFrame) -> None:
         """Raises DataError where a table lacks one of the columns, a target is text, or a number is infinite."""
@@ -86,30 +79,37 @@ def find_roles(
     known: Sequence[str] = (),
     past: Sequence[str] = (),
     static: Sequence[str] = (),
+    date_format: str | None = None,
+    merge: bool = True,
 ) -> tuple[Roles, list[str]]:
     """The roles of a table's columns, and what to say of them. What is given is taken; the rest is found:
 
-    time: dates, times or texts that read as such, by type and then by name; year, month, ... in columns of their own;
-        whole numbers under a name that says so. Without any, rows are steps.
-    id: where stamps repeat, the columns that tell the repetitions apart; and any column called unique_id.
+    time: see `find_time`; `date_format` says how its texts or numbers are read.
+    id: where stamps repeat, the columns that tell the repetitions apart: see `tell_apart`; and any called unique_id.
     target: a column called y, target, ...; or the only column of numbers; or all of them: a wide table.
     past: the other columns of numbers and categories, as nothing is known of their future. static: those with one value
         a series.
+    merge: rows of one stamp that nothing tells apart may be merged, however many there are.
 
-    Raises DataError for names that are no columns, or are given two roles, and for targets that are not numbers.
+    Raises DataError for names that are no columns, or are given two roles, for targets that are not numbers, and where
+    two readings are as likely as each other.
     """
     given = {"time": time, "id": id, "target": target, "known": known, "past": past, "static": static}
     _check_given(frame, given)
     said: list[str] = []
     taken = {name for names in given.values() for name in names}
-    when = _time(frame, time, taken, said)
+    when = _time(frame, time, taken, date_format, said)
     rest = [name for name in frame.columns if name not in taken and name not in when.names]
-    series = tuple(id) or _series(frame, when, rest, said)
+    again = repeating(frame.select(*when.names, *rest), when)
+    rest = [name for name in rest if name not in again]
+    series = tuple(id) or tell_apart(frame, when, rest, said, merge=merge)
     rest = [name for name in rest if name not in series]
-    targets = tuple(target) or _targets(frame, rest, said)
+    targets = tuple(target) or _targets(frame, series, rest, said)
     _require_numbers(frame, targets)
+    _refuse_collisions(when, series, targets)
     rest = [name for name in rest if name not in targets]
     more_static, more_past, unused = _covariates(frame, series, rest)
+    unused = again | unused
     if more_past:
         said.append(f"past covariates: {listed(more_past)} (--past; what is known in advance: --known)")
     if more_static:
@@ -118,6 +118,14 @@ def find_roles(
         said.append("not used: " + listed([f"{name} ({why})" for name, why in unused.items()]))
     past, static = (*past, *more_past), (*static, *more_static)
     return Roles(when, series, targets, tuple(known), past, static, tuple(frame.columns)), said
+
+
+def refuse_nearly_numbers(frame: pl.DataFrame, roles: Roles) -> None:
+    """Raises Slip for a column that nobody named and that is numbers but for some texts: it would be left out, or be
+    read as categories, without a word."""
+    _require_numbers(
+        frame, [name for name in frame.columns if name not in roles.named and _mostly_numbers(frame[name])]
+    )
 
 
 def _check_given(frame: pl.DataFrame, given: dict[str, Sequence[str]]) -> None:
@@ -134,90 +142,43 @@ def _check_given(frame: pl.DataFrame, given: dict[str, Sequence[str]]) -> None:
 # -- time -----------------------------------------------------------------------------------------------------------
 
 
-def _time(frame: pl.DataFrame, given: Sequence[str], taken: set[str], said: list[str]) -> TimeColumn:
+def _time(
+    frame: pl.DataFrame, given: Sequence[str], taken: set[str], date_format: str | None, said: list[str]
+) -> TimeColumn:
+    choice: list[str] = []
     if given:
-        found = _declared_time(frame, tuple(given))
+        found = declared_time(frame, tuple(given), date_format, choice)
     else:
-        found = find_time(frame.select([name for name in frame.columns if name not in taken]))
-        said.append(f"time: {found.label} (--time)")
+        found = find_time(frame.select([name for name in frame.columns if name not in taken]), date_format, choice)
+        written = f", read as {found.format}" if found.kind == "text" else ""
+        written = f", {EPOCHS[found.format]} since 1970" if found.kind == "epoch" and found.format else written
+        said.append(f"time: {found.label} (--time){written}")
+    said.extend(choice)
     return found
 
 
-def _declared_time(frame: pl.DataFrame, names: tuple[str, ...]) -> TimeColumn:
-    if len(names) > 1:
-        parts = parts_in(names)
-        if parts is None or set(parts) != set(names):
+# -- targets --------------------------------------------------------------------------------------------------------
+
+
+def _refuse_collisions(when: TimeColumn, series: Sequence[str], targets: Sequence[str]) -> None:
+    """Raises DataError where a column of the forecast would have the name of another."""
+    for target in targets:
+        for end in (f"{target}_{side}_{interval}" for interval in sorted(INTERVALS) for side in ("lo", "hi")):
+            if end not in (*targets, *series, *when.names):
+                continue
+            way = f"forecast one of them: --target {target}" if end in targets else "rename that column"
             raise DataError(
-                f"Time is one column, or columns called year, month, day, hour, ...; not {', '.join(names)}."
+                f"A forecast of {target!r} has a column {end!r}, an end of its interval, and the table has one of that "
+                f"name, which the forecast would have too. Please {way}."
             )
-        return TimeColumn(parts, "parts")
-    found = recognise(frame, names[0])
-    if found is None:
-        column = frame[names[0]].drop_nulls()
-        example = repr(column[0]) if len(column) else "nothing"
-        raise DataError(
-            f"The column {names[0]!r} holds {example}, which reads as no time. Dates are written like 2024-03-31, "
-            f"times like 2024-03-31 14:00, months like 2024-03, quarters like 2024Q1; steps are whole numbers."
-        )
-    return found
 
 
-def find_time(frame: pl.DataFrame) -> TimeColumn:
-    """The column that tells the time: see `find_roles`."""
-    named = sorted(
-        (name for name in frame.columns if name.lower() in TIMES), key=lambda name: TIMES.index(name.lower())
-    )
-    if parts := parts_in(frame.columns):
-        return TimeColumn(parts, "parts")
-    for name in (*named, *frame.columns):
-        found = recognise(frame, name)
-        if found is not None and (found.kind != "integer" or name in named):
-            return found
-    return TimeColumn((), "rows")
-
-
-# -- series and targets ---------------------------------------------------------------------------------------------
-
-
-def _series(frame: pl.DataFrame, when: TimeColumn, rest: list[str], said: list[str]) -> tuple[str, ...]:
-    named = sorted((name for name in rest if name.lower() in SERIES), key=lambda name: SERIES.index(name.lower()))
-    if when.kind == "rows":
-        return ()
-    stamps = pl.Series("__stamp__", when.parse(frame))
-    repeated = len(stamps) - stamps.n_unique()
-    if not repeated:  # one series, or several that follow each other; a name of its own in each row is no series'
-        several = [n for n in named if frame[n].dtype == pl.String and 2 * frame[n].n_unique() <= frame.height]
-        if several:
-            said.append(f"series told apart by {several[0]} (--id)")
-        return tuple(several[:1])
-    texts = [name for name in rest if frame[name].dtype in (pl.String, pl.Categorical, pl.Enum, pl.Boolean)]
-    whole = [name for name in rest if frame[name].dtype.is_integer() and name in named]
-    candidates = list(dict.fromkeys([*named, *texts, *whole]))
-    stamped = frame.with_columns(stamps)
-    best: tuple[int, tuple[str, ...]] = (repeated, ())
-    for name in candidates:
-        left = _repetitions(stamped, (name,))
-        best = min(best, (left, (name,)), key=lambda option: option[0])
-    grown = True
-    while best[0] and grown:  # no column tells all apart: add the one that helps most
-        options = [
-            (_repetitions(stamped, (*best[1], name)), (*best[1], name)) for name in candidates if name not in best[1]
-        ]
-        grown = bool(options) and min(options)[0] < best[0]
-        best = min(options) if grown else best
-    if best[0] <= 0.5 * repeated and best[1]:
-        said.append(f"series told apart by {', '.join(best[1])} (--id)")
-        return best[1]
-    return ()
-
-
-def _repetitions(stamped: pl.DataFrame, names: tuple[str, ...]) -> int:
-    return stamped.height - stamped.select("__stamp__", *names).n_unique()
-
-
-def _targets(frame: pl.DataFrame, rest: list[str], said: list[str]) -> tuple[str, ...]:
-    numeric = [name for name in rest if frame[name].dtype.is_numeric()]
+def _targets(frame: pl.DataFrame, series: tuple[str, ...], rest: list[str], said: list[str]) -> tuple[str, ...]:
+    numeric = [name for name in rest if frame[name].dtype.is_numeric() and not says_when(name) and not is_index(name)]
     numbers = [name for name in numeric if name.lower() in TARGETS or not _counts_rows(frame[name])]
+    several = bool(series) and frame.select(series).n_unique() > 1
+    if several and len(numbers) > 1:  # what has one value a series is no target
+        numbers = [name for name in numbers if not _one_a_series(frame, series, name)] or numbers
     if not numbers:
         _require_numbers(frame, [name for name in rest if _mostly_numbers(frame[name])])
         if numeric:
@@ -227,8 +188,16 @@ def _targets(frame: pl.DataFrame, rest: list[str], said: list[str]) -> tuple[str
             )
         texts = listed([f"{name} ({frame[name].dtype})" for name in rest]) or "nothing else"
         raise DataError(f"A forecast needs a column of numbers as its target; beside time and series there is {texts}.")
-    hinted = [name for name in numbers if name.lower() in TARGETS]
-    hinted.sort(key=lambda name: TARGETS.index(name.lower()))
+    hinted = sorted((n for n in numbers if n.lower() in TARGETS), key=lambda name: TARGETS.index(name.lower()))
+    if not hinted:
+        hinted = [name for name in numbers if words_in(name) & set(TARGETS)]
+        hinted = hinted if len(hinted) == 1 else []
+    if several and len(numbers) > 1 and not hinted:
+        raise DataError(
+            f"The table has {frame.select(series).n_unique():,} series (by {', '.join(series)}), and several columns "
+            f"of numbers: {listed(numbers)}. Which is forecast? --target {numbers[0]}, with the others as covariates; "
+            f"or all of them: --target {','.join(numbers)}."
+        )
     targets = tuple(hinted[:1] or numbers)
     others = [name for name in numbers if name not in targets]
     what = "target" if len(targets) == 1 else "targets, a series each"
@@ -237,6 +206,11 @@ def _targets(frame: pl.DataFrame, rest: list[str], said: list[str]) -> tuple[str
         how = "--target NAME to forecast one, with the others as covariates"
     said.append(f"{what}: {listed(targets)} ({how})")
     return targets
+
+
+def is_index(name: str) -> bool:
+    """Is a column of this name the index of a pandas frame, as pandas writes one without a name?"""
+    return name.startswith(("__index_level_", "Unnamed: 0"))
 
 
 def _counts_rows(column: pl.Series) -> bool:
@@ -293,6 +267,10 @@ def _covariates(
         values = column.n_unique()
         if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.String, pl.Categorical, pl.Enum)):
             unused[name] = str(column.dtype)
+        elif name == FILE:
+            unused[name] = "the file of the row"
+        elif is_index(name):
+            unused[name] = "the index of a pandas frame"
         elif values == 1:
             unused[name] = "always the same"
         elif _counts_rows(column):

@@ -29,9 +29,11 @@ class Settings(TrainingSettings):
     known: tuple[str, ...] = ()  # covariates known in advance
     past: tuple[str, ...] = ()  # covariates known up to now
     static: tuple[str, ...] = ()  # covariates with one value a series
+    date_format: str | None = None  # how texts or numbers of time are read: %d/%m/%Y; s, ms, us, ns since 1970; steps
     horizon: int | None = None  # steps ahead; None: a season or so
     frequency: str | None = None  # 1h, 15min, d, w, mo, q, y, weekday; None: found
     season: tuple[int, ...] | None = None  # lengths of seasons, in steps; None: those of the frequency, () for none
+    allow_negative: bool = False  # forecasts of what is never negative may be so
     log: bool | None = None  # learn the logarithm of the target; None: where its spread grows with its level
     form: str = "encoder-decoder"
     context: int | None = None  # steps of history that gradients go back; None: two seasons or so

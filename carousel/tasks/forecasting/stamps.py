@@ -1,218 +1,260 @@
-"""The time column: what its values mean, and how to write further ones in the same way.
-
-Inside, a stamp is an integer: microseconds since 1970 (of the wall clock where there is no time zone, of UTC where
-there is one), or the number itself where time is counted in steps.
-"""
+"""What a column says of time: found by reading all of it, and by asking under which reading it is regular."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
+from carousel.tasks.forecasting import dates
+from carousel.tasks.forecasting.frequency import regularity, words_for
+from carousel.tasks.forecasting.time_column import (
+    NANOSECONDS,
+    OFF,
+    OTHER_PARTS,
+    PARTS,
+    TimeColumn,
+    digits,
+)  # fmt: skip
 
-PARTS = ("year", "month", "day", "hour", "minute", "second")
-
-# In the order in which they are tried. chrono's letters; "%.f" takes a fraction of any length, or none.
-_DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y", "%Y%m%d", "%d %b %Y", "%b %d, %Y")
-_CLOCKS = ("%H:%M", "%H:%M:%S", "%H:%M:%S%.f")
-_ZONES = ("", "Z", "%:z", "%z")
-FORMATS = (
-    *_DAYS,
-    *(f"{day}{gap}{clock}{zone}" for day in _DAYS for gap in (" ", "T") for clock in _CLOCKS for zone in _ZONES),
-)
-# Months and quarters have no day: one is put behind (or in place of) what there is.
-MONTHS = ("%Y-%m", "%Y/%m", "%m/%Y", "%b %Y", "%b-%Y", "%Y-%b", "%B %Y")
-QUARTER = r"^(\d{4})[- ]?Q([1-4])$"
-
-
-@dataclass(frozen=True)
-class TimeColumn:
-    """How a table writes time. `kind`: integer, date, datetime, text, month (text without a day), quarter, parts
-    (columns year, month, ...), or rows (no column: rows follow each other).
-    """
-
-    names: tuple[str, ...]
-    kind: str
-    format: str | None = None
-    zone: str | None = None
-    unit: str = "us"
-
-    @property
-    def counts(self) -> bool:
-        """Is time a number of steps, without a calendar?"""
-        return self.kind in ("integer", "rows")
-
-    @property
-    def label(self) -> str:
-        return ", ".join(self.names) if self.names else "the rows' order"
-
-    def parse(self, frame: pl.DataFrame) -> np.ndarray:
-        """The stamps of a table's rows, int64. Raises DataError for values that are no time, naming the first."""
-        if self.kind == "rows":
-            return np.arange(frame.height)
-        for name in self.names:
-            if name not in frame.columns:
-                raise DataError(f"The table lacks its time column {name!r}; it has {', '.join(frame.columns)}.")
-        if self.kind == "parts":
-            return self._from_parts(frame)
-        column = frame[self.names[0]]
-        if column.null_count():
-            row = int(column.is_null().arg_max() or 0) + 1
-            raise DataError(f"The time column {self.names[0]!r} has no value in row {row}: fill or remove that row.")
-        if self.kind == "integer":
-            return self._integers(column)
-        parsed = self._moments(column)
-        if parsed.null_count():
-            bad = column.filter(parsed.is_null())[0]
-            raise DataError(f"The time column {self.names[0]!r} holds {bad!r}, which is no time like the others.")
-        return parsed.dt.epoch("us").to_numpy()
-
-    def restore(self, stamps: np.ndarray) -> pl.DataFrame:
-        """Columns of the table's own names, types and formats for these stamps."""
-        if self.kind == "rows":
-            return pl.DataFrame({"step": stamps})
-        if self.kind == "integer":
-            return pl.DataFrame({self.names[0]: stamps}).cast(getattr(pl, self.unit))
-        moments = pl.Series("t", stamps, dtype=pl.Int64).cast(pl.Datetime("us"))
-        if self.zone is not None:
-            moments = moments.dt.replace_time_zone("UTC").dt.convert_time_zone(self.zone)
-        if self.kind == "parts":
-            given = {"year": moments.dt.year(), "month": moments.dt.month(), "day": moments.dt.day()}
-            given |= {"hour": moments.dt.hour(), "minute": moments.dt.minute(), "second": moments.dt.second()}
-            return pl.DataFrame([given[name.lower()].cast(pl.Int64).alias(name) for name in self.names])
-        if self.kind == "date":
-            moments = moments.cast(pl.Date)
-        elif self.kind == "datetime":
-            moments = moments.dt.cast_time_unit(self.unit)  # type: ignore[arg-type]
-        elif self.kind == "quarter":
-            assert self.format is not None
-            moments = pl.Series([self.format.format(t.year, (t.month + 2) // 3) for t in moments])
-        else:
-            assert self.format is not None
-            moments = moments.dt.strftime(self.format)
-        return pl.DataFrame([moments.alias(self.names[0])])
-
-    # -- one kind each ----------------------------------------------------------------------------------------------
-
-    def _integers(self, column: pl.Series) -> np.ndarray:
-        whole = column.cast(pl.Int64, strict=False)
-        if whole.null_count() or (column.dtype.is_float() and not (column == whole).all()):
-            raise DataError(f"The time column {self.names[0]!r} must hold whole numbers, as it did in training.")
-        return whole.to_numpy()
-
-    def _from_parts(self, frame: pl.DataFrame) -> np.ndarray:
-        given: dict[str, Any] = {name.lower(): frame[name].cast(pl.Int64, strict=False) for name in self.names}
-        if any(part.null_count() for part in given.values()):
-            raise DataError(f"The columns {self.label}, which together tell the time, must have a value in every row.")
-        given |= {name: pl.repeat(1, frame.height, eager=True) for name in ("month", "day") if name not in given}
-        try:
-            moments = pl.DataFrame(given).select(pl.datetime(*(pl.col(p) for p in PARTS if p in given)))
-        except pl.exceptions.PolarsError as problem:
-            raise DataError(f"The columns {self.label} do not make times: {str(problem).splitlines()[0]}") from None
-        if moments.to_series().null_count():
-            raise DataError(f"The columns {self.label} do not make times in every row.")
-        return moments.to_series().dt.epoch("us").to_numpy()
-
-    def _moments(self, column: pl.Series) -> pl.Series:
-        if self.kind in ("date", "datetime"):
-            if not column.dtype.is_temporal():
-                try:
-                    column = column.cast(pl.String).str.to_datetime(strict=False, time_zone=self.zone)
-                except pl.exceptions.ComputeError:  # none of them is a time
-                    return column.clear(len(column)).cast(pl.Datetime("us"))
-            if getattr(column.dtype, "time_zone", None) is None and self.zone is not None:
-                column = column.dt.replace_time_zone(self.zone, ambiguous="null", non_existent="null")
-            return column.cast(pl.Datetime("us")) if column.dtype == pl.Date else column.dt.cast_time_unit("us")
-        assert self.format is not None
-        if column.dtype.is_temporal():  # another table of the same series, whose library knows times
-            return column.cast(pl.Datetime("us", getattr(column.dtype, "time_zone", None)))
-        text = column.cast(pl.String)
-        return _read_text(text, self.kind, self.format)
+STEPS = "steps"  # as a date format: numbers are counted, and mean no date
+CLEARLY = 1.2  # times as regular: then one reading is chosen
+EARLIEST, LATEST = 500_000_000, 4_200_000_000  # seconds since 1970 of 1985 and 2103
+YEARS = (1500, 2200)  # that numbers like 200501 may begin with
+TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
 class Slip(DataError):
     """A column is nearly all times, or numbers, but for some values: mistakes, or a way to say missing."""
 
 
-def recognise(frame: pl.DataFrame, name: str) -> TimeColumn | None:
-    """How this column tells the time, or None where it does not. Raises Slip where it nearly does."""
+class TwoReadings(Slip):
+    """A column can be read in two ways, and nothing tells which is meant."""
+
+
+def recognise(
+    frame: pl.DataFrame, name: str, form: str | None = None, said: list[str] | None = None
+) -> TimeColumn | None:
+    """How this column tells the time, or None where it does not. `form`: the date format, where it is told. `said`
+    hears of a choice between two readings.
+
+    Raises Slip where it nearly does, and DataError where two readings are as likely as each other.
+    """
     column = frame[name]
     kind = column.dtype
+    if form is not None:
+        return _as_told(column, form)
     if kind == pl.Date:
         return TimeColumn((name,), "date")
     if isinstance(kind, pl.Datetime):
         return TimeColumn((name,), "datetime", zone=kind.time_zone, unit=kind.time_unit)
-    if kind.is_integer():
-        text = column.cast(pl.String)
-        compact = (text.str.len_chars() == 8).all() and not column.null_count()
-        if compact and not text.str.to_datetime("%Y%m%d", strict=False).null_count():
-            return TimeColumn((name,), "text", "%Y%m%d")
-        return TimeColumn((name,), "integer", unit=str(kind))
-    if kind != pl.String:
-        return None
     values = column.drop_nulls()
     if not len(values):
         return None
-    few = values[:1000]
-    for format in FORMATS:
-        if not _read_text(few, "text", format).null_count() and not _read_text(values, "text", format).null_count():
-            return TimeColumn((name,), "text", format, zone=_zone(values, format))
-    for format in MONTHS:
-        if not _read_text(values, "month", format).null_count():
-            return TimeColumn((name,), "month", format)
-    if values.str.contains(QUARTER).all():
-        between = values[0][4:-2]
-        return TimeColumn((name,), "quarter", f"{{}}{between}Q{{}}")
-    _refuse_slips(values, few)
+    if kind.is_numeric():
+        return _of_numbers(values)
+    if kind not in TEXTS:
+        return None
+    values = values.cast(pl.String)
+    found = [_text(values, form) for form in dates.forms_of(values)]
+    if found:
+        return _chosen(values, found, said)
+    _refuse_slips(values)
     return None
 
 
-def _refuse_slips(values: pl.Series, few: pl.Series) -> None:
-    """Raises Slip for texts nearly all of which (nine of ten) are times: the others were meant to be."""
-    for format in FORMATS:
-        if 0.9 * len(few) <= _read_text(few, "text", format).count():
-            parsed = _read_text(values, "text", format)
-            bad = values.filter(parsed.is_null())
-            if 0.9 * len(values) <= parsed.count():
-                raise Slip(
-                    f"The column {values.name!r} holds times like {values.filter(parsed.is_not_null())[0]!r}, and "
-                    f"{len(bad):,} that {'is' if len(bad) == 1 else 'are'} none: {bad[0]!r}"
-                    f"{' and others' if len(bad) > 1 else ''}. Correct or remove such rows."
-                )
+def tells_time(name: str) -> bool:
+    """Does the name of a column say that it holds times?"""
+    return bool(
+        words_in(name) & {"date", "datetime", "time", "timestamp", "ts", "ds", "period", "epoch", "unix", "month"}
+    )
 
 
-def _read_text(text: pl.Series, kind: str, format: str) -> pl.Series:
-    if kind == "month":
-        return (text + " 1").str.to_datetime(f"{format} %d", strict=False, time_unit="us")
-    if kind == "quarter":  # 2024Q3 -> 2024-7 -> the first of July
-        year, quarter = text.str.extract(QUARTER, 1), text.str.extract(QUARTER, 2).cast(pl.Int64, strict=False)
-        return (year + "-" + (3 * quarter - 2).cast(pl.String) + "-1").str.to_datetime(
-            "%Y-%m-%d", strict=False, time_unit="us"
-        )
-    return text.str.to_datetime(format, strict=False, time_unit="us")
-
-
-def _zone(texts: pl.Series, format: str) -> str | None:
-    """The time zone of texts with an offset: the one that has just that offset, or UTC where they have several."""
-    if format.endswith("Z"):
-        return "UTC"
-    if not format.endswith("z"):
-        return None
-    offsets = texts.str.extract(r"([+-]\d\d):?00$").unique()
-    if len(offsets) != 1 or offsets[0] is None or int(offsets[0]) == 0:
-        return "UTC"
-    return f"Etc/GMT{-int(offsets[0]):+d}"  # whose sign is turned around, as POSIX has it
+def words_in(name: str) -> set[str]:
+    """ "saleDate", "sale_date", "Date/Time" -> sale, date; date, time."""
+    spaced = pl.Series([name]).str.replace_all(r"([a-z])([A-Z])", "$1 $2")[0]
+    return set("".join(c.lower() if c.isalnum() else " " for c in spaced).split())
 
 
 def parts_in(columns: Sequence[str]) -> tuple[str, ...] | None:
-    """Columns year, month and so on that together tell the time: at least year and month."""
+    """Columns year, month and so on that together tell the time: at least year and month, or year and week, or year and
+    quarter."""
     by_name = {name.lower(): name for name in columns}
     found = []
     for part in PARTS:
         if part not in by_name:
             break
         found.append(by_name[part])
+    if len(found) == 1:
+        found += [by_name[part] for part in OTHER_PARTS if part in by_name][:1]
     return tuple(found) if len(found) >= 2 else None
+
+
+def from_parts(frame: pl.DataFrame, names: tuple[str, ...]) -> TimeColumn:
+    """The time that such columns tell together."""
+    written = None
+    for name in names:
+        if name.lower() in ("month", "quarter") and frame[name].dtype in TEXTS:
+            first = str(frame[name].drop_nulls()[0]) if frame[name].count() else ""
+            if name.lower() == "month" and first[:1].isalpha():
+                written = "%b" if len(first) == 3 else "%B"
+            elif name.lower() == "quarter":
+                written = "Q%q" if first[:1] in "Qq" else "%q"
+    return TimeColumn(names, "parts", written)
+
+
+# -- texts ----------------------------------------------------------------------------------------------------------
+
+
+def _text(values: pl.Series, form: str) -> TimeColumn:
+    return TimeColumn((values.name,), "text", dates.as_written(values, form), zone=dates.zone_of(values, form))
+
+
+def _chosen(values: pl.Series, found: list[TimeColumn], said: list[str] | None) -> TimeColumn:
+    """That of several readings under which the stamps are regular."""
+    stamps = [reading.parse(values.to_frame()) for reading in found]
+    _refuse_two_centuries(values, found[0], stamps[0])
+    if len(found) == 1:
+        return found[0]
+    scores = [
+        (regularity(s, counts=r.counts), float((np.diff(s) >= 0).mean())) for r, s in zip(found, stamps, strict=True)
+    ]
+    order = sorted(range(len(found)), key=lambda k: scores[k], reverse=True)
+    best, second = order[:2]
+    better = scores[best][0] > CLEARLY * scores[second][0] or scores[best][1] > scores[second][1] + 0.1
+    if not better:
+        raise TwoReadings(
+            f"The dates of the column {values.name!r} can be read in two ways, and both are as regular: {values[1]!r} "
+            f"as {_told(found[best], stamps[best])} or as {_told(found[second], stamps[second])}. Say which: "
+            f"--date-format {found[best].format!r} or --date-format {found[second].format!r}."
+        )
+    if said is not None:
+        said.append(
+            f"dates of {values.name} are read as {found[best].format}, under which they are regular; as "
+            f"{found[second].format} they would not be (--date-format)"
+        )
+    return found[best]
+
+
+def _told(reading: TimeColumn, stamps: np.ndarray) -> str:
+    what = "a number of steps" if reading.counts else str(stamps[1].astype("datetime64[us]").astype("datetime64[s]"))
+    return f"{what.removesuffix('T00:00:00')} ({words_for(stamps, counts=reading.counts)})"
+
+
+def _refuse_two_centuries(values: pl.Series, reading: TimeColumn, stamps: np.ndarray) -> None:
+    """Years of two digits are of 1970 to 2069; those of 1950 to 1980 would fall apart."""
+    if reading.format is None or "%y" not in reading.format:
+        return
+    years = stamps.astype("datetime64[us]").astype("datetime64[Y]").astype(int) + 1970
+    if years.max() >= 2050 and years.min() < 2000:
+        raise DataError(
+            f"The column {values.name!r} writes years with two digits, and they go from {years.min()} to "
+            f"{years.max()} as such years are usually read (70 to 69 are 1970 to 2069). Write all four digits."
+        )
+
+
+def _refuse_slips(values: pl.Series) -> None:
+    """Raises Slip for texts nearly all of which (nine of ten) are times: the others were meant to be."""
+    near = dates.nearly(values)
+    if near is not None:
+        form, bad = near
+        good = values.filter(dates.read(values, form).is_not_null())
+        raise Slip(
+            f"The column {values.name!r} holds times like {good[0]!r}, and "
+            f"{len(bad):,} that {'is' if len(bad) == 1 else 'are'} none: {bad[0]!r}"
+            f"{' and others' if len(bad) > 1 else ''}. Correct or remove such rows."
+        )
+
+
+# -- numbers --------------------------------------------------------------------------------------------------------
+
+
+def _of_numbers(values: pl.Series) -> TimeColumn | None:
+    unit, name = str(values.dtype), values.name
+    whole = values.cast(pl.Int64, strict=False)
+    if whole.null_count() or not (whole == values).all():
+        return _of_decimals(values)
+    counted = TimeColumn((name,), "integer", unit=unit)
+    epoch = _since_1970(whole, name, unit)
+    texts = whole.cast(pl.String)
+    width = texts.str.len_chars()
+    compact = []
+    if width.min() == width.max() and width[0] in (6, 8, 10, 12, 14):
+        years = texts.str.slice(0, 4).cast(pl.Int64, strict=False)
+        if not years.null_count() and years.min() >= YEARS[0] and years.max() <= YEARS[1]:  # type: ignore[operator]
+            compact = [form for form in dates.forms_of(texts) if form.startswith("%Y%m")]
+    if not compact:
+        return epoch or counted
+    dated = TimeColumn((name,), "text", compact[0], unit=unit)
+    if width[0] == 6:  # 200501 may be a month, or a number
+        months, steps = dated.parse(values.to_frame()), whole.to_numpy()
+        regular, as_steps = regularity(months, counts=False), regularity(steps, counts=True)
+        if regular > CLEARLY * as_steps and (tells_time(name) or regular > CLEARLY / 2):
+            return dated
+        if as_steps > CLEARLY * regular or words_in(name) & {"step", "t", "index", "id"}:
+            return counted
+        return dated if tells_time(name) or "yyyymm" in name.lower() else counted
+    if epoch is not None and regularity(epoch.parse(values.to_frame())) > regularity(dated.parse(values.to_frame())):
+        return epoch
+    return dated
+
+
+def _since_1970(whole: pl.Series, name: str, unit: str) -> TimeColumn | None:
+    if not (tells_time(name) or name.lower() in ("t", "time", "index")):
+        return None
+    low, high = int(whole.min()), int(whole.max())  # type: ignore[arg-type]
+    for counted, nanoseconds in NANOSECONDS.items():
+        of_second = 1_000_000_000 // nanoseconds
+        if EARLIEST * of_second <= low and high <= LATEST * of_second:
+            return TimeColumn((name,), "epoch", counted, zone="UTC", unit=unit)
+    return None
+
+
+def _of_decimals(values: pl.Series) -> TimeColumn | None:
+    """Decimal numbers that are evenly spaced: 0.00, 0.01, ... or seconds since 1970 with a fraction."""
+    if not values.dtype.is_float() or not values.is_finite().all():
+        return None
+    low, high = float(values.min()), float(values.max())  # type: ignore[arg-type]
+    if tells_time(values.name) and low >= EARLIEST and high <= LATEST:
+        return TimeColumn((values.name,), "epoch", "s", zone="UTC", unit=str(values.dtype))
+    distinct = values.unique().sort().to_numpy().astype(np.float64)
+    if len(distinct) < 3:
+        return None
+    step = float(np.median(np.diff(distinct)))
+    step = float(distinct[-1] - distinct[0]) / max(1, round((distinct[-1] - distinct[0]) / step))
+    places = (distinct - distinct[0]) / step
+    if np.abs(places - np.round(places)).max() > OFF:
+        return None
+    return TimeColumn((values.name,), "decimal", unit=str(values.dtype), start=float(distinct[0]), step=step)
+
+
+# -- as told --------------------------------------------------------------------------------------------------------
+
+
+def _as_told(column: pl.Series, form: str) -> TimeColumn:
+    """The reading that a date format names. Raises DataError for a column that it does not read."""
+    numeric, name = column.dtype.is_numeric(), column.name
+    if form == STEPS or form in NANOSECONDS:
+        if not numeric:
+            raise DataError(f"The date format {form!r} is of numbers, and the column {name!r} holds {column[0]!r}.")
+        return TimeColumn((name,), "integer" if form == STEPS else "epoch", None if form == STEPS else form,
+                          zone=None if form == STEPS else "UTC", unit=str(column.dtype))  # fmt: skip
+    if "%" not in form:
+        raise DataError(
+            f"A date format is written like %d/%m/%Y, or is one of {', '.join((*NANOSECONDS, STEPS))} for numbers; "
+            f"{form!r} is none."
+        )
+    if column.dtype.is_temporal():
+        raise DataError(f"The column {name!r} holds {column.dtype}, which no date format need say how to read.")
+    texts = digits(column).drop_nulls()
+    found = TimeColumn(
+        (name,),
+        "text",
+        dates.as_written(texts, form),
+        zone=dates.zone_of(texts, form),
+        unit=str(column.dtype) if numeric else "us",
+    )
+    bad = texts.filter(dates.read(texts, form).is_null())
+    if len(bad):
+        raise DataError(f"The column {name!r} holds {bad[0]!r}, which the date format {form!r} does not read.")
+    return found

@@ -13,9 +13,10 @@ from carousel.tasks.forecasting import training
 from carousel.tasks.forecasting.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
 from carousel.tasks.forecasting.forecast import as_table, forecast, require_known
-from carousel.tasks.forecasting.roles import find_roles, find_time
+from carousel.tasks.forecasting.roles import find_roles
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.stamps import Slip
+from carousel.tasks.forecasting.stamps import Slip, TwoReadings
+from carousel.tasks.forecasting.times import find_time
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
@@ -41,6 +42,8 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         if found.kind == "rows" and frame.width > 1:
             return None
         find_roles(frame, time=found.names)
+    except TwoReadings:
+        return "a table with dates"
     except Slip:
         return "a table of series with slips in it"
     except CarouselError:

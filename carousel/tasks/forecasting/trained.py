@@ -177,7 +177,7 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
 
 def reading_from_json(saved: dict[str, Any]) -> Reading:
     encoders = {k: tuple(Encoder.from_json(e) for e in saved[k]) for k in ("known", "past", "static")}
-    roles, frequency = Roles.from_json(saved["roles"]), Frequency(**saved["frequency"])
+    roles, frequency = Roles.from_json(saved["roles"]), Frequency.from_json(saved["frequency"])
     layout = Layout(roles, frequency, **encoders, averaged=saved["averaged"], narrow=tuple(saved["narrow"]))
     recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
     return Reading(

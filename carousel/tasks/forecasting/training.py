@@ -20,8 +20,8 @@ from carousel.tasks.forecasting.inputs import Inputs, Reading, relative
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN
 from carousel.tasks.forecasting.panel import Layout, Panel
 from carousel.tasks.forecasting.predicting import told_at
-from carousel.tasks.forecasting.roles import Roles, find_roles
-from carousel.tasks.forecasting.settings import STEPS, Settings
+from carousel.tasks.forecasting.roles import Roles, find_roles, refuse_nearly_numbers
+from carousel.tasks.forecasting.settings import LISTS, STEPS, Settings
 from carousel.tasks.forecasting.trained import (
     CALIBRATED_ON,
     SERIES,
@@ -91,8 +91,11 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared
         raise DataError(
             f"The table has columns ({table.listed(frame.columns)}) and no rows: there is nothing to learn."
         )
-    given = {name: getattr(settings, name) for name in ("time", "id", "target", "known", "past", "static")}
-    roles, said = find_roles(frame, **given)
+    given = {name: getattr(settings, name) for name in LISTS}
+    roles, said = find_roles(
+        frame, **given, date_format=settings.date_format, merge=settings.frequency is not None or bool(settings.id)
+    )
+    refuse_nearly_numbers(frame, roles)
     layout = Layout.fit(frame, roles, settings.frequency)
     frame = frame.select(roles.needed)
     panel = Panel.build(frame, layout)
