@@ -51,13 +51,26 @@ def tell_apart(
     raise DataError(_refusal(stamped, when, rest, found, repeated))
 
 
-def require_apart(rows: int, repeated: int, when: TimeColumn) -> None:
-    """Raises DataError for a table read by a trained model of which more than one row of twenty repeats a stamp."""
-    if repeated > FEW * rows:
-        raise DataError(
-            f"{repeated:,} of {rows:,} rows repeat a time ({when.label}) of the same series: in the table that the "
-            f"model was trained on, hardly any did. Leave one row for each series and time."
+def require_apart(frame: pl.DataFrame, when: TimeColumn, series: Sequence[str], rest: Sequence[str] = ()) -> None:
+    """Raises DataError where more than one row of twenty repeats a time of the same series; rows that stand twice, word
+    for word, do not count. `rest`: columns that might tell them apart."""
+    if when.kind == "rows":
+        return
+    stamped = frame.with_columns(pl.Series("__stamp__", when.parse(frame))).unique(maintain_order=True)
+    repeated = _repetitions(stamped, series)
+    if repeated <= FEW * stamped.height:
+        return
+    others = [name for name in rest if name not in series and _repetitions(stamped, (*series, name)) <= repeated / 2]
+    whose = f" of the same {', '.join(series)}" if series else ""
+    raise DataError(
+        f"{repeated:,} of {stamped.height:,} rows repeat a time ({when.label}){whose}. "
+        + (
+            f"They differ in {listed(others)}: --id {','.join((*series, others[0]))} makes these series. "
+            if others
+            else ""
         )
+        + "If rows of one time are to be averaged: --frequency 1h, d, w, mo."
+    )
 
 
 # -- inside ---------------------------------------------------------------------------------------------------------

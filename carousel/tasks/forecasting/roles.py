@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting.apart import FILE, tell_apart
+from carousel.tasks.forecasting.apart import FILE, require_apart, tell_apart
 from carousel.tasks.forecasting.metrics import INTERVALS
 from carousel.tasks.forecasting.stamps import Slip, words_in
 from carousel.tasks.forecasting.time_column import TimeColumn
@@ -103,6 +103,8 @@ def find_roles(
     again = repeating(frame.select(*when.names, *rest), when)
     rest = [name for name in rest if name not in again]
     series = tuple(id) or tell_apart(frame, when, rest, said, merge=merge)
+    if id and not merge:
+        require_apart(frame, when, series, rest)
     rest = [name for name in rest if name not in series]
     targets = tuple(target) or _targets(frame, series, rest, said)
     _require_numbers(frame, targets)

@@ -92,9 +92,7 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared
             f"The table has columns ({table.listed(frame.columns)}) and no rows: there is nothing to learn."
         )
     given = {name: getattr(settings, name) for name in LISTS}
-    roles, said = find_roles(
-        frame, **given, date_format=settings.date_format, merge=settings.frequency is not None or bool(settings.id)
-    )
+    roles, said = find_roles(frame, **given, date_format=settings.date_format, merge=settings.frequency is not None)
     refuse_nearly_numbers(frame, roles)
     layout = Layout.fit(frame, roles, settings.frequency)
     frame = frame.select(roles.needed)
