@@ -48,6 +48,7 @@ def train(
     file: Annotated[str | None, Parameter(group=DATA)] = None,
     group: Annotated[str | None, Parameter(group=DATA)] = None,
     names: Annotated[str | None, Parameter(group=DATA)] = None,
+    axes: Annotated[Literal["NTC", "NCT"] | None, Parameter(group=CLASSES)] = None,
     head: Annotated[Literal["last", "mean", "max", "attention"] | None, Parameter(group=CLASSES)] = None,
     bidirectional: Annotated[bool | None, Parameter(group=CLASSES)] = None,
     differences: Annotated[bool | None, Parameter(group=CLASSES)] = None,
@@ -157,6 +158,8 @@ def train(
         The column of speakers, subjects or the like: none is both learnt from and validated on.
     names
         What file names say: `"{label}_{group}_*"` reads 7_theo_12.wav.
+    axes
+        Of arrays in .npz files: NTC (sequences, steps, channels) or NCT. Usual: NTC.
     head
         How outputs become one: the last, or the mean, the maximum or an attention over all. Usual: attention.
     bidirectional

@@ -55,8 +55,9 @@ class LabelModel(nn.Module):
             self.embedding = nn.Embedding(symbols, embedding)
             nn.init.normal_(self.embedding.weight, std=0.1)  # torch's 1 drowns the few examples that a rare word has
         if inputs is not None:
-            self.register_buffer("mean", torch.zeros(inputs))
-            self.register_buffer("scale", torch.ones(inputs))
+            # In double precision, as is what stands around 10⁹ and moves by 1, which single precision does not know.
+            self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
+            self.register_buffer("scale", torch.ones(inputs, dtype=torch.float64))
         self.recurrent = Recurrent(cell, inputs or embedding, hidden, layers, bidirectional=bidirectional)
         width = hidden * (2 if bidirectional else 1)
         self.pooling = HEADS[head](width)
@@ -67,17 +68,20 @@ class LabelModel(nn.Module):
     @torch.no_grad()
     def standardize_on(self, sequences: Iterable[np.ndarray]) -> None:
         """Takes mean and scale from these sequences, (T, inputs) each. A channel that never changes keeps scale 1."""
-        steps = np.concatenate(list(sequences)).astype(np.float64)
+        steps = np.concatenate(list(sequences))
         if len(steps):
-            deviation = steps.std(0)
-            self.mean.copy_(torch.from_numpy(steps.mean(0)))
-            # What rounding alone leaves of a constant is no deviation.
-            constant = deviation <= 1e-6 * np.abs(steps).max(0)
-            self.scale.copy_(torch.from_numpy(np.where(constant, 1.0, deviation)))
+            largest = np.abs(steps).max(0)
+            unit = np.where(largest > 0, largest, 1.0)  # so that squares of large numbers do not overflow
+            rounding = 10 * np.finfo(steps.dtype).eps  # what that alone leaves of a constant is no deviation
+            deviation = (steps / unit).std(0, dtype=np.float64)
+            self.mean.copy_(torch.from_numpy((steps / unit).mean(0, dtype=np.float64) * unit))
+            self.scale.copy_(torch.from_numpy(np.where(deviation <= rounding, 1.0, deviation * unit)))
 
     def read(self, x: Tensor) -> Tensor:
         """e: of numbers (..., inputs), of symbols (...)."""
-        return self.dropout(self.embedding(x)) if self.embedding is not None else (x - self.mean) / self.scale
+        if self.embedding is not None:
+            return self.dropout(self.embedding(x))
+        return ((x - self.mean) / self.scale).to(self.head.weight.dtype)
 
     def score(self, e: Tensor, lengths: Tensor) -> Tensor:
         """y from e, (T, B, inputs or embedding), and how many steps of each row are real."""

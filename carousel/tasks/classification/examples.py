@@ -13,7 +13,8 @@ Label = str | int | float | bool
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table say what, and what file names say; None: found, or there is none."""
+    """Which columns of a table say what, what file names say, and how the axes of arrays lie; None: found, or there is
+    none. Several columns of ids or of times are one text, separated by commas."""
 
     label: str | None = None
     id: str | None = None
@@ -22,13 +23,15 @@ class Columns:
     file: str | None = None
     group: str | None = None
     names: str | None = None
+    axes: str | None = None
 
 
 @dataclass(frozen=True)
 class Examples:
     """Sequences of one kind, in order.
 
-    items: of the kind "series", arrays (T, C) of float32 with NaN where a value is missing; "audio", a `Recording` or
+    items: of the kind "series", arrays (T, C) with NaN where a value is missing, of float32 or, where that loses
+        something, float64; "audio", a `Recording` or
         the path of one; "text", strings. T may differ, and may be 0.
     names: what each is called in the data: an id, a file.
     labels: the class of each; None where the data have none.
@@ -60,6 +63,10 @@ class Examples:
         return replace(
             self, items=take(self.items), names=take(self.names), labels=take(self.labels), groups=take(self.groups)
         )
+
+    def saying(self, *lines: str) -> "Examples":
+        """The same, with more said of how they were read."""
+        return replace(self, said=(*self.said, *lines))
 
     def require_labels(self, purpose: str) -> Sequence[Label]:
         if self.labels is None:
@@ -99,20 +106,18 @@ def described(examples: Examples) -> str:
 
 
 def plain(value: Any) -> Label:
-    """A label as JSON can hold it: NumPy's scalars as Python's, 3.0 as 3.
+    """A label as JSON can hold it: NumPy's scalars as Python's, bytes as text, 3.0 as 3.
 
     Raises DataError for what is no label: a missing value above all."""
-    value = value.item() if isinstance(value, np.generic) else value
+    value = value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", errors="replace")
     if isinstance(value, float) and value.is_integer():
         return int(value)
-    if value is None or value != value:
+    if value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value):
         raise DataError("A class is missing: every sequence to learn from, or to be judged on, must have one.")
     if not isinstance(value, str | int | float | bool):
-        raise DataError(f"A class is a text or a number, not {type(value).__name__}: {value!r}.")
+        raise DataError(f"A class is a text or a number, not {type(value).__name__}: {value!r:.60}.")
+    if isinstance(value, float) and value in (float("inf"), float("-inf")):
+        raise DataError("A class is infinite: it must be a text, or a number that JSON can hold.")
     return value
-
-
-def without_padding(series: np.ndarray) -> np.ndarray:
-    """(T, C) without the steps at its end at which every value is missing: archives pad short series so."""
-    present = np.flatnonzero(~np.isnan(series).all(axis=1))
-    return series[: present[-1] + 1] if len(present) else series[:0]

@@ -37,10 +37,12 @@ class SequenceClassifier:
         stream = model.stream()                 # with bidirectional=False: one step at a time
         stream.push(step).probabilities
 
-    X is an array (N, T, C), or (N, T) for one channel; a list of arrays (T, C) or (T,), of strings, or, with `rate`
-    (samples a second), of sounds (n,); a pandas, polars or Arrow table of rows that share an id (`id`, `time`, `label`,
-    `group` name its columns); or the name of a file or folder. NaN is a missing value. y is the class of each: texts or
-    numbers; tables and files bring their own. groups (speakers, subjects) are kept together where parts are held out.
+    X is an array (N, T, C), or (N, T) for one channel, or with axes="NCT" (N, C, T); one that has more channels than
+    steps is refused until `axes` says which of the two it is. Or a list of arrays (T, C) or (T,), of strings, or, with
+    `rate` (samples a second), of sounds (n,); a pandas, polars or Arrow table of rows that share an id (`id`, `time`,
+    `label`, `group` name its columns), or with a sequence in each row; or the name of a file or folder. NaN and what
+    NumPy masks are missing values. y is the class of each: texts or numbers, or one-hot rows (N, K); tables and files
+    bring their own. groups (speakers, subjects) are kept together where parts are held out.
 
     The parameters are those of `Settings`, with the same defaults, and
 
@@ -79,6 +81,7 @@ class SequenceClassifier:
         file: str | None = None,
         group: str | None = None,
         names: str | None = None,
+        axes: str | None = None,
         seed: int = 0,
         device: str = "auto",
         threads: int | None = None,
@@ -309,7 +312,7 @@ class SequenceClassifier:
         if _is_table(X):
             frame = read(X)
             return _with(tables.read_table(frame, "the table", columns, channels=channels, asked=asked), y, groups)
-        return arrays.from_python(X, y, groups=groups, rate=rate, channels=channels if asked else ())
+        return arrays.from_python(X, y, groups=groups, rate=rate, axes=columns.axes, channels=channels if asked else ())
 
 
 def _paths_of(X: Any) -> list[str | Path]:

@@ -8,6 +8,7 @@ from carousel.tasks.classification.examples import Columns
 from carousel.training.settings import TrainingSettings
 
 WEIGHTS = ("none", "balanced")
+AXES = ("NTC", "NCT")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Settings(TrainingSettings):
     file: str | None = None  # column of the names of sound files
     group: str | None = None  # column of what must not be split
     names: str | None = None  # what file names say, as "{label}_{group}_*"
+    axes: str | None = None  # of arrays: NTC, or NCT (sequences, channels, steps)
     level: str | None = None  # of text: word or char
     differences: bool | None = None  # of series: changes from step to step beside values
 
@@ -54,6 +56,11 @@ class Settings(TrainingSettings):
             raise DataError(f"There is no head {self.head!r}. There are: {', '.join(HEADS)}.")
         if self.level not in (None, "word", "char"):
             raise DataError(f"A text is classified by word or by char; the level {self.level!r} is neither.")
+        if self.axes not in (None, *AXES):
+            raise DataError(
+                f"The axes of arrays are NTC (sequences, steps, channels) or NCT (sequences, channels, steps), not "
+                f"{self.axes!r}."
+            )
         if self.class_weights not in WEIGHTS:
             raise DataError(f"Classes are weighted by none or balanced, not {self.class_weights!r}.")
         if not 0 <= self.label_smoothing < 1:

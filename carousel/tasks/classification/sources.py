@@ -32,8 +32,8 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         return "sound files"
     if first.suffix.lower() == ".ts":
         return "a .ts file of the UCR and UEA archives"
-    if first.suffix.lower() == ".npz" and arrays.holds_sequences(first):
-        return "an .npz file with sequences X"
+    if first.suffix.lower() == ".npz":
+        return arrays.why_sequences(first)
     if is_table(first) and _has_label(first, options):
         return "a table with a column of classes"
     return None
@@ -85,7 +85,7 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
         examples = read_ts(path)
         return replace(examples, said=(f"{path.name}: cases of a .ts file",))
     if suffix == ".npz":
-        return replace(arrays.read_npz(path), said=(f"{path.name}: arrays",))
+        return arrays.read_npz(path, axes=columns.axes, channels=tuple(channels) if asked else ())
     if is_table(path):
         if folders.is_listing(path, columns):
             return folders.read_listing(path, columns, asked=asked)

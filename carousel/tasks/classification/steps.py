@@ -14,7 +14,8 @@ BATCH_STEPS = 1 << 16  # in a batch that is only read, padding included
 
 
 class Steps:
-    """flat: all steps one after another, (total, size) float32 or (total,) int64; lengths: of each sequence, (N)."""
+    """flat: all steps one after another, (total, size) float32 or float64, or (total,) int64; lengths: of each
+    sequence, (N)."""
 
     def __init__(self, flat: np.ndarray, lengths: np.ndarray) -> None:
         self.flat, self.lengths = flat, lengths.astype(np.int64)

@@ -62,7 +62,13 @@ class Trained:
 
     def log_probabilities(self, examples: Examples) -> np.ndarray:
         """ln P of each class for each sequence, (N, classes) float64."""
-        return self.of_steps(Steps.of(self.steps_of(examples)))
+        answers = self.of_steps(Steps.of(self.steps_of(examples)))
+        if len(lost := np.flatnonzero(~np.isfinite(answers).all(1))):
+            raise DataError(
+                f"The model has no answer for the sequence {examples.names[lost[0]]}: its values are too far from "
+                f"those that it was trained on, and what it computes of them is no number."
+            )
+        return answers
 
     @torch.inference_mode()
     def of_steps(self, steps: Steps) -> np.ndarray:

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from carousel.errors import DataError
-from carousel.tasks.classification.examples import Examples, without_padding
+from carousel.tasks.classification.examples import Examples
+from carousel.tasks.classification.values import held, without_padding
 
 PAIR = re.compile(r"\(([^()]*),([^(),]*)\)")
 
@@ -77,7 +78,7 @@ def read_ts(path: Path) -> Examples:
     channels = ("value",) if items[0].shape[1] == 1 else tuple(f"dim_{k}" for k in range(items[0].shape[1]))
     return Examples(
         "series",
-        [without_padding(case) for case in items],
+        held([without_padding(case) for case in items]),
         names,
         labels if header.classes is not None else None,
         channels=channels,
@@ -137,7 +138,7 @@ def _case(place: str, fields: list[str], header: Header) -> np.ndarray:
             f"{place}: the header says @dimensions {header.dimensions}, and this case has {len(fields)} channels."
         )
     channels = [_values(place, field, header.stamps) for field in fields]
-    case = np.full((max(map(len, channels)), len(channels)), np.nan, np.float32)
+    case = np.full((max(map(len, channels)), len(channels)), np.nan)
     for k, values in enumerate(channels):
         case[: len(values), k] = values
     return case

@@ -7,6 +7,7 @@ import numpy as np
 
 from carousel.errors import DataError, option
 from carousel.tasks.classification.examples import Examples
+from carousel.tasks.classification.values import as_numbers, deviation, refuse_infinite
 from carousel.tasks.table import listed
 
 
@@ -43,8 +44,7 @@ class SeriesFrontEnd:
         if len(steps) and missing.all(0).any():
             empty = ", ".join(examples.channels[k] for k in np.flatnonzero(missing.all(0)))
             raise DataError(f"In the training data {empty} has no value at all. Leave it out.")
-        counts = np.maximum(1, (~missing).sum(0))
-        centre = np.where(missing, 0, steps).sum(0, dtype=np.float64) / counts
+        centre, _ = deviation(steps)
         return cls(
             tuple(examples.channels),
             tuple(map(float, centre)),
@@ -78,30 +78,32 @@ class SeriesFrontEnd:
 class SeriesStream:
     def __init__(self, front_end: SeriesFrontEnd) -> None:
         self._front_end = front_end
-        self._last = np.array(front_end.centre, np.float32)
+        self._last = np.array(front_end.centre)
         self._begun = False
 
     def push(self, piece: np.ndarray) -> np.ndarray:
-        """(n, C) or one step (C,) to (n, size)."""
-        x = np.atleast_2d(np.asarray(piece, np.float32))
+        """(n, C) or one step (C,) to (n, size), in the precision of what comes."""
+        try:
+            x = np.atleast_2d(as_numbers(piece))
+        except DataError as problem:
+            raise DataError(f"What arrives is no step: {problem}.") from None
         channels = len(self._last)
         if x.ndim != 2 or x.shape[1] != channels:
             raise DataError(
                 f"A step has {channels} number{'s' * (channels != 1)} ({listed(self._front_end.channels, 8)}), "
                 f"and these have the shape {x.shape}. Give the channels that the model was trained on, in this order."
             )
-        if np.isinf(x).any():
-            raise DataError("A value is infinite. Leave it missing (NaN) if it is not known.")
+        refuse_infinite("What arrives", x, self._front_end.channels)
         if len(x) == 0:
-            return np.zeros((0, self._front_end.size), np.float32)
+            return np.zeros((0, self._front_end.size), x.dtype)
         missing = np.isnan(x)
-        rows = np.concatenate([self._last[None], x])
+        rows = np.concatenate([self._last[None].astype(x.dtype), x])
         # For each place the number of the latest row, at or before it, that has a value there.
         latest = np.where(np.concatenate([np.zeros_like(missing[:1]), missing]), 0, np.arange(len(rows))[:, None])
         filled = np.take_along_axis(rows, np.maximum.accumulate(latest), 0)
         parts = [filled[1:]]
         if self._front_end.gaps:
-            parts.append(missing[:, list(self._front_end.gaps)].astype(np.float32))
+            parts.append(missing[:, list(self._front_end.gaps)].astype(x.dtype))
         if self._front_end.differences:
             changes = np.diff(filled, axis=0)
             if not self._begun:
