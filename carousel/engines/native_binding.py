@@ -6,7 +6,7 @@ import ctypes
 import warnings
 from collections.abc import Sequence
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int32, c_int64, c_void_p
-from functools import cache, lru_cache
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 
 from carousel.engines import native_identity
 from carousel.engines.native_plan import Plan
+from carousel.program.sharing import made_once
 
 NAME = "_native.so"
 
@@ -149,7 +150,7 @@ class Library:
         self.isas_here = [name for i, name in enumerate(self.isas) if c.carousel_isa_runs_here(i)]
 
 
-@cache
+@made_once(1)
 def find() -> Library | str:
     """The library, or why there is none, as a phrase."""
     package = resources.files("carousel")
@@ -167,7 +168,7 @@ def find() -> Library | str:
         return f"the native library cannot be loaded: {error}"
 
 
-@lru_cache(maxsize=1024)
+@made_once(1024)
 def saved_width(made: MadePlan, isa: int, is_double: int, hidden: int, projection: int) -> int:
     """Numbers per row that a forward scan keeps."""
     library = find()

@@ -7,7 +7,6 @@ import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +18,7 @@ from carousel.engines import native_plan
 from carousel.engines.inside_torch import same_at_every_call
 from carousel.errors import CarouselError
 from carousel.program import Program, differentiate
+from carousel.program.sharing import made_once
 
 
 @dataclass
@@ -63,13 +63,13 @@ def multiplies_bfloat16() -> bool:
     return bool(library().c.carousel_multiplies_bfloat16(isa()))
 
 
-@lru_cache(maxsize=1024)
+@made_once(1024)
 def forward_plan(program: Program, keep: bool, direct: frozenset[str], halves: bool) -> binding.MadePlan:
     kept = lowering.kept(program, differentiate(program)) if keep else None
     return binding.MadePlan(lowering.lower_forward(program, kept, direct, halves))
 
 
-@lru_cache(maxsize=1024)
+@made_once(1024)
 def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, halves: bool) -> binding.MadePlan:
     derivative = differentiate(program)
     kept = lowering.kept(program, derivative)
@@ -97,7 +97,7 @@ def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes
     return _sizes_of_shapes(program, x.dtype == torch.float64, isa(), *[p.shape for p in parameters])
 
 
-@lru_cache(maxsize=1024)  # layers are called again and again
+@made_once(1024)  # layers are called again and again
 def _sizes_of_shapes(program: Program, is_double: bool, isa: int, *shapes: tuple[int, ...]) -> Sizes:
     units = {"one": 1, "hidden": shapes[0][0] // len(program.gates), "projection": 0}
     for name, shape in zip(native_plan.parameters_of(program), shapes, strict=True):

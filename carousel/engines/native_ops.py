@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import array
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -18,7 +17,8 @@ from carousel.engines import native_call as call
 from carousel.engines import native_padded, native_plan, reference
 from carousel.engines.inside_torch import Writes, is_batched, operators_are_watched
 from carousel.engines.native_call import Inputs
-from carousel.program import Program, differentiate, notation
+from carousel.program import Program, notation
+from carousel.program.sharing import made_once
 
 _programs: dict[str, Program] = {}
 _library = torch.library.Library("carousel", "DEF")
@@ -33,10 +33,9 @@ _library.define(
 )
 
 
-@lru_cache(maxsize=1024)
+@made_once(1024)
 def key_of(program: Program) -> str:
-    """The program as text; remembers whose text it is, and differentiates it before an operator has to."""
-    differentiate(program)
+    """The program as text; remembers whose text it is."""
     key = notation.write(program)
     _programs.setdefault(key, program)
     return key

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from carousel.program import Program, naming, ops
+from carousel.program.sharing import made_once
 
 # The enumerations of native/plan.h, by the same names and in the same order.
 LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS = range(8)
@@ -75,7 +75,7 @@ class Plan:
         return place_in(self.views, view)
 
 
-@lru_cache(maxsize=1024)
+@made_once(1024)
 def parameters_of(program: Program) -> tuple[str, ...]:
     """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
     found = [naming.W, naming.B] if program.gate_bias else [naming.W]
@@ -88,7 +88,7 @@ def parameters_of(program: Program) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-@lru_cache(maxsize=1024)
+@made_once(1024)
 def parameter_shapes(program: Program, hidden: int, projection: int, input_size: int) -> tuple[tuple[int, ...], ...]:
     """The shapes of `parameters_of` a program."""
     shapes = program.parameter_shapes(hidden, projection, input_size)

@@ -44,6 +44,7 @@ from carousel.layers.regularizers import Regularizers
 from carousel.layers.segments import segments
 from carousel.layers.stepper import Stepper
 from carousel.program import Interface, Program, naming
+from carousel.program.sharing import LOCK
 
 States = tuple[Tensor, ...]
 Layout = Packed | Padded | InTime
@@ -451,9 +452,10 @@ class Recurrent(nn.Module):
         see that it is still the same: so what it takes for granted is a name.
         """
         program = self.regularizers.rewritten(self.program, self.training, modified, names)
-        known = vars(self._programs)
-        name = next((name for name, other in known.items() if other is program), f"program_{len(known)}")
-        setattr(self._programs, name, program)
+        with LOCK:  # two threads must not give two programs one name
+            known = vars(self._programs)
+            name = next((name for name, other in known.items() if other is program), f"program_{len(known)}")
+            setattr(self._programs, name, program)
         return name
 
     def _walk(self, layout: InTime, at: str, given: States, fresh: Callable[[], States]) -> Walk:

@@ -119,10 +119,10 @@ class Builder:
     def _fold(self, name: str, args: tuple[Ref, ...]) -> Ref | None:
         """What literal numbers decide. A literal 0 is how an absent vector reads, so 0 * c is 0 whatever c holds."""
         numbers = [self._number(a) for a in args]
-        if name in FOLD and all(n is not None for n in numbers):
+        if name in FOLD and all(n is not None for n in numbers) and (name, numbers[-1]) != ("div", 0.0):
             return self.constant(FOLD[name](*numbers))
         match name, numbers:
-            case "mul", ([0.0, _] | [_, 0.0]):
+            case ("mul", ([0.0, _] | [_, 0.0])) | ("sum", [0.0]):
                 return self.constant(0.0)
             case ("mul", [1.0, _]) | ("add", [0.0, _]):
                 return args[1]

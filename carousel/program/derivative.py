@@ -1,28 +1,23 @@
-"""The derivative of a program, as a program: torch's own vjp of the step, traced and rewritten into the alphabet."""
+"""The derivative of a program, as a program: each op's own from its row in `ops`, from the last op to the first.
+
+This is reverse accumulation (Griewank & Walther, "Evaluating derivatives", 2008, chapter 3), on symbols: no tensor is
+made and nothing of torch is run, so that it is the same in every mode and every thread.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import reduce
 from typing import Any
 
-import torch
-from torch import Tensor, fx
-
-from carousel.errors import ProgramError
-from carousel.program import expansions, ops
+from carousel.program import ops
 from carousel.program.builder import Builder, Ref, prune
-from carousel.program.evaluate import evaluate
 from carousel.program.program import Node, Program
+from carousel.program.sharing import made_once
 from carousel.program.verify import verify
 
-aten = torch.ops.aten
-
-# Rows for tracing, as short as they can be and all different, so that a mix-up of sizes cannot pass.
-BATCH, SIZES = 2, {"hidden": 3, "projection": 5, "one": 1}
-SIZE_OF = {units: size for size, units in SIZES.items()}
+PRODUCTS = ("product", "product_transposed")
 
 
 @dataclass(frozen=True)
@@ -42,140 +37,80 @@ class Derivative:
     saved: tuple[int, ...]
 
 
-@lru_cache(maxsize=256)
+@made_once(256)
 def differentiate(program: Program) -> Derivative:
-    """The derivative of a forward program. Raises ProgramError if a derivative leaves the alphabet."""
-    graph, inputs, wanted = _vjp_graph(program)
-    b = Builder(program.weights, program.nodes)
-    sizes = {key: program.nodes[index].size for key, index in program.outputs.items()}
-    results = _translate(graph, inputs, wanted, sizes, b)
-    return _separate(program, b, results)
+    """The derivative of a forward program, which every forward program has."""
+    b = Builder(program.weights, program.nodes)  # what repeats a forward value is found, not added
+    sums: dict[int, _Sum] = defaultdict(_Sum)
+    for key, index in program.outputs.items():
+        sums[index].add(b, b.leaf("gradient", key, program.nodes[index].size))
+    gradients: dict[int, Ref] = {}
+    for index, node in reversed(list(enumerate(program.nodes))):
+        if index not in sums:
+            continue
+        gradients[index] = gradient = sums[index].total(b)
+        if node.op in ops.LEAVES:
+            continue
+        row = ops.TABLE[node.op]
+        arguments = (node.attr,) if row.kind == "product" else tuple(map(Ref, node.args))
+        for argument, part in zip(node.args, row.derivative(b, gradient, Ref(index), *arguments), strict=True):
+            if part is not None and program.nodes[argument].op not in ("constant", "per_unit"):
+                sums[argument].add(b, _as_long_as(b, b.value(part), program.nodes[argument].size, node.size))
+    return _separate(program, b, _results(program, b, gradients))
 
 
-def _vjp_graph(program: Program) -> tuple[fx.Graph, list[tuple[str, Any]], list[int]]:
-    """torch's vjp of the step as a graph, what each of its inputs stands for, and whose gradients are its results.
+class _Sum:
+    """What a node's gradient is the sum of: numbers, rows and products apart.
 
-    Every row the step reads is an input, each vector repeated for every row of the batch; and a zero is added to the
-    result of every product, whose gradient is the gradient of that result.
+    To add a number to a row costs a row, and products are added onto what is there: so they come last.
     """
-    from torch.fx.experimental.proxy_tensor import make_fx
 
-    leaves = [i for i, node in enumerate(program.nodes) if node.op in ops.LEAVES]
-    products = [i for i, node in enumerate(program.nodes) if node.op == "product"]
-    wanted = [i for i in leaves if program.nodes[i].op in ("state", "input", "stream", "vector")]
-    fixed = [i for i in leaves if i not in wanted]
-    weights = sorted({program.nodes[i].attr for i in products})
+    def __init__(self) -> None:
+        self.kinds: dict[str, Ref] = {}
 
-    # The numbers do not matter. Nothing is drawn: tracing must not move the caller's random generator.
-    def example(*sizes: int) -> Tensor:
-        return torch.full(sizes, 0.5, dtype=torch.float64, device="cpu")
+    def add(self, b: Builder, part: Ref) -> None:
+        node = b.nodes[part]
+        kind = "product" if node.op in PRODUCTS else "number" if node.size in ("one", "any") else "row"
+        self.kinds[kind] = _plus(b, self.kinds[kind], part) if kind in self.kinds else part
 
-    def vjp(rows: list[Tensor], rest: list[Tensor], matrices: list[Tensor], gradients: list[Tensor]) -> Any:
-        matrix = dict(zip(weights, matrices, strict=True))
-
-        def new_states(*rows: Tensor) -> tuple[Tensor, ...]:
-            given = dict(zip([*wanted, *products, *fixed], [*rows, *rest], strict=True))
-
-            def multiply(node: int, row: Tensor) -> Tensor:
-                return row @ matrix[program.nodes[node].attr].t() + given[node]
-
-            values = evaluate(program, [given.get(i) for i in range(len(program.nodes))], multiply)
-            return tuple(values[i] for i in program.outputs.values())
-
-        pull_back = torch.func.vjp(new_states, *rows)[1]
-        return pull_back(tuple(gradients))
-
-    def traced() -> fx.Graph:
-        arguments = (
-            [example(BATCH, SIZES[program.nodes[i].size]) for i in (*wanted, *products)],
-            [example() for _ in fixed],
-            [example(SIZES[program.weights[w].rows], SIZES[program.weights[w].columns]) for w in weights],
-            [example(BATCH, SIZES[program.nodes[i].size]) for i in program.outputs.values()],
-        )
-        return make_fx(torch.func.functionalize(vjp))(*arguments).graph
-
-    # The caller may be in any mode: inference, autocast, an exporter's or a compiler's that watches every op. Modes are
-    # a thread's own, and the derivative is always the same.
-    with ThreadPoolExecutor(1) as thread:
-        graph = thread.submit(traced).result()
-    inputs: list[tuple[str, Any]] = [
-        *(("node", i) for i in wanted),
-        *(("zero", i) for i in products),
-        *(("node", i) for i in fixed),
-        *(("weight", w) for w in weights),
-        *(("gradient", key) for key in program.outputs),
-    ]
-    return graph, inputs, [*wanted, *products]
+    def total(self, b: Builder) -> Ref:
+        present = [self.kinds[kind] for kind in ("number", "row", "product") if kind in self.kinds]
+        return reduce(lambda total, part: _plus(b, total, part), present)
 
 
-def _translate(
-    graph: fx.Graph, inputs: list[tuple[str, Any]], wanted: list[int], sizes: dict[Any, str], b: Builder
-) -> dict[Any, Ref]:
-    """Enters the graph into a builder that already holds the forward program: what it repeats is found, not added."""
-    waiting = iter(inputs)
-    value: dict[fx.Node, Any] = {}
-
-    def of(a: Any) -> Any:
-        return value[a] if isinstance(a, fx.Node) else a
-
-    for node in graph.nodes:
-        if node.op == "placeholder":
-            kind, what = next(waiting)
-            match kind:
-                case "node":
-                    value[node] = Ref(what)
-                case "zero":
-                    value[node] = 0.0
-                case "weight":
-                    value[node] = _Matrix(what)
-                case "gradient":
-                    value[node] = b.leaf("gradient", what, sizes[what])
-        elif node.op == "output":
-            gradients = [of(a) for a in _leaves(node.args)]
-            return {
-                _result(b.nodes[i], i): b.value(0.0 if g is None else g) for i, g in zip(wanted, gradients, strict=True)
-            }
-        else:
-            value[node] = _apply(node, [of(a) for a in node.args], {k: of(v) for k, v in node.kwargs.items()}, b)
-    raise AssertionError("a graph ends with its output")
+def _plus(b: Builder, p: Ref, q: Ref) -> Ref:
+    """p + q; where one of them is -r and the other is no product, which adds onto its place, a difference."""
+    if b.nodes[q].op == "neg":
+        return b.op("sub", p, Ref(b.nodes[q].args[0]))
+    if b.nodes[p].op == "neg" and b.nodes[q].op not in PRODUCTS:
+        return b.op("sub", q, Ref(b.nodes[p].args[0]))
+    return b.op("add", p, q)
 
 
-def _leaves(tree: Any) -> Iterator[Any]:
-    for branch in tree:
-        yield from _leaves(branch) if isinstance(branch, tuple | list) else (branch,)
+def _as_long_as(b: Builder, gradient: Ref, size: str, of: str) -> Ref:
+    """The gradient of an argument of this size, which may be one number that an op has used for every unit of a row.
+
+    of: the size of the op's value. A gradient that is itself one number stands for every unit of that row.
+    """
+    if size != "one" or of == "one":
+        return gradient
+    if b.nodes[gradient].op == "neg":  # a number costs less to negate than a row
+        return b.op("neg", _as_long_as(b, Ref(b.nodes[gradient].args[0]), size, of))
+    return b.op("sum", b.broadcast(gradient, of))
 
 
-def _result(node: Node, index: int) -> Any:
-    return ("product", index) if node.op == "product" else (node.op, node.attr)
+def _results(program: Program, b: Builder, gradients: dict[int, Ref]) -> dict[Any, Ref]:
+    """The gradients that are asked for, by key, each as long as the row that it is the gradient of."""
 
+    def of(index: int) -> Ref:
+        gradient = gradients.get(index)
+        if gradient is None:
+            return b.constant(0.0)
+        return b.broadcast(gradient, program.nodes[index].size) if b.nodes[gradient].size == "one" else gradient
 
-@dataclass(frozen=True)
-class _Matrix:
-    name: str
-    transposed: bool = False
-
-
-def _apply(node: fx.Node, args: list[Any], kwargs: dict[str, Any], b: Builder) -> Any:
-    target = node.target
-    if target is aten.t.default:
-        return replace(args[0], transposed=not args[0].transposed)
-    if target is aten.mm.default:
-        # A row times the transposed weight is the product; times the weight as it stands, the transposed product.
-        return b.product(args[1].name, b.value(args[0]), transposed=not args[1].transposed)
-    if target is aten.expand.default:
-        return b.broadcast(b.value(args[0]), SIZE_OF[args[1][-1]])
-    if isinstance(args[0], _Matrix):
-        return args[0]  # detach, alias
-    if target in expansions.TABLE and (
-        target not in ops.DERIVED or len(args) > ops.TABLE[ops.DERIVED[target]].arity or kwargs
-    ):
-        return expansions.TABLE[target](b, *args, **kwargs)
-    if target in ops.DERIVED and not kwargs:
-        return b.op(ops.DERIVED[target], *args[: ops.TABLE[ops.DERIVED[target]].arity])
-    raise ProgramError(
-        f"the derivative of the cell uses {target}, which is outside the alphabet of programs. "
-        'Write the equation without it, or build the layer with engine="reference".'
-    )
+    read = {(n.op, n.attr): i for i, n in enumerate(program.nodes) if n.op in ("state", "input", "stream", "vector")}
+    multiplied = {("product", i): i for i, node in enumerate(program.nodes) if node.op == "product"}
+    return {key: of(index) for key, index in (read | multiplied).items()}
 
 
 def _separate(program: Program, b: Builder, results: dict[Any, Ref]) -> Derivative:

@@ -1,7 +1,6 @@
 """Functions that are written in terms of the alphabet instead of being letters of it.
 
-Each row rewrites one torch function into ops, given a `Builder` b and the function's own arguments. What authors write
-and what torch's derivatives are made of stand in one table: a rewriting is right for both.
+Each row rewrites one torch function into ops, given a `Builder` b and the function's own arguments.
 """
 
 from __future__ import annotations
@@ -16,8 +15,6 @@ from torch.nn import functional as F
 
 from carousel.errors import ProgramError
 from carousel.program.builder import Builder, Ref
-
-aten = torch.ops.aten
 
 
 def _scaled_sum(name: str) -> Callable[..., Ref]:
@@ -64,18 +61,6 @@ def _mean(b: Builder, a: Ref, dim: Any = None, keepdim: bool = False, **_: objec
     return b.op("mul", _over_units(b, a, dim, keepdim), b.per_unit(a))
 
 
-def _threshold_backward(b: Builder, gradient: Ref, a: Ref, threshold: float) -> Ref:
-    if threshold != 0:
-        return b.op("where", b.op("gt", a, threshold), gradient, 0.0)
-    return b.op("relu_grad", gradient, a)
-
-
-def _softplus_backward(b: Builder, gradient: Ref, a: Ref, beta: float, threshold: float) -> Ref:
-    if (beta, threshold) != (1, 20):
-        raise ProgramError("softplus with a beta or threshold of its own")
-    return b.op("mul", gradient, b.op("sigmoid", a))
-
-
 def _leaky_relu(b: Builder, a: Ref, negative_slope: float = 0.01, inplace: bool = False) -> Ref:
     del inplace  # rewriting has no places
     return b.op("where", b.op("gt", a, 0.0), a, b.op("mul", a, negative_slope))
@@ -105,10 +90,6 @@ def _lerp(b: Builder, start: Ref, end: Ref, weight: Any) -> Ref:
     return b.op("add", start, b.op("mul", weight, b.op("sub", end, start)))
 
 
-def _same(b: Builder, a: Ref, *_: object, **__: object) -> Ref:
-    return b.value(a)
-
-
 TABLE: dict[Any, Callable[..., Ref]] = {}
 
 
@@ -120,16 +101,15 @@ def _row(*spellings: Any) -> Callable[[Callable[..., Ref]], None]:
     return enter
 
 
-# what authors write
-_row(torch.add, "add", aten.add.Tensor, aten.add.Scalar)(_scaled_sum("add"))
-_row(torch.sub, "sub", aten.sub.Tensor, aten.sub.Scalar)(_scaled_sum("sub"))
-_row(aten.rsub.Scalar, aten.rsub.Tensor, torch.rsub)(lambda b, a, other: b.op("sub", other, a))
-_row(operator.pow, torch.pow, "pow", aten.pow.Tensor_Scalar)(_power)
-_row(torch.square, "square", aten.square.default)(lambda b, a: b.op("mul", a, a))
-_row(torch.reciprocal, "reciprocal", aten.reciprocal.default)(lambda b, a: b.op("div", 1.0, a))
-_row(torch.sum, "sum", aten.sum.dim_IntList)(_over_units)
-_row(torch.mean, "mean", aten.mean.dim)(_mean)
-_row(torch.clamp, "clamp", aten.clamp.default)(_clamp)
+_row(torch.add, "add")(_scaled_sum("add"))
+_row(torch.sub, "sub")(_scaled_sum("sub"))
+_row(torch.rsub)(lambda b, a, other: b.op("sub", other, a))
+_row(operator.pow, torch.pow, "pow")(_power)
+_row(torch.square, "square")(lambda b, a: b.op("mul", a, a))
+_row(torch.reciprocal, "reciprocal")(lambda b, a: b.op("div", 1.0, a))
+_row(torch.sum, "sum")(_over_units)
+_row(torch.mean, "mean")(_mean)
+_row(torch.clamp, "clamp")(_clamp)
 _row(F.hardtanh)(_hardtanh)
 _row(F.silu)(lambda b, a, inplace=False: b.op("mul", a, b.op("sigmoid", a)))  # noqa: ARG005
 _row(F.logsigmoid)(lambda b, a: b.op("neg", b.op("softplus", b.op("neg", a))))
@@ -139,12 +119,3 @@ _row(F.leaky_relu)(_leaky_relu)
 _row(F.elu)(_elu)
 _row(torch.lerp, "lerp")(_lerp)
 _row(torch.addcmul)(lambda b, a, p, q, value=1: b.op("add", a, b.op("mul", value, b.op("mul", p, q))))
-
-# what only derivatives are made of
-_row(aten.threshold_backward.default)(_threshold_backward)
-_row(aten.softplus_backward.default)(_softplus_backward)
-_row(aten.masked_fill.Scalar)(lambda b, a, mask, value: b.op("where", mask, value, a))
-_row(aten.detach.default, aten.alias.default, aten.clone.default, aten.view.default)(_same)
-_row(aten.zeros_like.default)(lambda b, _a, **_: b.constant(0.0))
-_row(aten.ones_like.default)(lambda b, _a, **_: b.constant(1.0))
-_row(aten.scalar_tensor.default)(lambda b, value, **_: b.constant(value))

@@ -10,13 +10,17 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-aten = torch.ops.aten
+if TYPE_CHECKING:
+    from carousel.program.builder import Builder, Ref
+
+# What a derivative is made of: a value, a number, or None where the gradient is zero.
+Gradients = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -26,17 +30,19 @@ class Op:
     kind: "pointwise"; "relation" (pointwise, its result may only be asked by `where`); "reduction" (a row to one
         number); "broadcast" (one number to a row); "product" (a row times a named weight).
     meaning: what it computes, in torch. This is the definition; every engine is tested against it.
+    derivative: (b, g, y, *arguments) -> the gradient by each argument, written in this alphabet with the `Builder` b,
+        from the gradient g of the op's value y. A product has the name of its weight in the place of its argument.
+        Where rows of different sizes meet, `derivative.differentiate` sums. It gives what torch gives, at kinks too.
     text: how it is printed; binding: how tightly the printed text holds together (see `printing`).
     spellings: what authors write for it: torch functions, operators, and names of tensor methods.
-    aten: what torch's own derivatives call it.
     """
 
     name: str
     arity: int
     meaning: Callable[..., Tensor]
+    derivative: Callable[..., Gradients]
     text: str
     spellings: tuple[Any, ...] = ()
-    aten: tuple[Any, ...] = ()
     kind: str = "pointwise"
     binding: int = 9
 
@@ -65,47 +71,100 @@ def _product_transposed(a: Tensor, weight: Tensor) -> Tensor:
     return a @ weight
 
 
-# Each row:  name, arity, meaning, text, what authors write, what derivatives are made of, kind, binding
+# Derivatives that need more than a line.
+
+
+def _mul(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
+    del y
+    if p == q:
+        return b.op("mul", b.op("mul", 2.0, g), p), None
+    by_q = b.op("mul", g, p)
+    return b.op("mul", g, q), by_q
+
+
+def _div(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
+    del p
+    by_p = b.op("div", g, q)
+    return by_p, b.op("neg", b.op("mul", by_p, y))
+
+
+def _larger(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
+    del y
+    shared = b.op("where", b.op("eq", p, q), b.op("mul", 0.5, g), g)  # equal values have half of it each
+    return b.op("where", b.op("lt", p, q), 0.0, shared), b.op("where", b.op("gt", p, q), 0.0, shared)
+
+
+def _smaller(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
+    return _larger(b, g, y, q, p)  # p has no gradient where it is the larger one, as q has in max(q, p)
+
+
+def _rsqrt(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
+    del p
+    return (b.op("mul", b.op("mul", -0.5, g), b.op("mul", y, b.op("mul", y, y))),)
+
+
+def _sigmoid_twice(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
+    del y
+    return b.op("sigmoid_grad", g, q), b.op("mul", b.op("mul", g, p), b.op("sub", 1.0, b.op("mul", 2.0, q)))
+
+
+def _tanh_twice(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
+    del y
+    return b.op("tanh_grad", g, q), b.op("mul", b.op("mul", g, p), b.op("mul", -2.0, q))
+
+
+def _where(b: Builder, g: Ref, y: Ref, c: Ref, p: Ref, q: Ref) -> Gradients:
+    del y, p, q
+    return None, b.op("where", c, g, 0.0), b.op("where", c, 0.0, g)
+
+
+def _none(b: Builder, g: Ref, y: Ref, *arguments: Ref) -> Gradients:
+    del b, g, y
+    return (None,) * len(arguments)
+
+
+# Each row:  name, arity, meaning, derivative, text, what authors write, kind, binding
+# ruff: noqa: E501, ARG005
 ROWS = [
     # arithmetic
-    Op("add", 2, torch.add, "{} + {}", (operator.add, torch.add, "add"), (aten.add.Tensor, aten.add.Scalar), binding=5),
-    Op("sub", 2, torch.sub, "{} - {}", (operator.sub, torch.sub, "sub"), (aten.sub.Tensor, aten.sub.Scalar), binding=5),
-    Op("mul", 2, torch.mul, "{} ⊙ {}", (operator.mul, torch.mul, "mul"), (aten.mul.Tensor, aten.mul.Scalar), binding=6),
-    Op("div", 2, torch.div, "{} / {}", (operator.truediv, torch.div, "div"), (aten.div.Tensor, aten.div.Scalar), binding=6),  # noqa: E501
-    Op("neg", 1, torch.neg, "-{}", (operator.neg, torch.neg, "neg"), (aten.neg.default,), binding=7),
-    Op("abs", 1, torch.abs, "|{}|", (operator.abs, torch.abs, "abs"), (aten.abs.default,)),
-    Op("sign", 1, torch.sign, "sign({})", (torch.sign, torch.sgn, "sign"), (aten.sign.default, aten.sgn.default)),
-    Op("maximum", 2, torch.maximum, "max({}, {})", (torch.maximum, "maximum"), (aten.maximum.default,)),
-    Op("minimum", 2, torch.minimum, "min({}, {})", (torch.minimum, "minimum"), (aten.minimum.default,)),
+    Op("add", 2, torch.add, lambda b, g, y, p, q: (g, g), "{} + {}", (operator.add, torch.add, "add"), binding=5),
+    Op("sub", 2, torch.sub, lambda b, g, y, p, q: (g, b.op("neg", g)), "{} - {}", (operator.sub, torch.sub, "sub"), binding=5),
+    Op("mul", 2, torch.mul, _mul, "{} ⊙ {}", (operator.mul, torch.mul, "mul"), binding=6),
+    Op("div", 2, torch.div, _div, "{} / {}", (operator.truediv, torch.div, "div"), binding=6),
+    Op("neg", 1, torch.neg, lambda b, g, y, p: (b.op("neg", g),), "-{}", (operator.neg, torch.neg, "neg"), binding=7),
+    Op("abs", 1, torch.abs, lambda b, g, y, p: (b.op("mul", g, b.op("sign", p)),), "|{}|", (operator.abs, torch.abs, "abs")),
+    Op("sign", 1, torch.sign, _none, "sign({})", (torch.sign, torch.sgn, "sign")),
+    Op("maximum", 2, torch.maximum, _larger, "max({}, {})", (torch.maximum, "maximum")),
+    Op("minimum", 2, torch.minimum, _smaller, "min({}, {})", (torch.minimum, "minimum")),
     # functions
-    Op("exp", 1, torch.exp, "exp({})", (torch.exp, "exp"), (aten.exp.default,)),
-    Op("log", 1, torch.log, "log({})", (torch.log, "log"), (aten.log.default,)),
-    Op("sqrt", 1, torch.sqrt, "sqrt({})", (torch.sqrt, "sqrt"), (aten.sqrt.default,)),
-    Op("rsqrt", 1, torch.rsqrt, "rsqrt({})", (torch.rsqrt, "rsqrt"), (aten.rsqrt.default,)),
-    Op("sin", 1, torch.sin, "sin({})", (torch.sin, "sin"), (aten.sin.default,)),
-    Op("cos", 1, torch.cos, "cos({})", (torch.cos, "cos"), (aten.cos.default,)),
+    Op("exp", 1, torch.exp, lambda b, g, y, p: (b.op("mul", g, y),), "exp({})", (torch.exp, "exp")),
+    Op("log", 1, torch.log, lambda b, g, y, p: (b.op("div", g, p),), "log({})", (torch.log, "log")),
+    Op("sqrt", 1, torch.sqrt, lambda b, g, y, p: (b.op("div", g, b.op("mul", 2.0, y)),), "sqrt({})", (torch.sqrt, "sqrt")),
+    Op("rsqrt", 1, torch.rsqrt, _rsqrt, "rsqrt({})", (torch.rsqrt, "rsqrt")),
+    Op("sin", 1, torch.sin, lambda b, g, y, p: (b.op("mul", g, b.op("cos", p)),), "sin({})", (torch.sin, "sin")),
+    Op("cos", 1, torch.cos, lambda b, g, y, p: (b.op("neg", b.op("mul", g, b.op("sin", p))),), "cos({})", (torch.cos, "cos")),
     # what recurrent networks are made of
-    Op("sigmoid", 1, torch.sigmoid, "σ({})", (torch.sigmoid, F.sigmoid, "sigmoid"), (aten.sigmoid.default,)),
-    Op("tanh", 1, torch.tanh, "tanh({})", (torch.tanh, F.tanh, "tanh"), (aten.tanh.default,)),
-    Op("relu", 1, torch.relu, "relu({})", (torch.relu, "relu"), (aten.relu.default,)),
-    Op("softplus", 1, F.softplus, "softplus({})", (F.softplus,), (aten.softplus.default,)),
+    Op("sigmoid", 1, torch.sigmoid, lambda b, g, y, p: (b.op("sigmoid_grad", g, y),), "σ({})", (torch.sigmoid, F.sigmoid, "sigmoid")),
+    Op("tanh", 1, torch.tanh, lambda b, g, y, p: (b.op("tanh_grad", g, y),), "tanh({})", (torch.tanh, F.tanh, "tanh")),
+    Op("relu", 1, torch.relu, lambda b, g, y, p: (b.op("relu_grad", g, y),), "relu({})", (torch.relu, "relu")),
+    Op("softplus", 1, F.softplus, lambda b, g, y, p: (b.op("mul", g, b.op("sigmoid", p)),), "softplus({})", (F.softplus,)),
     # their derivatives, from the upstream gradient and the function's own value
-    Op("sigmoid_grad", 2, _sigmoid_grad, "σ'({}; {})", (), (aten.sigmoid_backward.default,)),
-    Op("tanh_grad", 2, _tanh_grad, "tanh'({}; {})", (), (aten.tanh_backward.default,)),
-    Op("relu_grad", 2, _relu_grad, "relu'({}; {})"),
+    Op("sigmoid_grad", 2, _sigmoid_grad, _sigmoid_twice, "σ'({}; {})"),
+    Op("tanh_grad", 2, _tanh_grad, _tanh_twice, "tanh'({}; {})"),
+    Op("relu_grad", 2, _relu_grad, lambda b, g, y, p, q: (b.op("relu_grad", g, q), None), "relu'({}; {})"),
     # choice
-    Op("gt", 2, torch.gt, "{} > {}", (operator.gt, torch.gt, "gt"), (aten.gt.Tensor, aten.gt.Scalar), "relation", 4),
-    Op("ge", 2, torch.ge, "{} ≥ {}", (operator.ge, torch.ge, "ge"), (aten.ge.Tensor, aten.ge.Scalar), "relation", 4),
-    Op("lt", 2, torch.lt, "{} < {}", (operator.lt, torch.lt, "lt"), (aten.lt.Tensor, aten.lt.Scalar), "relation", 4),
-    Op("le", 2, torch.le, "{} ≤ {}", (operator.le, torch.le, "le"), (aten.le.Tensor, aten.le.Scalar), "relation", 4),
-    Op("eq", 2, torch.eq, "{} = {}", (torch.eq, "eq"), (aten.eq.Tensor, aten.eq.Scalar), "relation", 4),
-    Op("ne", 2, torch.ne, "{} ≠ {}", (torch.ne, "ne"), (aten.ne.Tensor, aten.ne.Scalar), "relation", 4),
-    Op("where", 3, torch.where, "where({}, {}, {})", (torch.where,), (aten.where.self,)),
+    Op("gt", 2, torch.gt, _none, "{} > {}", (operator.gt, torch.gt, "gt"), "relation", 4),
+    Op("ge", 2, torch.ge, _none, "{} ≥ {}", (operator.ge, torch.ge, "ge"), "relation", 4),
+    Op("lt", 2, torch.lt, _none, "{} < {}", (operator.lt, torch.lt, "lt"), "relation", 4),
+    Op("le", 2, torch.le, _none, "{} ≤ {}", (operator.le, torch.le, "le"), "relation", 4),
+    Op("eq", 2, torch.eq, _none, "{} = {}", (torch.eq, "eq"), "relation", 4),
+    Op("ne", 2, torch.ne, _none, "{} ≠ {}", (torch.ne, "ne"), "relation", 4),
+    Op("where", 3, torch.where, _where, "where({}, {}, {})", (torch.where,)),
     # across the units of a row
-    Op("sum", 1, _sum, "sum({})", kind="reduction"),
-    Op("broadcast", 1, torch.clone, "{}", kind="broadcast"),
-    Op("product", 1, _product, "{weight} {}{bias}", kind="product", binding=5),
-    Op("product_transposed", 1, _product_transposed, "{weight}ᵀ {}", kind="product", binding=6),
+    Op("sum", 1, _sum, lambda b, g, y, p: (g,), "sum({})", kind="reduction"),
+    Op("broadcast", 1, torch.clone, lambda b, g, y, p: (g,), "{}", kind="broadcast"),
+    Op("product", 1, _product, lambda b, g, y, weight: (b.product(weight, g, transposed=True),), "{weight} {}{bias}", kind="product", binding=5),
+    Op("product_transposed", 1, _product_transposed, lambda b, g, y, weight: (b.product(weight, g),), "{weight}ᵀ {}", kind="product", binding=6),
 ]  # fmt: skip
 
 TABLE = {row.name: row for row in ROWS}
@@ -123,4 +182,3 @@ TABLE = {row.name: row for row in ROWS}
 LEAVES = ("input", "state", "stream", "vector", "constant", "per_unit", "saved", "gradient")
 
 WRITABLE = {spelling: row.name for row in ROWS for spelling in row.spellings}
-DERIVED = {overload: row.name for row in ROWS for overload in row.aten}

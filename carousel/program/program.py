@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -120,11 +120,21 @@ class Program(Interface):
 
     outputs: result -> node. In a forward program the results are the new states by name, in order, and the values it
         records at every step, as ("record", name); for a derivative see `derivative.Derivative`.
-    Programs are compared by identity; `trace` gives the same one for the same cell.
+    Programs are compared by identity: `verify.finished` makes those that say the same one object.
     """
 
     nodes: tuple[Node, ...]
     outputs: dict[Any, int]
+
+    def said(self) -> tuple[Any, ...]:
+        """All that the program says, to be compared and hashed; not the lines of the author's file."""
+        # As text, 0.0 and -0.0 differ and NaN is itself.
+        nodes = ((n.op, n.args, n.size, repr(n.attr) if n.op == "constant" else n.attr, n.name) for n in self.nodes)
+        tables = (tuple(table.items()) for table in (self.states, self.vectors, self.weights, self.outputs))
+        return self.cell, self.gates, self.gate_bias, *tables, tuple(nodes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _again, tuple(getattr(self, f.name) for f in fields(self))
 
     def __str__(self) -> str:
         from carousel.program.printing import equations
@@ -192,3 +202,11 @@ class Program(Interface):
     def count(self, *kinds: str) -> int:
         """How many nodes are ops of these kinds (all kinds if none is named); leaves are not ops."""
         return sum(1 for n in self.nodes if n.op in ops.TABLE and (not kinds or ops.TABLE[n.op].kind in kinds))
+
+
+def _again(*fields: Any) -> Program:
+    """A program that was pickled: the very one that is here already, if there is one."""
+    from carousel.program.verify import finished
+
+    program = Program(*fields)
+    return finished(program) if program.states else program  # a derivative belongs to its program

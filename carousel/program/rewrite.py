@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 from carousel.program import naming, ops
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.program import Node, Program
+from carousel.program.sharing import made_once
 from carousel.program.verify import finished
 
 # What the field calls the gates that cells name by letters.
@@ -39,7 +39,7 @@ def stands_for(program: Program, name: str) -> int | None:
     return next((possible[letter] for letter in (name, *WORDS.get(name, ())) if letter in possible), None)
 
 
-@lru_cache(maxsize=256)
+@made_once(256)
 def record(program: Program, names: tuple[str, ...]) -> Program:
     """The program, emitting these values too, in this order."""
     outputs = dict(program.outputs)
@@ -50,7 +50,7 @@ def record(program: Program, names: tuple[str, ...]) -> Program:
     return finished(replace(program, outputs=outputs))
 
 
-@lru_cache(maxsize=256)
+@made_once(256)
 def modify(program: Program, states: tuple[str, ...]) -> Program:
     """The program with keep_c * c + add_c in the place of the state c that it reads, for each of these states.
 
@@ -64,7 +64,7 @@ def modify(program: Program, states: tuple[str, ...]) -> Program:
     return _with_states(program, states, changed)
 
 
-@lru_cache(maxsize=256)
+@made_once(256)
 def zoneout(program: Program, states: tuple[str, ...]) -> Program:
     """The program with zone_c * c + (1 - zone_c) * c' in the place of each new state c'.
 
@@ -81,7 +81,7 @@ def zoneout(program: Program, states: tuple[str, ...]) -> Program:
     return _finished(program, b, outputs)
 
 
-@lru_cache(maxsize=256)
+@made_once(256)
 def recurrent_dropout(program: Program) -> Program:
     """The program with drop_h * v in the place of every row v that a recurrent matrix U multiplies.
 
@@ -104,7 +104,7 @@ def recurrent_dropout(program: Program) -> Program:
     return _finished(with_mask, b, outputs | {naming.mask(state): mask})
 
 
-@lru_cache(maxsize=256)
+@made_once(256)
 def candidate_dropout(program: Program) -> Program:
     """The program with drop_candidate * g in the place of the candidate g, what a step would write into its memory.
 

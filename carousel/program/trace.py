@@ -7,7 +7,6 @@ import linecache
 import sys
 import traceback
 from collections.abc import Callable
-from functools import lru_cache
 from types import CodeType, FrameType
 from typing import Any
 
@@ -20,6 +19,7 @@ from carousel.program import expansions, ops
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.declaration import Declaration, title
 from carousel.program.program import Program
+from carousel.program.sharing import made_once
 from carousel.program.verify import finished, problem_of
 
 
@@ -73,7 +73,7 @@ def _trace(cell: Cell, bias: bool) -> Program:
 
 
 # Equal cells share one program, and with it whatever engines have prepared for it.
-@lru_cache(maxsize=256)
+@made_once(256)
 def _cached(cell: Cell, bias: bool, options: tuple[tuple[str, Any], ...]) -> Program:
     del options
     return _trace(cell, bias)

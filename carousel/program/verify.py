@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakValueDictionary
 
 from carousel.errors import ProgramError
 from carousel.program import ops
 from carousel.program.program import Node, Program
+from carousel.program.sharing import LOCK
 
 SIZES = ("hidden", "projection", "one", "any")
 
@@ -74,6 +76,8 @@ def problem_of(program: Program, index: int) -> str:
             if (arguments[0].size, node.size) != (shape if node.op == "product" else shape[::-1]):
                 return f"the weight {node.attr} does not fit a row of size {arguments[0].size!r}"
         case "reduction":
+            if arguments[0].size == "any":
+                return "a literal number has no units to sum over"
             return "" if node.size == "one" else "a sum over units is a single number"
         case "broadcast":
             return "" if sizes <= {"one"} else "it repeats a single number, and was given a row"
@@ -126,8 +130,21 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
     return "" if node.size == declared[node.attr] else f"a row of {node.attr!r} has the size {declared[node.attr]!r}"
 
 
+# Finished programs by what they say, as long as somebody holds them.
+_finished: WeakValueDictionary[Any, Program] = WeakValueDictionary()
+
+
 def finished(program: Program) -> Program:
-    """A verified program, with the facts that scans ask for derived now: a compiler that traces a scan cannot."""
-    verify(program)
-    _ = program.lines, program.products, program.emitted, program.streams
-    return program
+    """A verified program, with the facts that scans ask for derived now: a compiler that traces a scan cannot.
+
+    Programs that say the same are one object, wherever they come from: a trace, a saved graph, another process. So
+    they share what engines prepare for them.
+    """
+    said = program.said()
+    with LOCK:
+        found = _finished.get(said)
+        if found is None:
+            verify(program)
+            _ = program.lines, program.products, program.emitted, program.streams
+            found = _finished[said] = program
+        return found
