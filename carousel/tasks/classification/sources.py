@@ -7,8 +7,10 @@ from typing import Any
 
 from carousel.errors import DataError
 from carousel.tasks.classification import arrays, folders, tables
+from carousel.tasks.classification.arff_file import read_arff
 from carousel.tasks.classification.examples import Columns, Examples, joined
 from carousel.tasks.classification.ts_file import read_ts
+from carousel.tasks.classification.ucr_text import is_ucr, read_ucr
 from carousel.tasks.files import require_existing
 from carousel.tasks.table import is_table, read
 
@@ -32,8 +34,12 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         return "sound files"
     if first.suffix.lower() == ".ts":
         return "a .ts file of the UCR and UEA archives"
+    if first.suffix.lower() == ".arff":
+        return "an .arff file of Weka and of the UCR and UEA archives"
     if first.suffix.lower() == ".npz":
         return arrays.why_sequences(first)
+    if is_ucr(first):
+        return "a text file of the UCR archive: a class and its series in each line"
     if is_table(first) and _has_label(first, options):
         return "a table with a column of classes"
     return None
@@ -72,7 +78,7 @@ def read_examples(
     if not named:
         raise DataError("Sequences must be named: a file, or a folder of files.")
     require_existing(named)
-    if all(path.is_file() and folders.kind_of(path) in ("audio", "text") for path in named):
+    if all(path.is_file() and folders.kind_of(path) in ("audio", "text") and not is_ucr(path) for path in named):
         return _labelled_by_folder(folders.read_files(named, columns, asked=asked), named)
     return joined([_one(path, columns, channels, asked) for path in named])
 
@@ -82,10 +88,13 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
         return _folder(path, columns, asked)
     suffix = path.suffix.lower()
     if suffix == ".ts":
-        examples = read_ts(path)
-        return replace(examples, said=(f"{path.name}: cases of a .ts file",))
+        return read_ts(path)
+    if suffix == ".arff":
+        return read_arff(path, label=columns.label)
     if suffix == ".npz":
         return arrays.read_npz(path, axes=columns.axes, channels=tuple(channels) if asked else ())
+    if is_ucr(path):
+        return read_ucr(path)
     if is_table(path):
         if folders.is_listing(path, columns):
             return folders.read_listing(path, columns, asked=asked)

@@ -1,6 +1,6 @@
 """The .ts format of the UCR and UEA archives: a header of @ lines, then a case a line.
 
-    # a comment
+    # a comment, or % one
     @problemName JapaneseVowels
     @timeStamps false
     @univariate false
@@ -23,6 +23,7 @@ from carousel.errors import DataError
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.values import held, without_padding
 
+COMMENTS = ("#", "%")
 PAIR = re.compile(r"\(([^()]*),([^(),]*)\)")
 
 
@@ -35,6 +36,7 @@ class Header:
     dimensions: int | None = None
     equal_length: bool = False
     classes: list[str] | None = None  # None without labels; [] where they are not listed
+    silent: bool = True  # of classes: there is no line @classLabel
 
 
 def read_ts(path: Path) -> Examples:
@@ -54,12 +56,17 @@ def read_ts(path: Path) -> Examples:
     names: list[str] = []
     for number, line in enumerate(lines[start:], start=start + 1):
         line = line.strip()
-        if not line or line.startswith("#"):
+        if not line or line.startswith(COMMENTS):
             continue
         place = f"{path}, line {number}"
         fields = line.split(":")
         if header.classes is not None:
             labels.append(_label(place, fields.pop().strip(), header.classes))
+        elif header.silent and len(fields) > 1 and "," in fields[0] and "," not in fields[-1]:
+            raise DataError(
+                f"{place}: {fields[-1]!r} after the last colon may be a class, or a channel of one step, and the "
+                f"header does not say which. Add a line @classLabel true, or @classLabel false."
+            )
         case = _case(place, fields, header)
         if items and case.shape[1] != items[0].shape[1]:
             raise DataError(
@@ -82,6 +89,7 @@ def read_ts(path: Path) -> Examples:
         names,
         labels if header.classes is not None else None,
         channels=channels,
+        said=(f"{path.name}: cases of a .ts file" + ", without their stamps" * header.stamps,),
     )
 
 
@@ -90,7 +98,7 @@ def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
     header = Header()
     for number, line in enumerate(lines, start=1):
         line = line.strip()
-        if not line or line.startswith("#"):
+        if not line or line.startswith(COMMENTS):
             continue
         if not line.startswith("@"):
             break
@@ -108,7 +116,9 @@ def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
             case "@equallength":
                 header.equal_length = flag
             case "@classlabel":
-                header.classes = values[1:] if flag else None
+                header.silent = False
+                told = bool(values) and values[0].lower() in ("true", "false")
+                header.classes = None if told and not flag else values[told:]
             case "@targetlabel" if flag:
                 raise DataError(
                     f"{path}, line {number}: the cases have a number to predict (@targetLabel), not a class. "
@@ -156,5 +166,6 @@ def _values(place: str, field: str, stamps: bool) -> list[float]:
         except ValueError:
             raise DataError(f"{place}: {text[:40]!r} is no number. A missing value is written ?") from None
     if np.isinf(values).any():
-        raise DataError(f"{place}: a value is infinite. A missing value is written ?")
+        step = int(np.isinf(values).argmax())
+        raise DataError(f"{place}: a value is infinite, at step {step}. A missing value is written ?")
     return values

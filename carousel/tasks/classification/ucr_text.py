@@ -1,0 +1,109 @@
+"""Text files of the UCR archive: no header, a case a line, its class first, then its values.
+
+    1.0000000e+00  -6.4789e-01  -6.4199e-01       (2015 and before: white space, or commas)
+    1\t-0.648\t-0.642\tNaN                          (2018: tabs; NaN is a missing value, at the end padding)
+
+Nothing in such a file says what it is, so it is read as one only where every line fits.
+"""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from carousel.errors import DataError
+from carousel.tasks.classification.examples import Examples, Label, plain
+from carousel.tasks.classification.values import held, without_padding
+
+ENDINGS = (".txt", ".tsv", ".csv")
+FEWEST = 8  # values after the class: with fewer, a table of features without names is likelier
+LOOKED_AT = 50  # lines, to recognise a file
+MISSING = ("nan", "?", "na", "")
+WORD = re.compile(r"[^\W\d]\w*", re.ASCII)
+
+
+def is_ucr(path: Path) -> bool:
+    """Do the first lines of a file look like cases with their class first? Reads them alone."""
+    if not path.name.lower().endswith(ENDINGS) or not path.is_file():
+        return False
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            lines = [line for line, _ in zip(file, range(LOOKED_AT), strict=False)]
+    except (OSError, UnicodeDecodeError):
+        return False
+    rows = [_fields(line) for line in lines if line.strip()]
+    if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) <= FEWEST:
+        return False
+    if rows[0] == list(map(str, range(len(rows[0])))):
+        return False  # the names that pandas gives to columns without
+    return all(_is_class(row[0]) and all(map(_is_value, row[1:])) for row in rows) and _tells_apart(rows)
+
+
+def read_ucr(path: Path) -> Examples:
+    """The cases of a file that `is_ucr`, named `file:line`. Raises DataError, with the line, where one does not fit."""
+    items: list[np.ndarray] = []
+    labels: list[Label] = []
+    names: list[str] = []
+    width = 0
+    for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").split("\n"), start=1):
+        if not line.strip():
+            continue
+        place, fields = f"{path}, line {number}", _fields(line)
+        width = width or len(fields)
+        if len(fields) != width:
+            raise DataError(
+                f"{place}: every line must have a class and {width - 1} values, as the first has; this one has "
+                f"{len(fields)} fields. Shorter series end in NaN."
+            )
+        if not _is_class(fields[0]):
+            raise DataError(f"{place}: a line must begin with its class, not with {fields[0][:40]!r}.")
+        wrong = next((field for field in fields[1:] if not _is_value(field)), None)
+        if wrong is not None:
+            raise DataError(f"{place}: {wrong[:40]!r} is no number. A missing value is written NaN.")
+        values = np.array([np.nan if field.lower() in MISSING else float(field) for field in fields[1:]])
+        if np.isinf(values).any():
+            raise DataError(
+                f"{place}: a value is infinite, at step {int(np.isinf(values).argmax())}. A missing value "
+                f"is written NaN."
+            )
+        labels.append(fields[0] if WORD.fullmatch(fields[0]) else plain(float(fields[0])))
+        items.append(without_padding(values[:, None]))
+        names.append(f"{path.name}:{number}")
+    said = f"{path.name}: {len(items):,} lines without column names, read as their class and then {width - 1:,} steps"
+    return Examples("series", held(items), names, labels, channels=("value",), said=(said,))
+
+
+def _fields(line: str) -> list[str]:
+    line = line.strip("\r\n")
+    sign = next((sign for sign in ("\t", ",") if sign in line), None)
+    if sign is None:
+        return line.split()
+    fields = [field.strip() for field in line.split(sign)]
+    return fields[:-1] if fields[-1] == "" and len(fields) > FEWEST + 1 else fields
+
+
+def _is_class(text: str) -> bool:
+    """A whole number, maybe written as 1.0000000e+00, or a word."""
+    try:
+        return float(text).is_integer()
+    except (ValueError, OverflowError):
+        return WORD.fullmatch(text) is not None and text.lower() not in MISSING
+
+
+def _is_value(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return text.lower() in MISSING
+    return True
+
+
+def _tells_apart(rows: list[list[str]]) -> bool:
+    """Is the first column one of classes, and not of values as the others are? Classes repeat. A matrix of whole
+    numbers alone could be anything: then what stands first must be few numbers."""
+    classes = {row[0] for row in rows}
+    repeats = len(classes) < len(rows) or len(rows) == 1
+    broken = any(
+        "." in field or "e" in field.lower() for row in rows for field in row[1:] if field.lower() not in MISSING
+    )
+    return repeats and (broken or (len(classes) <= 20 and 2 * len(classes) <= len(rows)))
