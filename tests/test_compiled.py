@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 from matrix import engine_dtypes
+from torch._dynamo.testing import CompileCounter
 
 import carousel
 
@@ -106,3 +107,77 @@ def test_says_what_does_not_go_together():
     run = torch.compile(lambda x: layer(x, lengths=[1, 2, 3])[0], fullgraph=True, backend="eager")
     with pytest.raises(torch._dynamo.exc.Unsupported, match="checkpoint=2 does not go together with lengths, mask"):
         run(torch.randn(T, B, I))
+
+
+EMPTY = {
+    "plain": ({}, lambda layer, x: layer(x)),
+    "keep": ({"zoneout": 0.1}, lambda layer, x: layer(x, keep=torch.ones(x.shape[:2]))),
+    "lengths": (BOTH_WAYS, lambda layer, x: layer(x, lengths=[0] * x.shape[1])),
+    "reset": ({}, lambda layer, x: layer(x, reset=torch.zeros(x.shape[:2], dtype=torch.bool))),
+}
+
+
+@pytest.mark.parametrize("steps", [T, 0])
+@pytest.mark.parametrize("case", EMPTY)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_compiled_without_a_row(engine, case, steps):
+    """An empty batch, or no steps: as eager, with gradients of zero."""
+    options, call = EMPTY[case]
+    torch._dynamo.reset()
+    layer = carousel.Recurrent("lstm", I, H, engine=engine, **options)
+    x = torch.randn(steps, B if steps == 0 else 0, I, requires_grad=True)
+    hx = tuple(torch.randn(layer.fresh_states(x.shape[1])[0].shape) for _ in range(2))
+    compiled = torch.compile(lambda x: call(layer, x), fullgraph=True, backend="aot_eager")
+    for run in (compiled, lambda x: call(layer, x)):
+        output, last = run(x)
+        assert output.shape == (steps, x.shape[1], H * (1 + layer.bidirectional))
+        assert [state.shape for state in last] == [state.shape for state in hx]
+        assert not any(state.any() for state in last)
+        gradients = torch.autograd.grad(output.sum() + last[0].sum(), [x, *layer.parameters()])
+        assert not any(g.any() for g in gradients)
+
+
+# The compiler looks at `grad` of what one block gives the next.
+OF_NON_LEAVES = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+
+
+@OF_NON_LEAVES
+@pytest.mark.parametrize("options", [{}, {"zoneout": 0.1}, {"recurrent_dropout": 0.2}], ids=repr)
+def test_fresh_layers_of_one_kind_share_one_graph(options):
+    """Regional compilation: one graph for the first block, whose input has no gradient, and one for all the others."""
+    torch._dynamo.reset()
+    count = CompileCounter()
+    blocks = [Block(carousel.GRU(H, H, **options)) for _ in range(12)]
+    for block in blocks:
+        block.compile(backend=count, fullgraph=True)
+    torch.nn.Sequential(*blocks)(torch.randn(T, B, H))
+    assert count.frame_count <= 2
+    torch.nn.Sequential(*blocks)(torch.randn(T, B, H))
+    assert count.frame_count <= 2
+
+
+@OF_NON_LEAVES
+def test_a_layer_of_another_kind_gets_a_graph_of_its_own():
+    """What compiled layers share is what is equal: the cell, and which options change its program."""
+    torch._dynamo.reset()
+    count = CompileCounter()
+    options = [{}, {"reset": "before"}, {"layer_norm": True}, {"zoneout": 0.5}]
+    blocks = [Block(carousel.GRU(H, H, **options)).eval() for options in options]
+    for block in blocks:
+        block.compile(backend=count, fullgraph=True)
+    x = torch.randn(T, B, H)
+    for block in blocks:
+        torch.testing.assert_close(block(x), block.forward(x))
+    assert count.frame_count == len(blocks)
+    blocks[0].rnn.zoneout = 0.5  # and a change of options is noticed
+    torch.testing.assert_close(blocks[0](x), blocks[0].forward(x))
+    torch.testing.assert_close(blocks[0].rnn(x)[0], blocks[0].forward(x) - x)
+
+
+class Block(torch.nn.Module):
+    def __init__(self, rnn):
+        super().__init__()
+        self.rnn = rnn
+
+    def forward(self, x):
+        return x + self.rnn(x)[0]

@@ -193,6 +193,16 @@ def test_refusals(match, options):
         carousel.GRU(I, H)(torch.zeros(5, 2, I), **options)
 
 
+@pytest.mark.parametrize("lengths", [[], torch.tensor([]), torch.zeros(0, dtype=torch.long)], ids=repr)
+def test_lengths_of_an_empty_batch(lengths):
+    layer = carousel.GRU(I, H)
+    output, hx = layer(torch.zeros(4, 0, I), lengths=lengths)
+    assert output.shape == (4, 0, H)
+    assert hx.shape == (1, 0, H)
+    with pytest.raises(ValueError, match="lengths must be 2 whole numbers, one for each row of the batch"):
+        layer(torch.zeros(4, 2, I), lengths=lengths)
+
+
 def test_a_packed_sequence_has_its_own_lengths():
     packed = pack_padded_sequence(torch.zeros(5, 2, I), [5, 3])
     with pytest.raises(ValueError, match="a PackedSequence brings its own lengths; pad it to give lengths, mask"):

@@ -38,11 +38,13 @@ def scan(
     Returns what the program emits at every step, laid out like x: the output state, then recorded values; and every
     row's states after its last step.
     """
+    if x.shape[0] == 0:
+        return _nothing(program, x, states, weights)
     inputs = F.linear(x, weights["weight_ih"], weights.get("bias_ih"))
     names = program.streams if isinstance(program, Program) else {}
     given = (inputs, *((streams or {})[name] for name in names))
     # The splits are views; a step's rows are contiguous because steps are stored one after another.
-    per_step = list(zip(*(rows.split(list(batch_sizes)) for rows in given), strict=True)) if batch_sizes else []
+    per_step = list(zip(*(rows.split(list(batch_sizes)) for rows in given), strict=True))
     step = prepare(program, weights, x)
 
     def step_at(t: int, rows: Rows, states: States) -> tuple[Rows, States]:
@@ -50,8 +52,6 @@ def scan(
 
     run = _backward_in_time if reverse else _forward_in_time
     emitted, last = run(step_at, per_step, batch_sizes, states)
-    if not emitted:
-        return _nothing(program, x, weights), states
     return tuple(map(torch.cat, zip(*emitted, strict=True))), last
 
 
@@ -117,13 +117,16 @@ def _backward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int],
     return emitted[::-1], states
 
 
-def _nothing(program: Interface, x: Tensor, weights: Mapping[str, Tensor]) -> Rows:
-    """What a scan of no steps emits: no rows, whose gradient by every weight is zero rather than absent."""
+def _nothing(program: Interface, x: Tensor, states: States, weights: Mapping[str, Tensor]) -> tuple[Rows, States]:
+    """What a scan without any row gives: no rows, whose gradient by every weight is zero rather than absent."""
     nothing = x.sum() + sum(weight.sum() for weight in weights.values())
-    if not isinstance(program, Program):
-        return (x.new_zeros(0, sizes_of(program, weights)[program.states[program.output_state]]) + nothing,)
     sizes = sizes_of(program, weights) | {"one": 1}
-    return tuple(x.new_zeros(0, sizes[program.nodes[index].size]) + nothing for index in program.emitted)
+    if isinstance(program, Program):
+        emitted = [sizes[program.nodes[index].size] for index in program.emitted]
+    else:
+        emitted = [sizes[program.states[program.output_state]]]
+    rows = tuple(x.new_zeros(0, size) + nothing for size in emitted)
+    return rows, states if states[0].shape[0] else tuple(state + nothing for state in states)
 
 
 def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:

@@ -92,6 +92,7 @@ def as_mask(
     if lengths is not None:
         lengths = torch.as_tensor(lengths, device="cpu")
         lengths = lengths if batched else lengths.reshape(-1)
+        lengths = lengths if lengths.numel() else lengths.long()  # torch.tensor([]) is of floats
         if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or lengths.shape != (batch,):
             raise ValueError(
                 f"{layer}: lengths must be {batch} whole numbers, one for each row of the batch, "

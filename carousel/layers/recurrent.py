@@ -6,7 +6,6 @@ import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -17,7 +16,6 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.engines.inside_torch import same_at_every_call
 from carousel.layers.arguments import (
     as_mask,
     as_states,
@@ -43,8 +41,7 @@ from carousel.layers.recording import Recording, Tap, check_names, of_this_threa
 from carousel.layers.regularizers import Regularizers
 from carousel.layers.segments import segments
 from carousel.layers.stepper import Stepper
-from carousel.program import Interface, Program, naming
-from carousel.program.sharing import LOCK
+from carousel.program import Program, naming
 
 States = tuple[Tensor, ...]
 Layout = Packed | Padded | InTime
@@ -146,7 +143,6 @@ class Recurrent(nn.Module):
         check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
         self._parameters_of_scan = tuple(parameter_shapes(self.program, 1, self.sizes))
-        self._programs = SimpleNamespace()  # those of the calls so far; see `_program_of_call`
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
@@ -444,20 +440,6 @@ class Recurrent(nn.Module):
         )
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
-    @same_at_every_call
-    def _program_of_call(self, modified: tuple[str, ...], names: tuple[str, ...]) -> str:
-        """Puts the program of this call's scans, the cell's own with what this call asks for, among `_programs`.
-
-        A compiler need not look at how programs are made; but it must find this one where it can look again later, to
-        see that it is still the same: so what it takes for granted is a name.
-        """
-        program = self.regularizers.rewritten(self.program, self.training, modified, names)
-        with LOCK:  # two threads must not give two programs one name
-            known = vars(self._programs)
-            name = next((name for name, other in known.items() if other is program), f"program_{len(known)}")
-            setattr(self._programs, name, program)
-        return name
-
     def _walk(self, layout: InTime, at: str, given: States, fresh: Callable[[], States]) -> Walk:
         """What goes on around the steps of one scan. given: the states before it, with what regularisers add."""
         place = self.suffixes().index(f"_{at}")
@@ -483,7 +465,7 @@ class Recurrent(nn.Module):
         x, batch_sizes = layout.rows, layout.batch_sizes
         modified = tuple(state for state in self.program.states if taps or naming.keep(state) in streams)
         add_ins = self.regularizers
-        program: Interface = getattr(self._programs, self._program_of_call(modified, names))
+        program = add_ins.rewritten(self.program, self.training, modified, names)
         sizes = {state: self.sizes[size] for state, size in self.program.states.items()}
         last: list[States] = []
         recorded: list[States] = []

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from carousel.engines.inside_torch import same_at_every_call
 from carousel.program import Interface, Program, naming, rewrite
+from carousel.program.sharing import LOCK
 
 
 @dataclass(frozen=True)
@@ -79,15 +83,15 @@ class Regularizers:
         """
         if not isinstance(program, Program):
             return program
-        if self.candidate_dropout and training:
-            program = rewrite.candidate_dropout(program)
-        if self.zoneout:
-            program = rewrite.zoneout(program, tuple(self.zoneout))
-        if self.recurrent_dropout and training:
-            program = rewrite.recurrent_dropout(program)
-        if modified:
-            program = rewrite.modify(program, modified)
-        return rewrite.record(program, names) if names else program
+        drops = {"candidate": self.candidate_dropout, "recurrent": self.recurrent_dropout} if training else {}
+        asked = tuple(kind for kind, p in drops.items() if p), tuple(self.zoneout), modified, names
+        if not any(asked):
+            return program
+        if not torch.compiler.is_compiling():
+            return _rewritten(program, *asked)
+        name = _kept_for_compilers(program, *asked)
+        rewritten: Program = getattr(_for_compilers, name)
+        return rewritten
 
     def streams(self, sizes: Mapping[str, int], x: Tensor, training: bool, hidden: int = 0) -> dict[str, Tensor]:
         """What is drawn for every step. sizes: units by state, hidden: of a gate; x: rows.
@@ -125,3 +129,35 @@ class Regularizers:
 
 OFF_AS_GIVEN = (0.0, 0.0, 0.0, 0.0, 0.0)
 OFF = Regularizers({}, 0.0, 0.0, 0.0, 0.0)
+
+
+def _rewritten(
+    program: Program,
+    drops: tuple[str, ...],
+    zoned: tuple[str, ...],
+    modified: tuple[str, ...],
+    names: tuple[str, ...],
+) -> Program:
+    if "candidate" in drops:
+        program = rewrite.candidate_dropout(program)
+    if zoned:
+        program = rewrite.zoneout(program, zoned)
+    if "recurrent" in drops:
+        program = rewrite.recurrent_dropout(program)
+    if modified:
+        program = rewrite.modify(program, modified)
+    return rewrite.record(program, names) if names else program
+
+
+# A compiler need not look at how programs are made, but must find each where it can look again later, to see that it
+# is still the same: so what it takes for granted is a name here. Layers of equal cells share theirs, and so one graph.
+_for_compilers = SimpleNamespace()
+
+
+@same_at_every_call
+def _kept_for_compilers(program: Program, *asked: Any) -> str:
+    rewritten, known = _rewritten(program, *asked), vars(_for_compilers)
+    with LOCK:  # two threads must not give two programs one name
+        name = next((name for name, other in known.items() if other is rewritten), f"program_{len(known)}")
+        setattr(_for_compilers, name, rewritten)
+    return name
