@@ -167,7 +167,7 @@ def test_candidate_dropout_drops_what_a_step_writes(cell, engine):
 
 def test_candidate_dropout_wants_a_candidate():
     with pytest.raises(
-        ValueError, match="candidate_dropout is for cells whose step calls a value g or n, and RNN calls"
+        ValueError, match=r"a state of which it keeps a share, as g in f \* c \+ i \* g, and RNN has no such value"
     ):
         carousel.RNN(I, H, candidate_dropout=0.1)
 
@@ -432,13 +432,13 @@ class TestInitialisation:
         ("name", "match"),
         [
             ("xavier", "there is no initialisation 'xavier'; there is orthogonal"),
-            ("forget-bias", "forget-bias is for cells with a gate f, which GRU does not have"),
+            ("forget-bias", r"forget-bias is for cells with a gate that keeps a state, as f in .*, and RNN has none"),
             ("chrono", "chrono needs longest="),
         ],
     )
     def test_refusals(self, name, match):
         with pytest.raises(ValueError, match=match):
-            carousel.GRU(I, H).initialize(name)
+            carousel.RNN(I, H).initialize(name)
         with pytest.raises(ValueError, match="has no bias for its gate f"):
             carousel.LSTM(I, H, bias=False).initialize("forget-bias")
 

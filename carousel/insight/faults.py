@@ -13,6 +13,7 @@ from carousel.insight.keeping import keeping_gates
 from carousel.insight.observation import places
 from carousel.layers import Recurrent
 from carousel.program import Program
+from carousel.program.keeping import keeping
 
 GREW = 100.0  # times, over a window, and a gradient has exploded
 CLIPPED = 0.9  # of all steps
@@ -81,14 +82,17 @@ def exploding(e: Evidence) -> Iterator[Finding]:
 def saturated_gates(e: Evidence) -> Iterator[Finding]:
     """A gate or a state that stands at its bounds nearly everywhere, where its slope is next to nothing."""
     gates = e.gates
+    keeps_at = dict.fromkeys(gates.keeps.values(), 1)  # 1: at its upper bound, -1: at its lower one
+    if isinstance(e.layer.program, Program):
+        keeps_at |= {gate.name: gate.sign for how in keeping(e.layer.program).values() for gate in how.keeps}
     for place, where in enumerate(gates.places):
         for name in (*gates.gates, *gates.states):
             if gates.bounds[name] is None:
                 continue
             # Within 1 % of a bound a sigmoid's slope is below 0.01 of a possible 0.25.
             found = gates.saturation(name, place, low=0.01, high=0.99)
-            # A forget gate that stays open remembers, as it should.
-            stuck = found.shut if name in gates.keeps.values() else found.shut + found.open
+            # A gate that stays where it keeps remembers, as it should.
+            stuck = {1: found.shut, -1: found.open}.get(keeps_at.get(name, 0), found.shut + found.open)
             share = stuck.mean().item()
             if share > MOST:
                 yield Finding(
@@ -257,13 +261,17 @@ def _remember_longer(layer: Recurrent, memory: int) -> str:
     )
 
 
-def _open_gates(layer: Recurrent, gate: str, memory: int) -> str:
-    """How to begin with a gate that keeps. The named schemes set biases, and know the gates f and z."""
+def _open_gates(layer: Recurrent, share: str, memory: int) -> str:
+    """How to begin with gates that keep: the named schemes know which these are, but need a bias to set."""
+    assert isinstance(layer.program, Program)
+    gates = next(how.keeps for how in keeping(layer.program).values() if how.name == share)
     bias = "" if layer.bias else "bias=True, and "
-    if gate not in ("f", "z"):
-        return f"{bias}a bias of {math.log(max(memory, 2)):.2g} for the gate {gate}, which keeps for {memory} steps"
-    also = "" if gate == "z" else ", or 'forget-bias' for less"
-    return f"{bias}initialize('chrono', longest={max(memory, 3)}), which begins with gates that keep that long{also}"
+    if layer.bias and any(gate.bias is None for gate in gates):
+        return f"a bias for what keeps the state, {share}, with which it is {1 - 1 / max(memory, 2):.2g}"
+    return (
+        f"{bias}initialize('chrono', longest={max(memory, 3)}), which begins with gates that keep that long, or "
+        f"'forget-bias' for less"
+    )
 
 
 def _calm(layer: Recurrent) -> str:

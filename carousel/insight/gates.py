@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -17,8 +17,11 @@ from carousel.insight.refusal import TooShort
 from carousel.insight.timeline import Timeline
 from carousel.layers import Recurrent
 from carousel.program import Program
+from carousel.program.rewrite import spelling
 
 FEWEST_STEPS = 10
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Gates:
 
     values: by name, (P, T, B, H), NaN where there is padding. places: the P scans, in the order of hx.
     gates, states: the names. bounds: by name what a value cannot leave, None if it may be anything.
-    keeps: by state the gate f that keeps it, c' = f * c + ..., for states that have one.
+    keeps: by state the share f that gates keep of it, c' = f * c + ..., for states that have one: "f", "1 - z".
+    A gate also answers to the field's word for it, "forget" for f, as in `layer.record`.
     """
 
     values: dict[str, Tensor]
@@ -54,7 +58,7 @@ class Gates:
         Raises DataError for a value without bounds.
         Source: Karpathy, Johnson & Li, "Visualizing and understanding recurrent networks" (arXiv:1506.02078, 2015).
         """
-        values, limits = self.of(gate, place), self.bounds[gate]
+        values, limits = self.of(gate, place), self.bounds[spelling(self.bounds, gate)]
         if limits is None:
             raise DataError(f"{gate} has no bounds, and so no saturation; those with bounds: {self._bounded()}.")
         share = (values - limits[0]) / (limits[1] - limits[0])
@@ -125,6 +129,7 @@ class Gates:
 
     def of(self, name: str, place: int = -1) -> Tensor:
         """(T, B, H), one value at one place. Raises DataError where there is no such value or place."""
+        name = spelling(self.values, name)
         if name not in self.values or not -len(self.places) <= place < len(self.places):
             raise DataError(
                 f"There is no {name!r} at place {place}: there is {', '.join(self.values)} "
@@ -150,11 +155,21 @@ def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str 
     with chosen.record(*gates, *states) as recorded:
         seen = observe(module, inputs, call, chosen)
     padding = ~seen.timeline.real[None, :, :, None]
-    values = {
-        name: seen.time_first(found).detach().cpu().masked_fill(padding, torch.nan) for name, found in recorded.items()
-    }
-    limits = {name: bounds(program, name) for name in values}
+    values = _ByWord[Tensor](
+        (name, seen.time_first(found).detach().cpu().masked_fill(padding, torch.nan))
+        for name, found in recorded.items()
+    )
+    limits = _ByWord[tuple[float, float] | None]((name, bounds(program, name)) for name in values)
     return Gates(values, places(chosen), gates, states, limits, keeping_gates(program), seen.timeline)
+
+
+class _ByWord(dict[str, V]):
+    """A dict in which a gate is found by the field's word for it too."""
+
+    def __missing__(self, name: str) -> V:
+        if (found := spelling(self, name)) not in self:
+            raise KeyError(f"there is no {name!r}: there is {', '.join(self)}")
+        return self[found]
 
 
 def _autocorrelation_times(values: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from carousel.program import naming
+from carousel.program import Program, naming
+from carousel.program.keeping import Gate, Keeping, keeping
 
 if TYPE_CHECKING:
     from carousel.layers.recurrent import Recurrent
@@ -41,40 +42,40 @@ def identity(layer: Recurrent, longest: int | None) -> None:
 
 
 def forget_bias(layer: Recurrent, longest: int | None) -> None:
-    """A bias of 1 for the gate f: at the beginning the cell remembers. Raises ValueError for a cell without f.
+    """A bias of 1 for the gates that keep a state, beside what the equations add: at first the cell remembers.
 
+    Which gates these are is read off the equations (`carousel.program.keeping`): f in f * c + i * g, and in
+    (1 - z) * h + z * n the gate z, which keeps when it is shut and gets a bias of -1. Raises ValueError where no gate
+    keeps.
     Source: Jozefowicz, Zaremba & Sutskever (ICML 2015).
     """
     del longest
-    if "f" not in layer.program.gates:
-        raise ValueError(f"forget-bias is for cells with a gate f, which {layer.program.cell} does not have")
-    _set_bias(layer, "f", lambda size: torch.ones(size))
+    for how in _kept("forget-bias", layer):
+        for gate in how.keeps:
+            towards = 1.0 if gate.slope > 0 else -1.0
+            _set_bias(layer, gate, [torch.full((layer.hidden_size,), gate.sign * towards)] * len(layer.suffixes()))
 
 
 def chrono(layer: Recurrent, longest: int | None) -> None:
     """Biases for time constants from 1 to `longest` steps: b_f = log(uniform(1, longest - 1)), b_i = -b_f.
 
-    For a GRU b_z takes the place of b_f. Raises ValueError for a cell with neither, or without `longest`.
+    f stands for the gate that keeps a state, and i for one of its own that scales what is written; both are read off
+    the equations, and a gate that keeps when it is shut gets -b_f. Raises ValueError where no gate keeps, or without
+    `longest`.
     Source: Tallec & Ollivier (arXiv:1804.11188, 2018), equation 16.
     """
     if longest is None or longest < 3:
         raise ValueError(
             "chrono needs longest=, the number of steps (3 or more) over which something is to be remembered"
         )
-    gates = layer.program.gates
-    keeps = next((gate for gate in ("f", "z") if gate in gates), None)
-    if keeps is None:
-        raise ValueError(f"chrono is for cells with a gate f or z, and {layer.program.cell} has neither")
-    drawn: list[Tensor] = []
-
-    def times(size: int) -> Tensor:
-        drawn.append(torch.log(torch.empty(size).uniform_(1.0, longest - 1.0)))
-        return drawn[-1]
-
-    _set_bias(layer, keeps, times)
-    if keeps == "f" and "i" in gates:
-        opposite = iter(drawn)
-        _set_bias(layer, "i", lambda _size: -next(opposite))
+    kept = _kept("chrono", layer)
+    drawn = [torch.log(torch.empty(layer.hidden_size).uniform_(1.0, longest - 1.0)) for _ in layer.suffixes()]
+    for how in kept:
+        for gate in how.keeps:
+            _set_bias(layer, gate, [gate.biases(times) for times in drawn])
+        for gate in how.writes:
+            if gate.bias is not None:
+                _set_bias(layer, gate, [gate.biases(-times) for times in drawn])
 
 
 SCHEMES: dict[str, Callable[[Recurrent, int | None], None]] = {
@@ -101,14 +102,39 @@ def _blocks(layer: Recurrent, parameter: str) -> Iterator[Tensor]:
         yield from layer.get_parameter(parameter + suffix).chunk(len(layer.program.gates))
 
 
-def _set_bias(layer: Recurrent, gate: str, values: Callable[[int], Tensor]) -> None:
-    """Gives a gate's whole bias these values: b them, and c zero; or its part of `shift` where cells have that."""
-    place = layer.program.gates.index(gate)
-    names = [naming.B, naming.C] if layer.program.gate_bias else ["shift"]
-    if names == ["shift"] and "shift" not in layer.program.vectors:
-        raise ValueError(f"{layer.program.cell} has no bias for its gate {gate} (bias=False?)")
-    for suffix in layer.suffixes():
-        first, *rest = (layer.get_parameter(name + suffix).chunk(len(layer.program.gates))[place] for name in names)
-        first.copy_(values(first.numel()))
-        for other in rest:
-            other.zero_()
+def _kept(scheme: str, layer: Recurrent) -> list[Keeping]:
+    """How the layer's cell keeps its states. Raises ValueError where no gate keeps any."""
+    program = layer.program
+    if not isinstance(program, Program):
+        raise ValueError(
+            f"{scheme} reads off the cell's program which gate keeps, and the step of {program.cell} runs as plain "
+            "Python"
+        )
+    found = list(keeping(program).values())
+    if not found:
+        raise ValueError(
+            f"{scheme} is for cells with a gate that keeps a state, as f in f * c + i * g, and {program.cell} has none"
+        )
+    return found
+
+
+def _set_bias(layer: Recurrent, gate: Gate, biases: list[Tensor]) -> None:
+    """Gives a gate these biases, one for each layer and direction: b, or the learned vector in its place, and c zero.
+
+    Raises ValueError for a gate without one.
+    """
+    if gate.bias is None:
+        raise ValueError(f"{layer.program.cell} has no bias for its gate {gate.name} (bias=False?)")
+    kind, what = gate.bias
+    name, of = (naming.B, what) if kind == "input" else what if isinstance(what, tuple) else (what, None)
+    for suffix, bias in zip(layer.suffixes(), biases, strict=True):
+        _part(layer, name + suffix, of).copy_(bias)
+        if kind == "input":
+            _part(layer, naming.C + suffix, of).zero_()
+
+
+def _part(layer: Recurrent, parameter: str, gate: str | None) -> Tensor:
+    """The part of a gate in a parameter; all of it where it has no such parts."""
+    whole = layer.get_parameter(parameter)
+    gates = layer.program.gates
+    return whole if gate is None else whole.chunk(len(gates))[gates.index(gate)]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from carousel.engines.inside_torch import same_at_every_call
 from carousel.program import Interface, Program, naming
-from carousel.program.rewrite import recordable, stands_for
+from carousel.program.rewrite import is_recordable, names_of
 
 T = TypeVar("T", bound="_InUse")
 
@@ -125,11 +125,11 @@ def check_names(layer: str, program: Interface, names: tuple[str, ...]) -> None:
         raise ValueError(f"{layer}: recording reads a cell's program, and this cell's step runs as plain Python")
     if not names:
         raise ValueError(
-            f"{layer}: name what to record; in {program.cell} there is {', '.join(sorted(recordable(program)))}"
+            f"{layer}: name what to record; in {program.cell} there is {', '.join(sorted(names_of(program)))}"
         )
     for name in names:
-        if stands_for(program, name) is None:
+        if not is_recordable(program, name):
             raise ValueError(
                 f"{layer}: there is nothing called {name!r} to record in {program.cell}; "
-                f"there is {', '.join(sorted(recordable(program)))}"
+                f"there is {', '.join(sorted(names_of(program)))}"
             )

@@ -74,7 +74,7 @@ class Recurrent(nn.Module):
         direction, `initial_h_lk`, which begins at zero.
     zoneout: the probability that a unit of a state keeps its old value for a step, for all states or by state.
     recurrent_dropout, input_dropout: of what U multiplies and of each layer's input, one mask for a whole sequence
-        (Gal & Ghahramani). candidate_dropout: of what a step writes into its memory, g or n, a mask a step (Semeniuta).
+        (Gal & Ghahramani). candidate_dropout: of what a step writes into its memory, a mask a step (Semeniuta).
     checkpoint: recompute in backward, this many steps at a time, instead of keeping every step's values: the same
         gradients, memory for T / k states and k steps, one more forward pass. "auto": only where a scan would keep more
         than 1 GiB, with k the square root of T.

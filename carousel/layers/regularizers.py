@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from carousel.engines.inside_torch import same_at_every_call
 from carousel.program import Interface, Program, naming, rewrite
+from carousel.program.keeping import candidates
 from carousel.program.sharing import LOCK
 
 
@@ -23,8 +24,8 @@ from carousel.program.sharing import LOCK
 class Regularizers:
     """zoneout: for each state the probability that a unit keeps its old value for a step (Krueger et al. 2017).
     recurrent_dropout: of a unit of the row that U multiplies, one mask a sequence (Gal & Ghahramani 2016).
-    candidate_dropout: of a unit of the candidate, g or n, that a step writes into its memory, a mask a step (Semeniuta,
-        Severyn & Barth, arXiv:1603.05118, 2016).
+    candidate_dropout: of a unit of the candidate that a step writes into its memory, g in f * c + i * g, whatever it is
+        called, a mask a step (Semeniuta, Severyn & Barth, arXiv:1603.05118, 2016).
     input_dropout: of an element of each layer's input, one mask a sequence (Gal & Ghahramani 2016).
     weight_drop: of an element of weight_hh, one mask a scan (Merity et al., arXiv:1708.02182, 2018).
     """
@@ -67,10 +68,10 @@ class Regularizers:
                 "zoneout, recurrent_dropout and candidate_dropout rewrite the cell's program, and this cell's step "
                 "runs as plain Python"
             )
-        if candidate_dropout and isinstance(program, Program) and rewrite.stands_for(program, "candidate") is None:
+        if candidate_dropout and isinstance(program, Program) and not candidates(program):
             raise ValueError(
-                f"candidate_dropout is for cells whose step calls a value g or n, and {program.cell} calls none so; "
-                "name it, as in n = torch.tanh(n), or use recurrent_dropout"
+                f"candidate_dropout drops what a step writes into a state of which it keeps a share, as g in "
+                f"f * c + i * g, and {program.cell} has no such value; use recurrent_dropout"
             )
         return cls(by_state, recurrent_dropout, candidate_dropout, input_dropout, weight_drop)
 
@@ -138,6 +139,9 @@ def _rewritten(
     modified: tuple[str, ...],
     names: tuple[str, ...],
 ) -> Program:
+    derived = tuple(name for name in names if rewrite.stands_for(program, name) is None)
+    if derived:  # now, while the equations are the cell's own
+        program = rewrite.record(program, derived)
     if "candidate" in drops:
         program = rewrite.candidate_dropout(program)
     if zoned:

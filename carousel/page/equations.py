@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from carousel.insight.keeping import BOUNDS
 from carousel.program import Program, ops
+from carousel.program.keeping import BOUNDS
 from carousel.program.printing import Printer
 
 # A quantity inside an equation's text, as the printer below marks it: its node, then its text.

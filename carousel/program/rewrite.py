@@ -5,12 +5,13 @@ Each takes a program and gives another. Programs never change; the same rewritin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from carousel.program import naming, ops
+from carousel.program import naming, ops, polynomial
 from carousel.program.builder import Builder, Ref, prune
+from carousel.program.keeping import candidates, keeping
 from carousel.program.program import Node, Program
 from carousel.program.sharing import made_once
 from carousel.program.verify import finished
@@ -33,21 +34,44 @@ def recordable(program: Program) -> dict[str, int]:
     return whole_rows | {state: program.outputs[state] for state in program.states}
 
 
+def spelling(possible: Collection[str], name: str) -> str:
+    """What a name is called among those possible: itself, or the letter that the field's word for a gate stands for."""
+    return next((letter for letter in (name, *WORDS.get(name, ())) if letter in possible), name)
+
+
 def stands_for(program: Program, name: str) -> int | None:
     """The node that a name means: a state, a name that step gives to a value, or the field's word for a gate."""
     possible = recordable(program)
-    return next((possible[letter] for letter in (name, *WORDS.get(name, ())) if letter in possible), None)
+    return possible.get(spelling(possible, name))
+
+
+def names_of(program: Program) -> tuple[str, ...]:
+    """What a step's values are called: see `recordable`; and the shares of states that gates keep, as in "1 - z"."""
+    return tuple(dict.fromkeys([*recordable(program), *(how.name for how in keeping(program).values())]))
+
+
+def is_recordable(program: Program, name: str) -> bool:
+    return stands_for(program, name) is not None or name in names_of(program)
 
 
 @made_once(256)
 def record(program: Program, names: tuple[str, ...]) -> Program:
-    """The program, emitting these values too, in this order."""
+    """The program, emitting these values too, in this order.
+
+    A share that is nowhere computed is added to the program: it must be recorded before other rewritings, of which
+    some write it otherwise, and may be asked for again after them.
+    """
+    b = Builder(program.weights, program.nodes)
     outputs = dict(program.outputs)
     for name in names:
-        found = stands_for(program, name)
-        assert found is not None, f"nothing is called {name}"  # checked at the border
+        found: int | None = outputs.pop(("record", name), None)
+        found = stands_for(program, name) if found is None else found
+        if found is None:
+            how = next((how for how in keeping(program).values() if how.name == name), None)
+            assert how is not None, f"nothing is called {name}"  # checked at the border
+            found = polynomial.build(b, program, how.share)
         outputs[("record", name)] = found
-    return finished(replace(program, outputs=outputs))
+    return _finished(program, b, outputs)
 
 
 @made_once(256)
@@ -108,16 +132,17 @@ def recurrent_dropout(program: Program) -> Program:
 def candidate_dropout(program: Program) -> Program:
     """The program with drop_candidate * g in the place of the candidate g, what a step would write into its memory.
 
-    drop_candidate is a stream. What the memory holds already is never dropped.
+    drop_candidate is a stream. What the memory holds already is never dropped. Which value is the candidate is read off
+    the equations: see `keeping.candidates`.
     Source: Semeniuta, Severyn & Barth, "Recurrent dropout without memory loss" (arXiv:1603.05118, 2016).
     """
-    candidate = stands_for(program, "candidate")
-    assert candidate is not None, "nothing is called candidate"  # checked at the border
+    dropped = candidates(program)
+    assert dropped, "there is no candidate"  # checked at the border
     b = Builder(program.weights)
     new: dict[int, Ref] = {}
     for index, node in enumerate(program.nodes):
         new[index] = b.copy(node, [new[a] for a in node.args])
-        if index == candidate:
+        if index in dropped:
             new[index] = b.op("mul", b.leaf("stream", naming.CANDIDATE_MASK, node.size), new[index])
     return _finished(program, b, {key: new[index] for key, index in program.outputs.items()})
 
