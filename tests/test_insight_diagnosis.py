@@ -14,7 +14,16 @@ from torch import nn
 
 import carousel
 from carousel.errors import DataError
-from carousel.insight import TooShort, data_memory, diagnose, gradient_flow
+from carousel.insight import (
+    TooShort,
+    data_memory,
+    diagnose,
+    gradient_flow,
+    input_influence,
+    lyapunov,
+    read_gates,
+    step_jacobians,
+)
 from carousel.insight.faults import FAULTS
 
 I, H, B, T = 3, 16, 8, 100
@@ -128,11 +137,85 @@ def test_states_that_overflow():
         layer.weight_hh_l0 *= 10
     found = faults(layer, first_order(0.7).abs())
     assert found["state-drift"].numbers["grown"] == math.inf
-    assert "exploding" not in found  # there are no gradients to speak of
+    assert "nan" not in found["state-drift"].seen
+    # The steps before it overflows show what gradients do: it is found however long the sequences are.
+    assert found["exploding"].seen.startswith("it is no longer finite after 39 of 100 steps; before, grad")
+    assert found["exploding"].numbers["overflow"] == 39
+    assert found["exploding"].numbers["factor"] == pytest.approx(10, rel=0.02)
     layer.initialize("identity")
     with torch.no_grad():
         layer.weight_hh_l0 *= 0.9
     assert "state-drift" not in faults(layer, first_order(0.7).abs())
+
+
+@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"bidirectional": True}], ids=str)
+@pytest.mark.parametrize("steps", [30, 200])
+def test_a_network_that_explodes_is_found_whether_it_overflows_or_not(steps, options):
+    torch.manual_seed(0)
+    layer = carousel.RNN(I, H, nonlinearity="relu", **options)
+    with torch.no_grad():
+        for k in range(2 if layer.bidirectional else 1):
+            getattr(layer, "weight_hh_l0" + "_reverse" * k).copy_(2.0 * torch.eye(H))
+    x = first_order(0.7, steps=steps).abs()
+    x = x.transpose(0, 1) if layer.batch_first else x
+    found = faults(layer, x)
+    assert found["exploding"].numbers["factor"] == pytest.approx(2, rel=0.02)
+    resets = torch.zeros(steps, B, dtype=torch.bool)
+    resets[15] = True
+    resets = resets.t() if layer.batch_first else resets
+    assert "exploding" in faults(layer, x, reset=resets, memory=10)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf])
+def test_what_is_not_finite_is_named_and_nothing_else_is_said(number):
+    layer, x = carousel.LSTM(I, H, 2), first_order(0.7)
+    bad = x.clone()
+    bad[5, 2, 1] = number
+    word = "NaN" if math.isnan(number) else "infinity"
+    (finding,) = diagnose(layer, bad)
+    assert (finding.fault, finding.what) == ("not-finite", "the input that the layer receives is not finite")
+    assert finding.seen == f"it holds {word} at step 5, row 2, channel 1"
+    for measure in (gradient_flow, read_gates, input_influence, step_jacobians, lyapunov):
+        with pytest.raises(DataError, match=f"that the layer receives holds {word} at step 5, row 2, channel 1"):
+            measure(layer, bad)
+    # Padding may hold anything.
+    bad = x.clone()
+    bad[60:, 2] = number
+    lengths = [100, 100, 60, *[100] * (B - 3)]
+    assert diagnose(layer, bad, lengths=lengths, memory=5) == diagnose(layer, x, lengths=lengths, memory=5)
+    with torch.no_grad():
+        layer.weight_hh_l1[3, 2] = number
+    (finding,) = diagnose(layer, x)
+    assert str(finding).startswith(f"the parameter weight_hh_l1 is not finite: it holds {word} at [3, 2]. Try: take ")
+    state = torch.zeros(2, B, H)
+    state[1, 3, 4] = number
+    (finding,) = diagnose(carousel.GRU(I, H, 2), x, state)
+    assert finding.seen == f"it holds {word} at [1, 3, 4]"
+    (finding,) = diagnose(carousel.GRU(I, H), x, loss=lambda y: (y[..., 0] * 0).log() * 0)
+    assert finding.what == "loss is not finite"
+
+
+def test_measures_of_an_output_that_overflows_are_refused():
+    layer = carousel.RNN(I, H, nonlinearity="relu")
+    with torch.no_grad():
+        layer.weight_hh_l0.copy_(2.0 * torch.eye(H))
+    for measure in (gradient_flow, read_gates, input_influence, step_jacobians, lyapunov):
+        with pytest.raises(
+            DataError, match=r"output of the RNN holds infinity from step 1\d\d on .*: the state overflows"
+        ):
+            measure(layer, first_order(0.7, steps=200).abs())
+
+
+def test_norms_that_are_not_finite_are_no_steps_without_clipping():
+    norms = [5.0 + 0.01 * step for step in range(90)] + [math.nan] * 5 + [math.inf] * 5
+    found = faults(carousel.GRU(I, H), first_order(0.7), gradient_norms=norms, clip=1.0)
+    assert found["not-finite"].seen.startswith(
+        "the norm of the gradients is nan at step 90 of the training, and at 10 of 100 in all"
+    )
+    assert found["always-clipped"].numbers["share"] == 1
+    assert found["always-clipped"].numbers["limit"] < 6
+    alone = faults(carousel.GRU(I, H), first_order(0.7), gradient_norms=[math.nan] * 9, clip=1.0)
+    assert list(alone) == ["not-finite"]
 
 
 def test_saturated_gates():
@@ -233,6 +316,7 @@ def test_clipping_that_is_always_active():
 
 
 def test_every_fault_has_a_test_here():
+    """ "cannot-be-told" is tried over heads and directions, in test_insight_heads."""
     text = Path(__file__).read_text(encoding="utf-8")
     assert all(f'"{fault}"' in text for fault in FAULTS)
 

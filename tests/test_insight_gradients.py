@@ -165,9 +165,10 @@ def test_a_reset_is_where_a_sequence_begins():
     assert (~flow.norms["h"][0, 0].isnan()).sum(-1).tolist() == [8, 3, 8]
 
 
-def test_a_loss_for_each_sequence_is_followed_from_its_last_step():
-    layer, lengths = linear(0.7), [4, T, 8]
-    flow = gradient_flow(layer, example(), lengths=lengths, lags=6, loss=lambda y: y.square().sum((0, 2)))
+def test_a_loss_for_each_sequence_is_followed_from_where_it_reads_the_layer():
+    layer, lengths = linear(0.7), torch.tensor([4, T, 8])
+    last = lengths - 1, torch.arange(B)
+    flow = gradient_flow(layer, example(), lengths=lengths, lags=6, loss=lambda y: y[last].square().sum(-1))
     assert flow.at.tolist() == [[3, T - 1, 7]]
     assert (~flow.norms["h"][0, 0].isnan()).sum(-1).tolist() == [4, 6, 6]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import subprocess
 import sys
 
@@ -184,3 +185,72 @@ def test_refuses_what_is_not_as_long_as_the_input(what, steps):
     given = {"reset": short} if what == "reset" else {}
     with pytest.raises(ValueError, match=f"x has 20 along dimension 0, and {what} has {steps}"):
         next(truncated(layer, x, x, *([] if given else [short]), every=4, **given))
+
+
+class Model(nn.Module):
+    """A model that holds layers; `parts` by name. flip: it turns (B, T) round itself, so its layers are no sign."""
+
+    def __init__(self, flip=False, **parts):
+        super().__init__()
+        self.parts, self.flip = nn.ModuleDict(parts), flip
+        self.head = nn.Linear(H, 2, dtype=torch.float64)
+
+    def forward(self, x, state=None):
+        state = state or {}
+        new = {}
+        x = x.transpose(0, 1) if self.flip else x
+        for name, part in self.parts.items():
+            x, new[name] = part(x, state.get(name))
+        x = self.head(x)
+        return x.transpose(0, 1) if self.flip else x, new
+
+
+@pytest.mark.parametrize("batch_first", [False, True])
+@pytest.mark.parametrize("face", [carousel.LSTM, nn.LSTM])
+def test_a_model_is_cut_along_the_time_of_the_layers_that_it_holds(batch_first, face):
+    """With its states in a mapping: the pieces are the whole run's, gradients reach back to the cut and no further."""
+    torch.manual_seed(0)
+    model = Model(
+        a=carousel.GRU(I, H, batch_first=batch_first, dtype=torch.float64),
+        b=face(H, H, batch_first=batch_first, dtype=torch.float64),
+    )
+    time = int(batch_first)
+    x = torch.randn(*((B, 9) if batch_first else (9, B)), I, dtype=torch.float64, requires_grad=True)
+    whole, _ = model(x)
+    pieces = []
+    for (output,) in truncated(model, x, every=3):
+        (gradient,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
+        reached = gradient.abs().sum((1 - time, 2)).nonzero().flatten().tolist()
+        assert reached == list(range(3 * len(pieces), 3 * len(pieces) + 3))
+        pieces.append(output.detach())
+    torch.testing.assert_close(torch.cat(pieces, time), whole.detach())
+
+
+def test_where_time_stands_is_asked_for_when_the_layers_do_not_say():
+    mixed = Model(a=layer_of(batch_first=True), b=carousel.LSTM(H, H, dtype=torch.float64))
+    with pytest.raises(
+        ValueError, match=r"'parts\.a' is batch_first and 'parts\.b' is not; say along which .* dim=0 or"
+    ):
+        next(truncated(mixed, torch.zeros(6, B, I, dtype=torch.float64), every=2))
+    turned, x = Model(flip=True, a=layer_of()), torch.randn(B, 9, I, dtype=torch.float64)
+    with pytest.raises(ValueError, match=r"the batch was cut in the place of time: for 1 steps of 9 .* dim=1 perhaps"):
+        next(truncated(turned, x, every=1))
+    pieces = [output for (output,) in truncated(turned, x, every=3, dim=1)]
+    torch.testing.assert_close(torch.cat(pieces, 1), turned(x)[0])
+    with pytest.raises(ValueError, match=r"there must be as many outputs along it, but the layer gave \(2, 4\)"):
+        next(truncated(lambda x, s: (x.mean(0), s), torch.zeros(6, 2, 4), every=3))
+
+
+def test_a_state_keeps_its_form_and_is_cut_off():
+    graph = torch.ones(2, requires_grad=True) * 2
+    Pair = collections.namedtuple("Pair", "h c")
+    given = {"a": [graph, None], "b": Pair(graph, 3), "c": (graph, {"d": graph})}
+    held = Carry(given).state
+    assert type(held["a"]) is list
+    assert type(held["b"]) is Pair
+    assert held["b"].c == 3
+    found = [held["a"][0], held["b"].h, held["c"][0], held["c"][1]["d"]]
+    assert not any(tensor.requires_grad for tensor in found)
+    for wrong in ("h", object(), {"a": object()}):
+        with pytest.raises(TypeError, match="A state that is carried on must be None, a Tensor, .* but a .* was given"):
+            Carry(wrong)

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from carousel.insight.border import NotFinite
 from carousel.insight.evidence import Evidence, Finding
 from carousel.insight.faults import FAULTS
 from carousel.insight.refusal import TooShort
@@ -39,14 +40,23 @@ def diagnose(
     lags: how many steps gradients are followed back, as in `gradient_flow`. Default: half of the steps.
     gradient_norms, clip: of the steps of a training, before clipping, and the limit.
 
-    Looks for "inputs-unscaled", "exploding", "vanishing", "forget-gates-shut", "saturated-gates", "dead-units",
-    "state-drift", "window-too-short" and "always-clipped"; `carousel.insight.faults` says when each is reported.
+    Looks for "not-finite" (which, found in the data, the parameters or the loss, is all that is reported, since every
+    measure of it is NaN too), "inputs-unscaled", "exploding", "vanishing", "forget-gates-shut", "saturated-gates",
+    "dead-units", "state-drift", "window-too-short" and "always-clipped"; `carousel.insight.faults` says when each is
+    reported. What could not be judged is reported too, as "cannot-be-told": an empty list means that all was judged.
     Best of a fresh network, and again of a trained one.
 
     Raises TooShort with fewer than 20 steps; DataError where the module has no such layer, for arguments that
     contradict each other, and for cells whose step runs as plain Python.
     """
     evidence = Evidence(module, inputs, call, loss, target, memory, window, lags, gradient_norms, clip, layer)
+    try:
+        return _found(evidence)
+    except NotFinite as problem:
+        return [Finding("not-finite", f"{problem.what} is not finite", f"it {problem.seen}", problem.advice)]
+
+
+def _found(evidence: Evidence) -> list[Finding]:
     evidence.check()
     if evidence.steps < FEWEST_STEPS:
         raise TooShort(

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from carousel.errors import DataError
-from carousel.insight.decay import Decay
+from carousel.insight.decay import FEWEST_LAGS, Decay
 from carousel.insight.gates import Gates, read_gates
 from carousel.insight.gradient_flow import GradientFlow, gradient_flow
 from carousel.insight.memory import Memory, data_memory
@@ -63,7 +63,7 @@ class Evidence:
     @cached_property
     def seen(self) -> Observation:
         with torch.no_grad():
-            return observe(self.module, self.inputs, self.call, self.chosen)
+            return observe(self.module, self.inputs, self.call, self.chosen, overflow=True)
 
     @property
     def layer(self) -> Recurrent:
@@ -74,17 +74,42 @@ class Evidence:
         return self.seen.timeline.steps
 
     @cached_property
+    def overflow(self) -> int | None:
+        """How many steps a scan takes before its state is no longer finite; None where it always is."""
+        output = self.seen.time_first(self.seen.output[None])[0]
+        bad = ~output.isfinite() & self.seen.timeline.real.to(output.device)[..., None]
+        scans = bad.chunk(2, -1) if self.layer.bidirectional else (bad,)
+        there = [scan.flatten(1).any(1) for scan in scans]
+        in_order = [there[0], *(scan.flip(0) for scan in there[1:])]
+        first = [int(scan.long().argmax()) for scan in in_order if scan.any()]
+        return min(first, default=None)
+
+    @property
+    def measurable(self) -> bool:
+        """Whether there are steps enough before the state overflows, if it does, for gates and gradients."""
+        return self.overflow is None or self.overflow >= 2 * FEWEST_LAGS
+
+    @cached_property
     def flow(self) -> GradientFlow:
-        return gradient_flow(self.module, *self.inputs, loss=self.loss, lags=self.lags, layer=self.chosen, **self.call)
+        """How gradients flow: of the module, or of the layer alone in the steps before its state overflows."""
+        if self.overflow is None:
+            whole = self.module, *self.inputs
+            return gradient_flow(*whole, loss=self.loss, lags=self.lags, layer=self.chosen, **self.call)
+        x, options = beginning(self.seen, self.overflow)
+        return gradient_flow(self.layer, x, self.seen.hx, **options)
 
     @cached_property
     def gates(self) -> Gates:
-        return read_gates(self.module, *self.inputs, layer=self.chosen, **self.call)
+        if self.overflow is None:
+            return read_gates(self.module, *self.inputs, layer=self.chosen, **self.call)
+        x, options = beginning(self.seen, self.overflow)
+        return read_gates(self.layer, x, self.seen.hx, **options)
 
     @cached_property
-    def bounded(self) -> bool:
-        """Whether the layer's output is finite: what overflows has no gradients."""
-        return bool(self.seen.output.isfinite().all())
+    def reaches(self) -> dict[tuple[str, int], float | None]:
+        """By state and place: the lag beyond which nothing of a gradient is left; None where it cannot be told."""
+        places = range(len(self.flow.places))
+        return {(s, p): blind_after(self.flow, s, p, self.remember) for p in places for s in self.flow.states}
 
     @cached_property
     def input(self) -> Tensor:
@@ -101,9 +126,14 @@ class Evidence:
         values, received = padded_input(self.seen), self.seen.input
         if isinstance(x, Tensor) and isinstance(received, Tensor) and x.shape == received.shape[:-1]:
             values = self.seen.time_first(x[None, ..., None])[0, ..., 0]
-        if torch.all(values == values.flatten()[0]) or not torch.all(values.double().isfinite()):
+        if torch.all(values == values.flatten()[0]):
             return None
         return data_memory(values, self.target)
+
+    @property
+    def untold_memory(self) -> bool:
+        """Whether nobody knows how far back the data reach."""
+        return self.memory is None and self._ragged
 
     @property
     def _ragged(self) -> bool:
@@ -147,13 +177,48 @@ def decay_of(flow: GradientFlow, state: str, place: int) -> Decay | None:
         return None
 
 
-def blind_after(flow: GradientFlow, state: str, place: int) -> float:
-    """The lag at which a millionth of the gradient that arrives is left, in steps: seen, or as the decay goes on."""
+def blind_after(flow: GradientFlow, state: str, place: int, wanted: float) -> float | None:
+    """The lag at which a millionth of the gradient that arrives is left, in steps: seen, or as the decay goes on.
+
+    Infinite where it is further away than `wanted`, or never; None where it cannot be told.
+    """
+    if not flow.read[place]:
+        return None
     ratio = flow.by_lag(state, place)
     lost = (ratio < LOST).nonzero()
     if len(lost):
         return float(lost[0]) + 1
     decay = decay_of(flow, state, place)
-    if decay is None or decay.kind != "vanishing":
+    measured = int((~ratio.isnan()).long().cumprod(0).sum())
+    if decay is None:
+        return math.inf if measured >= wanted > 0 else None
+    if decay.kind != "vanishing":
         return math.inf
-    return max(float(len(ratio)), (math.log(LOST) - math.log(decay.start)) / math.log(decay.factor))
+    return max(float(measured), (math.log(LOST) - math.log(decay.start)) / math.log(decay.factor))
+
+
+def beginning(seen: Observation, steps: int) -> tuple[Tensor, dict[str, Any]]:
+    """The first steps of what a layer received, padded and laid out as it was, and of its options."""
+    layer, unbatched = seen.layer, isinstance(seen.input, Tensor) and seen.input.dim() == 2
+    transposed = layer.batch_first and not unbatched
+    keep_batch = not unbatched
+
+    def laid_out(values: Tensor) -> Tensor:
+        values = values[:steps]
+        values = values if keep_batch else values[:, 0]
+        return values.transpose(0, 1) if transposed else values
+
+    options: dict[str, Any] = {}
+    for name, values, nothing in (("mask", seen.timeline.real, True), ("reset", seen.timeline.starts, False)):
+        if not bool((values == nothing).all()):
+            options[name] = laid_out(values).to(layer.weight_ih_l0.device)
+    for name in ("keep", "add"):
+        given = seen.options.get(name)
+        cut = {s: _first(v, steps, transposed) for s, v in given.items()} if isinstance(given, Mapping) else given
+        if given is not None:
+            options[name] = _first(cut, steps, transposed) if isinstance(cut, Tensor) else cut
+    return laid_out(padded_input(seen)), options
+
+
+def _first(values: Tensor, steps: int, transposed: bool) -> Tensor:
+    return values[:, :steps] if transposed else values[:steps]

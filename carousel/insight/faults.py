@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from carousel.insight.evidence import Evidence, Finding, blind_after, decay_of
+from carousel.insight.evidence import Evidence, Finding, decay_of
 from carousel.insight.keeping import keeping_gates
 from carousel.insight.observation import places
+from carousel.insight.refusal import TooShort
 from carousel.layers import Recurrent
 from carousel.program import Program
 from carousel.program.keeping import keeping
@@ -22,13 +23,32 @@ DEAD = 0.1  # of units
 PASSES = 4  # over the data with the state carried on
 
 
+def norms_not_finite(e: Evidence) -> Iterator[Finding]:
+    """Gradients that were NaN or infinite at some step of a training; anything else not finite ends a diagnosis."""
+    if e.gradient_norms is None:
+        return
+    norms = _norms(e)
+    if len(bad := (~norms.isfinite()).nonzero()):
+        yield Finding(
+            "not-finite",
+            "gradients are not finite",
+            f"the norm of the gradients is {norms[bad[0]].item():g} at step {int(bad[0])} of the training, and at "
+            f"{len(bad)} of {len(norms)} in all; a step that is taken with such a gradient makes every weight NaN",
+            "leave out such steps (clip_grad_norm_ with error_if_nonfinite=True names them), see that the loss has no "
+            "logarithm of 0 and no division by 0, and lower the learning rate",
+            {"share": len(bad) / len(norms), "first": float(bad[0])},
+        )
+
+
 def vanishing(e: Evidence) -> Iterator[Finding]:
     """The gradient of every state is lost before it has come as far back as the data reach."""
-    if not e.bounded:
+    if not e.measurable:
         return
     flow = e.flow
-    reaches = {(s, p): blind_after(flow, s, p) for p in range(len(flow.places)) for s in flow.states}
-    (state, place), blind = max(reaches.items(), key=lambda item: item[1])
+    told = {where: reach for where, reach in e.reaches.items() if reach is not None}
+    if not told:
+        return  # and cannot_be_told says so
+    (state, place), blind = max(told.items(), key=lambda item: item[1])
     if not blind < e.remember:
         return
     decay = decay_of(flow, state, place)
@@ -44,10 +64,50 @@ def vanishing(e: Evidence) -> Iterator[Finding]:
     )
 
 
+def cannot_be_told(e: Evidence) -> Iterator[Finding]:
+    """What a diagnosis looks for and could not see: no sign of health."""
+    if e.untold_memory:
+        yield Finding(
+            "cannot-be-told",
+            "how far back the data reach cannot be told",
+            "sequences differ in length or begin anew, and padding is no data: whether gradients, gates and the window "
+            "reach far enough was not judged",
+            "memory=, as many steps as you know the data to reach back",
+        )
+    if e.measurable and not any(reach is not None for reach in e.reaches.values()):
+        try:
+            e.flow.decay()
+            why = "the lags measured are too few"
+        except TooShort as refusal:
+            why = str(refusal).rstrip(".")
+        yield Finding(
+            "cannot-be-told",
+            "how far back gradients reach cannot be told",
+            why,
+            "longer sequences, more of them, or a loss that reads the layer at later steps (loss=)",
+        )
+
+
 def exploding(e: Evidence) -> Iterator[Finding]:
-    """The gradient grows with the lag, a hundredfold over the window."""
-    if not e.bounded:
-        return  # and state_drift says so
+    """The gradient grows with the lag, a hundredfold over the window; or the state itself overflows."""
+    found = list(_grown(e)) if e.measurable else []
+    if e.overflow is None:
+        yield from found
+        return
+    largest = max(found, key=lambda finding: finding.numbers["factor"], default=None)
+    also = "" if largest is None else f"; before, {largest.seen}"
+    yield Finding(
+        "exploding",
+        "the state explodes",
+        f"it is no longer finite after {e.overflow} of {e.steps} steps{also}",
+        _calm(e.layer),
+        {"overflow": float(e.overflow)} | ({} if largest is None else largest.numbers),
+        "" if largest is None else largest.place,
+    )
+
+
+def _grown(e: Evidence) -> Iterator[Finding]:
+    """One finding for each scan along which gradients grow."""
     flow, window = e.flow, e.window or e.steps
     for place, name in enumerate(flow.places):
         for state in flow.states:
@@ -65,7 +125,7 @@ def exploding(e: Evidence) -> Iterator[Finding]:
             growth = window * math.log(decay.factor) if decay is not None else 0.0
             # It must have outgrown what arrived: what enters through gates that are nearly shut is small, and rises
             # at first, as in the lower layers of a stack that begins with chrono.
-            outgrown = bool(flow.by_lag(state, place).max() > 1)
+            outgrown = bool(flow.by_lag(state, place).nan_to_num(0.0).max() > 1)
             if decay is not None and decay.kind == "exploding" and growth > math.log(GREW) and outgrown:
                 yield Finding(
                     "exploding",
@@ -76,11 +136,13 @@ def exploding(e: Evidence) -> Iterator[Finding]:
                     {"factor": decay.factor, "low": decay.low, "high": decay.high, "window": window},
                     name,
                 )
-                break  # one finding for each scan
+                break
 
 
 def saturated_gates(e: Evidence) -> Iterator[Finding]:
     """A gate or a state that stands at its bounds nearly everywhere, where its slope is next to nothing."""
+    if not e.measurable:
+        return
     gates = e.gates
     keeps_at = dict.fromkeys(gates.keeps.values(), 1)  # 1: at its upper bound, -1: at its lower one
     if isinstance(e.layer.program, Program):
@@ -109,6 +171,8 @@ def saturated_gates(e: Evidence) -> Iterator[Finding]:
 
 def dead_units(e: Evidence) -> Iterator[Finding]:
     """Units that give the same at every step: rectified ones whose input is never above 0."""
+    if not e.measurable:
+        return
     for place, where in enumerate(e.gates.places):
         dead = e.gates.dead_units(e.gates.states[0], place)
         share = dead.double().mean().item()
@@ -126,6 +190,8 @@ def dead_units(e: Evidence) -> Iterator[Finding]:
 
 def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
     """Gates that keep less than 1/e of the state a step, where the data ask for much more."""
+    if not e.measurable:
+        return
     for state, gate in e.gates.keeps.items():
         for place, where in enumerate(e.gates.places):
             times = e.gates.time_constants(state, place)
@@ -206,7 +272,7 @@ def state_drift(e: Evidence) -> Iterator[Finding]:
                     "state-drift",
                     f"the state {state} does not stay bounded",
                     f"carried on for {PASSES} passes over the data, its root mean square goes "
-                    + ", ".join(f"{value:.3g}" for value in path.tolist()),
+                    + ", ".join(f"{value:.3g}" for value in path.nan_to_num(math.inf).tolist()),
                     "begin anew now and then (reset=), train on windows that carry the state on, keep the forget gate "
                     "below 1 (coupled=True, a GRU), or, for relu, weights whose spectral radius is below 1",
                     {"grown": grown},
@@ -216,12 +282,13 @@ def state_drift(e: Evidence) -> Iterator[Finding]:
 
 def always_clipped(e: Evidence) -> Iterator[Finding]:
     """Nearly every step of training is clipped, so that the limit is the step size and the loss has no say in it."""
-    if e.gradient_norms is None or e.clip is None or not len(e.gradient_norms):
+    if e.gradient_norms is None or e.clip is None:
         return
-    norms = torch.as_tensor([float(norm) for norm in e.gradient_norms], dtype=torch.float64)
-    share = (norms > e.clip).double().mean().item()
+    norms = _norms(e)
+    norms = norms[norms.isfinite()]  # of the others norms_not_finite speaks
+    share = (norms > e.clip).double().mean().item() if len(norms) else 0.0
     if share > CLIPPED:
-        higher = torch.quantile(norms[norms.isfinite()], 0.9).item() if norms.isfinite().any() else math.inf
+        higher = torch.quantile(norms, 0.9).item()
         yield Finding(
             "always-clipped",
             "gradients are always clipped",
@@ -232,11 +299,17 @@ def always_clipped(e: Evidence) -> Iterator[Finding]:
         )
 
 
+def _norms(e: Evidence) -> Tensor:
+    return torch.as_tensor([float(norm) for norm in e.gradient_norms or ()], dtype=torch.float64)
+
+
 # In the order in which they are reported. Those that read gates are for programs alone.
 FAULTS: dict[str, Callable[[Evidence], Iterator[Finding]]] = {
+    "not-finite": norms_not_finite,
     "inputs-unscaled": inputs_unscaled,
     "exploding": exploding,
     "vanishing": vanishing,
+    "cannot-be-told": cannot_be_told,
     "forget-gates-shut": forget_gates_shut,
     "saturated-gates": saturated_gates,
     "dead-units": dead_units,

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from carousel.errors import DataError
+from carousel.insight.border import is_index
 from carousel.insight.keeping import bounds, gate_names, keeping_gates
 from carousel.insight.observation import find_layer, observe, places
 from carousel.insight.refusal import TooShort
@@ -130,7 +131,7 @@ class Gates:
     def of(self, name: str, place: int = -1) -> Tensor:
         """(T, B, H), one value at one place. Raises DataError where there is no such value or place."""
         name = spelling(self.values, name)
-        if name not in self.values or not -len(self.places) <= place < len(self.places):
+        if name not in self.values or not is_index(place) or not -len(self.places) <= place < len(self.places):
             raise DataError(
                 f"There is no {name!r} at place {place}: there is {', '.join(self.values)} "
                 f"at {', '.join(f'{i} ({where})' for i, where in enumerate(self.places))}."

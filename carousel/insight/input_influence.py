@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from carousel.errors import DataError
+from carousel.insight.border import steps_named
 from carousel.insight.gradient_flow import per_step
-from carousel.insight.observation import Observation, observe
+from carousel.insight.observation import Observation, observe, with_gradients
 from carousel.layers import Recurrent
 
 LAST = 8  # outputs that are looked at, unless told otherwise
@@ -23,10 +24,13 @@ class InputInfluence:
 
     at: (A), the steps t; -1 alone where the output is one for each sequence. norms: (A, T, B), NaN where either step is
         padding; 0 where the output cannot see the input.
+    by_feature: (A, T, B, I), |d y_t / d x_s[i]| of each element i of the input, where it was asked for; the norms are
+        the roots of the sums of its squares.
     """
 
     at: Tensor
     norms: Tensor
+    by_feature: Tensor | None = None
 
     def share(self, row: int = 0) -> Tensor:
         """(A, T), of one sequence: each output's norms divided by their sum, so that outputs can be compared."""
@@ -34,11 +38,13 @@ class InputInfluence:
         return norms / norms.nansum(1, keepdim=True).clamp(min=torch.finfo(norms.dtype).tiny)
 
 
+@with_gradients
 def input_influence(
     module: Callable[..., Any],
     *inputs: Any,
     at: Sequence[int] | None = None,
     of: str | Callable[[Tensor], Tensor] = "all",
+    features: bool = False,
     layer: Recurrent | str | None = None,
     **call: Any,
 ) -> InputInfluence:
@@ -51,8 +57,11 @@ def input_influence(
     of: what of the output at t. "all": all of it, the Frobenius norm of the Jacobian; one backward pass for each of its
         numbers and each t. "top": the largest number, such as the score of the likeliest symbol; one pass for each t.
         Or a function from the output to one number for each step and sequence, laid out as the layer's input.
+    features: also of each element of the input by itself, `by_feature`; it takes I times the memory.
 
-    Raises DataError where the module has no such layer, for steps that there are not, or an output of another shape.
+    Runs under no_grad and inference_mode as well. Raises DataError where the module has no such layer, for steps that
+    there are not, or an output of another shape; NotFinite for NaN and infinity in the data, the parameters, the
+    layer's output and the values of `of`.
     Source: Madsen, "Visualizing memorization in RNNs", Distill (2019), which calls it connectivity.
     """
     seen = observe(module, inputs, call, layer, gradients=True)
@@ -65,31 +74,28 @@ def input_influence(
         chosen, looked_at = [-1], torch.ones_like(real[:1])
         numbers = [values[None] for values in numbers]
     else:
-        chosen = list(range(max(0, steps - LAST), steps)) if at is None else [t + steps if t < 0 else t for t in at]
-        if not chosen or not all(0 <= t < steps for t in chosen):
-            raise DataError(f"at= must name steps from 0 to {steps - 1} (or from the end, from -1), but is {at}.")
+        chosen = list(range(max(0, steps - LAST), steps)) if at is None else steps_named("at", at, steps)
         looked_at = real[chosen]
-    squares = torch.zeros(len(chosen), steps, batch, dtype=torch.float64)
+    squares = [torch.zeros(steps, batch, 1, dtype=torch.float64) for _ in chosen]
     for values in numbers:
         for place, t in enumerate(chosen):
-            gradient = seen.by_input(values[t].sum()).double()
-            squares[place] += (gradient * gradient).sum(-1).cpu()
-    norms = torch.where(real[None] & looked_at[:, None], squares.sqrt(), torch.nan)
-    return InputInfluence(torch.tensor(chosen), norms)
+            gradient = seen.by_input(values[t].sum()).double().cpu()
+            square = gradient * gradient
+            squares[place] = squares[place] + (square if features else square.sum(-1, keepdim=True))
+    there = (real[None] & looked_at[:, None])[..., None]
+    apart = torch.stack(squares)  # (A, T, B, I or 1)
+    norms = torch.where(there, apart.sum(-1, keepdim=True).sqrt(), torch.nan)[..., 0]
+    return InputInfluence(
+        torch.tensor(chosen), norms, torch.where(there, apart.sqrt(), torch.nan) if features else None
+    )
 
 
 def _numbers(seen: Observation, of: str | Callable[[Tensor], Tensor]) -> list[Tensor]:
     """What gradients are taken of, each (T, B), or (B) where the output is of sequences."""
-    scores = seen.scores()
-    shape = tuple(seen.timeline.real.shape)
-    expected = f"The output must hold numbers for each step and sequence, {shape}, or for each sequence"
     if of == "all":
-        values = list(scores.unbind(-1))
-    elif of == "top":
-        values = [scores.amax(-1)]
-    elif callable(of):
-        expected = f"of= must give {shape} numbers, one for each step and sequence, or one for each sequence"
-        values = [of(scores)]
-    else:
-        raise DataError(f"of= must be 'all', 'top' or a function of the output, not {of!r}.")
-    return [per_step(seen, v, expected) for v in values]
+        return [per_step(seen, values, "the output must hold, for this,") for values in seen.scores().unbind(-1)]
+    if of == "top":
+        return [per_step(seen, seen.scores().amax(-1), "the output must hold, for this,")]
+    if callable(of):
+        return [per_step(seen, of(seen.result_tensor()), "of= must give")]
+    raise DataError(f"of= must be 'all', 'top' or a function of the output, not {of!r}.")

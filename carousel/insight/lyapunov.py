@@ -26,17 +26,21 @@ class Lyapunov:
 
     low, high: (k), 95 % intervals, resampled over stretches of a tenth of the steps. running: (T', k), the estimate
         after each step, averaged over sequences: it must have come to rest. -inf: that direction is lost altogether.
+    tolerance: what rounding alone may make of an exponent of 0. A step of n units in a dtype of precision eps is wrong
+        by n * eps at most, and so is the mean over the steps; what is left of it by chance falls as their square root.
     """
 
     exponents: Tensor
     low: Tensor
     high: Tensor
     running: Tensor
+    tolerance: float = 0.0
 
     @property
     def kind(self) -> str:
         """Whether states forget where they came from, "contracting", or part, "chaotic"; "undecided": it may be 0."""
-        return "contracting" if self.high[0] < 0 else "chaotic" if self.low[0] > 0 else "undecided"
+        low, high = self.low[0], self.high[0]
+        return "contracting" if high < -self.tolerance else "chaotic" if low > self.tolerance else "undecided"
 
 
 def lyapunov(
@@ -88,7 +92,8 @@ def lyapunov(
             q = torch.where(real[:, None, None], new, q)
             if place_in_order >= skipped:
                 logs.append(torch.where(real[:, None], r.diagonal(dim1=-2, dim2=-1).abs().log(), torch.nan))
-    return _estimate(torch.stack(logs), random)
+    rounding = units * torch.finfo(scan.before.dtype).eps * (1 + (steps - skipped) ** -0.5)
+    return _estimate(torch.stack(logs), random, rounding)
 
 
 def _pushed(
@@ -104,7 +109,7 @@ def _pushed(
     return torch.func.vmap(lambda u: push(u)[0])(directions).permute(1, 2, 0).double().cpu()
 
 
-def _estimate(logs: Tensor, random: torch.Generator) -> Lyapunov:
+def _estimate(logs: Tensor, random: torch.Generator, tolerance: float) -> Lyapunov:
     """From ln |R_t[i, i]|, (T', B, k), NaN where no step was taken."""
     lost = (logs == -torch.inf).any(0).any(0)
     taken = torch.where(lost, 0.0, logs)
@@ -121,4 +126,5 @@ def _estimate(logs: Tensor, random: torch.Generator) -> Lyapunov:
     means = blocks[drawn].mean(1)
     low, high = torch.quantile(means, torch.tensor([0.025, 0.975], dtype=means.dtype), dim=0)
     found = [torch.where(lost, -torch.inf, values)[..., order] for values in (exponents, low, high, running)]
-    return Lyapunov(*found)
+    exponents, low, high, running = found
+    return Lyapunov(exponents, low, high, running, tolerance)

@@ -6,18 +6,20 @@ its author calls it. Observing changes no weight, no `.grad` and no training fla
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from carousel.errors import DataError
+from carousel.insight.border import check_finite, check_overflow
 from carousel.insight.timeline import Timeline
-from carousel.layers import Recurrent
+from carousel.layers import Recurrent, RecurrentCell
 from carousel.layers.arguments import as_mask
 from carousel.layers.recording import Tap
 from carousel.program import Program
@@ -33,12 +35,13 @@ class Observation:
     options: Mapping[str, Any]  # lengths, reset, ... as it received them
     result: Any  # of the module
     output: Tensor  # of the layer: its rows if packed
+    finals: tuple[Tensor, ...]  # the states that the layer returned, (P, B, size) each
     timeline: Timeline
     tap: Tap | None  # these two only where gradients were asked for
     added: Tensor | None  # zeros added to the layer's input
 
-    def scores(self) -> Tensor:
-        """The module's output: the first thing that it returns."""
+    def result_tensor(self) -> Tensor:
+        """The module's output, as it is: the first thing that it returns. Raises DataError where that is no Tensor."""
         result = self.result[0] if isinstance(self.result, tuple) and not self._is_packed(self.result) else self.result
         result = result.data if self._is_packed(result) else result
         if not isinstance(result, Tensor):
@@ -46,6 +49,11 @@ class Observation:
                 f"A module that is measured must return a Tensor, or one first, not {type(result).__name__}."
             )
         return result
+
+    def scores(self) -> Tensor:
+        """The same with an axis of numbers last, which a head of one number for each step or row may leave away."""
+        result = self.result_tensor()
+        return result[..., None] if tuple(result.shape) in (self.laid_out, (self.timeline.batch,)) else result
 
     def by_states(self, value: Tensor) -> dict[str, Tensor]:
         """Gradients by the state that each step reads: (P, T, B, size) by state."""
@@ -57,13 +65,32 @@ class Observation:
         assert self.added is not None
         return self._by(value, self.added)
 
-    def by_output(self, value: Tensor) -> Tensor:
-        """The gradient by the layer's output: (T, B, D * H)."""
-        return self._by(value, self.output)
+    def by_results(self, value: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The gradients by what the layer gave: its output, (T, B, D * H), and its last states, (P, B, size) each."""
+        output, *finals = torch.autograd.grad(
+            value, (self.output, *self.finals), retain_graph=True, allow_unused=True, materialize_grads=True
+        )
+        return self.time_first(output[None])[0], tuple(finals)
+
+    def made_at(self) -> Tensor:
+        """(P, B), the step at which each scan made the last states of each row; -1 for a row without steps.
+
+        Forward in time the last step of the row; in a reverse direction the first step of its last sequence.
+        """
+        last = self.timeline.last()
+        begun = self.timeline.neighbours(last[None], self.timeline.steps)[0]  # (B, T), -1 beyond the beginning
+        first = torch.where(begun >= 0, begun, self.timeline.steps).amin(1)
+        first = torch.where(last >= 0, first, -1)
+        return torch.stack([first if name.endswith("reverse") else last for name in places(self.layer)])
 
     def _by(self, value: Tensor, leaf: Tensor) -> Tensor:
         (found,) = torch.autograd.grad(value, leaf, retain_graph=True, allow_unused=True, materialize_grads=True)
         return self.time_first(found[None])[0]
+
+    @property
+    def laid_out(self) -> tuple[int, ...]:
+        """The shape of one number for each step and sequence, as the layer's input is laid out."""
+        return tuple(self.output.shape[:-1])
 
     def time_first(self, values: Tensor) -> Tensor:
         """(P, ...) values of steps, laid out as the layer's input -> (P, T, B, size); 0 where there is padding."""
@@ -83,9 +110,22 @@ def find_layer(module: Any, layer: Recurrent | str | None) -> Recurrent:
     """The layer that is meant: given, named, or the only one there is. Raises DataError where that is not clear."""
     if isinstance(layer, Recurrent):
         return layer
+    if isinstance(module, RecurrentCell):
+        raise DataError(
+            f"A {type(module).__name__} runs one step, and its steps are in a loop of your own, which nobody can look "
+            f"into. Measure a layer with its weights: layer = Recurrent(cell.cell, {module.input_size}, "
+            f"{module.hidden_size}, bias={module.bias}); "
+            "layer.load_state_dict({f'{name}_l0': weight for name, weight in cell.state_dict().items()})."
+        )
     if not isinstance(module, nn.Module):
         raise DataError(f"Give layer=, the recurrent layer to look at: {type(module).__name__} is no torch module.")
     held = {name: part for name, part in module.named_modules() if isinstance(part, Recurrent)}
+    if layer is not None and not isinstance(layer, str):
+        raise DataError(f"layer= must be a recurrent layer or its name in the module, not a {type(layer).__name__}.")
+    if not held:
+        for part in module.modules():
+            if isinstance(part, RecurrentCell):
+                find_layer(part, None)
     if layer is not None:
         if layer not in held:
             raise DataError(f"{type(module).__name__} has no recurrent layer {layer!r}; it has {_listed(held)}.")
@@ -111,8 +151,13 @@ def observe(
     layer: Recurrent | str | None = None,
     *,
     gradients: bool = False,
+    overflow: bool = False,
 ) -> Observation:
-    """Calls module(*inputs, **call) in evaluation mode and looks at one layer. Raises DataError where it cannot."""
+    """Calls module(*inputs, **call) in evaluation mode and looks at one layer. Raises DataError where it cannot.
+
+    overflow: whether the layer's output may leave the numbers that its dtype has. Raises NotFinite where what goes in
+    holds NaN or infinity, and where what comes out does, unless that is allowed.
+    """
     chosen = find_layer(module, layer)
     seen: list[tuple[tuple[Any, ...], dict[str, Any], Any]] = []
     added: list[Tensor] = []
@@ -121,6 +166,8 @@ def observe(
         if not gradients:
             return None
         x, *rest = args if args else (kwargs.pop("input"),)
+        if not isinstance(x, Tensor | PackedSequence):
+            return None  # the layer says what it needs
         data = x.data if isinstance(x, PackedSequence) else x
         # Zeros of the graph: adding them changes nothing, and their gradient is that by the input.
         added.append(torch.zeros_like(data).requires_grad_())
@@ -160,9 +207,15 @@ def observe(
     x = args[0] if args else options.pop("input")
     hx = args[1] if len(args) > 1 else options.pop("hx", None)
     output = given[0].data if isinstance(given[0], PackedSequence) else given[0]
-    return Observation(
-        chosen, x, hx, options, result, output, _timeline(chosen, x, options), tap, added[0] if added else None
-    )
+    finals = given[1] if isinstance(given[1], tuple) else (given[1],)
+    timeline = _timeline(chosen, x, options)
+    found = Observation(chosen, x, hx, options, result, output, finals, timeline, tap, added[0] if added else None)
+    rows = x.data if isinstance(x, PackedSequence) else x
+    received = found.time_first(rows.detach()[None])[0]
+    check_finite(module if isinstance(module, nn.Module) else chosen, received, timeline.real, hx, options)
+    if not overflow:
+        check_overflow(type(chosen).__name__, found.time_first(output.detach()[None])[0], timeline.real)
+    return found
 
 
 def _timeline(layer: Recurrent, x: Tensor | PackedSequence, options: Mapping[str, Any]) -> Timeline:
@@ -177,6 +230,33 @@ def _timeline(layer: Recurrent, x: Tensor | PackedSequence, options: Mapping[str
         raise DataError(f"There must be a step to look at, but the layer was given an input of shape {tuple(x.shape)}.")
     cuts = options.get("lengths"), options.get("mask"), options.get("reset")
     return Timeline(*as_mask(type(layer).__name__, steps, batch, *cuts, batched, transposed))
+
+
+Measure = TypeVar("Measure", bound=Callable[..., Any])
+
+
+def with_gradients(measure: Measure) -> Measure:
+    """A measure that needs gradients, whatever the caller has switched off: no_grad, inference_mode."""
+
+    @functools.wraps(measure)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        with torch.inference_mode(False), torch.enable_grad():
+            return measure(*(_usable(a) for a in args), **{name: _usable(a) for name, a in kwargs.items()})
+
+    return measured  # type: ignore[return-value]
+
+
+def _usable(value: Any) -> Any:
+    """The same, with copies of tensors that inference_mode made: no gradient may be taken through those."""
+    if isinstance(value, Tensor):
+        return value.clone() if value.is_inference() else value
+    if isinstance(value, PackedSequence):
+        return PackedSequence(*(_usable(part) for part in value))
+    if isinstance(value, Mapping):
+        return {name: _usable(part) for name, part in value.items()}
+    if type(value) in (tuple, list):
+        return type(value)(_usable(part) for part in value)
+    return value
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from carousel.engines.inside_torch import same_at_every_call
 from carousel.program import Interface, Program, naming
-from carousel.program.rewrite import is_recordable, names_of
+from carousel.program.rewrite import is_recordable, names_of, spelling
 
 T = TypeVar("T", bound="_InUse")
 
@@ -60,10 +60,11 @@ class Recording(_InUse, Mapping[str, Tensor]):
         self.found: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.found:
-            there = f"there is {', '.join(self.found)}" if self.found else "call the layer inside the `with` first"
-            raise KeyError(f"{name!r} was not recorded: {there}")
-        return self.found[name]
+        known = spelling(self.found, name)
+        if known not in self.found:
+            first = "call the layer inside the `with` first (the steps of a stepper are not recorded)"
+            raise KeyError(f"{name!r} was not recorded: {'there is ' + ', '.join(self.found) if self.found else first}")
+        return self.found[known]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.found)
@@ -76,6 +77,9 @@ class Recording(_InUse, Mapping[str, Tensor]):
 
 class Tap(_InUse):
     """What `layer.tap()` gives: the gradient by the states that each step reads, in a call inside its `with`.
+
+    Recorded states are results of the scan, which does not read them back: a gradient that flows along the recurrence
+    does not pass through them, and their `.grad` stays None. A tap stands where each step reads its states.
 
         with layer.tap() as tap:
             output, _ = layer(x)

@@ -67,7 +67,8 @@ class Recurrent(nn.Module):
     keep, add: before each step the state becomes keep * state + add: (T, B), (T, B, 1) or (T, B, H), laid out as the
         input; for every state, or a mapping from state to tensor. Differentiable. keep 0 forgets (but 0 * NaN is NaN:
         reset forgets anything), keep 1 keeps.
-    return_states: returns (output, hx, states), every state at every step by name, (L * D, T, B, H) each.
+    return_states: returns (output, hx, states), every state at every step by name, (L * D, T, B, H) each. A loss may be
+        made of them; what the gradient by them is along the recurrence, `tap()` tells, and their `.grad` does not.
 
     cell: a `Cell`, a Cell class that needs no arguments, or a name in the catalogue.
     initial_state: where hx is not given, and after a reset, "zero", or "learned": a parameter for each state, layer and
@@ -219,8 +220,10 @@ class Recurrent(nn.Module):
 
             with layer.record("forget", "c") as values:
                 layer(x)
-            values["c"]    # (L * D, T, B, H), its first axis in the order of hx's; differentiable
+            values["c"]    # (L * D, T, B, H), its first axis in the order of hx's
 
+        A loss may be made of them, and its gradients reach the weights and the input. But they are results of the scan,
+        which does not read them back, so that `.grad` of them stays None: gradients by the states are `tap()`'s.
         names: the states, what the cell's step calls its values, and "input", "forget", "candidate", "output", "reset",
             "update" for the gates that are called so. Raises ValueError for a name that there is not.
         """
@@ -228,7 +231,11 @@ class Recurrent(nn.Module):
         return Recording(names, self._recordings)
 
     def tap(self) -> Tap:
-        """Gradients by the states that each step reads, of the call inside a `with`; see `Tap`.
+        """Gradients by the states that each step reads, of the call inside a `with`; see `Tap`:
+
+            with layer.tap() as tap:
+                output, _ = layer(x)
+            tap.gradients(output[-1].sum())["c"]    # (L * D, T, B, H): entry t is by the state that step t reads
 
         Raises ValueError for a cell whose step runs as plain Python.
         """

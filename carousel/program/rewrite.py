@@ -35,8 +35,9 @@ def recordable(program: Program) -> dict[str, int]:
 
 
 def spelling(possible: Collection[str], name: str) -> str:
-    """What a name is called among those possible: itself, or the letter that the field's word for a gate stands for."""
-    return next((letter for letter in (name, *WORDS.get(name, ())) if letter in possible), name)
+    """What a name is called among those possible: itself, a letter that the field's word stands for, or that word."""
+    words = (word for word, letters in WORDS.items() if name in letters)
+    return next((other for other in (name, *WORDS.get(name, ()), *words) if other in possible), name)
 
 
 def stands_for(program: Program, name: str) -> int | None:

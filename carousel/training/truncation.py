@@ -23,7 +23,7 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from carousel.training import carry
 
@@ -57,22 +57,24 @@ def truncated(
 
     layer: called as layer(x, state), or layer(x, state, reset=...), and returns (output, state): a `Recurrent`, a face,
         or a model that hands its state on in this way.
-    x, others, reset: sequences with time along `dim` (default: 0, or 1 for a layer that is batch_first); `others`
-        (targets, say) are only cut as the outputs are.
+    x, others, reset: sequences with time along `dim`; `others` (targets, say) are only cut as the outputs are.
+        Default: 1 where the layer is batch_first, or the recurrent layers that a model holds are; otherwise 0.
     every: k1, steps between two updates. over: k2 >= k1, how far back the gradient of an output may reach: at least
         k2 - k1 + 1 and at most k2 steps. Default: k1. With k2 > k1, the k2 - k1 steps before the new ones are run
         again, from the state that stood before them, so that they have a graph under the newest weights.
-    state: the state before the first step.
+    state: the state before the first step: None, a tensor, a number, or a tuple, a list or a mapping of these.
 
     The gradient must be taken before the next piece is asked for. Memory does not grow with the sequence.
-    Raises ValueError unless 1 <= every <= over, for a bidirectional layer, and where the others are not as long as x.
+    Raises ValueError unless 1 <= every <= over, for a bidirectional layer, where the others are not as long as x, and
+    where time does not stand along `dim`, or the layers that a model holds do not agree where it stands; TypeError for
+    what is no state.
     """
     over = every if over is None else over
     if not 1 <= every <= over:
         raise ValueError(f"truncated backpropagation needs 1 <= every <= over, but got every={every}, over={over}")
     if getattr(layer, "bidirectional", False):
         raise ValueError("truncated backpropagation goes forward in time, and this layer is bidirectional")
-    dim = int(getattr(layer, "batch_first", False)) if dim is None else dim
+    dim = _time_of(layer) if dim is None else dim
     steps = x.shape[dim]
     for what, other in (*((f"targets {number}", other) for number, other in enumerate(others, 1)), ("reset", reset)):
         if other is not None and other.shape[dim] != steps:
@@ -90,10 +92,48 @@ def truncated(
         for a, b in pairwise(cuts):
             flags = {} if reset is None else {"reset": _cut(reset, dim, a, b)}
             output, at[b] = layer(_cut(x, dim, a, b), at[a], **flags)
+            _check_time(x, output, at[b], dim, b - a)
             if a >= begin:
                 outputs.append(output)
         first, state = following, carry.detach(at[following])
         yield (torch.cat(outputs, dim), *(_cut(other, dim, begin, end) for other in others))
+
+
+def _time_of(layer: Any) -> int:
+    """The dimension along which a layer has time, or the recurrent layers that a model holds. Raises ValueError."""
+    modules = layer.named_modules() if isinstance(layer, nn.Module) else [("", layer)]
+    found = {name: first for name, module in modules if isinstance(first := getattr(module, "batch_first", None), bool)}
+    if "" in found:
+        return int(found[""])
+    if len(set(found.values())) > 1:
+        first, other = (next(name for name, is_first in found.items() if is_first is kind) for kind in (True, False))
+        raise ValueError(
+            f"truncated backpropagation cuts time: of the layers of {type(layer).__name__}, {first!r} is batch_first "
+            f"and {other!r} is not; say along which dimension of x time stands: dim=0 or dim=1"
+        )
+    return int(next(iter(found.values()), False))
+
+
+def _check_time(x: Tensor, output: Any, state: Any, dim: int, steps: int) -> None:
+    """Raises ValueError where what came back shows that the batch was cut, and not time."""
+    way_out = (
+        f"say along which dimension of x time stands, dim={1 - dim} perhaps" if dim in (0, 1) else "say so by dim="
+    )
+    if not isinstance(output, Tensor) or output.dim() <= dim or output.shape[dim] != steps:
+        found = tuple(output.shape) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+        raise ValueError(
+            f"truncated backpropagation: for {steps} steps of time along dimension {dim} there must be as many outputs "
+            f"along it, but the layer gave {found}; {way_out}"
+        )
+    if x.dim() != 3 or dim not in (0, 1):
+        return
+    batch = x.shape[1 - dim]
+    for part in carry.tensors(state):  # (L, B, H), as recurrent layers give them
+        if part.dim() == 3 and batch != steps == part.shape[1]:
+            raise ValueError(
+                f"truncated backpropagation: the batch was cut in the place of time: for {steps} steps of {batch} "
+                f"sequences along dimension {dim} the layer gave back a state of {part.shape[1]} sequences; {way_out}"
+            )
 
 
 def _cut(sequence: Any, dim: int, begin: int, end: int) -> Any:

@@ -20,20 +20,34 @@ if TYPE_CHECKING:
 
 
 def gradient_by_lag(
-    flow: GradientFlow | Mapping[str, GradientFlow], state: str | None = None, place: int = -1
+    flow: GradientFlow | Mapping[str, GradientFlow], state: str | None = None, place: int | None = None
 ) -> Figure:
     """|dL_t / ds_{t-k}| over the lag k, relative to |dL_t / dy_t|: typical, middle 80 %, and the fitted decay.
 
     flow: one, of which every state is drawn unless one is named; or several by name, such as before and after training,
-        of which one state is drawn, the output's unless another is named.
+        of which one state is drawn, the output's unless another is named. place: see `GradientFlow.samples`.
+
+    Raises DataError where there is nothing above 0 to draw.
     """
-    flows = {"": flow} if isinstance(flow, GradientFlow) else dict(flow)
+    flows = {"": flow} if isinstance(flow, GradientFlow) else flow
+    if not isinstance(flows, Mapping) or not all(isinstance(one, GradientFlow) for one in flows.values()):
+        found = type(flow).__name__
+        raise DataError(
+            f"Give one gradient flow, or several by name, as in {{'before': flow, 'after': flow}}, not a {found}."
+        )
     if not flows:
         raise DataError("There is no gradient flow to draw.")
     one = next(iter(flows.values()))
+    place = one.default_place if place is None else place
     states = one.states if state is None and len(flows) == 1 else (state or one.states[0],)
-    figure, axes = canvas()
     series = [(name, s) for name in flows for s in states]
+    lines = torch.cat([flows[name].by_lag(s, place) for name, s in series])
+    drawn = lines[(lines > 0) & lines.isfinite()]
+    if not len(drawn):
+        raise DataError(
+            f"There is nothing to draw: the gradients of {one.places[place]} are 0 or overflow at every lag."
+        )
+    figure, axes = canvas()
     for index, (name, s) in enumerate(series):
         shown, colour = flows[name], COLOURS[index % len(COLOURS)]
         typical, lags = shown.by_lag(s, place), shown.lags
@@ -49,9 +63,7 @@ def gradient_by_lag(
             lags.numpy(), low.clamp(min=1e-300).numpy(), high.numpy(), color=colour, alpha=0.15, linewidth=0
         )
     axes.set_yscale("log")
-    lines = torch.cat([flows[name].by_lag(s, place) for name, s in series])
-    if (lines > 0).any():  # where samples are 0 the band has no lower end
-        axes.set_ylim(bottom=0.1 * lines[lines > 0].min().item())
+    axes.set_ylim(bottom=0.1 * drawn.min().item())  # where samples are 0 the band has no lower end
     axes.set_xlabel("lag k, steps")
     letter = states[0] if len(states) == 1 else "s"
     axes.set_ylabel(rf"$|dL_t / d{letter}_{{t-k}}|$ relative to $|dL_t / dy_t|$")

@@ -60,31 +60,13 @@ def log_odds(scores: Tensor, classes: Tensor) -> Tensor:
 def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
     """How the loss of an answer reaches back through the recurrence.
 
-    Of several beginnings of the sequence the loss is split into what arrives at each step's output y_t,
-    L_t = dL/dy_t · y_t, which works for every head and for both directions, and is followed back from there.
+    Of several beginnings of the sequence; the log-odds are split by the steps at which they read the layer, as
+    `gradient_flow` splits every loss of sequences, which works for every head and for both directions.
     """
-    layer = member.recurrent
     ends = np.unique(np.linspace(0, len(steps) - 1, ORIGINS).round().astype(int))
     x, lengths = beginnings(member, steps, ends)
-    with torch.no_grad():
-        e = member.read(x)
-        outputs, _ = layer(e, lengths=lengths)
-    outputs = outputs.detach().requires_grad_()
-    rows, half = torch.arange(len(ends)), layer.hidden_size
-    last, first = outputs[lengths - 1, rows], outputs[0]
-    final = torch.cat([last[:, :half], first[:, half:]], 1)
-    present = torch.arange(len(e), device=e.device).unsqueeze(1) < lengths.to(e.device)
-    scores = member.head(member.pooling(outputs, final, present))
-    odds = log_odds(scores, torch.full((len(ends),), answer, device=e.device))
-    (arriving,) = torch.autograd.grad(odds.sum(), outputs)
-    return gradient_flow(
-        layer,
-        e,
-        lengths=lengths,
-        loss=lambda out: (arriving * out).sum(-1),
-        at=sorted({0, *ends.tolist()}),
-        lags=analysis.lags_for(len(steps)),
-    )
+    odds = partial(log_odds, classes=torch.full((len(ends),), answer, device=member.head.weight.device))
+    return gradient_flow(member, x, lengths, loss=odds, lags=analysis.lags_for(len(steps)))
 
 
 def beginnings(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
