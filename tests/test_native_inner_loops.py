@@ -24,7 +24,7 @@ if isinstance(missing := native_binding.find(), str):
 
 LIBRARY = native_call.library()
 ISAS = LIBRARY.isas_here
-HEAD = re.compile(r"^[0-9a-f]+ <.*carousel::(\w+)::(tile\w*)<([^>]*)>\(.*>:$")
+HEAD = re.compile(r"^[0-9a-f]+ <.*carousel::(\w+)::(tile|tile_widened|tile_dots)<([^>]*)>\(.*>:$")
 LINE = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*)$")
 JUMP = re.compile(r"^j\w+\s+([0-9a-f]+)\b")
 MULTIPLY = re.compile(r"fn?m(add|ul)|\bv?mulp|dpbf16|fmla")
@@ -32,7 +32,8 @@ VECTOR = re.compile(r"%[xyz]mm\d+")
 STACK = re.compile(r"\(%rsp|\bsp\b")
 STORE = re.compile(r"^v?mov\S*\s+%[xyz]mm\d+,.*\(|^stp?\s+q")
 
-TILES = {"tile": ["float, %d", "double, %d"], "tile_widened": ["%d"]}
+# Rows and panels of the tiles there are: up to six rows of one panel, and few rows across several.
+TILES = [(rows, 1) for rows in range(1, 7)] + [(1, 4), (2, 2), (3, 2)]
 
 
 def inner_loop(lines: list[tuple[int, str]]) -> list[str]:
@@ -68,7 +69,8 @@ def loops() -> dict[tuple[str, str, str], list[str]]:
 
 @pytest.mark.parametrize("isa", LIBRARY.isas)
 def test_sums_stay_in_registers(loops, isa):
-    expected = {(isa, name, of % rows) for name, kinds in TILES.items() for of in kinds for rows in range(1, 7)}
+    expected = {(isa, "tile", f"{of}, {rows}, {panels}") for of in ("float", "double") for rows, panels in TILES}
+    expected |= {(isa, "tile_widened", str(rows)) for rows in range(1, 7)}
     if isa == "avx512":
         expected |= {(isa, "tile_dots", str(rows)) for rows in range(1, 7)}
     here = {key: body for key, body in loops.items() if key[0] == isa}
@@ -83,13 +85,13 @@ def test_sums_stay_in_registers(loops, isa):
 
 @pytest.mark.parametrize("isa", ["avx512", "avx2"])
 def test_every_sum_is_multiplied_once_a_turn(loops, isa):
-    """That the stretch found is the loop over k: 6 rows by VECTORS sums."""
+    """That the stretch found is the loop over k: rows by VECTORS sums of each panel."""
     if isa not in LIBRARY.isas:
         pytest.skip(f"the processor has no {isa}")
     vectors = {"avx512": 4, "avx2": 2}[isa]
-    for rows in range(1, 7):
-        body = loops[isa, "tile", f"float, {rows}"]
-        assert sum("fmadd" in text for text in body) == rows * vectors
+    for rows, panels in TILES:
+        body = loops[isa, "tile", f"float, {rows}, {panels}"]
+        assert sum("fmadd" in text for text in body) == rows * vectors * panels
 
 
 @pytest.mark.parametrize("isa", ISAS)

@@ -23,56 +23,63 @@ template <class T> struct Start {
     ptrdiff_t row;
 };
 
-// Out of line: where GCC 12 inlines it into a longer function, it keeps a part of the sums on the stack and loads and
-// stores them at every k, which costs a third of the speed. A test takes the built library apart and looks.
-template <class T, int M>
+// From one panel to the next: how far its factor, its result and its start are away.
+struct Next {
+    ptrdiff_t panel, c, start;
+};
+
+// M rows times P panels. Out of line: where GCC 12 inlines it into a longer function, it keeps a part of the sums on the
+// stack and loads and stores them at every k, which costs a third of the speed. A test takes the built library apart.
+template <class T, int M, int P>
 [[gnu::noinline]] void tile(const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c, ptrdiff_t c_row,
-                 Start<T> start) {
-    Vec<T> sum[M][VECTORS];
+                            Start<T> start, Next next) {
+    constexpr int WIDE = P * VECTORS;
+    const auto column = [](int v, ptrdiff_t panel) { return v / VECTORS * panel + v % VECTORS * lanes<T>; };
+    Vec<T> sum[M][WIDE];
     if (start.at == nullptr) {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int m = 0; m < M; ++m)
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; ++v) sum[m][v] = Vec<T>{};
+#pragma GCC unroll 16
+            for (int v = 0; v < WIDE; ++v) sum[m][v] = Vec<T>{};
     } else {
-#pragma GCC unroll 8
+#pragma GCC unroll 16
         for (int m = 0; m < M; ++m)
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; ++v) sum[m][v] = load(start.at + m * start.row + v * lanes<T>);
+#pragma GCC unroll 16
+            for (int v = 0; v < WIDE; ++v) sum[m][v] = load(start.at + m * start.row + column(v, next.start));
     }
     for (int s = 0; s < segments; ++s) {
         const ptrdiff_t row = segment[s].row, step = segment[s].step;
         const T* a = segment[s].at + first_row * row;
         for (int k = 0; k < segment[s].depth; ++k) {
-            Vec<T> b[VECTORS];
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; ++v) b[v] = load(panel + v * lanes<T>);
-#pragma GCC unroll 8
+            Vec<T> b[WIDE];
+#pragma GCC unroll 16
+            for (int v = 0; v < WIDE; ++v) b[v] = load(panel + column(v, next.panel));
+#pragma GCC unroll 16
             for (int m = 0; m < M; ++m) {
                 const Vec<T> x = all(a[m * row]);
-#pragma GCC unroll 8
-                for (int v = 0; v < VECTORS; ++v) sum[m][v] += x * b[v];
+#pragma GCC unroll 16
+                for (int v = 0; v < WIDE; ++v) sum[m][v] += x * b[v];
             }
             a += step;
             panel += BLOCK<T>;
         }
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int m = 0; m < M; ++m)
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; ++v) store(c + m * c_row + v * lanes<T>, sum[m][v]);
+#pragma GCC unroll 16
+        for (int v = 0; v < WIDE; ++v) store(c + m * c_row + column(v, next.c), sum[m][v]);
 }
 
 template <class T>
 inline void tile_of(int m, const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c,
                     ptrdiff_t c_row, Start<T> start) {
     switch (m) {
-        case 1: return tile<T, 1>(segment, segments, first_row, panel, c, c_row, start);
-        case 2: return tile<T, 2>(segment, segments, first_row, panel, c, c_row, start);
-        case 3: return tile<T, 3>(segment, segments, first_row, panel, c, c_row, start);
-        case 4: return tile<T, 4>(segment, segments, first_row, panel, c, c_row, start);
-        case 5: return tile<T, 5>(segment, segments, first_row, panel, c, c_row, start);
-        default: return tile<T, 6>(segment, segments, first_row, panel, c, c_row, start);
+        case 1: return tile<T, 1, 1>(segment, segments, first_row, panel, c, c_row, start, {});
+        case 2: return tile<T, 2, 1>(segment, segments, first_row, panel, c, c_row, start, {});
+        case 3: return tile<T, 3, 1>(segment, segments, first_row, panel, c, c_row, start, {});
+        case 4: return tile<T, 4, 1>(segment, segments, first_row, panel, c, c_row, start, {});
+        case 5: return tile<T, 5, 1>(segment, segments, first_row, panel, c, c_row, start, {});
+        default: return tile<T, 6, 1>(segment, segments, first_row, panel, c, c_row, start, {});
     }
 }
 
@@ -115,6 +122,33 @@ inline void multiply(const Segment<A>* segment, int segments, ptrdiff_t begin, p
         s += count;
         start = {c, c_row};
     } while (s < segments);
+}
+
+// One to three rows have too few sums to cover the latency of a multiply-add, so that their tile crosses several panels.
+// Each sum is over the same k in the same order as alone: a row has the same bits in any batch.
+constexpr int64_t FEW_ROWS = 3;
+constexpr int panels_across(int64_t rows) { return rows == 1 ? 4 : 2; }
+
+// As `multiply`, of `rows` <= FEW_ROWS rows from `begin` on and panels_across(rows) whole panels.
+template <class T>
+inline void multiply_across(const Segment<T>* segment, int segments, ptrdiff_t begin, int64_t rows, const T* panel, T* c,
+                            ptrdiff_t c_row, Start<T> start, Next next) {
+    c += begin * c_row;
+    if (start.at) start.at += begin * start.row;
+    for (int s = 0; s < segments || s == 0;) {
+        int count = 0, depth = 0;
+        while (s + count < segments && (count == 0 || depth + segment[s + count].depth <= DEPTH))
+            depth += segment[s + count++].depth;
+        switch (rows) {
+            case 1: tile<T, 1, panels_across(1)>(segment + s, count, begin, panel, c, c_row, start, next); break;
+            case 2: tile<T, 2, panels_across(2)>(segment + s, count, begin, panel, c, c_row, start, next); break;
+            default: tile<T, 3, panels_across(3)>(segment + s, count, begin, panel, c, c_row, start, next);
+        }
+        panel += ptrdiff_t(depth) * BLOCK<T>;
+        s += count > 0 ? count : 1;
+        start = {c, c_row};
+        next.start = next.c;
+    }
 }
 
 // Four rows of four numbers turned into columns: 4 loads, 8 shuffles and 4 stores for 16 numbers.

@@ -488,7 +488,11 @@ template <class T> struct Machine {
         const Ref<T> to = w.places[p.dst].ref;
         const bool panel = is_panel(p.dst);
         if (in_pairs) pair_factors(w, p, rows);
-        for (int64_t b = mine.begin; b < mine.end; ++b) {
+        // Panels that few rows cross together; the last block of rows as torch stores them may be a part of one.
+        const int across = panels_across(rows.size());
+        const int64_t whole = in_pairs || rows.size() > FEW_ROWS ? 0 : panel ? blocks[p.size] : units[p.size] / BLOCK<T>;
+        for (int64_t b = mine.begin, wide; b < mine.end; b += wide) {
+            wide = b + across <= (mine.end < whole ? mine.end : whole) ? across : 1;
             T* c = to.at + b * to.block;
             Start<T> start{nullptr, 0};
             if (p.accumulate) start = {c, to.row};
@@ -501,8 +505,12 @@ template <class T> struct Machine {
                                    panel ? BLOCK<T> : columns(p.size, b), start);
                     continue;
                 }
-            multiply(w.segments, count, rows.begin, rows.end, products[index] + b * depth * BLOCK<T>, c, to.row,
-                     panel ? BLOCK<T> : columns(p.size, b), start);
+            const T* factor = products[index] + b * depth * BLOCK<T>;
+            if (wide > 1)
+                multiply_across(w.segments, count, rows.begin, rows.size(), factor, c, to.row, start,
+                                {ptrdiff_t(depth) * BLOCK<T>, to.block, p.accumulate ? to.block : BLOCK<T>});
+            else
+                multiply(w.segments, count, rows.begin, rows.end, factor, c, to.row, panel ? BLOCK<T> : columns(p.size, b), start);
         }
     }
 

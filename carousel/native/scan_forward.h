@@ -82,9 +82,12 @@ template <class T> struct Forward {
         const Range blocks = w.blocks[HIDDEN];
         const int64_t pairs = pairs_of(scan.input);
         if (machine.in_pairs) machine.pair_rows({const_cast<T*>(x), 0, scan.input}, false, rows, scan.input, w.pairs, pairs);
+        const int across = panels_across(rows.size());
+        const bool few = !machine.in_pairs && rows.size() > 0 && rows.size() <= FEW_ROWS;
         for (int64_t i = 0; i < plan.inputs_count; ++i) {
             const Ref<T> to = machine.buffers[plan.inputs[i].buffer];
-            for (int64_t b = blocks.begin; b < blocks.end; ++b) {
+            for (int64_t b = blocks.begin, wide; b < blocks.end; b += wide) {
+                wide = few && b + across <= blocks.end ? across : 1;
                 const int64_t at = i * machine.blocks[HIDDEN] + b;
                 const T* panel = input_panels + at * scan.input * BLOCK<T>;
                 Start<T> start{input_biases + at * BLOCK<T>, 0};
@@ -95,10 +98,15 @@ template <class T> struct Forward {
                                        BLOCK<T>, BLOCK<T>, start);
                         continue;
                     }
+                Next next{ptrdiff_t(scan.input) * BLOCK<T>, to.block, BLOCK<T>};
                 for (int64_t k = 0; k == 0 || k < scan.input; k += DEPTH) {
                     const Segment<T> segment{x + k, scan.input, 1, int(scan.input - k < DEPTH ? scan.input - k : DEPTH)};
-                    multiply(&segment, 1, rows.begin, rows.end, panel + k * BLOCK<T>, gate, BLOCK<T>, BLOCK<T>, start);
+                    if (wide > 1)
+                        multiply_across(&segment, 1, rows.begin, rows.size(), panel + k * BLOCK<T>, gate, BLOCK<T>, start, next);
+                    else
+                        multiply(&segment, 1, rows.begin, rows.end, panel + k * BLOCK<T>, gate, BLOCK<T>, BLOCK<T>, start);
                     start = {gate, BLOCK<T>};
+                    next.start = to.block;
                 }
             }
         }
