@@ -150,11 +150,13 @@ def test_what_is_recognised(tmp_path):
     assert task.recognize([tmp_path / "sales.csv"], {}) == "a table with a time column (day)"
     assert task.recognize([tmp_path / "sales.csv"], {"target": ["price"]}) == "a table of series to forecast (--target)"
     slips = sales(20).with_columns(pl.col("sold").cast(pl.String))
-    slips[3, "sold"] = "?"
-    slips.write_csv(tmp_path / "slips.csv")
-    assert task.recognize([tmp_path / "slips.csv"], {}) == "a table with a time column (day)"  # price is a target still
-    slips.drop("price").write_csv(tmp_path / "slips.csv")
-    assert task.recognize([tmp_path / "slips.csv"], {}) == "a table of series with slips in it"
+    timed, slipped = "a table with a time column (day)", "a table of series with slips in it"
+    for mark, with_price, alone in (("?", timed, timed), ("oops", timed, slipped)):  # price is a target still
+        slips[3, "sold"] = mark
+        slips.write_csv(tmp_path / "slips.csv")
+        assert task.recognize([tmp_path / "slips.csv"], {}) == with_price
+        slips.drop("price").write_csv(tmp_path / "slips.csv")
+        assert task.recognize([tmp_path / "slips.csv"], {}) == alone
     for name in ("reviews.csv", "poem.txt", "none.csv"):
         assert task.recognize([tmp_path / name], {}) is None
 
@@ -198,11 +200,17 @@ def test_a_table_that_is_not_understood_is_refused_and_not_taken_for_text(tmp_pa
     assert not (tmp_path / "run").exists()
 
 
-def test_numbers_with_commas_for_thousands_are_named(tmp_path):
+def test_numbers_that_can_be_read_in_two_ways_are_refused_until_one_is_told(tmp_path, capsys):
     (tmp_path / "sales.csv").write_text("day,y\n" + "".join(f'2024-01-{k},"1,0{k}"\n' for k in range(10, 31)))
+    command = ["train", tmp_path / "sales.csv", "--dry-run", *QUICK]
     for more in ([], ["--target", "y"]):
-        with pytest.raises(CarouselError, match="'y' holds '1,010'. Write thousands without a comma"):
-            carousel("train", tmp_path / "sales.csv", *more, *QUICK, "--out", tmp_path / "run")
+        with pytest.raises(
+            CarouselError, match=r"'y' can be read in two ways: '1,010' is 1.010 .*\(--decimal ,\), and"
+        ):
+            carousel(*command, *more)
+    for more, said in ((["--thousands", ","], "'1,010' is 1010"), (["--decimal", ","], "'1,010' is 1.01")):
+        carousel(*command, *more)
+        assert said in capsys.readouterr().out
 
 
 def test_a_table_is_learnt_as_text_where_that_is_asked_for(tmp_path):

@@ -9,6 +9,8 @@ def backtest(
     *data: Path,
     horizon: int | None = None,
     stride: int = 1,
+    decimal: str | None = None,
+    thousands: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
 ) -> None:
@@ -34,6 +36,11 @@ def backtest(
         Steps ahead. Without it: as many as were trained for.
     stride
         Steps from one origin to the next.
+    decimal
+        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
+        found.
+    thousands
+        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
     out
         A file for all the forecasts beside what came: .csv, .tsv, .parquet or .arrow.
     plot
@@ -43,11 +50,12 @@ def backtest(
     from carousel.insight.saving import PICTURES, save
     from carousel.tasks.files import require_place
     from carousel.tasks.forecasting.task import backtest_of, tell
-    from carousel.tasks.table import WRITTEN, write
+    from carousel.tasks.table import WRITTEN, numbers_written, write
 
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
-    result = backtest_of(run, data, horizon=horizon, stride=stride)
+    with numbers_written(decimal, thousands):
+        result = backtest_of(run, data, horizon=horizon, stride=stride)
     tell(result, show)
     if plot is not None:
         save(result.plot(), plot)

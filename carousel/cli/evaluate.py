@@ -3,7 +3,9 @@
 from pathlib import Path
 
 
-def evaluate(run: Path, /, *data: Path, out: Path | None = None) -> None:
+def evaluate(
+    run: Path, /, *data: Path, decimal: str | None = None, thousands: str | None = None, out: Path | None = None
+) -> None:
     """Measure how good a trained model is on other data.
 
     For example:
@@ -18,11 +20,18 @@ def evaluate(run: Path, /, *data: Path, out: Path | None = None) -> None:
         A run folder that `carousel train` wrote.
     data
         Files or folders of the kind that it was trained on.
+    decimal
+        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
+        found.
+    thousands
+        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
     out
         A folder for pictures and tables, where the task makes them.
     """
     from carousel.cli.terminal import show
     from carousel.tasks.catalogue import task_named, task_of
+    from carousel.tasks.table.numbers import numbers_written
     from carousel.training.run_folder import RunFolder
 
-    task_named(task_of(RunFolder.open(run))).evaluate(run, data, out=out, say=show)
+    with numbers_written(decimal, thousands):
+        task_named(task_of(RunFolder.open(run))).evaluate(run, data, out=out, say=show)

@@ -9,6 +9,8 @@ def forecast(
     *data: Path,
     horizon: int | None = None,
     future: Path | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
 ) -> None:
@@ -33,6 +35,11 @@ def forecast(
         Steps ahead. Without it: as many as were trained for. Beyond those, forecasts are fed back.
     future
         A table of the covariates that are known in advance. They may also stand below the data, without a target.
+    decimal
+        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
+        found.
+    thousands
+        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
     out
         A file for the table: .csv, .tsv, .parquet or .arrow. Without it, it is shown.
     plot
@@ -42,11 +49,12 @@ def forecast(
     from carousel.insight.saving import PICTURES, save
     from carousel.tasks.files import require_place
     from carousel.tasks.forecasting.task import forecast_of
-    from carousel.tasks.table import WRITTEN, write
+    from carousel.tasks.table import WRITTEN, numbers_written, write
 
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
-    frame, draw = forecast_of(run, data, horizon=horizon, future=future, say=remark)
+    with numbers_written(decimal, thousands):
+        frame, draw = forecast_of(run, data, horizon=horizon, future=future, say=remark)
     if plot is not None:
         save(draw(), plot)
         show(f"{plot}\n")

@@ -16,6 +16,8 @@ def inspect(
     item: str | None = None,
     against: Path | None = None,
     steps: int = 500,
+    decimal: str | None = None,
+    thousands: str | None = None,
     out: Path | None = None,
     live: Annotated[bool, Parameter(group=LIVE, negative=())] = False,
     host: Annotated[str, Parameter(group=LIVE)] = "127.0.0.1",
@@ -53,6 +55,11 @@ def inspect(
         Another run of the same task, to be shown beside the first.
     steps
         Steps to show at most.
+    decimal
+        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
+        found.
+    thousands
+        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
     out
         The folder to write to. Without it: `inspect` in the run's.
     live
@@ -63,6 +70,7 @@ def inspect(
         The port to listen at.
     """
     from carousel.cli.terminal import show
+    from carousel.tasks.table.numbers import numbers_written
 
     def say(line: str) -> None:
         show(f"{line}\n")
@@ -75,9 +83,11 @@ def inspect(
             option = "--against" if against is not None else "--out"
             raise DataError(f"--live serves the page of one run and writes nothing: leave {option} out.")
 
-        serve(run, data, item=item, steps=steps, host=host, port=port, report=say)
+        with numbers_written(decimal, thousands):
+            serve(run, data, item=item, steps=steps, host=host, port=port, report=say)
         return
     from carousel.page import inspect as write_page
 
-    page = write_page(run, data, item=item, against=against, steps=steps, out=out, report=say)
+    with numbers_written(decimal, thousands):
+        page = write_page(run, data, item=item, against=against, steps=steps, out=out, report=say)
     say(f"Open it in a browser: {page.resolve().as_uri()}")

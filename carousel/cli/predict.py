@@ -12,6 +12,8 @@ def predict(
     *data: Path,
     string: Annotated[list[str] | None, Parameter(negative=())] = None,
     every: int | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
     out: Path | None = None,
 ) -> None:
     """Ask a trained classifier what sequences are, with probabilities.
@@ -35,16 +37,22 @@ def predict(
         Or: a text, as it stands here. May be given several times.
     every
         Early prediction: answers after every so many steps, while the sequence is still arriving.
+    decimal
+        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
+        found.
+    thousands
+        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
     out
         A table of all answers and probabilities: .csv, .tsv, .parquet or .arrow. Without it they are shown.
     """
     from carousel.cli.terminal import show
     from carousel.tasks.classification import answers
     from carousel.tasks.files import require_place
-    from carousel.tasks.table import WRITTEN, write
+    from carousel.tasks.table import WRITTEN, numbers_written, write
 
     require_place(out, WRITTEN)
-    frame, columns = answers.ask(run, data, strings=string or [], every=every)
+    with numbers_written(decimal, thousands):
+        frame, columns = answers.ask(run, data, strings=string or [], every=every)
     if out is not None:
         write(frame, out)
         show(f"{frame.height:,} answers: {out}\n")

@@ -48,6 +48,8 @@ def train(
     file: Annotated[str | None, Parameter(group=DATA)] = None,
     group: Annotated[str | None, Parameter(group=DATA)] = None,
     names: Annotated[str | None, Parameter(group=DATA)] = None,
+    decimal: Annotated[str | None, Parameter(group=DATA)] = None,
+    thousands: Annotated[str | None, Parameter(group=DATA)] = None,
     axes: Annotated[Literal["NTC", "NCT"] | None, Parameter(group=CLASSES)] = None,
     head: Annotated[Literal["last", "mean", "max", "attention"] | None, Parameter(group=CLASSES)] = None,
     bidirectional: Annotated[bool | None, Parameter(group=CLASSES)] = None,
@@ -160,6 +162,10 @@ def train(
         What file names say: `"{label}_{group}_*"` reads 7_theo_12.wav.
     axes
         Of arrays in .npz files: NTC (sequences, steps, channels) or NCT. Usual: NTC.
+    decimal
+        What stands before the decimals of numbers in a text table: "." or ",". Without it: found.
+    thousands
+        What stands between thousands: ",", ".", " " or "'". Without it: found.
     head
         How outputs become one: the last, or the mean, the maximum or an attention over all. Usual: attention.
     bidirectional

@@ -59,7 +59,8 @@ def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], 
     or that no task recognises, and for an option that the task does not have."""
     require_existing(paths)
     if task is None:
-        task, why = task_for(paths, options)
+        with table.numbers_written(options.get("decimal"), options.get("thousands")):
+            task, why = task_for(paths, options)
         others = ", ".join(name for name in TASKS if name != task)
         report.say(f"taken for {why}, to train {task}" + (f" (--task: {others})" if others else ""))
     chosen = task_named(task)

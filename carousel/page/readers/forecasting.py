@@ -87,12 +87,12 @@ class Reader:
         if isinstance(data, str | Path):
             path = Path(data)
             require_existing([path])
-            if not table.is_table(path):
+            if not table.looks_like_table(path):
                 raise DataError(
                     f"A forecaster reads a table of series (.csv, .tsv, .parquet, .arrow), and {path.name} is none."
                 )
             data, said = path, path.name
-        return Chosen(table.read(data), item, steps, said)
+        return Chosen(self.trained.read(data), item, steps, said)
 
     def examine(self, name: str, chosen: Chosen, report: Report) -> tuple[Moments, Drawings]:
         return examine(self.trained, name, chosen, report)

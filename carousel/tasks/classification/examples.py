@@ -13,8 +13,9 @@ Label = str | int | float | bool
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns of a table say what, what file names say, and how the axes of arrays lie; None: found, or there is
-    none. Several columns of ids or of times are one text, separated by commas."""
+    """Which columns of a table say what, what file names say, how the axes of arrays lie, and what stands before the
+    decimals and between the thousands of numbers in texts; None: found, or there is none. Several columns of ids or
+    of times are one text, separated by commas."""
 
     label: str | None = None
     id: str | None = None
@@ -24,6 +25,8 @@ class Columns:
     group: str | None = None
     names: str | None = None
     axes: str | None = None
+    decimal: str | None = None
+    thousands: str | None = None
 
 
 @dataclass(frozen=True)

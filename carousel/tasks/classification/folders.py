@@ -13,6 +13,7 @@ from carousel.tasks.classification import recordings, tables
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.table import is_table, listed, read
 
+MOST_NOTES = 3  # on how single files of a folder were read
 KINDS = {"audio": "sound files", "text": "text files (.txt)", "series": "tables"}
 
 
@@ -96,7 +97,8 @@ def is_listing(path: Path, columns: Columns) -> bool:
 
 def read_listing(path: Path, columns: Columns, *, asked: bool = False) -> Examples:
     """A table of files with their classes, and their groups if it says any; `asked` as in `tables.read_table`."""
-    frame = read(path)
+    notes: list[str] = []
+    frame = read(path, say=notes.append)
     columns = tables.found_by(frame, columns, asked=asked)
     assert columns.file is not None
     names = frame[columns.file].to_list()
@@ -120,7 +122,7 @@ def read_listing(path: Path, columns: Columns, *, asked: bool = False) -> Exampl
     said = "; ".join([f"{path.name} lists {len(files):,} {KINDS[kind]} in {columns.file!r}", *parts])
     labels = tables.values_in(frame, str(path), columns.label, "label")
     groups = tables.values_in(frame, str(path), columns.group, "group")
-    return _examples(kind, files, names, labels, groups, columns, (said,))
+    return _examples(kind, files, names, labels, groups, columns, (*notes, said))
 
 
 def _places(listing: Path) -> list[Path]:
@@ -197,8 +199,9 @@ def _tables(
     said: tuple[str, ...],
 ) -> Examples:
     parts = []
+    notes: list[str] = []
     for file in files:
-        frame = read(file)
+        frame = read(file, say=notes.append)
         time = tables.found(frame, Columns(time=columns.time)).time
         parts.append(tables.series_from(frame, str(file), Columns(time=time)))
     for file, part in zip(files, parts, strict=True):
@@ -208,4 +211,6 @@ def _tables(
                 f"{listed(part.channels)}."
             )
     items = [np.asarray(part.items[0]) for part in parts]
-    return Examples("series", items, names, labels, groups, parts[0].channels, columns, said)
+    if len(notes) > MOST_NOTES:
+        notes = [*notes[:MOST_NOTES], f"and {len(notes) - MOST_NOTES:,} more remarks of this kind, on other files"]
+    return Examples("series", items, names, labels, groups, parts[0].channels, columns, (*said, *notes))

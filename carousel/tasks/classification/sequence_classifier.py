@@ -82,6 +82,8 @@ class SequenceClassifier:
         group: str | None = None,
         names: str | None = None,
         axes: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
         seed: int = 0,
         device: str = "auto",
         threads: int | None = None,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from carousel.errors import DataError
 from carousel.models.pooling import HEADS
 from carousel.tasks.classification.examples import Columns
+from carousel.tasks.table.numbers import Signs
 from carousel.training.settings import TrainingSettings
 
 WEIGHTS = ("none", "balanced")
@@ -32,6 +33,8 @@ class Settings(TrainingSettings):
     group: str | None = None  # column of what must not be split
     names: str | None = None  # what file names say, as "{label}_{group}_*"
     axes: str | None = None  # of arrays: NTC, or NCT (sequences, channels, steps)
+    decimal: str | None = None  # what stands before the decimals of numbers in a text table
+    thousands: str | None = None  # what stands between their thousands
     level: str | None = None  # of text: word or char
     differences: bool | None = None  # of series: changes from step to step beside values
 
@@ -51,6 +54,7 @@ class Settings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        Signs(self.decimal, self.thousands)
         self.require_at_least_one("embedding", "folds", "batch")
         if self.head not in HEADS:
             raise DataError(f"There is no head {self.head!r}. There are: {', '.join(HEADS)}.")

@@ -12,7 +12,7 @@ from carousel.tasks.classification.examples import Columns, Examples, joined
 from carousel.tasks.classification.ts_file import read_ts
 from carousel.tasks.classification.ucr_text import is_ucr, read_ucr
 from carousel.tasks.files import require_existing
-from carousel.tasks.table import is_table, read
+from carousel.tasks.table import is_table, numbers_written, read
 
 SURE = ("label", "class")  # names that a column of anything but classes hardly has
 
@@ -78,6 +78,11 @@ def read_examples(
     if not named:
         raise DataError("Sequences must be named: a file, or a folder of files.")
     require_existing(named)
+    with numbers_written(columns.decimal, columns.thousands):
+        return _read(named, columns, channels, asked)
+
+
+def _read(named: Sequence[Path], columns: Columns, channels: Sequence[str], asked: bool) -> Examples:
     if all(path.is_file() and folders.kind_of(path) in ("audio", "text") and not is_ucr(path) for path in named):
         return _labelled_by_folder(folders.read_files(named, columns, asked=asked), named)
     return joined([_one(path, columns, channels, asked) for path in named])
@@ -98,7 +103,10 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
     if is_table(path):
         if folders.is_listing(path, columns):
             return folders.read_listing(path, columns, asked=asked)
-        return tables.read_table(read(path), str(path), columns, channels=channels, asked=asked)
+        said: list[str] = []
+        frame = read(path, say=said.append)
+        examples = tables.read_table(frame, str(path), columns, channels=channels, asked=asked)
+        return replace(examples, said=(*said, *examples.said))
     if folders.kind_of(path):
         return folders.read_files([path], columns, asked=asked)
     raise DataError(

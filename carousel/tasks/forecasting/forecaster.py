@@ -61,6 +61,8 @@ class Forecaster:
         static: Any = None,
         frequency: str | None = None,
         date_format: str | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
         season: Any = None,
         allow_negative: bool = False,
         log: bool | None = None,
@@ -83,6 +85,7 @@ class Forecaster:
         self.horizon, self.time, self.target, self.id = horizon, time, target, id
         self.known, self.past, self.static = known, past, static
         self.frequency, self.date_format, self.season = frequency, date_format, season
+        self.decimal, self.thousands = decimal, thousands
         self.allow_negative, self.log, self.form = allow_negative, log, form
         self.cell, self.hidden, self.layers, self.dropout = cell, hidden, layers, dropout
         self.learning_rate, self.context, self.batch = learning_rate, context, batch
@@ -99,13 +102,14 @@ class Forecaster:
         finished; with `out` it is saved too, and `resume` goes on.
         """
         settings = Settings(**{name: value for name, value in self.get_params().items() if name != "verbose"})
-        frame = table.read(X)
+        said: list[str] = []
+        told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
+        with table.numbers_written(settings.decimal, settings.thousands):
+            frame = table.read(X, say=told.say)
         if y is not None:
             frame, settings = self._with_target(frame, y, settings)
         home = _Home() if out is None else None  # what was fitted before keeps its own until this is done
         folder = Path(out) if home is None else home.path / "run"  # type: ignore[arg-type]
-        said: list[str] = []
-        told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
             training.train(frame, settings, out=folder, sources=[], report=told, kept=out is not None)
         self._home, self._description = home, "\n".join(said)
@@ -169,7 +173,7 @@ class Forecaster:
             )
         else:
             future = horizon
-        ahead = None if future is None else table.read(future)
+        ahead = None if future is None else trained.read(future)
         if self._stream is not None and data is None:
             frame = self._stream.forecast(steps, ahead)
         elif steps is not None:
@@ -177,7 +181,7 @@ class Forecaster:
             frame = as_table(inputs, forecast(trained, inputs, steps))
         else:
             assert ahead is not None
-            inputs, asked = trained.inputs_asked(trained.history() if data is None else table.read(data), ahead)
+            inputs, asked = trained.inputs_asked(trained.history() if data is None else trained.read(data), ahead)
             frame = as_table(inputs, forecast(trained, inputs, asked), asked)
         kind = self._kind if data is None else table.kind_of(data)
         if kind == "numpy":
@@ -190,7 +194,7 @@ class Forecaster:
         history is; what `predict` says then is what it would say of the whole history with these rows."""
         if isinstance(rows, dict) and not any(isinstance(value, list | np.ndarray) for value in rows.values()):
             rows = {name: [value] for name, value in rows.items()}
-        frame = table.read(rows)
+        frame = self._fitted().read(rows)
         if self._stream is None:
             self._stream = Stream(self._fitted(), self._inputs_of(None, None))
         self._stream.update(frame)
@@ -216,7 +220,8 @@ class Forecaster:
         In scikit-learn's `GridSearchCV` and `cross_val_score`, `cv=TimeSeriesSplit()` gives such tables. Raises
         DataError for one that does not come after, lacks a column, or has no value later than all that was fitted.
         """
-        trained, frame = self._fitted(), table.read(X)
+        trained = self._fitted()
+        frame = trained.read(X)
         roles = trained.reading.layout.roles
         if y is not None:
             frame, _ = self._with_target(frame, y, Settings(target=roles.targets))
@@ -244,7 +249,7 @@ class Forecaster:
 
         trained = self._fitted()
         steps = trained.horizon if horizon is None else require_steps("A horizon", horizon)
-        ahead = None if future is None else table.read(future)
+        ahead = None if future is None else trained.read(future)
         if self._stream is not None and data is None:
             return forecast_figure(self._stream.pictures(steps, ahead), title=f"{steps} steps ahead")
         inputs = self._inputs_of(data, ahead)
@@ -316,7 +321,7 @@ class Forecaster:
             if self._history is None:
                 self._history = trained.inputs(trained.history())
             return self._history
-        return trained.inputs(trained.history() if data is None else table.read(data), future)
+        return trained.inputs(trained.history() if data is None else trained.read(data), future)
 
     @staticmethod
     def _with_target(frame: pl.DataFrame, y: Any, settings: Settings) -> tuple[pl.DataFrame, Settings]:

@@ -6,6 +6,7 @@ from numbers import Integral
 from typing import Any
 
 from carousel.errors import DataError
+from carousel.tasks.table.numbers import Signs
 from carousel.training.settings import TrainingSettings
 
 FORMS = ("encoder-decoder", "autoregressive")
@@ -30,6 +31,8 @@ class Settings(TrainingSettings):
     past: tuple[str, ...] = ()  # covariates known up to now
     static: tuple[str, ...] = ()  # covariates with one value a series
     date_format: str | None = None  # how texts or numbers of time are read: %d/%m/%Y; s, ms, us, ns since 1970; steps
+    decimal: str | None = None  # what stands before the decimals of numbers in a text table; None: found
+    thousands: str | None = None  # what stands between their thousands; None: found
     horizon: int | None = None  # steps ahead; None: a season or so
     frequency: str | None = None  # 1h, 15min, d, w, mo, q, y, weekday; None: found
     season: tuple[int, ...] | None = None  # lengths of seasons, in steps; None: those of the frequency, () for none
@@ -41,6 +44,7 @@ class Settings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        Signs(self.decimal, self.thousands)
         for name in LISTS:
             object.__setattr__(self, name, columns_of(getattr(self, name)))
         if self.season is not None:

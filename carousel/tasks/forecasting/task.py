@@ -5,6 +5,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+import polars as pl
+
 from carousel.errors import CarouselError
 from carousel.insight.saving import save
 from carousel.tasks import table
@@ -54,15 +56,20 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
 
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> training.Prepared:
-    return training.prepare(table.read(list(paths)), settings, report)
+    return training.prepare(_read(paths, settings, report), settings, report)
 
 
 def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:
     out = out or folder_for(paths, otherwise="series")
     RunFolder.require_unused(out)
-    frame = table.read(list(paths))
+    frame = _read(paths, settings, report)
     sources = [{"file": str(path), "bytes": path.stat().st_size} for path in paths]
     return training.train(frame, settings, out=out, sources=sources, report=report)
+
+
+def _read(paths: Sequence[Path], settings: Settings, report: Report) -> pl.DataFrame:
+    with table.numbers_written(settings.decimal, settings.thousands):
+        return table.read(list(paths), say=report.say)
 
 
 def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
@@ -111,7 +118,7 @@ def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callabl
 def backtest_of(run: Path, paths: Sequence[Path], *, horizon: int | None = None, stride: int = 1) -> Backtest:
     """The backtest of a run on files, or on the held-out part of its own data."""
     trained = Trained.load(run)
-    inputs = trained.inputs(table.read(list(paths)) if paths else trained.history())
+    inputs = trained.inputs(trained.read(list(paths)) if paths else trained.history())
     own = not paths or nothing_new(trained, inputs)
     return backtest(trained, inputs, horizon=horizon, stride=stride, own_data=own)
 
@@ -132,8 +139,8 @@ def forecast_of(
 
     trained = Trained.load(run)
     steps = trained.horizon if horizon is None else horizon
-    frame = table.read(list(paths)) if paths else trained.history()
-    inputs = trained.inputs(frame, None if future is None else table.read(future))
+    frame = trained.read(list(paths), say) if paths else trained.history()
+    inputs = trained.inputs(frame, None if future is None else trained.read(future, say))
     require_known(inputs, steps)
     if steps > trained.horizon:
         say(beyond(trained.horizon, steps))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,11 @@ class Trained:
     def history(self) -> pl.DataFrame:
         """The table that it was trained on."""
         return table.read(self.run / SERIES)
+
+    def read(self, source: Any, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
+        """Another table, with the signs of numbers that training was told."""
+        with table.numbers_written(self.settings.decimal, self.settings.thousands):
+            return table.read(source, say=say)
 
     def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> Inputs:
         """A table, and rows of the covariates known in advance that come after it, ready to be read.
