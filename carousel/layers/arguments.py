@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import numbers
+import operator
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import SupportsIndex
 
 import torch
 from torch import Tensor
@@ -49,8 +51,16 @@ def check_checkpoint(checkpoint: int | str | None) -> None:
         raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
 
 
-def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, ...], weight: Tensor) -> None:
-    """Raises TypeError, ValueError or RuntimeError for an input that the layer cannot read."""
+def as_size(name: str, value: SupportsIndex) -> int:
+    """A size given as any integer: Python's, NumPy's, a tensor of one. Raises TypeError for anything else."""
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} should be of type int, got: {type(value).__name__}") from None
+
+
+def check_tensor(layer: str, x: Tensor, dimensions: tuple[int, ...], weight: Tensor) -> None:
+    """Raises TypeError, ValueError or RuntimeError for an input of a kind that the layer cannot read."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{layer}: input must be a Tensor or a PackedSequence, got {type(x).__name__}")
     if x.dim() not in dimensions:
@@ -61,9 +71,24 @@ def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, .
             f"{layer}: Input and parameter tensors are not at the same device, found input tensor at {x.device} and "
             f"parameter tensor at {weight.device}; move one of them with .to()"
         )
+
+
+def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, ...], weight: Tensor) -> None:
+    """Raises TypeError, ValueError or RuntimeError for an input that the layer cannot read."""
+    check_tensor(layer, x, dimensions, weight)
     check_dtype("input", x, weight)
     if x.size(-1) != input_size:
         raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}")
+
+
+def check_weights(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], suffix: str, of: str) -> None:
+    """Raises RuntimeError for a parameter that was replaced by one of another shape. of: what the rows are a sum of."""
+    for name, shape in shapes.items():
+        found = weights[name].shape
+        if found != shape:
+            if name in ("weight_ih", "weight_hh") and found[:1] != shape[:1]:
+                raise RuntimeError(f"{name}{suffix} first dim must be {of} = {shape[0]}, but got {found[0]}")
+            raise RuntimeError(f"{name}{suffix} must be of shape {shape}, but is {tuple(found)}")
 
 
 def check_dtype(what: str, value: Tensor, weight: Tensor) -> None:

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
 
 import torch
+from torch import nn
 
 from carousel.cells import Cell
 from carousel.cells.gru import GRU as GRUEquations
@@ -39,10 +40,11 @@ class _Face(Recurrent):
     """What the three faces share: they print and refuse as torch.nn does."""
 
     refuses_no_steps = True
-    mode: str  # what torch.nn calls its kind
     _extras: dict[str, object] = {}
 
     def __init__(self, *args: Any, **options: Unpack[Options]):
+        if "proj_size" in options:
+            raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
         for name in options:
             if name not in Options.__annotations__:
                 near = get_close_matches(name, [*inspect.signature(type(self)).parameters, *Options.__annotations__], 1)
@@ -80,7 +82,11 @@ class RNN(_Face):
             RNNEquations(nonlinearity), input_size, hidden_size, num_layers, bias, batch_first, dropout,
             bidirectional, 0, device, dtype, **options,
         )  # fmt: skip
-        self.nonlinearity, self.mode = nonlinearity, f"RNN_{nonlinearity.upper()}"
+        self.nonlinearity = nonlinearity
+
+    @property
+    def mode(self) -> str:  # type: ignore[override]
+        return f"RNN_{self.nonlinearity.upper()}"
 
 
 class LSTM(_Face):
@@ -94,6 +100,7 @@ class LSTM(_Face):
     """
 
     mode = "LSTM"
+    get_expected_cell_size = nn.LSTM.get_expected_cell_size
     _extras = {"peepholes": (), "coupled": False, "layer_norm": False}
 
     def __init__(

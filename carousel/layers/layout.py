@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from carousel.engines.inside_torch import autocast_is_on
 from carousel.layers.segments import Segments
 
 States = tuple[Tensor, ...]
@@ -121,10 +122,11 @@ class Padded:
             return self.flat.new_full(
                 (self.flat.shape[0] if self.cut is None else self.cut.steps.shape[0], size), nothing
             )
-        if not isinstance(stream, Tensor) or stream.dtype != self.flat.dtype:
+        if not isinstance(stream, Tensor) or (stream.dtype != self.flat.dtype and not autocast_is_on()):
             found = stream.dtype if isinstance(stream, Tensor) else type(stream).__name__
             raise ValueError(f"{layer}: {name} must be a Tensor of {self.flat.dtype}, got {found}")
         leading = ((self.batch, self.steps) if self.transposed else (self.steps, self.batch))[: 1 + self.batched]
+        stream = stream.to(self.flat.dtype)  # autocast may have brought another
         value = stream if stream.dim() == len(leading) + 1 else stream.unsqueeze(-1)
         if tuple(value.shape[:-1]) != leading or value.shape[-1] not in (1, size):
             raise ValueError(

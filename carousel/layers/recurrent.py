@@ -18,11 +18,13 @@ from carousel import engines
 from carousel.cells import Cell
 from carousel.layers.arguments import (
     as_mask,
+    as_size,
     as_states,
     check_checkpoint,
     check_constructor,
     check_input,
     check_states,
+    check_weights,
 )
 from carousel.layers.hooks import Function, StepHook, change
 from carousel.layers.in_time import InTime, Walk
@@ -39,6 +41,7 @@ from carousel.layers.parameters import (
 )
 from carousel.layers.recording import Recording, Tap, check_names, of_this_thread
 from carousel.layers.regularizers import Regularizers
+from carousel.layers.rnn_base import RNNBase
 from carousel.layers.segments import segments
 from carousel.layers.stepper import Stepper
 from carousel.program import Program, naming
@@ -47,7 +50,7 @@ States = tuple[Tensor, ...]
 Layout = Packed | Padded | InTime
 
 
-class Recurrent(nn.Module):
+class Recurrent(RNNBase):
     """Runs a cell over sequences: torch.nn.LSTM's constructor, call, results and parameter names, for every cell.
 
         output, hx = Recurrent(cell, input_size, hidden_size)(input, hx=None)
@@ -125,7 +128,8 @@ class Recurrent(nn.Module):
         checkpoint: int | str | None = None,
         engine: str = "auto",
     ):
-        super().__init__()
+        nn.Module.__init__(self)  # not nn.RNNBase's: it would make parameters of its own
+        num_layers, proj_size = as_size("num_layers", num_layers), as_size("proj_size", proj_size)
         check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         self.cell = as_cell(cell)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
@@ -143,13 +147,14 @@ class Recurrent(nn.Module):
         _ = self.regularizers  # checked now
         check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
-        self._parameters_of_scan = tuple(parameter_shapes(self.program, 1, self.sizes))
+        width = len(self._directions()) * self.sizes[self._output_size()]
+        # The shapes of the first layer's parameters, and of those of every layer above it.
+        self._shapes = [parameter_shapes(self.program, size, self.sizes) for size in (input_size, width)]
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
         for k, suffix in self._places():
-            width = input_size if k == 0 else len(self._directions()) * self.sizes[self._output_size()]
-            shapes = parameter_shapes(self.program, width, self.sizes)
+            shapes = dict(self._shapes[k > 0])
             if initial_state == "learned":
                 shapes |= {naming.initial(s): (self.sizes[size],) for s, size in self.program.states.items()}
             register(self, self.program.cell, {name + suffix: shape for name, shape in shapes.items()}, device, dtype)
@@ -384,15 +389,6 @@ class Recurrent(nn.Module):
             lines.append(f"{steps} steps of {batch} rows: {how}")
         return "\n".join(lines)
 
-    def flatten_parameters(self) -> None:
-        """Does nothing: engines pack weights themselves. It is here because training scripts call torch.nn's."""
-
-    @property
-    def all_weights(self) -> list[list[Tensor]]:
-        """The parameters, one list per layer and direction, as torch.nn has them."""
-        names = parameter_shapes(self.program, 1, self.sizes)
-        return [[getattr(self, name + suffix) for name in names] for suffix in self.suffixes()]
-
     def extra_repr(self) -> str:
         text = f"{self.cell}, {self.input_size}, {self.hidden_size}"
         return text + options_text(self, self._printed_options)
@@ -413,10 +409,6 @@ class Recurrent(nn.Module):
             for direction in self._directions():
                 yield k, f"_l{k}{direction}"
 
-    def suffixes(self) -> list[str]:
-        """What the parameter names of each scan end in, "_l0", "_l0_reverse", ..., in the order of hx."""
-        return [suffix for _, suffix in self._places()]
-
     def _output_size(self) -> str:
         return self.program.states[self.program.output_state]
 
@@ -427,21 +419,17 @@ class Recurrent(nn.Module):
         """Any parameter: their dtype and device are the layer's. A plain tensor under torch.func.functional_call."""
         return self.weight_ih_l0
 
-    def _scans(self) -> int:
-        return self.num_layers * len(self._directions())
-
     def _initial(self, hx: Tensor | States | None, batch: int, batched: bool) -> States:
         if hx is None:
             return self.fresh_states(batch)
-        shapes = [(self._scans(), batch, self.sizes[size]) for size in self.program.states.values()]
+        shapes = self.expected_states(batch)
         states = as_states(self._name(), hx, self.program.states)
         return check_states(self._name(), states, batched, shapes, self._weight())
 
     def fresh_states(self, batch: int) -> States:
         """The states that a sequence begins with when none is given, (L * D, B, size) each."""
         if self.initial_state == "zero":
-            sizes = (self.sizes[size] for size in self.program.states.values())
-            return tuple(self._weight().new_zeros(self._scans(), batch, size) for size in sizes)
+            return tuple(self._weight().new_zeros(shape) for shape in self.expected_states(batch))
         learned = (
             torch.stack([getattr(self, naming.initial(s) + x) for x in self.suffixes()]) for s in self.program.states
         )
@@ -479,13 +467,15 @@ class Recurrent(nn.Module):
         for k in range(self.num_layers):
             outputs = []
             for direction in self._directions():
-                weights = {name: getattr(self, f"{name}_l{k}{direction}") for name in self._parameters_of_scan}
+                shapes, suffix = self._shapes[k > 0], f"_l{k}{direction}"
+                weights = {name: getattr(self, name + suffix) for name in shapes}
+                check_weights(weights, shapes, suffix, f"{len(self.program.gates)} * hidden_size")
                 states = tuple(state[len(last)] for state in hx)
                 given = streams
                 for tap in taps:
                     given = tap.joined(given, sizes, x)
                 states = (*states, *add_ins.masks(states[0], self.training))
-                walk = self._walk(layout, f"l{k}{direction}", states, fresh) if isinstance(layout, InTime) else None
+                walk = self._walk(layout, suffix[1:], states, fresh) if isinstance(layout, InTime) else None
                 emitted, final = engines.scan(
                     self.engine,
                     program,

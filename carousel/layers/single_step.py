@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from carousel import engines
 from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
-from carousel.layers.arguments import as_states, check_constructor, check_dtype, check_input
+from carousel.engines.inside_torch import autocast_is_on
+from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
 from carousel.layers.parameters import (
     as_cell,
@@ -47,6 +48,9 @@ class RecurrentCell(nn.Module):
         engine: str = "auto",
     ):
         super().__init__()
+        # torch.nn's cells check no types: NumPy's integers and tensors of one are sizes, and what is true is a bias.
+        input_size, hidden_size = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
+        bias, proj_size = bool(bias), as_size("proj_size", proj_size)
         check_constructor(input_size, hidden_size, 1, bias, False, 0.0, proj_size)
         engines.check_name(engine)
         self.cell = as_cell(cell)
@@ -54,8 +58,8 @@ class RecurrentCell(nn.Module):
         self.bias, self.engine = bias, engine
         self.program, self.why_untraced = program_of(self.cell, bias, engine)
         self.sizes = check_projection(self.program, hidden_size, proj_size)
-        shapes = parameter_shapes(self.program, input_size, self.sizes)
-        register(self, self.program.cell, shapes, device, dtype)
+        self._shapes = parameter_shapes(self.program, input_size, self.sizes)
+        register(self, self.program.cell, self._shapes, device, dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -64,34 +68,44 @@ class RecurrentCell(nn.Module):
 
     def forward(self, input: Tensor, hx: Tensor | States | None = None) -> Tensor | States:
         # Not get_parameter: under torch.func.functional_call weights are plain tensors.
-        name, weight = type(self).__name__, self.weight_ih
-        check_input(name, input, self.input_size, (1, 2), weight)
+        name, weights = type(self).__name__, {n: getattr(self, n) for n in self._shapes}
+        weight = weights["weight_ih"]
+        check_tensor(name, input, (1, 2), weight)
+        check_weights(weights, self._shapes, "", f"{len(self.program.gates)} * hidden_size")
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)
+        if x.shape[1] != self.input_size:
+            raise RuntimeError(f"input has inconsistent input_size: got {x.shape[1]} expected {self.input_size}")
         states = self._initial(hx, x.shape[0], batched, weight)
-        weights = {n: getattr(self, n) for n in parameter_shapes(self.program, 1, self.sizes)}
-        _, states = engines.scan(self.engine, self.program, x, [x.shape[0]], states, weights)
-        states = states if batched else tuple(state.squeeze(0) for state in states)
-        return states[0] if len(states) == 1 else states
+        for given in (x, *states):
+            _check_dtype(name, given, weight)
+        # Under autocast what is given may come in bfloat16: a step runs in the weights' precision, states above all.
+        x, states = x.to(weight.dtype), tuple(state.to(weight.dtype) for state in states)
+        _, new = engines.scan(self.engine, self.program, x, [x.shape[0]], states, weights)
+        new = new if batched else tuple(state.squeeze(0) for state in new)
+        return new[0] if len(new) == 1 else new
 
     def _initial(self, hx: Tensor | States | None, batch: int, batched: bool, weight: Tensor) -> States:
+        """The states to begin with, batched. Raises for what does not fit, in torch.nn's words."""
         sizes = [self.sizes[size] for size in self.program.states.values()]
         if hx is None:
             return tuple(weight.new_zeros(batch, size) for size in sizes)
         states = as_states(type(self).__name__, hx, self.program.states)
-        for index, (state, size) in enumerate(zip(states, sizes, strict=True)):
+        for index, state in enumerate(states):
             if state.dim() not in (1, 2):
                 what = "hidden" if len(states) == 1 else f"hx[{index}]"
                 raise ValueError(f"{type(self).__name__}: Expected {what} to be 1D or 2D, got {state.dim()}D instead")
-            rows = state.shape[0] if state.dim() == 2 else 1
-            if rows != batch or (state.dim() == 1) == batched:
+        states = states if batched else tuple(state.unsqueeze(0) for state in states)
+        for index, (state, size) in enumerate(zip(states, sizes, strict=True)):
+            rows, *units = state.shape
+            if rows != batch or not units:
                 raise RuntimeError(f"Input batch size {batch} doesn't match hidden{index} batch size {rows}")
-            if state.shape[-1] != size:
-                raise RuntimeError(
-                    f"hidden{index} has inconsistent hidden_size: got {state.shape[-1]}, expected {size}"
-                )
-            check_dtype("hx", state, weight)
-        return states if batched else tuple(state.unsqueeze(0) for state in states)
+            if units != [size]:
+                raise RuntimeError(f"hidden{index} has inconsistent hidden_size: got {units[0]}, expected {size}")
+            if state.device != weight.device:
+                where = f"is on {state.device}, but the weights are on {weight.device}"
+                raise RuntimeError(f"{type(self).__name__}: hidden{index} {where}")
+        return states
 
     def extra_repr(self) -> str:
         text = f"{self.input_size}, {self.hidden_size}"
@@ -100,6 +114,15 @@ class RecurrentCell(nn.Module):
         return text + options_text(self, {"bias": True, "proj_size": 0, "engine": "auto"} | self._extras)
 
     _extras: dict[str, object] = {}
+
+
+def _check_dtype(cell: str, value: Tensor, weight: Tensor) -> None:
+    """Raises RuntimeError, in the words that torch.nn's cells have for it, unless autocast will make dtypes agree."""
+    if value.dtype != weight.dtype and not autocast_is_on():
+        found, wanted = (str(t.new_empty(0).type()).split(".")[-1].removesuffix("Tensor") for t in (value, weight))
+        error = RuntimeError(f"mat1 and mat2 must have the same dtype, but got {found} and {wanted}")
+        error.add_note(f"{cell}: convert what is given, .to({weight.dtype}), or the cell, .to({value.dtype})")
+        raise error
 
 
 class RNNCell(RecurrentCell):
