@@ -27,7 +27,7 @@ import numpy as np
 
 from carousel.errors import DataError, option
 from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.steps_in_columns import counted
+from carousel.tasks.classification.rows import steps_by_channel
 from carousel.tasks.classification.values import held, without_padding
 from carousel.tasks.table import listed
 
@@ -159,7 +159,7 @@ def _channels(path: Path, attributes: list[Attribute], target: int | None) -> li
         if strange:
             raise DataError(f"{path}: the steps of a channel must be numeric, and {listed(strange)} are not.")
         return relational
-    if relational or others or not counted(numbers):
+    if relational or others or len(steps_by_channel(numbers) or ()) != 1:
         there = listed([attributes[k].name for k in rest])
         raise DataError(
             f"{path}: the attributes of a sequence are its steps, numeric and with names that count (att1, att2, ...), "

@@ -2,72 +2,114 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification import recordings, tables
+from carousel.tasks.classification import listings, tables
+from carousel.tasks.classification.columns import found_by
 from carousel.tasks.classification.examples import Columns, Examples
-from carousel.tasks.table import is_table, listed, read
+from carousel.tasks.classification.file_names import from_names, says_label
+from carousel.tasks.classification.kinds import KINDS, commonest_kind, files_under, folders_in, kind_of, left, part_of
+from carousel.tasks.classification.recordings import UNREADABLE
+from carousel.tasks.table import listed, read
 
 MOST_NOTES = 3  # on how single files of a folder were read
-KINDS = {"audio": "sound files", "text": "text files (.txt)", "series": "tables"}
+NUMBERED = re.compile(r"(fold|split|part|set|cv|chunk|shard)[\W_]?\d+", re.IGNORECASE)
+UNLABELLED = ("unsup", "unlabeled", "unlabelled", "unknown_label")  # folders of what has no class
 
 
-def kind_of(path: Path) -> str | None:
-    """Of the sequence in a file: audio, text or series; None for a file that is none of these."""
-    name = path.name.lower()
-    if name.startswith("."):
-        return None
-    if name.endswith(recordings.SUFFIXES):
-        return "audio"
-    if name.endswith(".txt"):
-        return "text"
-    return "series" if is_table(path) else None
+@dataclass(frozen=True)
+class ClassFolders:
+    """The sequences in each folder by its name, all of one kind, and the files that are none of them."""
+
+    kind: str
+    inside: dict[str, list[Path]]
+    others: list[Path]
 
 
-def class_folders(folder: Path) -> dict[str, list[Path]]:
-    """By the name of each folder inside, the sequences in it, all of the kind that most are; {} where files of that
-    kind stand beside the folders, or only one folder holds any."""
-    inside = {
-        one.name: sorted(file for file in one.rglob("*") if file.is_file() and kind_of(file))
-        for one in sorted(folder.iterdir())
-        if one.is_dir() and not one.name.startswith(".")
-    }
-    every = [file for files in inside.values() for file in files]
+def class_folders(folder: Path) -> ClassFolders | None:
+    """The folders that are classes, or None where files of their kind stand beside them, or only one holds any.
+
+    A few texts beside very many are about these, and no texts of their own."""
+    inside = {one.name: files_under(one) for one in folders_in(folder)}
+    every = [file for files in inside.values() for file in files if kind_of(file)]
     if not every:
-        return {}
-    kind = _commonest_kind(every)
-    if any(kind_of(file) == kind for file in folder.iterdir() if file.is_file()):
-        return {}
-    inside = {name: [file for file in files if kind_of(file) == kind] for name, files in inside.items()}
-    return {name: files for name, files in inside.items() if files} if sum(map(bool, inside.values())) > 1 else {}
+        return None
+    kind = commonest_kind(every)
+    if kind == "plain" and not (len(every) > 0.9 * sum(map(len, inside.values())) and all(map(_is_text, every[:50]))):
+        return None
+    beside = [file for file in folder.iterdir() if file.is_file() and kind_of(file) == kind]
+    if beside and (kind != "text" or 10 * len(beside) > sum(kind_of(file) == kind for file in every)):
+        return None
+    sequences = {
+        name: chosen
+        for name, files in inside.items()
+        if name not in UNLABELLED and (chosen := [file for file in files if kind_of(file) == kind])
+    }
+    if len(sequences) < 2:
+        return None
+    taken = {file for files in sequences.values() for file in files}
+    there = [*files_under(folder)] if len(taken) < 100_000 else beside
+    return ClassFolders(kind, sequences, [file for file in there if file not in taken])
 
 
-def read_class_folders(folder: Path, inside: dict[str, list[Path]], columns: Columns) -> Examples:
-    files = [file for group in inside.values() for file in group]
-    kind = _commonest_kind(files)
-    labels = [name for name, group in inside.items() for _ in group]
+def refuse_parts_as_classes(folder: Path, names: Sequence[str]) -> None:
+    """Raises DataError for folders that are parts of a data set, and no classes."""
+    if all(NUMBERED.fullmatch(name) for name in names):
+        raise DataError(
+            f"The folders in {folder} ({listed(list(names), 4)}) are parts of the data by their names, and no "
+            f"classes. Put "
+            f"a table beside them that lists the files and their classes, or say where file names have the class "
+            f"({option('names', '{label}_*')})."
+        )
+    parts = [name for name in names if part_of(name)]
+    if {part_of(name) for name in parts} >= {"train", "test"}:
+        train = next(name for name in parts if part_of(name) == "train")
+        others = [name for name in names if name not in parts]
+        raise DataError(
+            f"In {folder} there are the parts of a data set ({listed(parts)}) beside other folders "
+            f"({listed(others, 4)}), "
+            f"and it is not clear what to read. Name the part: {folder / train}."
+        )
+
+
+def read_class_folders(folder: Path, found: ClassFolders, columns: Columns) -> Examples:
+    files = [file for group in found.inside.values() for file in group]
+    labels: list[Any] = [name for name, group in found.inside.items() for _ in group]
     groups = None
-    said = f"{len(inside)} folders named by class, with {len(files):,} {KINDS[kind]}"
+    said = f"{len(found.inside)} folders named by class, with {len(files):,} {KINDS[found.kind]}"
     if columns.names is not None:
-        groups = _from_names(files, columns.names).get("group")
-    return _examples(kind, files, [str(f.relative_to(folder)) for f in files], labels, groups, columns, (said,))
+        parts = from_names(files, columns.names)
+        groups = parts.get("group")
+        if "label" in parts:
+            labels = parts["label"]
+            said = (
+                f"{len(files):,} {KINDS[found.kind]} in {len(found.inside)} folders, with {' and '.join(parts)} from "
+                f"their "
+                f"names ({option('names')}); the names of the folders say nothing then"
+            )
+    if columns.names is None or not says_label(columns.names):
+        refuse_parts_as_classes(folder, list(found.inside))
+    names = [str(file.relative_to(folder)) for file in files]
+    return _examples(found.kind, files, names, labels, groups, columns, (said, *left(found.others)))
 
 
 def read_files(files: Sequence[Path], columns: Columns, *, asked: bool = False) -> Examples:
     """Files that stand for themselves; their classes and groups from their names, where `columns.names` says how.
 
     asked: a trained model is asked about them, and their names need not say anything."""
-    kind = _commonest_kind(files)
+    if strange := [file for file in files if file.suffix.lower() in UNREADABLE]:
+        refuse_sounds(strange)
+    kind = commonest_kind(files)
     chosen = [file for file in files if kind_of(file) == kind]
     labels = groups = None
     said = [f"{len(chosen):,} {KINDS[kind]}"]
     if columns.names is not None:
-        parts = _from_names(chosen, columns.names, asked=asked)
+        parts = from_names(chosen, columns.names, asked=asked)
         labels, groups = parts.get("label"), parts.get("group")
         if parts:
             said = [f"{said[0]}, with {' and '.join(parts)} from their names"]
@@ -77,91 +119,55 @@ def read_files(files: Sequence[Path], columns: Columns, *, asked: bool = False) 
     return _examples(kind, chosen, [file.name for file in chosen], labels, groups, columns, tuple(said))
 
 
-def listing_in(folder: Path) -> Path | None:
-    """The table in a folder that lists the files in or under it, if there is exactly one."""
-    lists = [file for file in sorted(folder.iterdir()) if is_table(file) and is_listing(file, Columns())]
-    return lists[0] if len(lists) == 1 else None
-
-
-def is_listing(path: Path, columns: Columns) -> bool:
-    """Does this table name files that are there?"""
-    try:
-        head = read(path, rows=20)
-        column = tables.found(head, columns).file
-    except DataError:
-        return False
-    if column is None or head[column].dtype != pl.String or head[column].null_count():
-        return False
-    return _locate(_places(path), head[column][0]) is not None
+def refuse_sounds(files: Sequence[Path]) -> None:
+    """Raises DataError for sounds in a form that is not read."""
+    first = files[0]
+    more = f" (and {len(files) - 1:,} more)" if len(files) > 1 else ""
+    raise DataError(
+        f"{first}{more} is a sound in a form that is not read ({first.suffix}). Convert it: ffmpeg -i {first.name} "
+        f"{first.stem}.wav"
+    )
 
 
 def read_listing(path: Path, columns: Columns, *, asked: bool = False) -> Examples:
     """A table of files with their classes, and their groups if it says any; `asked` as in `tables.read_table`."""
     notes: list[str] = []
     frame = read(path, say=notes.append)
-    columns = tables.found_by(frame, columns, asked=asked)
-    assert columns.file is not None
-    names = frame[columns.file].to_list()
-    files = []
-    places = _places(path)
-    for row, name in enumerate(names, start=1):
-        file = None if name is None else _locate(places, name)
-        if file is None:
-            raise DataError(
-                f"{path}, row {row} below the names: there is no file {name!r} beside the list, nor in a folder "
-                f"there. Correct the column {columns.file!r}, or put the file there."
-            )
-        files.append(file)
+    frame, said = (frame, ()) if asked else listings.learnt_rows(frame)
+    key = listings.numbered(path.parent)
+    column = key[1] if key and key[0] == path else listings.file_column(frame, columns)
+    assert column is not None
+    columns = found_by(frame, replace(columns, file=column), asked=asked)
+    if columns.label is None and key and len(frame.columns) == 2:
+        columns = replace(columns, label=next(name for name in frame.columns if name != column))
+    files = listings.files_of(path, frame, column)
+    if strange := [file for file in files if file.suffix.lower() in UNREADABLE]:
+        refuse_sounds(strange)
     kinds = {kind_of(file) for file in files}
     if len(kinds) > 1 or None in kinds:
-        raise DataError(f"{path} must list files of one kind: sound files, text files or tables.")
-    kind = _commonest_kind(files)
+        odd = next(file for file in files if kind_of(file) != commonest_kind(files))
+        raise DataError(
+            f"{path} must list files of one kind: sound files, text files or tables. Most are "
+            f"{KINDS[commonest_kind(files)]}, and {odd.name} is none."
+        )
+    kind = commonest_kind(files)
     parts = [
         f"{what} from {column!r}" for what, column in (("classes", columns.label), ("groups", columns.group)) if column
     ]
-    said = "; ".join([f"{path.name} lists {len(files):,} {KINDS[kind]} in {columns.file!r}", *parts])
+    told = "; ".join([f"{path.name} lists {len(files):,} {KINDS[kind]} in {columns.file!r}", *parts])
+    taken = {file.absolute() for file in (*files, path)}
+    beside = files_under(listings.Places(path).root)
+    unlisted = [file.name for file in beside if kind_of(file) == kind and file.absolute() not in taken]
+    if unlisted and not asked:
+        said = (*said, f"not in the list, and left: {len(unlisted):,} {KINDS[kind]} ({listed(unlisted, 3)})")
     labels = tables.values_in(frame, str(path), columns.label, "label")
     groups = tables.values_in(frame, str(path), columns.group, "group")
-    return _examples(kind, files, names, labels, groups, columns, (*notes, said))
+    return _examples(kind, files, [str(name) for name in frame[column]], labels, groups, columns, (*notes, told, *said))
 
 
-def _places(listing: Path) -> list[Path]:
-    """Where the files that a list names may be: beside the list, or in a folder beside it."""
-    return [listing.parent, *(one for one in sorted(listing.parent.iterdir()) if one.is_dir())]
-
-
-def _locate(places: list[Path], name: str) -> Path | None:
-    return next((place / name for place in places if (place / name).is_file()), None)
-
-
-def _commonest_kind(files: Sequence[Path]) -> str:
-    counts = {kind: sum(kind_of(file) == kind for file in files) for kind in KINDS}
-    return max(counts, key=lambda kind: counts[kind])
-
-
-def _from_names(files: Sequence[Path], pattern: str, *, asked: bool = False) -> dict[str, list[str]]:
-    """What the names say at {label} and {group}; * is anything. The ending of a name is left out of this.
-
-    asked: names need not fit, and say nothing where some do not."""
-    times = pattern.count("{label}"), pattern.count("{group}")
-    if max(times) != 1:
-        raise DataError(
-            f"The pattern of file names ({option('names')}) must say once where the class stands, as {{label}}, or "
-            f"the group, as {{group}}: '{{label}}_{{group}}_*', say. {pattern!r} does not."
-        )
-    expression = re.escape(pattern).replace(r"\*", ".*")
-    for role in ("label", "group"):
-        expression = expression.replace(rf"\{{{role}\}}", f"(?P<{role}>.+?)")
-    parts: dict[str, list[str]] = {}
-    for file in files:
-        match = re.fullmatch(expression, file.stem)
-        if match is None and asked:
-            return {}
-        if match is None:
-            raise DataError(f"The name of {file} does not fit the pattern {pattern!r} ({option('names')}).")
-        for role, value in match.groupdict().items():
-            parts.setdefault(role, []).append(value)
-    return parts
+def _is_text(file: Path) -> bool:
+    with open(file, "rb") as opened:
+        return b"\0" not in opened.read(1024)
 
 
 def _examples(
@@ -175,19 +181,27 @@ def _examples(
 ) -> Examples:
     if kind == "series":
         return _tables(files, names, labels, groups, columns, said)
-    items: list[Any] = list(files) if kind == "audio" else [_text(file) for file in files]
-    return Examples(kind, items, names, labels, groups, columns=columns, said=said)
+    if kind == "audio":
+        return Examples(kind, list(files), names, labels, groups, columns=columns, said=said)
+    texts = [_text(file) for file in files]
+    if foreign := [file.name for file, (_, utf8) in zip(files, texts, strict=True) if not utf8]:
+        more = f", {foreign[0]} and {len(foreign) - 1:,} more" if len(foreign) > 1 else f", {foreign[0]}"
+        said = (*said, f"not UTF-8, and read as Windows-1252 (Western European){more}")
+    return Examples("text", [text for text, _ in texts], names, labels, groups, columns=columns, said=said)
 
 
-def _text(file: Path) -> str:
+def _text(file: Path) -> tuple[str, bool]:
+    """The text of a file, and whether it is UTF-8 (or UTF-16 with its mark)."""
     try:
-        return file.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(
-            f"{file} is not UTF-8 text. Convert it: iconv -f LATIN1 -t UTF-8 {file.name} > new.txt"
-        ) from None
+        content = file.read_bytes()
     except OSError as problem:
         raise DataError(f"{file} cannot be read: {problem.strerror}.") from None
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return content.decode("utf-16", "replace"), True
+    try:
+        return content.decode("utf-8-sig"), True
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace"), False
 
 
 def _tables(
@@ -198,12 +212,8 @@ def _tables(
     columns: Columns,
     said: tuple[str, ...],
 ) -> Examples:
-    parts = []
     notes: list[str] = []
-    for file in files:
-        frame = read(file, say=notes.append)
-        time = tables.found(frame, Columns(time=columns.time)).time
-        parts.append(tables.series_from(frame, str(file), Columns(time=time)))
+    parts = [tables.one_sequence(file, columns, say=notes.append) for file in files]
     for file, part in zip(files, parts, strict=True):
         if part.channels != parts[0].channels:
             raise DataError(
@@ -211,6 +221,9 @@ def _tables(
                 f"{listed(part.channels)}."
             )
     items = [np.asarray(part.items[0]) for part in parts]
+    if labels is None and all(part.labels for part in parts):
+        labels = [part.labels[0] for part in parts if part.labels]
+        said = (*said, f"classes from the column {parts[0].columns.label!r} of each")
     if len(notes) > MOST_NOTES:
         notes = [*notes[:MOST_NOTES], f"and {len(notes) - MOST_NOTES:,} more remarks of this kind, on other files"]
     return Examples("series", items, names, labels, groups, parts[0].channels, columns, (*said, *notes))

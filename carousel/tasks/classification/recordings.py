@@ -10,7 +10,24 @@ import numpy as np
 
 from carousel.errors import DataError
 
-SUFFIXES = (".wav", ".flac", ".ogg")
+# What `wave` reads, and after it what soundfile does.
+SUFFIXES = (
+    ".wav",
+    ".flac",
+    ".ogg",
+    ".oga",
+    ".opus",
+    ".mp3",
+    ".au",
+    ".snd",
+    ".aif",
+    ".aiff",
+    ".aifc",
+    ".caf",
+    ".w64",
+    ".sph",
+)
+UNREADABLE = (".m4a", ".aac", ".wma", ".amr", ".webm", ".mp4", ".3gp")  # sounds that neither does
 CROSSINGS = 16  # of zero, on each side of the resampling filter: more is sharper and slower
 CHUNK = 1 << 14  # samples resampled at once
 

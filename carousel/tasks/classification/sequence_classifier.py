@@ -75,8 +75,8 @@ class SequenceClassifier:
         level: str | None = None,
         differences: bool | None = None,
         label: str | None = None,
-        id: str | None = None,
-        time: str | None = None,
+        id: str | Sequence[str] | None = None,
+        time: str | Sequence[str] | None = None,
         text: str | None = None,
         file: str | None = None,
         group: str | None = None,
@@ -153,8 +153,8 @@ class SequenceClassifier:
         examples = self._examples(X, y, groups, rate=rate, columns=settings.columns)
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
-            sources = [Path(path) for path in _paths_of(X)]
-            training.train(examples, settings, out=run, report=report, kept=out is not None, sources=sources)
+            files = [sources.meant(Path(path), settings.columns)[0] for path in _paths_of(X)]
+            training.train(examples, settings, out=run, report=report, kept=out is not None, sources=files)
             self._take(RunFolder.open(run), load(run, device=str(settings.torch_device)))
             self._run = run if out is not None else None
         return self
@@ -313,7 +313,9 @@ class SequenceClassifier:
             return _with(sources.read_examples(paths, columns, channels=channels, asked=asked), y, groups)
         if _is_table(X):
             frame = read(X)
-            return _with(tables.read_table(frame, "the table", columns, channels=channels, asked=asked), y, groups)
+            count = len(y) if hasattr(y, "__len__") else None
+            examples = tables.read_table(frame, "the table", columns, channels=channels, asked=asked, count=count)
+            return _with(examples, y, groups)
         return arrays.from_python(X, y, groups=groups, rate=rate, axes=columns.axes, channels=channels if asked else ())
 
 

@@ -26,8 +26,8 @@ class Settings(TrainingSettings):
 
     # How the data are read; None: found, and said
     label: str | None = None  # column of the classes
-    id: str | None = None  # column that says which sequence a row belongs to
-    time: str | None = None  # column of times, to order a sequence's rows by
+    id: str | None = None  # column that says which sequence a row belongs to, or several: "subject,trial"
+    time: str | None = None  # column of times, to order a sequence's rows by, or several
     text: str | None = None  # column of texts
     file: str | None = None  # column of the names of sound files
     group: str | None = None  # column of what must not be split
@@ -56,6 +56,9 @@ class Settings(TrainingSettings):
         super().__post_init__()
         Signs(self.decimal, self.thousands)
         self.require_at_least_one("embedding", "folds", "batch")
+        for name in ("id", "time"):
+            if isinstance(given := getattr(self, name), list | tuple):
+                object.__setattr__(self, name, ",".join(map(str, given)))
         if self.head not in HEADS:
             raise DataError(f"There is no head {self.head!r}. There are: {', '.join(HEADS)}.")
         if self.level not in (None, "word", "char"):

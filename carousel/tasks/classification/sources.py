@@ -6,31 +6,38 @@ from pathlib import Path
 from typing import Any
 
 from carousel.errors import DataError
-from carousel.tasks.classification import arrays, folders, tables
+from carousel.tasks.classification import arrays, folders, listings, tables
 from carousel.tasks.classification.arff_file import read_arff
+from carousel.tasks.classification.columns import found
 from carousel.tasks.classification.examples import Columns, Examples, joined
+from carousel.tasks.classification.file_names import says_label
+from carousel.tasks.classification.kinds import KINDS, files_under, folders_in, kind_of, left, part_of
+from carousel.tasks.classification.recordings import UNREADABLE
 from carousel.tasks.classification.ts_file import read_ts
 from carousel.tasks.classification.ucr_text import is_ucr, read_ucr
 from carousel.tasks.files import require_existing
-from carousel.tasks.table import is_table, numbers_written, read
+from carousel.tasks.table import is_table, listed, numbers_written, read
 
 SURE = ("label", "class")  # names that a column of anything but classes hardly has
+ARCHIVED = (".ts", ".arff", ".npz")  # files that hold a data set each
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """Why these look like sequences to classify, or None. Reads names, and the head of a table."""
     if not paths or not all(path.exists() for path in paths):
         return None
-    first = paths[0]
+    columns = Columns(**{role: options[role] for role in vars(Columns()) if role in options})
+    first, _ = meant(paths[0], columns)
     if first.is_dir():
-        if listing := folders.listing_in(first):
-            return f"{listing.name} lists files and their classes" if _has_label(listing, options) else None
-        if inside := folders.class_folders(first):
-            kind = folders.kind_of(next(iter(inside.values()))[0])
-            return f"{len(inside)} folders, named by class, of {folders.KINDS[kind or 'text']}"
-        sounds = (file for where in (first, *first.iterdir()) if where.is_dir() for file in where.iterdir())
-        return "sound files" if any(folders.kind_of(file) == "audio" for file in sounds) else None
-    if folders.kind_of(first) == "audio":
+        if inner := folders.class_folders(first):
+            what = f"{KINDS[inner.kind]} in {len(inner.inside)} folders, with classes from their names"
+            named = f"{len(inner.inside)} folders, named by class, of {KINDS[inner.kind]}"
+            return what if says_label(columns.names) else named
+        if _are_labelled(first, columns):
+            return "tables of a sequence each, with a column of classes"
+        sounds = (file for where in (first, *folders_in(first)) for file in where.iterdir())
+        return "sound files" if any(_is_sound(file) for file in sounds) else None
+    if _is_sound(first):
         return "sound files"
     if first.suffix.lower() == ".ts":
         return "a .ts file of the UCR and UEA archives"
@@ -40,14 +47,32 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         return arrays.why_sequences(first)
     if is_ucr(first):
         return "a text file of the UCR archive: a class and its series in each line"
-    if is_table(first) and _has_label(first, options):
-        return "a table with a column of classes"
+    if is_table(first) and _has_label(first, columns):
+        listing = paths[0].is_dir() or listings.is_listing(first, columns)
+        return f"{first.name} lists files and their classes" if listing else "a table with a column of classes"
     return None
 
 
-def _has_label(path: Path, options: Mapping[str, Any]) -> bool:
+def _are_labelled(folder: Path, columns: Columns) -> bool:
+    """Are the files in a folder tables with a column that says the same class in every row?"""
+    files = [file for file in sorted(folder.iterdir()) if is_table(file)]
+    try:
+        heads = [read(file, rows=20) for file in files[:3]]
+        labels = [found(head, Columns(label=columns.label)).label for head in heads]
+    except DataError:
+        return False
+    return len(heads) > 1 and all(
+        label is not None and (label.lower() in SURE or columns.label) and head[label].n_unique() == 1
+        for head, label in zip(heads, labels, strict=True)
+    )
+
+
+def _is_sound(file: Path) -> bool:
+    return kind_of(file) == "audio" or (file.is_file() and file.suffix.lower() in UNREADABLE)
+
+
+def _has_label(path: Path, asked: Columns) -> bool:
     """Has a table a column of classes, and sequences that they are of?"""
-    asked = Columns(**{role: options[role] for role in ("label", "id", "time", "text", "file") if role in options})
     try:
         head = read(path, rows=20)
     except DataError:
@@ -55,14 +80,17 @@ def _has_label(path: Path, options: Mapping[str, Any]) -> bool:
     if asked.label is not None:
         return True  # it is meant to be one; if it has no such column, reading it says so
     try:
-        label, form = tables.found(head, asked).label, tables.form_of(head, asked)
+        label, form = found(head, asked).label, tables.form_of(head, asked)
     except DataError:
         return False
+    key = listings.numbered(path.parent)
+    if key and key[0] == path:
+        return True
     if label is None:
         return False
     if form == "series":
         return label.lower() in SURE  # series to forecast may have a category, or a target, too
-    return form == "text" or folders.is_listing(path, asked)
+    return form in ("text", "rows") or listings.is_listing(path, asked)
 
 
 def read_examples(
@@ -83,9 +111,18 @@ def read_examples(
 
 
 def _read(named: Sequence[Path], columns: Columns, channels: Sequence[str], asked: bool) -> Examples:
-    if all(path.is_file() and folders.kind_of(path) in ("audio", "text") and not is_ucr(path) for path in named):
+    if all(path.is_file() and _stands_for_itself(path) for path in named):
         return _labelled_by_folder(folders.read_files(named, columns, asked=asked), named)
-    return joined([_one(path, columns, channels, asked) for path in named])
+    parts = []
+    for path in named:
+        chosen, said = meant(path, columns, asked=asked)
+        part = _one(chosen, columns, channels, asked)
+        parts.append(replace(part, said=(*said, *part.said)))
+    return joined(parts)
+
+
+def _stands_for_itself(path: Path) -> bool:
+    return (kind_of(path) in ("audio", "text") or path.suffix.lower() in UNREADABLE) and not is_ucr(path)
 
 
 def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> Examples:
@@ -101,29 +138,32 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
     if is_ucr(path):
         return read_ucr(path)
     if is_table(path):
-        if folders.is_listing(path, columns):
+        key = listings.numbered(path.parent)
+        if (key and key[0] == path) or listings.is_listing(path, columns):
             return folders.read_listing(path, columns, asked=asked)
-        said: list[str] = []
-        frame = read(path, say=said.append)
+        notes: list[str] = []
+        frame = read(path, say=notes.append)
         examples = tables.read_table(frame, str(path), columns, channels=channels, asked=asked)
-        return replace(examples, said=(*said, *examples.said))
-    if folders.kind_of(path):
+        return replace(examples, said=(*notes, *examples.said))
+    if kind_of(path) or suffix in UNREADABLE:
         return folders.read_files([path], columns, asked=asked)
     raise DataError(
-        f"{path} holds no sequences that can be read: a file is .ts, .npz, a table (.csv, .tsv, .parquet, .arrow), "
-        f"sound (.wav, .flac, .ogg) or text (.txt); a folder holds folders named by class, or files and a list of them."
+        f"{path} holds no sequences that can be read: a file is .ts, .npz, .arff, a table (.csv, .tsv, .parquet, "
+        f".arrow), "
+        f"sound (.wav, .flac, .ogg, .mp3, ...), text (.txt), or lines of a class and a series as in the UCR archive; a "
+        f"folder holds folders named by class, or files and a list of them."
     )
 
 
 def _folder(path: Path, columns: Columns, asked: bool) -> Examples:
-    if listing := folders.listing_in(path):
-        return folders.read_listing(listing, columns, asked=asked)
-    if inside := folders.class_folders(path):
-        return folders.read_class_folders(path, inside, columns)
-    files = [file for file in sorted(path.rglob("*")) if file.is_file() and folders.kind_of(file)]
+    if inner := folders.class_folders(path):
+        return folders.read_class_folders(path, inner, columns)
+    every = files_under(path)
+    files = [file for file in every if kind_of(file) not in (None, "plain") or file.suffix.lower() in UNREADABLE]
     if not files:
         raise DataError(f"The folder {path} holds no sound, text or table that could be a sequence.")
-    return folders.read_files(files, columns, asked=asked)
+    others = [file for file in every if file not in set(files)]
+    return folders.read_files(files, columns, asked=asked).saying(*left(others))
 
 
 def _labelled_by_folder(examples: Examples, files: Sequence[Path]) -> Examples:
@@ -131,4 +171,81 @@ def _labelled_by_folder(examples: Examples, files: Sequence[Path]) -> Examples:
     parents = [file.parent.name for file in files]
     if examples.labels is not None or len(set(parents)) < 2 or len(examples) != len(files):
         return examples
-    return replace(examples, labels=parents, said=(*examples.said, "classes from the names of their folders"))
+    return replace(examples, labels=parents).saying("classes from the names of their folders")
+
+
+# -- what a folder means --------------------------------------------------------------------------------------------
+
+
+def meant(path: Path, columns: Columns, *, asked: bool = False) -> tuple[Path, tuple[str, ...]]:
+    """The file or folder in a folder that is to be read: the one to learn from, where it holds the parts of a data set;
+    and what is said of the others.
+
+    asked: a trained model is asked, and it is the user who says about which part. Raises DataError then, and where a
+    folder holds several data sets."""
+    said: tuple[str, ...] = ()
+    while path.is_dir():
+        chosen, others = _chosen(path, columns)
+        if chosen is None:
+            break
+        if others and asked:
+            raise DataError(
+                f"{path} holds the parts of a data set ({listed([chosen.name, *(one.name for one in others)])}). Name "
+                f"the "
+                f"one that the model is to be asked about: {others[0]}, say."
+            )
+        if others:
+            names = listed([one.name for one in others], 5)
+            said = (*said, f"learnt from {chosen.name}; left to judge the model by: {names} in {path}")
+        path = chosen
+    return path, said
+
+
+def _chosen(folder: Path, columns: Columns) -> tuple[Path | None, list[Path]]:
+    """What to read of a folder, None for all of it, and the other parts of the same data."""
+    if not says_label(columns.names):
+        listing, others = listings.listing_in(folder, columns)
+        if listing is None and (key := listings.numbered(folder)):
+            listing, others = key[0], []
+        if listing is not None:
+            return listing, others
+    inner = [one for one in folders_in(folder) if any(map(_may_be_read, files_under(one)))]
+    numbered = [key[0] for one in inner if (key := listings.numbered(one))]
+    if len(numbered) == 1:
+        return numbered[0], []
+    beside = [file for file in sorted(folder.iterdir()) if file.is_file() and not file.name.startswith(".")]
+    archived = _archived(folder, beside)
+    if archived[0] is not None:
+        return archived
+    if any(kind_of(file) in ("audio", "series") for file in beside):
+        return None, []
+    parts = {one: part_of(one.name) for one in inner}
+    train = [one for one, part in parts.items() if part == "train"]
+    if len(train) == 1 and all(parts.values()):
+        return train[0], [one for one in inner if one != train[0]]
+    if len(inner) == 1 and not any(kind_of(file) == "text" for file in beside) and folders_in(inner[0]):
+        return inner[0], []
+    return None, []
+
+
+def _may_be_read(file: Path) -> bool:
+    return kind_of(file) is not None or file.suffix.lower() in (*ARCHIVED, *UNREADABLE)
+
+
+def _archived(folder: Path, files: Sequence[Path]) -> tuple[Path | None, list[Path]]:
+    """Of files that hold a data set each, in the forms of the archives, the one to learn from, and the others of its
+    form. Raises DataError where there are several."""
+    for ending in (".ts", ".arff", ".npz", ".tsv", ".txt", ".csv"):
+        there = [file for file in files if file.suffix.lower() == ending]
+        if ending not in ARCHIVED:
+            there = [file for file in there if part_of(file.stem) and is_ucr(file)]
+        train = [file for file in there if part_of(file.stem) == "train"] if len(there) > 1 else there
+        if len(train) == 1:
+            return train[0], [file for file in there if file != train[0]]
+        if there:
+            raise DataError(
+                f"The folder {folder} holds several data sets ({listed([file.name for file in there], 6)}). Name the "
+                f"one to "
+                f"read: {(train or there)[0]}, say."
+            )
+    return None, []

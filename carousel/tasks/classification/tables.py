@@ -1,91 +1,85 @@
-"""Tables: the rows of a sequence under one id, or a text in each row."""
+"""Tables: the rows of a sequence under one id, a sequence in each row, or a text in each row."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
+from carousel.tasks.classification import rows
+from carousel.tasks.classification.columns import (
+    OPTIONAL,
+    channels_in,
+    found,
+    found_by,
+    roles,
+    several,
+)
 from carousel.tasks.classification.examples import Columns, Examples, Label, plain
-from carousel.tasks.table import listed
+from carousel.tasks.classification.values import held, refuse_infinite
+from carousel.tasks.table import listed, read
 
-# Names that say what a column is, in lower case, the likelier first
-LABELS = ("label", "class", "target", "category", "sentiment", "activity")
-IDS = ("id", "series_id", "sequence_id", "unique_id", "series", "sequence", "case", "sample", "case_id", "recording")
-TIMES = ("time", "t", "step", "timestamp", "date", "datetime", "ds", "index")
-TEXTS = ("text", "sentence", "review", "content", "message", "phrase", "title", "comment", "name")
-FILES = ("file", "filename", "file_name", "path", "filepath", "clip")
-OPTIONAL = ("label", "group", "id", "time")  # roles that a table need not have when a trained model is asked about it
-GROUPS = ("group", "fold", "speaker", "subject", "patient", "user", "session")
-
-
-def found(frame: pl.DataFrame, columns: Columns, *, optional: Sequence[str] = ()) -> Columns:
-    """The columns as named, and those that are not named by their usual names. Raises DataError for a name that there
-    is not, but for the roles that are optional here."""
-    known = {name.lower(): name for name in reversed(frame.columns)}
-    usual = {"label": LABELS, "id": IDS, "time": TIMES, "text": TEXTS, "file": FILES, "group": GROUPS}
-    chosen: dict[str, str | None] = {}
-    for role in usual:
-        asked = getattr(columns, role)
-        if asked is not None and asked not in frame.columns and role in optional:
-            asked = None
-        if asked is not None and asked not in frame.columns:
-            raise DataError(
-                f"There is no column {asked!r} ({option(role)}). The columns are: {listed(frame.columns, 20)}."
-            )
-        chosen[role] = asked
-    for role, names in usual.items():
-        taken = set(chosen.values())
-        if chosen[role] is None:
-            free = (known[name] for name in names if name in known and known[name] not in taken)
-            chosen[role] = next((name for name in free if _fits(role, frame[name])), None)
-    return replace(columns, **chosen)
-
-
-def found_by(frame: pl.DataFrame, columns: Columns, *, asked: bool) -> Columns:
-    """The same for a table to learn from, or, `asked`, for one that a trained model is asked about: that need not have
-    all columns, nor every class."""
-    columns = found(frame, columns, optional=OPTIONAL if asked else ())
-    if asked and columns.label is not None and frame[columns.label].null_count():
-        return replace(columns, label=None)
-    return columns
-
-
-def _fits(role: str, column: pl.Series) -> bool:
-    return column.dtype == pl.String if role in ("text", "file") else True
+ISO = r"^\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?)?(Z|[+-]\d{2}:?\d{2})?$"
 
 
 def form_of(frame: pl.DataFrame, asked: Columns) -> str | None:
-    """ "text", "series", or None where the columns do not say which; `asked`: those that were named."""
+    """ "text", "series" (a row a step), "rows" (a row a sequence), or None where the columns do not say which; `asked`:
+    those that were named."""
     columns = found(frame, asked, optional=OPTIONAL)
     if asked.text is not None:
         return "text"
-    if columns.id is not None and _channels(frame, columns):
+    if rows.cells(frame) or (asked.id is None and asked.time is None and rows.steps_in(frame, columns)):
+        return "rows"
+    if columns.id is not None and channels_in(frame, columns):
         return "series"
     return "text" if columns.text is not None else None
 
 
 def read_table(
-    frame: pl.DataFrame, name: str, columns: Columns, *, channels: Sequence[str] = (), asked: bool = False
+    frame: pl.DataFrame,
+    name: str,
+    columns: Columns,
+    *,
+    channels: Sequence[str] = (),
+    asked: bool = False,
+    count: int | None = None,
 ) -> Examples:
     """The examples in a table called `name`.
 
     channels: those to read, in this order (of a trained model); without them every column of numbers that says
     nothing else. asked: a trained model is asked about it: classes and groups may be missing, and a table without ids
-    is one sequence.
+    is one sequence. count: of the classes that are given beside it; where it has as many rows, each is a sequence.
     """
     form = form_of(frame, columns)
     columns = found_by(frame, columns, asked=asked)
+    if form == "rows":
+        return rows.read_rows(frame, name, columns, channels=channels, labels=values_in, said=_said)
+    lacking = [channel for channel in channels if channel not in frame.columns]
+    if (
+        form is None
+        and channels_in(frame, columns)
+        and (count == frame.height or (asked and len(channels) == 1 and lacking))
+    ):
+        return rows.read_rows(frame, name, columns, channels=channels, labels=values_in, said=_said, any_names=True)
     if form == "text":
         return _texts(frame, name, columns)
     if form == "series" or (asked and columns.text is None):
+        if not asked and columns.id is not None and not frame.select(several(frame, columns.id)).is_duplicated().any():
+            raise DataError(
+                f"{name}: no two rows have the same {columns.id!r} ({option('id')}), so every sequence would be one "
+                f"step. "
+                f"Where a row is a sequence, the names of its columns must count: t0, t1, t2, ..."
+            )
         return series_from(frame, name, columns, channels)
     raise DataError(
         f"{name} has the columns {listed(frame.columns, 20)}, and it is not clear what a sequence is. In a table of "
-        f"series every row is one step, and a column says which series it belongs to: name it with "
-        f"{option('id')}. In a table of texts every row is one: name their column with {option('text')}."
+        f"series every row is one step, and a column says which series it belongs to: name it with {option('id')}; or "
+        f"every row is a sequence, and the names of its columns count: t0, t1, t2, ... In a table of texts every row "
+        f"is "
+        f"one: name their column with {option('text')}."
     )
 
 
@@ -94,11 +88,11 @@ def _texts(frame: pl.DataFrame, name: str, columns: Columns) -> Examples:
     texts = frame[columns.text]
     if texts.dtype != pl.String:
         raise DataError(f"{name}: the column {columns.text!r} ({option('text')}) holds {texts.dtype}, not text.")
-    ids = frame[columns.id] if columns.id is not None else range(1, frame.height + 1)
+    ids = several(frame, columns.id)
     return Examples(
         "text",
         [text or "" for text in texts],
-        [str(one) for one in ids],
+        _names(frame.select(ids)) if ids else [str(row) for row in range(1, frame.height + 1)],
         values_in(frame, name, columns.label, "label"),
         values_in(frame, name, columns.group, "group"),
         columns=columns,
@@ -106,9 +100,16 @@ def _texts(frame: pl.DataFrame, name: str, columns: Columns) -> Examples:
     )
 
 
+def _names(ids: pl.DataFrame) -> list[str]:
+    return ["/".join(map(str, row)) for row in ids.iter_rows()]
+
+
+# -- a row a step ---------------------------------------------------------------------------------------------------
+
+
 def series_from(frame: pl.DataFrame, name: str, columns: Columns, channels: Sequence[str] = ()) -> Examples:
     """The sequences in a table whose columns have been found."""
-    chosen = list(channels) or _channels(frame, columns)
+    chosen = list(channels) or channels_in(frame, columns)
     if lacking := [channel for channel in chosen if channel not in frame.columns]:
         raise DataError(
             f"{name} lacks the column{'s' * (len(lacking) > 1)} {listed(lacking)} that the model reads. "
@@ -116,54 +117,110 @@ def series_from(frame: pl.DataFrame, name: str, columns: Columns, channels: Sequ
         )
     if not chosen:
         raise DataError(f"{name} has no column of numbers to read. It has {listed(frame.columns, 20)}.")
-    if columns.id is not None:
-        if frame[columns.id].null_count():
+    ids, times = several(frame, columns.id), several(frame, columns.time)
+    for column in ids:
+        if frame[column].null_count():
             raise DataError(
-                f"{name}: in {frame[columns.id].null_count()} rows the column {columns.id!r} ({option('id')}) is empty."
+                f"{name}: in {frame[column].null_count()} rows the column {column!r} ({option('id')}) is empty."
             )
-        parts = frame.partition_by(columns.id, maintain_order=True)
-        names = [str(part[columns.id][0]) for part in parts]
-    else:
-        parts, names = [frame], [name]
-    if columns.time is not None:
-        parts = [_in_order(part, one, columns.time) for part, one in zip(parts, names, strict=True)]
+    parts = frame.partition_by(ids, maintain_order=True) if ids else [frame]
+    names = _names(pl.concat([part.select(ids).head(1) for part in parts])) if ids else [name]
+    order = "in the order of the file"
+    if times:
+        _require_distinct(frame, names, parts, ids, times, columns, set(chosen))
+        if _sortable(frame.select(times)):
+            parts = [part.sort(times, maintain_order=True) for part in parts]
+            order = f"in the order of {columns.time!r}"
+        else:
+            order = f"in the order of the file, as the texts in {columns.time!r} are no times that sort"
     try:
-        items = [part.select(pl.col(chosen).cast(pl.Float32)).fill_null(float("nan")).to_numpy() for part in parts]
+        items = [part.select(pl.col(chosen).cast(pl.Float64)).fill_null(float("nan")).to_numpy() for part in parts]
     except pl.exceptions.PolarsError:
         raise DataError(f"{name}: the columns that the model reads must be numbers: {listed(chosen)}.") from None
     for one, item in zip(names, items, strict=True):
-        if np.isinf(item).any():
-            raise DataError(f"{name}: the sequence {one} has an infinite value. Leave it empty if it is not known.")
-    said = f"the rows of a sequence share their {columns.id!r}" + (
-        f", in the order of {columns.time!r}" if columns.time else ", in the order of the file"
-    )
-    left = [c for c in frame.columns if c not in chosen and c not in vars(columns).values()]
+        refuse_infinite(name if one == name else f"{name}: the sequence {one}", item, chosen)
+    left = [c for c in frame.columns if c not in chosen and c not in roles(frame, columns)]
     return Examples(
         "series",
-        items,
+        held(items),
         names,
-        _constant(parts, names, columns.label, "class"),
-        _constant(parts, names, columns.group, "group"),
+        _constant(parts, names, columns.label, "class", ids),
+        _constant(parts, names, columns.group, "group", ids),
         channels=tuple(chosen),
         columns=columns,
-        said=(_said(frame, columns, said), *([f"not read, as they are no numbers: {listed(left)}"] if left else [])),
+        said=(
+            _said(frame, columns, f"the rows of a sequence share their {columns.id!r}, {order}"),
+            *([f"not read, as they are no numbers: {listed(left)}"] if left else []),
+        ),
     )
 
 
-def _in_order(part: pl.DataFrame, name: str, time: str) -> pl.DataFrame:
-    if part[time].null_count() or part[time].n_unique() < part.height:
-        raise DataError(
-            f"The sequence {name} has two rows of the same time, or one without: the column {time!r} "
-            f"({option('time')}) must order its rows. Choose another column of times, or of ids ({option('id')})."
+def _require_distinct(
+    frame: pl.DataFrame,
+    names: list[str],
+    parts: list[pl.DataFrame],
+    ids: Sequence[str],
+    times: Sequence[str],
+    columns: Columns,
+    chosen: set[str],
+) -> None:
+    """Raises DataError where a sequence has two rows of one time, or one without: rows are never averaged. The columns
+    that would tell them apart are named."""
+    what = " and ".join(map(repr, times))
+    for name, part in zip(names, parts, strict=True):
+        stamps = part.select(times)
+        if empty := sum(column.null_count() for column in stamps):
+            raise DataError(
+                f"The sequence {name} has two rows of the same time, or one without: {what} ({option('time')}) must "
+                f"order "
+                f"its rows, and is empty in {empty} of them. Fill it, or leave these rows out."
+            )
+        if not (repeated := stamps.is_duplicated()).any():
+            continue
+        stamp = " ".join(str(value) for value in stamps.filter(repeated).row(0))
+        rest = [
+            one
+            for one in frame.columns
+            if one not in (*ids, *times, columns.label)
+            and (one not in chosen or frame[one].dtype.is_integer())
+            and not frame[one].dtype.is_nested()
+        ]
+        apart = _that_tell_apart(frame, [*ids, *times], rest)
+        advice = (
+            f"Together with {' and '.join(map(repr, apart))} no time comes twice: "
+            f"{option('id', ','.join([*ids, *apart]))}."
+            if apart
+            else f"Choose another column of times, or of ids ({option('id')}), or several: "
+            f"{option('id', 'subject,trial')}, say."
         )
-    return part.sort(time)
+        raise DataError(
+            f"The sequence {name} has two rows of the same time, {stamp}; {int(repeated.sum()):,} of its "
+            f"{part.height:,} rows "
+            f"repeat one. The column {what} ({option('time')}) must order its rows. {advice}"
+        )
 
 
-def _channels(frame: pl.DataFrame, columns: Columns) -> list[str]:
-    special = set(vars(columns).values())
-    return [
-        c for c in frame.columns if c not in special and (frame[c].dtype.is_numeric() or frame[c].dtype == pl.Boolean)
-    ]
+def _that_tell_apart(frame: pl.DataFrame, keys: list[str], others: list[str]) -> tuple[str, ...]:
+    """The fewest other columns, at most two, with which no row repeats the keys; those that take few values first."""
+    few = sorted((name for name in others if frame[name].n_unique() > 1), key=lambda name: frame[name].n_unique())[:12]
+    for count in (1, 2):
+        for chosen in combinations(few, count):
+            # An id tells sequences apart, and no sequence is a single row.
+            if not frame.select([*keys, *chosen]).is_duplicated().any() and all(
+                2 * frame[name].n_unique() <= frame.height for name in chosen
+            ):
+                return chosen
+    return ()
+
+
+def _sortable(stamps: pl.DataFrame) -> bool:
+    """Does the order of these values be the order of time? That of numbers and times is, and that of texts as ISO 8601
+    writes times, or such as already lie in order."""
+    texts = [column for column in stamps if column.dtype == pl.String]
+    return all(column.str.contains(ISO).all() and column.str.len_chars().n_unique() == 1 for column in texts)
+
+
+# -- classes and groups ---------------------------------------------------------------------------------------------
 
 
 def values_in(frame: pl.DataFrame, name: str, column: str | None, role: str) -> list[Label] | None:
@@ -184,16 +241,23 @@ def _simple(dtype: pl.DataType) -> pl.DataType | type[pl.DataType]:
     return dtype if dtype.is_numeric() or dtype in (pl.String, pl.Boolean) else pl.String
 
 
-def _constant(parts: list[pl.DataFrame], names: list[str], column: str | None, what: str) -> list[Any] | None:
+def _constant(
+    parts: list[pl.DataFrame], names: list[str], column: str | None, what: str, ids: Sequence[str]
+) -> list[Any] | None:
     if column is None:
         return None
     values = []
     for part, name in zip(parts, names, strict=True):
         one = part[column].cast(_simple(part[column].dtype))
         if one.n_unique() != 1 or one[0] is None:
+            advice = (
+                f" If it tells sequences apart, name it beside the id: {option('id', ','.join([*ids, column]))}."
+                if what == "group" and one.null_count() == 0 and ids
+                else ""
+            )
             raise DataError(
                 f"The sequence {name} must have one {what}, the same in all its rows; the column {column!r} has "
-                f"{listed([str(value) for value in one.unique(maintain_order=True)])}."
+                f"{listed([str(value) for value in one.unique(maintain_order=True)])}.{advice}"
             )
         values.append(plain(one[0]))
     return values
@@ -205,3 +269,22 @@ def _said(frame: pl.DataFrame, columns: Columns, how: str) -> str:
         roles.pop("texts")
     parts = [f"{what} from {column!r}" for what, column in roles.items() if column is not None]
     return "; ".join([f"table of {frame.height:,} rows: {how}", *parts])
+
+
+# -- a file a sequence ----------------------------------------------------------------------------------------------
+
+
+def one_sequence(file: Path, columns: Columns, *, say: Callable[[str], None]) -> Examples:
+    """The one sequence in a file: a table with a row a step, and its class where a column says the same in every row.
+    What is the same in every row and has the name of an id, a group or a class is no channel."""
+    frame = read(file, say=say)
+    asked = replace(Columns(), label=columns.label, time=columns.time)
+    there = found(frame, asked, optional=OPTIONAL)
+    constant = {
+        role: name
+        for role in ("id", "group", "label")
+        if (name := getattr(there, role)) in frame.columns and frame[name].n_unique() == 1
+    }
+    frame = frame.drop(*(name for role, name in constant.items() if role != "label"))
+    label = constant.get("label")
+    return series_from(frame, str(file), Columns(time=there.time, label=label))

@@ -32,7 +32,9 @@ def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report
     out = out or folder_for(paths, otherwise="sequences")
     RunFolder.require_unused(out)
     examples = sources.read_examples(paths, settings.columns)
-    training.train(examples, settings, out=out, report=report, sources=paths)
+    training.train(
+        examples, settings, out=out, report=report, sources=[sources.meant(path, settings.columns)[0] for path in paths]
+    )
     return out
 
 
