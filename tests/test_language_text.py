@@ -170,9 +170,12 @@ def test_a_folder_gives_its_texts_in_order_and_names_what_it_passes_over(tmp_pat
     (tmp_path / "a.txt").write_text("first")
     (tmp_path / ".hidden").write_text("secret")
     (tmp_path / "picture.png").write_bytes(b"\x89PNG\0\0")
+    (tmp_path / "README.md").write_text("what these are")
+    (tmp_path / "noise.bin").write_bytes(b"\0\xff")
     sources = corpus.find([tmp_path])
     assert [file.name for file in sources.files] == ["a.txt", "b.txt"]
-    assert [file.name for file in sources.skipped] == ["picture.png"]
+    assert [file.name for file in sources.skipped] == ["noise.bin"]
+    assert [file.name for file in sources.companions] == ["README.md", "picture.png"]
     assert "".join(corpus.read(sources.files)) == "first\nsecond"
 
 

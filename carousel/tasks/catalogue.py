@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from carousel.errors import DataError, RunError, option
 from carousel.tasks import table
 from carousel.tasks.files import require_existing
+from carousel.tasks.kinds_of_files import data_in, is_companion, named, visible, why_data
 from carousel.training.progress import Report
 from carousel.training.run_folder import CONFIG, RunFolder
 
@@ -76,7 +77,7 @@ def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], 
 def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, str]:
     """The task that some data are for, and why: the first that recognises them and takes the options given.
 
-    Raises DataError for tables that none recognises."""
+    Raises DataError for data that none recognises: they are not read as text unless that is asked for."""
     recognised = {name: why for name in TASKS if (why := task_named(name).recognize(paths, options))}
     for name, why in recognised.items():
         if not foreign(name, options):
@@ -87,9 +88,16 @@ def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, st
 
 
 def _unrecognised(paths: Sequence[Path]) -> str:
-    """What no task has recognised, which is a table or more (anything else may be text): what is there, and lacks."""
-    first = next(path for path in paths if table.is_table(path))
-    if other := next((path for path in paths if not table.is_table(path)), None):
+    """What no task has recognised (texts are always): what is there, and what it lacks."""
+    for path in paths:
+        if path.is_dir():
+            return _unrecognised_folder(path)
+    if foreign_kind := next((what for path in paths if (what := table.foreign(path))), None):
+        return foreign_kind
+    first = next(path for path in paths if why_data(path))
+    if not table.looks_like_table(first):
+        return f"{why_data(first)} What it lacks to learn from it, --task classification says."
+    if other := next((path for path in paths if not table.looks_like_table(path)), None):
         return f"{first} is a table, and {other} is none: a model is trained on data of one kind."
     try:
         frame = table.read(first, rows=1000)
@@ -100,6 +108,17 @@ def _unrecognised(paths: Sequence[Path]) -> str:
         f"Its first row must name them. To forecast, it needs a column of numbers (--target), and times (--time) or "
         f"rows that are steps. To classify, it needs a column of classes (--label), beside texts (--text) or beside "
         f"numbers and the sequence that each row belongs to (--id)."
+    )
+
+
+def _unrecognised_folder(folder: Path) -> str:
+    found = data_in(folder)
+    texts = [file for file in visible(folder) if not is_companion(file) and file not in set(found)]
+    beside = f", and other files ({named(texts)})" if texts else ""
+    return (
+        f"The folder {folder} holds data ({named(found)}){beside}, and nothing says what to learn of them. "
+        f"To classify, sequences lie in folders named by class, or a table lists them with their classes. "
+        f"To forecast, name the tables: {folder}/*{found[0].suffix}."
     )
 
 

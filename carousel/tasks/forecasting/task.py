@@ -34,7 +34,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """A table with a time column and a column of numbers, or with one column alone, of numbers, whose rows are steps;
     or any, where what is asked only makes sense here. One that would be but for a few slips is taken too: training
     says what they are."""
-    if not paths or not all(table.is_table(path) for path in paths):
+    if not paths or not all(table.looks_like_table(path) for path in paths):
         return None
     if meant := [name for name in OURS if name in options]:
         return f"a table of series to forecast (--{meant[0]})"

@@ -16,6 +16,7 @@ import numpy as np
 
 from carousel.errors import DataError, RunError
 from carousel.tasks.files import require_existing
+from carousel.tasks.kinds_of_files import is_companion, visible
 from carousel.tasks.language.vocabulary import (
     ByteVocabulary,
     CharVocabulary,
@@ -102,6 +103,7 @@ class Corpus:
 class Sources:
     files: list[Path]
     skipped: list[Path]  # found in a folder, and not text
+    companions: list[Path]  # READMEs, licences and pictures beside texts
 
     @property
     def bytes(self) -> int:
@@ -121,32 +123,33 @@ def identity(file: Path) -> dict[str, Any]:
 def find(paths: Sequence[str | Path], *, any_bytes: bool = False) -> Sources:
     """The text files that these names mean: files, and all text files in folders, sorted by name.
 
-    In a folder, hidden files and files that do not begin as UTF-8 text are passed over (`any_bytes` takes all).
+    In a folder, hidden files, READMEs, licences, pictures and files that do not begin as UTF-8 text are passed over
+    (`any_bytes` takes the last of these too).
     Raises DataError for a name that leads to no text.
     """
     require_existing(map(Path, paths))
     files: list[Path] = []
     skipped: list[Path] = []
+    companions: list[Path] = []
     for path in map(Path, paths):
         if path.is_dir():
-            inside = [
-                file
-                for file in sorted(path.rglob("*"))
-                if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
-            ]
+            found = visible(path)
+            beside = [file for file in found if is_companion(file)]
+            inside = [file for file in found if not is_companion(file)]
             text = [file for file in inside if any_bytes or _begins_as_text(file)]
             if not text:
                 raise DataError(
-                    f"The folder {path} holds no text file ({len(inside)} files were looked at). "
+                    f"The folder {path} holds no text file ({len(found)} files were looked at). "
                     f"Name a text file, or a folder with some."
                 )
             files += text
+            companions += beside
             skipped += [file for file in inside if file not in set(text)]
         elif path.is_file():
             files.append(path)
         else:
             raise DataError(f"{path} is neither a file nor a folder. Training reads its text twice: give a file.")
-    sources = Sources(files, skipped)
+    sources = Sources(files, skipped, companions)
     if sources.bytes == 0:
         raise DataError(f"{' '.join(str(path) for path in paths)} is empty: there is nothing to read.")
     return sources

@@ -6,18 +6,22 @@ from shlex import quote
 from typing import Any
 
 from carousel.errors import DataError
+from carousel.tasks.kinds_of_files import data_in, why_data
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.settings import Settings
 from carousel.tasks.language.training import go_on, prepare, train
-from carousel.tasks.table import is_table
 from carousel.training.progress import Report
 
 __all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001
-    """Anything may be text, and what is not is refused when it is read. But who names a table wants none written."""
-    return None if any(is_table(path) for path in paths) else "text"
+    """Anything may be text, and what is not is refused when it is read. But who names data, or a folder with some,
+    wants none written: a table, sounds, or another program's file is read as text where that is asked for alone."""
+    for path in paths:
+        if data_in(path) if path.is_dir() else why_data(path):
+            return None
+    return "text"
 
 
 def farewell(run: Path, report: Report) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from carousel.errors import DataError
 from carousel.models import TokenModel
+from carousel.tasks.kinds_of_files import named
 from carousel.tasks.language import baseline, corpus, vocabulary
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
@@ -246,6 +247,8 @@ def _announce_text(
         names = ", ".join(file.name for file in sources.skipped[:3])
         more = f" and {len(sources.skipped) - 3:,} more" if len(sources.skipped) > 3 else ""
         report.say(f"passed over, as they are not UTF-8 text: {names}{more}")
+    if sources.companions:
+        report.say(f"left, as they are beside the texts: {named(sources.companions)}")
 
 
 def _announce_model(

@@ -18,7 +18,7 @@ from carousel.tasks.table.rows import NAMES_OF, Sheet, are_rows, split
 TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zip", ".tsv.zip")
 BINARY = (".parquet", ".arrow", ".feather", ".ipc")
 # Texts that may hold a table, which their content tells.
-MAYBE = (".txt", ".dat", ".data", ".tab", ".psv", ".asc", ".txt.gz", ".dat.gz")
+MAYBE = (".txt", ".dat", ".data", ".tab", ".psv", ".asc", ".log", ".out", ".txt.gz", ".dat.gz")
 # What other programs' files hold, and how a table comes out of them.
 FOREIGN = {
     (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"): (
@@ -62,7 +62,7 @@ def looks_like_table(path: Path) -> bool:
     """Does a text of another name (.txt, .dat) look like a table: lines of as many fields, many of them numbers?"""
     if is_table(path):
         return True
-    if not path.name.lower().endswith(MAYBE) or not path.is_file():
+    if not (path.name.lower().endswith(MAYBE) or not path.suffix) or not path.is_file():
         return False
     try:
         content, _ = to_utf8(_content(path, 1, lambda _: None), str(path))

@@ -112,16 +112,20 @@ def _is_typed(field: str) -> bool:
 
 
 def are_rows(text: str) -> bool:
-    """Do nearly all lines of a text have as many fields, two at least, of which many are numbers or dates, or is each
-    a number alone?"""
+    """Do nearly all lines of a text have as many fields, two at least, of which many are numbers or dates? Or are there
+    hardly any words but numbers, or a tab, a bar or a semicolon in as many places of each line, as prose has not?"""
     lines = [line for line in text.splitlines() if line.strip() and line.lstrip()[:1] not in "#%"][: SAMPLE + 1]
     if len(lines) < 4:
         return False
     body = lines[1:]
-    if sum(map(_is_typed, (line.strip() for line in body))) >= 0.9 * len(body):
+    words = [word for line in body for word in re.split(r"[\s,;|]+", line.strip())]
+    if sum(map(_is_typed, words)) >= 0.9 * len(words):
         return True
-    shares = [_score(body, sign) for sign in (*SEPARATORS, " ")]
-    return any(typed >= 0.3 and alike - typed >= 0.9 for alike, typed, _ in shares)
+    for sign in (*SEPARATORS, " "):
+        alike, typed, _ = _score(body, sign)
+        if alike - typed >= 0.9 and (typed >= 0.3 or (sign in ";\t|" and alike - typed >= 0.95)):
+            return True
+    return False
 
 
 class _Rows:
