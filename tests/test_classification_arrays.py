@@ -276,3 +276,83 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         (tmp_path / "b.npz").write_bytes(whole[:cut])
         with pytest.raises(DataError, match="b.npz"):
             read_npz(tmp_path / "b.npz")
+
+
+# -- frames ---------------------------------------------------------------------------------------------------------
+
+SERIES = {"x": [[1.0, 2.0, 3.0], [4.0, 5.0]], "y": [[10.0, 20.0, 30.0], [40.0, 50.0]]}
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.DataFrame({**{c: [pd.Series(v) for v in cells] for c, cells in SERIES.items()}, "label": ["a", "b"]}),
+        pd.DataFrame({**{c: [np.array(v) for v in cells] for c, cells in SERIES.items()}, "label": ["a", "b"]}),
+        pd.DataFrame({**SERIES, "label": ["a", "b"]}),
+        pl.DataFrame({**SERIES, "label": ["a", "b"]}),
+        pl.DataFrame({**SERIES, "label": ["a", "b"]}).lazy(),
+        pl.DataFrame({**SERIES, "label": ["a", "b"]}).to_arrow(),
+    ],
+    ids=lambda frame: type(frame).__module__,
+)
+def test_frames_with_a_channel_in_each_cell(frame) -> None:
+    examples = carousel.SequenceClassifier._examples(frame, None, None, rate=None, columns=Columns())
+    assert (examples.channels, examples.labels) == (("x", "y"), ["a", "b"])
+    assert [item.tolist() for item in examples.items] == [[[1, 10], [2, 20], [3, 30]], [[4, 40], [5, 50]]]
+    assert "every row is a sequence, with its channels in x, y" in examples.said[0]
+
+
+def read_frame(frame, y=None, **columns):
+    return carousel.SequenceClassifier._examples(frame, y, None, rate=None, columns=Columns(**columns))
+
+
+def test_a_row_is_a_sequence_where_classes_stand_beside_the_table() -> None:
+    frame = pd.DataFrame(np.arange(8.0).reshape(2, 4), columns=["mon", "tue", "wed", "thu"])
+    examples = read_frame(frame, ["a", "b"])
+    assert [item[:, 0].tolist() for item in examples.items] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+    assert "its columns in their order (mon, tue, wed and 1 more)" in examples.said[0]
+    with pytest.raises(DataError, match="it is not clear what a sequence is"):
+        read_frame(frame)
+    model = carousel.SequenceClassifier(**TINY).fit(pd.concat([frame] * 3), ["a", "b"] * 3)
+    assert model.predict(frame).shape == (2,)
+    with pytest.raises(DataError, match="y must have one entry for each of the 2 sequences; it has 3"):
+        read_frame(frame, ["a", "b", "a"])
+
+
+def test_columns_of_pandas_that_hold_texts_or_sequences() -> None:
+    for column in (pd.Series(["good", "bad"], index=[5, 7]), pl.Series(["good", "bad"])):
+        assert read_frame(column, [1, 0]).items == ["good", "bad"]
+    for column in (pd.Series([[1, 2], [3]]), pl.Series([[1, 2], [3]])):
+        assert [item[:, 0].tolist() for item in read_frame(column, [1, 0]).items] == [[1, 2], [3]]
+
+
+def test_what_was_text_in_a_frame_and_is_numbers_is_read_so_and_said() -> None:
+    frame = pd.DataFrame({"id": [0, 0, 1, 1], "x": [1, 2, 3, 4], "y": ["5", "?", "7", "8.5"], "label": list("aabb")})
+    examples = read_frame(frame)
+    assert examples.channels == ("x", "y")
+    np.testing.assert_array_equal(np.concatenate(examples.items), [[1, 5], [2, np.nan], [3, 7], [4, 8.5]])
+    assert any("y: 1 value is missing, written '?'" in line for line in examples.said)
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (pd.DataFrame([[1, 2, 3]], columns=["id", "a", "a"]), "a stands above 2 columns"),
+        (pd.DataFrame([[1, 2, 3]], columns=["id", "1", 1]), "1 stands above 2 columns"),
+        (
+            pd.DataFrame({"x": [[1, 2], ["a", "b"]], "label": [1, 2]}),
+            "Row 1 of the column 'x' cannot be read; it must|Row 1 of the",
+        ),
+        (pd.DataFrame({"x": [[[1], [2]], [[3]]], "label": [1, 2]}), r"the one of 'x' in row 0 has the shape \(2, 1\)"),
+        (
+            pl.DataFrame({"x": [[1.0, float("inf")], [1.0]], "label": [1, 2]}),
+            "the sequence 1 has an infinite value, inf, at step 1",
+        ),
+        ({"id": [1, 1], "x": ["a", "b"], "label": [1, 1]}, "it is not clear what a sequence is"),
+        ({"x": [1, 2], "y": [1]}, "These columns are not a table"),
+    ],
+)
+def test_frames_that_cannot_be_used(frame, message: str) -> None:
+    with speaking(python=True), pytest.raises(DataError, match=message) as caught:
+        read_frame(frame)
+    assert "--" not in str(caught.value)

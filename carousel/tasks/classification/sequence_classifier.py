@@ -11,13 +11,13 @@ import numpy as np
 
 from carousel.errors import DataError, RunError, speaking
 from carousel.insight.confusion import draw_confusion
-from carousel.tasks.classification import answers, arrays, sources, tables, training
+from carousel.tasks.classification import answers, arrays, objects, sources, tables, training
 from carousel.tasks.classification.early import Stream
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import Trained, load, opened
-from carousel.tasks.table import give_back, kind_of, read
+from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_folder import Log, RunFolder
 from carousel.training.session import folder_for, may_go_on
@@ -257,7 +257,7 @@ class SequenceClassifier:
         if every is not None and every < 1:
             raise DataError(f"Answers come after every so many steps, 1 or more, not {every}.")
         frame = answers.table(trained, examples) if every is None else answers.early_table(trained, examples, every)
-        return give_back(frame, kind_of(X)) if _is_table(X) else frame
+        return give_back(frame, kind_of(X)) if objects.is_frame(X) else frame
 
     @speaking(python=True)
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
@@ -311,11 +311,14 @@ class SequenceClassifier:
     ) -> Examples:
         if paths := _paths_of(X):
             return _with(sources.read_examples(paths, columns, channels=channels, asked=asked), y, groups)
-        if _is_table(X):
-            frame = read(X)
-            count = len(y) if hasattr(y, "__len__") else None
-            examples = tables.read_table(frame, "the table", columns, channels=channels, asked=asked, count=count)
-            return _with(examples, y, groups)
+        if objects.is_frame(X):
+            with numbers_written(columns.decimal, columns.thousands):
+                frame, said = objects.read_frame(X, columns)
+            examples = tables.read_table(
+                frame, "the table", columns, channels=channels, asked=asked, labelled=y is not None
+            )
+            return _with(replace(examples, said=(*said, *examples.said)), y, groups)
+        X = list(X) if objects.is_column(X) else X
         return arrays.from_python(X, y, groups=groups, rate=rate, axes=columns.axes, channels=channels if asked else ())
 
 
@@ -324,16 +327,6 @@ def _paths_of(X: Any) -> list[str | Path]:
     if isinstance(X, str | Path):
         return [X]
     return list(X) if isinstance(X, list | tuple) and all(isinstance(one, Path) for one in X) else []
-
-
-def _is_table(X: Any) -> bool:
-    if isinstance(X, np.ndarray | list | tuple | str | Path):
-        return False
-    try:
-        kind_of(X)
-    except DataError:
-        return False
-    return True
 
 
 def _with(examples: Examples, y: Any, groups: Any) -> Examples:

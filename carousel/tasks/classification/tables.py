@@ -45,24 +45,21 @@ def read_table(
     *,
     channels: Sequence[str] = (),
     asked: bool = False,
-    count: int | None = None,
+    labelled: bool = False,
 ) -> Examples:
     """The examples in a table called `name`.
 
     channels: those to read, in this order (of a trained model); without them every column of numbers that says
     nothing else. asked: a trained model is asked about it: classes and groups may be missing, and a table without ids
-    is one sequence. count: of the classes that are given beside it; where it has as many rows, each is a sequence.
+    is one sequence. labelled: classes are given beside it, so that a row is a sequence where no column of ids says
+    otherwise.
     """
     form = form_of(frame, columns)
     columns = found_by(frame, columns, asked=asked)
     if form == "rows":
         return rows.read_rows(frame, name, columns, channels=channels, labels=values_in, said=_said)
     lacking = [channel for channel in channels if channel not in frame.columns]
-    if (
-        form is None
-        and channels_in(frame, columns)
-        and (count == frame.height or (asked and len(channels) == 1 and lacking))
-    ):
+    if form is None and channels_in(frame, columns) and (labelled or (asked and len(channels) == 1 and lacking)):
         return rows.read_rows(frame, name, columns, channels=channels, labels=values_in, said=_said, any_names=True)
     if form == "text":
         return _texts(frame, name, columns)
