@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -64,19 +65,25 @@ def require_regular(mode: int, path: Path) -> None:
         raise OSError(errno.EINVAL, "a device or a pipe stands in its place", str(path))
 
 
-def read(path: Path, *, most: int | None = None) -> bytes:
-    """What a file holds. Raises OSError for a folder, a pipe or a device, and for more than `most` bytes."""
+def open_to_read(path: Path) -> BufferedReader:
+    """A file, open. Raises OSError for a folder, a pipe or a device."""
     # Opening a pipe would wait for its writer for ever.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        found = os.fstat(handle)
-        require_regular(found.st_mode, path)
-        if most is not None and found.st_size > most:
-            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, and should have {most:,} at most", str(path))
-        with os.fdopen(handle, "rb", closefd=False) as file:
-            return file.read()
-    finally:
+        require_regular(os.fstat(handle).st_mode, path)
+        return os.fdopen(handle, "rb")
+    except BaseException:
         os.close(handle)
+        raise
+
+
+def read(path: Path, *, most: int | None = None) -> bytes:
+    """What a file holds. Raises OSError for a folder, a pipe or a device, and for more than `most` bytes."""
+    with open_to_read(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if most is not None and size > most:
+            raise OSError(errno.EFBIG, f"it has {size:,} bytes, and should have {most:,} at most", str(path))
+        return file.read()
 
 
 def sync_folder(folder: Path) -> None:

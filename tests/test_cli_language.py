@@ -272,7 +272,7 @@ def test_every_setting_of_every_task_is_an_option_and_every_option_is_somebodys(
     choices = {name: {field.name for field in fields(task_named(name).Settings)} for name in TASKS}
     for name, own in choices.items():
         assert not own - typed, f"{name} has settings that carousel train does not offer"
-    assert typed - set().union(*choices.values()) == {"data", "task", "out", "resume", "quiet", "dry_run"}
+    assert typed - set().union(*choices.values()) == {"data", "task", "out", "resume", "quiet", "dry_run", "trust_cell"}
 
 
 def test_an_option_that_is_not_given_leaves_the_tasks_own_default() -> None:
@@ -305,7 +305,15 @@ def usual(option: str) -> dict[str, str]:
 
 def test_help_names_the_defaults_that_the_tasks_have() -> None:
     settings = {name: task_named(name).Settings() for name in TASKS}
-    for option in set(inspect.signature(train).parameters) - {"data", "task", "out", "resume", "quiet", "dry_run"}:
+    for option in set(inspect.signature(train).parameters) - {
+        "data",
+        "task",
+        "out",
+        "resume",
+        "quiet",
+        "dry_run",
+        "trust_cell",
+    }:
         setting, said = SETTING_OF.get(option, option), usual(option)
         owners = {name: getattr(own, setting) for name, own in settings.items() if hasattr(own, setting)}
         for name, default in owners.items():

@@ -424,7 +424,8 @@ def test_a_cell_of_ones_own_is_found_again_from_another_folder(text: Path, tmp_p
     LanguageModel.train(text, out=tmp_path / "run", cell="own.py:Own", epochs=0.1, report=Quiet(), **TINY)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert len(LanguageModel.load(tmp_path / "run").generate(length=5)) == 5
+    assert len(LanguageModel.load(tmp_path / "run", trust_cell=True).generate(length=5)) == 5
+    assert len(LanguageModel.load(tmp_path / "run", cell="../own.py:Own").generate(length=5)) == 5
     assert_a_moved_cell_is_said_to_be_gone(tmp_path / "own.py", tmp_path / "run", LanguageModel)
 
 
@@ -438,7 +439,7 @@ def assert_a_moved_cell_is_said_to_be_gone(file: Path, run: Path, task: type) ->
             call(run)
     file.write_text(written.replace("class Own", "class Another"))
     with pytest.raises(DataError, match=r"own\.py defines no cell Own; the cells it defines: Another"):
-        task.load(run)
+        task.load(run, trust_cell=True)
 
 
 def test_sampling_keeps_to_what_it_says() -> None:

@@ -313,9 +313,9 @@ def test_a_text_that_is_no_longer_what_the_run_learnt_from_is_not_read_and_it_is
 
 def test_of_a_run_that_kept_no_checksum_the_page_promises_less(tmp_path):
     run = trained(tmp_path)
-    config = json.loads((run / "config.json").read_text())
+    config = RunFolder.open(run).config()
     del config["sources"][0]["sha256"]
-    (run / "config.json").write_text(json.dumps(config))
+    RunFolder.open(run).write_config(config)
     said = "the end of text.txt, which the run did not learn from, if the file is as it was then"
     assert passage_for(LanguageModel.load(run), None, steps=20) == Passage((TEXT * 30)[-20:], said)
 

@@ -4,6 +4,7 @@ The modules of the commands import torch, numpy and the rest inside their functi
 mistyped commands answer at once.
 """
 
+import logging
 import sys
 import warnings
 from typing import Any
@@ -40,6 +41,7 @@ def main() -> None:
     from carousel.errors import CarouselError, speaking
 
     warnings.showwarning = lambda message, *_, **__: remark(message)
+    logging.getLogger("carousel").handlers = [_Remarks()]
     try:
         with speaking(python=False):
             app(sys.argv[1:])
@@ -52,6 +54,13 @@ def main() -> None:
         # Whoever read the output (head, say) has had enough. Python would complain again at exit, on flushing.
         sys.stderr.close()
         sys.exit(141)
+
+
+class _Remarks(logging.Handler):
+    """What the library has to say besides its results."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        remark(record.getMessage())
 
 
 def _panel(error: CycloptsError) -> Any:

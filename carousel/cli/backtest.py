@@ -1,6 +1,11 @@
 """carousel backtest"""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from carousel.cli.own_cell import OWN
 
 
 def backtest(
@@ -13,6 +18,8 @@ def backtest(
     thousands: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
+    cell: Annotated[str | None, Parameter(group=OWN)] = None,
+    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
     """Judge a trained forecaster by forecasts from one origin after another, beside naive rivals.
 
@@ -45,6 +52,11 @@ def backtest(
         A file for all the forecasts beside what came: .csv, .tsv, .parquet or .arrow.
     plot
         A file for the picture: .png, .svg or .pdf.
+    cell
+        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
+        Python; a run by itself never says which code is run.
+    trust_cell
+        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.insight.saving import PICTURES, save
@@ -55,7 +67,7 @@ def backtest(
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
     with numbers_written(decimal, thousands):
-        result = backtest_of(run, data, horizon=horizon, stride=stride)
+        result = backtest_of(run, data, horizon=horizon, stride=stride, cell=cell, trust_cell=trust_cell)
     tell(result, show)
     if plot is not None:
         save(result.plot(), plot)

@@ -1,10 +1,22 @@
 """carousel evaluate"""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from carousel.cli.own_cell import OWN
 
 
 def evaluate(
-    run: Path, /, *data: Path, decimal: str | None = None, thousands: str | None = None, out: Path | None = None
+    run: Path,
+    /,
+    *data: Path,
+    decimal: str | None = None,
+    thousands: str | None = None,
+    out: Path | None = None,
+    cell: Annotated[str | None, Parameter(group=OWN)] = None,
+    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
     """Measure how good a trained model is on other data.
 
@@ -27,6 +39,11 @@ def evaluate(
         What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
     out
         A folder for pictures and tables, where the task makes them.
+    cell
+        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
+        Python; a run by itself never says which code is run.
+    trust_cell
+        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.tasks.catalogue import task_named, task_of
@@ -34,4 +51,5 @@ def evaluate(
     from carousel.training.run_folder import RunFolder
 
     with numbers_written(decimal, thousands):
-        task_named(task_of(RunFolder.open(run))).evaluate(run, data, out=out, say=show)
+        task = task_named(task_of(RunFolder.open(run)))
+        task.evaluate(run, data, out=out, say=show, cell=cell, trust_cell=trust_cell)

@@ -1,6 +1,11 @@
 """carousel forecast"""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from carousel.cli.own_cell import OWN
 
 
 def forecast(
@@ -13,6 +18,8 @@ def forecast(
     thousands: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
+    cell: Annotated[str | None, Parameter(group=OWN)] = None,
+    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
     """Ask a trained forecaster what comes next, with 80 % and 95 % intervals.
 
@@ -44,6 +51,11 @@ def forecast(
         A file for the table: .csv, .tsv, .parquet or .arrow. Without it, it is shown.
     plot
         A file for the picture: .png, .svg or .pdf.
+    cell
+        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
+        Python; a run by itself never says which code is run.
+    trust_cell
+        Or: run the file that the run names.
     """
     from carousel.cli.terminal import remark, show, show_exactly
     from carousel.insight.saving import PICTURES, save
@@ -54,7 +66,9 @@ def forecast(
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
     with numbers_written(decimal, thousands):
-        frame, draw = forecast_of(run, data, horizon=horizon, future=future, say=remark)
+        frame, draw = forecast_of(
+            run, data, horizon=horizon, future=future, say=remark, cell=cell, trust_cell=trust_cell
+        )
     if plot is not None:
         save(draw(), plot)
         show(f"{plot}\n")

@@ -1,6 +1,11 @@
 """carousel generate"""
 
 from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from carousel.cli.own_cell import OWN
 
 
 def generate(
@@ -13,6 +18,8 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
+    cell: Annotated[str | None, Parameter(group=OWN)] = None,
+    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
     """Let a trained model write, shown as it is written.
 
@@ -38,6 +45,11 @@ def generate(
         Choose among the likeliest symbols that together have this probability.
     seed
         The same seed writes the same text. Without it: another text each time.
+    cell
+        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
+        Python; a run by itself never says which code is run.
+    trust_cell
+        Or: run the file that the run names.
     """
     import itertools
     import random
@@ -45,7 +57,7 @@ def generate(
     from carousel.cli.terminal import remark, show_exactly
     from carousel.tasks.language.language_model import LanguageModel
 
-    model = LanguageModel.load(run)
+    model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     pieces = model.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)

@@ -5,6 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from carousel.cli.own_cell import OWN
+
 
 def predict(
     run: Path,
@@ -15,6 +17,8 @@ def predict(
     decimal: str | None = None,
     thousands: str | None = None,
     out: Path | None = None,
+    cell: Annotated[str | None, Parameter(group=OWN)] = None,
+    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
     """Ask a trained classifier what sequences are, with probabilities.
 
@@ -44,6 +48,11 @@ def predict(
         What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
     out
         A table of all answers and probabilities: .csv, .tsv, .parquet or .arrow. Without it they are shown.
+    cell
+        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
+        Python; a run by itself never says which code is run.
+    trust_cell
+        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.tasks.classification import answers
@@ -52,7 +61,7 @@ def predict(
 
     require_place(out, WRITTEN)
     with numbers_written(decimal, thousands):
-        frame, columns = answers.ask(run, data, strings=string or [], every=every)
+        frame, columns = answers.ask(run, data, strings=string or [], every=every, cell=cell, trust_cell=trust_cell)
     if out is not None:
         write(frame, out)
         show(f"{frame.height:,} answers: {out}\n")

@@ -35,6 +35,7 @@ def train(
     dry_run: Annotated[bool, Parameter(group=RUN, negative=())] = False,
     device: Annotated[str | None, Parameter(group=RUN)] = None,
     threads: Annotated[int | None, Parameter(group=RUN)] = None,
+    trust_cell: Annotated[bool, Parameter(group=RUN, negative=())] = False,
     quiet: Annotated[bool, Parameter(group=RUN, negative=())] = False,
     level: Annotated[Literal["char", "byte", "word"] | None, Parameter(group=TEXT)] = None,
     words: Annotated[int | None, Parameter(group=TEXT)] = None,
@@ -131,6 +132,8 @@ def train(
         auto, cpu or cuda. Usual: auto.
     threads
         Threads to compute with. Without it: torch's choice.
+    trust_cell
+        With --resume, of a run whose cell stands in a file: run the file that the run names. Or name it with --cell.
     quiet
         Say nothing but errors.
     level
@@ -212,7 +215,7 @@ def train(
         Steps of history that gradients go back; the state goes on for ever. Without it: two seasons or so.
     """
     typed = {name: value for name, value in locals().items() if value is not None}
-    for other in ("data", "task", "out", "resume", "quiet", "dry_run"):
+    for other in ("data", "task", "out", "resume", "trust_cell", "quiet", "dry_run"):
         typed.pop(other, None)
 
     import tempfile
@@ -226,8 +229,10 @@ def train(
     if resume is not None:
         if dry_run:
             raise DataError("--dry-run says what a new run would be; --resume goes on with one. Give one of them.")
-        _resume(resume, data, given, report)
+        _resume(resume, data, given, report, trust_cell=trust_cell)
         return
+    if trust_cell:
+        raise DataError("--trust-cell is about the cell of a run that was stopped: give --resume RUN, or leave it out.")
     with tempfile.TemporaryDirectory() as folder:
         if not data:
             demo, what = write_demo_text(Path(folder))
@@ -255,16 +260,18 @@ def _train(
         return
     chosen = choose(data, task, given, report)
     run = chosen.train(data, chosen.Settings(**given), out=out, report=report)
-    chosen.farewell(run, report)
+    chosen.farewell(run, report, cell=_own(given.get("cell")))
 
 
-def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Report") -> None:
+def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Report", *, trust_cell: bool) -> None:
     from carousel.errors import DataError, option
     from carousel.tasks.catalogue import task_named, task_of
     from carousel.training.run_folder import RunFolder
     from carousel.training.session import may_go_on
 
-    threads = given.pop("threads", None)
+    threads, cell = given.pop("threads", None), _own(given.get("cell"))
+    if cell is not None:
+        del given["cell"]
     if data:
         raise DataError("--resume goes on with the data the run began with: leave the files out.")
     if given:
@@ -272,8 +279,15 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
             f"--resume goes on with the settings the run began with, or its end would not be what it would have been "
             f"without the stop: leave {', '.join(map(option, given))} out, or start a new run."
         )
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
     task = task_named(task_of(folder))
     if may_go_on(folder, threads=threads, report=report):
         task.go_on(folder, report, resuming=True)
-    task.farewell(run, report)
+    task.farewell(run, report, cell=cell, trust_cell=trust_cell)
+
+
+def _own(cell: str | None) -> str | None:
+    """The cell that was named, where it stands in a file."""
+    from carousel.training.run_cell import in_file
+
+    return cell if in_file(cell) else None

@@ -11,6 +11,7 @@ from carousel.files import write_atomically
 from carousel.page.document import document
 from carousel.page.pictures import draw_pictures
 from carousel.page.readers import Reader, reader_for
+from carousel.training.run_folder import RunFolder
 
 STEPS = 500
 PAGE = "index.html"
@@ -25,6 +26,8 @@ def inspect(
     out: str | Path | None = None,
     steps: int = STEPS,
     report: Callable[[str], None] = lambda _: None,
+    cell: Any = None,
+    trust_cell: bool = False,
 ) -> Path:
     """Write a page that shows what a trained model does with a sequence, step by step, and pictures beside it.
 
@@ -43,13 +46,15 @@ def inspect(
     against: another run of the same task, shown beside the first with the same data.
     out: a folder, made if need be; default: `inspect` in the run's. steps: how many to show at most.
     report: called with a line for each thing that is being done.
+    cell, trust_cell: of runs that were trained with a cell in a file, as a model's `load` takes them. Of two runs with
+        cells of their own, load one yourself, and give its model.
 
     Returns the page's path, `out`/index.html: one file, which needs no network. Raises RunError for a folder that is no
     run or cannot be written to, DataError for data that cannot be read or are too short.
     """
     if steps < 2:
         raise DataError(f"A page shows 2 steps or more, not {steps}.")
-    readers = [reader_for(each) for each in (run, against) if each is not None]
+    readers = _readers(run, against, cell=cell, trust_cell=trust_cell)
     _require_one_task(readers)
     chosen = readers[0].choose(data, item=item, steps=steps)
     folder = _folder(readers[0], out)
@@ -62,6 +67,16 @@ def inspect(
         draw_pictures(folder, f"{name}-" if len(examined) > 1 else "", drawings)
     report(f"wrote {written}, {written.stat().st_size / 1e6:.1f} MB, and pictures beside it")
     return written
+
+
+def _readers(run: Any, against: Any, *, cell: Any, trust_cell: bool) -> list[Reader]:
+    """A cell that is named is that of those runs that were trained with one in a file; where none was, that is said."""
+    given = [each for each in (run, against) if each is not None]
+    own = [isinstance(each, str | Path) and RunFolder.open(each).has_own_cell for each in given]
+    return [
+        reader_for(each, cell=cell if mine or not any(own) else None, trust_cell=trust_cell)
+        for each, mine in zip(given, own, strict=True)
+    ]
 
 
 def _require_one_task(readers: Sequence[Reader]) -> None:

@@ -40,8 +40,11 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8765,
     report: Callable[[str], None] = write_line,
+    cell: Any = None,
+    trust_cell: bool = False,
 ) -> None:
-    """Serve the page until Ctrl-C. `data`, `item` and `steps` as in `inspect`: what the page begins with.
+    """Serve the page until Ctrl-C. `data`, `item` and `steps` as in `inspect`: what the page begins with. `cell`
+    and `trust_cell` too.
 
     Raises CarouselError where starlette and uvicorn are not installed, DataError where the address cannot be had, and
     for a run that nothing can be typed for.
@@ -55,7 +58,7 @@ def serve(
             "The live page is served with starlette and uvicorn, which are not installed: "
             "pip install 'carousel-rnn[page]'. Without --live, the page is a file and needs neither."
         ) from None
-    reader = reader_for(run)
+    reader = reader_for(run, cell=cell, trust_cell=trust_cell)
     reader.typing()
     with _listen(host, port) as listening:
         app = application(reader, data, item=item, steps=steps, hosts=_hosts(host), report=report)

@@ -7,10 +7,11 @@ A task is a folder here with a module `task.py`, which has
     prepare(paths, settings, report) -> Prepared      all that is decided before a training, said; writes nothing
     train(paths, settings, *, out, report) -> Path    a new run: what `prepare` decided, carried out
     go_on(folder, report, *, resuming)                from where a run stands to its end
-    farewell(run, report)                             what it shows at the end, and what to type next
-    evaluate(run, paths, *, out, say)                 a trained model judged on other data
+    farewell(run, report, *, cell, trust_cell)        what it shows at the end, and what to type next
+    evaluate(run, paths, *, out, say, cell, trust_cell)    a trained model judged on other data
 
-and is named in `TASKS`.
+and is named in `TASKS`. cell, trust_cell: how the user vouches for a cell in a file; see
+`carousel.training.run_cell`.
 """
 
 import importlib

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from carousel.training.checkpoint import require_count
+
 
 class Batches:
     """A lesson is `batch` of `count` examples; the last of an epoch may be smaller.
@@ -54,12 +56,20 @@ class Batches:
     def state_dict(self) -> dict[str, Any]:
         return {"count": self.count, "batch": self.batch, "epoch": self.epoch, "position": self.position}
 
-    def load_state_dict(self, saved: dict[str, Any]) -> None:
+    def check_state_dict(self, saved: Any, model: nn.Module | None = None) -> None:  # noqa: ARG002
+        if not isinstance(saved, dict) or not {"count", "batch"} <= saved.keys():
+            raise ValueError("lessons are no position among examples")
         if (saved["count"], saved["batch"]) != (self.count, self.batch):
             raise ValueError(
-                f"a position among {saved['count']} examples in batches of {saved['batch']}, "
+                f"lessons are a position among {saved['count']} examples in batches of {saved['batch']}, "
                 f"and these are {self.count} in batches of {self.batch}"
             )
+        require_count("lessons.epoch", saved.get("epoch"))
+        if require_count("lessons.position", saved.get("position"), most=self.count - 1) % self.batch:
+            raise ValueError(f"lessons.position is {saved['position']}, and no beginning of a batch of {self.batch}")
+
+    def load_state_dict(self, saved: dict[str, Any]) -> None:
+        self.check_state_dict(saved)
         self.epoch, self.position = saved["epoch"], saved["position"]
         self._order = self._shuffled()
 

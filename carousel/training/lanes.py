@@ -7,6 +7,7 @@ import torch
 from numpy.lib.stride_tricks import as_strided
 
 from carousel.errors import DataError
+from carousel.training.checkpoint import require_count
 
 
 class Window(NamedTuple):
@@ -74,7 +75,14 @@ class Lanes:
     def state_dict(self) -> dict[str, Any]:
         return {"position": self.position, "epoch": self.epoch, "lanes": self.lanes, "window": self.window}
 
+    def check_state_dict(self, state: Any) -> None:
+        """Raises ValueError for what is no position in such lanes."""
+        if not isinstance(state, dict) or (state.get("lanes"), state.get("window")) != (self.lanes, self.window):
+            raise ValueError(f"lessons.lanes is no position in {self.lanes} lanes and windows of {self.window} steps")
+        require_count("lessons.lanes.epoch", state.get("epoch"))
+        if require_count("lessons.lanes.position", state.get("position"), most=self.length - 1) % self.window:
+            raise ValueError(f"lessons.lanes.position is {state['position']}, and no beginning of a window")
+
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        if (state["lanes"], state["window"]) != (self.lanes, self.window):
-            raise ValueError("a position in lanes of another shape")
+        self.check_state_dict(state)
         self.position, self.epoch = state["position"], state["epoch"]

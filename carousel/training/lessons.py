@@ -9,6 +9,9 @@ from torch import nn
 class Lessons(Protocol):
     """Batches of data in a fixed order, each with the loss on it.
 
+    Lessons of Carousel's own also have `check_state_dict(saved, model)`, which changes nothing, and raises ValueError,
+    naming the entry, for what their `state_dict` cannot have given while that model learnt from them.
+
     What is asked at a step depends on the number of steps before it and on nothing else, so that a training that
     was stopped goes on as if it had not been.
     """
@@ -31,4 +34,4 @@ class Lessons(Protocol):
         """Where the next lesson begins, in tensors, numbers, strings and containers of them."""
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Raises ValueError where `saved` is of other lessons."""
+        """Raises ValueError, and changes nothing, where `saved` is of other lessons."""

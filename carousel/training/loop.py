@@ -11,10 +11,11 @@ from torch import nn
 
 from carousel.errors import RunError
 from carousel.training.budget import Budget
+from carousel.training.checkpoint import require_checkpoint_of, require_count, require_number
 from carousel.training.lessons import Lessons
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, Status
-from carousel.training.run_folder import CONFIG, LOG, MODEL, STATE, Log, RunFolder
+from carousel.training.run_folder import CONFIG, LOG, MODEL, STATE, Log, RunFolder, RunGone
 from carousel.training.schedule import Plan, learning_rate
 from carousel.training.stopping import StopWish
 
@@ -102,8 +103,12 @@ class Loop:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
+        """Raises ValueError, and loads nothing, where `saved` is of another training."""
+        require_checkpoint_of(self, saved)
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        # The choices stay as they are here. What another version of torch has of them may have other names.
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": groups})
         self.lessons.load_state_dict(saved["lessons"])
         self.steps = saved["steps"]
         self.plan = None if saved["plan"] is None else Plan(**saved["plan"])
@@ -166,9 +171,7 @@ class Run:
             self._require_nothing_learnt()
             return False
         try:
-            self.loop.load_state_dict(saved["loop"])
-            self.best, self.latest, self.seconds_before = saved["best"], saved["latest"], saved["seconds"]
-            self.log_length = saved["log_length"]
+            self._load(saved)
         except (KeyError, TypeError, ValueError, RuntimeError) as problem:
             raise RunError(
                 f"{self.folder.path / STATE} is not of this run: what it holds does not fit the {CONFIG} beside it "
@@ -178,6 +181,21 @@ class Run:
         if self.loop.plan is not None:
             self.planned(self.loop)
         return True
+
+    def _load(self, saved: dict[str, Any]) -> None:
+        """Raises ValueError, and loads nothing, where `saved` is of another run."""
+        for name in ("best", "latest"):
+            if saved[name] is not None:
+                require_number(name, saved[name])
+        require_number("seconds", saved["seconds"], least=0)
+        require_count("log_length", saved["log_length"])
+        planned = self.budget.plan_for_epochs(self.loop.lessons.steps_per_epoch)
+        plan = saved["loop"]["plan"]
+        if planned is not None and plan not in (None, asdict(planned)):
+            raise ValueError(f"plan is of {plan!r:.80}, and the settings ask for {planned.steps:,} steps")
+        self.loop.load_state_dict(saved["loop"])
+        self.best, self.latest, self.seconds_before = saved["best"], saved["latest"], saved["seconds"]
+        self.log_length = saved["log_length"]
 
     def _require_nothing_learnt(self) -> None:
         path = self.folder.path
@@ -201,7 +219,9 @@ class Run:
         with StopWish() as wish:
             self._started = self._saved_at = time.monotonic()
             self._trial_steps = 0
-            self.log = Log(self.folder, self.log_length)
+            self.folder.hold()
+            self.log = Log(self.folder, self.log_length, say=self.report.say)
+            self.folder.tidy()
             try:
                 if self.log.lost:
                     self.report.say(
@@ -209,6 +229,8 @@ class Run:
                         f"losses and samples are lost, and nothing of the training is"
                     )
                 self._train(wish)
+            except RunGone as problem:
+                raise RunError(f"{problem} {self._rescued()}") from None
             finally:
                 self.report.pause()
                 self.log.close()
@@ -235,6 +257,21 @@ class Run:
             self.report.tick(self._status)
         if wish.signal is not None:
             self._save()
+
+    def _rescued(self) -> str:
+        """Saves what is still in memory beside a folder that is gone, and says what was saved where."""
+        steps = f"after step {self.loop.steps:,}"
+        if not self.folder.kept or not self.loop.sound:
+            return f"Training stopped {steps}; nothing of it is kept."
+        try:
+            beside = self.folder.begin_again()
+            beside.write_model(self.loop.model.state_dict())
+        except (OSError, RunError) as problem:
+            return f"Training stopped {steps}, and its weights could not be saved beside it: {problem}"
+        return (
+            f"Training stopped {steps}. The weights as they were then are in {beside.path}, and can be used as they "
+            f"are; the best ones and the last checkpoint are lost, so the training cannot go on from there."
+        )
 
     # -- planning -------------------------------------------------------------------------------------------
 

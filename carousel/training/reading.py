@@ -7,6 +7,7 @@ from torch import nn
 from torch.nn import functional
 
 from carousel.training import carry
+from carousel.training.checkpoint import require_state_like
 from carousel.training.lanes import Lanes
 
 
@@ -44,6 +45,17 @@ class Reading:
 
     def state_dict(self) -> dict[str, Any]:
         return {"lanes": self.lanes.state_dict(), "carry": carry.move(self.state, torch.device("cpu"))}
+
+    @torch.no_grad()
+    def check_state_dict(self, saved: Any, model: nn.Module) -> None:
+        if not isinstance(saved, dict) or saved.keys() != {"lanes", "carry"}:
+            raise ValueError("lessons are no lanes and the state carried between their windows")
+        self.lanes.check_state_dict(saved["lanes"])
+        with torch.random.fork_rng(devices=[]):
+            _, after = model(torch.zeros(1, self.lanes.lanes, dtype=torch.int64, device=self.device))
+        require_state_like("lessons.carry", saved["carry"], after)
+        if saved["carry"] is None and saved["lanes"]["position"]:
+            raise ValueError("lessons.carry is missing, in the middle of the lanes")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.lanes.load_state_dict(saved["lanes"])

@@ -18,26 +18,44 @@ Killed at any moment, a run loses at most what came after its last checkpoint, a
 
 import contextlib
 import errno
+import functools
+import hashlib
 import io
 import json
-import os
+import logging
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import safetensors.torch
 import torch
+from torch import Tensor, nn
 
-try:
-    import fcntl
-except ImportError:  # Windows, where a run is not guarded against being trained twice at a time
-    fcntl = None  # type: ignore[assignment]
-
+from carousel import files
 from carousel.errors import CarouselError, RunError
+from carousel.training import checksums
+from carousel.training.fitting import misfit_of
+from carousel.training.run_cell import cell_of, in_file, strange_cell
+from carousel.training.run_log import LOG, Log, claim, records_of
+
+__all__ = ["CONFIG", "FORMAT", "LOG", "MODEL", "STATE", "Log", "RunFolder", "free_name", "require_space"]
 
 FORMAT = 1
-CONFIG, MODEL, STATE, LOG = "config.json", "model.safetensors", "train_state.pt", "log.jsonl"
+CONFIG, MODEL, STATE = "config.json", "model.safetensors", "train_state.pt"
+MOST = 1 << 28  # bytes of a config.json or a log that are read: far more than training writes
+HEADER = 100_000_000  # bytes of a safetensors header at most, as the format has it
+
+# What may come of a config that holds something else than training wrote.
+UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
+DATA = "files"  # of a config: checksums of other files
+_CHANGED = (
+    "The run cannot be read without it: put a copy of it back, or train again. "
+    'If you changed it on purpose, remove its field "sha256".'
+)
+_NO_STATE = f"The run cannot be continued; {MODEL} still holds its best weights, if it is there."
+
+logger = logging.getLogger("carousel")
 
 
 def free_name(parent: Path, name: str) -> Path:
@@ -60,30 +78,40 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
         )
 
 
+class RunGone(RunError):
+    """The folder of a run is no longer where its training began."""
+
+
 class RunFolder:
     """Reads and writes the files of one run. `create` starts a new one, `open` finds one that exists.
 
     kept: whether it outlives its training; False for a run in a temporary folder, with which nobody can go on.
+    cell, trust_cell: how its user vouches for a cell in a file; see `carousel.training.run_cell`.
     """
 
-    def __init__(self, path: Path, *, kept: bool = True) -> None:
+    def __init__(self, path: Path, *, kept: bool = True, cell: Any = None, trust_cell: bool = False) -> None:
         self.path = path
         self.kept = kept
+        self.cell, self.trust_cell = cell, trust_cell
+        self._config: dict[str, Any] | None = None  # as it was written or read last
+        self._sealed: bool | None = None  # whether its files have checksums: those of earlier runs have none
+        self._place: tuple[int, int] | None = None  # the folder itself, whatever its name
 
     @classmethod
-    def create(cls, path: Path, *, kept: bool = True) -> "RunFolder":
+    def create(cls, path: Path, *, kept: bool = True, cell: Any = None) -> "RunFolder":
         """A new run in `path`, which must not exist yet or be an empty folder. Raises RunError otherwise.
 
-        It becomes a run once `write_config` has been called."""
+        It becomes a run once `write_config` has been called. cell: the one that it trains, as its user named it."""
         cls.require_unused(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise RunError(f"The run folder {path} cannot be made: {problem.strerror}. Choose another --out.") from None
-        return cls(path, kept=kept)
+        return cls(path, kept=kept, cell=cell)
 
     def discard(self, *names: str) -> None:
         """Undo `create`, for a run that came to nothing: remove these files, and the folder if that leaves it empty."""
+        files.remove_unfinished(self.path)
         for name in names:
             (self.path / name).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
@@ -103,15 +131,43 @@ class RunFolder:
         """Raises RunError while another process trains this run."""
         if (self.path / LOG).is_file():
             with open(self.path / LOG, "rb") as file:
-                _claim(file, self)
+                claim(file, self.path)
+
+    def hold(self) -> None:
+        """From now on, writing to another folder in the place of this one is refused with RunGone."""
+        found = self.path.stat()
+        self._place = found.st_dev, found.st_ino
+
+    def tidy(self) -> None:
+        """Removes what a crash has left half written. For who holds the log: nobody else writes here."""
+        files.remove_unfinished(self.path)
+
+    def begin_again(self) -> "RunFolder":
+        """A new run beside this one, which is gone, of the same config. Raises RunError where it cannot be written."""
+        if self._config is None:
+            raise RunError(f"the {CONFIG} is lost too")
+        beside = self.create(free_name(self.path.parent, f"{self.path.name}-rescued"), kept=self.kept)
+        beside.write_config({name: value for name, value in self._config.items() if name != DATA})
+        return beside
+
+    @property
+    def gone(self) -> bool:
+        """Is there no folder of this path any more, or another than at `hold`?"""
+        try:
+            found = self.path.stat()
+        except OSError:
+            return True
+        return self._place not in (None, (found.st_dev, found.st_ino))
 
     @property
     def finished(self) -> bool:
         """Has its training come to its end?"""
-        return any("final" in line for line in self.log_lines())
+        return self._read_log()[1]
 
     @classmethod
-    def open(cls, path: str | Path, *, task: str | None = None) -> "RunFolder":
+    def open(
+        cls, path: str | Path, *, task: str | None = None, cell: Any = None, trust_cell: bool = False
+    ) -> "RunFolder":
         """An existing run (of that task). Raises RunError when there is none, or a newer Carousel wrote it."""
         path = Path(path)
         if not (path / CONFIG).is_file():
@@ -119,7 +175,7 @@ class RunFolder:
                 f"{path} is not a run: a run is a folder that `carousel train` wrote, with a {CONFIG} in it"
                 + (", and this folder has none." if path.is_dir() else ", and there is no such folder.")
             )
-        run = cls(path)
+        run = cls(path, cell=cell, trust_cell=trust_cell)
         found = run.config().get("task")
         if task is not None and found != task:
             raise RunError(f"{path} is a run of the task {found!r}, and this needs one of the task {task!r}.")
@@ -127,23 +183,54 @@ class RunFolder:
 
     # -- config.json ----------------------------------------------------------------------------------------
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        text = json.dumps({"format": FORMAT, **config}, ensure_ascii=False, indent=1)
-        self._replace(CONFIG, text.encode("utf-8"))
+    def write_config(self, config: dict[str, Any], *, data: Sequence[str] = ()) -> None:
+        """data: files that stand in the folder already and stay as they are. The config keeps their checksums."""
+        if data:
+            config = {**config, DATA: {name: self._identity(name) for name in data}}
+        record = json.loads(checksums.json_bytes({"format": FORMAT, **config}))
+        self._replace(CONFIG, checksums.json_bytes(checksums.seal_record(record), indent=1))
+        self._config, self._sealed = record, True
 
     def config(self) -> dict[str, Any]:
-        file = self.path / CONFIG
+        """Raises RunError for one that is damaged, that another program has changed, or that a newer Carousel wrote."""
         try:
-            config = json.loads(file.read_text("utf-8"))
-            version = config["format"]
-        except (OSError, ValueError, KeyError, TypeError) as problem:
+            found = json.loads(files.read(self.path / CONFIG, most=MOST).decode("utf-8"))
+            version = found["format"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as problem:
             raise self.damaged_config(problem) from None
         if not isinstance(version, int) or version > FORMAT:
             raise RunError(
                 f"{self.path} was written by a newer Carousel (format {version}; this one reads up to {FORMAT}): "
                 f"upgrade with pip install -U carousel-rnn"
             )
-        return config
+        try:
+            self._config, self._sealed = checksums.open_record(found)
+        except ValueError as problem:
+            raise self._damaged(CONFIG, problem, f"{_CHANGED}{strange_cell(found)}") from None
+        return dict(self._config)
+
+    def model(self, config: dict[str, Any]) -> dict[str, Any]:
+        """The arguments of the network that a config describes, with a cell that may be used: see
+        `carousel.training.run_cell`. Raises RunError for one in a file that its user has not vouched for."""
+        return {**config["model"], "cell": cell_of(self, config)}
+
+    @property
+    def has_own_cell(self) -> bool:
+        """Was it trained with a cell in a file?"""
+        model = self.config().get("model")
+        return isinstance(model, dict) and in_file(model.get("cell")) is not None
+
+    @property
+    def sealed(self) -> bool:
+        """Does every file of the run carry a checksum? Those of earlier runs do not."""
+        if self._sealed is None and (self.path / CONFIG).exists():
+            self.config()
+        return bool(self._sealed)
+
+    def require_checksum(self, found: bool) -> None:
+        """Raises ValueError where a file has none although its run has them."""
+        if not found and self.sealed:
+            raise ValueError("it carries no checksum, and its run's files do")
 
     @contextlib.contextmanager
     def reading_config(self) -> Iterator[None]:
@@ -153,110 +240,144 @@ class RunFolder:
             yield
         except CarouselError:
             raise
-        except (LookupError, TypeError, ValueError) as problem:
+        except UNFIT as problem:
             raise self.damaged_config(problem) from None
 
     def damaged_config(self, problem: Exception) -> RunError:
         """For a config that lacks something, or holds something else than it should."""
-        if isinstance(problem, LookupError | TypeError):  # whose messages say little without their names
+        if isinstance(problem, LookupError | TypeError | AttributeError):  # their messages say little without the kind
             problem = RunError(f"{type(problem).__name__}: {problem}")
-        return self._damaged(CONFIG, problem, "The run cannot be read without it: train again.")
+        return self._damaged(
+            CONFIG, problem, "The run cannot be read without it: put a copy of it back, or train again."
+        )
+
+    # -- files of data --------------------------------------------------------------------------------------
+
+    def data(self, name: str, what: str) -> Path:
+        """The path of a file that `write_config` was told of, found to be what it was. what: it holds.
+
+        Raises RunError where it is missing or is another. Earlier runs did not keep checksums of such files."""
+        recorded = self.config().get(DATA)
+        try:
+            if recorded is not None and self._identity(name) != recorded[name]:
+                raise ValueError("it is another file than training wrote")
+            files.require_regular((self.path / name).stat().st_mode, self.path / name)
+        except FileNotFoundError:
+            raise self.lost_data(name, what, "is missing") from None
+        except (OSError, ValueError, LookupError, TypeError) as problem:
+            raise self.lost_data(name, what, f"cannot be read ({_reason(problem)})") from None
+        return self.path / name
+
+    def lost_data(self, name: str, what: str, found: str) -> RunError:
+        return RunError(
+            f"{self.path / name} should hold {what}, and {found}. The run cannot go on without it: put a copy of it "
+            f"back, or train again."
+        )
+
+    def _identity(self, name: str) -> dict[str, Any]:
+        with files.open_to_read(self.path / name) as handle:
+            digest = hashlib.file_digest(handle, "sha256")
+            return {"bytes": handle.tell(), checksums.KEY: digest.hexdigest()}
 
     # -- model.safetensors ----------------------------------------------------------------------------------
 
-    def write_model(self, weights: dict[str, torch.Tensor]) -> None:
-        """The same weights make the same file: of several metadata entries, safetensors would vary the order."""
+    def write_model(self, weights: Mapping[str, Tensor]) -> None:
+        """The same weights make the same file."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
-        self._replace(MODEL, safetensors.torch.save(tensors, metadata={"format": "pt"}))
+        self._replace(MODEL, checksums.seal_tensors(safetensors.torch.save(tensors, metadata={"format": "pt"})))
 
-    def read_model(self) -> dict[str, torch.Tensor]:
+    def read_model(self, expected: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
+        """The best weights. expected: tensors that theirs must fit, by name, shape and type. Raises RunError."""
+        most = None if expected is None else HEADER + sum(tensor.nbytes for tensor in expected.values())
         try:
-            return safetensors.torch.load_file(self.path / MODEL)
+            content = files.read(self.path / MODEL, most=most)
+            self.require_checksum(checksums.check_tensors(content))
+            weights = safetensors.torch.load(content)
+        except CarouselError:
+            raise
         except FileNotFoundError:
-            if self.finished or (self.path / STATE).exists():
-                raise RunError(f"{self.path} has lost its {MODEL}. {self._model_again()}") from None
-            raise RunError(
-                f"{self.path} has no {MODEL} yet: training stopped before its first checkpoint. "
-                f"Continue it with: carousel train --resume {self.path}"
-            ) from None
+            raise self._without_model() from None
         except Exception as problem:
             raise self._damaged(MODEL, problem, self._model_again()) from None
-
-    def load_into(self, network: torch.nn.Module) -> None:
-        """The best weights, into a network built from the run's config. Raises RunError where they do not fit."""
-        try:
-            network.load_state_dict(self.read_model())
-        except RuntimeError as problem:
+        if expected is not None and (misfit := misfit_of(weights, expected)):
             raise RunError(
-                f"The weights in {self.path} do not fit its {CONFIG}: "
-                f"{str(problem).splitlines()[-1].strip()} One of the two files is not of this run."
-            ) from None
+                f"The weights in {self.path} do not fit its {CONFIG}: {misfit}. "
+                f"One of the two files is not of this run."
+            )
+        return weights
+
+    def load_into(self, network: nn.Module) -> None:
+        """The best weights, into a network built from the run's config. Raises RunError where they do not fit."""
+        network.load_state_dict(self.read_model(network.state_dict()))
 
     # -- train_state.pt -------------------------------------------------------------------------------------
 
     def write_state(self, state: dict[str, Any]) -> None:
         buffer = io.BytesIO()
         torch.save({"format": FORMAT, **state}, buffer)
-        self._replace(STATE, buffer.getbuffer())
+        self._replace(STATE, checksums.seal_archive(buffer.getvalue()))
 
     def read_state(self) -> dict[str, Any] | None:
-        """What the last checkpoint saved, or None when there has been none. Nothing in the file is executed."""
+        """What the last checkpoint saved, or None when there has been none. Nothing in the file is executed, and
+        nothing that it holds is larger than the file."""
         file = self.path / STATE
-        if not file.exists():
-            return None
         try:
-            state: dict[str, Any] = torch.load(file, map_location="cpu", weights_only=True)
-            version = state["format"]
+            content = files.read(file)
+        except FileNotFoundError:
+            return None
+        except OSError as problem:
+            raise self._damaged(STATE, problem, _NO_STATE) from None
+        try:
+            self.require_checksum(checksums.check_archive(content))
+            checksums.require_plain_archive(content)
+            state: dict[str, Any] = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            newer = state["format"] > FORMAT
+        except CarouselError:
+            raise
         except Exception as problem:
-            raise self._damaged(
-                STATE, problem, f"The run cannot be continued; {MODEL} still holds its best weights, if it is there."
-            ) from None
-        if version > FORMAT:
+            raise self._damaged(STATE, problem, _NO_STATE) from None
+        if newer:
             raise RunError(f"{file} was written by a newer Carousel: upgrade with pip install -U carousel-rnn")
         return state
 
     # -- log.jsonl ------------------------------------------------------------------------------------------
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """The log, line by line; a last line that was cut off by a crash is left out."""
+        """The log, line by line. What cannot be read of it is left out, and said; a last line that was cut off by a
+        crash is left out without a word."""
+        return self._read_log()[0]
+
+    def _read_log(self) -> tuple[list[dict[str, Any]], bool]:
+        """The lines, and whether the run has finished."""
         try:
-            lines = (self.path / LOG).read_text("utf-8").split("\n")
+            content = files.read(self.path / LOG, most=MOST)
         except FileNotFoundError:
-            return []
-        records = []
-        for number, line in enumerate(lines[:-1], start=1):
-            try:
-                records.append(json.loads(line))
-            except ValueError as problem:
-                raise self._damaged(f"{LOG}, line {number}", problem, "Delete that line to go on.") from None
-        return records
+            return [], False
+        except OSError as problem:
+            say_once(f"{self.path / LOG} cannot be read ({_reason(problem)}): what it says is left out")
+            return [], False
+        records, broken, finished = records_of(content, sealed=self.sealed)
+        if broken:
+            number, reason = next(iter(broken.items()))
+            lines = f"line {number}" if len(broken) == 1 else f"{len(broken):,} lines, the first of them line {number}"
+            say_once(f"{self.path / LOG} is damaged in {lines} ({reason}): what is written there is left out")
+        return records, finished
 
     # -- writing --------------------------------------------------------------------------------------------
 
-    def _replace(self, name: str, content: bytes | memoryview) -> None:
+    def _replace(self, name: str, content: bytes) -> None:
         """Put new content under a name so that a reader, or a crash, sees the old content or the new, whole."""
-        temporary = self.path / f"{name}.tmp"
         try:
-            with open(temporary, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, self.path / name)
-            self._sync_folder()
+            if self.gone:
+                raise FileNotFoundError(errno.ENOENT, "the folder is gone")
+            files.write_atomically(self.path / name, content)
         except OSError as problem:
-            temporary.unlink(missing_ok=True)
-            raise self._unwritable(name, problem, len(content)) from None
+            raise self.unwritable(name, problem, len(content)) from None
 
-    def _sync_folder(self) -> None:
-        if os.name != "posix":  # Windows has no way to force a folder's entry to disk, and does not open folders
-            return
-        folder = os.open(self.path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _unwritable(self, name: str, problem: OSError, size: int) -> RunError:
+    def unwritable(self, name: str, problem: OSError, size: int) -> RunError:
+        """What to say where one of the files cannot be written."""
+        if self.gone:
+            return RunGone(f"{self.path} was removed or moved, and with it all that the run had saved there.")
         full = problem.errno == errno.ENOSPC
         reason = "the disk is full" if full else str(problem.strerror or problem)
         mend = "Make room" if full else "Put that right"
@@ -269,8 +390,17 @@ class RunFolder:
         return RunError(f"{self.path / name} ({size / 1e6:,.1f} MB) could not be written: {reason}. {remedy}")
 
     def _damaged(self, name: str, problem: Exception, remedy: str) -> RunError:
-        reason = str(problem).strip().split("\n")[0][:200] or type(problem).__name__
-        return RunError(f"{self.path / name} is damaged ({reason}). {remedy}")
+        return RunError(f"{self.path / name} is damaged ({_reason(problem)}). {remedy}")
+
+    def _without_model(self) -> RunError:
+        if self.gone:
+            return RunError(f"{self.path} was removed or moved, and with it all that the run had saved there.")
+        if self.finished or (self.path / STATE).exists():
+            return RunError(f"{self.path} has lost its {MODEL}. {self._model_again()}")
+        return RunError(
+            f"{self.path} has no {MODEL} yet: training stopped before its first checkpoint. "
+            f"Continue it with: carousel train --resume {self.path}"
+        )
 
     def _model_again(self) -> str:
         """How to come by the best weights where they are lost."""
@@ -284,69 +414,12 @@ class RunFolder:
         return "Put a copy of it back, or train a new run."
 
 
-class Log:
-    """The run's log, open for appending. Each line is one JSON object."""
-
-    def __init__(self, run: RunFolder, length: int | None = 0) -> None:
-        """`length`: how many bytes of an earlier log to keep; None for all of it. Only whole lines are kept.
-
-        `.lost` is how many bytes it lacks of that length: someone, or a crash of the disk, has shortened it.
-        """
-        self._run = run
-        self.lost = 0
-        file = run.path / LOG
-        try:
-            file.touch()
-            self._file = open(file, "r+b")  # noqa: SIM115 (closed by close)
-            _claim(self._file, run)
-            self._cut(length)
-        except OSError as problem:
-            raise run._unwritable(LOG, problem, 0) from None
-
-    def _cut(self, length: int | None) -> None:
-        found = self._file.seek(0, os.SEEK_END)
-        if length is not None:
-            self.lost = max(0, length - found)
-            found = min(length, found)  # `truncate` beyond the end would fill up with zeros
-        while found and self._byte_before(found) != b"\n":
-            found -= 1
-        self._file.truncate(found)
-        self._file.seek(found)
-
-    def _byte_before(self, position: int) -> bytes:
-        self._file.seek(position - 1)
-        return self._file.read(1)
-
-    def write(self, **record: Any) -> None:
-        self._guarded(lambda: self._file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n"))
-
-    def sync(self) -> int:
-        """Force the log to disk. Returns its length in bytes."""
-
-        def flush() -> None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-
-        self._guarded(flush)
-        return self._file.tell()
-
-    def close(self) -> None:
-        self._guarded(self._file.close)
-
-    def _guarded(self, action: Any) -> None:
-        try:
-            action()
-        except OSError as problem:
-            raise self._run._unwritable(LOG, problem, 0) from None
+def _reason(problem: BaseException) -> str:
+    text = str(getattr(problem, "strerror", None) or problem)
+    return text.strip().split("\n")[0][:200] or type(problem).__name__
 
 
-def _claim(log: BinaryIO, run: RunFolder) -> None:
-    """Two trainings must not write to one run. The lock ends with the file, and so with the process, however it ends.
-    Raises RunError, the file closed, where another holds it."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.close()
-        raise RunError(f"{run.path} is being trained by another process: wait for it, or stop it.") from None
+@functools.cache
+def say_once(message: str) -> None:
+    """To whoever listens to the logger "carousel"; without one, on standard error."""
+    logger.warning(message)

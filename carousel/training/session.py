@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
-from carousel.errors import CarouselError, DataError, RunError
+from carousel.errors import CarouselError, DataError
 from carousel.insight.learning_curve import draw_learning_curve
 from carousel.training.loop import Run
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, clock
-from carousel.training.run_folder import CONFIG, Log, RunFolder, free_name, require_space
+from carousel.training.run_folder import Log, RunFolder, free_name, require_space
 from carousel.training.settings import TrainingSettings
+
+MOST_THREADS = 4096
 
 
 def folder_for(data: Sequence[str | Path], otherwise: str = "run") -> Path:
@@ -48,7 +50,10 @@ def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool
         report.say(f"{folder.path} has finished: there is nothing left to do. Start a new run to train longer.")
         return False
     with folder.reading_config():
-        recorded, before = config["settings"]["threads"], config["versions"]
+        recorded, before = config["settings"]["threads"], dict(config["versions"])
+        TrainingSettings(threads=recorded)
+        if recorded > MOST_THREADS:
+            raise ValueError(f"{recorded:,} threads are more than any machine has")
     torch.set_num_threads(recorded if threads is None else threads)
     if threads not in (None, recorded):
         report.say(
@@ -137,9 +142,6 @@ def draw_curve(
     )
 
 
-# -- cells, and those in users' files --------------------------------------------------------------------------------
-
-
 @contextmanager
 def running(cell: str, whose: str) -> Iterator[None]:
     """Around the making of `whose` network: a cell that it cannot run is said to be that."""
@@ -149,32 +151,6 @@ def running(cell: str, whose: str) -> Iterator[None]:
         raise
     except ValueError as problem:
         raise DataError(f"The cell {cell!r} cannot be the {whose}'s: {problem}") from None
-
-
-def absolute_cell(cell: str) -> str:
-    """A cell in a user's file, named so that the run finds it from any folder."""
-    path, colon, name = cell.rpartition(":")
-    return f"{Path(path).resolve()}:{name}" if colon and path.endswith(".py") else cell
-
-
-def refuse_strange_cell(folder: RunFolder, cell: str) -> None:
-    """Raises RunError for a cell in a file that may have come along with the run, as reading a run must not execute
-    it, and for one in a file that is gone.
-
-    `train` writes absolute paths, of files of the user's own; neither a relative one nor one inside the run is that.
-    """
-    path, colon, _ = cell.rpartition(":")
-    if not (colon and path.endswith(".py")):
-        return
-    inside = folder.path.resolve() in Path(path).resolve().parents
-    if inside or not Path(path).is_absolute():
-        where = "inside the run" if inside else "by a relative path"
-        raise RunError(f"{folder.path / CONFIG} names its cell {where}, {cell}: not run.")
-    if not Path(path).is_file():
-        raise RunError(
-            f"{folder.path / CONFIG} names its cell {cell}, and there is no such file any more. The run is whole: put "
-            f"the file back, or write its new place there, in settings and in model."
-        )
 
 
 def _listed(versions: dict[str, str]) -> str:

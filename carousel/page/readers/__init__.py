@@ -2,7 +2,7 @@
 
 A task's reader is a module here that has
 
-    Model       what a Python user holds of such a run: a class with `load(run)`
+    Model       what a Python user holds of such a run: a class with `load(run, *, cell, trust_cell)`
     Reader      see below, made of a Model
 
 and is named in `READERS`. It fills in `carousel.page.moments`, from which all that the page shows is drawn.
@@ -61,15 +61,17 @@ class Reader(Protocol):
         """The model as a reader of what is typed. Raises DataError where that means nothing."""
 
 
-def reader_for(run: Any) -> Reader:
-    """The reader of a run's folder, or of a model. Raises RunError where the folder is none, DataError for others."""
+def reader_for(run: Any, *, cell: Any = None, trust_cell: bool = False) -> Reader:
+    """The reader of a run's folder, or of a model. cell, trust_cell: as a model's `load` takes them, for a folder.
+
+    Raises RunError where the folder is none, DataError for others."""
     if isinstance(run, str | Path):
         folder = RunFolder.open(run)
         task = task_of(folder)
         if task not in READERS:
             raise RunError(f"{folder.path} is a run of the task {task!r}, which has no page.")
         module = _module(task)
-        reader: Reader = module.Reader(module.Model.load(run))
+        reader: Reader = module.Reader(module.Model.load(run, cell=cell, trust_cell=trust_cell))
         return reader
     for task in READERS:
         module = _module(task)

@@ -17,13 +17,19 @@ SHOWN = 3  # classes in a line, the likeliest
 
 
 def ask(
-    run: Path, data: Sequence[Path], *, strings: Sequence[str] = (), every: int | None = None
+    run: Path,
+    data: Sequence[Path],
+    *,
+    strings: Sequence[str] = (),
+    every: int | None = None,
+    cell: Any = None,
+    trust_cell: bool = False,
 ) -> tuple[pl.DataFrame, tuple[Label, ...]]:
     """What the best model of a run says of data (or of texts given as they are), as a table, and the classes.
 
     every: see `early_table`. Raises DataError where the data cannot be read, or there are none.
     """
-    trained = load(run)
+    trained = load(run, cell=cell, trust_cell=trust_cell)
     if every is not None and every < 1:
         raise DataError(f"Answers come after every so many steps, 1 or more ({option('every')}), not {every}.")
     if strings and data:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from carousel.tasks.classification.augmentation import Augmentation
 from carousel.tasks.classification.settings import Settings
-from carousel.training.session import absolute_cell
+from carousel.training.run_cell import absolute_cell
 
 READ = 30_000  # sequences that a training reads, all epochs together, where nothing else is asked for
 FEWEST_EPOCHS, MOST_EPOCHS = 4.0, 150.0

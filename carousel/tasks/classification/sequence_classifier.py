@@ -19,6 +19,7 @@ from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import Trained, load, opened
 from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Quiet, Report, report_for
+from carousel.training.run_cell import in_file
 from carousel.training.run_folder import Log, RunFolder
 from carousel.training.session import folder_for, may_go_on
 
@@ -151,11 +152,12 @@ class SequenceClassifier:
         settings = Settings(**chosen)
         report = report or (report_for() if verbose else Quiet())
         examples = self._examples(X, y, groups, rate=rate, columns=settings.columns)
+        own = settings.cell if in_file(settings.cell) else None
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
             files = [sources.meant(Path(path), settings.columns)[0] for path in _paths_of(X)]
             training.train(examples, settings, out=run, report=report, kept=out is not None, sources=files)
-            self._take(RunFolder.open(run), load(run, device=str(settings.torch_device)))
+            self._take(RunFolder.open(run), load(run, device=str(settings.torch_device), cell=own))
             self._run = run if out is not None else None
         return self
 
@@ -177,22 +179,38 @@ class SequenceClassifier:
     @classmethod
     @speaking(python=True)
     def resume(
-        cls, run: str | Path, *, threads: int | None = None, report: Report | None = None
+        cls,
+        run: str | Path,
+        *,
+        threads: int | None = None,
+        report: Report | None = None,
+        cell: Any = None,
+        trust_cell: bool = False,
     ) -> "SequenceClassifier":
         """Go on with a training that was stopped, from its last checkpoint to its end: with the same number of threads
-        (the recorded one, unless `threads` says otherwise), to the same bits as without the stop."""
-        folder, report = opened(run), report or report_for()
+        (the recorded one, unless `threads` says otherwise), to the same bits as without the stop. cell, trust_cell: as
+        in `load`."""
+        folder, report = opened(run, cell=cell, trust_cell=trust_cell), report or report_for()
         if may_go_on(folder, threads=threads, report=report):
             training.go_on(folder, report, resuming=True)
-        return cls.load(run)
+        return cls.load(run, cell=cell, trust_cell=trust_cell)
 
     @classmethod
     @speaking(python=True)
-    def load(cls, run: str | Path, *, device: str = "auto") -> "SequenceClassifier":
-        """The best model of a run so far. Raises RunError where the folder is none, is damaged, or of another task."""
-        trained = load(run, device=str(Settings(device=device).torch_device))
+    def load(
+        cls, run: str | Path, *, device: str = "auto", cell: Any = None, trust_cell: bool = False
+    ) -> "SequenceClassifier":
+        """The best model of a run so far.
+
+        A run that was trained with a cell in a file needs the cell again, as "file.py:ClassName" or as a `Cell`, or
+        `trust_cell=True` for the file that the run names: a run by itself never says which code is run.
+        Raises RunError where the folder is none, is damaged, or of another task.
+        """
+        device = str(Settings(device=device).torch_device)
+        trained = load(run, device=device, cell=cell, trust_cell=trust_cell)
         folder = RunFolder.open(run)
-        recorded = folder.config()["settings"]
+        with folder.reading_config():
+            recorded = dict(folder.config()["settings"])
         model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})
         model._take(folder, trained)
         model._run = folder.path

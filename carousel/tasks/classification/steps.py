@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from carousel.errors import RunError, option
+from carousel.files import read, write_atomically
 
 BATCH_STEPS = 1 << 16  # in a batch that is only read, padding included
 
@@ -57,6 +58,7 @@ class Steps:
     # -- in a run folder, until training has ended ------------------------------------------------------------------
 
     FILE = "examples.safetensors"
+    WHAT = "the examples that this run learns from"
 
     def save(self, folder: Path, **others: np.ndarray) -> None:
         """Raises RunError where the folder cannot be written to."""
@@ -64,7 +66,7 @@ class Steps:
             arrays = {"flat": self.flat, "lengths": self.lengths, **others}
             # safetensors writes memory as it lies, whatever order the axes have in it.
             arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            safetensors.numpy.save_file(arrays, folder / self.FILE)
+            write_atomically(folder / self.FILE, safetensors.numpy.save(arrays))
         except Exception as problem:
             raise RunError(
                 f"{folder / self.FILE} could not be written: {problem}. Choose another {option('out')}."
@@ -74,10 +76,10 @@ class Steps:
     def load(cls, folder: Path) -> tuple["Steps", dict[str, np.ndarray]]:
         """The steps, and the others that were saved with them. Raises RunError where they are not whole."""
         try:
-            arrays = safetensors.numpy.load_file(folder / cls.FILE)
+            arrays = safetensors.numpy.load(read(folder / cls.FILE))
             return cls(arrays.pop("flat"), arrays.pop("lengths")), arrays
         except Exception as problem:
             raise RunError(
-                f"{folder / cls.FILE} should hold the examples that this run learns from, and cannot be read "
+                f"{folder / cls.FILE} should hold {cls.WHAT}, and cannot be read "
                 f"({str(problem).splitlines()[0][:100]}). The run cannot go on without it: train again."
             ) from None

@@ -42,7 +42,7 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     training.go_on(folder, report, resuming=resuming)
 
 
-def farewell(run: Path, report: Report) -> None:
+def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:  # noqa: ARG001
     """Show where the pictures are, and what to type next."""
     name = quote(str(run))
     report.say(f"\nThe learning curve: {run / 'curve.png'}")
@@ -53,13 +53,21 @@ def farewell(run: Path, report: Report) -> None:
     report.say(f"  carousel inspect {name}")
 
 
-def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+def evaluate(
+    run: Path,
+    paths: Sequence[Path],
+    *,
+    out: Path | None,
+    say: Callable[[str], None],
+    cell: Any = None,
+    trust_cell: bool = False,
+) -> None:
     """Accuracy, macro-F1 and each class's figures, and the confusion matrix as a picture: in the run's folder, or in
     the folder `out`, with a table of every answer."""
     if not paths:
         raise DataError(f"Sequences to evaluate on must be named: carousel evaluate {run} DATA")
     require_folder(out or run)
-    trained = load(run)
+    trained = load(run, cell=cell, trust_cell=trust_cell)
     examples = answers.read(trained, paths)
     result = trained.evaluate(examples)
     for line in words(result, known=len(trained.classes)):

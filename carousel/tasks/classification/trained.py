@@ -14,8 +14,9 @@ from carousel.tasks.classification import front_ends
 from carousel.tasks.classification.examples import Columns, Examples, Label
 from carousel.tasks.classification.metrics import Evaluation, evaluate
 from carousel.tasks.classification.steps import Steps
+from carousel.training.building import build, require_counts
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import refuse_strange_cell, running
+from carousel.training.session import running
 
 
 @dataclass
@@ -35,13 +36,13 @@ class Trained:
     def described_by(cls, folder: RunFolder, config: dict[str, Any], *, trained: bool, device: str) -> "Trained":
         """As a run's config.json describes it; `trained`: with the best weights of the run so far."""
         with folder.reading_config():
-            refuse_strange_cell(folder, config["model"]["cell"])
+            model, members = folder.model(config), config["members"]
+            require_counts(layers=model["layers"], networks=members)
             front_end = front_ends.from_json(config["front_end"])
-            network = ensemble(front_end, len(config["classes"]), config["model"], config["members"])
             classes, counts = tuple(config["classes"]), tuple(config["counts"])
+            _require_classes(classes, counts)
             columns = Columns(**config["columns"])
-        if trained:
-            folder.load_into(network)
+        network = build(folder, lambda: ensemble(front_end, len(classes), model, members), trained=trained)
         return cls(network.to(device).eval(), front_end, classes, counts, columns)
 
     @property
@@ -108,16 +109,24 @@ def ensemble(front_end: front_ends.FrontEnd, classes: int, model: dict[str, Any]
         return Ensemble([LabelModel(classes, **size, **model) for _ in range(members)])
 
 
-def opened(run: str | Path) -> RunFolder:
+def _require_classes(classes: tuple[Any, ...], counts: tuple[Any, ...]) -> None:
+    """Raises ValueError for what are no classes, each once, and how many sequences were of each."""
+    if not all(isinstance(label, str | int | float) for label in classes) or len(set(map(str, classes))) < len(classes):
+        raise ValueError("classes are texts or numbers, each once")
+    if len(counts) != len(classes) or not all(isinstance(count, int) and count >= 0 for count in counts):
+        raise ValueError("of each class there is a count of sequences")
+
+
+def opened(run: str | Path, *, cell: Any = None, trust_cell: bool = False) -> RunFolder:
     """A run of this task. Raises RunError where the folder is none, is damaged, or of another task."""
-    folder = RunFolder.open(run)
+    folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
     task = folder.config().get("task")
     if task != "classification":
         raise RunError(f"{run} is a run of the task {task!r}, and no classifier of sequences.")
     return folder
 
 
-def load(run: str | Path, *, device: str = "cpu") -> Trained:
+def load(run: str | Path, *, device: str = "cpu", cell: Any = None, trust_cell: bool = False) -> Trained:
     """The best model of a run so far. Raises RunError as `opened` does."""
-    folder = opened(run)
+    folder = opened(run, cell=cell, trust_cell=trust_cell)
     return Trained.described_by(folder, folder.config(), trained=True, device=device)

@@ -24,6 +24,7 @@ from carousel.training.batches import Batches
 from carousel.training.loop import Loop, Run
 from carousel.training.measure import Measure
 from carousel.training.progress import Report
+from carousel.training.run_cell import hash_of
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import (
     announce_start,
@@ -59,7 +60,7 @@ def train(
     if settings.threads:
         torch.set_num_threads(settings.threads)
     require_space_for(ensemble(data.front_end, len(data.classes), data.model, data.members), out)
-    folder = RunFolder.create(out, kept=kept)
+    folder = RunFolder.create(out, kept=kept, cell=settings.cell)
     try:
         data.steps.save(folder.path, labels=data.truth, folds=data.folds)
         folder.write_config(
@@ -76,7 +77,9 @@ def train(
                 "grouped": examples.groups is not None,
                 "sources": [str(path.absolute()) for path in sources] if len(sources) <= MOST_SOURCES else [],
                 "held_out": _remembered(data, examples),
-            }
+                **hash_of(settings.cell),
+            },
+            data=[Steps.FILE],
         )
     except BaseException:
         folder.discard(Steps.FILE)
@@ -91,8 +94,9 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         settings = Settings(**config["settings"])
         torch.manual_seed(settings.seed)
         trained = Trained.described_by(folder, config, trained=False, device=str(settings.torch_device))
-    steps, arrays = Steps.load(folder.path)
-    truth, folds = arrays["labels"], arrays["folds"]
+    if resuming:
+        folder.data(Steps.FILE, Steps.WHAT)
+    steps, truth, folds = _stored(folder, trained)
     network = trained.network.train()
     network.set_dropout(choices.dropout(trained.front_end.kind) if settings.dropout is None else settings.dropout)
     if not trained.front_end.symbolic:
@@ -129,6 +133,27 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     result = _conclude(folder, judge, report)
     if folder.kept:
         _draw(folder, result, rival)
+
+
+def _stored(folder: RunFolder, trained: Trained) -> tuple[Steps, np.ndarray, np.ndarray]:
+    """The steps that the run learns from, the number of each sequence's class, and the network that each is held out
+    from. Raises RunError where they are not those of this run."""
+    steps, arrays = Steps.load(folder.path)
+    front_end, limits = trained.front_end, {"labels": (0, len(trained.classes))}
+    limits["folds"] = (-1, len(trained.network.members))
+    flat, lengths = steps.flat, steps.lengths
+    whole = flat.dtype == (np.int64 if front_end.symbolic else np.float32)
+    whole = whole and flat.shape == ((len(flat),) if front_end.symbolic else (len(flat), front_end.size))
+    whole = whole and bool((lengths >= 0).all()) and int(lengths.sum()) == len(flat)
+    if whole and front_end.symbolic and len(flat):
+        whole = flat.min() >= 0 and flat.max() < front_end.size
+    for name, (least, beyond) in limits.items():
+        array = arrays.get(name, np.zeros(0))
+        whole = whole and array.dtype == np.int64 and array.shape == lengths.shape
+        whole = whole and bool(np.all((array >= least) & (array < beyond)))
+    if not whole:
+        raise folder.lost_data(Steps.FILE, Steps.WHAT, "holds others")
+    return steps, arrays["labels"], arrays["folds"]
 
 
 class _Judge:

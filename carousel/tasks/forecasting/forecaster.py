@@ -14,6 +14,7 @@ import polars as pl
 import torch
 
 from carousel.errors import DataError, RunError
+from carousel.files import UNFINISHED
 from carousel.tasks import table
 from carousel.tasks.forecasting import training
 from carousel.tasks.forecasting.ahead import require_after
@@ -25,6 +26,7 @@ from carousel.tasks.forecasting.settings import Settings, columns_of, require_st
 from carousel.tasks.forecasting.streaming import Stream
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Quiet, Report, report_for
+from carousel.training.run_cell import in_file
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import may_go_on
 
@@ -113,28 +115,44 @@ class Forecaster:
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
             training.train(frame, settings, out=folder, sources=[], report=told, kept=out is not None)
         self._home, self._description = home, "\n".join(said)
-        return self._open(folder, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
+        own = settings.cell if in_file(settings.cell) else None
+        trained = Trained.load(folder, cell=own)
+        return self._open(trained, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
 
     @classmethod
-    def load(cls, run: str | Path) -> Forecaster:
-        """The best forecaster of a run. Raises RunError where the folder is none, is damaged, or is too new."""
+    def load(cls, run: str | Path, *, cell: Any = None, trust_cell: bool = False) -> Forecaster:
+        """The best forecaster of a run.
+
+        A run that was trained with a cell in a file needs the cell again, as "file.py:ClassName" or as a `Cell`, or
+        `trust_cell=True` for the file that the run names: a run by itself never says which code is run.
+        Raises RunError where the folder is none, is damaged, or is too new.
+        """
         model = cls()
         model._home = None
-        return model._open(Path(run), "polars")
+        return model._open(Trained.load(run, cell=cell, trust_cell=trust_cell), "polars")
 
     @classmethod
-    def resume(cls, run: str | Path, *, threads: int | None = None, report: Report | None = None) -> Forecaster:
+    def resume(
+        cls,
+        run: str | Path,
+        *,
+        threads: int | None = None,
+        report: Report | None = None,
+        cell: Any = None,
+        trust_cell: bool = False,
+    ) -> Forecaster:
         """Go on with a training that was stopped, from its last checkpoint to its end, bit for bit as without the
-        stop."""
-        folder, report = RunFolder.open(run, task="forecasting"), report or Quiet()
+        stop. cell, trust_cell: as in `load`."""
+        folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
+        report = report or Quiet()
         if may_go_on(folder, threads=threads, report=report):
             training.go_on(folder, report, resuming=True)
-        return cls.load(run)
+        return cls.load(run, cell=cell, trust_cell=trust_cell)
 
     def save(self, run: str | Path) -> Path:
         """A copy of the run in a new folder. Raises RunError where that holds something."""
         RunFolder.require_unused(Path(run))
-        shutil.copytree(self.run, run, dirs_exist_ok=True)
+        shutil.copytree(self.run, run, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f".*{UNFINISHED}"))
         return Path(run)
 
     @property
@@ -303,8 +321,8 @@ class Forecaster:
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _open(self, run: Path, kind: str, *, one_dimensional: bool = False) -> Forecaster:
-        self._trained, self._kind, self._one_dimensional = Trained.load(run), kind, one_dimensional
+    def _open(self, trained: Trained, kind: str, *, one_dimensional: bool = False) -> Forecaster:
+        self._trained, self._kind, self._one_dimensional = trained, kind, one_dimensional
         self._stream, self._history = None, None
         return self
 

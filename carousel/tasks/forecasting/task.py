@@ -76,11 +76,11 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     training.go_on(folder, report, resuming=resuming)
 
 
-def farewell(run: Path, report: Report) -> None:
+def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
     """Judge the model on what was held out, draw its forecast, and say what to type next."""
     from carousel.insight.forecast_chart import forecast_figure
 
-    trained = Trained.load(run)
+    trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
     inputs = trained.inputs(trained.history())
     result = backtest(trained, inputs, own_data=True)
     report.say(f"\n{result.judged_on}:")
@@ -101,11 +101,19 @@ def farewell(run: Path, report: Report) -> None:
     report.say(f"  carousel inspect {name}")
 
 
-def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+def evaluate(
+    run: Path,
+    paths: Sequence[Path],
+    *,
+    out: Path | None,
+    say: Callable[[str], None],
+    cell: Any = None,
+    trust_cell: bool = False,
+) -> None:
     """A backtest on other data, or on what was held out; with `out`, its tables and its picture in that folder."""
     if out is not None:
         require_folder(out)
-    result = backtest_of(run, list(paths))
+    result = backtest_of(run, list(paths), cell=cell, trust_cell=trust_cell)
     tell(result, say)
     if out is not None:
         make_folder(out)
@@ -115,9 +123,17 @@ def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callabl
         say(f"scores.csv, forecasts.csv, backtest.png: {out}\n")
 
 
-def backtest_of(run: Path, paths: Sequence[Path], *, horizon: int | None = None, stride: int = 1) -> Backtest:
+def backtest_of(
+    run: Path,
+    paths: Sequence[Path],
+    *,
+    horizon: int | None = None,
+    stride: int = 1,
+    cell: Any = None,
+    trust_cell: bool = False,
+) -> Backtest:
     """The backtest of a run on files, or on the held-out part of its own data."""
-    trained = Trained.load(run)
+    trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
     inputs = trained.inputs(trained.read(list(paths)) if paths else trained.history())
     own = not paths or nothing_new(trained, inputs)
     return backtest(trained, inputs, horizon=horizon, stride=stride, own_data=own)
@@ -131,13 +147,20 @@ def tell(result: Backtest, say: Callable[[str], None]) -> None:
 
 
 def forecast_of(
-    run: Path, paths: Sequence[Path], *, horizon: int | None, future: Path | None, say: Callable[[str], None]
+    run: Path,
+    paths: Sequence[Path],
+    *,
+    horizon: int | None,
+    future: Path | None,
+    say: Callable[[str], None],
+    cell: Any = None,
+    trust_cell: bool = False,
 ) -> tuple[Any, Callable[[], Any]]:
     """The forecast of a run as a table, and how to draw it. `say` hears, before it begins, what is to be known of
     it."""
     from carousel.insight.forecast_chart import forecast_figure
 
-    trained = Trained.load(run)
+    trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
     steps = trained.horizon if horizon is None else horizon
     frame = trained.read(list(paths), say) if paths else trained.history()
     inputs = trained.inputs(frame, None if future is None else trained.read(future, say))

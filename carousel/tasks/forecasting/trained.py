@@ -23,13 +23,14 @@ from carousel.tasks.forecasting.metrics import LEVELS
 from carousel.tasks.forecasting.panel import Layout, Panel
 from carousel.tasks.forecasting.predicting import told_at
 from carousel.tasks.forecasting.roles import Roles
-from carousel.tasks.forecasting.settings import Settings
+from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.signals import Recipe
 from carousel.tasks.forecasting.transform import Log, Transform
+from carousel.training.building import build, require_counts
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import refuse_strange_cell
 
 SERIES = "series.parquet"  # the table that a run was trained on, those columns that it needs
+MOST_STEPS = 1_000_000  # of a season or a horizon, in what a run says
 CALIBRATED_ON = 4096  # origins at most
 PATHS_COST = 8  # as much as so many origins costs one from which paths are drawn
 
@@ -56,35 +57,32 @@ class Trained:
     run: Path
 
     @classmethod
-    def load(cls, path: str | Path) -> Trained:
+    def load(cls, path: str | Path, *, cell: Any = None, trust_cell: bool = False) -> Trained:
         """The best forecaster of a run so far. Raises RunError where the folder is none, is damaged, or is too new."""
-        folder = RunFolder.open(path, task="forecasting")
-        trained = cls.planned(folder)
-        folder.load_into(trained.network)
-        finals = [line for line in folder.log_lines() if "final" in line]
+        folder = RunFolder.open(path, task="forecasting", cell=cell, trust_cell=trust_cell)
+        trained = cls.planned(folder, trained=True)
+        finals = [line["correction"] for line in folder.log_lines() if "final" in line and "correction" in line]
         if finals:
-            trained.correction = Correction.from_json(finals[-1]["correction"])
+            trained.correction = Correction.from_json(finals[-1])
         return trained
 
     @classmethod
-    def planned(cls, folder: RunFolder) -> Trained:
-        """As the run's config describes it, the network's weights not yet read."""
+    def planned(cls, folder: RunFolder, *, trained: bool = False) -> Trained:
+        """As the run's config describes it; `trained`: with the best weights of the run so far."""
         config = folder.config()
-        try:
-            settings = Settings(**config["settings"])
-            refuse_strange_cell(folder, config["model"]["cell"])
-            with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: it shall cost nobody's dice
-                network = QuantileForecaster(**config["model"], levels=LEVELS)
-            return cls(
-                settings, reading_from_json(config["reading"]), network, Split(config["until"], config["end"]),
-                config["horizon"], None, folder.path,
-            )  # fmt: skip
-        except (KeyError, TypeError) as problem:
-            raise folder.damaged_config(problem) from None
+        with folder.reading_config():
+            settings, model = Settings(**config["settings"]), folder.model(config)
+            require_counts(layers=model["layers"])
+            reading = reading_from_json(config["reading"])
+            split, horizon = Split(config["until"], config["end"]), require_steps("A horizon", config["horizon"])
+            require_whole(reading, split, model, horizon)
+        with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: it shall cost nobody's dice
+            network = build(folder, lambda: QuantileForecaster(**model, levels=LEVELS), trained=trained)
+        return cls(settings, reading, network, split, horizon, None, folder.path)
 
     def history(self) -> pl.DataFrame:
-        """The table that it was trained on."""
-        return table.read(self.run / SERIES)
+        """The table that it was trained on. Raises RunError where the run no longer has it as it was."""
+        return stored_series(RunFolder(self.run))
 
     def read(self, source: Any, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
         """Another table, with the signs of numbers that training was told."""
@@ -148,8 +146,34 @@ class Trained:
             inputs = self.inputs(self.history())
             rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON, self.network)
             told = told_at(self.network, inputs, rows, columns, self.horizon)
-            self.correction = Correction.fit(told, inputs.outcomes(rows, columns, self.horizon))
+            fitted = Correction.fit(told, inputs.outcomes(rows, columns, self.horizon))
+            self.correction = Correction.from_json(fitted.to_json())  # rounded, as the end of training writes it down
         return self.correction
+
+
+def stored_series(folder: RunFolder) -> pl.DataFrame:
+    """The table that a run was trained on. Raises RunError where it is missing or damaged."""
+    what = "the series that this run was trained on"
+    path = folder.data(SERIES, what)
+    try:
+        return table.read(path)
+    except (DataError, pl.exceptions.PanicException) as problem:
+        raise folder.lost_data(SERIES, what, f"cannot be read ({str(problem).splitlines()[0][:200]})") from None
+
+
+def require_whole(reading: Reading, split: Split, model: dict[str, Any], horizon: int) -> None:
+    """Raises ValueError where a reading is not that of the network, or asks for what no series has."""
+    widths = {"step": reading.step_width, "origin": reading.origin_width, "ahead": reading.ahead_width}
+    for name, width in widths.items():
+        if model[name] != width:
+            raise ValueError(f"the network reads {model[name]} numbers ({name}), and the data are read as {width}")
+    recipe, frequency = reading.recipe, reading.layout.frequency
+    numbers = (split.until, split.end, recipe.span, recipe.lags, *recipe.seasons)
+    numbers += (frequency.step, frequency.phase, frequency.day, frequency.time)
+    if not all(isinstance(number, int) and abs(number) < 2**62 for number in numbers) or frequency.step < 1:
+        raise ValueError("places of time, seasons and the frequency are whole numbers")
+    if not all(2 <= length <= MOST_STEPS for length in recipe.seasons) or recipe.span < 1 or horizon > MOST_STEPS:
+        raise ValueError("its seasons or its horizon are no numbers of steps")
 
 
 def held_out(inputs: Inputs, until: int, most: int, network: QuantileForecaster) -> tuple[np.ndarray, np.ndarray]:

@@ -29,15 +29,17 @@ from carousel.tasks.forecasting.trained import (
     Trained,
     held_out,
     reading_to_json,
+    stored_series,
 )  # fmt: skip
 from carousel.tasks.forecasting.transform import Log
 from carousel.training.batches import Batches
+from carousel.training.building import build
 from carousel.training.loop import Loop, Run
 from carousel.training.measure import Measure
 from carousel.training.progress import Report
+from carousel.training.run_cell import absolute_cell, hash_of
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import (
-    absolute_cell,
     announce_start,
     carry_out,
     draw_curve,
@@ -151,7 +153,7 @@ def train(
     settings = prepared.settings
     torch.set_num_threads(settings.threads or torch.get_num_threads())
     require_space_for(_network(prepared.model, settings), out)
-    folder = RunFolder.create(out, kept=kept)
+    folder = RunFolder.create(out, kept=kept, cell=settings.cell)
     try:
         table.write(prepared.frame, out / SERIES)
         folder.write_config(
@@ -165,7 +167,9 @@ def train(
                 "horizon": prepared.horizon,
                 "until": prepared.split.until,
                 "end": prepared.split.end,
-            }
+                **hash_of(settings.cell),
+            },
+            data=[SERIES],
         )
     except BaseException:
         folder.discard(SERIES)
@@ -177,16 +181,16 @@ def train(
 def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then calibrate the best model's intervals."""
     reading = Trained.planned(folder).reading
-    inputs = Inputs(Panel.build(table.read(folder.path / SERIES), reading.layout), reading)
+    inputs = Inputs(Panel.build(stored_series(folder), reading.layout), reading)
     _go_on(folder, inputs, report, resuming=resuming)
 
 
 def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool) -> None:
     config = folder.config()
     trained = Trained.planned(folder)
-    settings, horizon = trained.settings, trained.horizon
+    settings, horizon, model = trained.settings, trained.horizon, folder.model(config)
     until = trained.split.rows(inputs.panel)
-    network = _network(config["model"], settings)
+    network = build(folder, lambda: _network(model, settings), trained=False).to(settings.torch_device)
     assert settings.context is not None
     device = settings.torch_device
     examples = Examples(inputs, until=until, context=settings.context, horizon=horizon, device=device)
@@ -267,7 +271,7 @@ def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
 def _network(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
     torch.manual_seed(settings.seed)
     try:
-        return QuantileForecaster(**model, levels=LEVELS, dropout=settings.dropout or 0.0).to(settings.torch_device)
+        return QuantileForecaster(**model, levels=LEVELS, dropout=settings.dropout or 0.0)
     except ValueError as problem:
         raise DataError(f"The cell {settings.cell!r} cannot be the forecaster's: {problem}") from None
 

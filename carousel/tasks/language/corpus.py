@@ -6,7 +6,6 @@ chunk and the vocabulary, never the text.
 
 import codecs
 import hashlib
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError, RunError
+from carousel.files import written
 from carousel.tasks.files import require_existing
 from carousel.tasks.kinds_of_files import is_companion, visible
 from carousel.tasks.language.vocabulary import (
@@ -35,6 +35,7 @@ PACKED = {
     b"PK\x03\x04": "a zip archive (.docx, .xlsx, .npz and .epub are such too). Unpack it, or save its text as .txt",
     b"%PDF-": "a PDF. Take its text out: pdftotext {}",
 }
+DTYPES = ("uint8", "uint16", "uint32")  # of the symbols there
 TOKENS = "tokens.bin"  # in the run folder, until training has ended
 
 
@@ -93,7 +94,20 @@ class Corpus:
 
     @classmethod
     def from_json(cls, folder: Path, record: dict[str, Any]) -> "Corpus":
-        return cls(folder / TOKENS, record["dtype"], Tally(**record["training"]), Tally(**record["validation"]))
+        """Raises ValueError, TypeError or KeyError for what `to_json` has not written."""
+        tallies = Tally(**record["training"]), Tally(**record["validation"])
+        counts = [count for tally in tallies for count in asdict(tally).values()]
+        if record["dtype"] not in DTYPES or not all(isinstance(count, int) and count >= 0 for count in counts):
+            raise ValueError("the corpus is described by a type of its symbols and by counts of them")
+        return cls(folder / TOKENS, record["dtype"], *tallies)
+
+    def require_symbols(self, size: int) -> None:
+        """Raises RunError for symbols beyond a vocabulary of that size."""
+        found = int(self._all().max(initial=0))
+        if found >= size:
+            raise RunError(
+                f"{self.path} holds the symbol {found}, and the vocabulary has {size}: one of them is not of this run."
+            )
 
 
 # -- finding and reading files ----------------------------------------------------------------------------------
@@ -266,14 +280,12 @@ def write(sources: Sources, vocabulary: Vocabulary, tokens: int, folder: Path, *
     split = int(tokens * (1 - validation_share))
     training, validation = Tally(), Tally()
     try:
-        with open(folder / TOKENS, "wb") as file:
+        with written(folder / TOKENS) as file:
             for ids, lengths in encode(read(sources.files, any_bytes=vocabulary.level == "byte"), vocabulary):
                 cut = max(0, min(len(ids), split - training.tokens))
                 training = training.plus(ids[:cut], lengths[:cut], vocabulary.unknown)
                 validation = validation.plus(ids[cut:], lengths[cut:], vocabulary.unknown)
                 file.write(ids.astype(dtype).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
     except OSError as problem:
         raise RunError(
             f"{folder / TOKENS} could not be written: {problem.strerror}. Put the run elsewhere with --out."

@@ -15,10 +15,12 @@ from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings
 from carousel.tasks.language.writing import write
+from carousel.training.building import build, require_counts
 from carousel.training.measure import bits
 from carousel.training.progress import Report, report_for
+from carousel.training.run_cell import in_file
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import may_go_on, parameter_count, refuse_strange_cell
+from carousel.training.session import may_go_on, parameter_count
 
 
 @dataclass(frozen=True)
@@ -80,29 +82,48 @@ class LanguageModel:
 
         names = [paths] if isinstance(paths, str | Path) else list(paths)
         run = train(names, Settings(**settings), out=None if out is None else Path(out), report=report)
-        return cls.load(run)
+        return cls.load(run, cell=settings.get("cell") if in_file(settings.get("cell")) else None)
 
     @classmethod
-    def resume(cls, run: str | Path, *, threads: int | None = None, report: Report | None = None) -> "LanguageModel":
+    def resume(
+        cls,
+        run: str | Path,
+        *,
+        threads: int | None = None,
+        report: Report | None = None,
+        cell: Any = None,
+        trust_cell: bool = False,
+    ) -> "LanguageModel":
         """Go on with a training that was stopped, from its last checkpoint to its end.
 
         With the same number of threads (the recorded one, unless `threads` says otherwise) this computes bit for
-        bit what the training would have computed without the stop.
+        bit what the training would have computed without the stop. cell, trust_cell: as in `load`.
         """
         from carousel.tasks.language.training import go_on
 
-        folder, report = RunFolder.open(run, task="language"), report or report_for()
+        folder = RunFolder.open(run, task="language", cell=cell, trust_cell=trust_cell)
+        report = report or report_for()
         if may_go_on(folder, threads=threads, report=report):
             go_on(folder, report, resuming=True)
-        return cls.load(run)
+        return cls.load(run, cell=cell, trust_cell=trust_cell)
 
     @classmethod
-    def load(cls, run: str | Path, *, device: str = "auto") -> "LanguageModel":
-        """The best model of a run so far. Raises RunError where the folder is none, is damaged, or is too new."""
-        folder = RunFolder.open(run, task="language")
+    def load(
+        cls, run: str | Path, *, device: str = "auto", cell: Any = None, trust_cell: bool = False
+    ) -> "LanguageModel":
+        """The best model of a run so far.
+
+        A run that was trained with a cell in a file needs the cell again, as "file.py:ClassName" or as a `Cell`, or
+        `trust_cell=True` for the file that the run names: a run by itself never says which code is run.
+        Raises RunError where the folder is none, is damaged, or is too new.
+        """
+        folder = RunFolder.open(run, task="language", cell=cell, trust_cell=trust_cell)
         config = folder.config()
-        network, symbols = parts(folder, config)
-        folder.load_into(network)
+        with folder.reading_config():
+            symbols = vocabulary.from_json(config["vocabulary"])
+            model = folder.model(config)
+            require_counts(layers=model["layers"])
+        network = build(folder, lambda: TokenModel(symbols.size, **model), trained=True)
         return cls(network.to(Settings(device=device).torch_device), symbols, folder.path)
 
     def stream(
@@ -160,11 +181,3 @@ class LanguageModel:
             characters=tally.characters,
             unknown=tally.unknown,
         )
-
-
-def parts(folder: RunFolder, config: dict[str, Any]) -> tuple[TokenModel, vocabulary.Vocabulary]:
-    """The network (its weights not yet read) and the vocabulary that a run's config describes."""
-    with folder.reading_config():
-        refuse_strange_cell(folder, config["model"]["cell"])
-        symbols = vocabulary.from_json(config["vocabulary"])
-        return TokenModel(symbols.size, **config["model"]), symbols

@@ -24,11 +24,11 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None: 
     return "text"
 
 
-def farewell(run: Path, report: Report) -> None:
+def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
     """Show what the model writes, and what to type next."""
     name = quote(str(run))
     report.say("\nWhat it writes:\n")
-    report.say(LanguageModel.load(run).generate(length=300))
+    report.say(LanguageModel.load(run, cell=cell, trust_cell=trust_cell).generate(length=300))
     report.say(f"\nThe learning curve: {run / 'curve.png'}\nWhat to type next:")
     report.say(f'  carousel generate {name} --prompt "The " --length 500 --temperature 0.7')
     report.say(f'  carousel complete {name} "The clouds are in the"')
@@ -36,12 +36,20 @@ def farewell(run: Path, report: Report) -> None:
     report.say(f"  carousel evaluate {name} FILE")
 
 
-def evaluate(run: Path, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+def evaluate(
+    run: Path,
+    paths: Sequence[Path],
+    *,
+    out: Path | None,
+    say: Callable[[str], None],
+    cell: Any = None,
+    trust_cell: bool = False,
+) -> None:
     if not paths:
         raise DataError(f"A text to evaluate on must be named: carousel evaluate {run} FILE")
     if out is not None:
         raise DataError("The evaluation of a language model writes no files: leave --out away.")
-    model = LanguageModel.load(run)
+    model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
     result = model.evaluate(paths)
     say(f"{result.characters:,} characters in {result.tokens:,} symbols\n")
     say(f"{result.nats_per_character:.4f} nats/char\n{result.bits_per_character:.4f} bits/char\n")

@@ -16,21 +16,21 @@ from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings, automatic_dropout
 from carousel.tasks.language.writing import write
+from carousel.training.building import build, require_counts
 from carousel.training.lanes import Lanes
 from carousel.training.loop import Loop, Run
 from carousel.training.measure import Measure, bits
 from carousel.training.progress import Report, report_for
 from carousel.training.reading import Reading
+from carousel.training.run_cell import absolute_cell, hash_of
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import (
-    absolute_cell,
     announce_start,
     carry_out,
     draw_curve,
     folder_for,
     parameter_count,
     record_final,
-    refuse_strange_cell,
     require_space_for,
     running,
     versions,
@@ -66,7 +66,9 @@ def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> 
         "layers": settings.layers,
         "embedding": settings.embedding,
     }
-    _network(1, model, settings)  # a cell or a device that cannot be used is refused before a long text is read
+    _network(1, model, settings).to(
+        settings.torch_device
+    )  # a cell or a device that cannot be used is refused before a long text is read
     share = 1 - settings.validation_share
     symbols, tokens = corpus.survey(sources, settings.level, words=settings.words, training_share=share)
     _announce_text(sources, symbols, tokens, settings, report)
@@ -95,7 +97,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
         torch.set_num_threads(settings.threads)
     require_space_for(_network(symbols.size, prepared.model, settings), out)
 
-    folder = RunFolder.create(out)
+    folder = RunFolder.create(out, cell=settings.cell)
     try:
         text = corpus.write(sources, symbols, prepared.tokens, out, validation_share=settings.validation_share)
         rival = baseline.count(
@@ -111,7 +113,9 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
                 "corpus": text.to_json(),
                 "baseline": {"name": rival.name, "nats_per_token": rival.nats, "trained_on": rival.trained_on},
                 "vocabulary": symbols.to_json(),
-            }
+                **hash_of(settings.cell),
+            },
+            data=[corpus.TOKENS],
         )
     except BaseException:
         folder.discard(corpus.TOKENS)
@@ -127,9 +131,13 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         settings = Settings(**config["settings"])
         text = corpus.Corpus.from_json(folder.path, config["corpus"])
         symbols = vocabulary.from_json(config["vocabulary"])
-        refuse_strange_cell(folder, config["model"]["cell"])
-        network = _network(symbols.size, config["model"], settings)
-        rival_name, rival_nats = config["baseline"]["name"], min(config["baseline"]["nats_per_token"])
+        model = folder.model(config)
+        require_counts(layers=model["layers"])
+        rival_name, rival_nats = str(config["baseline"]["name"]), float(min(config["baseline"]["nats_per_token"]))
+    if resuming:
+        folder.data(corpus.TOKENS, "the training text")
+        text.require_symbols(symbols.size)
+    network = build(folder, lambda: _network(symbols.size, model, settings), trained=False).to(settings.torch_device)
     lanes = Lanes(text.training, lanes=settings.lanes, window=settings.window)
     device = settings.torch_device
     loop = Loop(network, Reading(lanes, device), peak_rate=settings.learning_rate, device=device)
@@ -196,7 +204,7 @@ def _resolved(settings: Settings) -> Settings:
 def _network(symbols: int, model: dict[str, Any], settings: Settings) -> TokenModel:
     torch.manual_seed(settings.seed)
     with running(settings.cell, "language model"):
-        return TokenModel(symbols, **model, dropout=settings.dropout or 0.0).to(settings.torch_device)
+        return TokenModel(symbols, **model, dropout=settings.dropout or 0.0)
 
 
 def _measure(tally: corpus.Tally, symbols: vocabulary.Vocabulary) -> Measure:

@@ -222,13 +222,17 @@ class WordVocabulary:
 
 def from_json(record: dict[str, Any]) -> Vocabulary:
     match record:
-        case {"level": "char", "characters": str(characters)}:
+        case {"level": "char", "characters": str(characters)} if len(set(characters)) == len(characters):
             return CharVocabulary(characters)
         case {"level": "byte"}:
             return ByteVocabulary()
-        case {"level": "word", "words": list(words), "alphabet": int(alphabet)}:
+        case {"level": "word", "words": list(words), "alphabet": int(alphabet)} if _are_words(words) and alphabet >= 0:
             return WordVocabulary(words, alphabet)
     raise RunError("The vocabulary in config.json is none that this Carousel knows: the file is damaged. Train again.")
+
+
+def _are_words(words: list[Any]) -> bool:
+    return all(isinstance(word, str) for word in words) and len(set(words)) == len(words)
 
 
 def code_points(text: str) -> np.ndarray:

@@ -1,0 +1,59 @@
+"""From a run's config.json to its network, with nothing built that the run cannot mean.
+
+A config may come from a stranger, and ask for a billion units. So the network is first built without memory (on torch's
+device "meta"), which tells the shapes of its tensors; it is built in earnest once these are those of the run's weights.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import torch
+from torch import nn
+
+from carousel.errors import RunError
+from carousel.training.run_folder import CONFIG, RunFolder
+
+MOST_PARTS = 10_000  # layers and networks of a run, multiplied
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def build(folder: RunFolder, make: Callable[[], Network], *, trained: bool) -> Network:
+    """The network that `make` makes on the CPU; `trained`: with the best weights of the run.
+
+    Raises RunError where the weights are others, and where the machine has no memory for them."""
+    with folder.reading_config():
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            expected = make().state_dict()
+        _require_memory(folder, sum(tensor.nbytes for tensor in expected.values()))
+    weights = folder.read_model(expected) if trained else None
+    with folder.reading_config():
+        network = make()
+    if weights is not None:
+        network.load_state_dict(weights)
+    return network
+
+
+def require_counts(**counts: Any) -> None:
+    """Raises ValueError for numbers that count what a run is made of, and are not whole or below 1; and for more parts
+    than any run has."""
+    parts = 1
+    for name, count in counts.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"{name} must be a whole number, 1 or more, not {count!r:.40}")
+        parts *= count
+    if parts > MOST_PARTS:
+        raise ValueError(f"{' times '.join(f'{count:,} {name}' for name, count in counts.items())} are too many")
+
+
+def _require_memory(folder: RunFolder, needed: int) -> None:
+    try:
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    if needed > there:
+        raise RunError(
+            f"The network that {folder.path / CONFIG} describes has {needed / 1e9:,.0f} GB of weights, and this "
+            f"machine has {there / 1e9:,.0f} GB of memory."
+        )

@@ -1,0 +1,154 @@
+"""The log of a run, log.jsonl: one JSON object a line, appended to while it trains and read with care afterwards."""
+
+import math
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+try:
+    import fcntl
+except ImportError:  # Windows, where a run is not guarded against being trained twice at a time
+    fcntl = None  # type: ignore[assignment]
+
+from carousel.errors import RunError
+from carousel.files import OWN
+from carousel.training.checksums import open_line, seal_line
+
+LOG = "log.jsonl"
+NUMBERS = ("step", "tokens", "epoch", "train", "validation", "seconds")  # of a line, where it has them
+
+
+def records_of(content: bytes, *, sealed: bool) -> tuple[list[dict[str, Any]], dict[int, str], bool]:
+    """The lines of a log that can be read; why the others cannot, by their numbers; and whether the run has finished.
+
+    A last line without an end was cut off by a crash, and is left out. sealed: every line must have a checksum.
+    """
+    records: list[dict[str, Any]] = []
+    broken: dict[int, str] = {}
+    finished = False
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            record, checked = open_line(line)
+            if sealed and not checked:
+                raise ValueError("it has no checksum")
+            for name in NUMBERS:
+                value = record.get(name, 0)
+                if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                    raise ValueError(f"its {name} is no number")
+        except (ValueError, OverflowError) as problem:
+            broken[number] = str(problem).split("\n")[0][:100]
+            finished = finished or b'"final"' in line
+            continue
+        records.append(record)
+        finished = finished or "final" in record
+    return records, broken, finished
+
+
+class Owner(Protocol):
+    """The run that a log is of."""
+
+    path: Path
+
+    def unwritable(self, name: str, problem: OSError, size: int) -> RunError: ...
+
+
+class Log:
+    """The run's log, open for appending: whatever others do to the file, what is written stands at its end.
+
+    A line is written at once and whole. `say` hears of what others have done to the file.
+    """
+
+    def __init__(self, run: Owner, length: int | None = 0, *, say: Callable[[str], None] = lambda _: None) -> None:
+        """`length`: how many bytes of an earlier log to keep; None for all of it. Only whole lines are kept.
+
+        `.lost` is how many bytes it lacks of that length: someone, or a crash of the disk, has shortened it.
+        Raises RunError where it cannot be opened, is a link, or another process trains the run.
+        """
+        self._run, self._folder, self._say = run, run.path, say
+        self.lost = 0
+        self._guarded(lambda: self._open(length))
+
+    @property
+    def in_place(self) -> bool:
+        """Is the file that is open still the one in the folder?"""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self._folder / LOG))
+        except OSError:
+            return False
+
+    def write(self, **record: Any) -> None:
+        self._guarded(lambda: self._append(seal_line(record)))
+
+    def sync(self) -> int:
+        """Force the log to disk. Returns its length in bytes. One that was taken away is begun anew."""
+
+        def flush() -> int:
+            if not self.in_place:
+                self._file.close()
+                self._open(None)
+                self._say(f"{self._folder / LOG} was removed or replaced; the log goes on in a new one of that name")
+            os.fsync(self._file.fileno())
+            return os.fstat(self._file.fileno()).st_size
+
+        return self._guarded(flush)
+
+    def close(self) -> None:
+        self._guarded(self._file.close)
+
+    def _open(self, length: int | None) -> None:
+        self._file = _appending(self._folder)
+        try:
+            claim(self._file, self._folder)
+            self._cut(length)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _cut(self, length: int | None) -> None:
+        content = self._file.read()
+        kept = len(content)
+        if length is not None:
+            self.lost = max(0, length - kept)
+            kept = min(length, kept)
+        kept = content.rfind(b"\n", 0, kept) + 1
+        if kept < len(content):
+            self._file.truncate(kept)
+
+    def _append(self, line: bytes) -> None:
+        while line:
+            line = line[self._file.write(line) :]
+
+    def _guarded(self, action: Callable[[], Any]) -> Any:
+        try:
+            return action()
+        except OSError as problem:
+            raise self._run.unwritable(LOG, problem, 0) from None
+
+
+def _appending(folder: Path) -> Any:
+    """The log, open to be read and appended to. Raises OSError for one that cannot be, RunError for one that is a link
+    or shares its content with a file elsewhere, which would be written to with it."""
+    path = folder / LOG
+    if path.is_symlink():
+        raise RunError(f"{path} is a link, and a log is not written through one: put a copy of the log in its place.")
+    handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | OWN | getattr(os, "O_NONBLOCK", 0), 0o666)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        what = "a file of other names too (a hard link)" if stat.S_ISREG(found.st_mode) else "a device or a pipe"
+        raise RunError(f"{path} is {what}, and is not written to: put a copy of the log in its place.")
+    return os.fdopen(handle, "r+b", buffering=0)
+
+
+def claim(log: BinaryIO, folder: Path) -> None:
+    """Two trainings must not write to one run. The lock ends with the file, and so with the process, however it ends.
+    Raises RunError, the file closed, where another holds it."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.close()
+        raise RunError(f"{folder} is being trained by another process: wait for it, or stop it.") from None
