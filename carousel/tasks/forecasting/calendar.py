@@ -14,7 +14,8 @@ def cycles(frequency: Frequency) -> tuple[str, ...]:
         return ()
     if frequency.unit == "month":
         return ("year",) if frequency.step < 12 else ()
-    if frequency.unit == "clock" and frequency.step < DAY:
+    several = frequency.unit == "open" and len({at % DAY for at in frequency.week}) > 1
+    if several or (frequency.unit == "clock" and frequency.step < DAY):
         return ("day", "week", "year")
     return ("year",) if frequency.unit == "day" and frequency.step >= 7 else ("week", "year")
 

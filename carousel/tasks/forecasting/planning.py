@@ -6,13 +6,14 @@ import polars as pl
 from carousel.errors import DataError
 from carousel.tasks.forecasting.inputs import MOST_NAMED, Reading
 from carousel.tasks.forecasting.panel import Panel
+from carousel.tasks.forecasting.season import shown_season
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.signals import Recipe
 from carousel.tasks.forecasting.trained import Split
 from carousel.tasks.forecasting.transform import Transform
 
 FEWEST = 10  # observations of the longest series
-HORIZONS = {"clock": 24, "day": 28, "weekday": 20, "integer": 12}  # where there is no season of months
+HORIZONS = {"clock": 24, "day": 28, "weekday": 20, "open": 24, "integer": 12}  # where there is no season of months
 MOST_LAGS, USUAL_LAGS = 24, 12
 SPAN = 36  # observations that the level looks back on, at least; else two of the longest seasons
 
@@ -26,23 +27,6 @@ def seasons_of(panel: Panel, settings: Settings, until: int) -> tuple[int, ...]:
     frequency = panel.layout.frequency
     candidates = frequency.seasons if frequency.unit != "integer" else shown_season(panel.values[:until])
     return tuple(m for m in candidates if m >= 2 and 2 * m < longest)
-
-
-def shown_season(values: np.ndarray) -> tuple[int, ...]:
-    """The lag of the highest peak of the mean autocorrelation of the changes, where that is clear (above 0.4)."""
-    steps = len(values)
-    sums, series = np.zeros(min(steps // 3, 400) + 1), 0
-    for column in values.T[:200]:
-        change = np.nan_to_num(np.diff(column))
-        change = change - change.mean()
-        if (power := change @ change) > 0:
-            sums += [change[: len(change) - lag] @ change[lag:] / power for lag in range(len(sums))]
-            series += 1
-    if not series:
-        return ()
-    shown = sums / series
-    peaks = [k for k in range(2, len(shown) - 1) if shown[k] > 0.4 and shown[k] >= max(shown[k - 1], shown[k + 1])]
-    return (max(peaks, key=lambda k: shown[k]),) if peaks else ()
 
 
 def horizon_of(panel: Panel, settings: Settings) -> int:
@@ -59,7 +43,7 @@ def horizon_of(panel: Panel, settings: Settings) -> int:
     usual = HORIZONS.get(frequency.unit) or {1: 12, 3: 8}.get(frequency.step, 5)
     if frequency.unit == "day" and frequency.step >= 7:
         usual = 13
-    if frequency.unit == "clock" and (seasons := seasons_of(panel, settings, panel.steps)):
+    if frequency.unit in ("clock", "open") and (seasons := seasons_of(panel, settings, panel.steps)):
         usual = min(seasons[0], 96)
     return max(1, min(usual, longest // 5))
 
