@@ -34,7 +34,8 @@ def test_a_season_is_found_to_the_step(kind, noise, trend):
         found = shown_season(values[:, None])
         # A wave that noise hides is only known to a part of its length: that which it is off by in all the steps.
         near = round(m * m * noise / steps) if kind in ("wave", "two waves") and m > 100 else 0
-        assert found and abs(found[0] - m) <= near, (m, steps, found)
+        assert len(found) == 1, (m, steps)
+        assert abs(found[0] - m) <= near, (m, steps, found)
 
 
 def test_no_season_is_found_where_there_is_none():

@@ -19,7 +19,7 @@ from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
 from carousel.tasks.forecasting.panel import Panel
-from carousel.tasks.forecasting.predicting import absolute, told_at
+from carousel.tasks.forecasting.predicting import absolute, came_after, corrected, floored, told_at
 from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.time_column import TimeColumn
 from carousel.tasks.forecasting.trained import Trained
@@ -101,13 +101,11 @@ def backtest(
             "before. Give a longer one, or leave it away to use the part of the run's own data that was held out."
         )
     rows, columns = _origins(inputs, first, stride)
-    told = told_at(trained.network, inputs, rows, columns, horizon)
-    came_scaled = inputs.outcomes(rows, columns, horizon)
+    ours = absolute(inputs, told_at(trained.network, inputs, rows, columns, horizon), rows, columns)
     if own_data:
-        told = conformal.crossed(told, came_scaled, rows)
+        ours = floored(inputs, conformal.crossed(ours, came_after(inputs, rows, columns, horizon), rows), columns)
     else:
-        told = conformal.corrected(told, corrections_at(trained, inputs, rows, columns))
-    ours = absolute(inputs, told, rows, columns)
+        ours = corrected(inputs, ours, corrections_at(trained, inputs, rows, columns), columns)
     later = rows + np.arange(1, horizon + 1)[:, None]
     came = panel.values[np.minimum(later, panel.steps - 1), columns]
     came[later >= panel.steps] = np.nan

@@ -1,6 +1,7 @@
 """Intervals that hold what they promise: conformalised quantile regression, which goes on with what comes.
 
-On held-out time, for the interval [lo, hi] around the median m that the network tells at step h,
+On held-out time, for the interval [lo, hi] around the median m that the network tells at step h, in the units of the
+data (so that what is learnt as a logarithm is corrected by a sum, and not by powers),
 
     E = max(lo - y, y - hi) / w,  w = (hi - lo) / 2         how far outside y was, in halves of the interval
     r_h = the quantile (n' + 1)(1 - α) / n' of the n errors E of step h,  n' = 2 n / H

@@ -12,7 +12,7 @@ import numpy as np
 
 from carousel.tasks.forecasting import conformal
 from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.predicting import told_at
+from carousel.tasks.forecasting.predicting import absolute, came_after, told_at
 from carousel.tasks.forecasting.trained import Trained
 
 AT_ONCE = 20_000  # forecasts
@@ -58,7 +58,7 @@ def _errors(trained: Trained, inputs: Inputs, some: np.ndarray, first: int, last
         begun = rows >= inputs.panel.begin[columns]
         found = np.full((len(conformal.PAIRS), trained.horizon, len(rows)), np.nan)
         if begun.any():
-            told = told_at(trained.network, inputs, rows[begun], columns[begun], trained.horizon)
-            came = inputs.outcomes(rows[begun], columns[begun], trained.horizon)
-            found[..., begun] = conformal.errors(told, came)
+            of = rows[begun], columns[begun]
+            told = absolute(inputs, told_at(trained.network, inputs, *of, trained.horizon), *of)
+            found[..., begun] = conformal.errors(told, came_after(inputs, *of, trained.horizon))
         yield from found.reshape(*found.shape[:2], -1, len(some)).transpose(2, 0, 1, 3)

@@ -4,12 +4,11 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting import conformal
 from carousel.tasks.forecasting.ahead import written
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
-from carousel.tasks.forecasting.predicting import absolute, told_at
+from carousel.tasks.forecasting.predicting import absolute, corrected, told_at
 from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.trained import Trained
 from carousel.training.progress import Progress, nobody
@@ -41,8 +40,8 @@ def forecast_at(
     """The same after any origins (rows of time, columns of values), each from what was known by then; covariates known
     in advance are taken as they stand, beyond the table as in its last row."""
     told = told_at(trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed, progress=progress)
-    told = conformal.corrected(told, corrections_at(trained, inputs, rows, columns))
-    return absolute(inputs, told, rows, columns)
+    told = absolute(inputs, told, rows, columns)
+    return corrected(inputs, told, corrections_at(trained, inputs, rows, columns), columns)
 
 
 def ends(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:

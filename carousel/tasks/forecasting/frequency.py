@@ -94,6 +94,31 @@ class Frequency:
             return np.busday_count("1970-01-05", dates)
         return dates.astype("datetime64[M]").astype(np.int64)
 
+    def is_close(self, stamps: np.ndarray, series: np.ndarray) -> tuple[bool, int]:
+        """Do stamps come about once a place, a little too early or too late, and how late do they usually come (in
+        microseconds)? Then they count for the nearest place. Where several come in each, these are meant to be
+        averaged into it, and no stamp is too early for a month."""
+        if self.unit not in ("clock", "day", "integer"):
+            return False, 0
+        length = self.step * (DAY if self.unit == "day" else 1)
+        keyed = np.unique(np.stack([series, stamps]), axis=1)
+        gaps = np.diff(keyed[1])[np.diff(keyed[0]) == 0]
+        if not len(gaps) or np.median(gaps) <= length / 2:
+            return False, 0
+        if self.unit != "day":
+            return True, 0
+        clock = local(stamps, self.zone)
+        around = _cluster(clock, DAY, whole=False)
+        beside = clock % DAY
+        midnight = around is not None and beside.min() < DAY // 4 and beside.max() > 3 * DAY // 4
+        return True, around if midnight and around is not None else DAY // 2  # else each is of its own day
+
+    def nearest(self, stamps: np.ndarray, late: int) -> np.ndarray:
+        """The place that each stamp is nearest to, where stamps are usually so late."""
+        if self.unit == "day":  # a day's rows may be some hours before or after midnight
+            return ((local(stamps, self.zone) - late + DAY // 2) // DAY - self.phase) // self.step
+        return (stamps - self.phase + self.step // 2) // self.step
+
     @property
     def seasons(self) -> tuple[int, ...]:
         """The lengths of seasons that people know at this frequency, shortest first: day and week of hours, ..."""
@@ -222,24 +247,6 @@ def named(text: str, stamps: np.ndarray, zone: str | None, *, counts: bool) -> F
     time = _one(local(stamps, zone) % DAY) or 0
     phase = int(Frequency(unit, time=time, zone=zone)._units(stamps.min(keepdims=True))[0])
     return Frequency(unit, step, phase, time=time, zone=zone)
-
-
-def nearest(frequency: Frequency, stamps: np.ndarray) -> np.ndarray | None:
-    """The places that stamps are nearest to, where they come about once a place, too early or too late by a little;
-    None where several are meant to be averaged into each place, or months are counted, which no stamp is too early for.
-    """
-    if frequency.unit not in ("clock", "day", "integer") or len(stamps) < 2:
-        return None
-    length = frequency.step * (DAY if frequency.unit == "day" else 1)
-    distinct = np.unique(stamps)
-    if len(distinct) < 2 or np.median(np.diff(distinct)) <= length / 2:
-        return None
-    if frequency.unit == "day":
-        clock = local(stamps, frequency.zone)
-        early = _cluster(clock, DAY, whole=False) or 0
-        moved = (clock - early + DAY // 2) // DAY
-        return (moved - frequency.phase) // frequency.step
-    return (stamps - frequency.phase + length // 2) // length
 
 
 def _cluster(stamps: np.ndarray, step: int, *, whole: bool = True) -> int | None:

@@ -7,6 +7,7 @@ is known ahead: the calendar and the known covariates.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -114,16 +115,21 @@ def _scaled(values: np.ndarray, now: np.ndarray) -> np.ndarray:
 class Inputs:
     """A panel, transformed, followed, and ready to be read at any step."""
 
+    floored: np.ndarray  # (N,) columns whose forecasts end at 0, as neither training nor they themselves go below
+
     def __init__(self, panel: Panel, reading: Reading) -> None:
         values = reading.transform.forward(panel.values)
         self._set(panel, reading, values, follow(values, reading.recipe))
+        negative = np.nanmin(panel.values, axis=0, initial=0.0) < 0
+        self.floored = np.resize(np.array(reading.transform.floors), values.shape[1]) & ~negative
 
     @classmethod
-    def resumed(cls, panel: Panel, reading: Reading, signals: np.ndarray, identity: np.ndarray) -> "Inputs":
-        """Of the last steps of a series, whose signals are there already: (T, N, width)."""
+    def resumed(cls, panel: Panel, signals: np.ndarray, before: "Inputs", columns: Any = slice(None)) -> "Inputs":
+        """Of the last steps of a series, whose signals are there already: (T, N, width). `before`: inputs that have the
+        same series as these of their columns."""
         inputs = cls.__new__(cls)
-        inputs._set(panel, reading, panel.values, signals)
-        inputs.identity = identity
+        inputs._set(panel, before.reading, panel.values, signals)
+        inputs.identity, inputs.floored = before.identity[columns], before.floored[columns]
         return inputs
 
     def _set(self, panel: Panel, reading: Reading, values: np.ndarray, signals: np.ndarray) -> None:

@@ -25,6 +25,8 @@ class Layout:
     past: tuple[Encoder, ...] = ()
     static: tuple[Encoder, ...] = ()
     averaged: bool = False  # rows fall between the places of a frequency that was named
+    nearest: bool = False  # and count for the place that they are nearest to
+    late: int = 0  # microseconds by which they are usually after that place
     narrow: tuple[str, ...] = ()  # targets in float32, as their forecasts are to be
 
     @classmethod
@@ -33,8 +35,11 @@ class Layout:
         roles.check(frame)
         stamps, zone = roles.time.parse(frame), roles.time.zone
         counts = roles.time.counts
+        close, late = False, 0
         if frequency is not None:
             found = named(frequency, stamps, zone, counts=counts)
+            owner = _owner(frame, roles, _ids(frame, roles))
+            close, late = found.is_close(stamps, owner)
         else:
             owner = _owner(frame, roles, _ids(frame, roles))
             keyed = pl.DataFrame({"series": owner, "stamp": stamps}).unique().sort("series", "stamp")
@@ -42,7 +47,7 @@ class Layout:
                 [g["stamp"].to_numpy() for _, g in keyed.group_by("series", maintain_order=True)], zone, counts=counts
             )
         narrow = tuple(name for name in roles.targets if frame[name].dtype == pl.Float32)
-        return cls(roles, found, averaged=frequency is not None, narrow=narrow)
+        return cls(roles, found, averaged=frequency is not None, nearest=close, late=late, narrow=narrow)
 
     def encoding(self, frame: pl.DataFrame, until: int) -> "Layout":
         """With the encodings of covariates as the rows before the place `until` have them: what is held out has no
@@ -56,9 +61,11 @@ class Layout:
 
     def places(self, frame: pl.DataFrame) -> np.ndarray:
         """The place of each row. Raises DataError for stamps off the frequency, unless one was named: what falls
-        between its places counts for the place before."""
+        between its places counts for the nearest where there is about one row a place, else for the place before."""
         stamps = self.roles.time.parse(frame)
         places = self.frequency.places(stamps)
+        if self.nearest:
+            return self.frequency.nearest(stamps, self.late)
         off = self.frequency.stamps(places) != stamps
         if off.any() and not self.averaged:
             shown = frame.select(self.roles.time.names).row(int(off.argmax()))
@@ -87,6 +94,9 @@ class Panel:
     past: np.ndarray  # (T, I, width) float32
     static: np.ndarray  # (I, width) float32
     duplicates: int  # rows whose series and stamp another row had: averaged
+    merged: int  # rows that a frequency that was named put to a place where another is: averaged
+    moved: int  # rows that a frequency that was named put to another time
+    furthest: float  # how far, in microseconds or counted steps, the furthest of them
     gaps: int  # places between a series' first and last row that have no row: missing
 
     @property
@@ -128,7 +138,8 @@ class Panel:
         owner = _owner(frame, roles, ids)
         rows = pl.DataFrame({"place": places, "owner": owner})
         table = pl.concat([rows, targets, frame.select(*roles.known, *roles.past)], how="horizontal")
-        merged = _merge(table)
+        merged, repeated = _merge(table), rows.height - rows.unique().height
+        away = np.abs(layout.frequency.stamps(places) - roles.time.parse(frame)) if layout.averaged else np.zeros(0)
         observed = merged.filter(pl.any_horizontal(*(pl.col(name).is_not_null() for name in targets.columns)))
         if not observed.height:
             raise DataError(
@@ -167,7 +178,10 @@ class Panel:
             given=_on_grid(complete, row, of, furthest, np.zeros((series, 1), bool))[..., 0],
             past=_on_grid(past, row[inside], of[inside], steps, nothing[1]),
             static=_static(frame, roles, layout, owner, series),
-            duplicates=0 if layout.averaged else rows.height - rows.unique().height,
+            duplicates=0 if layout.averaged else repeated,
+            merged=repeated if layout.averaged else 0,
+            moved=int((away > 0).sum()),
+            furthest=float(away.max(initial=0)),
             gaps=_gaps(row[inside], of[inside], series),
         )
 

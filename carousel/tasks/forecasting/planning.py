@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
+from carousel.tasks.forecasting.frequency import lasting
 from carousel.tasks.forecasting.inputs import MOST_NAMED, Reading
 from carousel.tasks.forecasting.panel import Panel
 from carousel.tasks.forecasting.season import shown_season
@@ -59,6 +60,10 @@ def reading_for(panel: Panel, settings: Settings, seasons: tuple[int, ...], unti
         transform = Transform.forced(panel.values[:until], targets)
     else:
         transform = Transform([None] * targets)
+    if not settings.allow_negative:
+        lowest = np.nanmin(panel.values, axis=0, initial=np.inf)
+        never = [bool((lowest[k::targets] >= 0).all()) for k in range(targets)]
+        transform = Transform(transform.logs, never)
     columns = panel.values.shape[1]
     names = tuple(panel.name(column) for column in range(columns)) if 2 <= columns <= MOST_NAMED else ()
     return Reading(panel.layout, recipe, transform, names)
@@ -120,6 +125,12 @@ def describe(panel: Panel, frame: pl.DataFrame) -> list[str]:
         said.append(f"{panel.gaps:,} stamps have no row: taken as missing")
     if missing:
         said.append(f"{missing:,} missing values: passed over by the model, which is told of them")
+    if panel.moved:
+        far = lasting(panel.furthest) if not panel.layout.roles.time.counts else f"{panel.furthest:g}"
+        which = "the nearest stamp" if panel.layout.nearest else "the last stamp before them"
+        said.append(f"{panel.moved:,} rows count for {which} of the frequency named, at most {far} away")
+    if panel.merged:
+        said.append(f"{frame.height:,} rows are averaged into {frame.height - panel.merged:,}, one a series and stamp")
     if panel.duplicates:
         said.append(f"{panel.duplicates:,} rows repeat a series' stamp: averaged")
     with np.errstate(invalid="ignore"):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from carousel.models.quantile_forecaster import QuantileForecaster, States
+from carousel.tasks.forecasting import conformal
 from carousel.tasks.forecasting.inputs import Inputs, ahead_signals, origin_signals, step_signals
 from carousel.tasks.forecasting.metrics import LEVELS
 from carousel.tasks.forecasting.signals import LEVEL, SCALE, Tail
@@ -207,8 +208,25 @@ def mixture(told: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarray:
 
 
 def absolute(inputs: Inputs, told: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Quantiles in scales from the levels, in the units of the data. A series that has never moved stays where it is;
-    one that has never been seen is nan."""
+    """Quantiles in scales from the levels, (..., origins, levels), in the units of the data. A series that has never
+    moved stays where it is; one that has never been seen is nan."""
     now = inputs.look(rows, columns)(0)
     values = now[:, LEVEL, None] + np.where(now[:, SCALE, None] > 0, now[:, SCALE, None] * told, 0.0)
     return inputs.reading.transform.backward(values, columns, axis=1)
+
+
+def came_after(inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
+    """(horizon, origins): what came after these origins, in the units of the data; nan where nothing was seen, and
+    after a series that had never moved."""
+    came = inputs.outcomes(rows, columns, horizon)
+    return np.where(np.isfinite(came), absolute(inputs, came[..., None], rows, columns)[..., 0], np.nan)
+
+
+def corrected(inputs: Inputs, told: np.ndarray, r: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """Quantiles (horizon, origins, levels), in the units of the data, their intervals corrected by r; of what is never
+    negative, none below 0."""
+    return floored(inputs, conformal.corrected(told, r), columns)
+
+
+def floored(inputs: Inputs, told: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return np.where(inputs.floored[columns][:, None], np.maximum(told, 0.0), told)

@@ -25,7 +25,15 @@ from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.forecast import as_table, require_known
 from carousel.tasks.forecasting.inputs import Inputs
 from carousel.tasks.forecasting.panel import Panel
-from carousel.tasks.forecasting.predicting import absolute, network_inputs, on_device, states_at, told_after
+from carousel.tasks.forecasting.predicting import (
+    absolute,
+    came_after,
+    corrected,
+    network_inputs,
+    on_device,
+    states_at,
+    told_after,
+)
 from carousel.tasks.forecasting.signals import COUNT, advance
 from carousel.tasks.forecasting.trained import Trained
 
@@ -140,7 +148,7 @@ class Stream:
             seen = np.isfinite(values)
             begin = np.where(seen.any(axis=0), seen.argmax(axis=0), len(values) - 1)
             panel = replace(inputs.panel, values=values, begin=begin)
-            shown += pictures(Inputs.resumed(panel, inputs.reading, inputs.signals, inputs.identity), told)
+            shown += pictures(Inputs.resumed(panel, inputs.signals, inputs), told)
             if len(shown) >= SHOWN:
                 break
         return shown[:SHOWN]
@@ -164,8 +172,7 @@ class Stream:
             rows, columns = np.full(inputs.panel.targets, series.now), np.arange(inputs.panel.targets)
             state = series.read(self.stepper, inputs)
             told = told_after(self.trained.network, inputs, state, rows, columns, steps, self.trained.settings.seed)
-            told = conformal.corrected(told, series.r)
-            yield inputs, absolute(inputs, told, rows, columns)
+            yield inputs, corrected(inputs, absolute(inputs, told, rows, columns), series.r, columns)
 
 
 class Step(NamedTuple):
@@ -210,9 +217,12 @@ class SeriesStream:
             panel.past[at][:, [number]],
             panel.static[[number]],
             duplicates=0,
+            merged=0,
+            moved=0,
+            furthest=0,
             gaps=0,
         )
-        self.inputs = Inputs.resumed(mini, inputs.reading, signals, inputs.identity[columns])
+        self.inputs = Inputs.resumed(mini, signals, inputs, columns)
         last = np.full(targets, max(0, end - 1))
         self.r = corrections_at(trained, inputs, last, columns)
 
@@ -224,7 +234,7 @@ class SeriesStream:
         """The next step: now that it is known, the network reads the one before it."""
         inputs, panel = self.inputs, self.inputs.panel
         extended = self.knowing(np.array([self.now + 1]), step.known[None], step.unknown[None], np.zeros(1, bool))
-        self.state = self.read(stepper, Inputs.resumed(extended, inputs.reading, inputs.signals, inputs.identity))
+        self.state = self.read(stepper, Inputs.resumed(extended, inputs.signals, inputs))
         if self.wait and self.place >= self.trained.split.end - 1:
             self.pending.append((self.state, self.r))
         back = [inputs.signals[1 + self.now - m] for m in inputs.recipe.seasons]
@@ -238,10 +248,10 @@ class SeriesStream:
                 given=extended.given[1:],
                 past=np.concatenate([panel.past[1:], step.past[None, None]]),
             ),
-            inputs.reading,
             np.concatenate([inputs.signals[1:], signals[None]]),
-            inputs.identity,
+            inputs,
         )
+        self.inputs.floored = inputs.floored & ~(step.observed < 0)
         if self.wait and len(self.pending) == self.wait:
             self._judge(*self.pending[0])
 
@@ -250,7 +260,8 @@ class SeriesStream:
         inputs = self.inputs
         rows, columns = np.full(inputs.panel.targets, self.now - self.wait), np.arange(inputs.panel.targets)
         told = told_after(self.trained.network, inputs, state, rows, columns, self.wait, seed=0)
-        found = conformal.errors(told, inputs.outcomes(rows, columns, self.wait))
+        told = absolute(inputs, told, rows, columns)
+        found = conformal.errors(told, came_after(inputs, rows, columns, self.wait))
         self.r = self.correction.moved(self.r, used, found)
 
     def read(self, stepper: Any, inputs: Inputs) -> tuple[Any, ...]:
@@ -269,7 +280,7 @@ class SeriesStream:
         inputs, encoders = self.inputs, self.inputs.panel.layout.known
         told = (tell(encoders, future) for tell in (covariates.encode, covariates.missing, covariates.complete))
         panel = self.knowing(places - inputs.panel.first, *told)
-        return Inputs.resumed(panel, inputs.reading, inputs.signals, inputs.identity)
+        return Inputs.resumed(panel, inputs.signals, inputs)
 
     def knowing(self, rows: np.ndarray, known: np.ndarray, unknown: np.ndarray, given: np.ndarray) -> Panel:
         """Its panel, with what these rows tell in advance; where they have no value, what was known stays."""

@@ -21,7 +21,7 @@ from carousel.tasks.forecasting.frequency import Frequency
 from carousel.tasks.forecasting.inputs import Inputs, Reading
 from carousel.tasks.forecasting.metrics import LEVELS
 from carousel.tasks.forecasting.panel import Layout, Panel
-from carousel.tasks.forecasting.predicting import told_at
+from carousel.tasks.forecasting.predicting import absolute, came_after, told_at
 from carousel.tasks.forecasting.roles import Roles
 from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.signals import Recipe
@@ -145,8 +145,8 @@ class Trained:
         if self.correction is None:
             inputs = self.inputs(self.history())
             rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON, self.network)
-            told = told_at(self.network, inputs, rows, columns, self.horizon)
-            fitted = Correction.fit(told, inputs.outcomes(rows, columns, self.horizon))
+            told = absolute(inputs, told_at(self.network, inputs, rows, columns, self.horizon), rows, columns)
+            fitted = Correction.fit(told, came_after(inputs, rows, columns, self.horizon))
             self.correction = Correction.from_json(fitted.to_json())  # rounded, as the end of training writes it down
         return self.correction
 
@@ -197,10 +197,13 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
         "roles": layout.roles.to_json(),
         "frequency": asdict(layout.frequency),
         "averaged": layout.averaged,
+        "nearest": layout.nearest,
+        "late": layout.late,
         "narrow": list(layout.narrow),
         **{kind: [e.to_json() for e in getattr(layout, kind)] for kind in ("known", "past", "static")},
         "recipe": asdict(reading.recipe),
         "logs": reading.transform.logs,
+        "floors": reading.transform.floors,
         "names": list(reading.names),
     }
 
@@ -208,8 +211,21 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
 def reading_from_json(saved: dict[str, Any]) -> Reading:
     encoders = {k: tuple(Encoder.from_json(e) for e in saved[k]) for k in ("known", "past", "static")}
     roles, frequency = Roles.from_json(saved["roles"]), Frequency.from_json(saved["frequency"])
-    layout = Layout(roles, frequency, **encoders, averaged=saved["averaged"], narrow=tuple(saved["narrow"]))
+    layout = Layout(
+        roles,
+        frequency,
+        encoders["known"],
+        encoders["past"],
+        encoders["static"],
+        averaged=saved["averaged"],
+        nearest=saved["nearest"],
+        late=saved["late"],
+        narrow=tuple(saved["narrow"]),
+    )
     recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
     return Reading(
-        layout, recipe, Transform([None if log is None else Log(*log) for log in saved["logs"]]), tuple(saved["names"])
+        layout,
+        recipe,
+        Transform([None if log is None else Log(*log) for log in saved["logs"]], saved["floors"]),
+        tuple(saved["names"]),
     )

@@ -19,7 +19,7 @@ from carousel.tasks.forecasting.frequency import Frequency
 from carousel.tasks.forecasting.inputs import Inputs, Reading, relative
 from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN
 from carousel.tasks.forecasting.panel import Layout, Panel
-from carousel.tasks.forecasting.predicting import told_at
+from carousel.tasks.forecasting.predicting import absolute, came_after, told_at
 from carousel.tasks.forecasting.roles import Roles, find_roles, refuse_nearly_numbers
 from carousel.tasks.forecasting.settings import LISTS, STEPS, Settings
 from carousel.tasks.forecasting.trained import (
@@ -31,7 +31,7 @@ from carousel.tasks.forecasting.trained import (
     reading_to_json,
     stored_series,
 )  # fmt: skip
-from carousel.tasks.forecasting.transform import Log
+from carousel.tasks.forecasting.transform import Transform
 from carousel.training.batches import Batches
 from carousel.training.building import build
 from carousel.training.loop import Loop, Run
@@ -112,7 +112,7 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared
     reading = planning.reading_for(panel, settings, seasons, until)
     context = planning.context_of(settings, seasons, horizon, until)
     settings = _resolved(settings, horizon, context)
-    _announce_data(settings, panel, reading.transform.logs, seasons, until, report)
+    _announce_data(settings, panel, reading.transform, seasons, until, report)
 
     inputs = Inputs(panel, reading)
     examples = Examples(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)
@@ -231,8 +231,9 @@ def _conclude(
     folder.load_into(network)
     rows, columns = held_out(inputs, until, CALIBRATED_ON, network)
     told = told_at(network, inputs, rows, columns, horizon)
-    came = inputs.outcomes(rows, columns, horizon)
-    loss = mean_quantile_loss(told, came)
+    loss = mean_quantile_loss(told, inputs.outcomes(rows, columns, horizon))
+    # Intervals are judged and corrected in the units of the data: of a logarithm, a little more would soon be a lot.
+    told, came = absolute(inputs, told, rows, columns), came_after(inputs, rows, columns, horizon)
     halves = conformal.crossed(told, came, rows)
     record_final(
         folder,
@@ -339,16 +340,18 @@ def _coverage(told: np.ndarray, came: np.ndarray, name: int) -> float:
 def _announce_data(
     settings: Settings,
     panel: Panel,
-    logs: list[Log | None],
+    transform: Transform,
     seasons: tuple[int, ...],
     until: int,
     report: Report,
 ) -> None:
     found = " and ".join(map(str, seasons)) if seasons else "none"
     report.say(f"seasons: {found} (--season); horizon: {settings.horizon} steps (--horizon)")
-    if any(log is not None for log in logs):
-        names = [name for name, log in zip(panel.layout.roles.targets, logs, strict=True) if log is not None]
+    targets = panel.layout.roles.targets
+    if names := [name for name, log in zip(targets, transform.logs, strict=True) if log is not None]:
         report.say(f"learnt as logarithms: {table.listed(names)}, whose spread grows with the level (--no-log)")
+    if names := [name for name, floor in zip(targets, transform.floors, strict=True) if floor]:
+        report.say(f"never negative, so no forecast is: {table.listed(names)} (--allow-negative)")
     report.say(
         f"the first {until:,} steps to learn from, the last {panel.steps - until:,} held out, to choose the model and "
         f"correct its intervals"

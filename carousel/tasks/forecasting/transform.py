@@ -32,8 +32,9 @@ class Transform:
     `shift` is the smallest positive value where there are zeros, else 0.
     """
 
-    def __init__(self, logs: list[Log | None]) -> None:
+    def __init__(self, logs: list[Log | None], floors: list[bool] | None = None) -> None:
         self.logs = logs  # of each target; None: no logarithm
+        self.floors = floors or [log is not None for log in logs]  # of each target: forecasts end at 0
 
     @classmethod
     def fit(cls, values: np.ndarray, targets: int, season: int) -> "Transform":
