@@ -599,7 +599,7 @@ def test_a_run_that_was_stopped_is_calibrated_on_its_own_data_whatever_it_is_ask
     rows, columns = held_out(own, trained.split.rows(own.panel), CALIBRATED_ON, trained.network)
     told = told_at(trained.network, own, rows, columns, horizon)
     held = conformal.corrections(told, own.outcomes(rows, columns, horizon))
-    np.testing.assert_allclose(trained.calibrated().r, held)
+    np.testing.assert_allclose(trained.calibrated().r, held, atol=1e-6)  # rounded, as a run writes it down
 
 
 # -- tables in, tables out ------------------------------------------------------------------------------------------
