@@ -97,10 +97,99 @@ def test_the_trajectory_is_the_layers_own(cut):
     for place in range(4):
         scan = unroll(seen, place)
         for t in range(T):
-            after = scan.step(tuple(g[t] for g in scan.given), scan.before[t])
+            after = scan.step(t, scan.before[t])
             for state, part in scan.parts.items():
                 real = seen.timeline.real[t]
                 torch.testing.assert_close(after[real][:, part], states[state][place, t][real].detach())
+
+
+def noisy(t, states):
+    """A hook that depends on the step, on the row and on every unit of a state, and writes into what it is given."""
+    states["h"][1] = 0.5 * states["h"][1]
+    return {"c": states["c"] * (1 + 0.1 * t) + states["h"].flip(-1).sin()}
+
+
+JOINED = {
+    "hook": {"hook": noisy},
+    "zoneout": {"zoneout": {"c": 0.4, "h": 0.2}},
+    "keep": {"keep": True},
+    "add": {"add": True},
+    "dropout": {"recurrent_dropout": 0.5, "input_dropout": 0.5, "weight_drop": 0.5, "candidate_dropout": 0.5},
+    "all": {"hook": noisy, "zoneout": 0.3, "keep": True, "add": True, "recurrent_dropout": 0.5},
+}
+
+
+@pytest.mark.parametrize("under", [torch.enable_grad, torch.no_grad, torch.inference_mode])
+@pytest.mark.parametrize("joined", JOINED.values(), ids=JOINED)
+def test_whatever_joins_a_step_is_in_its_jacobian_and_in_the_exponents(joined, under):
+    """Against the layer itself, run one step on from the state it has then, and moved a little in every direction."""
+    joined, random = dict(joined), torch.Generator().manual_seed(0)
+    hook, call = joined.pop("hook", None), {}
+    steps, options = 40, {k: v for k, v in joined.items() if k not in ("keep", "add")}
+    x = torch.randn(steps, B, I, dtype=torch.float64, generator=random)
+    for name in ("keep", "add"):
+        if joined.get(name):
+            call[name] = {"c": torch.rand(steps, B, H, dtype=torch.float64, generator=random)}
+    layer = carousel.LSTM(I, H, dtype=torch.float64, **options).eval()
+    if hook is not None:
+        layer.hook(hook)
+    with under():
+        found = step_jacobians(layer, x, steps=range(steps), **call)
+        exponents = lyapunov(layer, x, count=3, discard=0, **call).running[-1]
+
+    def after(t, whole):
+        """The state after step t of every row, from the one before it, both (B, 2 H)."""
+        given = {name: {"c": of["c"][: t + 1]} for name, of in call.items()}
+        seen = []
+
+        def put(step, states):
+            if step == t:
+                seen.append(1)
+                states |= zip(("h", "c"), (part.clone() for part in whole.chunk(2, -1)), strict=True)
+
+        layer._hooks.clear()
+        layer.hook(put)  # before the hook under test: it stands for what the step before left
+        if hook is not None:
+            layer.hook(hook)
+        _, states = layer(x[: t + 1], **given)
+        assert seen
+        return torch.cat([s[0] for s in states], -1)
+
+    state, q = torch.zeros(B, 2 * H, dtype=torch.float64), None
+    for t in range(steps):
+        whole = torch.autograd.functional.jacobian(lambda s, t=t: after(t, s), state)  # (B, 2H, B, 2H)
+        expected = torch.stack([whole[b, :, b] for b in range(B)])
+        torch.testing.assert_close(found.matrices[t], expected, rtol=1e-9, atol=1e-12)
+        state = after(t, state).detach()
+    q = torch.linalg.qr(torch.randn(B, 2 * H, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)).Q
+    total = torch.zeros(3, dtype=torch.float64)
+    for t in range(steps):
+        q, r = torch.linalg.qr(found.matrices[t] @ q)
+        total += r.diagonal(dim1=-2, dim2=-1).abs().log().mean(0)
+    torch.testing.assert_close(exponents, total / steps, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["identity", "orthogonal"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("units", "steps"), [(4, 40), (16, 600), (48, 200)])
+def test_what_neither_grows_nor_shrinks_is_undecided(name, dtype, units, steps):
+    class Linear(Cell):
+        gates = ("n",)
+
+        def step(self, n):
+            return n
+
+    torch.manual_seed(0)
+    layer = carousel.Recurrent(Linear, 1, units, bias=False).to(dtype)
+    layer.initialize(name)
+    h = 0.1 * torch.randn(1, 2, units, dtype=dtype)
+    found = lyapunov(layer, torch.zeros(steps, 2, 1, dtype=dtype), h)
+    assert found.kind == "undecided"
+    # A thousand times what rounding does is told.
+    for factor, kind in ((1 + 1e3 * found.tolerance, "chaotic"), (1 - 1e3 * found.tolerance, "contracting")):
+        moved = carousel.Recurrent(Linear, 1, units, bias=False).to(dtype)
+        moved.load_state_dict({n: factor * w if n == "weight_hh_l0" else w for n, w in layer.state_dict().items()})
+        assert lyapunov(moved, torch.zeros(steps, 2, 1, dtype=dtype), h).kind == kind
 
 
 class Henon(Cell):
@@ -204,7 +293,7 @@ def test_what_is_refused_is_said():
         step_jacobians(layer, x, place=1)
     with pytest.raises(DataError, match=r"steps= must name steps from 0 to 19 .*, but is \[20\]"):
         step_jacobians(layer, x, steps=[20])
-    with pytest.raises(DataError, match="call the layer without keep= and add="):
-        step_jacobians(layer, x, keep=torch.ones(20, B, dtype=torch.float64))
+    with pytest.raises(DataError, match=r"steps= must be a list of steps, such as \[19\], not 5"):
+        step_jacobians(layer, x, steps=5)
     with pytest.raises(DataError, match="There is no state 'c': there is h"):
         step_jacobians(layer, x).of("c")

@@ -1,5 +1,6 @@
 """A language model learns, stops, goes on to the same bits, writes, completes and judges."""
 
+import copy
 import json
 import os
 import signal
@@ -299,6 +300,11 @@ def test_a_prompt_with_strange_characters(trained: LanguageModel) -> None:
     [
         ({"temperature": -1}, "temperature must be 0 or more, not -1"),
         ({"temperature": float("nan")}, "temperature must be 0 or more"),
+        ({"temperature": "0.8"}, "temperature must be a number, not '0.8'"),
+        ({"temperature": None}, "temperature must be a number, not None"),
+        ({"top_k": 2.0}, "top_k must be a whole number of symbols, not 2.0"),
+        ({"top_k": True}, "top_k must be a whole number of symbols, not True"),
+        ({"top_p": "0.9"}, "top_p must be a number, not '0.9'"),
         ({"top_k": 0}, "top-k must be at least 1"),
         ({"top_p": 0.0}, "top-p is a probability above 0"),
         ({"length": 0}, "length must be 1 or more, not 0"),
@@ -440,6 +446,23 @@ def assert_a_moved_cell_is_said_to_be_gone(file: Path, run: Path, task: type) ->
     file.write_text(written.replace("class Own", "class Another"))
     with pytest.raises(DataError, match=r"own\.py defines no cell Own; the cells it defines: Another"):
         task.load(run, trust_cell=True)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), "all"])
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_scores_that_say_nothing_are_refused(number, temperature) -> None:
+    scores = torch.full((5,), -torch.inf) if number == "all" else torch.tensor([0.0, 1.0, number, 2.0, 0.0])
+    with pytest.raises(DataError, match="scores of the next symbol hold .*: its weights have diverged"):
+        Sampling(temperature).choose(scores, torch.Generator())
+
+
+def test_a_diverged_model_completes_nothing_and_says_so(trained: LanguageModel) -> None:
+    model = copy.deepcopy(trained)
+    with torch.no_grad():
+        next(model.network.parameters()).fill_(float("nan"))
+    for ask in (lambda: model.complete("The"), lambda: model.generate("The", length=3)):
+        with pytest.raises(DataError, match="hold NaN, so nothing can be told from them: its weights have diverged"):
+            ask()
 
 
 def test_sampling_keeps_to_what_it_says() -> None:

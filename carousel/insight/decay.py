@@ -123,10 +123,19 @@ def horizon_of(decay: Decay, *, what: str) -> Horizon:
     if decay.kind == "exploding":
         return Horizon(math.inf, math.inf, math.inf, decay.confidence)
     if decay.kind == "steady":
-        raise TooShort(
+        begun = (
             f"{what}: over the {decay.lags} lags measured the gradient falls by a factor of {decay.factor:.4g} a step, "
-            f"which may be 1 ({decay.low:.4g} to {decay.high:.4g}): its horizon is longer than that and cannot be "
-            f"told. Give many times longer sequences, or more of them.",
+            f"which may be 1 ({decay.low:.4g} to {decay.high:.4g}): its horizon is longer than "
+        )
+        if decay.low >= 1 - ROUNDING:
+            raise TooShort(
+                f"{begun}any sequence can tell, since nothing is lost on the way, as in an identity or an orthogonal "
+                f"network; longer sequences would not tell it either. decay() and step_jacobians() say what there is.",
+                needed=math.inf,
+                estimate=decay,
+            )
+        raise TooShort(
+            f"{begun}that and cannot be told. Give many times longer sequences, or more of them.",
             needed=10 * decay.lags,
             estimate=decay,
         )

@@ -74,6 +74,13 @@ def cannot_be_told(e: Evidence) -> Iterator[Finding]:
             "reach far enough was not judged",
             "memory=, as many steps as you know the data to reach back",
         )
+    if e.measurable and e.gates.hooks and e.gates.keeps:
+        yield Finding(
+            "cannot-be-told",
+            "how long gates hold a state cannot be told",
+            f"{' and '.join(e.gates.hooks)} may change it before each step, and whether gates are shut was not judged",
+            "a diagnosis without hooks, or with keep= and add=, which are taken into account",
+        )
     if e.measurable and not any(reach is not None for reach in e.reaches.values()):
         try:
             e.flow.decay()
@@ -190,8 +197,8 @@ def dead_units(e: Evidence) -> Iterator[Finding]:
 
 def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
     """Gates that keep less than 1/e of the state a step, where the data ask for much more."""
-    if not e.measurable:
-        return
+    if not e.measurable or e.gates.hooks:
+        return  # and cannot_be_told says so of hooks
     for state, gate in e.gates.keeps.items():
         for place, where in enumerate(e.gates.places):
             times = e.gates.time_constants(state, place)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from carousel.errors import DataError
 from carousel.insight.border import is_index
 from carousel.insight.keeping import bounds, gate_names, keeping_gates
-from carousel.insight.observation import find_layer, observe, places
+from carousel.insight.observation import Observation, find_layer, observe, places
 from carousel.insight.refusal import TooShort
 from carousel.insight.timeline import Timeline
 from carousel.layers import Recurrent
@@ -42,6 +42,8 @@ class Gates:
     values: by name, (P, T, B, H), NaN where there is padding. places: the P scans, in the order of hx.
     gates, states: the names. bounds: by name what a value cannot leave, None if it may be anything.
     keeps: by state the share f that gates keep of it, c' = f * c + ..., for states that have one: "f", "1 - z".
+    shares: by state of `keeps`, (P, T, B, H), how much of it a step keeps in all: what the gates keep, with zoneout and
+        keep=. hooks: what else changes states before a step, by name.
     A gate also answers to the field's word for it, "forget" for f, as in `layer.record`.
     """
 
@@ -52,6 +54,8 @@ class Gates:
     bounds: dict[str, tuple[float, float] | None]
     keeps: dict[str, str]
     timeline: Timeline
+    shares: dict[str, Tensor] = field(default_factory=dict)
+    hooks: tuple[str, ...] = ()
 
     def saturation(self, gate: str, place: int = -1, *, low: float = 0.1, high: float = 0.9) -> Saturation:
         """How often each unit's gate is at its ends; low and high are shares of its bounds, (0, 1) for a sigmoid.
@@ -69,12 +73,14 @@ class Gates:
         return Saturation(shut, opened, low, high)
 
     def time_constants(self, state: str | None = None, place: int = -1) -> Tensor:
-        """(H), how many steps each unit of a state holds on: tau = -1 / mean(ln f), with f the gate that keeps it.
+        """(H), how many steps each unit of a state holds on: tau = -1 / mean(ln a), with a the share a step keeps.
+
+            a = |keep| * (z + (1 - z) * f)      f: of the gates that keep it, z: of zoneout, keep: of keep=, 1 without
 
         After tau steps 1/e is left of what a unit held, if nothing is added. Over a stretch of steps that share is the
-        product of f, so it is ln f that is averaged. Infinite where f is 1. Default: the last state that a gate keeps.
+        product of a, so it is ln a that is averaged. Infinite where a is 1. Default: the last state that a gate keeps.
 
-        Raises DataError for a state that no gate keeps.
+        Raises DataError for a state that no gate keeps, and where hooks change it before each step.
         """
         state = next(reversed(self.keeps), None) if state is None else state
         if state not in self.keeps:
@@ -82,8 +88,15 @@ class Gates:
                 f"No gate keeps the state {state or self.states[0]}, so it has no time constant; "
                 f"autocorrelation_times() measures how long it holds on."
             )
-        f = self.of(self.keeps[state], place).double()
-        return -1 / f.clamp(min=torch.finfo(torch.float32).tiny).log().nanmean((0, 1))
+        if self.hooks:
+            raise DataError(
+                f"How much of {state} a step keeps cannot be read off the equations, since {' and '.join(self.hooks)} "
+                f"may change it before each step: remove the hook, or measure it by autocorrelation_times()."
+            )
+        self.of(self.keeps[state], place)  # or else there is no such place
+        share = self.shares[state][place].double().abs()
+        lost = -share.clamp(min=torch.finfo(torch.float32).tiny).log().nanmean((0, 1))
+        return torch.where(lost > 0, 1 / lost, torch.inf)
 
     def autocorrelation_times(self, state: str | None = None, place: int = -1) -> Tensor:
         """(H), how long each unit's state resembles itself, in steps, for any cell: comparable to a time constant.
@@ -103,8 +116,10 @@ class Gates:
         return _autocorrelation_times(values)
 
     def timescales(self, place: int = -1) -> Tensor:
-        """(H), time constants where a gate keeps a state, otherwise autocorrelation times of the output state."""
-        return self.time_constants(None, place) if self.keeps else self.autocorrelation_times(None, place)
+        """(H), time constants where a gate keeps a state, and no hook changes it; else autocorrelation times of the
+        output state."""
+        known = self.keeps and not self.hooks
+        return self.time_constants(None, place) if known else self.autocorrelation_times(None, place)
 
     def by_timescale(self, place: int = -1) -> Tensor:
         """(H), the units, slowest first."""
@@ -161,7 +176,21 @@ def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str 
         for name, found in recorded.items()
     )
     limits = _ByWord[tuple[float, float] | None]((name, bounds(program, name)) for name in values)
-    return Gates(values, places(chosen), gates, states, limits, keeping_gates(program), seen.timeline)
+    keeps = keeping_gates(program)
+    shares = {state: _share(seen, state, values[gate]).masked_fill(padding, torch.nan) for state, gate in keeps.items()}
+    hooks = tuple(f"the hook {getattr(hook.function, '__name__', hook.function)}" for hook in chosen.hooks)
+    return Gates(values, places(chosen), gates, states, limits, keeps, seen.timeline, shares, hooks)
+
+
+def _share(seen: Observation, state: str, gates: Tensor) -> Tensor:
+    """(P, T, B, H), how much of a state each step keeps, of the share that its gates keep."""
+    zoned = seen.layer.regularizers.zoneout.get(state, 0.0)
+    share = zoned + (1 - zoned) * gates
+    if isinstance(seen.input, Tensor):
+        streams = seen.layer.given_by_step(seen.input, seen.options.get("keep"))
+        if f"keep_{state}" in streams:
+            share = share * streams[f"keep_{state}"].detach().cpu().view(*share.shape[1:3], -1)
+    return share
 
 
 class _ByWord(dict[str, V]):

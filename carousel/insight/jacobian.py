@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from carousel.errors import DataError
-from carousel.insight.observation import observe
-from carousel.insight.unrolling import unroll
+from carousel.insight.border import steps_named
+from carousel.insight.observation import observe, with_gradients
+from carousel.insight.unrolling import jacobian, unroll
 from carousel.layers import Recurrent
 
 STEPS = 32  # unless told otherwise
@@ -50,6 +51,7 @@ class StepJacobians:
         return self.eigenvalues(state).abs().amax(-1)
 
 
+@with_gradients
 def step_jacobians(
     module: Callable[..., Any],
     *inputs: Any,
@@ -63,7 +65,9 @@ def step_jacobians(
     place: which scan, in the order of hx: a layer's Jacobian is that of its own recurrence, its input held.
     steps: which steps. Default: 32, evenly spread. Each costs n backward passes through one step.
 
-    Any cell, by torch.func on the reference engine. Raises DataError where the module has no such layer, place or step.
+    A step is all that the layer does in it: hooks (which are called again for it), keep= and add=, the cell, zoneout.
+    Any cell, by autograd on the reference engine. Raises DataError where the module has no such layer, place or step;
+    NotFinite for NaN and infinity.
     """
     seen = observe(module, inputs, call, layer)
     scan = unroll(seen, place)
@@ -71,19 +75,11 @@ def step_jacobians(
     if steps is None:
         chosen = torch.linspace(0, total - 1, min(STEPS, total)).round().long()
     else:
-        chosen = torch.tensor([t + total if t < 0 else t for t in steps], dtype=torch.long)
-        if not len(chosen) or (chosen < 0).any() or (chosen >= total).any():
-            raise DataError(f"steps= must name steps from 0 to {total - 1} (or from the end, from -1), but is {steps}.")
-
-    def one(given: tuple[Tensor, ...], state: Tensor) -> Tensor:
-        return scan.step(tuple(g[None] for g in given), state[None])[0]
-
-    jacobian = torch.func.vmap(torch.func.jacrev(one, argnums=1))
+        chosen = torch.tensor(steps_named("steps", steps, total))
     found = []
-    with torch.no_grad():
-        for t in chosen.tolist():
-            matrices = jacobian(tuple(g[t] for g in scan.given), scan.before[t]).double().cpu()
-            found.append(torch.where(seen.timeline.real[t][:, None, None], matrices, torch.nan))
+    for t in chosen.tolist():
+        real = seen.timeline.real[t][:, None, None]
+        found.append(torch.where(real, jacobian(scan, t).double().cpu(), torch.nan))
     return StepJacobians(torch.stack(found), chosen, scan.parts)
 
 

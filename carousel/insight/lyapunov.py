@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from carousel.errors import DataError
-from carousel.insight.observation import observe
+from carousel.insight.observation import observe, with_gradients
 from carousel.insight.refusal import TooShort
-from carousel.insight.unrolling import unroll
+from carousel.insight.unrolling import pushed, unroll
 from carousel.layers import Recurrent
 
 LEADING = 8  # exponents, unless told otherwise
@@ -43,6 +43,7 @@ class Lyapunov:
         return "contracting" if high < -self.tolerance else "chaotic" if low > self.tolerance else "undecided"
 
 
+@with_gradients
 def lyapunov(
     module: Callable[..., Any],
     *inputs: Any,
@@ -61,7 +62,8 @@ def lyapunov(
     discard: how many steps pass first, while Q turns to the directions that matter. Default: a tenth.
 
     Raises TooShort where fewer than 20 steps are left; DataError for resets, which end a trajectory, and where the
-    module has no such layer or place.
+    module has no such layer or place; NotFinite for NaN and infinity. A step is all that the layer does in it, as in
+    `step_jacobians`.
     Sources: Benettin, Galgani, Giorgilli & Strelcyn, Meccanica 15 (1980); of recurrent networks: Vogt et al.
     (arXiv:2006.14123, 2022).
     """
@@ -83,30 +85,15 @@ def lyapunov(
     random = torch.Generator().manual_seed(seed)
     q = torch.linalg.qr(torch.randn(batch, units, count, generator=random, dtype=torch.float64)).Q
     logs = []
-    with torch.no_grad():
-        for place_in_order, t in enumerate(scan.order):
-            moved = _pushed(scan.step, tuple(g[t] for g in scan.given), scan.before[t], q)
-            new, r = torch.linalg.qr(moved)
-            # Padding takes no step.
-            real = seen.timeline.real[t]
-            q = torch.where(real[:, None, None], new, q)
-            if place_in_order >= skipped:
-                logs.append(torch.where(real[:, None], r.diagonal(dim1=-2, dim2=-1).abs().log(), torch.nan))
+    for place_in_order, t in enumerate(scan.order):
+        new, r = torch.linalg.qr(pushed(scan, t, q).double().cpu())
+        # Padding takes no step.
+        real = seen.timeline.real[t]
+        q = torch.where(real[:, None, None], new, q)
+        if place_in_order >= skipped:
+            logs.append(torch.where(real[:, None], r.diagonal(dim1=-2, dim2=-1).abs().log(), torch.nan))
     rounding = units * torch.finfo(scan.before.dtype).eps * (1 + (steps - skipped) ** -0.5)
     return _estimate(torch.stack(logs), random, rounding)
-
-
-def _pushed(
-    step: Callable[[tuple[Tensor, ...], Tensor], Tensor], given: tuple[Tensor, ...], state: Tensor, q: Tensor
-) -> Tensor:
-    """J q for (B, n, k) directions, each at its own row's state."""
-
-    # Vector-Jacobian products turned round: v -> v J is linear, and its own transpose is u -> J u. Rows never see one
-    # another, so one direction of every row is pushed at a time.
-    pull = torch.func.vjp(lambda s: step(given, s), state)[1]
-    push = torch.func.vjp(lambda v: pull(v)[0], torch.zeros_like(state))[1]
-    directions = q.permute(2, 0, 1).to(state)
-    return torch.func.vmap(lambda u: push(u)[0])(directions).permute(1, 2, 0).double().cpu()
 
 
 def _estimate(logs: Tensor, random: torch.Generator, tolerance: float) -> Lyapunov:

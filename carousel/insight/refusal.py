@@ -10,9 +10,10 @@ from carousel.errors import DataError
 class TooShort(DataError):
     """What was measured is too short, or too little, to mean anything.
 
-    needed: how much would do, in the unit that the message names. estimate: what came out all the same, if anything.
+    needed: how much would do, in the unit that the message names; infinite where nothing would.
+    estimate: what came out all the same, if anything.
     """
 
-    def __init__(self, message: str, *, needed: int, estimate: Any = None) -> None:
+    def __init__(self, message: str, *, needed: float, estimate: Any = None) -> None:
         super().__init__(message)
         self.needed, self.estimate = needed, estimate

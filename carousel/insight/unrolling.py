@@ -15,6 +15,7 @@ from carousel.engines import reference
 from carousel.errors import DataError
 from carousel.insight.observation import Observation, places
 from carousel.layers.parameters import parameter_shapes
+from carousel.program import Program
 
 States = tuple[Tensor, ...]
 
@@ -23,13 +24,13 @@ States = tuple[Tensor, ...]
 class Unrolled:
     """One scan, step by step on the reference engine, in evaluation mode.
 
-    step(given, state) -> state: one step, with `given` from one row of `given` below; the state whole, its parts one
-        behind the other (rows, n). parts: where each state stands in it. before: (T, B, n), the state each step reads.
+    step(t, state) -> state: what the layer does in step t from what the step before it left: its hooks, keep= and add=,
+        the cell, zoneout. The state is whole, its parts one behind the other, (B, n). parts: where each state stands
+        in it. before: (T, B, n), the state that each step finds.
     order: the steps in the order of the scan, last first in a reverse direction.
     """
 
-    step: Callable[[tuple[Tensor, ...], Tensor], Tensor]
-    given: tuple[Tensor, ...]
+    step: Callable[[int, Tensor], Tensor]
     before: Tensor
     parts: dict[str, slice]
     order: range
@@ -42,8 +43,6 @@ def unroll(seen: Observation, place: int) -> Unrolled:
     if not -len(names) <= place < len(names):
         listed = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
         raise DataError(f"There is no place {place}: there is {listed}.")
-    if {"keep", "add"} & {name for name, value in seen.options.items() if value is not None}:
-        raise DataError("A step's Jacobian is that of the cell: call the layer without keep= and add= to measure it.")
     place %= len(names)
     x = padded_input(seen)
     fresh = layer.fresh_states(x.shape[1])
@@ -65,22 +64,28 @@ def unroll(seen: Observation, place: int) -> Unrolled:
 def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: list[Tensor]) -> tuple[Unrolled, Tensor]:
     """One scan over (T, B, I), and its outputs (T, B, H)."""
     layer, suffix = seen.layer, seen.layer.suffixes()[scan]
-    program = layer.regularizers.rewritten(layer.program, training=False)
-    weights = {name: getattr(layer, name + suffix).detach() for name in parameter_shapes(layer.program, 1, layer.sizes)}
+    steps, batch = x.shape[:2]
     units = {name: layer.sizes[size] for name, size in layer.program.states.items()}
-    cell = reference.prepare(program, weights, x)
+    streams = layer.regularizers.streams(units, x.new_empty(steps * batch, 1), training=False)
+    if isinstance(seen.input, Tensor):
+        streams |= layer.given_by_step(seen.input, seen.options.get("keep"), seen.options.get("add"))
+    modified = tuple(name for name in units if f"keep_{name}" in streams)
+    program = layer.regularizers.rewritten(layer.program, training=False, modified=modified)
+    weights = {name: getattr(layer, name + suffix).detach() for name in parameter_shapes(layer.program, 1, layer.sizes)}
+    cell, changed = reference.prepare(program, weights, x), layer.hooked(suffix.removeprefix("_"))
     ends = torch.tensor([0, *units.values()]).cumsum(0).tolist()
     parts = {name: slice(a, b) for name, (a, b) in zip(units, pairwise(ends), strict=True)}
-
-    def step(given: tuple[Tensor, ...], whole: Tensor) -> Tensor:
-        return torch.cat(cell(given, whole.split(list(units.values()), -1))[1], -1)
-
-    steps, batch = x.shape[:2]
-    streams = layer.regularizers.streams(units, x.new_empty(steps * batch, 1), training=False)
+    names = program.streams if isinstance(program, Program) else ()
     given = (
         F.linear(x, weights["weight_ih"], weights.get("bias_ih")),
-        *(stream.view(steps, batch, -1) for stream in streams.values()),
+        *(streams[name].detach().view(steps, batch, -1) for name in names),
     )
+
+    def step(t: int, whole: Tensor) -> Tensor:
+        states = whole.split(list(units.values()), -1)
+        states = states if changed is None else changed(t, states)
+        return torch.cat(cell(tuple(rows[t] for rows in given), states)[1], -1)
+
     order = range(steps - 1, -1, -1) if suffix.endswith("reverse") else range(steps)
     first, new = torch.cat(state, -1), torch.cat(fresh, -1)
     output = next(iter(parts.values()))
@@ -91,9 +96,35 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
     for t in order:
         now = torch.where(begins[t][:, None], torch.where(later[t][:, None], new, first), now)
         before[t] = now
-        now = torch.where(real[t][:, None], step(tuple(g[t] for g in given), now), now)
+        now = torch.where(real[t][:, None], step(t, now), now)
         outputs[t] = torch.where(real[t][:, None], now[:, output], 0.0)
-    return Unrolled(step, given, torch.stack(before), parts, order), torch.stack(outputs)
+    return Unrolled(step, torch.stack(before), parts, order), torch.stack(outputs)
+
+
+def jacobian(scan: Unrolled, t: int) -> Tensor:
+    """(B, n, n), d s_t / d s_{t-1} of every row, at the state that step t finds. Rows never see one another."""
+    state = scan.before[t].detach().requires_grad_()
+    after = scan.step(t, state)
+    # A row of the Jacobian of every sequence at a time: the gradient of one number of its new state.
+    each = torch.eye(state.shape[1], dtype=state.dtype, device=state.device)[:, None].expand(-1, len(state), -1)
+    return _gradients(after, state, each).transpose(0, 1)
+
+
+def pushed(scan: Unrolled, t: int, q: Tensor) -> Tensor:
+    """J q for (B, n, k) directions, each at its own row's state, without J itself."""
+    state = scan.before[t].detach().requires_grad_()
+    # Gradients turned round: v -> v J is linear, and its own transpose is u -> J u.
+    v = torch.zeros_like(state).requires_grad_()
+    (pulled,) = torch.autograd.grad(scan.step(t, state), state, v, create_graph=True, materialize_grads=True)
+    return _gradients(pulled, v, q.permute(2, 0, 1).to(state)).permute(1, 2, 0)
+
+
+def _gradients(value: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
+    """The gradients of (weights * value).sum() by a leaf, for each of the first axis of the weights."""
+    if not value.requires_grad:  # a step that reads no state, or a hook that detaches it
+        return leaf.new_zeros(len(weights), *leaf.shape)
+    (found,) = torch.autograd.grad(value, leaf, weights, is_grads_batched=True, allow_unused=True)
+    return leaf.new_zeros(len(weights), *leaf.shape) if found is None else found
 
 
 def _begins(starts: Tensor, order: range) -> Tensor:

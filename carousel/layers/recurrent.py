@@ -272,6 +272,26 @@ class Recurrent(RNNBase):
         self._hooks[handle.id] = StepHook(function, at)
         return handle
 
+    @property
+    def hooks(self) -> tuple[StepHook, ...]:
+        """The hooks that run before each step, in their order."""
+        return tuple(self._hooks.values())
+
+    def hooked(self, at: str) -> Callable[[int, States], States] | None:
+        """What the hooks of one scan, "l0", make of the states before a step, (t, states) -> states; None for none."""
+        return change(self._name(), self._hooks.values(), at, tuple(self.program.states))
+
+    def given_by_step(
+        self,
+        input: Tensor,
+        keep: Tensor | Mapping[str, Tensor] | None = None,
+        add: Tensor | Mapping[str, Tensor] | None = None,
+    ) -> dict[str, Tensor]:
+        """keep= and add= of a call as streams of its program: by name, "keep_c", (T * B, size) each."""
+        if keep is None and add is None:
+            return {}
+        return self._given_by_step(self._layout(input, None, None, None, given_by_step=True), keep, add)
+
     def stepper(self, batch: int = 1) -> Stepper:
         """This layer one step at a time, with the state held inside and the weights as they are now; see `Stepper`."""
         return Stepper(self, batch)
@@ -443,9 +463,7 @@ class Recurrent(RNNBase):
             states = tuple(state[place] for state in fresh())
             return (*states, *self.regularizers.masks(states[0], self.training))
 
-        names = tuple(self.program.states)
-        changed = change(self._name(), self._hooks.values(), at, names)
-        return Walk(layout, at.endswith("_reverse"), given, begin, changed)
+        return Walk(layout, at.endswith("_reverse"), given, begin, self.hooked(at))
 
     def _stack(
         self,

@@ -4,7 +4,7 @@ No pyplot, so no global state, no display needed, and nothing to close.
 """
 
 from carousel.insight.figures.dynamics import jacobian_spectrum, lyapunov_spectrum
-from carousel.insight.figures.lags import gradient_by_lag, influence, memory_by_lag
+from carousel.insight.figures.lags import gradient_by_lag, influence, influence_by_feature, memory_by_lag
 from carousel.insight.figures.units import coloured_text, gates_over_time, units_by_timescale
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "gates_over_time",
     "gradient_by_lag",
     "influence",
+    "influence_by_feature",
     "jacobian_spectrum",
     "lyapunov_spectrum",
     "memory_by_lag",

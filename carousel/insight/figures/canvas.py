@@ -30,7 +30,7 @@ def canvas(width: float = 8, height: float = 4.5, **options: Any) -> tuple[Figur
     return figure, figure.subplots(**options)
 
 
-def label_steps(axes: Axes, labels: Sequence[str] | None, count: int, *, name: str = "step") -> None:
+def label_steps(axes: Axes, labels: Sequence[object] | None, count: int, *, name: str = "step") -> None:
     """Symbols under the steps where there are few enough to be read. Raises DataError unless each step has one."""
     axes.set_xlabel(name)
     if labels is None:
@@ -41,6 +41,6 @@ def label_steps(axes: Axes, labels: Sequence[str] | None, count: int, *, name: s
         axes.set_xticks(range(count), [visible(label) for label in labels], fontfamily="monospace", fontsize=8)
 
 
-def visible(symbol: str) -> str:
-    """A symbol that leaves a mark on paper. matplotlib would read a dollar sign as mathematics."""
-    return symbol.replace("\n", "↵").replace("\t", "→").replace(" ", "␣").replace("$", r"\$")
+def visible(symbol: object) -> str:
+    """A symbol, a number or a date that leaves a mark on paper. matplotlib would read a dollar sign as mathematics."""
+    return str(symbol).replace("\n", "↵").replace("\t", "→").replace(" ", "␣").replace("$", r"\$")

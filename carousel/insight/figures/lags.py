@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from carousel.errors import DataError
+from carousel.insight.border import check_index
 from carousel.insight.figures.canvas import COLOURS, DASHES, ONE_WAY, canvas, label_steps, visible
 from carousel.insight.gradient_flow import GradientFlow
 from carousel.insight.input_influence import InputInfluence
@@ -88,13 +89,16 @@ def _in_words(flow: GradientFlow, state: str, place: int) -> str:
     return f"{text}; horizon {horizon.steps:.3g} ({horizon.low:.3g} to {horizon.high:.3g})"
 
 
-def influence(found: InputInfluence, row: int = 0, labels: Sequence[str] | None = None) -> Figure:
+def influence(found: InputInfluence, row: int = 0, labels: Sequence[object] | None = None) -> Figure:
     """Which inputs moved which outputs of one sequence: a row for each output, its shares of the whole as colours.
 
     labels: one for each input step, such as the characters that were read.
+    Raises DataError for a row that there is not, or another number of labels.
     """
-    share = found.share(row)
+    share = found.share(check_index("row", row, found.norms.shape[2]))
     count = share.shape[1]
+    if labels is not None and len(labels) != count:
+        raise DataError(f"labels must be one for each of the {count} steps, but there are {len(labels)}.")
     figure, axes = canvas(max(6, min(16, count / 6)), max(2.2, 1.6 + 0.3 * len(share)))
     image = axes.imshow(share.numpy(), aspect="auto", cmap=ONE_WAY, vmin=0, interpolation="nearest")
     label_steps(axes, labels, count, name="input step s")
@@ -103,6 +107,36 @@ def influence(found: InputInfluence, row: int = 0, labels: Sequence[str] | None 
     axes.set_ylabel("output step t")
     axes.set_title("Influence of inputs on outputs, $|dy_t / dx_s|$")
     figure.colorbar(image, ax=axes, label="share of the row")
+    return figure
+
+
+def influence_by_feature(
+    found: InputInfluence,
+    at: int = -1,
+    row: int = 0,
+    labels: Sequence[object] | None = None,
+    features: Sequence[object] | None = None,
+) -> Figure:
+    """Which features of which inputs moved one output of one sequence: features by steps, |dy_t / dx_s[i]| as colours.
+
+    at: which of the outputs of `found`, by its place in `found.at`. labels: of the steps; features: their names.
+    Raises DataError unless the influence was measured with features=True, and for what there is not.
+    """
+    if found.by_feature is None:
+        raise DataError("The influence of features is not there: measure it with input_influence(..., features=True).")
+    outputs, count, rows, width = found.by_feature.shape
+    values = found.by_feature[check_index("output", at, outputs), :, check_index("row", row, rows)].t()  # (I, T)
+    if features is not None and len(features) != width:
+        raise DataError(f"features must be one name for each of {width}, but there are {len(features)}.")
+    figure, axes = canvas(max(6, min(16, count / 6)), max(2.2, min(10, 1.6 + 0.3 * width)))
+    image = axes.imshow(values.numpy(), aspect="auto", cmap=ONE_WAY, vmin=0, interpolation="nearest")
+    label_steps(axes, labels, count, name="input step s")
+    if width <= 40:
+        axes.set_yticks(range(width), [visible(f) for f in features or range(width)], fontsize=8)
+    axes.set_ylabel("feature i")
+    step = int(found.at[at])
+    axes.set_title("Influence on the whole" if step < 0 else f"Influence on the output of step {step}")
+    figure.colorbar(image, ax=axes, label="$|dy_t / dx_s[i]|$")
     return figure
 
 

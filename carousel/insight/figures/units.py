@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from carousel.errors import DataError
+from carousel.insight.border import check_index
 from carousel.insight.figures.canvas import COLOURS, ONE_WAY, TWO_WAYS, canvas, label_steps
 from carousel.insight.gates import Gates
 
@@ -29,9 +30,18 @@ def gates_over_time(
     """One gate or state of every unit at every step of one sequence, the slowest units on top.
 
     units: which, in this order; default all, by time scale. labels: one for each step, such as the characters read.
+    Raises DataError for a value, a place, a row or a unit that there is not.
     """
-    values = gates.of(name, place)[:, row]  # (T, H)
-    chosen = _order(gates, place, values.shape[1]) if units is None else torch.as_tensor(units)
+    values = gates.of(name, place)
+    values = values[:, check_index("row", row, values.shape[1])]  # (T, H)
+    count = values.shape[1]
+    if units is not None and (isinstance(units, str) or not isinstance(units, Iterable)):
+        raise DataError(f"units= must be a list of units, such as [0, 1], not {units!r}.")
+    chosen = (
+        _order(gates, place, count) if units is None else torch.tensor([check_index("unit", u, count) for u in units])
+    )
+    if not len(chosen):
+        raise DataError("units= must name at least one unit.")
     colours, low, high = _range(values, gates.bounds[name])
     figure, axes = canvas(max(7, min(16, len(values) / 8)), max(3, min(9, 1.5 + 0.12 * len(chosen))))
     image = axes.imshow(
@@ -51,7 +61,8 @@ def gates_over_time(
 def units_by_timescale(gates: Gates, place: int = -1) -> Figure:
     """The time scale of every unit, slowest first, on a logarithmic axis, and how many steps were looked at."""
     times = gates.timescales(place).sort(descending=True).values
-    kind = f"time constant of {next(reversed(gates.keeps))}" if gates.keeps else "autocorrelation time"
+    known = gates.keeps and not gates.hooks
+    kind = f"time constant of {next(reversed(gates.keeps))}" if known else "autocorrelation time"
     figure, axes = canvas()
     # What is never forgotten, or never changes, has no place on the axis, and is counted instead.
     shown = torch.where((times > 0) & times.isfinite(), times, torch.nan)

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from carousel.tasks.language.sampling import check_scores
 from carousel.tasks.language.vocabulary import ByteVocabulary, Vocabulary
 from carousel.tasks.language.writing import prompt_ids
 
@@ -84,6 +85,7 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
 def _log_probabilities(scores: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
     """(rows, symbols), the unknown ruled out."""
     scores = scores.double().cpu()
+    check_scores(scores)
     if vocabulary.unknown is not None:
         scores[:, vocabulary.unknown] = -torch.inf
     return scores.log_softmax(-1)
