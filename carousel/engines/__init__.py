@@ -15,7 +15,13 @@ from carousel.program import Interface
 # In order of preference: "auto" takes the first that has no reason not to run.
 ENGINES: dict[str, Engine] = {
     "native": Engine(
-        "native", native.scan, native.why_not, native_stepper.Stepper, native.kept, division=native.division
+        "native",
+        native.scan,
+        native.why_not,
+        native_stepper.Stepper,
+        native.kept,
+        division=native.division,
+        listing=native.listing,
     ),
     "reference": Engine(
         "reference", reference.scan, lambda *_: None, reference.Stepper, reference.kept, calls_python=True

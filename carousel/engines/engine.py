@@ -41,6 +41,8 @@ class Engine:
     calls_python: whether its scan takes `around` too, Python that is called in the place of each step.
     division: (program, dtype, sizes, input, steps, batch) -> how threads divide a scan of that shape, as a phrase; None
         where that is not the engine's own choice.
+    listing: (program, dtype, sizes, input) -> what it makes of the program, line by line, forward and backward; None
+        where it runs the program as it stands.
     """
 
     name: str
@@ -50,3 +52,4 @@ class Engine:
     kept: Callable[[Any, dict[str, int], int, torch.dtype], int]
     calls_python: bool = False
     division: Callable[..., str] | None = None
+    listing: Callable[..., str] | None = None

@@ -73,6 +73,11 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input:
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
+def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> str:
+    """The plans of a scan of that shape and of backpropagation through it (`native_text`)."""
+    return native_call.listing(program, dtype, sizes, input)
+
+
 @same_at_every_call
 def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
     """How many bytes a scan keeps for backward for each row of a step. sizes: of "hidden" and "projection"."""

@@ -14,27 +14,39 @@ from typing import Any
 import torch
 
 from carousel.engines import native_identity
-from carousel.engines.native_plan import Plan
+from carousel.engines.native_plan import (
+    Buffer,
+    Constant,
+    Input,
+    Instruction,
+    Plan,
+    Product,
+    Segment,
+    Term,
+    Vector,
+    View,
+    WeightGradient,
+)
 from carousel.program.sharing import made_once
 
 NAME = "_native.so"
 
-# The list fields of CarouselPlan, in order: name, and how many int32 one entry is (0: it is a double and two int32).
-LISTS = {
-    "views": 2,
-    "buffers": 5,
-    "constants": 0,
-    "vectors": 2,
-    "instructions": 5,
-    "terms": 5,
-    "products": 7,
-    "segments": 9,
-    "inputs": 5,
-    "weight_gradients": 7,
-    "carried": 1,
-    "forward_states": 1,
-    "state_sizes": 1,
-    "column_sums": 2,
+# The list fields of CarouselPlan in order, with the kind of their entries; int: a list of numbers.
+LISTS: dict[str, type] = {
+    "views": View,
+    "buffers": Buffer,
+    "constants": Constant,
+    "vectors": Vector,
+    "instructions": Instruction,
+    "terms": Term,
+    "products": Product,
+    "segments": Segment,
+    "inputs": Input,
+    "weight_gradients": WeightGradient,
+    "carried": int,
+    "forward_states": int,
+    "state_sizes": int,
+    "column_sums": Vector,
 }
 NUMBERS = ("slots", "numbers", "gates", "before", "after")
 
@@ -61,20 +73,24 @@ class _Constant(Structure):
     _fields_ = [("value", c_double), ("per", c_int32), ("unused", c_int32)]
 
 
+def _in_c(rows: Sequence[Any], entry: type) -> Any:
+    """A list of a plan as a C array."""
+    if entry is Constant:
+        return (_Constant * len(rows))(*(_Constant(value, per, 0) for value, per in rows))
+    numbers = rows if entry is int else [number for row in rows for number in row]
+    return (c_int32 * len(numbers))(*numbers)
+
+
 class MadePlan:
     """A plan as the library reads it, and the memory that its pointers point into."""
 
     def __init__(self, plan: Plan):
-        self.parameters = plan.parameters
+        self.plan, self.parameters = plan, plan.parameters
         self.kept_alive: list[Any] = []
         self.c = CPlan()
-        for name, width in LISTS.items():
+        for name, entry in LISTS.items():
             rows: Sequence[Any] = getattr(plan, name)
-            if width == 0:
-                array: Any = (_Constant * len(rows))(*(_Constant(value, per, 0) for value, per in rows))
-            else:
-                flat = [number for row in rows for number in (row if width > 1 else (row,))]
-                array = (c_int32 * len(flat))(*flat)
+            array = _in_c(rows, entry)
             self.kept_alive.append(array)
             setattr(self.c, f"{name}_count", len(rows))
             setattr(self.c, name, ctypes.addressof(array))

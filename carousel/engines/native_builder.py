@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from carousel.engines.native_plan import (
     ADD_COLUMNS,
@@ -46,12 +47,18 @@ from carousel.engines.native_plan import (
     VECTOR,
     WORKSPACE,
     Buffer,
+    Constant,
     Instruction,
     Plan,
+    Product,
+    Segment,
+    Term,
+    Vector,
     View,
     parameters_of,
     place_in,
 )
+from carousel.engines.native_verify import verify
 from carousel.program import Node, Program, ops
 
 # The parts of a chunk of steps, in order.
@@ -123,14 +130,14 @@ class Builder:
     def common_leaf(self, node: Node) -> int:
         match node.op:
             case "constant":
-                index = place_in(self.plan.constants, (float(node.attr), -1))
+                index = place_in(self.plan.constants, Constant(float(node.attr)))
                 return self.leaf("constant", View(CONSTANT, index), "any")
             case "per_unit":
-                index = place_in(self.plan.constants, (0.0, SIZES[node.attr]))
+                index = place_in(self.plan.constants, Constant(0.0, SIZES[node.attr]))
                 return self.leaf("constant", View(CONSTANT, index), "any")
             case "vector":
                 name, gate = node.attr if isinstance(node.attr, tuple) else (node.attr, None)
-                key = (self.parameter(name), -1 if gate is None else self.program.gates.index(gate))
+                key = Vector(self.parameter(name), -1 if gate is None else self.program.gates.index(gate))
                 return self.leaf("vector", View(VECTOR, place_in(self.plan.vectors, key)), node.size)
         raise AssertionError(f"no leaf {node.op} in a plan")
 
@@ -278,7 +285,7 @@ class Builder:
                 self._segment(part, level)
             counts.append(len(self.plan.segments) - first)
         self.plan.before, _, self.plan.after = counts
-        return self.plan
+        return verify(self.plan)
 
     def _users(self) -> list[list[int]]:
         users: list[list[int]] = [[] for _ in self.items]
@@ -450,7 +457,7 @@ class Builder:
                         strips.add(PARTIAL_SUM, View(BUFFER, s.homes[0]), strips.operand(i))
             bounds += strips.finish()
         waits = bounds[0] < bounds[1] or totals
-        plan.segments.append((*bounds, int(waits)))
+        plan.segments.append(Segment._make((*bounds, int(waits))))
 
     def _load_numbers(self, listing: _Listing) -> None:
         """Numbers per row that this part of the chunk reads and has not made."""
@@ -479,10 +486,11 @@ class Builder:
             at = self.place_of(made, item.part)
             size = weight.rows if transposed else weight.columns
             parameter = self.parameter(weight.parameter), -1 if weight.gate is None else weight.gate
-            plan.terms.append((plan.view(at), SIZES[size], *parameter, int(transposed)))
+            plan.terms.append(Term(plan.view(at), SIZES[size], *parameter, int(transposed)))
         bias, gate = (-1, -1) if item.bias is None else self._bias(item.bias)
         dst = plan.view(View(BUFFER, item.homes[0]))
-        plan.products.append((dst, SIZES[item.size], int(item.start is not None), bias, gate, first, len(item.terms)))
+        accumulate = int(item.start is not None)
+        plan.products.append(Product(dst, SIZES[item.size], accumulate, bias, gate, first, len(item.terms)))
 
     def _bias(self, weight: str) -> tuple[int, int]:
         """The parameter that is a weight's bias, and the gate whose part of it."""
@@ -491,17 +499,27 @@ class Builder:
         return self.parameter(found.bias), -1 if found.gate is None else found.gate
 
 
+class _Line(NamedTuple):
+    """An instruction whose scratch values have no slots yet."""
+
+    op: int
+    dst: View
+    a: View
+    b: View
+    c: View
+
+
 class _Listing:
     """The instructions of one segment for rows of one size; size None: for numbers per row."""
 
     def __init__(self, builder: Builder, size: str | None, part: int):
         self.b, self.size, self.part = builder, size, part
-        self.lines: list[Instruction] = []
+        self.lines: list[_Line] = []
         self.local: dict[int, View] = {}  # values that are in scratch
         self.count = 0
 
     def add(self, op: int, dst: View, a: View, b: View | None = None, c: View | None = None) -> None:
-        self.lines.append(Instruction(op, dst, a, a if b is None else b, a if c is None else c))
+        self.lines.append(_Line(op, dst, a, a if b is None else b, a if c is None else c))
 
     def save(self, item: _Item) -> None:
         """Writes a number per row where it is kept."""
@@ -602,7 +620,7 @@ class _Listing:
                         used += 1
                     slot[dst] = free.pop()
                 dst = View(LOCAL, slot[dst])
-            plan.instructions.append((line.op, *(plan.view(v) for v in (dst, *reads))))
+            plan.instructions.append(Instruction(line.op, *(plan.view(v) for v in (dst, *reads))))
         plan.slots = max(plan.slots, used)
         return begin, len(plan.instructions)
 

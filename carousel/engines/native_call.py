@@ -241,13 +241,29 @@ def describe(made: binding.MadePlan, sizes: Sizes, given: Inputs) -> tuple[bindi
     return scan, alive
 
 
-def kept(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> int:
-    """How many bytes a scan keeps for backward for each row of a step, its results among them."""
+def _sizes_of_layer(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> tuple[Sizes, bool]:
+    """The sizes of scans in a layer, and whether they round to bfloat16. sizes: of "hidden" and "projection"."""
     shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
     bfloat16 = dtype == torch.bfloat16
     wide = torch.float32 if bfloat16 else dtype
     parameters = [torch.empty(shape, dtype=wide, device="meta") for shape in shapes]
-    found = sizes_of(program, parameters[0], parameters)
+    return sizes_of(program, parameters[0], parameters), bfloat16
+
+
+def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> str:
+    """The plans of a scan that keeps what backward needs, and of backward, as text."""
+    found, bfloat16 = _sizes_of_layer(program, dtype, sizes, input)
+    plans = {
+        "forward": forward_plan(program, True, found.direct, bfloat16),
+        "backward": backward_plan(program, found.direct, False, bfloat16),
+    }
+    return "\n\n".join(f"{name}:\n{made.plan}" for name, made in plans.items())
+
+
+def kept(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> int:
+    """How many bytes a scan keeps for backward for each row of a step, its results among them."""
+    found, bfloat16 = _sizes_of_layer(program, dtype, sizes, input)
+    wide = torch.float32 if bfloat16 else dtype
     saved = saved_width(forward_plan(program, True, found.direct, bfloat16), found)
     return (sum(found.emitted) + saved) * wide.itemsize
 

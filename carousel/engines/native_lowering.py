@@ -24,8 +24,11 @@ from carousel.engines.native_plan import (
     SIZES,
     TWO,
     WORKSPACE,
+    Input,
     Plan,
+    Vector,
     View,
+    WeightGradient,
 )
 from carousel.program import Derivative, Node, Program, naming
 
@@ -114,7 +117,8 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
     b.translate(program.nodes, leaf, homes, {}, forward_inputs=set(program.gates) - read_later)
     for gate, buffer in inputs.items():
         bias = b.parameter(naming.B) if program.gate_bias else -1
-        b.plan.inputs.append((buffer, program.gates.index(gate), bias, *b.fused_biases.get(buffer, (-1, -1))))
+        fused = b.fused_biases.get(buffer, (-1, -1))
+        b.plan.inputs.append(Input(buffer, program.gates.index(gate), bias, *fused))
     return b.finish()
 
 
@@ -186,7 +190,7 @@ def lower_backward(
         elif kind == "vector":
             name, gate = what if isinstance(what, tuple) else (what, None)
             sums.setdefault(index, []).append(len(b.plan.column_sums))
-            b.plan.column_sums.append((b.parameter(name), -1 if gate is None else program.gates.index(gate)))
+            b.plan.column_sums.append(Vector(b.parameter(name), -1 if gate is None else program.gates.index(gate)))
         elif kind == "stream":
             if of_streams:
                 homes.setdefault(index, []).append(grad_streams[what])
@@ -204,8 +208,9 @@ def lower_backward(
     bias_ih = b.parameter(naming.B) if program.gate_bias else -1
     for g, gate in enumerate(program.gates):
         buffer = gradient_of["input", gate]
-        b.plan.inputs.append((buffer, g, -1, -1, -1))
-        b.plan.weight_gradients.append((-1, 0, buffer, 0, 0, g, bias_ih))
+        b.plan.inputs.append(Input(buffer, g))
+        of_input = WeightGradient(-1, 0, buffer, SIZES["hidden"], b.parameter(naming.W), g, bias_ih)
+        b.plan.weight_gradients.append(of_input)
     for group in program.products:
         source = program.nodes[group.source]
         view = (
@@ -216,10 +221,12 @@ def lower_backward(
             size = program.nodes[node].size
             gate = -1 if group.gates is None else group.gates[place]
             source_size = SIZES[program.weights[program.nodes[node].attr].columns]
-            gradient = gradient_of["product", node], SIZES[size]
-            parameter = b.parameter(group.parameter), gate, bias
-            b.plan.weight_gradients.append((b.plan.view(view), source_size, *gradient, *parameter))
-    b.plan.weight_gradients.sort(key=lambda w: w[0])  # neighbours share their packed source
+            buffer = gradient_of["product", node]
+            parameter = b.parameter(group.parameter)
+            b.plan.weight_gradients.append(
+                WeightGradient(b.plan.view(view), source_size, buffer, SIZES[size], parameter, gate, bias)
+            )
+    b.plan.weight_gradients.sort(key=lambda w: w.source)  # neighbours share their packed source
     return b.finish()
 
 

@@ -25,7 +25,12 @@ POINTWISE = [name for name, op in ops.TABLE.items() if op.kind in ("pointwise", 
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 
+# The entries of a plan. Each is the struct of the same name in native/plan.h, field by field; a test compares them.
+
+
 class View(NamedTuple):
+    """Where an instruction finds or leaves a value."""
+
     kind: int
     which: int
 
@@ -38,33 +43,110 @@ class Buffer(NamedTuple):
     external: int = -1
 
 
+class Constant(NamedTuple):
+    """A number, or 1 / (number of units of the size `per`)."""
+
+    value: float
+    per: int = -1
+
+
+class Vector(NamedTuple):
+    """A learned vector: a parameter, or the part of it that is a gate's."""
+
+    parameter: int
+    gate: int = -1
+
+
 class Instruction(NamedTuple):
+    """dst = op(a, b, c), each a place in the plan's views."""
+
     op: int
-    dst: View
-    a: View
-    b: View
-    c: View
+    dst: int
+    a: int
+    b: int
+    c: int
+
+
+class Term(NamedTuple):
+    """One factor of a product: rows of a view, times a parameter's block or its transpose."""
+
+    source: int
+    source_size: int
+    parameter: int
+    gate: int
+    transposed: int
+
+
+class Product(NamedTuple):
+    """dst (+)= a bias + the sum of its terms."""
+
+    dst: int
+    size: int
+    accumulate: int
+    bias_parameter: int
+    bias_gate: int
+    first_term: int
+    terms: int
+
+
+class Segment(NamedTuple):
+    """A stretch of a step: products, then numbers per row, then strips; each from a place in its list to another."""
+
+    products: int
+    products_end: int
+    numbers: int
+    numbers_end: int
+    hidden: int
+    hidden_end: int
+    projection: int
+    projection_end: int
+    waits: int
+
+
+class Input(NamedTuple):
+    """The buffer of a gate's input part, or of its gradient, and the biases that start it."""
+
+    buffer: int
+    gate: int
+    bias: int = -1
+    recurrent_bias: int = -1
+    recurrent_gate: int = -1
+
+
+class WeightGradient(NamedTuple):
+    """The sum over all rows of (gradient row) x (source row). source: a view, or -1 for the scan's input."""
+
+    source: int
+    source_size: int
+    gradient: int
+    size: int
+    parameter: int
+    gate: int
+    bias_parameter: int
 
 
 @dataclass
 class Plan:
-    """The lists of `CarouselPlan` in native/plan.h; each entry is that struct's fields in order."""
+    """A step made ready for the native engine: the lists and numbers of `CarouselPlan` in native/plan.h.
+
+    `print(plan)` lists it (`native_text`); `native_verify.verify` states what must hold of it.
+    """
 
     parameters: tuple[str, ...]
     views: list[View] = field(default_factory=list)
     buffers: list[Buffer] = field(default_factory=list)
-    constants: list[tuple[float, int]] = field(default_factory=list)
-    vectors: list[tuple[int, int]] = field(default_factory=list)
-    instructions: list[tuple[int, ...]] = field(default_factory=list)
-    terms: list[tuple[int, ...]] = field(default_factory=list)
-    products: list[tuple[int, ...]] = field(default_factory=list)
-    segments: list[tuple[int, ...]] = field(default_factory=list)
-    inputs: list[tuple[int, ...]] = field(default_factory=list)
-    weight_gradients: list[tuple[int, ...]] = field(default_factory=list)
+    constants: list[Constant] = field(default_factory=list)
+    vectors: list[Vector] = field(default_factory=list)
+    instructions: list[Instruction] = field(default_factory=list)
+    terms: list[Term] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    segments: list[Segment] = field(default_factory=list)
+    inputs: list[Input] = field(default_factory=list)
+    weight_gradients: list[WeightGradient] = field(default_factory=list)
     carried: list[int] = field(default_factory=list)
     forward_states: list[int] = field(default_factory=list)
     state_sizes: list[int] = field(default_factory=list)
-    column_sums: list[tuple[int, int]] = field(default_factory=list)
+    column_sums: list[Vector] = field(default_factory=list)
     slots: int = 0
     numbers: int = 0
     gates: int = 0
@@ -73,6 +155,11 @@ class Plan:
 
     def view(self, view: View) -> int:
         return place_in(self.views, view)
+
+    def __str__(self) -> str:
+        from carousel.engines.native_text import text_of  # which reads the classes of this file
+
+        return text_of(self)
 
 
 @made_once(1024)

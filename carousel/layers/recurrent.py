@@ -385,10 +385,11 @@ class Recurrent(RNNBase):
                 streams[name] = made[of]
         return streams
 
-    def explain(self, steps: int = 0, batch: int = 0) -> str:
+    def explain(self, steps: int = 0, batch: int = 0, plan: bool = False) -> str:
         """Which engine runs this layer's scans, and why; what one step costs.
 
         steps, batch: of an input; if given, also how threads divide the work on it.
+        plan: whether to list what the engine makes of the first layer's program, forward and backward, line by line.
         """
         program = self.regularizers.rewritten(self.program, self.training)
         like, hooked = self._weight(), bool(self._hooks)
@@ -407,6 +408,10 @@ class Recurrent(RNNBase):
             shape = self.sizes, self.input_size, steps, batch
             how = chosen.division(program, self._weight().dtype, *shape)
             lines.append(f"{steps} steps of {batch} rows: {how}")
+        if plan and chosen.listing is not None:
+            lines += ["", chosen.listing(program, self._weight().dtype, self.sizes, self.input_size)]
+        elif plan:
+            lines.append(f"the {chosen.name} engine runs the program as it stands: print(layer.program)")
         return "\n".join(lines)
 
     def extra_repr(self) -> str:

@@ -338,11 +338,11 @@ template <class T> struct Machine {
         const CarouselView& view = plan.views[v];
         const int64_t padded = blocks[HIDDEN] * BLOCK<T>;
         switch (view.kind) {
-            case LOCAL: w.places[v] = {{w.slots + view.index * STRIP<T> * BLOCK<T>, 0, BLOCK<T>}, 0, 0}; break;
-            case VECTOR: set(w.places[v], {vectors[view.index], BLOCK<T>, 0}); break;
-            case CONSTANT: set(w.places[v], {constants + view.index * BLOCK<T>, 0, 0}); break;
-            case ROW: set(w.places[v], {w.numbers + view.index * number_rows, 0, 1}); break;
-            case COLUMN_SUMS: set(w.places[v], {w.column_sums + view.index * padded, BLOCK<T>, 0}); break;
+            case LOCAL: w.places[v] = {{w.slots + view.which * STRIP<T> * BLOCK<T>, 0, BLOCK<T>}, 0, 0}; break;
+            case VECTOR: set(w.places[v], {vectors[view.which], BLOCK<T>, 0}); break;
+            case CONSTANT: set(w.places[v], {constants + view.which * BLOCK<T>, 0, 0}); break;
+            case ROW: set(w.places[v], {w.numbers + view.which * number_rows, 0, 1}); break;
+            case COLUMN_SUMS: set(w.places[v], {w.column_sums + view.which * padded, BLOCK<T>, 0}); break;
         }
     }
 
@@ -356,17 +356,17 @@ template <class T> struct Machine {
 
     Ref<T> find(const CarouselView& view, const Step& s, const Chunk& chunk, int64_t row) const {
         if (view.kind == BUFFER) {
-            const CarouselBuffer& b = plan.buffers[view.index];
-            return moved(buffers[view.index], row_of(b, s.offset, s.turn, chunk));
+            const CarouselBuffer& b = plan.buffers[view.which];
+            return moved(buffers[view.which], row_of(b, s.offset, s.turn, chunk));
         }
         if (view.kind == PREVIOUS) {
-            if (row >= s.carried) return first[view.index];
-            const int32_t i = plan.carried[view.index];
+            if (row >= s.carried) return first[view.which];
+            const int32_t i = plan.carried[view.which];
             return moved(buffers[i], row_of(plan.buffers[i], s.carried_offset, 1 - s.turn, chunk));
         }
         // The forward scan came from where this walk goes on to.
-        if (row >= s.going_on) return forward_first[view.index];
-        return moved(buffers[plan.forward_states[view.index]], s.going_on_offset);
+        if (row >= s.going_on) return forward_first[view.which];
+        return moved(buffers[plan.forward_states[view.which]], s.going_on_offset);
     }
 
     // Places all moving views for the rows from `row` on, up to the next row where a state begins or ends.
@@ -452,7 +452,7 @@ template <class T> struct Machine {
 
     bool is_panel(int view) const {
         const CarouselView& v = plan.views[view];
-        const int32_t buffer = v.kind == BUFFER ? v.index : v.kind == PREVIOUS ? plan.carried[v.index] : plan.forward_states[v.index];
+        const int32_t buffer = v.kind == BUFFER ? v.which : v.kind == PREVIOUS ? plan.carried[v.which] : plan.forward_states[v.which];
         return plan.buffers[buffer].layout == PANEL;
     }
 
@@ -520,7 +520,7 @@ template <class T> struct Machine {
             const Ref<T> d = moved(w.places[in.dst].ref, rows.begin), a = moved(w.places[in.a].ref, rows.begin);
             switch (in.op) {
                 case TOTAL_SUM: {
-                    const int64_t parts = blocks[plan.buffers[plan.views[in.a].index].size];
+                    const int64_t parts = blocks[plan.buffers[plan.views[in.a].which].size];
                     for (int64_t r = 0; r < rows.size(); ++r) {
                         T total = a.at[r];
                         for (int64_t b = 1; b < parts; ++b) total += a.at[b * a.block + r];

@@ -19,7 +19,7 @@ enum CarouselKind : int32_t {
 };
 
 struct CarouselView {
-    int32_t kind, index;
+    int32_t kind, which;
 };
 
 enum CarouselLayout : int32_t {

@@ -1,0 +1,128 @@
+"""A plan as text: what the native engine does in one step, line by line.
+
+b7: panel of hidden, one chunk, workspace    a buffer: its layout, units, how long it lasts, where it is
+segment 0 of the step, waits                 threads meet before it
+  b7 += weight_hh[1] @ b6'                   a product, added onto what the buffer holds; b6': of the step before
+  hidden:                                    strips, over all units of that size
+    s0 = sigmoid b7                          s0: scratch; n0: one number per row
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from carousel.engines import native_plan as p
+from carousel.program import ops
+
+LAYOUTS = ("panel", "rows", "partial sums", "numbers", "bfloat16 panel")
+TIMES = ("all steps", "one chunk", "two steps")
+PLACES = ("workspace", "saved", "given")
+SIZES = tuple(p.SIZES)
+STRUCTURAL = {
+    p.EXPAND: "expand",
+    p.PARTIAL_SUM: "partial_sum",
+    p.TOTAL_SUM: "total_sum",
+    p.ADD_COLUMNS: "add_columns",
+    p.SAVE_NUMBER: "save",
+    p.LOAD_NUMBER: "load",
+    p.LOAD_ROWS: "load_rows",
+    p.STORE_ROWS: "store_rows",
+    p.LOAD_HALVES: "load_halves",
+    p.STORE_HALVES: "store_halves",
+}
+
+
+def text_of(plan: p.Plan) -> str:
+    """The whole listing."""
+    return "\n".join(_lines(plan))
+
+
+def view(plan: p.Plan, index: int) -> str:
+    """A place by its short name; with a question mark if the plan is wrong and lacks it."""
+    try:
+        return _view(plan, *plan.views[index])
+    except IndexError:
+        return f"view {index}?"
+
+
+def _view(plan: p.Plan, kind: int, which: int) -> str:
+    match kind:
+        case p.LOCAL:
+            return f"s{which}"
+        case p.BUFFER:
+            return f"b{which}"
+        case p.PREVIOUS:
+            return f"b{plan.carried[which]}'"
+        case p.FORWARD_PREVIOUS:
+            return f"b{plan.forward_states[which]}'"
+        case p.VECTOR:
+            return _part(plan, *plan.vectors[which])
+        case p.CONSTANT:
+            value, per = plan.constants[which]
+            return f"{value:g}" if per < 0 else f"1/{SIZES[per]}"
+        case p.ROW:
+            return f"n{which}"
+    return f"sums of {_part(plan, *plan.column_sums[which])}"
+
+
+def arity(op: int) -> int:
+    """How many arguments an instruction reads."""
+    if op >= len(p.POINTWISE):
+        return 1
+    name = p.POINTWISE[op]
+    return p.OWN[name] if name in p.OWN else ops.TABLE[name].arity
+
+
+def _lines(plan: p.Plan) -> Iterator[str]:
+    for number, buffer in enumerate(plan.buffers):
+        what = f"{LAYOUTS[buffer.layout]} of {SIZES[buffer.size]}" if buffer.layout != p.NUMBER else "numbers"
+        where = PLACES[buffer.place] + (f" {buffer.external}" if buffer.place == p.EXTERNAL else "")
+        yield f"b{number}: {what}, {TIMES[buffer.time]}, {where}"
+    for given in plan.inputs:
+        yield _input(plan, given)
+    for number, segment in enumerate(plan.segments):
+        yield from _segment(plan, number, segment)
+    for gradient in plan.weight_gradients:
+        source = "x" if gradient.source < 0 else view(plan, gradient.source)
+        bias = "" if gradient.bias_parameter < 0 else f", {_part(plan, gradient.bias_parameter, gradient.gate)}"
+        weight = _part(plan, gradient.parameter, gradient.gate)
+        yield f"gradient of {weight}{bias}: b{gradient.gradient}ᵀ @ {source}"
+
+
+def _input(plan: p.Plan, given: p.Input) -> str:
+    if plan.weight_gradients:  # of backward: the gradient of a gate's input part
+        return f"gradient of gate {given.gate}: b{given.buffer}"
+    biases = [_part(plan, given.bias, given.gate)] if given.bias >= 0 else []
+    biases += [_part(plan, given.recurrent_bias, given.recurrent_gate)] if given.recurrent_bias >= 0 else []
+    return " + ".join([f"b{given.buffer} = {plan.parameters[0]}[{given.gate}] @ x", *biases])
+
+
+def _segment(plan: p.Plan, number: int, segment: p.Segment) -> Iterator[str]:
+    when = "of the step"
+    if number < plan.before:
+        when = "before a chunk's steps"
+    elif number >= len(plan.segments) - plan.after:
+        when = "after a chunk's steps"
+    yield f"segment {number} {when}" + (", waits" if segment.waits else "")
+    for product in plan.products[segment.products : segment.products_end]:
+        terms = plan.terms[product.first_term : product.first_term + product.terms]
+        factors = [f"{_part(plan, t.parameter, t.gate)}{'ᵀ' * t.transposed} @ {view(plan, t.source)}" for t in terms]
+        if product.bias_parameter >= 0:
+            factors.append(_part(plan, product.bias_parameter, product.bias_gate))
+        yield f"  {view(plan, product.dst)} {'+=' if product.accumulate else '='} {' + '.join(factors)}"
+    for label, begin, end in (
+        ("numbers", segment.numbers, segment.numbers_end),
+        ("hidden", segment.hidden, segment.hidden_end),
+        ("projection", segment.projection, segment.projection_end),
+    ):
+        if begin < end:
+            yield f"  {label}:"
+        for op, dst, *arguments in plan.instructions[begin:end]:
+            name = p.POINTWISE[op] if op < len(p.POINTWISE) else STRUCTURAL.get(op, f"op {op}?")
+            read = " ".join(view(plan, argument) for argument in arguments[: arity(op)])
+            yield f"    {view(plan, dst)} {'+=' if op == p.ADD_COLUMNS else '='} {name} {read}"
+
+
+def _part(plan: p.Plan, parameter: int, gate: int) -> str:
+    name = plan.parameters[parameter] if parameter < len(plan.parameters) else f"parameter {parameter}?"
+    return name + ("" if gate < 0 else f"[{gate}]")

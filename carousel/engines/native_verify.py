@@ -1,0 +1,197 @@
+"""The grammar of plans: what the native engine assumes of a plan, and reads memory by.
+
+Every place an entry names exists; a product gives whole buffers; numbers and strips read what is there by then; and
+between two values of one step that different threads make and read, there is a segment that waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from carousel.engines import native_plan as p
+from carousel.engines.native_text import arity, view
+from carousel.errors import CarouselError
+
+# What strips may read and write as it stands; the others have instructions of their own.
+IN_PLACE = (p.PANEL, p.ROWS)
+LAST = p.STORE_HALVES
+
+
+def verify(plan: p.Plan) -> p.Plan:
+    """The plan itself. Raises CarouselError, with the listing, if it breaks a rule: a fault of the compiler."""
+    if problem := next(_problems(plan), None):
+        raise CarouselError(f"A plan for the native engine is wrong, which is a fault of Carousel: {problem}.\n{plan}")
+    return plan
+
+
+def _problems(plan: p.Plan) -> Iterator[str]:
+    yield from _outside(plan)
+    yield from _of_products(plan)
+    yield from _of_bounds(plan)
+    yield from _of_instructions(plan)
+    yield from _of_waiting(plan)
+
+
+def _outside(plan: p.Plan) -> Iterator[str]:
+    """Numbers that name no entry of their list."""
+    lengths = {
+        p.LOCAL: plan.slots,
+        p.BUFFER: len(plan.buffers),
+        p.PREVIOUS: len(plan.carried),
+        p.FORWARD_PREVIOUS: len(plan.forward_states),
+        p.VECTOR: len(plan.vectors),
+        p.CONSTANT: len(plan.constants),
+        p.ROW: plan.numbers,
+        p.COLUMN_SUMS: len(plan.column_sums),
+    }
+    for number, (kind, which) in enumerate(plan.views):
+        if kind not in lengths or not 0 <= which < lengths[kind]:
+            yield f"view {number} is of kind {kind}, entry {which}, which is not there"
+        elif kind == p.FORWARD_PREVIOUS and plan.forward_states[which] < 0:
+            yield f"view {number} is a forward state that was not kept"
+    parameters, views, buffers, gates = len(plan.parameters), len(plan.views), len(plan.buffers), plan.gates
+    columns: list[tuple[str, Sequence[int], int, int]] = [
+        ("a parameter of a vector", [v.parameter for v in (*plan.vectors, *plan.column_sums)], 0, parameters),
+        ("a gate of a vector", [v.gate for v in (*plan.vectors, *plan.column_sums)], -1, gates),
+        ("a source of a term", [t.source for t in plan.terms], 0, views),
+        ("a parameter of a term", [t.parameter for t in plan.terms], 0, parameters),
+        ("a gate of a term", [t.gate for t in plan.terms], -1, gates),
+        ("a place of a product", [t.dst for t in plan.products], 0, views),
+        ("a bias of a product", [t.bias_parameter for t in plan.products], -1, parameters),
+        ("a buffer of an input", [i.buffer for i in plan.inputs], 0, buffers),
+        ("a gate of an input", [i.gate for i in plan.inputs], 0, gates),
+        ("a bias of an input", [b for i in plan.inputs for b in (i.bias, i.recurrent_bias)], -1, parameters),
+        ("a source of a gradient", [g.source for g in plan.weight_gradients], -1, views),
+        ("a buffer of a gradient", [g.gradient for g in plan.weight_gradients], 0, buffers),
+        ("a parameter of a gradient", [g.parameter for g in plan.weight_gradients], 0, parameters),
+        ("a gate of a gradient", [g.gate for g in plan.weight_gradients], -1, gates),
+        ("a bias of a gradient", [g.bias_parameter for g in plan.weight_gradients], -1, parameters),
+        ("a carried buffer", plan.carried, 0, buffers),
+        ("a buffer of a forward state", plan.forward_states, -1, buffers),
+        ("a view of an instruction", [v for i in plan.instructions for v in i[1:]], 0, views),
+        ("a size", [*plan.state_sizes, *(b.size for b in plan.buffers), *(t.size for t in plan.products)], 0, 2),
+    ]
+    for what, numbers, lowest, end in columns:
+        for number in numbers:
+            if not lowest <= number < end:
+                yield f"{what} is {number}, outside {lowest} to {end - 1}"
+
+
+def _of_products(plan: p.Plan) -> Iterator[str]:
+    for number, product in enumerate(plan.products):
+        if product.terms < 1 or not 0 <= product.first_term <= len(plan.terms) - product.terms:
+            yield f"product {number} has terms {product.first_term} to {product.first_term + product.terms - 1}"
+        for place in (product.dst, *(t.source for t in _terms(plan, product))):
+            buffer = _buffer(plan, place)
+            if buffer is None or buffer.layout not in IN_PLACE:
+                yield f"product {number} reads or writes {view(plan, place)}, which is no rows of units"
+        made = _buffer(plan, product.dst)
+        if made is not None and made.size != product.size:
+            yield f"product {number} gives rows of another size than {view(plan, product.dst)} has"
+
+
+def _of_bounds(plan: p.Plan) -> Iterator[str]:
+    """Segments go through the lists from the first entry to the last, and leave none out."""
+    product, instruction = 0, 0
+    for number, s in enumerate(plan.segments):
+        marks = (s.numbers, s.numbers_end, s.hidden, s.hidden_end, s.projection, s.projection_end)
+        if s.products != product or s.products_end < product:
+            yield f"segment {number} begins at product {s.products}, and the one before ended at {product}"
+        if marks[0] != instruction or list(marks) != sorted(marks) or marks[1] != marks[2] or marks[3] != marks[4]:
+            yield f"segment {number} has instructions {marks}, and the one before ended at {instruction}"
+        product, instruction = s.products_end, s.projection_end
+    if (product, instruction) != (len(plan.products), len(plan.instructions)):
+        yield "there are products or instructions in no segment"
+    if plan.before < 0 or plan.after < 0 or plan.before + plan.after > len(plan.segments):
+        yield f"{plan.before} segments before a chunk's steps and {plan.after} after them are more than there are"
+
+
+def _of_instructions(plan: p.Plan) -> Iterator[str]:
+    for s in plan.segments:
+        yield from _of_listing(plan, s.numbers, s.numbers_end, None)
+        yield from _of_listing(plan, s.hidden, s.hidden_end, p.SIZES["hidden"])
+        yield from _of_listing(plan, s.projection, s.projection_end, p.SIZES["projection"])
+
+
+def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterator[str]:
+    """Instructions for rows of one size; None: for numbers per row. Scratch is written before it is read."""
+    written: set[int] = set()
+    for number in range(begin, end):
+        op, dst, *arguments = plan.instructions[number]
+        if not (0 <= op < len(p.POINTWISE) or p.EXPAND <= op <= LAST):
+            yield f"instruction {number} has op {op}, which is not there"
+            continue
+        for place in arguments[: arity(op)]:
+            kind, which = plan.views[place]
+            if kind == p.LOCAL and which not in written:
+                yield f"instruction {number} reads {view(plan, place)} before it is written"
+            elif kind == p.COLUMN_SUMS:
+                yield f"instruction {number} reads {view(plan, place)}"
+            elif problem := _unfit(plan, op, place, size):
+                yield f"instruction {number} reads {view(plan, place)}, {problem}"
+        kind, which = plan.views[dst]
+        if kind in (p.VECTOR, p.CONSTANT, p.PREVIOUS, p.FORWARD_PREVIOUS) or (kind == p.COLUMN_SUMS) != (
+            op == p.ADD_COLUMNS
+        ):
+            yield f"instruction {number} writes {view(plan, dst)}"
+        elif problem := _unfit(plan, op, dst, size):
+            yield f"instruction {number} writes {view(plan, dst)}, {problem}"
+        if kind == p.LOCAL:
+            written.add(which)
+
+
+def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
+    """Why an instruction for rows of a size has no business with a place."""
+    buffer = _buffer(plan, place)
+    if size is None and (plan.views[place].kind in (p.LOCAL, p.VECTOR) or _is_units(buffer)):
+        return "a row of units among numbers per row"
+    if size is None or buffer is None:
+        return None
+    if not _is_units(buffer):
+        return None if op == p.PARTIAL_SUM else "a number per row among rows of units"
+    if buffer.layout == p.HALVES and op not in (p.LOAD_HALVES, p.STORE_HALVES):
+        return "which is rounded to bfloat16"
+    return None if buffer.size == size else "a row of another size"
+
+
+def _of_waiting(plan: p.Plan) -> Iterator[str]:
+    """What products and sums over units read was made before the last meeting of the threads, at this step or the last.
+
+    In a step each thread may make other units of a row; what a strip reads, its own thread has made. Before and after a
+    chunk's steps each thread has rows of its own.
+    """
+    fresh: set[p.View] = set()  # the buffers that threads have written since they met, at this step or the last
+    steps = range(plan.before, len(plan.segments) - plan.after)
+    for number in (*steps, *steps):
+        s = plan.segments[number]
+        if number == plan.before:
+            fresh = {p.View(p.PREVIOUS, which) for kind, which in fresh if kind == p.BUFFER}
+        if s.waits:
+            fresh.clear()
+        products = plan.products[s.products : s.products_end]
+        read = [t.source for product in products for t in _terms(plan, product)]
+        read += [i.a for i in plan.instructions[s.numbers : s.numbers_end] if i.op == p.TOTAL_SUM]
+        for place in read:
+            kind, which = plan.views[place]
+            if p.View(kind, plan.carried[which] if kind == p.PREVIOUS else which) in fresh:
+                yield f"segment {number} reads {view(plan, place)} without waiting for the threads that made it"
+        written = [product.dst for product in products]
+        written += [i.dst for i in plan.instructions[s.numbers : s.projection_end]]
+        fresh |= {plan.views[place] for place in written if plan.views[place].kind == p.BUFFER}
+
+
+def _terms(plan: p.Plan, product: p.Product) -> list[p.Term]:
+    return plan.terms[product.first_term : product.first_term + product.terms]
+
+
+def _is_units(buffer: p.Buffer | None) -> bool:
+    return buffer is not None and buffer.layout in (p.PANEL, p.ROWS, p.HALVES)
+
+
+def _buffer(plan: p.Plan, place: int) -> p.Buffer | None:
+    """The buffer that a view is of, or None."""
+    kind, which = plan.views[place]
+    through = {p.PREVIOUS: plan.carried, p.FORWARD_PREVIOUS: plan.forward_states}.get(kind)
+    if kind != p.BUFFER and through is None:
+        return None
+    return plan.buffers[which if through is None else through[which]]
