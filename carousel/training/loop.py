@@ -220,7 +220,7 @@ class Run:
             self._started = self._saved_at = time.monotonic()
             self._trial_steps = 0
             self.folder.hold()
-            self.log = Log(self.folder, self.log_length, say=self.report.say)
+            self.log = Log(self.folder, self.log_length, steps=self.loop.steps, say=self.report.say)
             self.folder.tidy()
             try:
                 if self.log.lost:

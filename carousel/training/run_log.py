@@ -60,13 +60,21 @@ class Log:
     A line is written at once and whole. `say` hears of what others have done to the file.
     """
 
-    def __init__(self, run: Owner, length: int | None = 0, *, say: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        run: Owner,
+        length: int | None = 0,
+        *,
+        steps: float = math.inf,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """`length`: how many bytes of an earlier log to keep; None for all of it. Only whole lines are kept.
 
-        `.lost` is how many bytes it lacks of that length: someone, or a crash of the disk, has shortened it.
+        `.lost` is how many bytes it lacks of that length: someone, or a crash of the disk, has shortened it. What was
+        written to it after that, of steps beyond `steps`, is not kept either.
         Raises RunError where it cannot be opened, is a link, or another process trains the run.
         """
-        self._run, self._folder, self._say = run, run.path, say
+        self._run, self._folder, self._say, self._steps = run, run.path, say, steps
         self.lost = 0
         self._guarded(lambda: self._open(length))
 
@@ -113,6 +121,8 @@ class Log:
             self.lost = max(0, length - kept)
             kept = min(length, kept)
         kept = content.rfind(b"\n", 0, kept) + 1
+        if self.lost:
+            kept = _length_until(content[:kept], self._steps)
         if kept < len(content):
             self._file.truncate(kept)
 
@@ -125,6 +135,17 @@ class Log:
             return action()
         except OSError as problem:
             raise self._run.unwritable(LOG, problem, 0) from None
+
+
+def _length_until(content: bytes, steps: float) -> int:
+    """The bytes before the first line of a step beyond `steps`."""
+    length = 0
+    for line in content.splitlines(keepends=True):
+        records, _, _ = records_of(line, sealed=False)
+        if records and records[0].get("step", 0) > steps:
+            break
+        length += len(line)
+    return length
 
 
 def _appending(folder: Path) -> Any:

@@ -1,0 +1,96 @@
+"""Runs of every task that train in a moment, for tests of what becomes of their files."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from carousel import Forecaster, LanguageModel, SequenceClassifier
+from carousel.training import checksums
+from carousel.training.progress import Quiet
+
+SMALL = {"hidden": 4, "threads": 1, "seed": 1}
+
+
+def language(folder: Path, out: Path, **options: Any) -> None:
+    (folder / "text.txt").write_text("The sea is in the sky. " * 30)
+    settings = SMALL | {"window": 8, "lanes": 4, "epochs": 1, "embedding": 3} | options
+    LanguageModel.train(folder / "text.txt", out=out, **{"report": Quiet()} | settings)
+
+
+def classification(folder: Path, out: Path, **options: Any) -> None:
+    rows = [{"text": f"a {word} day", "label": word} for _ in range(6) for word in ("good", "bad")]
+    pl.DataFrame(rows).write_csv(folder / "texts.csv")
+    settings = SMALL | {"epochs": 8, "folds": 2, "embedding": 3, "batch": 3} | options
+    SequenceClassifier.train(folder / "texts.csv", out=out, **{"report": Quiet()} | settings)
+
+
+def forecasting(folder: Path, out: Path, **options: Any) -> None:
+    values = np.sin(np.arange(60)) + np.arange(60) / 30
+    pl.DataFrame({"step": np.arange(60), "y": values}).write_csv(folder / "series.csv")
+    report = options.pop("report", None)
+    settings = SMALL | {"epochs": 4, "horizon": 2, "context": 8, "season": 0} | options
+    Forecaster(**settings).fit(folder / "series.csv", out=out, report=report)
+
+
+@dataclass(frozen=True)
+class Task:
+    """train(folder, out, **options): a run in `out`, from data written to `folder`. answer(run): of its best model."""
+
+    train: Callable[..., None]
+    model: Any
+    answer: Callable[[Any], Any]
+
+
+def probabilities(model: SequenceClassifier) -> list:
+    return model.predict_proba(["a good day", "a bad one"]).tolist()
+
+
+TASKS = {
+    "language": Task(
+        language, LanguageModel, lambda model: (model.generate("The", length=12), model.complete("The s"))
+    ),
+    "classification": Task(classification, SequenceClassifier, probabilities),
+    "forecasting": Task(forecasting, Forecaster, lambda model: model.predict().rows()),
+}
+
+
+class Interrupted(Exception):
+    pass
+
+
+class BreaksOff(Quiet):
+    """As a crash at the so manyth validation, after what was written then."""
+
+    def __init__(self, at: int = 3) -> None:
+        self.left = at
+
+    def validated(self, status: object, sample: object) -> None:  # noqa: ARG002
+        self.left -= 1
+        if not self.left:
+            raise Interrupted
+
+
+def without_checksums(run: Path) -> None:
+    """The run as it was written before files had any."""
+    config = json.loads((run / "config.json").read_bytes())
+    for key in ("sha256", "files", "cell_sha256"):
+        config.pop(key, None)
+    (run / "config.json").write_bytes(checksums.json_bytes(config, indent=1))
+    model = run / "model.safetensors"
+    header, rest = checksums._parts(model.read_bytes())
+    del header["__metadata__"]["sha256"]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    model.write_bytes(len(text).to_bytes(8, "little") + text + rest)
+    state = run / "train_state.pt"
+    state.write_bytes(state.read_bytes()[: -checksums.COMMENT_SIZE - 2] + b"\0\0")
+    log = run / "log.jsonl"
+    lines = [json.loads(line) for line in log.read_bytes().splitlines()]
+    for line in lines:
+        del line["crc32"]
+    log.write_bytes(b"".join(checksums.json_bytes(line) + b"\n" for line in lines))
