@@ -190,7 +190,8 @@ def _text(one: _Column, say: Callable[[str], None]) -> pl.Series:
         return (one.texts.str.to_lowercase() == "true").alias(raw.name)
     if not len(one.values) and len(there):  # marks alone: all missing where they say so in the words of programs
         programs = there.str.to_lowercase().is_in(["na", "n/a", "#n/a", "<na>", "nan", "-nan", "null"]).all()
-        return pl.Series(raw.name, [None] * len(raw), dtype=pl.String) if programs else raw.set(blank, None)
+        empty = pl.Series(raw.name, [None] * len(raw), dtype=pl.String)
+        return empty if programs else _without_margin(raw.set(blank, None))
     strange = not_numbers(one.texts.set(one.marked, None), told())
     if strange is not None:
         rows = strange.arg_true()

@@ -20,6 +20,7 @@ SIGNS = (
     "\u20ac\u2026\u2018\u2019\u201c\u201d\u2022\u2013\u2014\u2122\u00a0\u00a1\u00a2\u00a3\u00a5\u00a7\u00a9\u00ab"
     "\u00ae\u00b0\u00b1\u00b2\u00b3\u00b4\u00b5\u00b7\u00b9\u00ba\u00bb\u00bc\u00bd\u00be\u00bf\u00d7\u00aa"
 )
+LONELY = "\u00a2\u00a3\u00a5\u00b1\u00b9\u00bc\u00bd\u00be\u00d7"  # of these, those that no letter adjoins
 LETTERS = "\u0152\u0153"  # and those of Latin-1
 
 
@@ -84,7 +85,8 @@ def _western(content: bytes, start: int, where: str) -> tuple[bytes, str]:
         raise refusal
     inner = "".join(sign for sign in SIGNS if sign not in "\u2019\u00b4\u00b7\u2013\u2014\u00a0")
     letters = r"[^\W\d_]"
-    if re.search(rf"{letters}[{re.escape(inner)}]{letters}", text) or re.search(r"[\u00c0-\u00ff]{3}", text):
+    alone = rf"{letters}[{LONELY}]|[{LONELY}]{letters}"
+    if re.search(rf"{letters}[{re.escape(inner)}]{letters}|{alone}|[\u00c0-\u00ff]{{3}}", text):
         raise refusal
     word = re.search(r"[^\s,;\t|\"]*[^\x00-\x7f][^\s,;\t|\"]*", text)
     shown = word[0] if word else ""

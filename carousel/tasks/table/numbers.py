@@ -20,9 +20,9 @@ DECIMALS = (".", ",")
 THOUSANDS = (",", ".", " ", "'")
 SPACES = "[ \u00a0\u2009\u202f]"  # what stands between thousands may be no-break, thin, or both
 QUOTES = "['\u2019]"
-# A dot between thousands is as good as unknown where fields are not separated by a semicolon, as that is the separator
-# of those who write decimal commas.
-DOT_IS_DECIMAL_WITH = (",", "\t", "|", " ")
+# Whoever separates fields by commas, or by blanks, writes decimal points, unless a value says otherwise. Semicolons,
+# tabs and bars say nothing: they are the separators of those who write decimal commas too.
+DOT_IS_DECIMAL_WITH = (",", " ")
 
 
 @dataclass(frozen=True)

@@ -93,19 +93,21 @@ def _files(paths: Sequence[Path], rows: int | None, say: Callable[[str], None]) 
                 f"Several files are read as one table where they have the same columns: {paths[0]} has "
                 f"{listed(frames[0].columns)}; {path} has {listed(frame.columns)}. Name one of them."
             )
-    try:
-        return pl.concat(frames, how="vertical_relaxed")
-    except pl.exceptions.PolarsError:
-        name = next(name for name in frames[0].columns if len({_kind(frame[name]) for frame in frames}) > 1)
-        kinds = ", ".join(f"{_kind(frame[name])} in {path}" for path, frame in zip(paths, frames, strict=True))
-        raise DataError(
-            f"Several files are read as one table where their columns hold the same kind of values; the column "
-            f"{name!r} has {kinds}."
-        ) from None
+    for name in frames[0].columns:
+        kinds = {_kind(frame[name]): path for path, frame in zip(paths, frames, strict=True) if frame[name].count()}
+        if len(kinds) > 1:
+            found = ", ".join(f"{kind} in {path}" for kind, path in kinds.items())
+            raise DataError(
+                f"Several files are read as one table where their columns hold the same kind of values, and the column "
+                f"{name!r} has {found}."
+            )
+    empty = [[name for name in frame.columns if not frame[name].count()] for frame in frames]
+    parts = [frame.with_columns(pl.col(names).cast(pl.Null)) for frame, names in zip(frames, empty, strict=True)]
+    return pl.concat(parts, how="vertical_relaxed")
 
 
 def _kind(column: pl.Series) -> str:
-    return "numbers" if column.dtype.is_numeric() else f"{column.dtype}".lower()
+    return "numbers" if column.dtype.is_numeric() else "texts" if column.dtype == pl.String else str(column.dtype)
 
 
 def _file(path: Path, rows: int | None, say: Callable[[str], None]) -> pl.DataFrame:

@@ -15,7 +15,7 @@ from carousel.tasks.table.numbers import told
 SEPARATORS = (",", ";", "\t", "|")
 NAMES_OF = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
 SAMPLE = 200  # lines that the separator and the names are found in
-DATE_OR_NUMBER = re.compile(r"[+-]?\d[\d\s.,:/TQWZ+-]*")
+DATE_OR_NUMBER = re.compile(r"[+-]?\d[\d .,:/TQWZ+-]*")
 NUMBER = re.compile(r"[+\-\u2212]?[\d.,' \u00a0]*\d[\d.,]*([eE][+-]?\d+)?")
 
 
@@ -175,17 +175,19 @@ class _Rows:
         fields = self.parsed[row] if self.parsed is not None else self.lines[row].split(self.separator)
         return [field.strip() for field in fields]
 
-    def cells(self, kept: range, width: int) -> pl.DataFrame:
+    def cells(self, kept: Sequence[int], width: int) -> pl.DataFrame:
         """The fields of these rows as texts, null where there is nothing."""
         names = [f"column_{k}" for k in range(1, width + 1)]
+        if width == 1:
+            cells = [self.fields(k)[0] or None if self.widths[k] else None for k in kept]
+            return pl.DataFrame({names[0]: pl.Series(names[0], cells, dtype=pl.String)})
         if self.parsed is not None:
-            blank: list[str | None] = [None] * width
-            rows = [[field or None for field in self.parsed[k]] if self.widths[k] else blank for k in kept]
+            rows = [[field or None for field in self.parsed[k]] for k in kept]
             columns = zip(*rows, strict=True)
             return pl.DataFrame(
                 {name: pl.Series(name, column, dtype=pl.String) for name, column in zip(names, columns, strict=True)}
             )
-        body = "\n".join(self.lines[kept[0] : kept[-1] + 1]) + "\n"
+        body = "\n".join(self.lines[k] for k in kept) + "\n"
         return pl.read_csv(
             io.BytesIO(body.encode()),
             has_header=False,
@@ -251,17 +253,14 @@ def _cells(rows: _Rows, header: int, where: str, say: Callable[[str], None], mos
     _refuse_ragged(rows, header, where, last, width)
     if last < begin:
         raise DataError(f"{where} has column names ({_listed(names)}) and no rows below them.")
-    kept = range(begin, last + 1)
-    if most is not None:
-        kept = kept[:most]
+    # A blank line is a missing value of a single column, and nothing in any other table.
+    kept = [k for k in range(begin, last + 1) if rows.widths[k] or width == 1]
+    if blank := last + 1 - begin - len(kept):
+        say(f"left out, as they are blank: {blank:,} line{'s' * (blank > 1)} between the rows")
+    kept = kept[:most]
     cells = rows.cells(kept, width)
     assert cells.height == len(kept), "the rows were counted before they were read"
-    lines: Sequence[int] = [rows.ends[k] for k in kept] if rows.parsed is not None else range(kept[0] + 1, kept[-1] + 2)
-    if width > 1 and (blank := [k for k, row in enumerate(kept) if not rows.widths[row]]):
-        keep = pl.Series([bool(rows.widths[row]) for row in kept])
-        cells, lines = cells.filter(keep), [line for line, there in zip(lines, keep, strict=True) if there]
-        say(f"left out, as they are blank: {len(blank):,} line{'s' * (len(blank) > 1)} between the rows")
-    return Sheet(names, cells, lines, separator)
+    return Sheet(names, cells, [rows.ends[k] for k in kept], separator)
 
 
 def _units(rows: _Rows, begin: int, last: int, width: int, say: Callable[[str], None]) -> int:
@@ -274,7 +273,8 @@ def _units(rows: _Rows, begin: int, last: int, width: int, say: Callable[[str], 
         above = [rows.fields(k) for k in range(begin, begin + count) if begin + count <= last]
         if len(sample) < 3 or not above or any(len(row) != width for row in above):
             return 0
-        values = [k for k in range(width) if sum(_is_typed(row[k]) for row in sample) >= 0.9 * len(sample)]
+        there = {k: [row[k] for row in sample if row[k]] for k in range(width)}
+        values = [k for k, cells in there.items() if cells and sum(map(_is_typed, cells)) >= 0.9 * len(cells)]
         texts = [k for k in range(width) if k not in values]
         if values and all(_is_words(row, values, texts) for row in above):
             shown = " / ".join(rows.line(k)[:60] for k in range(begin, begin + count))
