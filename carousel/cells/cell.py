@@ -56,6 +56,13 @@ class Cell:
     Inside, use torch's pointwise functions and operators, and sums or means over the units
     (`dim=-1, keepdim=True`); `carousel.program.ops` lists all of them. A cell knows nothing of batches, time,
     devices, lengths or gradients; ordinary Python that does not look at values (loops, `if self.option`) is free.
+
+    Everything that `step` reads is part of the cell: its attributes, those of objects in them, of its class, globals,
+    closures, tensors of no dimensions. Their values are numbers in the equations. A layer runs the equations of its
+    cell as it is now: after `layer.cell.dt = 0.5` the next call has the new ones, or raises ValueError if they would
+    need other weights. Reading them anew takes some milliseconds. A function that torch.compile has compiled keeps the
+    equations it was compiled with. A saved layer holds a fingerprint of its equations: where the class was changed
+    meanwhile, loading warns and runs the new ones.
     """
 
     states: Sequence[str] = ("h",)

@@ -1,4 +1,4 @@
-"""What the layers have in common: from a cell to its program, its parameters and how they begin."""
+"""What the layers have in common: the parameters of a cell's program, and how they begin."""
 
 from __future__ import annotations
 
@@ -8,31 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from carousel import cells
-from carousel.cells import Cell
-from carousel.errors import ProgramError
-from carousel.program import Interface, naming, trace, untraced
-
-
-def as_cell(cell: Cell | type[Cell] | str) -> Cell:
-    """A cell given as an instance, a class or a name. Raises TypeError for anything else."""
-    if isinstance(cell, str):
-        return cells.find(cell)
-    if isinstance(cell, type) and issubclass(cell, Cell):
-        return cell()
-    if not isinstance(cell, Cell):
-        raise TypeError(f"cell must be a carousel.Cell, a class of one, or a name, got {type(cell).__name__}")
-    return cell
-
-
-def program_of(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str]:
-    """The cell's program; for the reference engine, asked for by name, its step as it stands and why, if need be."""
-    try:
-        return trace(cell, bias), ""
-    except ProgramError as error:
-        if engine != "reference":
-            raise
-        return untraced(cell, bias), str(error)
+from carousel.program import Interface, naming
 
 
 def check_projection(program: Interface, hidden_size: int, proj_size: int) -> dict[str, int]:

@@ -26,17 +26,16 @@ from carousel.layers.arguments import (
     check_states,
     check_weights,
 )
+from carousel.layers.equations import Equations
 from carousel.layers.hooks import Function, StepHook, change
 from carousel.layers.in_time import InTime, Walk
 from carousel.layers.initialization import initialize_by_name
 from carousel.layers.layout import Packed, Padded
 from carousel.layers.parameters import (
-    as_cell,
     check_projection,
     initialize,
     options_text,
     parameter_shapes,
-    program_of,
     register,
 )
 from carousel.layers.recording import Recording, Tap, check_names, of_this_thread
@@ -50,7 +49,7 @@ States = tuple[Tensor, ...]
 Layout = Packed | Padded | InTime
 
 
-class Recurrent(RNNBase):
+class Recurrent(Equations, RNNBase):
     """Runs a cell over sequences: torch.nn.LSTM's constructor, call, results and parameter names, for every cell.
 
         output, hx = Recurrent(cell, input_size, hidden_size)(input, hx=None)
@@ -131,12 +130,10 @@ class Recurrent(RNNBase):
         nn.Module.__init__(self)  # not nn.RNNBase's: it would make parameters of its own
         num_layers, proj_size = as_size("num_layers", num_layers), as_size("proj_size", proj_size)
         check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
-        self.cell = as_cell(cell)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
-        self.num_layers, self.bias, self.batch_first = num_layers, bias, batch_first
-        self.dropout, self.bidirectional, self.engine = float(dropout), bidirectional, engine
-        self.program, self.why_untraced = program_of(self.cell, bias, engine)
-        self.sizes = check_projection(self.program, hidden_size, proj_size)
+        self.num_layers, self.batch_first = num_layers, batch_first
+        self.dropout, self.bidirectional = float(dropout), bidirectional
+        self._take(cell, bias, engine)
         engines.check_name(engine)
         if initial_state not in ("zero", "learned"):
             raise ValueError(f"initial_state must be 'zero' or 'learned', but {initial_state!r} was given")
@@ -147,31 +144,42 @@ class Recurrent(RNNBase):
         _ = self.regularizers  # checked now
         check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
+        self._hooks: OrderedDict[int, StepHook] = OrderedDict()
+        register(self, self._program.cell, self.shapes(), device, dtype)
+        self.reset_parameters()
+
+    _derived = (*Equations._derived, "sizes", "_shapes", "_recordings", "_taps")
+
+    def _derive(self) -> None:
+        self.sizes = check_projection(self._program, self.hidden_size, self.proj_size)
         width = len(self._directions()) * self.sizes[self._output_size()]
         # The shapes of the first layer's parameters, and of those of every layer above it.
-        self._shapes = [parameter_shapes(self.program, size, self.sizes) for size in (input_size, width)]
+        self._shapes = [parameter_shapes(self._program, size, self.sizes) for size in (self.input_size, width)]
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
-        self._hooks: OrderedDict[int, StepHook] = OrderedDict()
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The names of all parameters and their shapes, in torch.nn's order."""
+        found: dict[str, tuple[int, ...]] = {}
         for k, suffix in self._places():
             shapes = dict(self._shapes[k > 0])
-            if initial_state == "learned":
-                shapes |= {naming.initial(s): (self.sizes[size],) for s, size in self.program.states.items()}
-            register(self, self.program.cell, {name + suffix: shape for name, shape in shapes.items()}, device, dtype)
-        self.reset_parameters()
+            if self.initial_state == "learned":
+                shapes |= {naming.initial(s): (self.sizes[size],) for s, size in self._program.states.items()}
+            found |= {name + suffix: shape for name, shape in shapes.items()}
+        return found
 
     @property
     def regularizers(self) -> Regularizers:
         """The layer's regularisers, checked; like dropout, each may be changed between calls."""
         of_state = self.zoneout, self.recurrent_dropout, self.candidate_dropout
-        return Regularizers.checked(self.program, *of_state, self.input_dropout, self.weight_drop)
+        return Regularizers.checked(self._program, *of_state, self.input_dropout, self.weight_drop)
 
     def reset_parameters(self) -> None:
         """Draws every parameter anew, in torch.nn's order: the same seed gives the same weights."""
         for _, suffix in self._places():
-            initialize(self, self.program, self.hidden_size, suffix)
+            initialize(self, self._program, self.hidden_size, suffix)
             if self.initial_state == "learned":
-                for state in self.program.states:
+                for state in self._program.states:
                     nn.init.zeros_(self.get_parameter(naming.initial(state) + suffix))
 
     def initialize(self, *names: str, longest: int | None = None) -> None:
@@ -193,6 +201,7 @@ class Recurrent(RNNBase):
         add: Tensor | Mapping[str, Tensor] | None = None,
         return_states: bool = False,
     ) -> Any:
+        self._follow()
         check_checkpoint(self.checkpoint)  # it may be changed between calls
         if self._hooks and isinstance(self.checkpoint, int):
             raise ValueError(
@@ -206,8 +215,8 @@ class Recurrent(RNNBase):
         recordings, taps = of_this_thread(self._recordings), of_this_thread(self._taps)
         names = dict.fromkeys(name for recording in recordings for name in recording.names)
         if return_states:
-            check_names(self._name(), self.program, tuple(self.program.states))
-            names |= dict.fromkeys(self.program.states)
+            check_names(self._name(), self._program, tuple(self._program.states))
+            names |= dict.fromkeys(self._program.states)
         for tap in taps:
             tap.begin(layout.every_step)
         rows, final, recorded = self._stack(layout, layout.first(given, fresh), fresh, streams, tuple(names), taps)
@@ -217,7 +226,7 @@ class Recurrent(RNNBase):
             recording.found = {name: recorded[name] for name in recording.names}
         hx = last[0] if len(last) == 1 else last
         if return_states:
-            return output, hx, {state: recorded[state] for state in self.program.states}
+            return output, hx, {state: recorded[state] for state in self._program.states}
         return output, hx
 
     def record(self, *names: str) -> Recording:
@@ -244,8 +253,8 @@ class Recurrent(RNNBase):
 
         Raises ValueError for a cell whose step runs as plain Python.
         """
-        check_names(self._name(), self.program, tuple(self.program.states))
-        return Tap(tuple(self.program.states), self._taps)
+        check_names(self._name(), self.program, tuple(self._program.states))
+        return Tap(tuple(self._program.states), self._taps)
 
     def hook(self, function: Function, at: str | None = None) -> RemovableHandle:
         """Lets Python change the states before each step of the calls to come; slow, and gradients flow through it.
@@ -326,7 +335,7 @@ class Recurrent(RNNBase):
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         # A compiler wants shapes that no value decides: the reference engine walks in time, others pad what they cut.
         compiled, in_time = torch.compiler.is_compiling(), bool(self._hooks)
-        unrolled = compiled and engines.choose(self.engine, self.program, x.dtype, x.device)[0].calls_python
+        unrolled = compiled and engines.choose(self.engine, self._program, x.dtype, x.device)[0].calls_python
         real = starts = sequences = None
         if cut:
             real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
@@ -358,25 +367,25 @@ class Recurrent(RNNBase):
         named: dict[str, dict[str, Tensor]] = {}
         for kind, value in (("keep", keep), ("add", add)):
             if value is not None:
-                named[kind] = dict(value) if isinstance(value, Mapping) else dict.fromkeys(self.program.states, value)
+                named[kind] = dict(value) if isinstance(value, Mapping) else dict.fromkeys(self._program.states, value)
         if not named:
             return {}
-        if not isinstance(self.program, Program):
+        if not isinstance(self._program, Program):
             raise ValueError(
                 f"{self._name()}: keep and add rewrite the cell's program, and this cell's step runs as plain Python"
             )
-        if unknown := {state for states in named.values() for state in states} - set(self.program.states):
+        if unknown := {state for states in named.values() for state in states} - set(self._program.states):
             raise ValueError(
-                f"{self._name()}: keep and add are for the states {', '.join(self.program.states)}; "
+                f"{self._name()}: keep and add are for the states {', '.join(self._program.states)}; "
                 f"there is no state {min(unknown)!r}"
             )
         assert not isinstance(layout, Packed)
         streams: dict[str, Tensor] = {}
         made: dict[tuple[str, str | int], Tensor] = {}  # what is given for all states is laid out once
-        for state in self.program.states:
+        for state in self._program.states:
             if not any(state in states for states in named.values()):
                 continue
-            size = self.sizes[self.program.states[state]]
+            size = self.sizes[self._program.states[state]]
             for kind, name, nothing in (("keep", naming.keep(state), 1.0), ("add", naming.add(state), 0.0)):
                 value = named.get(kind, {}).get(state)
                 of = kind, state if isinstance({"keep": keep, "add": add}[kind], Mapping) else size
@@ -435,7 +444,7 @@ class Recurrent(RNNBase):
                 yield k, f"_l{k}{direction}"
 
     def _output_size(self) -> str:
-        return self.program.states[self.program.output_state]
+        return self._program.states[self._program.output_state]
 
     def _name(self) -> str:
         return type(self).__name__
@@ -448,7 +457,7 @@ class Recurrent(RNNBase):
         if hx is None:
             return self.fresh_states(batch)
         shapes = self.expected_states(batch)
-        states = as_states(self._name(), hx, self.program.states)
+        states = as_states(self._name(), hx, self._program.states)
         return check_states(self._name(), states, batched, shapes, self._weight())
 
     def fresh_states(self, batch: int) -> States:
@@ -456,7 +465,7 @@ class Recurrent(RNNBase):
         if self.initial_state == "zero":
             return tuple(self._weight().new_zeros(shape) for shape in self.expected_states(batch))
         learned = (
-            torch.stack([getattr(self, naming.initial(s) + x) for x in self.suffixes()]) for s in self.program.states
+            torch.stack([getattr(self, naming.initial(s) + x) for x in self.suffixes()]) for s in self._program.states
         )
         return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
 
@@ -481,10 +490,10 @@ class Recurrent(RNNBase):
     ) -> tuple[Tensor, States, dict[str, Tensor]]:
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
-        modified = tuple(state for state in self.program.states if taps or naming.keep(state) in streams)
+        modified = tuple(state for state in self._program.states if taps or naming.keep(state) in streams)
         add_ins = self.regularizers
-        program = add_ins.rewritten(self.program, self.training, modified, names)
-        sizes = {state: self.sizes[size] for state, size in self.program.states.items()}
+        program = add_ins.rewritten(self._program, self.training, modified, names)
+        sizes = {state: self.sizes[size] for state, size in self._program.states.items()}
         last: list[States] = []
         recorded: list[States] = []
         for k in range(self.num_layers):
@@ -492,7 +501,7 @@ class Recurrent(RNNBase):
             for direction in self._directions():
                 shapes, suffix = self._shapes[k > 0], f"_l{k}{direction}"
                 weights = {name: getattr(self, name + suffix) for name in shapes}
-                check_weights(weights, shapes, suffix, f"{len(self.program.gates)} * hidden_size")
+                check_weights(weights, shapes, suffix, f"{len(self._program.gates)} * hidden_size")
                 states = tuple(state[len(last)] for state in hx)
                 given = streams
                 for tap in taps:

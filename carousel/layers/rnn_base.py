@@ -21,7 +21,7 @@ States = tuple[Tensor, ...]
 class RNNBase(nn.RNNBase):
     """nn.RNNBase without its second list of the weights: parameters stand in the module alone, and are read from it."""
 
-    program: Interface
+    program: Interface  # of the layer, as sizes
     sizes: dict[str, int]
 
     # What nn.RNNBase does here keeps its list of weights in step with the parameters.

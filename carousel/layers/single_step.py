@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from carousel import engines
 from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
 from carousel.engines.inside_torch import autocast_is_on
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
+from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
 from carousel.layers.parameters import (
-    as_cell,
     check_projection,
     initialize,
     options_text,
     parameter_shapes,
-    program_of,
     register,
 )
 
 States = tuple[Tensor, ...]
 
 
-class RecurrentCell(nn.Module):
+class RecurrentCell(Equations):
     """One step of a cell: torch.nn.LSTMCell's constructor, call, results and parameter names, for every cell.
 
         hx = RecurrentCell(cell, input_size, hidden_size)(input, hx=None)
@@ -53,25 +52,32 @@ class RecurrentCell(nn.Module):
         bias, proj_size = bool(bias), as_size("proj_size", proj_size)
         check_constructor(input_size, hidden_size, 1, bias, False, 0.0, proj_size)
         engines.check_name(engine)
-        self.cell = as_cell(cell)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
-        self.bias, self.engine = bias, engine
-        self.program, self.why_untraced = program_of(self.cell, bias, engine)
-        self.sizes = check_projection(self.program, hidden_size, proj_size)
-        self._shapes = parameter_shapes(self.program, input_size, self.sizes)
-        register(self, self.program.cell, self._shapes, device, dtype)
+        self._take(cell, bias, engine)
+        register(self, self._program.cell, self.shapes(), device, dtype)
         self.reset_parameters()
+
+    _derived = (*Equations._derived, "sizes", "_shapes")
+
+    def _derive(self) -> None:
+        self.sizes = check_projection(self._program, self.hidden_size, self.proj_size)
+        self._shapes = parameter_shapes(self._program, self.input_size, self.sizes)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The names of all parameters and their shapes, in torch.nn's order."""
+        return dict(self._shapes)
 
     def reset_parameters(self) -> None:
         """Draws every parameter anew, in torch.nn's order."""
-        initialize(self, self.program, self.hidden_size)
+        initialize(self, self._program, self.hidden_size)
 
     def forward(self, input: Tensor, hx: Tensor | States | None = None) -> Tensor | States:
+        self._follow()
         # Not get_parameter: under torch.func.functional_call weights are plain tensors.
         name, weights = type(self).__name__, {n: getattr(self, n) for n in self._shapes}
         weight = weights["weight_ih"]
         check_tensor(name, input, (1, 2), weight)
-        check_weights(weights, self._shapes, "", f"{len(self.program.gates)} * hidden_size")
+        check_weights(weights, self._shapes, "", f"{len(self._program.gates)} * hidden_size")
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)
         if x.shape[1] != self.input_size:
@@ -81,16 +87,16 @@ class RecurrentCell(nn.Module):
             _check_dtype(name, given, weight)
         # Under autocast what is given may come in bfloat16: a step runs in the weights' precision, states above all.
         x, states = x.to(weight.dtype), tuple(state.to(weight.dtype) for state in states)
-        _, new = engines.scan(self.engine, self.program, x, [x.shape[0]], states, weights)
+        _, new = engines.scan(self.engine, self._program, x, [x.shape[0]], states, weights)
         new = new if batched else tuple(state.squeeze(0) for state in new)
         return new[0] if len(new) == 1 else new
 
     def _initial(self, hx: Tensor | States | None, batch: int, batched: bool, weight: Tensor) -> States:
         """The states to begin with, batched. Raises for what does not fit, in torch.nn's words."""
-        sizes = [self.sizes[size] for size in self.program.states.values()]
+        sizes = [self.sizes[size] for size in self._program.states.values()]
         if hx is None:
             return tuple(weight.new_zeros(batch, size) for size in sizes)
-        states = as_states(type(self).__name__, hx, self.program.states)
+        states = as_states(type(self).__name__, hx, self._program.states)
         for index, state in enumerate(states):
             if state.dim() not in (1, 2):
                 what = "hidden" if len(states) == 1 else f"hx[{index}]"

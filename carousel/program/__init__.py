@@ -4,7 +4,8 @@ from carousel.program import naming, notation, rewrite
 from carousel.program.derivative import Derivative, differentiate
 from carousel.program.evaluate import evaluate
 from carousel.program.program import Interface, Node, Product, Program, Weight
-from carousel.program.trace import trace
+from carousel.program.reads import Reads
+from carousel.program.trace import trace, trace_and_watch
 from carousel.program.untraced import Untraced, untraced
 from carousel.program.verify import verify
 
@@ -14,6 +15,7 @@ __all__ = [
     "Node",
     "Product",
     "Program",
+    "Reads",
     "Untraced",
     "Weight",
     "differentiate",
@@ -22,6 +24,7 @@ __all__ = [
     "notation",
     "rewrite",
     "trace",
+    "trace_and_watch",
     "untraced",
     "verify",
 ]

@@ -6,7 +6,7 @@ import inspect
 import linecache
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from types import CodeType, FrameType
 from typing import Any
 
@@ -19,7 +19,8 @@ from carousel.program import expansions, ops
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.declaration import Declaration, title
 from carousel.program.program import Program
-from carousel.program.sharing import made_once
+from carousel.program.reads import Reads
+from carousel.program.sharing import LOCK
 from carousel.program.verify import finished, problem_of
 
 
@@ -29,12 +30,35 @@ def trace(cell: Cell, bias: bool = True) -> Program:
     Raises ProgramError if the declaration contradicts itself, or if step does something outside the alphabet; the
     message names the op and the line of the equation.
     """
+    return trace_and_watch(cell, bias)[0]
+
+
+def trace_and_watch(cell: Cell, bias: bool) -> tuple[Program, Reads]:
+    """The program, and what it was read from: as long as that does not change, it is the cell's program.
+
+    Equal cells are not traced again. Where they are, programs that say the same are one (see `verify.finished`).
+    """
     try:
-        options = tuple(vars(cell).items())  # a cell whose options were changed since is another cell
-        hash((cell, options))
+        # 1 and 1.0, or 0.0 and -0.0, are equal, and not the same number.
+        options = tuple((n, type(v), v, repr(v) if isinstance(v, float) else "") for n, v in vars(cell).items())
+        key = type(cell), cell, options, bias
+        hash(key)
     except TypeError:
-        return _trace(cell, bias)
-    return _cached(cell, bias, options)
+        return _trace(cell, bias), Reads(cell)
+    with LOCK:
+        if (found := _traced.get(key)) is not None and not found[1].changed(found[1].cell):
+            program, reads = found
+            return program, reads if reads.cell is cell else Reads(cell)
+        program = _trace(cell, bias)
+        found = _traced[key] = program, Reads(cell)
+        while len(_traced) > TRACED_AT_MOST:
+            del _traced[next(iter(_traced))]
+        return found
+
+
+# Of equal cells: their program, and what that of the first was read from.
+_traced: dict[Hashable, tuple[Program, Reads]] = {}
+TRACED_AT_MOST = 256
 
 
 def _trace(cell: Cell, bias: bool) -> Program:
@@ -70,13 +94,6 @@ def _trace(cell: Cell, bias: bool) -> Program:
         if problem := problem_of(program, index):
             raise tracer.refuse(f"{node.op}, of which {problem},", line=node.line)
     return finished(program)
-
-
-# Equal cells share one program, and with it whatever engines have prepared for it.
-@made_once(256)
-def _cached(cell: Cell, bias: bool, options: tuple[tuple[str, Any], ...]) -> Program:
-    del options
-    return _trace(cell, bias)
 
 
 class _StepTracer(fx.Tracer):

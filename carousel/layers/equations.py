@@ -1,0 +1,159 @@
+"""What layers have in common: a cell, and the program of its equations, which follows the cell when that changes."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from typing import Any
+
+from torch import nn
+
+from carousel import cells
+from carousel.cells import Cell
+from carousel.engines.inside_torch import same_at_every_call
+from carousel.errors import ProgramError
+from carousel.layers import saved_cells
+from carousel.program import Interface, Program, Reads, notation, trace_and_watch, untraced
+from carousel.program.sharing import LOCK
+
+
+def as_cell(cell: Cell | type[Cell] | str) -> Cell:
+    """A cell given as an instance, a class or a name. Raises TypeError for anything else."""
+    if isinstance(cell, str):
+        return cells.find(cell)
+    if isinstance(cell, type) and issubclass(cell, Cell):
+        return cell()
+    if not isinstance(cell, Cell):
+        raise TypeError(f"cell must be a carousel.Cell, a class of one, or a name, got {type(cell).__name__}")
+    return cell
+
+
+class Equations(nn.Module):
+    """A module with a cell. Its program is always that of the cell as it is now.
+
+    Everything that the trace of a cell reads is part of the cell: its attributes, those of objects in them, globals
+    and closures. Where any of it was changed, the next call runs the new equations; see `carousel.Cell`.
+    """
+
+    cell: Cell
+    bias: bool
+    engine: str
+    _program: Interface
+    _why_untraced: str
+    _reads: Reads | None
+
+    def _take(self, cell: Cell | type[Cell] | str, bias: bool, engine: str) -> None:
+        """Takes its cell, and what follows from it."""
+        self.cell, self.bias, self.engine = as_cell(cell), bias, engine
+        self._program, self._why_untraced, self._reads = _read(self.cell, bias, engine)
+        self._derive()
+
+    @property
+    def program(self) -> Interface:
+        """The cell's program; for the reference engine, asked for by name, the step as it stands where it must be."""
+        self._follow()
+        return self._program
+
+    @program.setter
+    def program(self, program: Interface) -> None:
+        """Takes a program as it is, which then follows no cell."""
+        self._program, self._reads = program, None
+
+    @property
+    def why_untraced(self) -> str:
+        """Why the cell has no program, if so."""
+        return self._why_untraced
+
+    def _derive(self) -> None:
+        """Makes anew what follows from the program and is neither copied nor saved. A layer with more adds to it."""
+
+    # What follows from the cell's program, or belongs to calls that are under way.
+    _derived: tuple[str, ...] = ("_program", "_why_untraced", "_reads")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: the arguments, the weights, the cell, and which equations it has now."""
+        state = {name: value for name, value in vars(self).items() if name not in self._derived}
+        if "cell" in state:
+            state["cell"] = saved_cells.saved(self.cell)
+        if self._reads is None:  # a program of its own
+            return state | {"_program": self._program, "_why_untraced": self._why_untraced, "_reads": None}
+        return state | {"_equations": fingerprint(self.program)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Raises ValueError where the cell needs other parameters now; warns where it has other equations."""
+        state = dict(state)
+        was = state.pop("_equations", None)
+        if "cell" in state:
+            state["cell"] = saved_cells.loaded(state["cell"])
+        super().__setstate__(state)
+        if "_reads" not in state:
+            self._program, self._why_untraced, self._reads = _read(self.cell, self.bias, self.engine)
+        self._derive()
+        if was in (None, fingerprint(self._program)):
+            return
+        name = f"{type(self).__name__}: the equations of its cell {self._program.cell}"
+        wanted, there = self.shapes(), {n: tuple(p.shape) for n, p in self._parameters.items() if p is not None}
+        if wanted != there:
+            other = next(iter(sorted(wanted.items() ^ there.items())))[0]
+            raise ValueError(
+                f"{name} are not those that the layer was saved with, and need other parameters: {other} was "
+                f"{there.get(other, 'not there')} and would be {wanted.get(other, 'none')}; load it where the cell is "
+                "as it was, or build a new layer"
+            )
+        warnings.warn(
+            f"{name} are not those that the layer was saved with: its class, or something that it reads, was changed "
+            "since. The layer runs the new equations with the weights that were learned by the old ones. To have the "
+            "old ones back, load it where the cell is as it was; to keep the new ones, train it again and save it.",
+            stacklevel=2,
+        )
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Its parameters and their shapes, in torch.nn's order."""
+        raise NotImplementedError
+
+    @same_at_every_call
+    def _follow(self) -> None:
+        """Reads the equations anew where the cell, or anything that they are read from, has changed.
+
+        Raises ValueError where they would need other parameters. A compiled function keeps the equations that it was
+        compiled with.
+        """
+        if self._reads is None or not self._reads.changed(self.cell):
+            return
+        with LOCK:
+            program, why, reads = _read(self.cell, self.bias, self.engine)
+            if (now := _needs(program)) != (before := _needs(self._program)):
+                what = next(what for what in before if now[what] != before[what])
+                raise ValueError(
+                    f"{type(self).__name__}: its cell {program.cell} was changed after the layer was built, so that "
+                    f"the parameters no longer fit: its {what} {before[what]} and are now {now[what]}; build a new "
+                    "layer of this cell, or change it back"
+                )
+            self._program, self._why_untraced, self._reads = program, why, reads
+
+
+def _read(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str, Reads]:
+    """The cell's program or, for the reference engine, its step as it stands and why; and what it was read from."""
+    try:
+        program, reads = trace_and_watch(cell, bias)
+        return program, "", reads
+    except ProgramError as error:
+        if engine != "reference":
+            raise
+        return untraced(cell, bias), str(error), Reads(cell)
+
+
+def fingerprint(program: Interface) -> str:
+    """What stands for the equations: equal for equal ones, in every process. Of plain Python, for what it declares."""
+    if isinstance(program, Program):
+        return hashlib.sha256(notation.write(program).encode()).hexdigest()
+    return hashlib.sha256(repr(_needs(program)).encode()).hexdigest()
+
+
+def _needs(program: Interface) -> dict[str, Any]:
+    """What a layer is built for."""
+    return {
+        "states were": program.states,
+        "gates were": program.gates,
+        "parameters were": {name: " x ".join(shape) for name, shape in program.parameters.items()},
+    }

@@ -1,0 +1,170 @@
+"""What a trace may have read beside its symbols: a cell's attributes, and what its functions name outside of it.
+
+All of it is part of a cell's identity: where any of it is another object than it was, the equations may be others. A
+look takes a microsecond or two, since it only compares what stands where; nothing is called and nothing is copied.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Mapping
+from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from carousel.cells.cell import Cell
+
+# Libraries whose names nobody gives another meaning while a program runs.
+FIXED = frozenset({"carousel", "torch", "numpy", *sys.stdlib_module_names}) - {"__main__"}
+
+# What holds nothing that could change.
+PLAIN = (int, float, complex, str, bytes, bool, type(None), range, torch.dtype, torch.device, torch.Size)
+
+MOST = 2000  # places; a cell that reaches more is traced anew at every look
+_ABSENT = object()
+
+
+class Reads:
+    """The places that a cell's equations can be read from, and what stood there.
+
+    It follows attributes of the cell and of objects in them, lists and mappings, the cell's class, and globals and
+    closures that its functions name, of the author's own modules and classes.
+    """
+
+    def __init__(self, cell: Cell):
+        self.cell = cell
+        self.complete = True
+        self._in_mappings: list[tuple[Mapping[Any, Any], Any, Any]] = []
+        self._lengths: list[tuple[Any, int]] = []
+        self._in_lists: list[tuple[list[Any], tuple[Any, ...]]] = []
+        self._in_closures: list[tuple[CellType, Any]] = []
+        self._versions: list[tuple[Tensor, int]] = []
+        self._sets: list[tuple[Any, frozenset[Any]]] = []
+        self._seen: dict[int, object] = {}
+        self._names: set[str] = set()
+        waiting: list[Any] = [cell]
+        while waiting and self.complete:  # near things first
+            waiting += self._look_at(waiting.pop(0))
+            self.complete = len(self._in_mappings) <= MOST
+        self._has_more = bool(self._in_lists or self._in_closures or self._versions or self._sets)
+
+    def changed(self, cell: Cell) -> bool:
+        """Whether anything is another object, or a tensor written to, since this was made; or cell another cell."""
+        if cell is not self.cell or not self.complete:
+            return True
+        for mapping, key, value in self._in_mappings:
+            if mapping.get(key, _ABSENT) is not value:
+                return True
+        for sized, length in self._lengths:
+            if len(sized) != length:
+                return True
+        return self._has_more and self._more_changed()
+
+    def _more_changed(self) -> bool:
+        for items, before in self._in_lists:
+            if len(items) != len(before) or any(a is not b for a, b in zip(items, before, strict=True)):
+                return True
+        return (
+            any(closed.cell_contents is not value for closed, value in self._in_closures)
+            or any(tensor._version != version for tensor, version in self._versions)
+            or any(items != before for items, before in self._sets)
+        )
+
+    def _look_at(self, value: Any) -> list[Any]:
+        """Remembers what stands in a value, and gives what is to be looked at next."""
+        if isinstance(value, PLAIN) or id(value) in self._seen:
+            return []
+        self._seen[id(value)] = value
+        match value:
+            case Tensor():
+                # A learned one has no part in the equations: it is read at every call.
+                if not isinstance(value, nn.Parameter) and not value.is_inference():
+                    self._versions.append((value, value._version))
+                return []
+            case FunctionType():
+                return self._look_at_function(value)
+            case MethodType():
+                return [value.__func__, value.__self__]
+            case functools.partial():
+                return [value.func, *value.args, *value.keywords.values()]
+            case property():
+                return [value.fget]
+            case staticmethod() | classmethod():
+                return [value.__func__]
+            case functools.cached_property():
+                return [value.func]
+            case type():
+                return self._look_at_class(value)
+            case ModuleType():
+                if _is_fixed(value.__name__):
+                    return []
+                return self._items(vars(value), [name for name in self._names if name in vars(value)])
+            case list():
+                self._in_lists.append((value, tuple(value)))
+                return list(value)
+            case tuple():
+                return list(value)
+            case set() | frozenset():
+                self._sets.append((value, frozenset(value)))
+                return []
+            case dict():
+                self._lengths.append((value, len(value)))
+                return self._items(value, list(value))
+        return self._look_at_object(value)
+
+    def _items(self, mapping: Mapping[Any, Any], keys: list[Any]) -> list[Any]:
+        found = [(mapping, key, mapping[key]) for key in keys]
+        self._in_mappings += found
+        return [value for _, _, value in found]
+
+    def _look_at_object(self, value: Any) -> list[Any]:
+        own = getattr(value, "__dict__", None)
+        found: list[Any] = [type(value)]
+        if isinstance(own, dict):
+            self._lengths.append((own, len(own)))
+            names = list(own)
+            if isinstance(value, nn.Module):  # without its hooks and what torch keeps there besides
+                names = [n for n in names if n in self._names or n in ("_parameters", "_buffers", "_modules")]
+            found += self._items(own, names)
+        for kind in type(value).__mro__:
+            slots = vars(kind).get("__slots__", ())
+            for name in (slots,) if isinstance(slots, str) else slots:
+                # What stands in slots is not watched itself: a frozen object, as nearly always, cannot change there.
+                found += [getattr(value, name)] if hasattr(value, name) else []
+        return found
+
+    def _look_at_class(self, kind: type) -> list[Any]:
+        if _is_fixed(kind.__module__):
+            return []
+        own = vars(kind)
+        self._lengths.append((own, len(own)))
+        names = [name for name in own if not (name.startswith("__") and name.endswith("__"))]
+        return [*self._items(own, names), *kind.__bases__]
+
+    def _look_at_function(self, function: FunctionType) -> list[Any]:
+        if _is_fixed(function.__module__ or ""):
+            return []
+        names = _names_in(function.__code__)
+        self._names |= names
+        found = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
+        found += self._items(function.__globals__, [name for name in names if name in function.__globals__])
+        for closed in function.__closure__ or ():
+            try:
+                self._in_closures.append((closed, closed.cell_contents))
+            except ValueError:  # it is empty
+                continue
+            found.append(closed.cell_contents)
+        return found
+
+
+def _is_fixed(module: str) -> bool:
+    return module.partition(".")[0] in FIXED
+
+
+def _names_in(code: CodeType) -> set[str]:
+    """The names that a function, and those inside of it, reads from outside or as attributes."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*map(_names_in, inner))
