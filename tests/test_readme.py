@@ -51,7 +51,9 @@ def test_every_command_that_is_shown_is_understood(line):
     app.parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/inspect.md", "docs/classification.md", "docs/forecasting.md"])
+@pytest.mark.parametrize(
+    "document", ["README.md", "docs/inspect.md", "docs/classification.md", "docs/forecasting.md", "docs/tables.md"]
+)
 def test_every_option_it_names_in_passing_is_one_of_a_command(document):
     text = re.sub(
         r"`(pip|python) [^`]*`|^ *(pip|python) .*$", "", (ROOT / document).read_text("utf-8"), flags=re.MULTILINE
