@@ -98,3 +98,22 @@ def test_every_public_name_is_there():
         assert getattr(carousel, folder).__name__ == f"carousel.{folder}"
     with pytest.raises(AttributeError, match="module 'carousel' has no attribute 'LTSM'"):
         _ = carousel.LTSM
+
+
+NAMED = re.compile(r"`([\w/.]+\.(?:py|h|cpp|js))`")
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "decisions/README.md"])
+def test_files_that_the_architecture_names_are_there(page):
+    """By the end of their path: a page says `loop.py` where the folder is clear."""
+    known = [f"/{file.relative_to(ROOT)}" for folder in ("carousel", "tests") for file in (ROOT / folder).rglob("*.*")]
+    named = set(NAMED.findall((ROOT / "docs" / page).read_text(encoding="utf-8")))
+    assert named
+    assert not {name for name in named if not any(file.endswith(f"/{name}") for file in known)}
+
+
+def test_the_architecture_draws_the_folders_in_their_order():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    house = text.split("```")[1]
+    drawn = [line.split()[0] for line in house.strip().splitlines()]
+    assert drawn == list(reversed(ORDER))
