@@ -3,6 +3,7 @@
 import copy
 import json
 import os
+import shlex
 import signal
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 
 import carousel.training.loop
 from carousel.errors import DataError, RunError
+from carousel.tasks.language import task as language_task
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
@@ -514,3 +516,41 @@ def test_a_model_says_what_it_is_and_a_prompt_is_a_text(trained: LanguageModel) 
     for ask in (trained.generate, trained.complete):
         with pytest.raises(DataError, match="A prompt is a text .*, not NoneType"):
             ask(None)
+
+
+def test_the_prompts_that_a_run_suggests_are_taken_by_its_model(tmp_path: Path, capsys) -> None:
+    texts = {
+        "english": "The clouds are in the sky. " * 60,
+        "thai": "เมฆอยู่ในท้องฟ้า " * 60,
+        "signs": '$5 "x" `y` \\ !\n' * 60,
+    }
+    for name, text in texts.items():
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+        model = LanguageModel.train(tmp_path / f"{name}.txt", out=tmp_path / name, epochs=1, report=Quiet(), **TINY)
+        language_task.farewell(tmp_path / name, Lines())
+        lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  carousel ")]
+        assert lines
+        typed = {words[1]: shlex.split(" ".join(words)) for words in lines}
+        for prompt in (typed["generate"][4], typed["complete"][3]):
+            assert model.complete(prompt)
+            assert set(prompt) <= set(text)
+        if name == "english":
+            assert (typed["generate"][4], typed["complete"][3]) == ("The ", "The clouds are in the")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        (b"hello", "bytes is given"),
+        (7, "int is given"),
+        (["a.txt", b"b"], "bytes is given"),
+        ([], "none is"),
+        ({"a": 1}, "dict is given"),
+        (None, "NoneType is given"),
+    ],
+)
+def test_what_names_no_files_is_refused(given, found) -> None:
+    with pytest.raises(
+        DataError, match=f"Files are named here, .* and {found}. What is in memory is written to a file"
+    ):
+        LanguageModel.train(given, epochs=1)

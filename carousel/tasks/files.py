@@ -2,10 +2,29 @@
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from carousel.errors import DataError
+
+
+def paths_in(given: Any) -> list[Path]:
+    """The files and folders that a Python caller names: one, or several in a list. Raises DataError for anything
+    else, as a text or its bytes."""
+    several = [given] if isinstance(given, str | os.PathLike) else given
+    if isinstance(several, bytes | bytearray | Mapping) or not isinstance(several, Iterable):
+        strange: Any = several
+    else:
+        several = list(several)
+        strange = next((one for one in several if not isinstance(one, str | os.PathLike)), None)
+        if strange is None and several:
+            return [Path(one) for one in several]
+    found = "none is" if strange is None and not isinstance(given, type(None)) else f"{type(strange).__name__} is given"
+    raise DataError(
+        f"Files are named here, as text or pathlib.Path, one or a list of them, and {found}. What is in memory is "
+        f"written to a file first: pathlib.Path('text.txt').write_text(text)."
+    )
 
 
 def require_existing(paths: Iterable[Path]) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from carousel.errors import DataError
 from carousel.models import TokenModel
+from carousel.tasks.files import paths_in
 from carousel.tasks.language import corpus, vocabulary
 from carousel.tasks.language.completing import Completion, complete
 from carousel.tasks.language.sampling import Sampling
@@ -80,8 +81,7 @@ class LanguageModel:
         """
         from carousel.tasks.language.training import train
 
-        names = [paths] if isinstance(paths, str | Path) else list(paths)
-        run = train(names, Settings(**settings), out=None if out is None else Path(out), report=report)
+        run = train(paths_in(paths), Settings(**settings), out=None if out is None else Path(out), report=report)
         return cls.load(run, cell=settings.get("cell") if in_file(settings.get("cell")) else None)
 
     @classmethod
@@ -158,9 +158,8 @@ class LanguageModel:
 
     def evaluate(self, paths: str | Path | Sequence[str | Path]) -> Evaluation:
         """How well the model predicts other text, read from beginning to end. Raises DataError as `train` does."""
-        names = [paths] if isinstance(paths, str | Path) else list(paths)
         any_bytes = self.vocabulary.level == "byte"
-        sources = corpus.find(names, any_bytes=any_bytes)
+        sources = corpus.find(paths_in(paths), any_bytes=any_bytes)
         tally, nats = corpus.Tally(), 0.0
         last = np.zeros(0, np.int64)
         for ids, lengths in corpus.encode(corpus.read(sources.files, any_bytes=any_bytes), self.vocabulary):

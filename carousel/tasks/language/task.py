@@ -27,13 +27,23 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None: 
 def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
     """Show what the model writes, and what to type next."""
     name = quote(str(run))
-    report.say("\nWhat it writes:\n")
-    report.say(LanguageModel.load(run, cell=cell, trust_cell=trust_cell).generate(length=300))
+    model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
+    written = model.generate(length=300)
+    report.say(f"\nWhat it writes:\n\n{written}")
+    begin, sentence = (_known(model, prompt, written) for prompt in ("The ", "The clouds are in the"))
     report.say(f"\nThe learning curve: {run / 'curve.png'}\nWhat to type next:")
-    report.say(f'  carousel generate {name} --prompt "The " --length 500 --temperature 0.7')
-    report.say(f'  carousel complete {name} "The clouds are in the"')
+    report.say(f"  carousel generate {name} --prompt {begin} --length 500 --temperature 0.7")
+    report.say(f"  carousel complete {name} {sentence}")
     report.say(f"  carousel inspect {name}")
     report.say(f"  carousel evaluate {name} FILE")
+
+
+def _known(model: LanguageModel, prompt: str, written: str) -> str:
+    """The prompt for a shell, or, where the model has not met all its characters, the beginning of a line it wrote."""
+    if model.vocabulary.level != "word" and model.vocabulary.unknown_parts(prompt):
+        lines = [line.strip(" -") for line in written.splitlines() if line.isprintable()]
+        prompt = next((line for line in lines if line), written[:1])[:20]
+    return f'"{prompt}"' if not set(prompt) & set('"$`\\!') else quote(prompt)
 
 
 def evaluate(
