@@ -9,6 +9,7 @@ import pytest
 import torch
 from matrix import engine_dtypes
 from torch._dynamo.testing import CompileCounter
+from torch.nn.utils.rnn import pack_padded_sequence
 
 import carousel
 
@@ -98,8 +99,8 @@ def test_one_graph_for_all_lengths(engine):
 
 
 def test_the_operators_for_lengths_are_as_torch_wants_them():
-    torch.library.opcheck(torch.ops.carousel.within.default, (torch.tensor([1, 2]), 3, "GRU"))
-    torch.library.opcheck(torch.ops.carousel.cut.default, (HOLES, RESET, T * B))
+    torch.library.opcheck(torch.ops.carousel.within.default, (torch.tensor([1, 2]), torch.ones(3, 2), "GRU"))
+    torch.library.opcheck(torch.ops.carousel.cut.default, (HOLES, RESET, "step"))
 
 
 def test_says_what_does_not_go_together():
@@ -181,3 +182,20 @@ class Block(torch.nn.Module):
 
     def forward(self, x):
         return x + self.rnn(x)[0]
+
+
+@pytest.mark.skipif("native" not in ENGINES, reason="the native engine is not there")
+@pytest.mark.parametrize("in_order", [True, False])
+def test_one_graph_for_a_packed_sequence_of_any_lengths(in_order):
+    torch._dynamo.reset()
+    layer = carousel.GRU(I, H, 2, bidirectional=True, engine="native")
+    compiled = torch.compile(layer, fullgraph=True, backend="aot_eager")
+    for lengths in ([3, 2, 1], [2, 2, 1], [3, 3, 3, 1]):
+        x = torch.randn(T, len(lengths), I)
+        packed = pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=in_order)
+        (found, found_hx), (wanted, wanted_hx) = compiled(packed), layer(packed)
+        torch.testing.assert_close(found.data, wanted.data)
+        torch.testing.assert_close(found_hx, wanted_hx)
+        by = [torch.autograd.grad(out.data.square().sum(), list(layer.parameters())) for out in (found, wanted)]
+        for ours, theirs in zip(*by, strict=True):
+            torch.testing.assert_close(ours, theirs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -107,3 +109,20 @@ def test_shapes_in_a_graph_are_checked():
             torch.zeros(2, I), [torch.zeros(1, H)], weights, [], torch.tensor([1, 1]),
             native_ops.key_of(program), reverse=False, bfloat16=False, keep=False,
         )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="AOTInductor needs a C++ compiler")
+def test_compiled_ahead_of_time(tmp_path):
+    """AOTInductor: a file with the compiled model, loaded and run on another number of steps."""
+    layer = carousel.GRU(3, 4, engine="native").eval()
+    x = torch.randn(5, 2, 3)
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exported = torch.export.export(layer, (x,), dynamic_shapes=({0: torch.export.Dim("T", min=2)},))
+        path = torch._inductor.aoti_compile_and_package(exported, package_path=str(tmp_path / "gru.pt2"))
+        run = torch._inductor.aoti_load_package(path)
+        for steps in (5, 9):
+            x = torch.randn(steps, 2, 3)
+            for ours, theirs in zip(run(x), layer(x), strict=True):
+                torch.testing.assert_close(ours, theirs)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -32,6 +33,18 @@ def is_transformed() -> bool:
 def is_batched(t: Tensor) -> bool:
     """Whether it is several tensors at once, of vmap or is_grads_batched, without memory of its own."""
     return torch._C._functorch.is_legacy_batchedtensor(t) or torch._C._functorch.is_batchedtensor(t)
+
+
+def is_jit_traced() -> bool:
+    """Whether torch.jit.trace writes down what runs, to run it on other sizes and values; not for an ONNX file."""
+    if not torch.jit.is_tracing():
+        return False
+    return "torch.onnx" not in sys.modules or not torch.onnx.is_in_onnx_export()
+
+
+def becomes_a_graph() -> bool:
+    """Whether what runs will run again on other sizes and values: torch.compile, torch.export or torch.jit.trace."""
+    return torch.compiler.is_compiling() or is_jit_traced()
 
 
 def operators_are_watched() -> bool:

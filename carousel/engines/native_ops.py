@@ -15,20 +15,21 @@ from torch import Tensor
 
 from carousel.engines import native_call as call
 from carousel.engines import native_padded, native_plan, reference
-from carousel.engines.inside_torch import Writes, is_batched, operators_are_watched
+from carousel.engines.inside_torch import Writes, becomes_a_graph, is_batched, is_jit_traced, operators_are_watched
 from carousel.engines.native_call import Inputs
 from carousel.program import Program, notation
 from carousel.program.sharing import made_once
 
 _programs: dict[str, Program] = {}
+# streams may be None, which is what AOTInductor gives for a list of no tensors.
 _library = torch.library.Library("carousel", "DEF")
 _library.define(
-    "scan(Tensor x, Tensor[] states, Tensor[] parameters, Tensor[] streams, Tensor batch_sizes, str program,"
+    "scan(Tensor x, Tensor[] states, Tensor[] parameters, Tensor[]? streams, Tensor batch_sizes, str program,"
     " bool reverse, bool bfloat16, bool keep) -> (Tensor[], Tensor[], Tensor)"
 )
 _library.define(
     "scan_backward(Tensor[] grad_emitted, Tensor[] grad_last, Tensor x, Tensor outputs, Tensor saved, Tensor[] states,"
-    " Tensor[] parameters, Tensor[] streams, Tensor batch_sizes, str program, bool reverse, bool bfloat16,"
+    " Tensor[] parameters, Tensor[]? streams, Tensor batch_sizes, str program, bool reverse, bool bfloat16,"
     " bool[] wanted) -> Tensor[]"
 )
 
@@ -51,14 +52,14 @@ def _scan(
     x: Tensor,
     states: list[Tensor],
     parameters: list[Tensor],
-    streams: list[Tensor],
+    streams: list[Tensor] | None,
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
     bfloat16: bool,
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    given = Inputs(_program_of(program), x, states, parameters, streams, batch_sizes, reverse, bfloat16)
+    given = Inputs(_program_of(program), x, states, parameters, streams or [], batch_sizes, reverse, bfloat16)
     return native_padded.forward(given, keep)
 
 
@@ -66,7 +67,7 @@ def _fake_scan(
     x: Tensor,
     states: list[Tensor],
     parameters: list[Tensor],
-    streams: list[Tensor],
+    streams: list[Tensor] | None,
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
@@ -89,14 +90,14 @@ def _scan_backward(
     saved: Tensor,
     states: list[Tensor],
     parameters: list[Tensor],
-    streams: list[Tensor],
+    streams: list[Tensor] | None,
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
     bfloat16: bool,
     wanted: list[bool],
 ) -> list[Tensor]:
-    given = Inputs(_program_of(program), x, states, parameters, streams, batch_sizes, reverse, bfloat16)
+    given = Inputs(_program_of(program), x, states, parameters, streams or [], batch_sizes, reverse, bfloat16)
     made = native_padded.backward(given, outputs, saved, grad_emitted, grad_last, wanted)
     return [x.new_empty(0) if g is None else g for g in made]
 
@@ -109,7 +110,7 @@ def _fake_scan_backward(
     saved: Tensor,
     states: list[Tensor],
     parameters: list[Tensor],
-    streams: list[Tensor],
+    streams: list[Tensor] | None,
     batch_sizes: Tensor,
     program: str,
     reverse: bool,
@@ -117,7 +118,7 @@ def _fake_scan_backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     del grad_emitted, grad_last, outputs, saved, batch_sizes, program, reverse, bfloat16
-    inputs = (x, *states, *parameters, *streams)
+    inputs = (x, *states, *parameters, *(streams or []))
     return [t.new_empty(t.shape) if want else x.new_empty(0) for t, want in zip(inputs, wanted, strict=True)]
 
 
@@ -171,7 +172,7 @@ def _differentiable(
 def _setup(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     x, states, parameters, streams, batch_sizes, program, reverse, bfloat16, keep = inputs
     emitted, _, saved = output
-    _save(ctx, (x, *states, *parameters, *streams, batch_sizes), emitted[0], saved)
+    _save(ctx, (x, *states, *parameters, *(streams or []), batch_sizes), emitted[0], saved)
     ctx.counts = len(states), len(states) + len(parameters)
     ctx.program, ctx.reverse, ctx.bfloat16, ctx.keep = program, reverse, bfloat16, keep
     ctx.mark_non_differentiable(saved)
@@ -245,7 +246,8 @@ def scan(
     """What a scan emits, and its last states: by the operator where something watches operators, else directly."""
     inputs = (x, *states, *parameters, *streams)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
-    if torch.compiler.is_compiling() or _is_watched(inputs):
+    keep = keep or is_jit_traced()  # a trace does not know yet whether it will be asked for gradients
+    if becomes_a_graph() or _is_watched(inputs):
         sizes = torch.as_tensor(batch_sizes, dtype=torch.int64, device=x.device)
         emitted, last, _ = torch.ops.carousel.scan.default(
             x, list(states), parameters, streams, sizes, key, reverse, bfloat16, keep

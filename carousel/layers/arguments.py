@@ -11,7 +11,7 @@ from typing import SupportsIndex
 import torch
 from torch import Tensor
 
-from carousel.engines.inside_torch import autocast_is_on
+from carousel.engines.inside_torch import autocast_is_on, becomes_a_graph
 
 
 def check_constructor(
@@ -123,8 +123,8 @@ def as_mask(
                 f"{layer}: lengths must be {batch} whole numbers, one for each row of the batch, "
                 f"got {lengths.dtype} of shape {tuple(lengths.shape)}"
             )
-        within = torch.ops.carousel.within if torch.compiler.is_compiling() else _within
-        lengths = within(lengths, steps, layer)
+        within = torch.ops.carousel.within if becomes_a_graph() else _within
+        lengths = within(lengths, real, layer)
         real = torch.arange(steps, device="cpu")[:, None] < lengths[None, :]
     if mask is not None:
         real = _flags(layer, "mask", mask, steps, batch, batched, transposed)
@@ -134,8 +134,9 @@ def as_mask(
     return real, starts
 
 
-def _within(lengths: Tensor, steps: int, layer: str) -> Tensor:
-    """The lengths. Raises ValueError unless the input has as many steps."""
+def _within(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
+    """The lengths. Raises ValueError unless the input has as many steps. real: of its shape, (T, B)."""
+    steps = len(real)
     outside = (lengths < 0) | (lengths > steps)
     if outside.any():
         row = int(outside.nonzero()[0])
@@ -147,13 +148,13 @@ def _within(lengths: Tensor, steps: int, layer: str) -> Tensor:
 
 
 @torch.library.custom_op("carousel::within", mutates_args=())  # what a compiler calls: values are not known before
-def _within_op(lengths: Tensor, steps: int, layer: str) -> Tensor:
-    return _within(lengths, steps, layer).clone()
+def _within_op(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
+    return _within(lengths, real, layer).clone()
 
 
 @_within_op.register_fake
-def _(lengths: Tensor, steps: int, layer: str) -> Tensor:
-    del steps, layer
+def _(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
+    del real, layer
     return torch.empty_like(lengths)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
-from carousel.engines.inside_torch import autocast_is_on
+from carousel.engines.inside_torch import autocast_is_on, is_jit_traced
 from carousel.layers.segments import Segments
 
 States = tuple[Tensor, ...]
@@ -22,9 +22,13 @@ States = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Packed:
-    """A PackedSequence: the rows as they are; states are sorted as its sequences were."""
+    """A PackedSequence: the rows as they are; states are sorted as its sequences were.
+
+    open_ended: for a graph that takes other lengths too: the sizes of steps are a tensor.
+    """
 
     input: PackedSequence
+    open_ended: bool = False
     batched = True
 
     @property
@@ -32,13 +36,18 @@ class Packed:
         return self.input.data
 
     @property
-    def batch_sizes(self) -> list[int]:
+    def batch_sizes(self) -> list[int] | Tensor:
+        if self.open_ended:
+            return self.input.batch_sizes
         sizes: list[int] = self.input.batch_sizes.tolist()
         return sizes
 
     @property
     def batch(self) -> int:
-        return int(self.input.batch_sizes[0])
+        if self.open_ended and self.input.sorted_indices is not None:
+            return self.input.sorted_indices.shape[0]  # a size, where the first of the sizes is a value
+        first = self.input.batch_sizes[0]
+        return first if is_jit_traced() else int(first)  # type: ignore[return-value]  # it writes down a tensor
 
     def sequences(self) -> tuple[Tensor, int]:
         """Which sequence each row is in, and how many there are."""

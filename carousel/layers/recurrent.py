@@ -16,6 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
+from carousel.engines.inside_torch import becomes_a_graph, is_jit_traced
 from carousel.layers.arguments import (
     as_mask,
     as_size,
@@ -321,7 +322,14 @@ class Recurrent(Equations, RNNBase):
                     f"{name}: a PackedSequence brings its own lengths; pad it to give lengths, mask, reset, keep or add"
                 )
             check_input(name, input.data, self.input_size, (2,), self._weight())
-            packed = Packed(PackedSequence(input.data.to(self._weight().dtype), *input[1:]))
+            open_ended = becomes_a_graph() and not self._unrolls(self._weight())
+            if is_jit_traced() and not open_ended:
+                raise RuntimeError(
+                    f"{name}: torch.jit.trace would keep the lengths of this PackedSequence for ever, since the "
+                    "reference engine runs this layer step by step (`explain()` says why); trace the layer with "
+                    "a padded input and lengths, or without torch.jit.trace"
+                )
+            packed = Packed(PackedSequence(input.data.to(self._weight().dtype), *input[1:]), open_ended)
             return InTime.of_packed(packed) if self._hooks else packed
         check_input(name, input, self.input_size, (2, 3), self._weight())
         batched = input.dim() == 3
@@ -334,21 +342,28 @@ class Recurrent(Equations, RNNBase):
         if steps == 0 and self.refuses_no_steps:
             raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         # A compiler wants shapes that no value decides: the reference engine walks in time, others pad what they cut.
-        compiled, in_time = torch.compiler.is_compiling(), bool(self._hooks)
-        unrolled = compiled and engines.choose(self.engine, self._program, x.dtype, x.device)[0].calls_python
+        compiled, in_time = becomes_a_graph(), bool(self._hooks)
+        unrolled = compiled and self._unrolls(x)
+        if unrolled and is_jit_traced():  # the graph is for these numbers of steps and rows: it refuses others
+            x = x.expand(int(steps), int(batch), -1)
         real = starts = sequences = None
         if cut:
             real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
-            if compiled:
+            if torch.compiler.is_compiling():
                 self._check_compiled()
             in_time |= unrolled
             if not in_time:
-                most = None if not compiled else batch if reset is None else steps * batch
+                most = None if not compiled else "row" if reset is None else "step"
                 sequences = segments(real, starts, x.device, most)
-        open_ended = compiled and not (unrolled or isinstance(self.checkpoint, int))
+        in_chunks = isinstance(self.checkpoint, int) and not is_jit_traced()  # of which a trace has no need
+        open_ended = compiled and not (unrolled or in_chunks)
         rows = x.reshape(steps * batch, self.input_size)
         padded = Padded(steps, batch, batched, transposed, rows, sequences, open_ended)
         return InTime(padded, steps, batch, real, starts) if in_time else padded
+
+    def _unrolls(self, like: Tensor) -> bool:
+        """Whether the engine of such a scan takes steps one by one in Python, so that a graph has so many of them."""
+        return engines.choose(self.engine, self._program, like.dtype, like.device, bool(self._hooks))[0].calls_python
 
     def _check_compiled(self) -> None:
         if isinstance(self.checkpoint, int):

@@ -77,7 +77,7 @@ class RNNBase(nn.RNNBase):
 
     def expected_states(self, batch: int) -> list[tuple[int, int, int]]:
         """The shapes of hx, one for each state."""
-        return [(len(self.suffixes()), batch, self.sizes[size]) for size in self.program.states.values()]
+        return [(len(self.suffixes()), batch, self.sizes[size]) for size in self._program.states.values()]
 
     def check_forward_args(self, input: Tensor, hidden: Tensor | States, batch_sizes: Tensor | None) -> None:
         """Raises RuntimeError unless the input, (T, B, I), and the states fit, in torch.nn's words."""

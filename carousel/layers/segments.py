@@ -51,14 +51,15 @@ class Segments:
         return rows.new_zeros(len(rows), count, rows.shape[-1]).index_copy(1, self.steps, rows)
 
 
-def segments(mask: Tensor, reset: Tensor, device: torch.device, most: int | None = None) -> Segments:
+def segments(mask: Tensor, reset: Tensor, device: torch.device, most: str | None = None) -> Segments:
     """Cuts a padded batch into sequences.
 
     mask: (T, B) bool, which steps are real. reset: (T, B) bool, before which steps the state starts anew; on padding
         it counts for the row's next real step.
-    most: for a compiler, which wants to know shapes before values: no more sequences than this. Then `steps` has all
-        T * B places, padding last, `batch_sizes` is a tensor of T numbers, and there are `most` sequences; what stands
-        for no real step or no sequence means nothing, and scans neither read nor change it.
+    most: for a graph, which wants to know shapes before values: how many sequences there may be, one for each "row" or,
+        with resets, each "step" of each row. Then `steps` has all T * B places, padding last, `batch_sizes` is a tensor
+        of T numbers, and there are so many sequences; what stands for no real step or no sequence means nothing, and
+        scans neither read nor change it.
     """
     if most is None:
         steps, sizes, *rest = _cut(mask, reset)
@@ -104,26 +105,28 @@ def _cut(mask: Tensor, reset: Tensor) -> tuple[Tensor, ...]:
 
 
 @torch.library.custom_op("carousel::cut", mutates_args=())
-def _cut_padded(mask: Tensor, reset: Tensor, most: int) -> list[Tensor]:
+def _cut_padded(mask: Tensor, reset: Tensor, most: str) -> list[Tensor]:
     """`_cut` with shapes that do not depend on values; see `segments`."""
     packed, sizes, ranks, row, fresh, last, ends_fresh = _cut(mask, reset)
+    count = mask.shape[1] if most == "row" else mask.numel()
     padding = (~mask.cpu()).flatten().nonzero().squeeze(1)
     return [
         torch.cat([packed, padding]),
         _longer(sizes, len(mask)),
         _longer(ranks, mask.numel()),
-        _longer(row, most),
-        _longer(fresh, most),
+        _longer(row, count),
+        _longer(fresh, count),
         last,
         ends_fresh,
     ]
 
 
 @_cut_padded.register_fake
-def _(mask: Tensor, reset: Tensor, most: int) -> list[Tensor]:
+def _(mask: Tensor, reset: Tensor, most: str) -> list[Tensor]:
     del reset
     steps, batch = mask.shape
-    sizes = (steps * batch, steps, steps * batch, most, most, batch, batch)
+    count = batch if most == "row" else steps * batch
+    sizes = (steps * batch, steps, steps * batch, count, count, batch, batch)
     dtypes = [torch.bool if k in (4, 6) else torch.long for k in range(7)]
     return [torch.empty(n, dtype=dtype, device="cpu") for n, dtype in zip(sizes, dtypes, strict=True)]
 
