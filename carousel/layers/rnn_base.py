@@ -22,6 +22,7 @@ class RNNBase(nn.RNNBase):
     """nn.RNNBase without its second list of the weights: parameters stand in the module alone, and are read from it."""
 
     program: Interface  # of the layer, as sizes
+    _program: Interface  # the same, without asking whether the cell was changed
     sizes: dict[str, int]
 
     # What nn.RNNBase does here keeps its list of weights in step with the parameters.
