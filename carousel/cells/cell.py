@@ -57,6 +57,11 @@ class Cell:
     (`dim=-1, keepdim=True`); `carousel.program.ops` lists all of them. A cell knows nothing of batches, time,
     devices, lengths or gradients; ordinary Python that does not look at values (loops, `if self.option`) is free.
 
+    A cell may have parameters of its own: a number, or a row of one number per unit, as an attribute,
+    `self.alpha = nn.Parameter(torch.tensor(0.3))`. Step reads it as `self.alpha`. It is one parameter, the same in all
+    layers and directions of a stack, and in every layer that is built of this cell object; a layer registers it as
+    `alpha`, moves, saves and learns it. What each layer and direction is to learn for itself is a vector.
+
     Everything that `step` reads is part of the cell: its attributes, those of objects in them, of its class, globals,
     closures, tensors of no dimensions. Their values are numbers in the equations. A layer runs the equations of its
     cell as it is now: after `layer.cell.dt = 0.5` the next call has the new ones, or raises ValueError if they would

@@ -14,7 +14,6 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from carousel.engines import reference
 from carousel.errors import DataError
 from carousel.insight.observation import Observation, places
-from carousel.layers.parameters import parameter_shapes
 from carousel.program import Program
 
 States = tuple[Tensor, ...]
@@ -71,7 +70,7 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
         streams |= layer.given_by_step(seen.input, seen.options.get("keep"), seen.options.get("add"))
     modified = tuple(name for name in units if f"keep_{name}" in streams)
     program = layer.regularizers.rewritten(layer.program, training=False, modified=modified)
-    weights = {name: getattr(layer, name + suffix).detach() for name in parameter_shapes(layer.program, 1, layer.sizes)}
+    weights = {name: weight.detach() for name, weight in layer.weights_of(suffix).items()}
     cell, changed = reference.prepare(program, weights, x), layer.hooked(suffix.removeprefix("_"))
     ends = torch.tensor([0, *units.values()]).cumsum(0).tolist()
     parts = {name: slice(a, b) for name, (a, b) in zip(units, pairwise(ends), strict=True)}

@@ -6,14 +6,16 @@ import hashlib
 import warnings
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from carousel import cells
 from carousel.cells import Cell
 from carousel.engines.inside_torch import same_at_every_call
 from carousel.errors import ProgramError
 from carousel.layers import saved_cells
-from carousel.program import Interface, Program, Reads, notation, trace_and_watch, untraced
+from carousel.program import Interface, Program, Reads, naming, notation, trace_and_watch, untraced
+from carousel.program.declaration import own_parameters
 from carousel.program.sharing import LOCK
 
 
@@ -36,6 +38,7 @@ class Equations(nn.Module):
     """
 
     cell: Cell
+    hidden_size: int
     bias: bool
     engine: str
     _program: Interface
@@ -46,6 +49,7 @@ class Equations(nn.Module):
         """Takes its cell, and what follows from it."""
         self.cell, self.bias, self.engine = as_cell(cell), bias, engine
         self._program, self._why_untraced, self._reads = _read(self.cell, bias, engine)
+        self._own_of_cell = own_parameters(self.cell)
         self._derive()
 
     @property
@@ -64,11 +68,47 @@ class Equations(nn.Module):
         """Why the cell has no program, if so."""
         return self._why_untraced
 
+    def weights_of(self, suffix: str = "") -> dict[str, Tensor]:
+        """The parameters of one scan as engines take them; suffix: of a layer and direction, "_l0_reverse"."""
+        names = (name for name in self._program.parameters if name not in self._program.own)
+        return {name: getattr(self, name + suffix) for name in names} | self._own()
+
+    def _own(self) -> dict[str, Tensor]:
+        """The cell's own parameters, as engines take them: a number as a row of it."""
+        holder = self.cell if isinstance(self.cell, nn.Module) else self
+        found: dict[str, Tensor] = {name: getattr(holder, name) for name in self._program.own}
+        if not isinstance(self._program, Program):
+            return found
+        numbers = [name for name, kind in self._program.own.items() if kind == "number"]
+        return found | {name: found[name].reshape(1).expand(self.hidden_size) for name in numbers}
+
+    def _register_own(self) -> None:
+        """Makes the cell's own parameters the layer's: the very same, of the dtype and on the device of the others.
+
+        One that is a submodule has them registered already. Raises ValueError for a row of another length, and
+        ProgramError for one with the name of something else.
+        """
+        like = next(self.parameters())
+        for name, parameter in own_parameters(self.cell).items():
+            if self._program.own[name] == "row" and parameter.shape != (self.hidden_size,):
+                raise ValueError(
+                    f"{type(self).__name__}: the parameter {name!r} of the cell {self._program.cell} has "
+                    f"{parameter.numel()} numbers, where one or hidden_size={self.hidden_size} would fit; "
+                    f"vectors = {name!r} declares one that every layer makes for itself, of its own size"
+                )
+            if like.is_meta and not parameter.is_meta:
+                parameter = nn.Parameter(torch.empty_like(parameter, dtype=like.dtype, device="meta"))
+            elif (parameter.dtype, parameter.device) != (like.dtype, like.device):
+                parameter.data = parameter.data.to(like.device, like.dtype)
+            if not isinstance(self.cell, nn.Module):
+                naming.check_free(self._program.cell, type(self), [name], vars(self) | self._parameters)
+                self.register_parameter(name, parameter)
+
     def _derive(self) -> None:
         """Makes anew what follows from the program and is neither copied nor saved. A layer with more adds to it."""
 
     # What follows from the cell's program, or belongs to calls that are under way.
-    _derived: tuple[str, ...] = ("_program", "_why_untraced", "_reads")
+    _derived: tuple[str, ...] = ("_program", "_why_untraced", "_reads", "_own_of_cell")
 
     def __getstate__(self) -> dict[str, Any]:
         """For copies and pickles: the arguments, the weights, the cell, and which equations it has now."""
@@ -88,6 +128,7 @@ class Equations(nn.Module):
         super().__setstate__(state)
         if "_reads" not in state:
             self._program, self._why_untraced, self._reads = _read(self.cell, self.bias, self.engine)
+        self._own_of_cell = own_parameters(self.cell)
         self._derive()
         if was in (None, fingerprint(self._program)):
             return
@@ -128,6 +169,13 @@ class Equations(nn.Module):
                     f"{type(self).__name__}: its cell {program.cell} was changed after the layer was built, so that "
                     f"the parameters no longer fit: its {what} {before[what]} and are now {now[what]}; build a new "
                     "layer of this cell, or change it back"
+                )
+            own = own_parameters(self.cell)
+            if other := [name for name in own if own[name] is not self._own_of_cell[name]]:
+                raise ValueError(
+                    f"{type(self).__name__}: the parameter {other[0]!r} of its cell {program.cell} is another than "
+                    "when the layer was built, and the layer learns the first; write into that one, as in with "
+                    f"torch.no_grad(): layer.{other[0]}.fill_(...), or build a new layer"
                 )
             self._program, self._why_untraced, self._reads = program, why, reads
 

@@ -24,7 +24,8 @@ def check_projection(program: Interface, hidden_size: int, proj_size: int) -> di
 
 def parameter_shapes(program: Interface, input_size: int, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
     """Names and shapes of one scan's parameters, in torch.nn's order."""
-    return program.parameter_shapes(sizes["hidden"], sizes["projection"], input_size)
+    shapes = program.parameter_shapes(sizes["hidden"], sizes["projection"], input_size)
+    return {name: shape for name, shape in shapes.items() if name not in program.own}
 
 
 def register(
@@ -35,7 +36,7 @@ def register(
     dtype: torch.dtype | None,
 ) -> None:
     """Gives a layer its parameters. Raises ProgramError for one that has the name of something else in it."""
-    naming.check_free(cell, type(module), shapes, vars(module))
+    naming.check_free(cell, type(module), shapes, vars(module) | module._parameters)
     for name, shape in shapes.items():
         module.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 

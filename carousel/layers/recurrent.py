@@ -147,6 +147,7 @@ class Recurrent(Equations, RNNBase):
         self.checkpoint = checkpoint
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
         register(self, self._program.cell, self.shapes(), device, dtype)
+        self._register_own()
         self.reset_parameters()
 
     _derived = (*Equations._derived, "sizes", "_shapes", "_recordings", "_taps")
@@ -506,7 +507,7 @@ class Recurrent(Equations, RNNBase):
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
         modified = tuple(state for state in self._program.states if taps or naming.keep(state) in streams)
-        add_ins = self.regularizers
+        add_ins, own = self.regularizers, self._own()
         program = add_ins.rewritten(self._program, self.training, modified, names)
         sizes = {state: self.sizes[size] for state, size in self._program.states.items()}
         last: list[States] = []
@@ -529,7 +530,7 @@ class Recurrent(Equations, RNNBase):
                     add_ins.of_input(x, layout.sequences, self.training),
                     batch_sizes,
                     states,
-                    add_ins.of_weights(weights, self.training),
+                    add_ins.of_weights(weights | own, self.training),
                     direction == "_reverse",
                     given | add_ins.streams(sizes, x, self.training, self.hidden_size),
                     self.checkpoint,

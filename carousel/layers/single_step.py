@@ -55,6 +55,7 @@ class RecurrentCell(Equations):
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self._take(cell, bias, engine)
         register(self, self._program.cell, self.shapes(), device, dtype)
+        self._register_own()
         self.reset_parameters()
 
     _derived = (*Equations._derived, "sizes", "_shapes")
@@ -87,7 +88,7 @@ class RecurrentCell(Equations):
             _check_dtype(name, given, weight)
         # Under autocast what is given may come in bfloat16: a step runs in the weights' precision, states above all.
         x, states = x.to(weight.dtype), tuple(state.to(weight.dtype) for state in states)
-        _, new = engines.scan(self.engine, self._program, x, [x.shape[0]], states, weights)
+        _, new = engines.scan(self.engine, self._program, x, [x.shape[0]], states, weights | self._own())
         new = new if batched else tuple(state.squeeze(0) for state in new)
         return new[0] if len(new) == 1 else new
 

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from carousel import engines
 from carousel.layers.arguments import as_states, check_dtype, check_input
-from carousel.layers.parameters import parameter_shapes
 
 if TYPE_CHECKING:
     from carousel.layers.recurrent import Recurrent
@@ -51,8 +50,7 @@ class Stepper:
         constant = layer.regularizers.streams(units, like.new_empty(batch, 1), training=False)
         self._made_of = []  # of each layer, what its step is made of
         for suffix in layer.suffixes():
-            names = parameter_shapes(layer.program, 1, layer.sizes)
-            weights = {name: getattr(layer, name + suffix).detach().clone() for name in names}
+            weights = {name: weight.detach().clone() for name, weight in layer.weights_of(suffix).items()}
             self._made_of.append((layer.engine, program, weights, batch, constant))
         with torch.no_grad():
             self._fresh = tuple(state.clone() for state in layer.fresh_states(batch))

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from carousel import engines
 from carousel.layers import Recurrent
-from carousel.layers.parameters import parameter_shapes
 from carousel.page.equations import Equation, equations, nodes
 from carousel.program import Program
 from carousel.program.verify import finished
@@ -63,7 +62,7 @@ def scans(
     outputs: list[Tensor] = []
     directions = 2 if layer.bidirectional else 1
     for k, suffix in enumerate(layer.suffixes()):
-        weights = {name: getattr(layer, name + suffix) for name in parameter_shapes(layer.program, 1, layer.sizes)}
+        weights = layer.weights_of(suffix)
         states = tuple(state[k] for state in hx)
         reverse = suffix.endswith("_reverse")
         emitted, _ = engines.scan(layer.engine, program, x, [1] * len(x), states, weights, reverse)

@@ -7,6 +7,8 @@ from collections import namedtuple
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from torch import nn
+
 from carousel.cells.cell import Cell, Vector, names
 from carousel.errors import ProgramError
 from carousel.program import naming
@@ -34,6 +36,7 @@ class Declaration:
         self.all_vectors = cell.vector_table()
         self.vectors = {name: v for name, v in self.all_vectors.items() if bias or not v.bias}
         self.gate_bias = bias and cell.gate_bias
+        self.own = own_parameters(cell)
         self._check()
         fed = cell.size_of(self.states[0])
         self.weights = {
@@ -43,7 +46,15 @@ class Declaration:
 
     def _check(self) -> None:
         title = type(self.cell).__name__
-        naming.check(title, self.states, self.gates, self.all_vectors, self.matrices)
+        naming.check(title, self.states, self.gates, self.all_vectors, self.matrices, self.own)
+        for name, parameter in self.own.items():
+            if (parameter.dim() > 1 and parameter.numel() != 1) or not parameter.is_floating_point():
+                raise ProgramError(
+                    f"the cell {title} has the parameter {name!r} of shape {tuple(parameter.shape)} and "
+                    f"{parameter.dtype}; a parameter of a cell's own is one number, or a row of one number per unit. "
+                    "Declare what a layer is to learn for itself: vectors = {name: carousel.Vector()}, matrices = "
+                    "{'W_ab': ('hidden', 'hidden')}"
+                )
         if not self.states or not self.gates:
             raise ProgramError(f"the cell {title} must declare at least one state and one gate")
         declared = [*self.states, *self.gates, *self.all_vectors, *self.matrices]
@@ -80,7 +91,21 @@ class Declaration:
             "vectors": self.vectors,
             "weights": self.weights,
             "gate_bias": self.gate_bias,
+            "own": {name: "number" if parameter.numel() == 1 else "row" for name, parameter in self.own.items()},
         }
+
+    def with_symbols(self, symbols: Symbols) -> Cell:
+        """The cell, its own parameters replaced by what stands for them: step reads those as attributes."""
+        if not self.own:
+            return self.cell
+        made = object.__new__(type(self.cell))
+        values = {name: symbols.leaf("vector", name) for name in self.own}
+        vars(made).update(vars(self.cell))
+        if isinstance(self.cell, nn.Module):
+            vars(made)["_parameters"] = dict(self.cell._parameters) | values
+        else:
+            vars(made).update(values)
+        return made
 
     def returned(self, results: Any) -> tuple[Any, ...]:
         """What step returned, one value for each state."""
@@ -144,9 +169,17 @@ class Declaration:
                     raise ProgramError(
                         f"the cell {program.cell} declares the gate {gate!r}, but step never uses its {what}"
                     )
-        for name in (*self.vectors, *self.matrices):
+        for name in (*self.vectors, *self.matrices, *self.own):
             if name not in used:
                 raise ProgramError(f"the cell {program.cell} declares {name!r}, but step never uses it")
+
+
+def own_parameters(cell: Cell) -> dict[str, nn.Parameter]:
+    """The parameters that are attributes of a cell, by name; a cell may be an nn.Module besides."""
+    found = dict(vars(cell))
+    if isinstance(cell, nn.Module):
+        found |= cell._parameters
+    return {name: value for name, value in found.items() if isinstance(value, nn.Parameter)}
 
 
 def title(cell: Cell) -> str:

@@ -56,8 +56,12 @@ def check(
     gates: Sequence[str],
     vectors: Iterable[str],
     matrices: Iterable[str],
+    own: Iterable[str],
 ) -> None:
-    """Raises ProgramError for names that step could not ask for, and where one name would stand for two things."""
+    """Raises ProgramError for names that step could not ask for, and where one name would stand for two things.
+
+    own: the cell's own parameters, which step reads as attributes of the cell.
+    """
     kinds = {"state": states, "gate": gates, "vector": list(vectors), "matrix": list(matrices)}
     declared = [(kind, name) for kind, names in kinds.items() for name in names]
     for kind, name in declared:
@@ -81,6 +85,8 @@ def check(
         parameters.claim(of_matrix(matrix), "matrix", matrix)
     for vector in kinds["vector"]:
         parameters.claim(vector, "vector", vector)
+    for name in own:
+        parameters.claim(name, "attribute", name)
 
     rows = _Claims(title, "a row of the program called")
     rows.keep_back(CANDIDATE_MASK, "the mask of candidate_dropout")
@@ -91,6 +97,8 @@ def check(
         rows.keep_back(zone(state), f"the zoneout of the state {state!r}")
     for kind, name in declared:
         rows.claim(name, kind, name)
+    for name in own:
+        rows.claim(name, "attribute", name)
 
 
 def check_free(title: str, layer: type, names: Iterable[str], taken: Mapping[str, Any]) -> None:

@@ -22,6 +22,7 @@ def write(program: Program) -> str:
             "vectors": {name: astuple(vector) for name, vector in program.vectors.items()},
             "weights": {name: astuple(weight) for name, weight in program.weights.items()},
             "gate_bias": program.gate_bias,
+            "own": program.own,
             "nodes": [(node.op, node.args, node.size, node.attr) for node in program.nodes],
             "outputs": list(program.outputs.items()),
         },
@@ -40,6 +41,7 @@ def read(text: str) -> Program:
             vectors={name: Vector(*fields) for name, fields in found["vectors"].items()},
             weights={name: Weight(*fields) for name, fields in found["weights"].items()},
             gate_bias=bool(found["gate_bias"]),
+            own=dict(found["own"]),
             nodes=tuple(Node(op, tuple(args), size, _hashable(attr)) for op, args, size, attr in found["nodes"]),
             outputs={_hashable(key): int(node) for key, node in found["outputs"]},
         )

@@ -71,6 +71,7 @@ class Interface:
     vectors: dict[str, Vector]  # those that are present
     weights: dict[str, Weight]
     gate_bias: bool
+    own: dict[str, str]  # the cell's own parameters, one for all layers: name -> "number" or "row", one per unit
 
     def __deepcopy__(self, memo: object) -> Interface:
         return self  # nothing in it changes, and caches know it by identity
@@ -106,6 +107,8 @@ class Interface:
                 enter(weight.bias, "gates")
         for name, vector in self.vectors.items():
             enter(name, "gates" if vector.per_gate else "hidden")
+        for name in self.own:  # a number is given to engines as a row of it
+            enter(name, "hidden")
         return found
 
     def parameter_shapes(self, hidden: int, projection: int, input: int) -> dict[str, tuple[int, ...]]:
@@ -130,7 +133,7 @@ class Program(Interface):
         """All that the program says, to be compared and hashed; not the lines of the author's file."""
         # As text, 0.0 and -0.0 differ and NaN is itself.
         nodes = ((n.op, n.args, n.size, repr(n.attr) if n.op == "constant" else n.attr, n.name) for n in self.nodes)
-        tables = (tuple(table.items()) for table in (self.states, self.vectors, self.weights, self.outputs))
+        tables = (tuple(table.items()) for table in (self.states, self.vectors, self.weights, self.own, self.outputs))
         return self.cell, self.gates, self.gate_bias, *tables, tuple(nodes)
 
     def __reduce__(self) -> tuple[Any, ...]:

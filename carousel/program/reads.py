@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from carousel.cells.cell import Cell
+from carousel.program.declaration import own_parameters
 
 # Libraries whose names nobody gives another meaning while a program runs.
 FIXED = frozenset({"carousel", "torch", "numpy", *sys.stdlib_module_names}) - {"__main__"}
@@ -44,6 +45,7 @@ class Reads:
         self._versions: list[tuple[Tensor, int]] = []
         self._sets: list[tuple[Any, frozenset[Any]]] = []
         self._seen: dict[int, object] = {}
+        self._own = {id(parameter) for parameter in own_parameters(cell).values()}
         self._names: set[str] = set()
         waiting: list[Any] = [cell]
         while waiting and self.complete:  # near things first
@@ -80,8 +82,8 @@ class Reads:
         self._seen[id(value)] = value
         match value:
             case Tensor():
-                # A learned one has no part in the equations: it is read at every call.
-                if not isinstance(value, nn.Parameter) and not value.is_inference():
+                # The cell's own parameters have no number in the equations: they are read at every call.
+                if id(value) not in self._own and not value.is_inference():
                     self._versions.append((value, value._version))
                 return []
             case FunctionType():

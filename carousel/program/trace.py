@@ -67,8 +67,12 @@ def _trace(cell: Cell, bias: bool) -> Program:
     tracer = _StepTracer(cell)
     symbols = _Symbols(tracer, declaration, builder)
     arguments = declaration.arguments(symbols)
+    with_symbols = declaration.with_symbols(symbols)
+    tracer.own = {id(value): getattr(with_symbols, name) for name, value in declaration.own.items()}
     try:
-        results = cell.step(**arguments)
+        # So that what is computed from a parameter that is no symbol can be told from a number.
+        with torch.inference_mode(False), torch.enable_grad():
+            results = with_symbols.step(**arguments)
     except fx.proxy.TraceError as error:
         if tracer.asked_shape():
             raise tracer.refuse("a decision on the shape of a row") from None
@@ -111,6 +115,7 @@ class _StepTracer(fx.Tracer):
         self.named_by_helpers: dict[fx.Node, str] = {}
         self.line = 0
         self.locals: dict[str, Any] = {}
+        self.own: dict[int, fx.Proxy] = {}
 
     def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
         above: list[FrameType] = []  # step's own frame, and those of functions of the author's that it called
@@ -130,8 +135,17 @@ class _StepTracer(fx.Tracer):
     def create_arg(self, value: Any) -> Any:
         """A tensor of no dimensions is the number it holds; any other would have a size that the equations lack."""
         if isinstance(value, torch.Tensor):
-            if value.dim() == 0:
+            if id(value) in self.own:
+                return self.own[id(value)].node
+            if value.dim() == 0 and not value.requires_grad:
                 return value.item()
+            if value.numel() == 1:
+                raise self.refuse(
+                    f"a tensor of shape {tuple(value.shape)} that "
+                    + ("is to be learned" if value.requires_grad else "has more dimensions than a number")
+                    + " (write a learned number as an attribute of the cell, self.alpha = "
+                    "nn.Parameter(torch.tensor(0.3)), and read it from there in step)"
+                )
             raise self.refuse(f"a tensor of shape {tuple(value.shape)} that is no gate, state, Vector or matrix")
         return super().create_arg(value)
 

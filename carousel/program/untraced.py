@@ -21,7 +21,8 @@ class Untraced(Interface):
 
     def step(self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor], Tensor]) -> tuple[Tensor, ...]:
         """The new states, given the value of each leaf by (op, attr), and how to multiply: (weight, row) -> row."""
-        results = self.declaration.cell.step(**self.declaration.arguments(_Rows(leaf, multiply)))
+        rows = _Rows(leaf, multiply)
+        results = self.declaration.with_symbols(rows).step(**self.declaration.arguments(rows))
         return self.declaration.returned(results)
 
 

@@ -117,6 +117,7 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
             for name, vector in program.vectors.items():
                 leaves = [(name, gate) for gate in program.gates] if vector.per_gate else [name]
                 declared |= dict.fromkeys(leaves, "hidden")
+            declared |= dict.fromkeys(program.own, "hidden")
         case "state" if program.states:
             declared = dict(program.states)
         case "per_unit":
