@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting.stamps import TEXTS, words_in
+from carousel.tasks.forecasting.stamps import TEXTS, TwoReadings, words_in
 from carousel.tasks.forecasting.time_column import TimeColumn
 from carousel.tasks.table import listed
 
@@ -141,7 +141,7 @@ def _likeliest(stamped: pl.DataFrame, sets: list[tuple[str, ...]]) -> tuple[str,
         if found_whole(stamped, best) < WHOLE or _repetitions(stamped, other) > _repetitions(stamped, best):
             continue
         if not _same(stamped, best, other):
-            raise DataError(
+            raise TwoReadings(
                 f"Rows repeat a time, and two readings tell them apart as well as each other: by {', '.join(best)} "
                 f"({_words(stamped, best)}) or by {', '.join(other)} ({_words(stamped, other)}). Say which: --id "
                 f"{','.join(best)} or --id {','.join(other)}."

@@ -16,7 +16,7 @@ import torch
 from carousel.errors import DataError, RunError
 from carousel.files import UNFINISHED
 from carousel.tasks import table
-from carousel.tasks.forecasting import training
+from carousel.tasks.forecasting import sources, training
 from carousel.tasks.forecasting.ahead import require_after
 from carousel.tasks.forecasting.backtesting import OURS, Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
@@ -107,7 +107,7 @@ class Forecaster:
         said: list[str] = []
         told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
         with table.numbers_written(settings.decimal, settings.thousands):
-            frame = table.read(X, say=told.say)
+            frame = sources.read(X, say=told.say)
         if y is not None:
             frame, settings = self._with_target(frame, y, settings)
         home = _Home() if out is None else None  # what was fitted before keeps its own until this is done
@@ -117,7 +117,9 @@ class Forecaster:
         self._home, self._description = home, "\n".join(said)
         own = settings.cell if in_file(settings.cell) else None
         trained = Trained.load(folder, cell=own)
-        return self._open(trained, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
+        self._open(trained, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
+        self._named_step = sources.STEP in getattr(X, "columns", ())
+        return self
 
     @classmethod
     def load(cls, run: str | Path, *, cell: Any = None, trust_cell: bool = False) -> Forecaster:
@@ -205,7 +207,10 @@ class Forecaster:
         if kind == "numpy":
             medians = frame.select(trained.reading.layout.roles.targets).to_numpy()
             return medians[:, 0] if self._one_dimensional else medians
-        return table.give_back(frame, kind)
+        answer = table.give_back(frame, kind)
+        if kind == "pandas" and trained.reading.layout.roles.time.names == (sources.STEP,) and not self._named_step:
+            answer.index = answer[sources.STEP].to_numpy()  # goes on from the index that was given
+        return answer
 
     def update(self, rows: Any) -> Forecaster:
         """Take new observations: a mapping of one row's values, or a table of rows. Costs the same however long the
@@ -247,6 +252,8 @@ class Forecaster:
         history = trained.history()
         try:
             later = frame.select(history.columns).cast({name: history.schema[name] for name in roles.id})
+            if roles.time.names:  # written as the history is, whatever the library
+                later = later.with_columns(roles.time.restore(roles.time.parse(frame)))
             whole = pl.concat([history, later], how="vertical_relaxed")
         except pl.exceptions.PolarsError as problem:
             raise DataError(
@@ -323,7 +330,7 @@ class Forecaster:
 
     def _open(self, trained: Trained, kind: str, *, one_dimensional: bool = False) -> Forecaster:
         self._trained, self._kind, self._one_dimensional = trained, kind, one_dimensional
-        self._stream, self._history = None, None
+        self._stream, self._history, self._named_step = None, None, True
         return self
 
     def _fitted(self) -> Trained:
@@ -346,7 +353,12 @@ class Forecaster:
         from dataclasses import replace
 
         name = settings.target[0] if settings.target else "y"
-        values = table.read(np.asarray(y, dtype=np.float64))["y"].alias(name)
+        try:
+            values = table.read(np.asarray(y, dtype=np.float64).reshape(-1))["y"].alias(name)
+        except (TypeError, ValueError):
+            raise DataError("The target y of a forecaster is one number for each row of X.") from None
+        if len(values) != frame.height:
+            raise DataError(f"X has {frame.height:,} rows, and y {len(values):,} values: y has one for each row.")
         return frame.with_columns(values), replace(settings, target=columns_of(name))
 
 

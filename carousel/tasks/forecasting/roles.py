@@ -9,7 +9,7 @@ import polars as pl
 from carousel.errors import DataError
 from carousel.tasks.forecasting.apart import FILE, require_apart, tell_apart
 from carousel.tasks.forecasting.metrics import INTERVALS
-from carousel.tasks.forecasting.stamps import Slip, words_in
+from carousel.tasks.forecasting.stamps import Slip, TwoReadings, words_in
 from carousel.tasks.forecasting.time_column import TimeColumn
 from carousel.tasks.forecasting.times import declared_time, find_time, repeating, says_when
 from carousel.tasks.table import listed
@@ -169,7 +169,7 @@ def _refuse_collisions(when: TimeColumn, series: Sequence[str], targets: Sequenc
             if end not in (*targets, *series, *when.names):
                 continue
             way = f"forecast one of them: --target {target}" if end in targets else "rename that column"
-            raise DataError(
+            raise TwoReadings(
                 f"A forecast of {target!r} has a column {end!r}, an end of its interval, and the table has one of that "
                 f"name, which the forecast would have too. Please {way}."
             )
@@ -195,7 +195,7 @@ def _targets(frame: pl.DataFrame, series: tuple[str, ...], rest: list[str], said
         hinted = [name for name in numbers if words_in(name) & set(TARGETS)]
         hinted = hinted if len(hinted) == 1 else []
     if several and len(numbers) > 1 and not hinted:
-        raise DataError(
+        raise TwoReadings(
             f"The table has {frame.select(series).n_unique():,} series (by {', '.join(series)}), and several columns "
             f"of numbers: {listed(numbers)}. Which is forecast? --target {numbers[0]}, with the others as covariates; "
             f"or all of them: --target {','.join(numbers)}."

@@ -29,7 +29,7 @@ class Slip(DataError):
 
 
 class TwoReadings(Slip):
-    """A column can be read in two ways, and nothing tells which is meant."""
+    """A table can be read in two ways, and nothing tells which is meant."""
 
 
 def recognise(

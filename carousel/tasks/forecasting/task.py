@@ -11,7 +11,7 @@ from carousel.errors import CarouselError
 from carousel.insight.saving import save
 from carousel.tasks import table
 from carousel.tasks.files import make_folder, require_folder
-from carousel.tasks.forecasting import training
+from carousel.tasks.forecasting import sources, training
 from carousel.tasks.forecasting.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.charts import pictures
 from carousel.tasks.forecasting.forecast import as_table, forecast, require_known
@@ -20,6 +20,7 @@ from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.stamps import Slip, TwoReadings
 from carousel.tasks.forecasting.times import find_time
 from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.kinds_of_files import visible
 from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
@@ -34,25 +35,31 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """A table with a time column and a column of numbers, or with one column alone, of numbers, whose rows are steps;
     or any, where what is asked only makes sense here. One that would be but for a few slips is taken too: training
     says what they are."""
-    if not paths or not all(table.looks_like_table(path) for path in paths):
+    if not paths or not all(table.looks_like_table(path) or _holds_tables(path) for path in paths):
         return None
     if meant := [name for name in OURS if name in options]:
         return f"a table of series to forecast (--{meant[0]})"
     try:
-        frame = table.read(paths[0], rows=1000)
+        frame = sources.read(paths[0], rows=1000)
         found = find_time(frame)
         if found.kind == "rows" and frame.width > 1:
             return None
         find_roles(frame, time=found.names)
     except TwoReadings:
-        return "a table with dates"
+        return "a table of series"
     except Slip:
         return "a table of series with slips in it"
     except CarouselError:
         return None
     if found.kind == "rows":
         return f"one column of numbers ({frame.columns[0]}), whose rows are steps in time"
+    if paths[0].is_dir():
+        return f"a folder of tables with a time column ({found.label})"
     return f"a table with a time column ({found.label})"
+
+
+def _holds_tables(path: Path) -> bool:
+    return path.is_dir() and any(table.is_table(file) for file in visible(path))
 
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> training.Prepared:
@@ -69,7 +76,7 @@ def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report
 
 def _read(paths: Sequence[Path], settings: Settings, report: Report) -> pl.DataFrame:
     with table.numbers_written(settings.decimal, settings.thousands):
-        return table.read(list(paths), say=report.say)
+        return sources.read(list(paths), say=report.say)
 
 
 def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:

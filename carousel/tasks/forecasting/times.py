@@ -186,7 +186,7 @@ def _refuse_another(frame: pl.DataFrame, chosen: TimeColumn, others: Sequence[Ti
     other = others[0]
     if tells_time(chosen.names[0]) and not tells_time(other.names[0]):
         return
-    raise DataError(
+    raise TwoReadings(
         f"The columns {chosen.label!r} and {other.label!r} both hold times, and not the same: "
         f"{frame[chosen.names[0]][0]} and {frame[other.names[0]][0]} in the first row. Say which tells when: --time "
         f"{chosen.names[0]} or --time {other.names[0]}."

@@ -14,7 +14,9 @@ import torch
 from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
+from carousel.tasks.forecasting import sources
 from carousel.tasks.forecasting.ahead import ends_of, places_ahead, steps_asked
+from carousel.tasks.forecasting.apart import require_apart
 from carousel.tasks.forecasting.conformal import Correction
 from carousel.tasks.forecasting.covariates import Encoder
 from carousel.tasks.forecasting.frequency import Frequency
@@ -87,7 +89,7 @@ class Trained:
     def read(self, source: Any, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
         """Another table, with the signs of numbers that training was told."""
         with table.numbers_written(self.settings.decimal, self.settings.thousands):
-            return table.read(source, say=say)
+            return sources.read(source, say=say)
 
     def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> Inputs:
         """A table, and rows of the covariates known in advance that come after it, ready to be read.
@@ -107,7 +109,11 @@ class Trained:
         return inputs, np.array([asked.get(key, 0) for key in keys])
 
     def _read(self, frame: pl.DataFrame) -> Inputs:
-        return Inputs(Panel.build(frame, self.reading.layout), self.reading)
+        panel = Panel.build(frame, self.reading.layout)
+        if panel.duplicates:  # those of the history passed when it was trained on
+            roles = self.reading.layout.roles
+            require_apart(frame.select(roles.needed), roles.time, roles.id)
+        return Inputs(panel, self.reading)
 
     def require_columns_of(self, future: pl.DataFrame) -> None:
         """Raises DataError where rows of the future lack a column that they need, or hold an infinite value."""

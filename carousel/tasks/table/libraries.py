@@ -76,6 +76,8 @@ def _from_numpy(source: "np.ndarray") -> pl.DataFrame:
 
     try:
         array = np.asarray(source, dtype=np.float64)
+        if isinstance(source, np.ma.MaskedArray):  # what is masked is missing
+            array = np.where(np.ma.getmaskarray(source), np.nan, array)
     except (TypeError, ValueError):
         raise DataError("An array of a table holds numbers, (rows,) or (rows, columns); this one does not.") from None
     if array.ndim not in (1, 2):
@@ -95,7 +97,13 @@ def _from_pandas(source: Any) -> pl.DataFrame:
     if isinstance(index, pd.DatetimeIndex | pd.PeriodIndex) and index.name is None:
         source = source.rename_axis("time")
     if source.index.names != [None]:
-        source = source.reset_index()
+        try:
+            source = source.reset_index()
+        except ValueError as problem:
+            raise DataError(f"The index of this frame cannot be a column beside the others: {problem}.") from None
+    if not source.columns.is_unique:
+        twice = source.columns[source.columns.duplicated()][0]
+        raise DataError(f"The frame has two columns called {twice!r}: rename one of them, or leave it out.")
     columns = {}
     for name in source.columns:
         column = source[name]

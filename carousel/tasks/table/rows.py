@@ -308,7 +308,8 @@ def _refuse_ragged(rows: _Rows, header: int, where: str, last: int | None = None
 
 def are_names(first: Sequence[str], below: Sequence[str]) -> bool:
     """Is this line one of column names? It is where it has no number. Where it has some, they are names if they count
-    0, 1, 2, ... as pandas writes columns without names (with an empty name before them, or three at least), or if a
+    0, 1, 2, ... as pandas writes columns without names (with an empty name before them, or three at least), if they
+    are five years or more one after the other, beside a word, or if a
     word stands above a date or number. The values of a row stand above the like of them."""
     numbers = [name for name in first if _is_number(name)]
     if any(_is_date(name) and _is_date(value) for name, value in zip(first, below, strict=False)):
@@ -317,6 +318,10 @@ def are_names(first: Sequence[str], below: Sequence[str]) -> bool:
         return True
     if numbers == list(map(str, range(len(numbers)))) and (first[0] == "" or len(numbers) > 2):
         return True
+    if len(numbers) >= 5 and all(re.fullmatch(r"1[5-9]\d\d|2[01]\d\d", name) for name in numbers):
+        years = [int(name) for name in numbers]  # 1960, 1961, ...: a column for each year
+        if not _is_number(first[0]) and all(later - year == 1 for year, later in zip(years, years[1:], strict=False)):
+            return True
     words = [name[:1].isalpha() and not _is_number(name) for name in first]
     dated = [word and DATE_OR_NUMBER.fullmatch(value) for word, value in zip(words, below, strict=False)]
     return len(set(first)) == len(first) and any(dated)
