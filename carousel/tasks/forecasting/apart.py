@@ -60,7 +60,11 @@ def require_apart(frame: pl.DataFrame, when: TimeColumn, series: Sequence[str], 
     repeated = _repetitions(stamped, series)
     if repeated <= FEW * stamped.height:
         return
-    others = [name for name in rest if name not in series and _repetitions(stamped, (*series, name)) <= repeated / 2]
+    others = [
+        name
+        for name in rest
+        if name not in series and _names(stamped[name]) and _repetitions(stamped, (*series, name)) <= repeated / 2
+    ]
     whose = f" of the same {', '.join(series)}" if series else ""
     raise DataError(
         f"{repeated:,} of {stamped.height:,} rows repeat a time ({when.label}){whose}. "
@@ -161,6 +165,11 @@ def _whole(column: pl.Series) -> bool:
     return column.dtype.is_float() and bool((column == column.round()).all()) and not column.null_count()
 
 
+def _names(column: pl.Series) -> bool:
+    """Might a column name something? One of decimal numbers is measured."""
+    return column.dtype in (*TEXTS, pl.Boolean) or _whole(column)
+
+
 def _repetitions(stamped: pl.DataFrame, names: Sequence[str]) -> int:
     return stamped.height - stamped.select("__stamp__", *names).n_unique()
 
@@ -209,7 +218,7 @@ def _refusal(
             f"the times between their first and last. If these are series: --id {','.join(found)}. "
         )
     else:
-        others = [n for n in rest if _repetitions(stamped, (n,)) < repeated / 2]
+        others = [n for n in rest if _names(stamped[n]) and _repetitions(stamped, (n,)) < repeated / 2]
         which = "no column tells them apart. " if not others else f"no column of names does; {listed(others)} would. "
     return (
         f"{said}{which}If another column belongs to the time: --time {when.names[0]},NAME. If rows of one time are to "

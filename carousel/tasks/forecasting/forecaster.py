@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shutil
 import tempfile
+import warnings
 import weakref
 from pathlib import Path
 from typing import Any
@@ -179,6 +180,7 @@ class Forecaster:
         the last that is asked for, with what is known in advance. For arrays the answer is the medians, (horizon,) or
         (horizon, columns). Beyond the horizon of training, forecasts are fed back as if observed; their intervals are
         the less sure.
+        A category that training never saw is read as none of those that it knows, with a warning.
         Raises DataError where a table does not fit the data, where the future has rows within the history or lacks
         some, and where two are given.
         """
@@ -194,14 +196,18 @@ class Forecaster:
         else:
             future = horizon
         ahead = None if future is None else trained.read(future)
+        history = None if data is None else trained.read(data)
+        for given in (history, ahead):
+            for line in [] if given is None else trained.unseen(given):
+                warnings.warn(line, stacklevel=2)
         if self._stream is not None and data is None:
             frame = self._stream.forecast(steps, ahead)
         elif steps is not None:
-            inputs = self._inputs_of(data, ahead)
+            inputs = self._inputs_of(history, ahead)
             frame = as_table(inputs, forecast(trained, inputs, steps))
         else:
             assert ahead is not None
-            inputs, asked = trained.inputs_asked(trained.history() if data is None else trained.read(data), ahead)
+            inputs, asked = trained.inputs_asked(trained.history() if history is None else history, ahead)
             frame = as_table(inputs, forecast(trained, inputs, asked), asked)
         kind = self._kind if data is None else table.kind_of(data)
         if kind == "numpy":

@@ -170,7 +170,11 @@ def forecast_of(
     trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
     steps = trained.horizon if horizon is None else horizon
     frame = trained.read(list(paths), say) if paths else trained.history()
-    inputs = trained.inputs(frame, None if future is None else trained.read(future, say))
+    ahead = None if future is None else trained.read(future, say)
+    for given in (frame, ahead):
+        for line in [] if given is None else trained.unseen(given):
+            say(line)
+    inputs = trained.inputs(frame, ahead)
     require_known(inputs, steps)
     if steps > trained.horizon:
         say(beyond(trained.horizon, steps))

@@ -145,8 +145,7 @@ def _candidates(
         except Slip:
             raise
         except DataError as problem:
-            if form is None:
-                yield None, [], problem
+            yield None, [], problem
             continue
         if found_one is not None and (hinted or found_one.kind in OF_DATES):
             yield found_one, said, None

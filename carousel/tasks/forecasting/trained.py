@@ -115,6 +115,21 @@ class Trained:
             require_apart(frame.select(roles.needed), roles.time, roles.id)
         return Inputs(panel, self.reading)
 
+    def unseen(self, frame: pl.DataFrame) -> list[str]:
+        """What is to be said of a table with categories that the data of training did not have."""
+        layout = self.reading.layout
+        encoders = [e for e in (*layout.known, *layout.past, *layout.static) if e.categories is not None]
+        known = self.history() if encoders else frame
+        said = []
+        for name in (encoder.name for encoder in encoders if encoder.name in frame.columns):
+            levels = [set(some[name].cast(pl.String).drop_nulls().unique()) for some in (frame, known)]
+            if new := sorted(levels[0] - levels[1]):
+                said.append(
+                    f"{name} has {table.listed([repr(level) for level in new])}, which training never saw: read as "
+                    f"none of the categories that it knows"
+                )
+        return said
+
     def require_columns_of(self, future: pl.DataFrame) -> None:
         """Raises DataError where rows of the future lack a column that they need, or hold an infinite value."""
         roles = self.reading.layout.roles

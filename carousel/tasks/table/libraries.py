@@ -128,6 +128,12 @@ def _pandas_column(name: str, column: Any) -> pl.Series:
     if column.dtype.kind in "iufbM" and not pd.api.types.is_extension_array_dtype(column.dtype):
         series = pl.Series(name, column.to_numpy())
         return series.fill_nan(None) if series.dtype.is_float() else series
+    many = next((value for value in column if pd.api.types.is_list_like(value)), None)
+    if many is not None:
+        raise DataError(
+            f"A table has one value in each cell, and the column {name!r} holds a {type(many).__name__} in one. Write "
+            f"a row for each of its values, with its time beside it: frame.explode({name!r})."
+        )
     values = [None if pd.isna(value) else value for value in column]
     if column.dtype.name == "category":
         values = [None if value is None else str(value) for value in values]

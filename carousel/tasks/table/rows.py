@@ -320,7 +320,7 @@ def are_names(first: Sequence[str], below: Sequence[str]) -> bool:
         return True
     if len(numbers) >= 5 and all(re.fullmatch(r"1[5-9]\d\d|2[01]\d\d", name) for name in numbers):
         years = [int(name) for name in numbers]  # 1960, 1961, ...: a column for each year
-        if not _is_number(first[0]) and all(later - year == 1 for year, later in zip(years, years[1:], strict=False)):
+        if not _is_number(first[0]) and years == list(range(years[0], years[0] + len(years))):
             return True
     words = [name[:1].isalpha() and not _is_number(name) for name in first]
     dated = [word and DATE_OR_NUMBER.fullmatch(value) for word, value in zip(words, below, strict=False)]
