@@ -63,7 +63,11 @@ def epoch(times: list[datetime], unit: int) -> list[int]:
     return [int((t - datetime(1970, 1, 1)).total_seconds()) * unit for t in times]
 
 
-OPEN = [t for t in hours(48 * 60, 30) if t.weekday() < 5 and timedelta(hours=9, minutes=30) <= t - datetime(t.year, t.month, t.day) <= timedelta(hours=16)]  # fmt: skip
+OPEN = [
+    t
+    for t in hours(48 * 60, 30)
+    if t.weekday() < 5 and timedelta(hours=9, minutes=30) <= t - datetime(t.year, t.month, t.day) <= timedelta(hours=16)
+]
 SIX = [d for d in days(120) if d.weekday() != 6]
 LAST_WEEKDAYS = [d.date() for d in pd.date_range("2015-01-01", periods=STEPS, freq="BME")]
 QUARTERS = [date(1990 + k // 4, 3 * (k % 4) + 1, 1) for k in range(STEPS)]
@@ -76,59 +80,118 @@ READ = {
     "month first months": (table(months(), "%m/%d/%Y"), "monthly", "01/01/2005", "12/01/2009", "01/01/2010"),
     "day first days": (table(days(), "%d/%m/%Y"), "daily", "01/01/2021", "01/03/2021", "02/03/2021"),
     "two-digit years": (
-        table(unpadded(days(), "{d.month}/{d.day}/{y}")), "daily", "1/1/21", "3/1/21", "3/2/21",
+        table(unpadded(days(), "{d.month}/{d.day}/{y}")),
+        "daily",
+        "1/1/21",
+        "3/1/21",
+        "3/2/21",
     ),
     "day, name, two-digit year": (
-        table(unpadded(days(), "{d.day}-{d:%b}-{d:%y}")), "daily", "1-Jan-21", "1-Mar-21", "2-Mar-21",
+        table(unpadded(days(), "{d.day}-{d:%b}-{d:%y}")),
+        "daily",
+        "1-Jan-21",
+        "1-Mar-21",
+        "2-Mar-21",
     ),
-    "name day year": (table(unpadded(days(), "{d:%b} {d.day} {d:%Y}")), "daily", "Jan 1 2021", "Mar 1 2021", "Mar 2 2021"),
+    "name day year": (
+        table(unpadded(days(), "{d:%b} {d.day} {d:%Y}")),
+        "daily",
+        "Jan 1 2021",
+        "Mar 1 2021",
+        "Mar 2 2021",
+    ),
     "capitals": (table([f"{d:%d%b%Y}".upper() for d in days()]), "daily", "01JAN2021", "01MAR2021", "02MAR2021"),
     "points": (table(days(), "%Y.%m.%d"), "daily", "2021.01.01", "2021.03.01", "2021.03.02"),
     "year name": (table(months(), "%Y %b"), "monthly", "2005 Jan", "2009 Dec", "2010 Jan"),
     "yyyymm": (table([int(f"{d:%Y%m}") for d in months()], name="month"), "monthly", 200501, 200912, 201001),
     "yyyymmddhhmm": (
-        table([int(f"{t:%Y%m%d%H%M}") for t in hours()], name="time"), "hourly", 202101040000, 202101232300, 202101240000,
+        table([int(f"{t:%Y%m%d%H%M}") for t in hours()], name="time"),
+        "hourly",
+        202101040000,
+        202101232300,
+        202101240000,
     ),
     "weeks": (table(WEEKS, "%G-W%V"), "weekly", "2018-W01", "2019-W08", "2019-W09"),
     "quarters": (
-        table([f"{d.year}Q{d.month // 3 + 1}" for d in QUARTERS]), "quarterly", "1990Q1", "2004Q4", "2005Q1",
+        table([f"{d.year}Q{d.month // 3 + 1}" for d in QUARTERS]),
+        "quarterly",
+        "1990Q1",
+        "2004Q4",
+        "2005Q1",
     ),
     "quarters first": (
-        table([f"Q{d.month // 3 + 1} {d.year}" for d in QUARTERS]), "quarterly", "Q1 1990", "Q4 2004", "Q1 2005",
+        table([f"Q{d.month // 3 + 1} {d.year}" for d in QUARTERS]),
+        "quarterly",
+        "Q1 1990",
+        "Q4 2004",
+        "Q1 2005",
     ),
     "seconds": (table(epoch(hours(), 1), name="timestamp"), "hourly", 1609718400, 1611442800, 1611446400),
     "milliseconds": (
-        table(epoch(hours(), 1000), name="timestamp"), "hourly", 1609718400000, 1611442800000, 1611446400000,
+        table(epoch(hours(), 1000), name="timestamp"),
+        "hourly",
+        1609718400000,
+        1611442800000,
+        1611446400000,
     ),
     "nanoseconds": (
-        table(epoch(hours(), 10**9), name="ts"), "hourly", 1609718400 * 10**9, 1611442800 * 10**9, 1611446400 * 10**9,
+        table(epoch(hours(), 10**9), name="ts"),
+        "hourly",
+        1609718400 * 10**9,
+        1611442800 * 10**9,
+        1611446400 * 10**9,
     ),
     "am and pm": (
-        table(hours(), "%m/%d/%Y %I:%M %p"), "hourly", "01/04/2021 12:00 AM", "01/23/2021 11:00 PM", "01/24/2021 12:00 AM",
+        table(hours(), "%m/%d/%Y %I:%M %p"),
+        "hourly",
+        "01/04/2021 12:00 AM",
+        "01/23/2021 11:00 PM",
+        "01/24/2021 12:00 AM",
     ),
     "utc": (
-        table(hours(), "%Y-%m-%d %H:%M:%S UTC"), "hourly",
-        "2021-01-04 00:00:00 UTC", "2021-01-23 23:00:00 UTC", "2021-01-24 00:00:00 UTC",
+        table(hours(), "%Y-%m-%d %H:%M:%S UTC"),
+        "hourly",
+        "2021-01-04 00:00:00 UTC",
+        "2021-01-23 23:00:00 UTC",
+        "2021-01-24 00:00:00 UTC",
     ),
     "offset": (
-        table(hours(), "%Y-%m-%dT%H:%M:%S+02:00"), "hourly",
-        "2021-01-04T00:00:00+02:00", "2021-01-23T23:00:00+02:00", "2021-01-24T00:00:00+02:00",
+        table(hours(), "%Y-%m-%dT%H:%M:%S+02:00"),
+        "hourly",
+        "2021-01-04T00:00:00+02:00",
+        "2021-01-23T23:00:00+02:00",
+        "2021-01-24T00:00:00+02:00",
     ),
     "years as floats": (
-        table([float(y) for y in range(1950, 2010)], name="year"), "counted steps", 1950.0, 2009.0, 2010.0,
+        table([float(y) for y in range(1950, 2010)], name="year"),
+        "counted steps",
+        1950.0,
+        2009.0,
+        2010.0,
     ),
     "tenths of a second": (
-        table([round(0.1 * k, 1) for k in range(100)], name="t"), "counted steps", 0.0, 9.9, 10.0,
+        table([round(0.1 * k, 1) for k in range(100)], name="t"),
+        "counted steps",
+        0.0,
+        9.9,
+        10.0,
     ),
     "month ends on weekdays": (
-        table(LAST_WEEKDAYS), "monthly", date(2015, 1, 30), date(2019, 12, 31), date(2020, 1, 31),
+        table(LAST_WEEKDAYS),
+        "monthly",
+        date(2015, 1, 30),
+        date(2019, 12, 31),
+        date(2020, 1, 31),
     ),
     "a market": (
-        table(OPEN, "%Y-%m-%d %H:%M"), "every 30 minutes while open, Monday to Friday, 09:30 to 16:00",
-        "2021-01-04 09:30", "2021-03-04 16:00", "2021-03-05 09:30",
+        table(OPEN, "%Y-%m-%d %H:%M"),
+        "every 30 minutes while open, Monday to Friday, 09:30 to 16:00",
+        "2021-01-04 09:30",
+        "2021-03-04 16:00",
+        "2021-03-05 09:30",
     ),
     "a shop": (table(SIX), "daily, Monday to Saturday", date(2021, 1, 1), date(2021, 4, 30), date(2021, 5, 1)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", READ)
@@ -150,27 +213,45 @@ HOURLY = hours(24 * 12)
 SHOPS = pl.concat([table(days(), shop=[shop] * STEPS) for shop in ("north", "south")])
 WALMART = pl.concat(
     [
-        table(WEEKS, store=[s] * STEPS, dept=[d] * STEPS, size=[1000 * s] * STEPS).rename({"value": "weekly_sales"})
+        table(WEEKS, store=[s] * STEPS, dept=[d] * STEPS, size=[1000 * s] * STEPS)
+        .rename({"value": "weekly_sales"})
         .with_columns(temperature=pl.Series(VALUES[100 : 100 + STEPS]))
-        for s in (1, 2) for d in (7, 8)
+        for s in (1, 2)
+        for d in (7, 8)
     ]
-)  # fmt: skip
+)
 ROLES = {
     "year and week": (
         pl.DataFrame({"year": [2018] * 52 + [2019] * 52, "week": [*range(1, 53)] * 2, "cases": VALUES[:104]}),
-        ("year", "week"), (), ("cases",), "weekly",
+        ("year", "week"),
+        (),
+        ("cases",),
+        "weekly",
     ),
     "year and quarter": (
         pl.DataFrame({"year": [d.year for d in QUARTERS], "quarter": [1, 2, 3, 4] * 15, "gdp": VALUES[:STEPS]}),
-        ("year", "quarter"), (), ("gdp",), "quarterly",
+        ("year", "quarter"),
+        (),
+        ("gdp",),
+        "quarterly",
     ),
     "date and hour": (
-        pl.DataFrame({"date": [t.date() for t in HOURLY], "hour": [t.hour for t in HOURLY], "mw": VALUES[: len(HOURLY)]}),
-        ("date", "hour"), (), ("mw",), "hourly",
+        pl.DataFrame(
+            {"date": [t.date() for t in HOURLY], "hour": [t.hour for t in HOURLY], "mw": VALUES[: len(HOURLY)]}
+        ),
+        ("date", "hour"),
+        (),
+        ("mw",),
+        "hourly",
     ),
     "hours from 1 to 24": (
-        pl.DataFrame({"date": [t.date() for t in HOURLY], "HE": [t.hour + 1 for t in HOURLY], "mw": VALUES[: len(HOURLY)]}),
-        ("date", "HE"), (), ("mw",), "hourly",
+        pl.DataFrame(
+            {"date": [t.date() for t in HOURLY], "HE": [t.hour + 1 for t in HOURLY], "mw": VALUES[: len(HOURLY)]}
+        ),
+        ("date", "HE"),
+        (),
+        ("mw",),
+        "hourly",
     ),
     "Date and Time": (
         pl.DataFrame(
@@ -180,45 +261,78 @@ ROLES = {
                 "kw": VALUES[: len(HOURLY)],
             }
         ),
-        ("Date", "Time"), (), ("kw",), "hourly",
+        ("Date", "Time"),
+        (),
+        ("kw",),
+        "hourly",
     ),
     "a date beside the time": (
         pl.DataFrame({"date": [t.date() for t in HOURLY], "ts": HOURLY, "n": VALUES[: len(HOURLY)]}),
-        ("ts",), (), ("n",), "hourly",
+        ("ts",),
+        (),
+        ("n",),
+        "hourly",
     ),
     "year and month beside the date": (
         table(days(400)).with_columns(year=pl.col("date").dt.year(), month=pl.col("date").dt.month()),
-        ("date",), (), ("value",), "daily",
+        ("date",),
+        (),
+        ("value",),
+        "daily",
     ),
     "shops": (SHOPS, ("date",), ("shop",), ("value",), "daily"),
     "numbers name series, and one value a series is no target": (
-        WALMART, ("date",), ("store", "dept"), ("weekly_sales",), "weekly",
+        WALMART,
+        ("date",),
+        ("store", "dept"),
+        ("weekly_sales",),
+        "weekly",
     ),
     "subject and trial": (
         pl.DataFrame(
             {
-                "subject": [s for s in "ab" for _ in range(120)], "trial": [k for k in (1, 2, 3) for _ in range(40)] * 2,
-                "t": [*range(40)] * 6, "force": VALUES[:240],
+                "subject": [s for s in "ab" for _ in range(120)],
+                "trial": [k for k in (1, 2, 3) for _ in range(40)] * 2,
+                "t": [*range(40)] * 6,
+                "force": VALUES[:240],
             }
         ),
-        ("t",), ("subject", "trial"), ("force",), "counted steps",
+        ("t",),
+        ("subject", "trial"),
+        ("force",),
+        "counted steps",
     ),
     "dates as columns": (
         pl.DataFrame({"page": ["a", "b"], **{str(d): VALUES[2 * k : 2 * k + 2] for k, d in enumerate(days())}}),
-        ("date",), ("page",), ("value",), "daily",
+        ("date",),
+        ("page",),
+        ("value",),
+        "daily",
     ),
     "years as columns": (
-        pl.DataFrame({"country": ["a", "b"], "code": ["x", "y"], **{str(1960 + k): VALUES[2 * k : 2 * k + 2] for k in range(40)}}),
-        ("date",), ("country",), ("value",), "counted steps",
+        pl.DataFrame(
+            {"country": ["a", "b"], "code": ["x", "y"], **{str(1960 + k): VALUES[2 * k : 2 * k + 2] for k in range(40)}}
+        ),
+        ("date",),
+        ("country",),
+        ("value",),
+        "counted steps",
     ),
     "d_1, d_2, ...": (
         pl.DataFrame({"id": ["a", "b"], **{f"d_{k}": VALUES[2 * k : 2 * k + 2] for k in range(1, 41)}}),
-        ("date",), ("id",), ("value",), "counted steps",
+        ("date",),
+        ("id",),
+        ("value",),
+        "counted steps",
     ),
     "pandas' index in a file": (
-        table(days(), __index_level_0__=[3 * k for k in range(STEPS)]), ("date",), (), ("value",), "daily",
+        table(days(), __index_level_0__=[3 * k for k in range(STEPS)]),
+        ("date",),
+        (),
+        ("value",),
+        "daily",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ROLES)
@@ -246,53 +360,74 @@ TWICE = sorted(hours(300) + hours(300)[::10])
 BOTH = [date(2021, 1, k + 1) for k in range(12)]
 REFUSED = {
     "two orders of day and month": (
-        table(BOTH, "%d/%m/%Y"), {},
+        table(BOTH, "%d/%m/%Y"),
+        {},
         r"'02/01/2021' as 2021-02-01 \(monthly\) or as 2021-01-02 \(daily\).*--date-format '%m/%d/%Y' or --date-format",
     ),
-    "two centuries": (table(unpadded(months(400, 1949), "{d.day:02}/{d.month:02}/{d:%y}")), {}, "Write all four digits"),
+    "two centuries": (
+        table(unpadded(months(400, 1949), "{d.day:02}/{d.month:02}/{d:%y}")),
+        {},
+        "Write all four digits",
+    ),
     "the weather names no series": (
-        table(TWICE, weather=[WEATHER[k * k % 7] for k in range(330)]), {},
+        table(TWICE, weather=[WEATHER[k * k % 7] for k in range(330)]),
+        {},
         r"30 of 330 rows repeat a time \(date; .*weather would tell them apart.*--id weather.*--frequency",
     ),
     "nothing tells rows apart": (
-        table(TWICE), {}, r"30 of 330 rows repeat a time .*no column tells them apart.*--time date,NAME",
+        table(TWICE),
+        {},
+        r"30 of 330 rows repeat a time .*no column tells them apart.*--time date,NAME",
     ),
     "the ids named leave repetitions": (
-        pl.concat([SHOPS.with_columns(item=pl.lit(k), value=pl.col("value") + k) for k in (1, 2)]), {"id": "shop"},
+        pl.concat([SHOPS.with_columns(item=pl.lit(k), value=pl.col("value") + k) for k in (1, 2)]),
+        {"id": "shop"},
         r"repeat a time \(date\) of the same shop. They differ in item: --id shop,item",
     ),
     "several targets of several series": (
-        SHOPS.select("date", "shop", gdp="value", population=pl.col("value") * 2), {},
+        SHOPS.select("date", "shop", gdp="value", population=pl.col("value") * 2),
+        {},
         "several columns of numbers: gdp, population. Which is forecast. --target gdp",
     ),
     "an end of an interval": (
-        pl.DataFrame({"date": days(), "temp": VALUES[:STEPS], "temp_lo_80": VALUES[:STEPS] - 2}), {},
+        pl.DataFrame({"date": days(), "temp": VALUES[:STEPS], "temp_lo_80": VALUES[:STEPS] - 2}),
+        {},
         "a column 'temp_lo_80', an end of its interval.*--target temp",
     ),
     "a time called like an end": (
-        pl.DataFrame({"y_hi_95": days(), "y": VALUES[:STEPS]}), {}, "a column 'y_hi_95', an end .*rename that column",
+        pl.DataFrame({"y_hi_95": days(), "y": VALUES[:STEPS]}),
+        {},
+        "a column 'y_hi_95', an end .*rename that column",
     ),
     "two columns of times": (
-        pl.DataFrame({"ordered": days(), "shipped": days(STEPS, date(2021, 1, 3)), "n": VALUES[:STEPS]}), {},
+        pl.DataFrame({"ordered": days(), "shipped": days(STEPS, date(2021, 1, 3)), "n": VALUES[:STEPS]}),
+        {},
         "'ordered' and 'shipped' both hold times.*--time ordered or --time shipped",
     ),
     "weeks on different days": (
-        pl.concat([table(days(40, start, 7), id=[str(start)] * 40) for start in (date(2021, 1, 5), date(2021, 1, 8))]), {},
+        pl.concat([table(days(40, start, 7), id=[str(start)] * 40) for start in (date(2021, 1, 5), date(2021, 1, 8))]),
+        {},
         r"a row every 7 days, but not all on the same days \(Friday, Tuesday\).*--frequency w",
     ),
     "a date format that does not read": (
-        table(days(), "%d.%m.%Y"), {"date_format": "%m.%d.%Y"}, "holds '13.01.2021', which the date format '%m.%d.%Y' does not",
+        table(days(), "%d.%m.%Y"),
+        {"date_format": "%m.%d.%Y"},
+        "holds '13.01.2021', which the date format '%m.%d.%Y' does not",
     ),
     "no date format": (table(days(), "%d.%m.%Y"), {"date_format": "german"}, "A date format is written like %d/%m/%Y"),
     "cells of lists": (pd.DataFrame({"start": ["2021-01-01"], "target": [[1.0, 2.0]]}), {}, "'target' holds a list"),
     "two columns of one name": (pd.DataFrame(np.ones((20, 2)), columns=["a", "a"]), {}, "two columns called 'a'"),
     "texts under dates": (
-        pl.DataFrame({"page": ["a", "b"], **{str(d): ["1", "?"] for d in days(8)}}), {}, "the column '2021-01-01' holds '1'",
+        pl.DataFrame({"page": ["a", "b"], **{str(d): ["1", "?"] for d in days(8)}}),
+        {},
+        "the column '2021-01-01' holds '1'",
     ),
     "rows of the same series": (
-        pl.DataFrame({"page": ["a", "a"], **{str(d): [1.0, 2.0] for d in days(8)}}), {}, "rows share their page",
+        pl.DataFrame({"page": ["a", "a"], **{str(d): [1.0, 2.0] for d in days(8)}}),
+        {},
+        "rows share their page",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

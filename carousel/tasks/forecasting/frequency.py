@@ -269,7 +269,7 @@ def regularity(stamps: np.ndarray, *, counts: bool = False) -> float:
         places = find([distinct], None, counts=counts).places(distinct[[0, -1]])
     except DataError:
         step = max(1.0, float(np.median(np.diff(distinct))))
-        return 0.9 * min(1.0, len(distinct) / (1 + (distinct[-1] - distinct[0]) / step))
+        return 0.5 * min(1.0, len(distinct) / (1 + (distinct[-1] - distinct[0]) / step))
     return len(distinct) / float(1 + places[1] - places[0])
 
 
