@@ -123,12 +123,13 @@ class Evidence:
             return None
         x = self.inputs[0] if self.inputs else None
         # Symbols as they are; numbers as the layer receives them, time first.
-        values, received = padded_input(self.seen), self.seen.input
+        values, received, kind = padded_input(self.seen), self.seen.input, None
         if isinstance(x, Tensor) and isinstance(received, Tensor) and x.shape == received.shape[:-1]:
             values = self.seen.time_first(x[None, ..., None])[0, ..., 0]
+            kind = None if x.is_floating_point() or self.target is not None else "symbols"
         if torch.all(values == values.flatten()[0]):
             return None
-        return data_memory(values, self.target)
+        return data_memory(values, self.target, kind=kind)
 
     @property
     def untold_memory(self) -> bool:
@@ -153,7 +154,9 @@ class Evidence:
         if self.memory is not None:
             return f"the data's memory, as given, is {self.memory} steps"
         whose = "the data's autocorrelation reaches" if self.target is None else "the target depends on inputs back to"
-        return f"{whose} {self.remember} steps" + (" and more" if self.measured and self.measured.cut_off else "")
+        more = " and more" if self.measured and self.measured.cut_off else ""
+        assumed = self.measured.assumed if self.measured else ""
+        return f"{whose} {self.remember} steps{more}" + (f" ({assumed})" if assumed.startswith("whole") else "")
 
     def check(self) -> None:
         """Raises DataError for what cannot be judged."""

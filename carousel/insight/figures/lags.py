@@ -145,9 +145,7 @@ def memory_by_lag(memory: Memory) -> Figure:
     figure, axes = canvas()
     lags = memory.lags.numpy()
     axes.plot(lags, memory.dependence.numpy(), color=COLOURS[0], label="dependence")
-    axes.plot(
-        lags, memory.noise.clamp(max=1).numpy(), color=COLOURS[1], linestyle="--", label="chance hardly exceeds this"
-    )
+    axes.plot(lags, memory.noise.numpy(), color=COLOURS[1], linestyle="--", label="chance hardly exceeds this")
     axes.axhline(MATTERS, color="#777777", linewidth=1, linestyle=":", label=f"{MATTERS:g}")
     if memory.reach:
         more = " and more" if memory.cut_off else ""
@@ -155,6 +153,6 @@ def memory_by_lag(memory: Memory) -> Figure:
     axes.set_ylim(0, 1.02)
     axes.set_xlabel("lag k, steps")
     axes.set_ylabel("dependence, as a correlation")
-    axes.set_title("How far back the data depend on themselves")
+    axes.set_title(f"How far back the data depend on themselves\n{memory.assumed}".strip(), fontsize=10)
     axes.legend(frameon=False)
     return figure
