@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from carousel import cells
-from carousel.engines import native_lowering
+from carousel.engines import native_backward, native_lowering
 from carousel.program import Node, Program, Weight, differentiate, evaluate, ops, trace, verify
 from carousel.program.builder import Builder, Ref, prune
 
@@ -196,7 +196,7 @@ def test_derivatives_cost_no_more_than_they_did(name):
     program = trace(cells.find(name))
     derivative = differentiate(program)
     kept = native_lowering.kept(program, derivative)
-    plan = native_lowering.lower_backward(program, derivative, kept, frozenset(), False, False)
+    plan = native_backward.lower_backward(program, derivative, kept, frozenset(), False, False)
     found = derivative.program.count("pointwise"), len(derivative.saved), len(plan.instructions)
     assert all(now <= before for now, before in zip(found, COSTS[name], strict=True)), found
 

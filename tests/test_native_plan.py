@@ -11,7 +11,7 @@ from matrix import USERS
 
 import carousel
 from carousel.cells import catalogue
-from carousel.engines import native_binding, native_lowering, native_plan, native_verify
+from carousel.engines import native_backward, native_binding, native_lowering, native_plan, native_verify
 from carousel.engines.native_plan import Plan, Vector, View
 from carousel.errors import CarouselError
 from carousel.program import differentiate, trace
@@ -84,7 +84,7 @@ def plans_of(cell, direct=BLOCKS["whole blocks"], halves=False, *, streams=False
     return {
         "forward": native_lowering.lower_forward(program, keep, direct, halves),
         "inference": native_lowering.lower_forward(program, None, direct, halves),
-        "backward": native_lowering.lower_backward(program, derivative, keep, direct, streams, halves),
+        "backward": native_backward.lower_backward(program, derivative, keep, direct, streams, halves),
     }
 
 

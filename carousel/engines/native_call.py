@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from carousel.engines import native_backward, native_plan
 from carousel.engines import native_binding as binding
 from carousel.engines import native_lowering as lowering
-from carousel.engines import native_plan
 from carousel.engines.inside_torch import same_at_every_call
 from carousel.errors import CarouselError
 from carousel.program import Program, differentiate
@@ -73,7 +73,7 @@ def forward_plan(program: Program, keep: bool, direct: frozenset[str], halves: b
 def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, halves: bool) -> binding.MadePlan:
     derivative = differentiate(program)
     kept = lowering.kept(program, derivative)
-    return binding.MadePlan(lowering.lower_backward(program, derivative, kept, direct, of_streams, halves))
+    return binding.MadePlan(native_backward.lower_backward(program, derivative, kept, direct, of_streams, halves))
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,20 @@
-"""From a program to its two plans for the native engine: the scan, and backpropagation through it.
+"""From a program to its plan for the native engine, and what a scan keeps for `native_backward`.
 
-Everything here is independent of sizes, so a program is lowered once. How a plan is put together is `native_builder`'s.
+Everything here is independent of sizes, so a program is lowered once. `native_select`, `native_passes` and
+`native_emit` put a plan together.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from carousel.engines.native_builder import Builder
+from carousel.engines.native_emit import emit
+from carousel.engines.native_items import Items
 from carousel.engines.native_plan import (
     ALWAYS,
     BUFFER,
     CHUNK,
-    FORWARD_PREVIOUS,
     HALVES,
     NUMBER,
     PANEL,
@@ -26,10 +26,9 @@ from carousel.engines.native_plan import (
     WORKSPACE,
     Input,
     Plan,
-    Vector,
     View,
-    WeightGradient,
 )
+from carousel.engines.native_select import select
 from carousel.program import Derivative, Node, Program, naming
 
 # What costs less to compute again in backward than to write down and read.
@@ -82,8 +81,8 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
     halves: keep in bfloat16 what can be.
     The EXTERNAL rows are what the program emits, then its streams.
     """
-    b = Builder(program, direct)
-    stored = _saved_buffers(b, program, keep, halves) if keep else {}
+    b = Items(program, direct)
+    stored = saved_buffers(b, program, keep, halves) if keep else {}
     b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
     homes: dict[int, list[int]] = {}
     emitted = [b.external(program.nodes[index].size) for index in program.emitted]
@@ -114,123 +113,15 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
                 return b.rows_leaf(streams[node.attr], node.size)
         return b.common_leaf(node)
 
-    b.translate(program.nodes, leaf, homes, {}, forward_inputs=set(program.gates) - read_later)
+    select(b, program.nodes, leaf, homes, {}, forward_inputs=set(program.gates) - read_later)
     for gate, buffer in inputs.items():
         bias = b.parameter(naming.B) if program.gate_bias else -1
         fused = b.fused_biases.get(buffer, (-1, -1))
         b.plan.inputs.append(Input(buffer, program.gates.index(gate), bias, *fused))
-    return b.finish()
+    return emit(b)
 
 
-def lower_backward(
-    program: Program, derivative: Derivative, keep: Kept, direct: frozenset[str], of_streams: bool, halves: bool
-) -> Plan:
-    """The plan of backpropagation through a scan that kept `keep`.
-
-    The EXTERNAL rows are the output state's values, the gradients of all that was emitted, the streams, and if
-    of_streams, the gradients of the streams.
-    """
-    b = Builder(program, direct)
-    stored = _saved_buffers(b, program, keep, halves)
-    states = list(program.states)
-    output = program.output_state
-    outputs = b.external(program.states[output])
-    recorded = [key for key in program.outputs if isinstance(key, tuple)]
-    upstream = {key: b.external(program.nodes[program.outputs[key]].size) for key in (output, *recorded)}
-    streams = {name: b.external(size) for name, size in program.streams.items()}
-    grad_streams = {name: b.external(size) for name, size in program.streams.items()} if of_streams else {}
-    b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
-    b.plan.forward_states = [outputs if s == output else stored.get(("state", s), -1) for s in states]
-    b.plan.carried = [b.buffer(PANEL, size, TWO, WORKSPACE) for size in program.states.values()]
-
-    def forward_value(node: int) -> View:
-        for state in (output, *keep.states):
-            if program.outputs[state] == node:
-                return View(BUFFER, outputs if state == output else stored["state", state])
-        return View(BUFFER, stored["node", node])
-
-    @cache
-    def forward_item(index: int) -> int:
-        node = program.nodes[index]
-        if node.op in ("constant", "per_unit", "vector"):
-            return b.common_leaf(node)
-        if index in keep.again:
-            return b.op(node.op, node.size, *map(forward_item, node.args))
-        view = forward_value(index)
-        return b.number_leaf(view) if node.size == "one" else b.leaf("saved", view, node.size)
-
-    def leaf(node: Node) -> int:
-        match node.op:
-            case "saved":
-                return forward_item(node.attr)
-            case "input":
-                return forward_item(program.nodes.index(node))
-            case "state":
-                return b.leaf("state", View(FORWARD_PREVIOUS, states.index(node.attr)), node.size)
-            case "stream":
-                return b.rows_leaf(streams[node.attr], node.size)
-            case "gradient" if node.attr in recorded:
-                return b.rows_leaf(upstream[node.attr], node.size)
-            case "gradient":
-                carried = b.leaf("state", View(PREVIOUS, states.index(node.attr)), node.size)
-                if node.attr != output:
-                    return carried
-                given = b.rows_leaf(upstream[output], node.size)
-                return b.op("add", node.size, carried, given)
-        return b.common_leaf(node)
-
-    homes: dict[int, list[int]] = {}
-    sums: dict[int, list[int]] = {}
-    gradient_of: dict[tuple[str, Any], int] = {}
-    shared: dict[tuple[int, str], int] = {}  # a value that is several gradients has one buffer
-    for key, index in derivative.program.outputs.items():
-        kind, what = key
-        if kind == "state":
-            homes.setdefault(index, []).append(b.plan.carried[states.index(what)])
-        elif kind == "vector":
-            name, gate = what if isinstance(what, tuple) else (what, None)
-            sums.setdefault(index, []).append(len(b.plan.column_sums))
-            b.plan.column_sums.append(Vector(b.parameter(name), -1 if gate is None else program.gates.index(gate)))
-        elif kind == "stream":
-            if of_streams:
-                homes.setdefault(index, []).append(grad_streams[what])
-        else:
-            size = "hidden" if kind == "input" else program.nodes[what].size
-            if (index, size) not in shared:
-                shared[index, size] = b.buffer(PANEL, size, CHUNK, WORKSPACE)
-                homes.setdefault(index, []).append(shared[index, size])
-            gradient_of[key] = shared[index, size]
-    b.translate(derivative.program.nodes, leaf, homes, sums, forward_inputs=None)
-    for state, carried in zip(states, b.plan.carried, strict=True):
-        if ("state", state) not in derivative.program.outputs:  # the step does not read it
-            b.items[b.common_leaf(Node("constant", (), "any", 0.0))].homes.append(carried)
-
-    bias_ih = b.parameter(naming.B) if program.gate_bias else -1
-    for g, gate in enumerate(program.gates):
-        buffer = gradient_of["input", gate]
-        b.plan.inputs.append(Input(buffer, g))
-        of_input = WeightGradient(-1, 0, buffer, SIZES["hidden"], b.parameter(naming.W), g, bias_ih)
-        b.plan.weight_gradients.append(of_input)
-    for group in program.products:
-        source = program.nodes[group.source]
-        view = (
-            View(FORWARD_PREVIOUS, states.index(source.attr)) if source.op == "state" else forward_value(group.source)
-        )
-        bias = -1 if group.bias is None else b.parameter(group.bias)
-        for place, node in enumerate(group.nodes):
-            size = program.nodes[node].size
-            gate = -1 if group.gates is None else group.gates[place]
-            source_size = SIZES[program.weights[program.nodes[node].attr].columns]
-            buffer = gradient_of["product", node]
-            parameter = b.parameter(group.parameter)
-            b.plan.weight_gradients.append(
-                WeightGradient(b.plan.view(view), source_size, buffer, SIZES[size], parameter, gate, bias)
-            )
-    b.plan.weight_gradients.sort(key=lambda w: w.source)  # neighbours share their packed source
-    return b.finish()
-
-
-def _saved_buffers(b: Builder, program: Program, keep: Kept, halves: bool) -> dict[tuple[str, Any], int]:
+def saved_buffers(b: Items, program: Program, keep: Kept, halves: bool) -> dict[tuple[str, Any], int]:
     """The saved buffers, the same and in the same order in both plans."""
     found: dict[tuple[str, Any], int] = {}
     for state in keep.states:

@@ -1,0 +1,182 @@
+"""From a program and its derivative to a plan for the native engine: backpropagation through a scan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carousel.engines.native_emit import emit
+from carousel.engines.native_items import Items
+from carousel.engines.native_lowering import Kept, saved_buffers
+from carousel.engines.native_plan import (
+    BUFFER,
+    CHUNK,
+    FORWARD_PREVIOUS,
+    PANEL,
+    PREVIOUS,
+    SIZES,
+    TWO,
+    WORKSPACE,
+    Input,
+    Plan,
+    Vector,
+    View,
+    WeightGradient,
+)
+from carousel.engines.native_select import select
+from carousel.program import Derivative, Node, Program, naming
+
+
+def lower_backward(
+    program: Program, derivative: Derivative, keep: Kept, direct: frozenset[str], of_streams: bool, halves: bool
+) -> Plan:
+    """The plan of backpropagation through a scan that kept `keep`.
+
+    The EXTERNAL rows are the output state's values, the gradients of all that was emitted, the streams, and if
+    of_streams, the gradients of the streams.
+    """
+    return _Backward(program, derivative, keep, direct, of_streams, halves).plan()
+
+
+class _Backward:
+    """Backpropagation on its way to a plan: where what it reads is, and where what it makes goes.
+
+    homes, sums: for nodes of the derivative, as `select` takes them.
+    gradient_of: the buffer of each gradient of an input part or of a product, by its key in the derivative's outputs.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        derivative: Derivative,
+        keep: Kept,
+        direct: frozenset[str],
+        of_streams: bool,
+        halves: bool,
+    ):
+        self.program, self.derivative, self.keep = program, derivative, keep
+        self.states = list(program.states)
+        b = self.b = Items(program, direct)
+        self.stored = saved_buffers(b, program, keep, halves)
+        self.outputs = b.external(program.states[program.output_state])
+        emitted = [program.output_state, *(key for key in program.outputs if isinstance(key, tuple))]
+        self.upstream = {key: b.external(program.nodes[program.outputs[key]].size) for key in emitted}
+        self.streams = {name: b.external(size) for name, size in program.streams.items()}
+        self.grad_streams = {name: b.external(size) for name, size in program.streams.items()} if of_streams else {}
+        b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
+        b.plan.forward_states = [self._forward_state(state) for state in self.states]
+        b.plan.carried = [b.buffer(PANEL, size, TWO, WORKSPACE) for size in program.states.values()]
+        self.homes: dict[int, list[int]] = {}
+        self.sums: dict[int, list[int]] = {}
+        self.gradient_of: dict[tuple[str, Any], int] = {}
+        self._forward_items: dict[int, int] = {}
+
+    def plan(self) -> Plan:
+        for key, index in self.derivative.program.outputs.items():
+            self._claim(key[0], key[1], index)
+        select(self.b, self.derivative.program.nodes, self._leaf, self.homes, self.sums, forward_inputs=None)
+        for state, carried in zip(self.states, self.b.plan.carried, strict=True):
+            if ("state", state) not in self.derivative.program.outputs:  # the step does not read it
+                self.b[self.b.common_leaf(Node("constant", (), "any", 0.0))].homes.append(carried)
+        self._gradients_of_inputs()
+        self._gradients_of_weights()
+        self.b.plan.weight_gradients.sort(key=lambda w: w.source)  # neighbours share their packed source
+        return emit(self.b)
+
+    # What it reads.
+
+    def _forward_state(self, state: str) -> int:
+        """The buffer of a state's values in the forward scan, -1 if they were not kept."""
+        return self.outputs if state == self.program.output_state else self.stored.get(("state", state), -1)
+
+    def _forward_value(self, node: int) -> View:
+        """Where a kept value of the forward scan is."""
+        for state in (self.program.output_state, *self.keep.states):
+            if self.program.outputs[state] == node:
+                return View(BUFFER, self._forward_state(state))
+        return View(BUFFER, self.stored["node", node])
+
+    def _forward_item(self, index: int) -> int:
+        """A value of the forward scan: the same for all rows, made again, or read where it was kept."""
+        if index not in self._forward_items:
+            self._forward_items[index] = self._new_forward_item(index)
+        return self._forward_items[index]
+
+    def _new_forward_item(self, index: int) -> int:
+        node = self.program.nodes[index]
+        if node.op in ("constant", "per_unit", "vector"):
+            return self.b.common_leaf(node)
+        if index in self.keep.again:
+            return self.b.op(node.op, node.size, *map(self._forward_item, node.args))
+        view = self._forward_value(index)
+        return self.b.number_leaf(view) if node.size == "one" else self.b.leaf("saved", view, node.size)
+
+    def _leaf(self, node: Node) -> int:
+        match node.op:
+            case "saved":
+                return self._forward_item(node.attr)
+            case "input":
+                return self._forward_item(self.program.nodes.index(node))
+            case "state":
+                return self.b.leaf("state", View(FORWARD_PREVIOUS, self.states.index(node.attr)), node.size)
+            case "stream":
+                return self.b.rows_leaf(self.streams[node.attr], node.size)
+            case "gradient":
+                return self._gradient(node)
+        return self.b.common_leaf(node)
+
+    def _gradient(self, node: Node) -> int:
+        """The gradient of a new state, from the step that came after it, or of what the scan emitted, or of both."""
+        if node.attr not in self.states:
+            return self.b.rows_leaf(self.upstream[node.attr], node.size)
+        carried = self.b.leaf("state", View(PREVIOUS, self.states.index(node.attr)), node.size)
+        if node.attr != self.program.output_state:
+            return carried
+        return self.b.op("add", node.size, carried, self.b.rows_leaf(self.upstream[node.attr], node.size))
+
+    # What it makes.
+
+    def _claim(self, kind: str, what: Any, index: int) -> None:
+        """Notes where the gradient that node `index` gives is to go."""
+        plan, homes = self.b.plan, self.homes.setdefault(index, [])
+        match kind:
+            case "state":
+                homes.append(plan.carried[self.states.index(what)])
+            case "vector":
+                name, gate = what if isinstance(what, tuple) else (what, None)
+                self.sums.setdefault(index, []).append(len(plan.column_sums))
+                part = -1 if gate is None else self.program.gates.index(gate)
+                plan.column_sums.append(Vector(self.b.parameter(name), part))
+            case "stream":
+                if what in self.grad_streams:
+                    homes.append(self.grad_streams[what])
+            case _:
+                size = SIZES["hidden" if kind == "input" else self.program.nodes[what].size]
+                # A value that is several gradients has one buffer.
+                mine = [h for h in homes if h in self.gradient_of.values() and plan.buffers[h].size == size]
+                if not mine:
+                    homes += (mine := [self.b.buffer(PANEL, list(SIZES)[size], CHUNK, WORKSPACE)])
+                self.gradient_of[kind, what] = mine[0]
+
+    def _gradients_of_inputs(self) -> None:
+        plan, bias = self.b.plan, self.b.parameter(naming.B) if self.program.gate_bias else -1
+        for number, gate in enumerate(self.program.gates):
+            buffer = self.gradient_of["input", gate]
+            plan.inputs.append(Input(buffer, number))
+            weight = self.b.parameter(naming.W)
+            plan.weight_gradients.append(WeightGradient(-1, 0, buffer, SIZES["hidden"], weight, number, bias))
+
+    def _gradients_of_weights(self) -> None:
+        program, plan = self.program, self.b.plan
+        for group in program.products:
+            source = program.nodes[group.source]
+            view = self._forward_value(group.source) if source.op != "state" else None
+            view = view or View(FORWARD_PREVIOUS, self.states.index(source.attr))
+            bias = -1 if group.bias is None else self.b.parameter(group.bias)
+            for place, node in enumerate(group.nodes):
+                gate = -1 if group.gates is None else group.gates[place]
+                weight = program.weights[program.nodes[node].attr]
+                read = plan.view(view), SIZES[weight.columns]
+                made = self.gradient_of["product", node], SIZES[program.nodes[node].size]
+                plan.weight_gradients.append(
+                    WeightGradient(*read, *made, self.b.parameter(group.parameter), gate, bias)
+                )

@@ -1,0 +1,120 @@
+"""From items to a plan: the products of each segment, its numbers per row, and its strips."""
+
+from __future__ import annotations
+
+from carousel.engines import native_passes as passes
+from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Sum
+from carousel.engines.native_listing import Listing, place_of
+from carousel.engines.native_plan import (
+    BUFFER,
+    LOAD_NUMBER,
+    NUMBER,
+    PARTIAL_SUM,
+    ROW,
+    SIZES,
+    TOTAL_SUM,
+    TWO,
+    Plan,
+    Product,
+    Segment,
+    Term,
+    View,
+)
+from carousel.engines.native_verify import verify
+
+
+def emit(items: Items) -> Plan:
+    """The plan of items that `native_select` entered: the passes, then its segments, part by part of a chunk."""
+    passes.run(items)
+    counts = []
+    for part in (BEFORE, STEP, AFTER):
+        first = len(items.plan.segments)
+        levels = [item.level for item in items.list if item.part == part and not isinstance(item, Leaf | Gone)]
+        for level in range(max(levels, default=0 if part == STEP else -1) + 1):
+            _segment(items, part, level)
+        counts.append(len(items.plan.segments) - first)
+    items.plan.before, _, items.plan.after = counts
+    return verify(items.plan)
+
+
+def _segment(items: Items, part: int, level: int) -> None:
+    plan = items.plan
+    here = [(i, item) for i, item in enumerate(items.list) if (item.part, item.level) == (part, level)]
+    first_product = len(plan.products)
+    for _, item in here:
+        if isinstance(item, MatrixProduct):
+            _product(items, item)
+    bounds = [first_product, len(plan.products), *_numbers(items, part, level, here)]
+    for size in SIZES:
+        bounds += _strips(items, part, level, size)
+    waits = bounds[0] < bounds[1] or any(isinstance(item, Sum) for _, item in here)
+    plan.segments.append(Segment._make((*bounds, int(waits))))
+
+
+def _product(items: Items, item: MatrixProduct) -> None:
+    plan = items.plan
+    first = len(plan.terms)
+    for source, (name, transposed) in zip(item.args, item.terms, strict=False):
+        weight = items.program.weights[name]
+        at = place_of(items, items[source], item.part)
+        size = weight.rows if transposed else weight.columns
+        parameter = items.parameter(weight.parameter), -1 if weight.gate is None else weight.gate
+        plan.terms.append(Term(plan.view(at), SIZES[size], *parameter, int(transposed)))
+    bias, gate = (-1, -1) if item.bias is None else items.bias(item.bias)
+    dst = plan.view(View(BUFFER, item.homes[0]))
+    accumulate = int(item.start is not None)
+    plan.products.append(Product(dst, SIZES[item.size], accumulate, bias, gate, first, len(item.terms)))
+
+
+def _numbers(items: Items, part: int, level: int, here: list[tuple[int, Item]]) -> tuple[int, int]:
+    """The numbers per row of a segment."""
+    listing = Listing(items, None, part)
+    if level == 0:
+        _load_numbers(items, listing)
+    for i, item in here:
+        if isinstance(item, Sum):
+            listing.add(TOTAL_SUM, View(ROW, item.row), View(BUFFER, item.homes[0]))
+        elif isinstance(item, Op) and item.row >= 0:
+            listing.compute(i, item)
+        if item.row >= 0 and not isinstance(item, Leaf):
+            listing.save(item)
+    return listing.finish()
+
+
+def _load_numbers(items: Items, listing: Listing) -> None:
+    """Numbers per row that this part of the chunk reads and has not made."""
+    part = listing.part
+    read = {a for item in items.list if item.part == part for a in item.args}
+    read |= {i for i, item in enumerate(items.list) if item.part == part and (item.homes or item.sums)}
+    for i in sorted(read):
+        item = items[i]
+        if isinstance(item, Leaf) and item.name == "number":
+            listing.add(LOAD_NUMBER, View(ROW, item.row), item.view)
+        elif not isinstance(item, Leaf) and item.row >= 0 and item.part != part:
+            home = next(h for h in item.homes if _is_lasting_number(items, h))
+            listing.add(LOAD_NUMBER, View(ROW, item.row), View(BUFFER, home))
+
+
+def _is_lasting_number(items: Items, home: int) -> bool:
+    buffer = items.plan.buffers[home]
+    return buffer.layout == NUMBER and buffer.time != TWO
+
+
+def _strips(items: Items, part: int, level: int, size: str) -> tuple[int, int]:
+    """The strips of a segment over units of one size.
+
+    A sum over units has its parts taken at the end of the segment before its own.
+    """
+    everything = [(i, item) for i, item in enumerate(items.list) if not isinstance(item, Gone)]
+    next_sums = [s for _, s in everything if isinstance(s, Sum) and (s.part, s.level) == (part, level + 1)]
+    listing = Listing(items, size, part)
+    for i, item in everything:
+        if (item.part, item.level) == (part, level):
+            if isinstance(item, Op) and item.size == size:
+                listing.compute(i, item)
+            else:
+                listing.copies(i, item)
+        for s in next_sums:
+            if s.args[0] == i and item.size == size:
+                listing.add(PARTIAL_SUM, View(BUFFER, s.homes[0]), listing.operand(i))
+    return listing.finish()

@@ -1,0 +1,210 @@
+"""The items of a step: what the native compiler works on between a program's nodes and a plan's instructions.
+
+An item is a value of the step: a leaf, an op, a product (of one or more terms), or a sum over units. Items stand in a
+list in which each comes after those it reads. The passes (`native_passes`) change them, and check the list after each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from carousel.engines.native_plan import (
+    ALWAYS,
+    BUFFER,
+    CONSTANT,
+    EXTERNAL,
+    FORWARD_PREVIOUS,
+    HALVES,
+    NUMBER,
+    PREVIOUS,
+    ROWS,
+    SIZES,
+    VECTOR,
+    Buffer,
+    Constant,
+    Plan,
+    Vector,
+    View,
+    parameters_of,
+    place_in,
+)
+from carousel.program import Node, Program
+
+# The parts of a chunk of steps, in order.
+BEFORE, STEP, AFTER = range(3)
+
+
+@dataclass(kw_only=True)
+class Item:
+    """What all values of a step have.
+
+    size: of its rows; "one": a number per row; "any": a number that is the same everywhere. args: the items it reads.
+    homes: the buffers its value must be in. sums: the column sums it adds to.
+    part: of a chunk. level: its segment in that part. row: which of the numbers per row it is, -1 if it is none.
+    """
+
+    size: str
+    args: tuple[int, ...] = ()
+    homes: list[int] = field(default_factory=list)
+    sums: list[int] = field(default_factory=list)
+    part: int = STEP
+    level: int = 0
+    row: int = -1
+
+
+@dataclass(kw_only=True)
+class Leaf(Item):
+    """A value that is there before the step. view: where it is."""
+
+    name: str
+    view: View
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it is what the step before left."""
+        return self.view.kind in (PREVIOUS, FORWARD_PREVIOUS)
+
+
+@dataclass(kw_only=True)
+class Op(Item):
+    """A pointwise op of its arguments."""
+
+    name: str
+
+
+@dataclass(kw_only=True)
+class MatrixProduct(Item):
+    """The sum of terms (weight, transposed), each of one of the first args, on top of a start or a bias.
+
+    start: the item that it is added to, the last of args. bias: the weight whose bias it starts from.
+    """
+
+    terms: tuple[tuple[str, bool], ...]
+    start: int | None = None
+    bias: str | None = None
+
+
+@dataclass(kw_only=True)
+class Sum(Item):
+    """A sum over the units of a row."""
+
+
+@dataclass(kw_only=True)
+class Gone(Item):
+    """An op that another has taken over."""
+
+
+class Items:
+    """The items of one step, and the plan that they become.
+
+    direct: the sizes whose rows, as torch stores them, are whole blocks.
+    fused_biases: for the buffer of a gate's input part, the (parameter, gate) of a product's bias that starts it too.
+    """
+
+    def __init__(self, program: Program, direct: frozenset[str]):
+        self.program, self.direct = program, direct
+        self.plan = Plan(parameters_of(program), gates=len(program.gates))
+        self.list: list[Item] = []
+        self.fused_biases: dict[int, tuple[int, int]] = {}
+
+    def __getitem__(self, index: int) -> Item:
+        return self.list[index]
+
+    def users(self) -> list[list[int]]:
+        """For each item, those that read it."""
+        users: list[list[int]] = [[] for _ in self.list]
+        for i, item in enumerate(self.list):
+            for a in item.args:
+                users[a].append(i)
+        return users
+
+    # What a plan is made of.
+
+    def parameter(self, name: str) -> int:
+        return self.plan.parameters.index(name)
+
+    def bias(self, weight: str) -> tuple[int, int]:
+        """The parameter that is a weight's bias, and the gate whose part of it."""
+        found = self.program.weights[weight]
+        assert found.bias is not None
+        return self.parameter(found.bias), -1 if found.gate is None else found.gate
+
+    def buffer(self, layout: int, size: str, time: int, place: int) -> int:
+        self.plan.buffers.append(Buffer(layout, SIZES[size], time, place))
+        return len(self.plan.buffers) - 1
+
+    def external(self, size: str) -> int:
+        """The next of the scan's rows of steps: one number per row, or a row of units."""
+        count = sum(b.place == EXTERNAL for b in self.plan.buffers)
+        layout = NUMBER if size == "one" else ROWS
+        self.plan.buffers.append(Buffer(layout, SIZES.get(size, 0), ALWAYS, EXTERNAL, count))
+        return len(self.plan.buffers) - 1
+
+    def read_homes(self, item: Item) -> list[int]:
+        """The homes that this scan reads again: not what is rounded for another."""
+        return [home for home in item.homes if self.plan.buffers[home].layout != HALVES]
+
+    # Items of each kind.
+
+    def leaf(self, name: str, view: View, size: str) -> int:
+        for i, item in enumerate(self.list):
+            if isinstance(item, Leaf) and (item.name, item.view) == (name, view):
+                return i
+        return self._enter(Leaf(name=name, size=size, view=view))
+
+    def number_leaf(self, view: View) -> int:
+        index = self.leaf("number", view, "one")
+        self._give_row(self.list[index])
+        return index
+
+    def rows_leaf(self, buffer: int, size: str) -> int:
+        view = View(BUFFER, buffer)
+        return self.number_leaf(view) if size == "one" else self.leaf("rows", view, size)
+
+    def common_leaf(self, node: Node) -> int:
+        """A leaf that is the same for all rows."""
+        match node.op:
+            case "constant":
+                index = place_in(self.plan.constants, Constant(float(node.attr)))
+                return self.leaf("constant", View(CONSTANT, index), "any")
+            case "per_unit":
+                index = place_in(self.plan.constants, Constant(0.0, SIZES[node.attr]))
+                return self.leaf("constant", View(CONSTANT, index), "any")
+            case "vector":
+                name, gate = node.attr if isinstance(node.attr, tuple) else (node.attr, None)
+                key = Vector(self.parameter(name), -1 if gate is None else self.program.gates.index(gate))
+                return self.leaf("vector", View(VECTOR, place_in(self.plan.vectors, key)), node.size)
+        raise AssertionError(f"no leaf {node.op} in a plan")
+
+    def op(self, name: str, size: str, *args: int) -> int:
+        level = max(self.list[a].level for a in args)
+        return self._enter(Op(name=name, size=size, args=args, level=level))
+
+    def sum(self, a: int) -> int:
+        return self._enter(Sum(size="one", args=(a,), level=self.list[a].level + 1))
+
+    def product(self, size: str, terms: list[tuple[int, str, bool]], start: int | None, bias: str | None) -> int:
+        """Sum of terms (source, weight, transposed) on top of an item or a bias."""
+        sources = []
+        for source, *_ in terms:
+            item = self.list[source]
+            if isinstance(item, Leaf) and item.name != "state":  # a product reads a buffer
+                source = self.op("copy", self.program.weights[terms[0][1]].columns, source)
+            sources.append(source)
+        ready = max(0 if isinstance(self.list[s], Leaf) else self.list[s].level + 1 for s in sources)
+        if start is not None and not isinstance(self.list[start], Leaf):
+            ready = max(ready, self.list[start].level + 1)
+        args = (*sources, start) if start is not None else tuple(sources)
+        what = tuple((w, transposed) for _, w, transposed in terms)
+        return self._enter(MatrixProduct(size=size, args=args, terms=what, start=start, bias=bias, level=ready))
+
+    def _enter(self, item: Item) -> int:
+        self.list.append(item)
+        if item.size in ("one", "any") and not isinstance(item, Leaf):
+            self._give_row(item)
+        return len(self.list) - 1
+
+    def _give_row(self, item: Item) -> None:
+        if item.row < 0:
+            item.row = self.plan.numbers
+            self.plan.numbers += 1

@@ -1,0 +1,167 @@
+"""The instructions of one segment for rows of one size: which values are in scratch, and which slot each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from carousel.engines.native_items import Item, Items, Leaf, MatrixProduct, Op, Sum
+from carousel.engines.native_plan import (
+    ADD_COLUMNS,
+    BUFFER,
+    COLUMN_SUMS,
+    CONSTANT,
+    EXPAND,
+    FORWARD_PREVIOUS,
+    HALVES,
+    LOAD_HALVES,
+    LOAD_ROWS,
+    LOCAL,
+    NUMBER,
+    NUMBER_OF,
+    PANEL,
+    PREVIOUS,
+    ROW,
+    ROWS,
+    SAVE_NUMBER,
+    SIZES,
+    STORE_HALVES,
+    STORE_ROWS,
+    TWO,
+    Instruction,
+    View,
+)
+
+
+def place_of(items: Items, item: Item, part: int) -> View:
+    """Where a part of the chunk reads a value that has a place of its own."""
+    if isinstance(item, Leaf):
+        return item.view
+    homes = items.read_homes(item)
+    return View(BUFFER, next(h for h in homes if item.part == part or items.plan.buffers[h].time != TWO))
+
+
+class _Line(NamedTuple):
+    """An instruction whose scratch values have no slots yet."""
+
+    op: int
+    dst: View
+    a: View
+    b: View
+    c: View
+
+
+class Listing:
+    """The instructions of one segment for rows of one size; size None: for numbers per row."""
+
+    def __init__(self, items: Items, size: str | None, part: int):
+        self.items, self.size, self.part = items, size, part
+        self.lines: list[_Line] = []
+        self.local: dict[int, View] = {}  # values that are in scratch
+        self.count = 0
+
+    def add(self, op: int, dst: View, a: View, b: View | None = None, c: View | None = None) -> None:
+        self.lines.append(_Line(op, dst, a, a if b is None else b, a if c is None else c))
+
+    def save(self, item: Item) -> None:
+        """Writes a number per row where it is kept."""
+        for home in item.homes:
+            if self.items.plan.buffers[home].layout == NUMBER:
+                self.add(SAVE_NUMBER, View(BUFFER, home), View(ROW, item.row))
+
+    def scratch(self) -> View:
+        self.count += 1
+        return View(LOCAL, self.count - 1)
+
+    def operand(self, i: int) -> View:
+        """Where item i can be read from here; loads it into scratch where it cannot be read in place."""
+        item = self.items[i]
+        if isinstance(item, Leaf) and item.view.kind == CONSTANT:
+            return item.view
+        if self.size is None:
+            assert item.row >= 0
+            return View(ROW, item.row)
+        if i in self.local:
+            return self.local[i]
+        if item.row >= 0:
+            self.local[i] = self.scratch()
+            self.add(EXPAND, self.local[i], View(ROW, item.row))
+            return self.local[i]
+        view = place_of(self.items, item, self.part)
+        if not self._in_place(view):
+            self.local[i] = self.scratch()
+            self.add(LOAD_HALVES if self._layout(view) == HALVES else LOAD_ROWS, self.local[i], view)
+            return self.local[i]
+        return view
+
+    def _layout(self, view: View) -> int:
+        plan = self.items.plan
+        if view.kind not in (BUFFER, PREVIOUS, FORWARD_PREVIOUS):
+            return PANEL
+        through = {PREVIOUS: plan.carried, FORWARD_PREVIOUS: plan.forward_states}.get(view.kind)
+        return plan.buffers[view.which if through is None else through[view.which]].layout
+
+    def _in_place(self, view: View) -> bool:
+        """Whether strips use a place as it is: not bfloat16, nor rows as torch stores them that fill no blocks."""
+        layout = self._layout(view)
+        return layout != HALVES and (layout != ROWS or self.size in self.items.direct)
+
+    def compute(self, i: int, item: Op) -> None:
+        arguments = [self.operand(a) for a in item.args]
+        if self.size is None:
+            self.add(NUMBER_OF[item.name], View(ROW, item.row), *arguments)
+            return
+        places = [View(BUFFER, home) for home in item.homes]
+        at = next((p for p in places if self._in_place(p)), None)
+        if at is None:
+            at = self.local[i] = self.scratch()
+        self.add(NUMBER_OF[item.name], at, *arguments)
+        if at.kind == BUFFER:
+            self.local[i] = at
+        self._copy_out(item, at, [p for p in places if p != at])
+
+    def copies(self, i: int, item: Item) -> None:
+        """Homes beside its own place of a value that this segment does not compute."""
+        own = item.homes[:1] if isinstance(item, MatrixProduct | Sum) else []
+        sizes = self.items.plan.buffers
+        wanted = [
+            View(BUFFER, home)
+            for home in item.homes
+            if home not in own and sizes[home].layout != NUMBER and sizes[home].size == SIZES[self.size or ""]
+        ]
+        adds = item.sums if self.size == "hidden" else []
+        if wanted or adds:
+            self._copy_out(item, self.operand(i), wanted, adds)
+
+    def _copy_out(self, item: Item, at: View, places: list[View], sums: Iterable[int] | None = None) -> None:
+        for place in places:
+            store = STORE_HALVES if self._layout(place) == HALVES else STORE_ROWS
+            self.add(NUMBER_OF["copy"] if self._in_place(place) else store, place, at)
+        for s in item.sums if sums is None else sums:
+            self.add(ADD_COLUMNS, View(COLUMN_SUMS, s), at)
+
+    def finish(self) -> tuple[int, int]:
+        """Gives scratch values slots, those that are never alive together the same one, and enters the lines."""
+        plan = self.items.plan
+        last: dict[View, int] = {}
+        for n, line in enumerate(self.lines):
+            for view in line[1:]:
+                last[view] = n
+        slot: dict[View, int] = {}
+        free: list[int] = []
+        used = 0
+        begin = len(plan.instructions)
+        for n, line in enumerate(self.lines):
+            reads = [View(LOCAL, slot[v]) if v.kind == LOCAL else v for v in line[2:]]
+            free += sorted({slot[v] for v in line[2:] if v.kind == LOCAL and last[v] == n})
+            dst = line.dst
+            if dst.kind == LOCAL:
+                if dst not in slot:
+                    if not free:
+                        free.append(used)
+                        used += 1
+                    slot[dst] = free.pop()
+                dst = View(LOCAL, slot[dst])
+            plan.instructions.append(Instruction(line.op, *(plan.view(v) for v in (dst, *reads))))
+        plan.slots = max(plan.slots, used)
+        return begin, len(plan.instructions)

@@ -1,0 +1,174 @@
+"""The passes of the native compiler: which segment each value belongs to, and where it lives.
+
+A step becomes segments. A segment starts with matrix products, then does the numbers per row, then the strips; where it
+reads what other units have made (a product's row, a sum over units) all threads meet before it. A value that is used in
+the segment that makes it lives in scratch; one that crosses segments, feeds a product or is kept has a buffer.
+
+Not all of a step need be done step by step. Where a sum over units or a product reads no state, it is made for all rows
+of a chunk of steps before the first of them; where no state reads it, after the last: one pass over many rows, instead
+of many over few, and no meeting of threads.
+"""
+
+from __future__ import annotations
+
+from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Sum
+from carousel.engines.native_plan import CHUNK, NUMBER, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Buffer
+
+
+def run(items: Items) -> None:
+    """All passes, in the order that their docstrings ask for, and the check after each."""
+    for change in (divide, fuse, level, sink, share_starts, give_homes, give_partial_sums):
+        change(items)
+        check(items, change.__name__)
+
+
+def divide(items: Items) -> None:
+    """Takes out of the step what can be done before or after a chunk's steps, where that saves sums or products.
+
+    A pointwise op alone is cheapest in the step, which has its operands at hand. The first pass: the others look at
+    parts.
+    """
+    state = [isinstance(item, Leaf) and item.is_state for item in items.list]
+    ahead: list[bool] = []
+    for i, item in enumerate(items.list):
+        ahead.append(not state[i] and all(ahead[a] for a in item.args))
+    users = items.users()
+    carried = set(items.plan.carried)
+    later = [False] * len(items.list)
+    for i, item in reversed(list(enumerate(items.list))):
+        here = isinstance(item, Leaf) or not carried.isdisjoint(item.homes) or any(state[a] for a in item.args)
+        later[i] = not here and all(later[u] for u in users[i])
+    for part, possible in ((BEFORE, ahead), (AFTER, later)):
+        chosen = [
+            item
+            for i, item in enumerate(items.list)
+            if possible[i] and item.part == STEP and not isinstance(item, Leaf)
+        ]
+        if any(isinstance(item, Sum | MatrixProduct) for item in chosen):
+            for item in chosen:
+                item.part = part
+
+
+def fuse(items: Items) -> None:
+    """a * b + c in one pass, and the copies that a start of its own does not need. Before `level`: values disappear."""
+    users = items.users()
+
+    def taken_over(i: int, user: Op) -> Op | None:
+        """The op i, if it is for this user alone."""
+        item = items[i]
+        alone = isinstance(item, Op) and len(users[i]) == 1 and not item.homes and not item.sums
+        return item if isinstance(item, Op) and alone and (item.size, item.part) == (user.size, user.part) else None
+
+    for item in items.list:
+        if not isinstance(item, Op) or item.size not in SIZES:
+            continue
+        if item.name == "copy" and (inner := taken_over(item.args[0], item)):
+            items.list[item.args[0]] = Gone(size=inner.size)
+            item.name, item.args = inner.name, inner.args
+        for own, name, places in (("mul_add", "add", (0, 1)), ("mul_sub", "sub", (1,))):
+            if item.name != name:
+                continue
+            for place in places:
+                inner = taken_over(item.args[place], item)
+                if inner is not None and inner.name == "mul":
+                    items.list[item.args[place]] = Gone(size=inner.size)
+                    item.name, item.args = own, (*inner.args, item.args[1 - place])
+                    break
+    # Other pairs would go here: a row in native/ops.h, a rewrite here.
+
+
+def level(items: Items) -> None:
+    """Segments anew, part by part: what another part has made is there from the start. After `divide` and `fuse`."""
+    for item in items.list:
+        own = [items[a].level for a in item.args if not isinstance(items[a], Leaf) and items[a].part == item.part]
+        match item:
+            case Op():
+                item.level = max(own, default=0)
+            case Sum():
+                item.level = max(own, default=0) + 1
+            case MatrixProduct():
+                item.level = max((level + 1 for level in own), default=0)
+
+
+def sink(items: Items) -> None:
+    """Moves ops to the segment that needs them, so that fewer values cross segments. After `level`."""
+    users = items.users()
+    for i in reversed(range(len(items.list))):
+        item = items[i]
+        if not isinstance(item, Op) or item.homes or not users[i]:
+            continue
+        if any(items[u].part != item.part for u in users[i]):
+            continue
+        needed = [items[u].level - (not isinstance(items[u], Op)) for u in users[i]]
+        item.level = max(item.level, min(needed))
+
+
+def share_starts(items: Items) -> None:
+    """One buffer for a product and the value it starts from, onto which it is added. After the parts are fixed."""
+    for item in items.list:
+        if not isinstance(item, MatrixProduct) or item.start is None or not isinstance(items[item.start], Op):
+            continue
+        start = items[item.start]
+        lasts = start.part == item.part or (item.homes and items.plan.buffers[item.homes[0]].time != TWO)
+        if not item.homes or not lasts:
+            time = TWO if start.part == item.part == STEP else CHUNK
+            item.homes.insert(0, items.buffer(PANEL, item.size, time, WORKSPACE))
+        start.homes.append(item.homes[0])
+
+
+def give_homes(items: Items) -> None:
+    """Buffers for what products make or read, and for what crosses segments or parts of a chunk.
+
+    After the levels are fixed, and after `share_starts`, which gives a product its first home.
+    """
+    for item, users in zip(list(items.list), items.users(), strict=True):
+        if isinstance(item, Leaf | Gone):
+            continue
+        crosses = any(items[u].part != item.part for u in users)
+        if item.size not in SIZES:
+            if crosses:
+                item.homes.append(_number_buffer(items))
+            continue
+        if crosses and all(items.plan.buffers[home].time == TWO for home in items.read_homes(item)):
+            item.homes.append(items.buffer(PANEL, item.size, CHUNK, WORKSPACE))
+        if _is_read_elsewhere(items, item, users) and not items.read_homes(item):
+            time = TWO if item.part == STEP else CHUNK
+            item.homes.append(items.buffer(PANEL, item.size, time, WORKSPACE))
+
+
+def give_partial_sums(items: Items) -> None:
+    """A buffer for the parts of each sum over units, one for a block of units: the first of the sum's homes."""
+    for item in items.list:
+        if isinstance(item, Sum):
+            time = TWO if item.part == STEP else CHUNK
+            item.homes.insert(0, items.buffer(PARTIAL, items[item.args[0]].size, time, WORKSPACE))
+
+
+def check(items: Items, after: str) -> None:
+    """What holds between two passes. Raises AssertionError: a fault of the pass."""
+    for i, item in enumerate(items.list):
+        what = f"item {i} after {after}: {item}"
+        assert all(0 <= a < i for a in item.args), f"{what} reads an item that comes later"
+        assert not any(isinstance(items[a], Gone) for a in item.args), f"{what} reads an item that is gone"
+        assert all(0 <= home < len(items.plan.buffers) for home in item.homes), f"{what} has no such home"
+        read = [items[a] for a in item.args if not isinstance(items[a], Leaf)]
+        assert all(a.part <= item.part for a in read), f"{what} comes in an earlier part than what it reads"
+        if isinstance(item, MatrixProduct):
+            assert len(item.args) == len(item.terms) + (item.start is not None), f"{what} has other args than terms"
+        if after in ("divide", "fuse"):
+            continue
+        late = [a for a in read if a.part == item.part and a.level + (not isinstance(item, Op)) > item.level]
+        assert not late, f"{what} comes before the segment that makes {late}"
+
+
+def _is_read_elsewhere(items: Items, item: Item, users: list[int]) -> bool:
+    """Whether it is a product, or read by one, or by an op of another segment."""
+    return isinstance(item, MatrixProduct) or any(
+        isinstance(items[u], MatrixProduct) or (isinstance(items[u], Op) and items[u].level != item.level)
+        for u in users
+    )
+
+
+def _number_buffer(items: Items) -> int:
+    items.plan.buffers.append(Buffer(NUMBER, 0, CHUNK, WORKSPACE))
+    return len(items.plan.buffers) - 1

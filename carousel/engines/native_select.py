@@ -1,0 +1,142 @@
+"""From a program's nodes to items: which products are done together, and what a product is added onto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from carousel.engines.native_items import Items, Leaf, MatrixProduct
+from carousel.program import Node, ops
+
+PRODUCTS = ("product", "product_transposed")
+
+
+def select(
+    items: Items,
+    nodes: tuple[Node, ...],
+    leaf: Callable[[Node], int],
+    homes: dict[int, list[int]],
+    sums: dict[int, list[int]],
+    forward_inputs: set[str] | None,
+) -> None:
+    """Enters all nodes.
+
+    leaf: the item of a node that is a leaf. homes, sums: for a node, the buffers its value must be in, and the column
+        sums it adds to.
+    forward_inputs: gates whose input part a product may be added onto; None in backward.
+    """
+    uses = [len(homes.get(i, ())) + len(sums.get(i, ())) for i in range(len(nodes))]
+    for node in nodes:
+        for a in node.args:
+            uses[a] += 1
+    trees, absorbed = _sum_trees(nodes, uses)
+    value: dict[int, int] = {}
+    for index, node in enumerate(nodes):
+        if index in absorbed:
+            continue
+        if node.op in ops.LEAVES:
+            value[index] = leaf(node)
+        elif index in trees:
+            value[index] = _SumTree(items, nodes, trees[index], value).item(uses, forward_inputs)
+        elif node.op in PRODUCTS:
+            term = (value[node.args[0]], node.attr, node.op == "product_transposed")
+            value[index] = items.product(node.size, [term], None, node.attr if _is_biased(items, node) else None)
+        elif node.op == "sum":
+            value[index] = items.sum(value[node.args[0]])
+        elif node.op == "broadcast":
+            value[index] = items.op("copy", node.size, value[node.args[0]])
+        else:
+            value[index] = items.op(node.op, node.size, *(value[a] for a in node.args))
+        items[value[index]].homes += homes.get(index, ())
+        items[value[index]].sums += sums.get(index, ())
+
+
+def _is_biased(items: Items, node: Node) -> bool:
+    return node.op == "product" and items.program.weights[node.attr].bias is not None
+
+
+class _SumTree:
+    """A sum in which products stand: they become one product, added onto another of its parts where that is free.
+
+    terms, bias: of the product. rest: the other parts.
+    """
+
+    def __init__(self, items: Items, nodes: tuple[Node, ...], parts: list[int], value: dict[int, int]):
+        self.items, self.nodes, self.parts, self.value = items, nodes, parts, value
+        self.size = next(nodes[i].size for i in parts if nodes[i].op in PRODUCTS)
+        self.terms: list[tuple[int, str, bool]] = []
+        self.rest: list[int] = []
+        self.bias: str | None = None
+        for i in parts:
+            self._take(i)
+
+    def _take(self, i: int) -> None:
+        node, value = self.nodes[i], self.value
+        biased = _is_biased(self.items, node)
+        if node.op in PRODUCTS and i not in value and not (biased and self.bias):
+            self.terms.append((value[node.args[0]], node.attr, node.op == "product_transposed"))
+            self.bias = node.attr if biased else self.bias
+        elif i not in value:  # a second product with a bias
+            term = (value[node.args[0]], node.attr, False)
+            self.rest.append(self.items.product(node.size, [term], None, node.attr))
+        else:
+            self.rest.append(value[i])
+
+    def item(self, uses: list[int], forward_inputs: set[str] | None) -> int:
+        total = self._onto_a_value() if forward_inputs is None else self._onto_an_input(uses, forward_inputs)
+        for part in self.rest:
+            total = self.items.op("add", self.size, total, part)
+        return total
+
+    def _onto_an_input(self, uses: list[int], forward_inputs: set[str]) -> int:
+        """In forward: onto the input part of a gate, if nobody else reads that."""
+        nodes = self.nodes
+        free = [i for i in self.parts if nodes[i].op == "input" and uses[i] == 1 and nodes[i].attr in forward_inputs]
+        if not free:
+            return self.items.product(self.size, self.terms, None, self.bias)
+        start = self.value[free[0]]
+        self.rest.remove(start)
+        total = self.items.product(self.size, self.terms, start, None)
+        leaf = self.items[start]
+        assert isinstance(leaf, Leaf)
+        self.items[total].homes.append(leaf.view.which)
+        if self.bias is not None:
+            self.items.fused_biases[leaf.view.which] = self.items.bias(self.bias)
+        return total
+
+    def _onto_a_value(self) -> int:
+        """In backward: onto the sum of those parts that are there when the product can begin."""
+        items = self.items
+        ready = max(items[s].level for s, *_ in self.terms)
+        early = [r for r in self.rest if items[r].level <= ready and not isinstance(items[r], MatrixProduct)]
+        self.rest = [r for r in self.rest if r not in early]
+        start = early[0] if early else None
+        for part in early[1:]:
+            assert start is not None
+            start = items.op("add", self.size, start, part)
+        if start is not None and len(early) == 1:
+            start = items.op("copy", self.size, start)  # its own place: others may read what it starts from
+        return items.product(self.size, self.terms, start, self.bias)
+
+
+def _sum_trees(nodes: tuple[Node, ...], uses: list[int]) -> tuple[dict[int, list[int]], set[int]]:
+    """The largest sums with products among their parts: root -> parts; and the nodes that go up in them."""
+    trees: dict[int, list[int]] = {}
+    absorbed: set[int] = set()
+    for root in reversed(range(len(nodes))):
+        if nodes[root].op != "add" or root in absorbed:
+            continue
+        parts: list[int] = []
+        inner: list[int] = []
+        waiting = list(reversed(nodes[root].args))
+        while waiting:
+            i = waiting.pop()
+            if nodes[i].op == "add" and uses[i] == 1 and nodes[i].size == nodes[root].size:
+                inner.append(i)
+                waiting += reversed(nodes[i].args)
+            else:
+                parts.append(i)
+        products = [i for i in parts if nodes[i].op in PRODUCTS and uses[i] == 1]
+        if products:
+            trees[root] = parts
+            absorbed |= {*inner, *products}
+    return trees, absorbed
