@@ -70,7 +70,7 @@ def program_of(op: ops.Op, sizes: tuple[str, ...], second: bool = False) -> Prog
         rows = zip(names, by, sizes, strict=False)
         outputs = {name: b.broadcast(b.value(v), size) for name, v, size in rows if v is not None}
     nodes, results = prune(b.nodes, outputs)
-    return Program("One", (), states, {}, WEIGHTS, False, nodes, results)
+    return Program("One", (), states, {}, WEIGHTS, False, {}, nodes, results)
 
 
 def made(b: Builder, op: ops.Op, arguments: list[Ref], condition: Ref | None) -> Ref:
@@ -206,5 +206,5 @@ def test_equal_factors_are_one_gradient():
     b = Builder({})
     p = b.leaf("state", "p")
     nodes, outputs = prune(b.nodes, {"y": b.op("mul", p, p)})
-    program = Program("Square", (), {"p": "hidden"}, {}, {}, False, nodes, outputs)
+    program = Program("Square", (), {"p": "hidden"}, {}, {}, False, {}, nodes, outputs)
     assert [n.op for n in differentiate(program).program.nodes if n.op in ops.TABLE] == ["mul", "mul"]
