@@ -33,8 +33,8 @@ OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """A table with a time column and a column of numbers, or with one column alone, of numbers, whose rows are steps;
-    or any, where what is asked only makes sense here. One that would be but for a few slips is taken too: training
-    says what they are."""
+    or any, where what is asked only makes sense here. One that would be but for a few slips, or for something else that
+    training refuses, is taken too: training says what it is."""
     if not paths or not all(table.looks_like_table(path) or _holds_tables(path) for path in paths):
         return None
     if meant := [name for name in OURS if name in options]:
@@ -42,15 +42,23 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     try:
         frame = sources.read(paths[0], rows=1000)
         found = find_time(frame)
-        if found.kind == "rows" and frame.width > 1:
-            return None
-        find_roles(frame, time=found.names)
     except TwoReadings:
         return "a table of series"
     except Slip:
         return "a table of series with slips in it"
     except CarouselError:
         return None
+    if found.kind == "rows" and frame.width > 1:
+        return None
+    try:
+        find_roles(frame, time=found.names)
+    except TwoReadings:
+        return "a table of series"
+    except Slip:
+        return "a table of series with slips in it"
+    except CarouselError:
+        if found.kind == "rows" or not any(frame[name].dtype.is_numeric() for name in frame.columns):
+            return None
     if found.kind == "rows":
         return f"one column of numbers ({frame.columns[0]}), whose rows are steps in time"
     if paths[0].is_dir():
