@@ -131,7 +131,7 @@ def test_corrections_of_a_logarithm_are_sums_in_the_units_of_the_data():
     table = pd.DataFrame({"month": pd.date_range("2010-01-01", periods=STEPS, freq="MS"), "sales": y})
     told = fitted(table, log=True, horizon=6).predict()
     assert (told["sales_lo_95"] >= 0).all()
-    assert (told["sales_hi_95"] < 4 * y.max()).all()
+    assert (told["sales_hi_95"] < 2 * y.max()).all()
 
 
 def test_a_correction_is_the_same_in_any_units():
