@@ -15,6 +15,8 @@ MONEY = (
     r"(US|A|C|HK|R)?\$|[\u20ac\u00a3\u00a5\u20b9\u20a9\u20bd\u20ba]|EUR|USD|GBP|CHF|JPY|CAD|AUD|SEK|NOK|DKK|kr|z\u0142"
 )
 UNITS = rf"(?P<unit>{MONEY}|%|\u2030)"
+# 1.234 may be a thousand; 0.5, 12.75 and 1234.5 may not.
+ONE_READING = r"^[+-]?0*\.|\.\d{0,2}$|\.\d{4}|\d{4}\.|[eE]"
 NUMBER = r"[\d.,'\u2019 \u00a0\u2009\u202f]*\d[\d.,]*"
 
 
@@ -38,6 +40,7 @@ class _Column:
     texts: pl.Series  # blank values are null
     marked: pl.Series  # which are marks
     values: pl.Series  # neither blank nor marks
+    distinct: pl.Series  # of the values, each once
     unit: str | None = None
 
 
@@ -54,7 +57,7 @@ def typed(
     made: dict[int, pl.Series] = {}
     open_: dict[int, _Column] = {}
     for number, cells in enumerate(columns):
-        plain = _plain(cells) if given == Signs() else None
+        plain = _plain(cells, say) if given == Signs() else None
         if plain is not None:
             made[number] = plain
         else:
@@ -62,7 +65,7 @@ def typed(
     # Which sign stands before decimals is told by the columns in which only one reading is possible.
     found = {k: _find(one, given, None, separator) for k, one in open_.items()}
     sure = [Signs(".", "") for series in made.values() if series.dtype == pl.Float64]
-    values = [one.values for one in open_.values()]
+    values = [one.distinct for one in open_.values()]
     decimal = agreed([*found.values(), *sure], [*values, *[pl.Series(["."])] * len(sure)])
     for number, one in open_.items():
         signs = found[number]
@@ -87,14 +90,13 @@ def not_numbers(column: pl.Series, given: Signs | None = None) -> pl.Series | No
     if column.dtype != pl.String:
         return None
     texts = column.str.strip_chars()
-    there = texts.is_not_null() & (texts != "")
-    fitting = [are_numbers(texts, signs).fill_null(False) for signs in _writings(given or Signs())]
-    most, count = max(fitting, key=_count), _count(there)
-    return there & ~most if 0.5 * count < _count(most) < count else None
-
-
-def _count(which: pl.Series) -> int:
-    return int(which.sum() or 0)
+    counts = texts.filter(texts.is_not_null() & (texts != "")).value_counts(name="rows")
+    distinct, rows = counts.to_series(0), counts["rows"]
+    total = int(rows.sum())
+    fitting = [are_numbers(distinct, signs) for signs in _writings(given or Signs())]
+    most = max(fitting, key=lambda fits: int(rows.filter(fits).sum()))
+    number = int(rows.filter(most).sum())
+    return texts.is_in(distinct.filter(~most).implode()) if 0.5 * total < number < total else None
 
 
 def _writings(given: Signs) -> list[Signs]:
@@ -106,29 +108,45 @@ def _writings(given: Signs) -> list[Signs]:
     ] or [given]
 
 
-def _plain(cells: Cells) -> pl.Series | None:
-    """The column, where its values are plain numbers that read in one way alone, as nearly all are: the quick way."""
+def _plain(cells: Cells, say: Callable[[str], None]) -> pl.Series | None:
+    """The column, where its values are plain numbers that read in one way alone, and marks of missing ones: so are
+    nearly all, and this is the quick way."""
     texts = cells.texts
-    whole = texts.cast(pl.Int64, strict=False)
-    if whole.null_count() == texts.null_count() < len(texts):
-        return whole
-    if whole.null_count() < len(texts) and texts.drop_nulls().str.contains(r"^[+-]?\d+$").all():
-        return None  # beyond 64 bits: decimals would merge numbers that differ, which may be ids
     number = texts.cast(pl.Float64, strict=False)
-    if number.null_count() > texts.null_count() or number.is_nan().any() or not number.count():
+    number = number.set(number.is_nan(), None)
+    if not number.count():
         return None
-    # 1.234 may be a thousand; 0.5, 12.75 and 1234.5 may not.
-    values = texts.drop_nulls()
-    return number if values.str.contains(r"^[+-]?0*\.|\.\d{0,2}$|\.\d{4}|\d{4}\.|[eE]").any() else None
+    strange = texts.filter(number.is_null() & texts.is_not_null())
+    marks = strange.str.strip_chars()
+    marks = marks.filter(marks != "")
+    if len(marks) and not are_marks(marks.unique()).all():
+        return None
+    values = texts.filter(number.is_not_null())
+    whole = values.cast(pl.Int64, strict=False)
+    if whole.null_count() and (_any(values, r"^[+-]?\d{19,}$") or not _any(values, ONE_READING)):
+        return None
+    _say_missing(cells.name, marks, say)
+    return number if whole.null_count() else texts.cast(pl.Int64, strict=False)
+
+
+def _any(values: pl.Series, expression: str) -> bool:
+    return bool(values[:1000].str.contains(expression).any() or values[1000:].str.contains(expression).any())
+
+
+def _say_missing(name: str, marks: pl.Series, say: Callable[[str], None]) -> None:
+    if len(marks):
+        what = "value is missing" if len(marks) == 1 else "values are missing"
+        say(f"{name}: {len(marks):,} {what}, written {counted(marks)}")
 
 
 def _prepared(cells: Cells) -> _Column:
     texts = cells.texts.str.strip_chars()
     texts = texts.set(texts == "", None)
-    marked = are_marks(texts).fill_null(False)
+    distinct = texts.drop_nulls().unique(maintain_order=True)
+    marked = texts.is_in(distinct.filter(are_marks(distinct)).implode()).fill_null(False)
     values = texts.filter(texts.is_not_null() & ~marked)
     unit, bare = _without_unit(values) if _has_unit(values[:1]) else (None, values)
-    return _Column(cells, texts, marked, bare, unit)
+    return _Column(cells, texts, marked, bare, bare.unique(maintain_order=True), unit)
 
 
 def _has_unit(first: pl.Series) -> bool:
@@ -146,13 +164,13 @@ def _without_unit(values: pl.Series) -> tuple[str | None, pl.Series]:
 
 
 def _find(one: _Column, given: Signs, decimal: str | None, separator: str) -> Signs | Ambiguous | None:
-    return find(one.values, given, decimal=decimal, separator=separator) if len(one.values) else None
+    return find(one.distinct, given, decimal=decimal, separator=separator) if len(one.values) else None
 
 
 def _numbers(one: _Column, signs: Signs, say: Callable[[str], None]) -> pl.Series | None:
     """The column as numbers; None for whole numbers beyond 64 bits."""
     name = one.cells.name
-    if one.values.str.len_chars().max() > 18 and one.values.str.contains(r"^[+-]?\d{19,}$").any():  # type: ignore[operator]
+    if _any(one.distinct, r"^[+-]?\d{19,}$"):
         return None
     column = pl.Series(name, one.texts.set(one.marked, None))
     if one.unit is not None:
@@ -163,12 +181,10 @@ def _numbers(one: _Column, signs: Signs, say: Callable[[str], None]) -> pl.Serie
             f"{convert(one.values[:1], signs)[0]}")  # fmt: skip
     if signs.words:
         mark = signs.thousands or signs.decimal
-        shown = one.values.filter(one.values.str.contains(_literal(mark or "")))[:1]
+        shown = one.distinct.filter(one.distinct.str.contains(_literal(mark or "")))[:1]
         say(f"{name}: {signs.words}: {shown[0]!r} is {convert(shown, signs)[0]}" if len(shown) else
             f"{name}: {signs.words}")  # fmt: skip
-    if marks := int(one.marked.sum()):
-        what = "value is missing" if marks == 1 else "values are missing"
-        say(f"{name}: {marks:,} {what}, written {counted(one.texts.filter(one.marked))}")
+    _say_missing(name, one.texts.filter(one.marked), say)
     return convert(column, signs).alias(name)
 
 
@@ -186,7 +202,12 @@ def _text(one: _Column, say: Callable[[str], None]) -> pl.Series:
     """The column as it stands. It is said where most of it is numbers: then the rest is likely to be a slip."""
     raw, there = one.cells.texts, one.texts.drop_nulls()
     blank = one.texts.is_null()
-    if len(there) and there.str.contains("^(?i:true|false)$").all():
+    if (
+        len(there)
+        and len(one.distinct) < 5
+        and one.distinct.str.contains("^(?i:true|false)$").all()
+        and len(one.distinct)
+    ):
         return (one.texts.str.to_lowercase() == "true").alias(raw.name)
     if not len(one.values) and len(there):  # marks alone: all missing where they say so in the words of programs
         programs = there.str.to_lowercase().is_in(["na", "n/a", "#n/a", "<na>", "nan", "-nan", "null"]).all()
