@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import copy
 import functools
+import importlib
+import sys
 import types
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +16,7 @@ import carousel
 from carousel import Cell
 from carousel.engines import ENGINES
 from carousel.program import Reads, trace
+from carousel.program import reads as reads_module
 
 I, H = 3, 4
 settings = types.ModuleType("settings_of_an_author")
@@ -214,6 +218,17 @@ class OfATensor(OfClass):
         self.dt.fill_(dt)
 
 
+class OfAnArray(OfClass):
+    def start(self):
+        self.numbers = np.array([0.0, 0.1])
+
+    def number(self):
+        return float(self.numbers[1])
+
+    def set_to(self, dt):
+        self.numbers[1] = dt
+
+
 class OfASet(OfClass):
     def start(self):
         self.options = {"slow"}
@@ -236,7 +251,7 @@ class OfItsMethod(OfClass):
 
 WAYS = [
     Attribute, Nested, InMapping, InList, ByProperty, OfItsClass, OverItsClass, OfAModule, OfAGlobal, OfAClosure,
-    OfAPartial, InSlots, OfATensor, OfASet, OfItsMethod,
+    OfAPartial, InSlots, OfATensor, OfAnArray, OfASet, OfItsMethod,
 ]  # fmt: skip
 
 
@@ -372,13 +387,39 @@ def test_copies_follow_their_own_cell():
 
 def test_a_cell_that_reaches_too_much_is_read_anew_at_every_call():
     class Heavy(Attribute):
-        def start(self):
-            self.dt, self.table = 0.1, {k: object() for k in range(5000)}
+        table = None
 
-    reads = Reads(Heavy())
-    assert not reads.complete
-    assert reads.changed(reads.cell)
-    layer = carousel.Recurrent(Heavy(), I, H)
-    layer.cell.dt = 0.5
-    layer(torch.randn(2, 1, I))
-    assert "0.5" in str(layer.program)
+        def start(self):
+            self.dt = 0.1
+
+    for table in ({k: object() for k in range(5000)}, list(range(5000)), np.zeros(100_000)):
+        cell = Heavy()
+        cell.table = table
+        reads = Reads(cell)
+        assert not reads.complete
+        assert reads.changed(reads.cell)
+        layer = carousel.Recurrent(cell, I, H)
+        layer.cell.dt = 0.5
+        layer(torch.randn(2, 1, I))
+        assert "0.5" in str(layer.program)
+
+
+def test_an_authors_file_may_be_called_as_a_module_of_python(tmp_path, monkeypatch):
+    (tmp_path / "this.py").write_text("dt = 0.1\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    this = importlib.import_module("this")
+    reads_module._is_fixed.cache_clear()
+
+    class OfThis(OfClass):
+        def number(self):
+            return this.dt
+
+    try:
+        layer = carousel.Recurrent(OfThis(), I, H)
+        this.dt = 0.5
+        layer(torch.randn(2, 1, I))
+        assert "0.5" in str(layer.program)
+    finally:
+        del sys.modules["this"]
+        reads_module._is_fixed.cache_clear()

@@ -75,8 +75,6 @@ def plus(a: Terms, b: Terms, factor: float = 1.0) -> Terms:
 
 def times(a: Terms, b: Terms) -> Terms:
     found: Terms = {}
-    if len(a) * len(b) > MOST**2:
-        return dict.fromkeys(((-1 - k,) for k in range(MOST + 1)), 1.0)  # too many: its node becomes an atom
     for (x, m), (y, n) in combinations(a.items(), b.items()):
         term = tuple(sorted((*x, *y)))
         found[term] = found.get(term, 0.0) + m * n

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 import functools
 import sys
+import sysconfig
 from collections.abc import Mapping
+from pathlib import Path
 from types import CellType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from carousel.cells.cell import Cell
 from carousel.program.declaration import own_parameters
 
-# Libraries whose names nobody gives another meaning while a program runs.
-FIXED = frozenset({"carousel", "torch", "numpy", *sys.stdlib_module_names}) - {"__main__"}
+# Libraries whose names nobody gives another meaning while a program runs; and Python's own.
+FIXED = ("carousel", "torch", "numpy")
+STANDARD = Path(sysconfig.get_path("stdlib"))
 
 # What holds nothing that could change.
 PLAIN = (int, float, complex, str, bytes, bool, type(None), range, torch.dtype, torch.device, torch.Size)
 
 MOST = 2000  # places; a cell that reaches more is traced anew at every look
+MOST_BYTES = 1 << 16  # of an array
 _ABSENT = object()
 
 
@@ -44,14 +49,15 @@ class Reads:
         self._in_closures: list[tuple[CellType, Any]] = []
         self._versions: list[tuple[Tensor, int]] = []
         self._sets: list[tuple[Any, frozenset[Any]]] = []
+        self._arrays: list[tuple[np.ndarray, bytes]] = []
         self._seen: dict[int, object] = {}
         self._own = {id(parameter) for parameter in own_parameters(cell).values()}
         self._names: set[str] = set()
         waiting: list[Any] = [cell]
         while waiting and self.complete:  # near things first
             waiting += self._look_at(waiting.pop(0))
-            self.complete = len(self._in_mappings) <= MOST
-        self._has_more = bool(self._in_lists or self._in_closures or self._versions or self._sets)
+            self.complete &= len(self._in_mappings) + sum(len(items) for items, _ in self._in_lists) <= MOST
+        self._has_more = bool(self._in_lists or self._in_closures or self._versions or self._sets or self._arrays)
 
     def changed(self, cell: Cell) -> bool:
         """Whether anything is another object, or a tensor written to, since this was made; or cell another cell."""
@@ -70,7 +76,8 @@ class Reads:
             if len(items) != len(before) or any(a is not b for a, b in zip(items, before, strict=True)):
                 return True
         return (
-            any(closed.cell_contents is not value for closed, value in self._in_closures)
+            any(array.tobytes() != before for array, before in self._arrays)
+            or any(closed.cell_contents is not value for closed, value in self._in_closures)
             or any(tensor._version != version for tensor, version in self._versions)
             or any(items != before for items, before in self._sets)
         )
@@ -109,6 +116,10 @@ class Reads:
                 return list(value)
             case tuple():
                 return list(value)
+            case np.ndarray():
+                self.complete = value.nbytes <= MOST_BYTES
+                self._arrays.append((value, value.tobytes() if self.complete else b""))
+                return []
             case set() | frozenset():
                 self._sets.append((value, frozenset(value)))
                 return []
@@ -162,8 +173,14 @@ class Reads:
         return found
 
 
+@functools.cache
 def _is_fixed(module: str) -> bool:
-    return module.partition(".")[0] in FIXED
+    top = module.partition(".")[0]
+    if top in FIXED or top not in sys.stdlib_module_names or top == "__main__":
+        return top in FIXED
+    # An author's file may be called as one of Python's own, code.py or test.py.
+    file = getattr(sys.modules.get(top), "__file__", None)
+    return file is None or Path(file).is_relative_to(STANDARD)
 
 
 def _names_in(code: CodeType) -> set[str]:
