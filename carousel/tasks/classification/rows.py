@@ -58,7 +58,7 @@ def steps_by_channel(names: Sequence[str]) -> dict[str, list[str]] | None:
 
 def steps_in(frame: pl.DataFrame, columns: Columns) -> dict[str, list[str]] | None:
     """The columns of each channel, where a row can be nothing but a sequence; else None."""
-    counted = steps_by_channel(channels_in(frame, columns))
+    counted = steps_by_channel(_steps(frame, columns))
     if counted is None or (columns.time is not None and columns.time.lower() != "index"):
         return None
     ids = several(frame, columns.id)
@@ -66,6 +66,13 @@ def steps_in(frame: pl.DataFrame, columns: Columns) -> dict[str, list[str]] | No
         return None
     few = len(next(iter(counted.values()))) < MANY and not ids
     return None if few or any(word.lower() not in STEPS for word in counted) else counted
+
+
+def _steps(frame: pl.DataFrame, columns: Columns) -> list[str]:
+    """Columns of numbers that say nothing else, and those without a value, as a step has that all sequences miss."""
+    numbers, special = set(channels_in(frame, columns)), roles(frame, columns)
+    empty = {name for name in frame.columns if frame[name].null_count() == frame.height and name not in special}
+    return [name for name in frame.columns if name in numbers | empty]
 
 
 def cells(frame: pl.DataFrame) -> list[str]:
@@ -94,7 +101,7 @@ def read_rows(
         items = [_of_cells(name, row, one, nested) for row, one in enumerate(frame.select(nested).iter_rows())]
         how = f"every row is a sequence, with its channels in {listed(words)}"
     else:
-        numbers = channels_in(frame, columns)
+        numbers = _steps(frame, columns)
         by_channel = steps_by_channel(numbers) or ({"": numbers} if any_names else {})
         words = list(by_channel)
         steps = len(next(iter(by_channel.values())))
@@ -117,7 +124,7 @@ def read_rows(
     left = [
         c
         for c in frame.columns
-        if c not in roles(frame, columns) and c not in nested and c not in channels_in(frame, columns)
+        if c not in roles(frame, columns) and c not in nested and c not in _steps(frame, columns)
     ]
     return Examples(
         "series",

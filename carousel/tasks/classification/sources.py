@@ -136,7 +136,7 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
     if suffix == ".npz":
         return arrays.read_npz(path, axes=columns.axes, channels=tuple(channels) if asked else ())
     if is_ucr(path):
-        return read_ucr(path)
+        return read_ucr(path, asked=asked)
     if is_table(path):
         key = listings.numbered(path.parent)
         if (key and key[0] == path) or listings.is_listing(path, columns):

@@ -14,16 +14,19 @@ import numpy as np
 from carousel.errors import DataError
 from carousel.tasks.classification.examples import Examples, Label, plain
 from carousel.tasks.classification.values import held, without_padding
+from carousel.tasks.table import listed
 
 ENDINGS = (".txt", ".tsv", ".csv")
-FEWEST = 8  # values after the class: with fewer, a table of features without names is likelier
+FEW = 2  # values after the class: no series
+FEWEST = 8  # with fewer, a table of features without names is as likely
 LOOKED_AT = 50  # lines, to recognise a file
 MISSING = ("nan", "?", "na", "")
 WORD = re.compile(r"[^\W\d]\w*", re.ASCII)
 
 
 def is_ucr(path: Path) -> bool:
-    """Do the first lines of a file look like cases with their class first? Reads them alone."""
+    """May the first lines of a file be cases with their class first? Reads them alone. Lines that may as well be rows
+    of a table without names are among them: `read_ucr` refuses these."""
     if not path.name.lower().endswith(ENDINGS) or not path.is_file():
         return False
     try:
@@ -32,24 +35,31 @@ def is_ucr(path: Path) -> bool:
     except (OSError, UnicodeDecodeError):
         return False
     rows = [_fields(line) for line in lines if line.strip()]
-    if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) <= FEWEST:
+    if not rows or len({len(row) for row in rows}) != 1 or len(rows[0]) <= FEW:
         return False
     if rows[0] == list(map(str, range(len(rows[0])))):
         return False  # the names that pandas gives to columns without
-    return all(_is_class(row[0]) and all(map(_is_value, row[1:])) for row in rows) and _tells_apart(rows)
+    return all(_is_class(row[0]) and all(map(_is_value, row[1:])) for row in rows)
 
 
-def read_ucr(path: Path) -> Examples:
-    """The cases of a file that `is_ucr`, named `file:line`. Raises DataError, with the line, where one does not fit."""
+def read_ucr(path: Path, *, asked: bool = False) -> Examples:
+    """The cases of a file that `is_ucr`, named `file:line`. asked: a trained model is asked about them, so that they
+    need not be many. Raises DataError, with the line, where one does not fit."""
     items: list[np.ndarray] = []
     labels: list[Label] = []
     names: list[str] = []
-    width = 0
+    rows: list[list[str]] = []
     for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").split("\n"), start=1):
         if not line.strip():
             continue
         place, fields = f"{path}, line {number}", _fields(line)
-        width = width or len(fields)
+        rows.append(fields)
+        width = len(rows[0])
+        if width <= FEWEST:
+            raise DataError(
+                f"{path} holds lines of {width} numbers and no names: they may be a class and a series of {width - 1} "
+                f"steps, or a row of a table. Write a line of names above them: label,t0,t1,t2,... for series."
+            )
         if len(fields) != width:
             raise DataError(
                 f"{place}: every line must have a class and {width - 1} values, as the first has; this one has "
@@ -69,7 +79,15 @@ def read_ucr(path: Path) -> Examples:
         labels.append(fields[0] if WORD.fullmatch(fields[0]) else plain(float(fields[0])))
         items.append(without_padding(values[:, None]))
         names.append(f"{path.name}:{number}")
-    said = f"{path.name}: {len(items):,} lines without column names, read as their class and then {width - 1:,} steps"
+    if not asked and not _tells_apart(rows):
+        raise DataError(
+            f"{path} holds lines of numbers and no names, and its first numbers "
+            f"({listed([row[0] for row in rows], 4)}) do "
+            f"not look like classes, which stand there in the UCR archive. Write a line of names above them: "
+            f"label,t0,t1,t2,... for series."
+        )
+    steps = len(rows[0]) - 1
+    said = f"{path.name}: {len(items):,} lines without column names, read as their class and then {steps:,} steps"
     return Examples("series", held(items), names, labels, channels=("value",), said=(said,))
 
 
@@ -79,7 +97,7 @@ def _fields(line: str) -> list[str]:
     if sign is None:
         return line.split()
     fields = [field.strip() for field in line.split(sign)]
-    return fields[:-1] if fields[-1] == "" and len(fields) > FEWEST + 1 else fields
+    return fields[:-1] if fields[-1] == "" and len(fields) > FEW + 1 else fields
 
 
 def _is_class(text: str) -> bool:
@@ -102,7 +120,7 @@ def _tells_apart(rows: list[list[str]]) -> bool:
     """Is the first column one of classes, and not of values as the others are? Classes repeat. A matrix of whole
     numbers alone could be anything: then what stands first must be few numbers."""
     classes = {row[0] for row in rows}
-    repeats = len(classes) < len(rows) or len(rows) == 1
+    repeats = len(classes) < len(rows)
     broken = any(
         "." in field or "e" in field.lower() for row in rows for field in row[1:] if field.lower() not in MISSING
     )
