@@ -113,24 +113,28 @@ def _plain(cells: Cells, say: Callable[[str], None]) -> pl.Series | None:
     nearly all, and this is the quick way."""
     texts = cells.texts
     number = texts.cast(pl.Float64, strict=False)
-    number = number.set(number.is_nan(), None)
+    number = number.fill_nan(None)
     if not number.count():
         return None
-    strange = texts.filter(number.is_null() & texts.is_not_null())
-    marks = strange.str.strip_chars()
-    marks = marks.filter(marks != "")
-    if len(marks) and not are_marks(marks.unique()).all():
-        return None
-    values = texts.filter(number.is_not_null())
-    whole = values.cast(pl.Int64, strict=False)
-    if whole.null_count() and (_any(values, r"^[+-]?\d{19,}$") or not _any(values, ONE_READING)):
+    marks = texts.clear()
+    if number.null_count() > texts.null_count():
+        strange = texts.filter(number.is_null() & texts.is_not_null()).str.strip_chars()
+        marks = strange.filter(strange != "")
+        if not are_marks(marks.unique()).all():
+            return None
+    whole = texts.cast(pl.Int64, strict=False)
+    if whole.null_count() == number.null_count():
+        number = whole
+    elif not _any(texts.filter(number.is_not_null()) if number.null_count() else texts, ONE_READING):
         return None
     _say_missing(cells.name, marks, say)
-    return number if whole.null_count() else texts.cast(pl.Int64, strict=False)
+    return number
 
 
 def _any(values: pl.Series, expression: str) -> bool:
-    return bool(values[:1000].str.contains(expression).any() or values[1000:].str.contains(expression).any())
+    if len(values) > 1000 and values[:1000].str.contains(expression).any():
+        return True
+    return bool(values.str.contains(expression).any())
 
 
 def _say_missing(name: str, marks: pl.Series, say: Callable[[str], None]) -> None:

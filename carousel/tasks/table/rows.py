@@ -265,7 +265,7 @@ def _cells(rows: _Rows, header: int, where: str, say: Callable[[str], None], mos
 
 def _units(rows: _Rows, begin: int, last: int, width: int, say: Callable[[str], None]) -> int:
     """How many rows below the names hold units or more names: texts in all columns that are numbers or dates below."""
-    if width < 2:
+    if width < 2 or begin > last or any(_is_typed(word) and word.lower() not in MARKS for word in rows.fields(begin)):
         return 0
     for count in (1, 2):
         sample = [rows.fields(k) for k in range(begin + count, min(last + 1, begin + count + SAMPLE)) if rows.widths[k]]
