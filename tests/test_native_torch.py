@@ -8,6 +8,7 @@ import warnings
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
 import carousel
 from carousel.cells import catalogue
@@ -152,3 +153,21 @@ def test_the_mark_for_compilers_is_torchs():
     mark = vars(torch.compiler.assume_constant_result(anything))
     assert mark.items() <= vars(native.why_not).items()
     assert mark
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+@pytest.mark.parametrize("cell", catalogue())
+def test_operations_are_counted_as_torch_counts_them(cell, backward):
+    """The counter sees the operator, and every matrix product of the reference engine: both are as many."""
+    proj_size = 2 if "proj" in cell else 0
+    found = []
+    for engine in ("native", "reference"):
+        layer = carousel.Recurrent(cell, 3, 4, 2, bidirectional=True, proj_size=proj_size, engine=engine)
+        x = torch.randn(5, 2, 3, requires_grad=True)
+        hx = tuple(torch.zeros(shape, requires_grad=True) for shape in layer.expected_states(2))
+        with FlopCounterMode(display=False) as counter:
+            output, _ = layer(x, hx if len(hx) > 1 else hx[0])
+            if backward:
+                output.sum().backward()
+        found.append(counter.get_total_flops())
+    assert found[0] == found[1] > 0

@@ -12,7 +12,7 @@ import pickle
 
 import pytest
 import torch
-from matrix import KINDS, assert_close, moved, roundings
+from matrix import KINDS, assert_close, engine_dtypes, moved, roundings
 from torch import nn
 from torch.func import functional_call, grad, jacrev, jvp, stack_module_state, vmap
 from torch.nn.utils import parametrizations, parametrize
@@ -255,3 +255,85 @@ def test_autocast_runs_and_gives_what_the_products_give():
     with torch.autocast("cpu", torch.bfloat16):
         output, _ = layer(x)
     assert_close(output, layer(x)[0], terms=TERMS, dtype=torch.bfloat16)
+
+
+# --- flags of steps: given by value, but a transform has several at once, and the meta device has none
+
+FLAGS = {
+    "lengths": lambda: {"lengths": torch.tensor([[4, 2, 0], [1, 3, 4]])},
+    "mask": lambda: {"mask": torch.rand(2, T, 3) < 0.6},
+    "reset": lambda: {"reset": torch.rand(2, T, 3) < 0.4},
+    "both": lambda: {"mask": torch.rand(2, T, 3) < 0.7, "reset": torch.rand(2, T, 3) < 0.4},
+}
+ANY_ENGINE = pytest.mark.parametrize("engine", [engine for engine, dtype in engine_dtypes() if dtype is float64])
+ANY_FLAGS = pytest.mark.parametrize("flags", FLAGS.values(), ids=FLAGS.keys())
+
+
+@ANY_ENGINE
+@ANY_FLAGS
+def test_vmap_over_flags_of_steps(flags, engine):
+    """Over inputs and their flags, over flags alone, and over gradients of both."""
+    layer = moved(carousel.GRU(I, H, 2, bidirectional=True, dtype=float64, engine=engine))
+    given, x = flags(), torch.randn(2, T, 3, I, dtype=float64)
+
+    def call(x, given):
+        output, hx = layer(x, **given)
+        return torch.cat([output.flatten(), hx.flatten()])
+
+    def each(x):
+        return torch.stack([call(x[k] if x.dim() == 4 else x, {n: f[k] for n, f in given.items()}) for k in range(2)])
+
+    assert_close(vmap(call)(x, given), each(x), terms=TERMS)
+    assert_close(vmap(call, (None, 0))(x[0], given), each(x[0]), terms=TERMS)
+    by = vmap(grad(lambda x, given: call(x, given).square().sum()))(x, given)
+    leaf = x.clone().requires_grad_()
+    assert_close(by, torch.autograd.grad(each(leaf).square().sum(), leaf)[0], terms=3 * TERMS)
+
+
+def test_vmap_refuses_lengths_that_the_input_does_not_have():
+    layer = carousel.GRU(I, H)
+    with pytest.raises(
+        ValueError, match="GRU: lengths must lie between 0 and the 4 steps of the input, but row 1 has 5"
+    ):
+        vmap(lambda n: layer(torch.zeros(T, 3, I), lengths=n)[0])(torch.tensor([[1, 2, 3], [0, 5, 1]]))
+
+
+@pytest.mark.parametrize("where", ["meta", "cpu"])
+@ANY_FLAGS
+def test_flags_of_steps_on_the_meta_device(flags, where):
+    """Shapes only, for flags that have values and for those that have none."""
+    layer = carousel.GRU(I, H, 2, bidirectional=True, device="meta")
+    given = {name: flag[0].to(where) for name, flag in flags().items()}
+    output, hx = layer(torch.empty(T, 3, I, device="meta"), **given)
+    assert output.is_meta
+    assert hx.is_meta
+    assert output.shape == (T, 3, 2 * H)
+    assert hx.shape == (4, 3, H)
+
+
+# --- torch.fx
+
+
+class Classifier(nn.Module):
+    def __init__(self, layer, cell):
+        super().__init__()
+        self.embed, self.layer, self.cell, self.head = nn.Linear(I, I), layer, cell, nn.Linear(H, 2)
+
+    def forward(self, x, lengths):
+        output, _ = self.layer(self.embed(x), lengths=lengths)
+        return self.head(self.cell(output[-1])) + output.sum()
+
+
+@ANY_ENGINE
+def test_a_layer_is_one_node_of_an_fx_graph(engine):
+    """As torch.nn's are. So is a cell; what stands around them is traced."""
+    model = Classifier(carousel.GRU(I, H, engine=engine), carousel.GRUCell(H, H, engine=engine))
+    graph = torch.fx.symbolic_trace(model)
+    modules = [node.target for node in graph.graph.nodes if node.op == "call_module"]
+    assert modules == ["embed", "layer", "cell", "head"]
+    for steps in (T, T + 3):
+        x, lengths = torch.randn(steps, B, I), torch.randint(1, steps, (B,))
+        torch.testing.assert_close(graph(x, lengths), model(x, lengths))
+    for alone in (model.layer, model.cell):
+        with pytest.raises(RuntimeError, match=f"{type(alone).__name__}: torch.fx traces what stands around a layer"):
+            torch.fx.symbolic_trace(alone)

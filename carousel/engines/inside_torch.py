@@ -32,7 +32,13 @@ def is_transformed() -> bool:
 
 def is_batched(t: Tensor) -> bool:
     """Whether it is several tensors at once, of vmap or is_grads_batched, without memory of its own."""
-    return torch._C._functorch.is_legacy_batchedtensor(t) or torch._C._functorch.is_batchedtensor(t)
+    if torch._C._functorch.is_legacy_batchedtensor(t):
+        return True
+    while torch._C._functorch.is_functorch_wrapped_tensor(t):  # one transform within another
+        if torch._C._functorch.is_batchedtensor(t):
+            return True
+        t = torch._C._functorch.get_unwrapped(t)
+    return False
 
 
 def is_jit_traced() -> bool:

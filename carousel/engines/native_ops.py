@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from carousel.engines import native_call as call
-from carousel.engines import native_padded, native_plan, reference
+from carousel.engines import native_flops, native_padded, native_plan, reference
 from carousel.engines.inside_torch import Writes, becomes_a_graph, is_batched, is_jit_traced, operators_are_watched
 from carousel.engines.native_call import Inputs
 from carousel.program import Program, notation
@@ -275,3 +275,4 @@ _library.impl("scan_backward", _scan_backward, "CPU")
 torch.library.register_fake("carousel::scan", _fake_scan, lib=_library)
 torch.library.register_fake("carousel::scan_backward", _fake_scan_backward, lib=_library)
 torch.library.register_autograd("carousel::scan", _backward, setup_context=_setup, lib=_library)
+native_flops.register(_program_of)

@@ -6,12 +6,12 @@ import numbers
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import torch
 from torch import Tensor
 
-from carousel.engines.inside_torch import autocast_is_on, becomes_a_graph
+from carousel.engines.inside_torch import autocast_is_on, becomes_a_graph, is_batched
 
 
 def check_constructor(
@@ -115,7 +115,7 @@ def as_mask(
         raise ValueError(f"{layer}: lengths and mask both say which steps are real; give one of them")
     real = torch.ones(steps, batch, dtype=torch.bool, device="cpu")
     if lengths is not None:
-        lengths = torch.as_tensor(lengths, device="cpu")
+        lengths = _on_cpu(lengths)
         lengths = lengths if batched else lengths.reshape(-1)
         lengths = lengths if lengths.numel() else lengths.long()  # torch.tensor([]) is of floats
         if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or lengths.shape != (batch,):
@@ -123,9 +123,10 @@ def as_mask(
                 f"{layer}: lengths must be {batch} whole numbers, one for each row of the batch, "
                 f"got {lengths.dtype} of shape {tuple(lengths.shape)}"
             )
-        within = torch.ops.carousel.within if becomes_a_graph() else _within
-        lengths = within(lengths, real, layer)
-        real = torch.arange(steps, device="cpu")[:, None] < lengths[None, :]
+        if not lengths.is_meta:
+            within = torch.ops.carousel.within if becomes_a_graph() or is_batched(lengths) else _within
+            lengths = within(lengths, real, layer)
+        real = torch.arange(steps, device=lengths.device)[:, None] < lengths[None, :]
     if mask is not None:
         real = _flags(layer, "mask", mask, steps, batch, batched, transposed)
     starts = torch.zeros(steps, batch, dtype=torch.bool, device="cpu")
@@ -134,15 +135,22 @@ def as_mask(
     return real, starts
 
 
+def _on_cpu(given: Tensor | Sequence[int]) -> Tensor:
+    """There it decides where sequences begin and end; a tensor without values stays as it is."""
+    if isinstance(given, Tensor):
+        return given if given.is_meta else given.cpu()
+    return torch.as_tensor(given, device="cpu")
+
+
 def _within(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
     """The lengths. Raises ValueError unless the input has as many steps. real: of its shape, (T, B)."""
     steps = len(real)
     outside = (lengths < 0) | (lengths > steps)
     if outside.any():
-        row = int(outside.nonzero()[0])
+        row = int(outside.nonzero()[0, -1])
         raise ValueError(
             f"{layer}: lengths must lie between 0 and the {steps} steps of the input, "
-            f"but row {row} has {int(lengths[row])}"
+            f"but row {row} has {int(lengths[outside][0])}"
         )
     return lengths
 
@@ -158,8 +166,16 @@ def _(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
     return torch.empty_like(lengths)
 
 
+@_within_op.register_vmap
+def _(info: Any, dims: tuple[int | None, ...], lengths: Tensor, real: Tensor, layer: str) -> tuple[Tensor, int | None]:
+    del info
+    if dims[0] is None:
+        return _within_op(lengths, real, layer), None
+    return _within_op(lengths.movedim(dims[0], 0), real, layer), 0
+
+
 def _flags(layer: str, name: str, flags: Tensor, steps: int, batch: int, batched: bool, transposed: bool) -> Tensor:
-    flags = torch.as_tensor(flags, device="cpu")
+    flags = _on_cpu(flags)
     shape = ((batch, steps) if transposed else (steps, batch)) if batched else (steps,)
     if flags.dtype != torch.bool or tuple(flags.shape) != shape:
         raise ValueError(

@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.engines.inside_torch import becomes_a_graph, is_jit_traced
+from carousel.engines.inside_torch import becomes_a_graph, is_batched, is_jit_traced
 from carousel.layers.arguments import (
     as_mask,
     as_size,
@@ -28,6 +28,7 @@ from carousel.layers.arguments import (
     check_weights,
 )
 from carousel.layers.equations import Equations
+from carousel.layers.fx_leaf import as_leaf, is_proxy
 from carousel.layers.hooks import Function, StepHook, change
 from carousel.layers.in_time import InTime, Walk
 from carousel.layers.initialization import initialize_by_name
@@ -203,6 +204,10 @@ class Recurrent(Equations, RNNBase):
         add: Tensor | Mapping[str, Tensor] | None = None,
         return_states: bool = False,
     ) -> Any:
+        if is_proxy(input):
+            named = {"lengths": lengths, "mask": mask, "reset": reset, "keep": keep, "add": add}
+            asked = {} if return_states is False else {"return_states": return_states}
+            return as_leaf(self, input, hx, **{name: x for name, x in named.items() if x is not None}, **asked)
         self._follow()
         check_checkpoint(self.checkpoint)  # it may be changed between calls
         if self._hooks and isinstance(self.checkpoint, int):
@@ -352,7 +357,9 @@ class Recurrent(Equations, RNNBase):
             real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
             if torch.compiler.is_compiling():
                 self._check_compiled()
+            # Where flags have no values, or several at once, no sequences can be cut by them.
             in_time |= unrolled
+            in_time |= not compiled and any(flags.is_meta or is_batched(flags) for flags in (real, starts))
             if not in_time:
                 most = None if not compiled else "row" if reset is None else "step"
                 sequences = segments(real, starts, x.device, most)
@@ -360,7 +367,11 @@ class Recurrent(Equations, RNNBase):
         open_ended = compiled and not (unrolled or in_chunks)
         rows = x.reshape(steps * batch, self.input_size)
         padded = Padded(steps, batch, batched, transposed, rows, sequences, open_ended)
-        return InTime(padded, steps, batch, real, starts) if in_time else padded
+        if not in_time:
+            return padded
+        return InTime(
+            padded, steps, batch, *(flags if flags is None else flags.to(x.device) for flags in (real, starts))
+        )
 
     def _unrolls(self, like: Tensor) -> bool:
         """Whether the engine of such a scan takes steps one by one in Python, so that a graph has so many of them."""
@@ -524,8 +535,9 @@ class Recurrent(Equations, RNNBase):
                     given = tap.joined(given, sizes, x)
                 states = (*states, *add_ins.masks(states[0], self.training))
                 walk = self._walk(layout, suffix[1:], states, fresh) if isinstance(layout, InTime) else None
+                # Steps are walked in time for a hook, which only some engines call, or where only the reference can.
                 emitted, final = engines.scan(
-                    self.engine,
+                    self.engine if walk is None or self._hooks else "reference",
                     program,
                     add_ins.of_input(x, layout.sequences, self.training),
                     batch_sizes,

@@ -11,6 +11,7 @@ from carousel.engines.inside_torch import autocast_is_on
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
+from carousel.layers.fx_leaf import as_leaf, is_proxy
 from carousel.layers.parameters import (
     check_projection,
     initialize,
@@ -73,6 +74,8 @@ class RecurrentCell(Equations):
         initialize(self, self._program, self.hidden_size)
 
     def forward(self, input: Tensor, hx: Tensor | States | None = None) -> Tensor | States:
+        if is_proxy(input):
+            return as_leaf(self, input, hx)
         self._follow()
         # Not get_parameter: under torch.func.functional_call weights are plain tensors.
         name, weights = type(self).__name__, {n: getattr(self, n) for n in self._shapes}

@@ -1,0 +1,71 @@
+"""How many floating-point operations a native scan is, for torch.utils.flop_counter: two for each multiply-add.
+
+As torch counts for its own, the matrix products alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import register_flop_formula
+
+from carousel.engines import native_plan
+from carousel.program import Program
+
+Shape = Sequence[int]
+
+
+def register(program_of: Callable[[str], Program]) -> None:
+    """Makes the counts of the operators known. program_of: the program that a text stands for."""
+
+    @register_flop_formula(torch.ops.carousel.scan)
+    def _(
+        x: Shape, states: Any, parameters: list[Shape], streams: Any, sizes: Any, program: str, *_: Any, **__: Any
+    ) -> int:
+        del states, streams, sizes
+        of_input, of_products = _multiply_adds(program_of(program), parameters)
+        return 2 * x[0] * (of_input + sum(of_products.values()))
+
+    @register_flop_formula(torch.ops.carousel.scan_backward)
+    def _(
+        grad_emitted: Any,
+        grad_last: Any,
+        x: Shape,
+        outputs: Any,
+        saved: Any,
+        states: list[Shape],
+        parameters: list[Shape],
+        streams: Any,
+        sizes: Any,
+        program: str,
+        reverse: bool,
+        bfloat16: bool,
+        wanted: list[bool],
+        **_: Any,
+    ) -> int:
+        del grad_emitted, grad_last, outputs, saved, streams, sizes, reverse, bfloat16
+        which = program_of(program)
+        of_input, of_products = _multiply_adds(which, parameters)
+        names = native_plan.parameters_of(which)
+        begin = 1 + len(states)
+        is_wanted = dict(zip(names, wanted[begin : begin + len(names)], strict=True))
+        # The gradient by a product's row flows on through time; that by its matrix is asked for or not.
+        of_rows = of_input * wanted[0] + sum(of_products.values())
+        of_matrices = of_input * is_wanted["weight_ih"] + sum(n * is_wanted[name] for name, n in of_products.items())
+        return 2 * x[0] * (of_rows + of_matrices)
+
+
+def _multiply_adds(program: Program, parameters: list[Shape]) -> tuple[int, dict[str, int]]:
+    """For one row: of the product with the input, and of the products of a step by the parameter that they read."""
+    shapes = dict(zip(native_plan.parameters_of(program), parameters, strict=True))
+    rows, columns = shapes["weight_ih"]
+    found: dict[str, int] = {}
+    for node in program.nodes:
+        if node.op == "product":
+            weight = program.weights[node.attr]
+            units, width = shapes[weight.parameter]
+            units = units if weight.gate is None else units // len(program.gates)
+            found[weight.parameter] = found.get(weight.parameter, 0) + units * width
+    return rows * columns, found
