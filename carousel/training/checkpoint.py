@@ -61,9 +61,7 @@ def require_tensor(name: str, found: Any, expected: torch.Tensor, *, finite: boo
 
 
 def require_state_like(name: str, found: Any, expected: Any) -> None:
-    """Raises ValueError unless a carried state is None, or tensors as in the one expected."""
-    if found is None:
-        return
+    """Raises ValueError unless a carried state has tensors as the one expected has."""
     if isinstance(expected, torch.Tensor):
         require_tensor(name, found, expected.cpu())
         return

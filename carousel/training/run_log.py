@@ -51,6 +51,9 @@ class Owner(Protocol):
 
     path: Path
 
+    @property
+    def gone(self) -> bool: ...
+
     def unwritable(self, name: str, problem: OSError, size: int) -> RunError: ...
 
 
@@ -93,6 +96,8 @@ class Log:
         """Force the log to disk. Returns its length in bytes. One that was taken away is begun anew."""
 
         def flush() -> int:
+            if self._run.gone:
+                raise FileNotFoundError("the folder is gone")
             if not self.in_place:
                 self._file.close()
                 self._open(None)
