@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -99,6 +99,9 @@ def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes
 
 @made_once(1024)  # layers are called again and again
 def _sizes_of_shapes(program: Program, is_double: bool, isa: int, *shapes: tuple[int, ...]) -> Sizes:
+    for name, shape in zip(native_plan.parameters_of(program), shapes, strict=True):
+        if len(shape) != len(program.parameters[name]):
+            raise ValueError(f"{name} must have {len(program.parameters[name])} axes, but is {tuple(shape)}")
     units = {"one": 1, "hidden": shapes[0][0] // len(program.gates), "projection": 0}
     for name, shape in zip(native_plan.parameters_of(program), shapes, strict=True):
         found = dict(zip(program.parameters[name], shape, strict=True))
@@ -161,18 +164,18 @@ def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
             f"a native scan of {program.cell} takes {expected[0]} states, {expected[1]} parameters and {expected[2]} "
             f"streams, but got {counts[0]}, {counts[1]} and {counts[2]}"
         )
-    names = native_plan.parameters_of(program)
-    for name, parameter in zip(names, parameters, strict=True):
-        if parameter.dim() != len(program.parameters[name]):
-            raise ValueError(f"{name} must have {len(program.parameters[name])} axes, but is {tuple(parameter.shape)}")
+    sizes = sizes_of(program, x, parameters)
     if x.shape != (count, parameters[0].shape[1]) or list(batch_sizes) != sorted(batch_sizes, reverse=True):
         raise ValueError(
             f"x must hold the {count} rows of all steps, of which none has more than the step before, "
             f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
         )
-    sizes = sizes_of(program, x, parameters)
     shapes = [*((batch, s) for s in sizes.states), *sizes.parameters, *((count, s) for s in sizes.streams)]
-    _check_rows(x, (*program.states, *names, *program.streams), shapes, (*states, *parameters, *streams))
+
+    def names() -> tuple[str, ...]:
+        return (*program.states, *native_plan.parameters_of(program), *program.streams)
+
+    _check_rows(x, names, shapes, (*states, *parameters, *streams))
 
 
 def check_gradients(
@@ -192,21 +195,24 @@ def check_gradients(
             f"backward of a native scan of {program.cell} takes the gradients of {len(sizes.emitted)} rows that it "
             f"emits and of {len(sizes.states)} states, but got {len(grad_emitted)} and {len(grad_last)}"
         )
-    names = (
-        "the output", "what forward kept", *(f"gradient {i} of what was emitted" for i in range(len(grad_emitted))),
-        *(f"the gradient of {state}" for state in program.states),
-    )  # fmt: skip
+
+    def names() -> tuple[str, ...]:
+        of_emitted = (f"gradient {i} of what was emitted" for i in range(len(grad_emitted)))
+        return ("the output", "what forward kept", *of_emitted, *(f"the gradient of {s}" for s in program.states))
+
     shapes = [(count, sizes.output), (count * saved_each,), *((count, s) for s in sizes.emitted)]
     shapes += [(batch, s) for s in sizes.states]
     _check_rows(x, names, shapes, (outputs, saved, *grad_emitted, *grad_last))
 
 
-def _check_rows(x: Tensor, names: Sequence[str], shapes: Sequence[tuple[int, ...]], rows: Sequence[Tensor]) -> None:
+def _check_rows(
+    x: Tensor, names: Callable[[], Sequence[str]], shapes: Sequence[tuple[int, ...]], rows: Sequence[Tensor]
+) -> None:
     dtype, device = x.dtype, x.device
     for i, (shape, t) in enumerate(zip(shapes, rows, strict=True)):
         if t.shape != shape or t.dtype is not dtype or t.device != device:
             raise ValueError(
-                f"{names[i]} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on "
+                f"{names()[i]} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on "
                 f"{t.device}"
             )
 
