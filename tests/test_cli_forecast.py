@@ -213,6 +213,26 @@ def test_numbers_that_can_be_read_in_two_ways_are_refused_until_one_is_told(tmp_
         assert said in capsys.readouterr().out
 
 
+def test_a_run_remembers_the_signs_that_it_was_told_and_a_command_may_say_others(tmp_path):
+    def days(first: int, last: int) -> str:
+        return "day;y\n" + "".join(
+            f"{date(2024, 1, 1) + timedelta(k)};1,{100 + 7 * k % 90}\n" for k in range(first, last)
+        )
+
+    (tmp_path / "old.csv").write_text(days(0, 60))
+    (tmp_path / "new.csv").write_text(days(0, 70))
+    run, out = tmp_path / "run", tmp_path / "f.csv"
+    carousel("train", tmp_path / "old.csv", "--thousands", ",", "--horizon", 2, *QUICK, "--out", run)
+    for more, least, most in (([], 900, 1300), (["--decimal", ","], 0, 900)):
+        carousel("forecast", run, tmp_path / "new.csv", *more, "--out", out)
+        assert least < pl.read_csv(out)["y"][0] < most
+    carousel("backtest", run, tmp_path / "new.csv", "--out", out)
+    assert 900 < pl.read_csv(out)["actual"].min() < 1300
+    for command in ("train", "forecast", "backtest", "predict", "evaluate", "inspect"):
+        names = {name for argument in app[command].assemble_argument_collection() for name in argument.names}
+        assert {"--decimal", "--thousands"} <= names
+
+
 def test_a_table_is_learnt_as_text_where_that_is_asked_for(tmp_path):
     (tmp_path / "names.csv").write_text("a,b\n" + "foo,1\nbar,2\n" * 100)
     carousel("train", tmp_path / "names.csv", "--task", "language", *QUICK, "--out", tmp_path / "run")
