@@ -175,6 +175,10 @@ def test_one_object_for_two_layers_is_one_parameter():
     both = nn.Sequential(carousel.Recurrent(cell, I, H), carousel.Recurrent(cell, I, H))
     assert both[0].alpha is both[1].alpha
     assert sum(p is cell.alpha for p in both.parameters()) == 1
+    exact = carousel.Recurrent(cell, I, H, dtype=torch.float64)
+    for layer in (*both, exact):
+        dtype = layer.weight_ih_l0.dtype
+        assert layer(torch.randn(T, B, I, dtype=dtype))[0].dtype == dtype
     assert carousel.Recurrent(Fast, I, H).alpha is not carousel.Recurrent(Fast, I, H).alpha
 
 

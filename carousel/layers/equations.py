@@ -71,12 +71,16 @@ class Equations(nn.Module):
     def weights_of(self, suffix: str = "") -> dict[str, Tensor]:
         """The parameters of one scan as engines take them; suffix: of a layer and direction, "_l0_reverse"."""
         names = (name for name in self._program.parameters if name not in self._program.own)
-        return {name: getattr(self, name + suffix) for name in names} | self._own()
+        weights: dict[str, Tensor] = {name: getattr(self, name + suffix) for name in names}
+        return weights | self._own(weights[naming.W].dtype)
 
-    def _own(self) -> dict[str, Tensor]:
-        """The cell's own parameters, as engines take them: a number as a row of it."""
+    def _own(self, dtype: torch.dtype) -> dict[str, Tensor]:
+        """The cell's own parameters, as engines take them: a number as a row of it.
+
+        In the weights' dtype: another layer of the same cell may have another.
+        """
         holder = self.cell if isinstance(self.cell, nn.Module) else self
-        found: dict[str, Tensor] = {name: getattr(holder, name) for name in self._program.own}
+        found: dict[str, Tensor] = {name: getattr(holder, name).to(dtype) for name in self._program.own}
         if not isinstance(self._program, Program):
             return found
         numbers = [name for name, kind in self._program.own.items() if kind == "number"]

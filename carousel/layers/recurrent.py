@@ -518,7 +518,7 @@ class Recurrent(Equations, RNNBase):
         """All layers and directions over the rows: outputs of the last layer, last states, what was recorded."""
         x, batch_sizes = layout.rows, layout.batch_sizes
         modified = tuple(state for state in self._program.states if taps or naming.keep(state) in streams)
-        add_ins, own = self.regularizers, self._own()
+        add_ins, own = self.regularizers, self._own(x.dtype)
         program = add_ins.rewritten(self._program, self.training, modified, names)
         sizes = {state: self.sizes[size] for state, size in self._program.states.items()}
         last: list[States] = []
