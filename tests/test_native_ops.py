@@ -55,7 +55,10 @@ def test_the_tables_agree():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("isa", ISAS)
-@pytest.mark.parametrize("name", ["exp", "sigmoid", "tanh", "softplus", "log", "sqrt", "rsqrt", "sin", "cos"])
+@pytest.mark.parametrize(
+    "name",
+    ["exp", "sigmoid", "tanh", "softplus", "logsigmoid", "log", "log1p", "expm1", "erf", "sqrt", "rsqrt", "sin", "cos"],
+)
 def test_functions_are_exact_to_4_ulp(name, isa, dtype):
     dtype = DTYPES[dtype]
     a = numbers(dtype)

@@ -41,12 +41,17 @@ WRITABLE = {
     "log": lambda n: torch.log(1.5 + n * n),
     "sqrt": lambda n: torch.sqrt(1.5 + n * n),
     "rsqrt": lambda n: torch.rsqrt(1.5 + n * n),
+    "log1p": lambda n: torch.log1p(n * n),
+    "expm1": lambda n: torch.expm1(n),
+    "erf": lambda n: torch.erf(n),
+    "detach": lambda n: n + torch.tanh(n).detach(),
     "sin": lambda n: torch.sin(n),
     "cos": lambda n: n.cos(),
     "sigmoid": lambda n: n.sigmoid(),
     "tanh": lambda n: torch.tanh(n),
     "relu": lambda n: torch.relu(n),
     "softplus": lambda n: F.softplus(n),
+    "logsigmoid": lambda n: F.logsigmoid(n),
     "gt": lambda n: torch.where(n > 0.1, n, 2 * n),
     "ge": lambda n: torch.where(n >= 0.1, n, 0.0),
     "lt": lambda n: torch.where(n < 0.1, torch.tanh(n), n),
@@ -55,6 +60,7 @@ WRITABLE = {
     "ne": lambda n: torch.where(torch.ne(n, 0.0), n, 2 * n),
     "where": lambda n: torch.where(n > 0, torch.exp(n), 1 + n),
     "sum": lambda n: n * n.sum(-1, keepdim=True),
+    "highest": lambda n: n - torch.amax(n, -1, keepdim=True),
     "broadcast": lambda n: n + n.mean(dim=-1, keepdim=True),
 }
 EXPANDED = {
@@ -67,7 +73,6 @@ EXPANDED = {
     "clamp": lambda n: torch.clamp(n, -1, 1) + n.clamp(min=0.2),
     "hardtanh": lambda n: F.hardtanh(n),
     "silu": lambda n: F.silu(n),
-    "logsigmoid": lambda n: F.logsigmoid(n),
     "softsign": lambda n: F.softsign(n),
     "relu": lambda n: F.relu(n),
     "leaky relu": lambda n: F.leaky_relu(n, 0.2),
@@ -273,17 +278,18 @@ class TestOutsideTheAlphabet:
 
         import numpy as np
 
-        for step, raised in (
-            (lambda n: np.tanh(n), "ValueError"),
-            (lambda n: math.tanh(n), "TypeError"),
-            (lambda n: n + not_there, "NameError"),  # noqa: F821
+        for step, refused in (
+            (lambda n: np.tanh(n), r"numpy.tanh of a row is outside[\s\S]*Write torch.tanh\."),
+            (lambda n: math.tanh(n), r"a Python number made of a row[\s\S]*the module math take numbers only"),
+            (lambda n: n + not_there, "what raised NameError"),  # noqa: F821
         ):
-            _, message = self.refuse(step, f"what raised {raised}")
+            _, message = self.refuse(step, refused)
             assert f"test_program.py:{step.__code__.co_firstlineno}" in message
 
     def test_shapes(self):
         self.refuse(lambda n: n if n.shape[-1] > 3 else -n, "a decision on the shape of a row")
-        self.refuse(lambda n: F.layer_norm(n, n.shape[-1:]), "the attribute 'shape' of a row")
+        self.refuse(lambda n: n if len(n) > 3 else -n, "a decision on the shape of a row")
+        self.refuse(lambda n: F.layer_norm(n, n.shape), "a decision on the shape of a row")
 
     def test_powers(self):
         self.refuse(lambda n: n**1.5, "a power of 1.5")

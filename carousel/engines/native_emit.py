@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from carousel.engines import native_passes as passes
-from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Sum
+from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
 from carousel.engines.native_listing import Listing, place_of
 from carousel.engines.native_plan import (
     BUFFER,
     LOAD_NUMBER,
     NUMBER,
-    PARTIAL_SUM,
+    REDUCTIONS,
     ROW,
     SIZES,
-    TOTAL_SUM,
     TWO,
     Plan,
     Product,
@@ -47,7 +46,7 @@ def _segment(items: Items, part: int, level: int) -> None:
     bounds = [first_product, len(plan.products), *_numbers(items, part, level, here)]
     for size in SIZES:
         bounds += _strips(items, part, level, size)
-    waits = bounds[0] < bounds[1] or any(isinstance(item, Sum) for _, item in here)
+    waits = bounds[0] < bounds[1] or any(isinstance(item, Reduction) for _, item in here)
     plan.segments.append(Segment._make((*bounds, int(waits))))
 
 
@@ -72,8 +71,8 @@ def _numbers(items: Items, part: int, level: int, here: list[tuple[int, Item]]) 
     if level == 0:
         _load_numbers(items, listing)
     for i, item in here:
-        if isinstance(item, Sum):
-            listing.add(TOTAL_SUM, View(ROW, item.row), View(BUFFER, item.homes[0]))
+        if isinstance(item, Reduction):
+            listing.add(REDUCTIONS[item.name][1], View(ROW, item.row), View(BUFFER, item.homes[0]))
         elif isinstance(item, Op) and item.row >= 0:
             listing.compute(i, item)
         if item.row >= 0 and not isinstance(item, Leaf):
@@ -106,7 +105,7 @@ def _strips(items: Items, part: int, level: int, size: str) -> tuple[int, int]:
     A sum over units has its parts taken at the end of the segment before its own.
     """
     everything = [(i, item) for i, item in enumerate(items.list) if not isinstance(item, Gone)]
-    next_sums = [s for _, s in everything if isinstance(s, Sum) and (s.part, s.level) == (part, level + 1)]
+    next_sums = [s for _, s in everything if isinstance(s, Reduction) and (s.part, s.level) == (part, level + 1)]
     listing = Listing(items, size, part)
     for i, item in everything:
         if (item.part, item.level) == (part, level):
@@ -116,5 +115,5 @@ def _strips(items: Items, part: int, level: int, size: str) -> tuple[int, int]:
                 listing.copies(i, item)
         for s in next_sums:
             if s.args[0] == i and item.size == size:
-                listing.add(PARTIAL_SUM, View(BUFFER, s.homes[0]), listing.operand(i))
+                listing.add(REDUCTIONS[s.name][0], View(BUFFER, s.homes[0]), listing.operand(i))
     return listing.finish()

@@ -85,8 +85,10 @@ class MatrixProduct(Item):
 
 
 @dataclass(kw_only=True)
-class Sum(Item):
-    """A sum over the units of a row."""
+class Reduction(Item):
+    """What is taken over the units of a row: "sum" or "highest"."""
+
+    name: str
 
 
 @dataclass(kw_only=True)
@@ -180,8 +182,8 @@ class Items:
         level = max(self.list[a].level for a in args)
         return self._enter(Op(name=name, size=size, args=args, level=level))
 
-    def sum(self, a: int) -> int:
-        return self._enter(Sum(size="one", args=(a,), level=self.list[a].level + 1))
+    def reduction(self, name: str, a: int) -> int:
+        return self._enter(Reduction(name=name, size="one", args=(a,), level=self.list[a].level + 1))
 
     def product(self, size: str, terms: list[tuple[int, str, bool]], start: int | None, bias: str | None) -> int:
         """Sum of terms (source, weight, transposed) on top of an item or a bias."""

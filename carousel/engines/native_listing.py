@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from carousel.engines.native_items import Item, Items, Leaf, MatrixProduct, Op, Sum
+from carousel.engines.native_items import Item, Items, Leaf, MatrixProduct, Op, Reduction
 from carousel.engines.native_plan import (
     ADD_COLUMNS,
     BUFFER,
@@ -122,7 +122,7 @@ class Listing:
 
     def copies(self, i: int, item: Item) -> None:
         """Homes beside its own place of a value that this segment does not compute."""
-        own = item.homes[:1] if isinstance(item, MatrixProduct | Sum) else []
+        own = item.homes[:1] if isinstance(item, MatrixProduct | Reduction) else []
         sizes = self.items.plan.buffers
         wanted = [
             View(BUFFER, home)

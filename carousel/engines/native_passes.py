@@ -11,7 +11,7 @@ of many over few, and no meeting of threads.
 
 from __future__ import annotations
 
-from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Sum
+from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
 from carousel.engines.native_plan import CHUNK, NUMBER, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Buffer
 
 
@@ -29,11 +29,12 @@ def divide(items: Items) -> None:
     parts.
     """
     state = [isinstance(item, Leaf) and item.is_state for item in items.list]
+    carried = set(items.plan.carried)  # a new state has its place for this step and the next, not for a chunk
     ahead: list[bool] = []
     for i, item in enumerate(items.list):
-        ahead.append(not state[i] and all(ahead[a] for a in item.args))
+        here = state[i] or not carried.isdisjoint(item.homes)
+        ahead.append(not here and all(ahead[a] for a in item.args))
     users = items.users()
-    carried = set(items.plan.carried)
     later = [False] * len(items.list)
     for i, item in reversed(list(enumerate(items.list))):
         here = isinstance(item, Leaf) or not carried.isdisjoint(item.homes) or any(state[a] for a in item.args)
@@ -44,7 +45,7 @@ def divide(items: Items) -> None:
             for i, item in enumerate(items.list)
             if possible[i] and item.part == STEP and not isinstance(item, Leaf)
         ]
-        if any(isinstance(item, Sum | MatrixProduct) for item in chosen):
+        if any(isinstance(item, Reduction | MatrixProduct) for item in chosen):
             for item in chosen:
                 item.part = part
 
@@ -84,7 +85,7 @@ def level(items: Items) -> None:
         match item:
             case Op():
                 item.level = max(own, default=0)
-            case Sum():
+            case Reduction():
                 item.level = max(own, default=0) + 1
             case MatrixProduct():
                 item.level = max((level + 1 for level in own), default=0)
@@ -139,7 +140,7 @@ def give_homes(items: Items) -> None:
 def give_partial_sums(items: Items) -> None:
     """A buffer for the parts of each sum over units, one for a block of units: the first of the sum's homes."""
     for item in items.list:
-        if isinstance(item, Sum):
+        if isinstance(item, Reduction):
             time = TWO if item.part == STEP else CHUNK
             item.homes.insert(0, items.buffer(PARTIAL, items[item.args[0]].size, time, WORKSPACE))
 

@@ -16,12 +16,14 @@ WORKSPACE, SAVED, EXTERNAL = range(3)
 SIZES = {"hidden": 0, "projection": 1}
 (
     EXPAND, PARTIAL_SUM, TOTAL_SUM, ADD_COLUMNS, SAVE_NUMBER, LOAD_NUMBER,
-    LOAD_ROWS, STORE_ROWS, LOAD_HALVES, STORE_HALVES,
-) = range(1000, 1010)  # fmt: skip
+    LOAD_ROWS, STORE_ROWS, LOAD_HALVES, STORE_HALVES, PARTIAL_HIGHEST, TOTAL_HIGHEST,
+) = range(1000, 1012)  # fmt: skip
 
 # Pointwise ops, in the order of native/ops.h: the alphabet's, then the engine's own.
 OWN = {"copy": 1, "mul_add": 3, "mul_sub": 3}
 POINTWISE = [name for name, op in ops.TABLE.items() if op.kind in ("pointwise", "relation")] + list(OWN)
+# A reduction over units: what a block of them gives, and what its parts give.
+REDUCTIONS = {"sum": (PARTIAL_SUM, TOTAL_SUM), "highest": (PARTIAL_HIGHEST, TOTAL_HIGHEST)}
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 

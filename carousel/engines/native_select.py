@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from carousel.engines.native_items import Items, Leaf, MatrixProduct
+from carousel.engines.native_plan import REDUCTIONS
 from carousel.program import Node, ops
 
 PRODUCTS = ("product", "product_transposed")
@@ -40,8 +41,8 @@ def select(
         elif node.op in PRODUCTS:
             term = (value[node.args[0]], node.attr, node.op == "product_transposed")
             value[index] = items.product(node.size, [term], None, node.attr if _is_biased(items, node) else None)
-        elif node.op == "sum":
-            value[index] = items.sum(value[node.args[0]])
+        elif node.op in REDUCTIONS:
+            value[index] = items.reduction(node.op, value[node.args[0]])
         elif node.op == "broadcast":
             value[index] = items.op("copy", node.size, value[node.args[0]])
         else:

@@ -22,6 +22,8 @@ STRUCTURAL = {
     p.EXPAND: "expand",
     p.PARTIAL_SUM: "partial_sum",
     p.TOTAL_SUM: "total_sum",
+    p.PARTIAL_HIGHEST: "partial_highest",
+    p.TOTAL_HIGHEST: "total_highest",
     p.ADD_COLUMNS: "add_columns",
     p.SAVE_NUMBER: "save",
     p.LOAD_NUMBER: "load",

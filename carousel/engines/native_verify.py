@@ -14,7 +14,8 @@ from carousel.errors import CarouselError
 
 # What strips may read and write as it stands; the others have instructions of their own.
 IN_PLACE = (p.PANEL, p.ROWS)
-LAST = p.STORE_HALVES
+LAST = p.TOTAL_HIGHEST
+PARTIAL, TOTAL = zip(*p.REDUCTIONS.values(), strict=True)
 
 
 def verify(plan: p.Plan) -> p.Plan:
@@ -148,7 +149,7 @@ def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
     if size is None or buffer is None:
         return None
     if not _is_units(buffer):
-        return None if op == p.PARTIAL_SUM else "a number per row among rows of units"
+        return None if op in PARTIAL else "a number per row among rows of units"
     if buffer.layout == p.HALVES and op not in (p.LOAD_HALVES, p.STORE_HALVES):
         return "which is rounded to bfloat16"
     return None if buffer.size == size else "a row of another size"
@@ -170,7 +171,7 @@ def _of_waiting(plan: p.Plan) -> Iterator[str]:
             fresh.clear()
         products = plan.products[s.products : s.products_end]
         read = [t.source for product in products for t in _terms(plan, product)]
-        read += [i.a for i in plan.instructions[s.numbers : s.numbers_end] if i.op == p.TOTAL_SUM]
+        read += [i.a for i in plan.instructions[s.numbers : s.numbers_end] if i.op in TOTAL]
         for place in read:
             kind, which = plan.views[place]
             if p.View(kind, plan.carried[which] if kind == p.PREVIOUS else which) in fresh:

@@ -161,6 +161,7 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
             products[index] = (group.nodes[0], place, len(group.nodes), weight, bias)
     emitted = program.emitted
     results = tuple(program.outputs[state] for state in program.states)
+    whole, sizes = _whole_rows(program), sizes_of(program, weights)
 
     def step(rows: Rows, states: States) -> tuple[Rows, States]:
         given = list(leaves)
@@ -176,9 +177,32 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
             return done[group][place]
 
         values = evaluate(program, given, multiply)
-        return tuple(values[index] for index in emitted), tuple(values[index] for index in results)
+
+        def row(index: int) -> Tensor:
+            value = values[index]
+            if value.dtype == torch.bool:  # a relation that is recorded: 1 where it holds
+                value = value.to(rows[0].dtype)
+            return (
+                value
+                if index in whole
+                else value.expand(rows[0].shape[0], sizes[program.nodes[index].size]).contiguous()
+            )
+
+        return tuple(map(row, emitted)), tuple(map(row, results))
 
     return step
+
+
+def _whole_rows(program: Program) -> set[int]:
+    """The nodes whose values have a number for every unit of every row of the batch: the others are made of learned
+    vectors or of single numbers alone, and torch leaves them as short as these."""
+    found: set[int] = set()
+    for index, node in enumerate(program.nodes):
+        if node.op in ("input", "state", "stream", "product"):
+            found |= {index} if node.size != "one" else set()
+        elif node.op in ops.TABLE and ops.TABLE[node.op].kind in ("pointwise", "relation"):
+            found |= {index} if any(a in found for a in node.args) else set()
+    return found
 
 
 def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:

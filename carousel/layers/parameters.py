@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from carousel.program import Interface, naming
+from carousel.program import Interface, Program, naming
 
 
 def check_projection(program: Interface, hidden_size: int, proj_size: int) -> dict[str, int]:
@@ -19,7 +19,14 @@ def check_projection(program: Interface, hidden_size: int, proj_size: int) -> di
         raise ValueError(f"{program.cell} uses the size 'projection': give the layer a proj_size above zero")
     if proj_size and not uses:
         raise ValueError(f"proj_size is for cells that use the size 'projection', which {program.cell} does not")
-    return {"hidden": hidden_size, "projection": proj_size}
+    sizes = {"hidden": hidden_size, "projection": proj_size}
+    for size, units in program.lengths.items() if isinstance(program, Program) else ():
+        if sizes[size] != units:
+            raise ValueError(
+                f"the step of {program.cell} normalizes rows of {units} units, but this layer has {sizes[size]}: "
+                "write v.shape[-1:] in the place of the number, and it fits every layer"
+            )
+    return sizes
 
 
 def parameter_shapes(program: Interface, input_size: int, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:

@@ -67,6 +67,8 @@ template <class T> inline void expand(int blocks, int rows, Ref<T> dst, const T*
         }
 }
 
+template <class T> inline T larger(T a, T b) { return b > a || b != b ? b : a; }
+
 // dst[row] = the sum of a over the units of each block; `units` of the last block exist, the rest is padding.
 template <class T> inline void partial_sum(int blocks, int rows, T* dst, ptrdiff_t dst_block, Ref<T> a, int64_t units) {
     for (int i = 0; i < blocks; ++i, units -= BLOCK<T>)
@@ -82,6 +84,17 @@ template <class T> inline void partial_sum(int blocks, int rows, T* dst, ptrdiff
                 for (int64_t u = 0; u < units; ++u) total += p[u];
             }
             dst[i * dst_block + r] = total;
+        }
+}
+
+// dst[row] = the largest number of a in each block, as partial_sum. NaN goes through.
+template <class T> inline void partial_highest(int blocks, int rows, T* dst, ptrdiff_t dst_block, Ref<T> a, int64_t units) {
+    for (int i = 0; i < blocks; ++i, units -= BLOCK<T>)
+        for (int r = 0; r < rows; ++r) {
+            const T* p = a.at + i * a.block + r * a.row;
+            T highest = p[0];
+            for (int64_t u = 1; u < (units < BLOCK<T> ? units : BLOCK<T>); ++u) highest = larger(highest, p[u]);
+            dst[i * dst_block + r] = highest;
         }
 }
 

@@ -528,6 +528,15 @@ template <class T> struct Machine {
                     }
                     break;
                 }
+                case TOTAL_HIGHEST: {
+                    const int64_t parts = blocks[plan.buffers[plan.views[in.a].which].size];
+                    for (int64_t r = 0; r < rows.size(); ++r) {
+                        T highest = a.at[r];
+                        for (int64_t b = 1; b < parts; ++b) highest = larger(highest, a.at[b * a.block + r]);
+                        d.at[r] = highest;
+                    }
+                    break;
+                }
                 case LOAD_NUMBER:
                     for (int64_t r = 0; r < rows.size(); ++r) d.at[r] = a.at[r];
                     break;
@@ -574,6 +583,9 @@ template <class T> struct Machine {
             }
             switch (in.op) {
                 case EXPAND: expand<T>(wide, high, refs[0], refs[1].at); break;
+                case PARTIAL_HIGHEST:
+                    partial_highest<T>(wide, high, refs[0].at, refs[0].block, refs[1], units[size] - block * BLOCK<T>);
+                    break;
                 case PARTIAL_SUM:
                     partial_sum<T>(wide, high, refs[0].at, refs[0].block, refs[1], units[size] - block * BLOCK<T>);
                     break;

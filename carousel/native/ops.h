@@ -159,10 +159,15 @@ template <class T> inline Vec<T> truth(Ints<T> mask) { return select<T>(mask, al
     OP(rsqrt, 1, by_lane<T>(a, [](T x) { return T(1) / std::sqrt(x); }))             \
     OP(sin, 1, by_lane<T>(a, [](T x) { return std::sin(x); }))                       \
     OP(cos, 1, by_lane<T>(a, [](T x) { return std::cos(x); }))                       \
+    OP(log1p, 1, by_lane<T>(a, [](T x) { return std::log1p(x); }))                   \
+    OP(expm1, 1, by_lane<T>(a, [](T x) { return std::expm1(x); }))                   \
+    OP(erf, 1, by_lane<T>(a, [](T x) { return std::erf(x); }))                       \
+    OP(detach, 1, a)                                                                 \
     OP(sigmoid, 1, logistic<T>(a))                                                   \
     OP(tanh, 1, hyperbolic_tangent(a))                                               \
     OP(relu, 1, select<T>(a < T(0), all(T(0)), a))                                   \
     OP(softplus, 1, softplus<T>(a))                                                  \
+    OP(logsigmoid, 1, by_lane<T>(a, [](T x) { return (x < 0 ? x : T(0)) - std::log1p(std::exp(x < 0 ? x : -x)); })) \
     OP(sigmoid_grad, 2, a * (b * (T(1) - b)))                                        \
     OP(tanh_grad, 2, a * (T(1) - b * b))                                             \
     OP(relu_grad, 2, select<T>(b > T(0), a, all(T(0))))                              \

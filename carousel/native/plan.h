@@ -64,6 +64,7 @@ enum CarouselStructural : int32_t {
     SAVE_NUMBER, LOAD_NUMBER,  // between a thread's own numbers per row and a buffer
     LOAD_ROWS, STORE_ROWS,     // between strips and rows whose length is no multiple of a block
     LOAD_HALVES, STORE_HALVES,  // between strips and bfloat16
+    PARTIAL_HIGHEST, TOTAL_HIGHEST,  // as the sums, of the largest number; NaN where there is one
 };
 
 struct CarouselInstruction {

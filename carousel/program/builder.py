@@ -19,6 +19,8 @@ FOLD: dict[str, Callable[..., float]] = {
     "neg": operator.neg,
 }
 
+WHERE = "torch.where(condition, a, b)"
+
 
 class Ref(int):
     """A node of a builder, by index. Any other number, where a value is asked for, is that number."""
@@ -32,6 +34,7 @@ class Builder:
         self.nodes = list(nodes)
         self.index = {node: i for i, node in enumerate(nodes)}
         self.line = 0
+        self.lengths: dict[str, int] = {}  # how many units the equations demand, by size
 
     def leaf(self, op: str, attr: Any, size: str = "hidden", name: str = "") -> Ref:
         return self._enter(Node(op, (), size, attr, name))
@@ -45,15 +48,34 @@ class Builder:
             return self.constant(1.0)
         return self.leaf("per_unit", self.nodes[a].size, "one")
 
+    def units(self, a: Ref) -> Ref:
+        """The number of units in the rows of a."""
+        return self.op("div", 1.0, self.per_unit(a))
+
+    def demand(self, a: Ref, units: float) -> None:
+        """Remembers that the rows of a must have as many units."""
+        size = self.nodes[a].size
+        if units != self.lengths.setdefault(size, int(units)) or size in ("one", "any"):
+            raise ProgramError(f"a row of {units:g} units, where it has another number of them,")
+
     def value(self, a: Ref | float) -> Ref:
-        """The node for a, which is one already or a number."""
-        return a if isinstance(a, Ref) else self.constant(a)
+        """The node for a, which is one already or a number. Raises ProgramError for anything else."""
+        if isinstance(a, Ref):
+            return a
+        if not isinstance(a, int | float):
+            raise ProgramError(f"an op of something that is no number: {a!r}")
+        return self.constant(a)
 
     def op(self, name: str, *args: Ref | float) -> Ref:
         """The node that applies an op to nodes and numbers."""
         if len(args) != ops.TABLE[name].arity:
             raise ProgramError(f"{name} of {len(args)} values (it takes {ops.TABLE[name].arity})")
         nodes = tuple(map(self.value, args))
+        relations = [self.is_relation(a) for a in nodes]
+        if any(relations[1:] if name == "where" else relations):
+            raise ProgramError(f"{name} of a relation, which only the first argument of where may: {WHERE}")
+        if name == "where" and not relations[0]:
+            raise ProgramError(f"where, whose first argument is not a relation: {WHERE}")
         folded = self._fold(name, nodes)
         if folded is not None:
             return folded
@@ -85,6 +107,8 @@ class Builder:
         """The node that repeats a number for every unit of a row of this size; a itself if it is such a row."""
         if self.nodes[a].size == size:
             return a
+        if self.nodes[a].size not in ("one", "any"):
+            raise ProgramError(f"a row of size {self.nodes[a].size!r} repeated as one of size {size!r}")
         return self._enter(Node("broadcast", (a,), size, None, "", self.line))
 
     def copy(self, node: Node, args: list[Ref]) -> Ref:
@@ -112,6 +136,11 @@ class Builder:
             self.index[node] = len(self.nodes)
             self.nodes.append(node)
         return Ref(self.index[node])
+
+    def is_relation(self, a: Ref) -> bool:
+        """Whether a is the result of a comparison."""
+        op = ops.TABLE.get(self.nodes[a].op)
+        return op is not None and op.kind == "relation"
 
     def _number(self, a: Ref) -> float | None:
         return self.nodes[a].attr if self.nodes[a].op == "constant" else None

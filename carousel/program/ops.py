@@ -7,6 +7,7 @@ stands for every unit wherever it meets a longer row.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,6 +50,10 @@ class Op:
 
 def _sum(a: Tensor) -> Tensor:
     return a.sum(-1, keepdim=True)
+
+
+def _highest(a: Tensor) -> Tensor:
+    return a.amax(-1, keepdim=True)
 
 
 def _sigmoid_grad(g: Tensor, y: Tensor) -> Tensor:
@@ -118,6 +123,17 @@ def _where(b: Builder, g: Ref, y: Ref, c: Ref, p: Ref, q: Ref) -> Gradients:
     return None, b.op("where", c, g, 0.0), b.op("where", c, 0.0, g)
 
 
+def _erf(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
+    del y
+    return (b.op("mul", g, b.op("mul", 2 / math.sqrt(math.pi), b.op("exp", b.op("neg", b.op("mul", p, p))))),)
+
+
+def _highest_grad(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
+    is_highest = b.op("eq", p, y)
+    share = b.op("div", g, b.op("sum", b.op("where", is_highest, 1.0, 0.0)))  # as many as there are share it
+    return (b.op("where", is_highest, share, 0.0),)
+
+
 def _none(b: Builder, g: Ref, y: Ref, *arguments: Ref) -> Gradients:
     del b, g, y
     return (None,) * len(arguments)
@@ -143,11 +159,16 @@ ROWS = [
     Op("rsqrt", 1, torch.rsqrt, _rsqrt, "rsqrt({})", (torch.rsqrt, "rsqrt")),
     Op("sin", 1, torch.sin, lambda b, g, y, p: (b.op("mul", g, b.op("cos", p)),), "sin({})", (torch.sin, "sin")),
     Op("cos", 1, torch.cos, lambda b, g, y, p: (b.op("neg", b.op("mul", g, b.op("sin", p))),), "cos({})", (torch.cos, "cos")),
+    Op("log1p", 1, torch.log1p, lambda b, g, y, p: (b.op("div", g, b.op("add", 1.0, p)),), "log1p({})", (torch.log1p, "log1p")),
+    Op("expm1", 1, torch.expm1, lambda b, g, y, p: (b.op("mul", g, b.op("add", y, 1.0)),), "expm1({})", (torch.expm1, "expm1")),
+    Op("erf", 1, torch.erf, _erf, "erf({})", (torch.erf, "erf")),
+    Op("detach", 1, torch.detach, _none, "fixed({})", (torch.detach, "detach")),
     # what recurrent networks are made of
     Op("sigmoid", 1, torch.sigmoid, lambda b, g, y, p: (b.op("sigmoid_grad", g, y),), "σ({})", (torch.sigmoid, F.sigmoid, "sigmoid")),
     Op("tanh", 1, torch.tanh, lambda b, g, y, p: (b.op("tanh_grad", g, y),), "tanh({})", (torch.tanh, F.tanh, "tanh")),
     Op("relu", 1, torch.relu, lambda b, g, y, p: (b.op("relu_grad", g, y),), "relu({})", (torch.relu, "relu")),
     Op("softplus", 1, F.softplus, lambda b, g, y, p: (b.op("mul", g, b.op("sigmoid", p)),), "softplus({})", (F.softplus,)),
+    Op("logsigmoid", 1, F.logsigmoid, lambda b, g, y, p: (b.op("mul", g, b.op("sigmoid", b.op("neg", p))),), "log σ({})", (F.logsigmoid,)),
     # their derivatives, from the upstream gradient and the function's own value
     Op("sigmoid_grad", 2, _sigmoid_grad, _sigmoid_twice, "σ'({}; {})"),
     Op("tanh_grad", 2, _tanh_grad, _tanh_twice, "tanh'({}; {})"),
@@ -157,11 +178,12 @@ ROWS = [
     Op("ge", 2, torch.ge, _none, "{} ≥ {}", (operator.ge, torch.ge, "ge"), "relation", 4),
     Op("lt", 2, torch.lt, _none, "{} < {}", (operator.lt, torch.lt, "lt"), "relation", 4),
     Op("le", 2, torch.le, _none, "{} ≤ {}", (operator.le, torch.le, "le"), "relation", 4),
-    Op("eq", 2, torch.eq, _none, "{} = {}", (torch.eq, "eq"), "relation", 4),
-    Op("ne", 2, torch.ne, _none, "{} ≠ {}", (torch.ne, "ne"), "relation", 4),
+    Op("eq", 2, torch.eq, _none, "{} = {}", (operator.eq, torch.eq, "eq"), "relation", 4),
+    Op("ne", 2, torch.ne, _none, "{} ≠ {}", (operator.ne, torch.ne, "ne"), "relation", 4),
     Op("where", 3, torch.where, _where, "where({}, {}, {})", (torch.where,)),
     # across the units of a row
     Op("sum", 1, _sum, lambda b, g, y, p: (g,), "sum({})", kind="reduction"),
+    Op("highest", 1, _highest, _highest_grad, "max({})", kind="reduction"),
     Op("broadcast", 1, torch.clone, lambda b, g, y, p: (g,), "{}", kind="broadcast"),
     Op("product", 1, _product, lambda b, g, y, weight: (b.product(weight, g, transposed=True),), "{weight} {}{bias}", kind="product", binding=5),
     Op("product_transposed", 1, _product_transposed, lambda b, g, y, weight: (b.product(weight, g),), "{weight}ᵀ {}", kind="product", binding=6),

@@ -123,18 +123,20 @@ class Program(Interface):
 
     outputs: result -> node. In a forward program the results are the new states by name, in order, and the values it
         records at every step, as ("record", name); for a derivative see `derivative.Derivative`.
+    lengths: how many units the equations demand of a size, where they do (a norm over 8 units, say).
     Programs are compared by identity: `verify.finished` makes those that say the same one object.
     """
 
     nodes: tuple[Node, ...]
     outputs: dict[Any, int]
+    lengths: dict[str, int] = field(default_factory=dict)
 
     def said(self) -> tuple[Any, ...]:
         """All that the program says, to be compared and hashed; not the lines of the author's file."""
         # As text, 0.0 and -0.0 differ and NaN is itself.
         nodes = ((n.op, n.args, n.size, repr(n.attr) if n.op == "constant" else n.attr, n.name) for n in self.nodes)
-        tables = (tuple(table.items()) for table in (self.states, self.vectors, self.weights, self.own, self.outputs))
-        return self.cell, self.gates, self.gate_bias, *tables, tuple(nodes)
+        tables = (self.states, self.vectors, self.weights, self.own, self.outputs, self.lengths)
+        return self.cell, self.gates, self.gate_bias, *(tuple(table.items()) for table in tables), tuple(nodes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, tuple(getattr(self, f.name) for f in fields(self))

@@ -78,7 +78,7 @@ def problem_of(program: Program, index: int) -> str:
         case "reduction":
             if arguments[0].size == "any":
                 return "a literal number has no units to sum over"
-            return "" if node.size == "one" else "a sum over units is a single number"
+            return "" if node.size == "one" else "what is taken over units is a single number"
         case "broadcast":
             return "" if sizes <= {"one"} else "it repeats a single number, and was given a row"
         case _:
