@@ -30,6 +30,7 @@ def files(folder: Path, content: dict[str, str | bytes]) -> Path:
 
 TAKEN = {
     "prose": ({"poem.txt": PROSE}, "language"),
+    "a refrain": ({"song.txt": "It was a dark night; the rain fell, in torrents.\n" * 40}, "language"),
     "prose without an ending": ({"poem": PROSE}, "language"),
     "a readme that is named": ({"README.md": PROSE}, "language"),
     "source code": ({"a.py": PROSE, "sub/b.py": PROSE}, "language"),

@@ -113,7 +113,7 @@ def _is_typed(field: str) -> bool:
 
 def are_rows(text: str) -> bool:
     """Do nearly all lines of a text have as many fields, two at least, of which many are numbers or dates? Or are there
-    hardly any words but numbers, or a tab, a bar or a semicolon in as many places of each line, as prose has not?"""
+    hardly any words but numbers, or as many tabs or bars in each line, as prose has not?"""
     lines = [line for line in text.splitlines() if line.strip() and line.lstrip()[:1] not in "#%"][: SAMPLE + 1]
     if len(lines) < 4:
         return False
@@ -123,7 +123,7 @@ def are_rows(text: str) -> bool:
         return True
     for sign in (*SEPARATORS, " "):
         alike, typed, _ = _score(body, sign)
-        if alike - typed >= 0.9 and (typed >= 0.3 or (sign in ";\t|" and alike - typed >= 0.95)):
+        if alike - typed >= 0.9 and (typed >= 0.3 or (sign in "\t|" and alike - typed >= 0.95)):
             return True
     return False
 
