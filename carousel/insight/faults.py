@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
+from carousel.insight.decay import FEWEST_LAGS
 from carousel.insight.evidence import Evidence, Finding, decay_of
 from carousel.insight.keeping import keeping_gates
 from carousel.insight.observation import places
@@ -129,6 +130,21 @@ def _grown(e: Evidence) -> Iterator[Finding]:
                 )
                 break
             decay = decay_of(flow, state, place)
+            if decay is None and flow.read[place]:
+                # Too few sequences for an interval; but what has grown a hundredfold before one's eyes has grown.
+                seen = flow.by_lag(state, place)
+                seen = seen[: int((seen > 0).long().cumprod(0).sum())]
+                if len(seen) >= FEWEST_LAGS and seen[-1] > GREW * max(1.0, seen[0].item()):
+                    factor = (seen[-1] / seen[0]).item() ** (1 / (len(seen) - 1))
+                    yield Finding(
+                        "exploding",
+                        "gradients explode",
+                        f"gradients by {state} grow by {factor:.3g} a step, as seen over {len(seen)} lags",
+                        _calm(e.layer),
+                        {"factor": factor, "window": window},
+                        name,
+                    )
+                    break
             growth = window * math.log(decay.factor) if decay is not None else 0.0
             # It must have outgrown what arrived: what enters through gates that are nearly shut is small, and rises
             # at first, as in the lower layers of a stack that begins with chrono.
