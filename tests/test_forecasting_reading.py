@@ -266,6 +266,40 @@ ROLES = {
         ("kw",),
         "hourly",
     ),
+    "a clock with points": (
+        pl.DataFrame(
+            {
+                "Date": [t.strftime("%d/%m/%Y") for t in HOURLY],
+                "Time": [t.strftime("%H.%M.%S") for t in HOURLY],
+                "co": VALUES[: len(HOURLY)],
+            }
+        ),
+        ("Date", "Time"),
+        (),
+        ("co",),
+        "hourly",
+    ),
+    "a number of each row names no series": (
+        SHOPS.rename({"shop": "city"}).with_columns(id=pl.int_range(2 * STEPS) * 3),
+        ("date",),
+        ("city",),
+        ("value",),
+        "daily",
+    ),
+    "decimal years": (
+        pl.DataFrame({"decimal_year": [round(1958 + (k + 0.5) / 12, 4) for k in range(100)], "co2": VALUES[:100]}),
+        ("decimal_year",),
+        (),
+        ("co2",),
+        "counted steps",
+    ),
+    "what never changes is no target": (
+        table(days(), season=[1] * STEPS).rename({"value": "rides"}),
+        ("date",),
+        (),
+        ("rides",),
+        "daily",
+    ),
     "a date beside the time": (
         pl.DataFrame({"date": [t.date() for t in HOURLY], "ts": HOURLY, "n": VALUES[: len(HOURLY)]}),
         ("ts",),
@@ -373,6 +407,17 @@ REFUSED = {
         table(TWICE, weather=[WEATHER[k * k % 7] for k in range(330)]),
         {},
         r"30 of 330 rows repeat a time \(date; .*weather would tell them apart.*--id weather.*--frequency",
+    ),
+    "a part of the day names no series": (
+        pl.DataFrame(
+            {
+                "date": [t.date() for t in HOURLY],
+                "time": ["morning" if t.hour < 12 else "evening" for t in HOURLY],
+                "v": VALUES[:288],
+            }
+        ).unique(["date", "time"], maintain_order=True),
+        {},
+        r"24 rows repeat a time \(date; .*--time date,NAME",
     ),
     "nothing tells rows apart": (
         table(TWICE),

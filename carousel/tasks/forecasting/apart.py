@@ -16,6 +16,7 @@ SERIES = (
     *("ticker", "country", "region", "city", "state", "dept", "department", "station", "sensor", "device", "site"),
     *("meter", "customer", "user", "subject", "patient", "trial", "entity", "household", "file"),
 )
+WHEN = {"time", "hour", "date", "timestamp", "datetime", "minute", "clock"}  # words for a part of the time, no series
 FILE = "file"  # the column of the name of each row's file, where several are read
 FEW = 0.05  # of the rows may repeat a stamp: slips
 WHOLE = 0.6  # of the stamps from a series' first to its last: with so many it stands whole
@@ -103,9 +104,10 @@ def _best(stamped: pl.DataFrame, rest: Sequence[str]) -> tuple[str, ...] | None:
     """The fewest columns that leave hardly a repetition; of several such, those that are named so, then those that
     leave the series whole. Raises DataError where two are as good as each other and make different series."""
     most = stamped.height / 2
+    rest = [n for n in rest if not words_in(n) & WHEN and stamped[n].n_unique() <= most]
     usual = _usual(rest, SERIES)
-    texts = [n for n in rest if stamped[n].dtype in (*TEXTS, pl.Boolean) and stamped[n].n_unique() <= most]
-    whole = [n for n in rest if _whole(stamped[n]) and stamped[n].n_unique() <= most and n not in usual]
+    texts = [n for n in rest if stamped[n].dtype in (*TEXTS, pl.Boolean)]
+    whole = [n for n in rest if _whole(stamped[n]) and n not in usual]
     doubtful = None
     for candidates in ([*usual, *texts], [*usual, *texts, *whole]):
         names = list(dict.fromkeys(name for name in candidates if stamped[name].n_unique() > 1))

@@ -20,7 +20,7 @@ _ORDERS = (
 _SHORT = tuple(day for days in _ORDERS for day in days)
 DAYS = (*_SHORT, *(day.replace("%b", "%B") for day in _SHORT if "%b" in day))
 CLOCKS = (
-    *("%H:%M", "%H:%M:%S", "%H:%M:%S%.f", "%H", "%H.%M"),
+    *("%H:%M", "%H:%M:%S", "%H:%M:%S%.f", "%H", "%H.%M", "%H.%M.%S"),
     *("%I:%M %p", "%I:%M:%S %p", "%I:%M%p", "%I:%M:%S%p", "%I %p", "%I-%p", "%I%p"),
 )
 _ZONES = ("", "Z", "%:z", "%z", " UTC", " GMT", " Z", " %:z", " %z")

@@ -14,7 +14,7 @@ from carousel.tasks.forecasting.time_column import TimeColumn
 from carousel.tasks.forecasting.times import declared_time, find_time, repeating, says_when
 from carousel.tasks.table import listed
 
-TARGETS = ("y", "target", "value", "sales", "demand", "sold", "units", "quantity", "count")
+TARGETS = ("y", "target", "value", "sales", "demand", "sold", "units", "quantity", "count", "cnt")
 EPOCHS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 MOST_CATEGORIES = 50  # a column of more different texts is names or remarks, not a category
 
@@ -179,6 +179,7 @@ def _targets(frame: pl.DataFrame, series: tuple[str, ...], rest: list[str], said
     numeric = [name for name in rest if frame[name].dtype.is_numeric() and not says_when(name) and not is_index(name)]
     numbers = [name for name in numeric if name.lower() in TARGETS or not _counts_rows(frame[name])]
     several = bool(series) and frame.select(series).n_unique() > 1
+    numbers = [name for name in numbers if frame[name].drop_nulls().n_unique() > 1] or numbers
     if several and len(numbers) > 1:  # what has one value a series is no target
         numbers = [name for name in numbers if not _one_a_series(frame, series, name)] or numbers
     if not numbers:

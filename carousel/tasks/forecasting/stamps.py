@@ -225,7 +225,11 @@ def _of_decimals(values: pl.Series) -> TimeColumn | None:
     places = (distinct - distinct[0]) / step
     if np.abs(places - np.round(places)).max() > OFF:
         return None
-    return TimeColumn((values.name,), "decimal", unit=str(values.dtype), start=float(distinct[0]), step=step)
+    step, start = np.polyfit(np.round(places), distinct, 1)  # of numbers that were rounded as they were written
+    written = max(len(repr(float(number)).partition(".")[2].rstrip("0")) for number in distinct[:100])
+    return TimeColumn(
+        (values.name,), "decimal", str(min(written, 12)), unit=str(values.dtype), start=float(start), step=float(step)
+    )
 
 
 # -- as told --------------------------------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ class TimeColumn:
 
     rows       no column: rows follow each other
     integer    whole numbers of steps; of type `unit`
-    decimal    decimal numbers, a multiple of `step` apart, counted from `start`
+    decimal    decimal numbers, a multiple of `step` apart, counted from `start`, with so many digits (`format`)
     epoch      a number of s, ms, us or ns (`format`) since 1970
     date       a type that holds days
     datetime   a type that holds times, in `unit`
@@ -136,10 +136,8 @@ class TimeColumn:
         if self.kind == "integer":
             return pl.DataFrame({self.names[0]: stamps}).cast(getattr(pl, self.unit))
         if self.kind == "decimal":
-            places = max(0, min(12, 6 - int(np.floor(np.log10(self.step)))))
-            return pl.DataFrame({self.names[0]: np.round(self.start + self.step * stamps, places)}).cast(
-                getattr(pl, self.unit)
-            )
+            numbers = np.round(self.start + self.step * stamps, int(self.format or 12))
+            return pl.DataFrame({self.names[0]: numbers}).cast(getattr(pl, self.unit))
         if self.kind == "epoch":
             return self._since_1970(stamps)
         if self.clock is not None:

@@ -134,6 +134,7 @@ def _candidates(
     likely = [n for n in frame.columns if tells_time(n)]
     for name in dict.fromkeys((*named, *likely, *frame.columns)):
         numeric, hinted = frame[name].dtype.is_numeric(), name in named or name in likely
+        hinted |= frame[name].dtype.is_float() and "year" in words_in(name)  # 1958.042, 1958.125, ...
         if frame[name].dtype == pl.Time or (numeric and not hinted and not frame[name].dtype.is_integer()):
             continue
         said: list[str] = []
