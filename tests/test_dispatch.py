@@ -20,6 +20,14 @@ SPACED = "".join(f" {k:6.2f}  {k * k:8.3f}   {-k:6.1f}\n" for k in range(60))
 MESSAGES = "".join(f"{'ham' if k % 3 else 'spam'}\tsee you at {k}, or so\n" for k in range(60))
 
 
+class Remembering(Quiet):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.said.append(line)
+
+
 def files(folder: Path, content: dict[str, str | bytes]) -> Path:
     """A folder with these files. Returns it, or its only file."""
     for name, text in content.items():
@@ -55,7 +63,7 @@ REFUSED = {
         r"sales.json is JSON: write it as a table first, as pandas.read_json",
     ),
     "json lines": ({"sales.jsonl": '{"a": 1}\n' * 90}, r"sales.jsonl is JSON"),
-    "numbers in columns": ({"numbers.txt": SPACED}, r"numbers.txt .*(line of column names|numbers)"),
+    "numbers in columns": ({"numbers.txt": SPACED}, r"numbers.txt holds lines of 3 numbers and no names: they may be"),
     "numbers in columns of data": ({"numbers.dat": SPACED}, r"numbers.dat .*line of column names"),
     "classes and texts without names": ({"SMSSpamCollection": MESSAGES}, r"is a table, and its columns do not say"),
     "numbers alone": ({"numbers.txt": "1.5\n2.5\n" * 60}, r"numbers.txt begins with numbers"),
@@ -75,9 +83,10 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_data_are_never_learnt_as_text(tmp_path, case):
     content, words = REFUSED[case]
+    report = Remembering()
     with pytest.raises(DataError, match=words) as refusal:
-        choose([files(tmp_path, content)], None, {}, Quiet())
-    assert "--task language" in str(refusal.value)
+        prepare([files(tmp_path, content)], None, {}, report)
+    assert "--task language" in str(refusal.value) or "(--task: forecasting, language)" in report.said[0]
 
 
 def test_what_lies_beside_texts_is_named_and_left(tmp_path, capsys):
