@@ -213,6 +213,13 @@ def test_tools_that_swap_layers_drop_no_option(options):
     assert torch.equal(swapped(x)[0], wanted)
 
 
+def test_every_cell_is_an_rnn_cell_base():
+    for kind in ("RNNCell", "LSTMCell", "GRUCell"):
+        cell = getattr(carousel, kind)(I, H)
+        assert isinstance(cell, nn.RNNCellBase)
+        assert not isinstance(cell, getattr(nn, kind))
+
+
 # --- cells whose arguments are no plain numbers
 
 

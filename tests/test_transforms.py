@@ -16,6 +16,7 @@ from matrix import KINDS, assert_close, engine_dtypes, moved, roundings
 from torch import nn
 from torch.func import functional_call, grad, jacrev, jvp, stack_module_state, vmap
 from torch.nn.utils import parametrizations, parametrize
+from torch.nn.utils._per_sample_grad import call_for_per_sample_grads
 
 import carousel
 
@@ -337,3 +338,26 @@ def test_a_layer_is_one_node_of_an_fx_graph(engine):
     for alone in (model.layer, model.cell):
         with pytest.raises(RuntimeError, match=f"{type(alone).__name__}: torch.fx traces what stands around a layer"):
             torch.fx.symbolic_trace(alone)
+
+
+# --- per-sample gradients
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@ANY_ENGINE
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU", "RNNCell", "LSTMCell", "GRUCell"])
+def test_gradients_of_each_sample(kind, engine):
+    """Those that torch keeps beside the parameters, against one sample after another."""
+    options = {} if kind.endswith("Cell") else {"num_layers": 2, "batch_first": True}
+    layer = moved(getattr(carousel, kind)(I, H, engine=engine, dtype=float64, **options))
+    x = torch.randn(B, I, dtype=float64) if kind.endswith("Cell") else torch.randn(B, T, I, dtype=float64)
+
+    def loss(x):
+        found = layer(x) if isinstance(x, torch.Tensor) else call_for_per_sample_grads(layer, batch_size=B)(*x)
+        return (found[0] if isinstance(found, tuple) else found).square().sum()
+
+    loss((x,)).backward()
+    for k in range(B):
+        alone = torch.autograd.grad(loss(x[k : k + 1]), list(layer.parameters()))
+        for p, wanted in zip(layer.parameters(), alone, strict=True):
+            assert_close(p.grad_sample[k], wanted, terms=3 * TERMS)

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
 
+_EXPANDED = "torch.nn.utils._expanded_weights"
 F = TypeVar("F", bound=Callable[..., object])
 
 
@@ -39,6 +40,14 @@ def is_batched(t: Tensor) -> bool:
             return True
         t = torch._C._functorch.get_unwrapped(t)
     return False
+
+
+def are_of_samples(tensors: Iterable[Tensor]) -> bool:
+    """Whether any of them is a weight of which torch keeps the gradient of each row of a batch apart."""
+    if torch.compiler.is_compiling() or _EXPANDED not in sys.modules:
+        return False
+    kind = sys.modules[_EXPANDED].ExpandedWeight
+    return any(isinstance(t, kind) for t in tensors)
 
 
 def is_jit_traced() -> bool:

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from carousel.engines import native_binding as binding
 from carousel.engines import native_call, native_ops, native_plan, reference
-from carousel.engines.inside_torch import is_jit_traced, is_transformed, same_at_every_call
+from carousel.engines.inside_torch import are_of_samples, is_jit_traced, is_transformed, same_at_every_call
 from carousel.program import Interface, Program
 
 
@@ -49,7 +49,7 @@ def scan(
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over time; arguments and results as in `reference.scan`."""
     of_torch_alone = torch.jit.is_tracing() and not is_jit_traced()  # an ONNX file knows torch's own ops alone
-    if x.shape[0] == 0 or is_transformed() or of_torch_alone:
+    if x.shape[0] == 0 or is_transformed() or of_torch_alone or are_of_samples(weights.values()):
         return reference.scan(program, x, batch_sizes, states, weights, reverse, streams)
     key, names = _known_as(program)
     parameters = [weights[name] for name in names]

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from carousel.engines.engine import Around, Rows, Step
+from carousel.engines.inside_torch import are_of_samples
 from carousel.program import Interface, Program, Untraced, evaluate, ops
 
 States = tuple[Tensor, ...]
@@ -40,7 +41,10 @@ def scan(
     """
     if x.shape[0] == 0:
         return _nothing(program, x, states, weights)
-    inputs = F.linear(x, weights["weight_ih"], weights.get("bias_ih"))
+    # For all steps at once, but for weights that must see each row of a batch in its place.
+    pieces = x.split(list(batch_sizes)) if are_of_samples(weights.values()) else (x,)
+    products = [F.linear(rows, weights["weight_ih"], weights.get("bias_ih")) for rows in pieces]
+    inputs = torch.cat(products) if len(products) > 1 else products[0]
     names = program.streams if isinstance(program, Program) else {}
     given = (inputs, *((streams or {})[name] for name in names))
     # The splits are views; a step's rows are contiguous because steps are stored one after another.

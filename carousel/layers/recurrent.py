@@ -490,7 +490,8 @@ class Recurrent(Equations, RNNBase):
     def fresh_states(self, batch: int) -> States:
         """The states that a sequence begins with when none is given, (L * D, B, size) each."""
         if self.initial_state == "zero":
-            return tuple(self._weight().new_zeros(shape) for shape in self.expected_states(batch))
+            like = self._weight()
+            return tuple(torch.zeros(s, dtype=like.dtype, device=like.device) for s in self.expected_states(batch))
         learned = (
             torch.stack([getattr(self, naming.initial(s) + x) for x in self.suffixes()]) for s in self._program.states
         )

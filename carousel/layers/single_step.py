@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from carousel import engines
 from carousel.cells import Cell
@@ -23,7 +24,7 @@ from carousel.layers.parameters import (
 States = tuple[Tensor, ...]
 
 
-class RecurrentCell(Equations):
+class RecurrentCell(Equations, nn.RNNCellBase):
     """One step of a cell: torch.nn.LSTMCell's constructor, call, results and parameter names, for every cell.
 
         hx = RecurrentCell(cell, input_size, hidden_size)(input, hx=None)
@@ -47,7 +48,7 @@ class RecurrentCell(Equations):
         proj_size: int = 0,
         engine: str = "auto",
     ):
-        super().__init__()
+        nn.Module.__init__(self)  # not nn.RNNCellBase's: it would make parameters of its own
         # torch.nn's cells check no types: NumPy's integers and tensors of one are sizes, and what is true is a bias.
         input_size, hidden_size = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
         bias, proj_size = bool(bias), as_size("proj_size", proj_size)
@@ -99,7 +100,7 @@ class RecurrentCell(Equations):
         """The states to begin with, batched. Raises for what does not fit, in torch.nn's words."""
         sizes = [self.sizes[size] for size in self._program.states.values()]
         if hx is None:
-            return tuple(weight.new_zeros(batch, size) for size in sizes)
+            return tuple(torch.zeros(batch, size, dtype=weight.dtype, device=weight.device) for size in sizes)
         states = as_states(type(self).__name__, hx, self._program.states)
         for index, state in enumerate(states):
             if state.dim() not in (1, 2):
