@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("document", ["README.md", "docs/insight.md", "docs/inspect.md", "docs/classification.md"])
+@pytest.mark.parametrize(
+    "document",
+    ["README.md", "docs/insight.md", "docs/inspect.md", "docs/classification.md", "docs/coming-from-torch.md"],
+)
 def test_python_blocks_run_and_print_what_they_say(document, tmp_path):
     text = (ROOT / document).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
