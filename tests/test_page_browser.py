@@ -128,10 +128,10 @@ def number(text: str) -> float:
 
 def test_every_op_that_a_forward_program_may_hold_is_known_to_the_page(still):
     given = {"product"}  # computed beforehand
-    assert set(still.js("Object.keys(OPS)")) | {"sum"} == set(ops.TABLE) - DERIVATIVES - given
+    assert set(still.js("Object.keys({...OPS, ...REDUCTIONS})")) == set(ops.TABLE) - DERIVATIVES - given
 
 
-@pytest.mark.parametrize("name", sorted(set(ops.TABLE) - DERIVATIVES - {"product", "sum", "where"}))
+@pytest.mark.parametrize("name", sorted(set(ops.TABLE) - DERIVATIVES - {"product", "sum", "highest", "where"}))
 def test_an_op_of_the_page_is_the_op_of_the_alphabet(still, name):
     row = ops.TABLE[name]
     numbers = [-40.0, -1.5, -0.0, 0.0, 0.25, 1.0, 3.0, 21.0]
@@ -141,6 +141,13 @@ def test_an_op_of_the_page_is_the_op_of_the_alphabet(still, name):
         expected = row.meaning(*[torch.tensor(v, dtype=torch.float64) for v in values]).double().item()
         found = float(text.replace("Infinity", "inf"))
         assert found == pytest.approx(expected, rel=1e-6, abs=1e-9, nan_ok=True), values
+
+
+@pytest.mark.parametrize("name", [name for name, row in ops.TABLE.items() if row.kind == "reduction"])
+def test_a_reduction_of_the_page_is_the_reduction_of_the_alphabet(still, name):
+    for values in ([-1.5, 3.0, 0.25], [-2.0], [1.0, -4.0, 1.0]):
+        found = still.js("([name, values]) => values.reduce(REDUCTIONS[name])", [name, values])
+        assert found == ops.TABLE[name].meaning(torch.tensor(values)).item()
 
 
 @pytest.mark.parametrize("row", TRACED, ids=str)

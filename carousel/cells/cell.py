@@ -53,9 +53,10 @@ class Cell:
     `bias_ih` and `bias_hh` first, and options of a scan add rows called `keep_h`, `add_h`, `zone_h` and `drop_h`: a
     cell that declares one of these, or the matrix W_hh, is refused with a ProgramError (`carousel.program.naming`).
 
-    Inside, use torch's pointwise functions and operators, and sums or means over the units
-    (`dim=-1, keepdim=True`); `carousel.program.ops` lists all of them. A cell knows nothing of batches, time,
-    devices, lengths or gradients; ordinary Python that does not look at values (loops, `if self.option`) is free.
+    Inside, use torch's pointwise functions and operators, modules of torch.nn without parameters, and over the units
+    (`dim=-1, keepdim=True`) sums, means, the highest, softmax or layer_norm; `carousel.program.spellings` lists all. A
+    cell knows nothing of batches, time, devices, lengths or gradients; ordinary Python that does not look at values
+    (loops, `if self.option`) is free.
 
     A cell may have parameters of its own: a number, or a row of one number per unit, as an attribute,
     `self.alpha = nn.Parameter(torch.tensor(0.3))`. Step reads it as `self.alpha`. It is one parameter, the same in all

@@ -90,7 +90,7 @@ def kept(program: Interface, sizes: dict[str, int], input: int, dtype: torch.dty
     Autograd keeps what most ops give, but not sums and products; of a step that is not traced nobody knows.
     """
     del input
-    forgotten = ("add", "sub", "neg", "sum", "broadcast", "product")
+    forgotten = ("add", "sub", "neg", "sum", "broadcast", "detach", "product")
     if not isinstance(program, Program):
         return 16 * sizes["hidden"] * dtype.itemsize
     kept = (node.size for node in program.nodes if node.op in ops.TABLE and node.op not in forgotten)

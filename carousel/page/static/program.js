@@ -1,6 +1,18 @@
 // A cell's program, computed again: the meaning of every op that a forward program may hold, and one step of it.
 // carousel/program/ops.py has the definitions; a test holds the two together.
 
+// erf(x) = 2 / sqrt(pi) exp(-x^2) (x + 2/3 x^3 + 4/15 x^5 + ...): its terms have one sign, so nothing cancels.
+function erf(x) {
+  if (!(Math.abs(x) < 6)) return x !== x ? x : Math.sign(x);
+  let term = x;
+  let total = x;
+  for (let n = 1; Math.abs(term) > 1e-17 * Math.abs(total); n++) {
+    term *= (2 * x * x) / (2 * n + 1);
+    total += term;
+  }
+  return (2 / Math.sqrt(Math.PI)) * Math.exp(-x * x) * total;
+}
+
 const OPS = {
   add: (a, b) => a + b,
   sub: (a, b) => a - b,
@@ -15,12 +27,17 @@ const OPS = {
   log: Math.log,
   sqrt: Math.sqrt,
   rsqrt: (a) => 1 / Math.sqrt(a),
+  log1p: Math.log1p,
+  expm1: Math.expm1,
+  erf,
+  detach: (a) => a,
   sin: Math.sin,
   cos: Math.cos,
   sigmoid: (a) => 1 / (1 + Math.exp(-a)),
   tanh: Math.tanh,
   relu: (a) => (a > 0 ? a : a === a ? 0 : a),
   softplus: (a) => (a > 20 ? a : Math.log1p(Math.exp(a))),
+  logsigmoid: (a) => Math.min(a, 0) - Math.log1p(Math.exp(-Math.abs(a))),
   gt: (a, b) => Number(a > b),
   ge: (a, b) => Number(a >= b),
   lt: (a, b) => Number(a < b),
@@ -31,6 +48,12 @@ const OPS = {
   broadcast: (a) => a,
 };
 
+// What is taken over the units of a row: one number.
+const REDUCTIONS = {
+  sum: (total, x) => total + x,
+  highest: (most, x) => (x > most || x !== x ? x : most),
+};
+
 /**
  * The values of all nodes at one step. given(node, index): those of leaves and products, as arrays; of one number where
  * that number stands for every unit. Values nobody gives or computes (states that only products read) are null.
@@ -39,13 +62,14 @@ function evaluate(nodes, sizes, given) {
   const values = new Array(nodes.length).fill(null);
   nodes.forEach((node, index) => {
     const arithmetic = OPS[node.op];
-    if (!arithmetic && node.op !== "sum") {
+    const reduction = REDUCTIONS[node.op];
+    if (!arithmetic && !reduction) {
       values[index] = given(node, index);
       return;
     }
     const args = node.args.map((a) => values[a]);
-    if (node.op === "sum") {
-      values[index] = Float32Array.of(args[0].reduce((total, x) => total + x, 0));
+    if (reduction) {
+      values[index] = Float32Array.of(args[0].reduce(reduction));
       return;
     }
     const out = new Float32Array(sizes[node.size] ?? 1);
