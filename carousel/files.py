@@ -70,7 +70,10 @@ def open_to_read(path: Path) -> BufferedReader:
     # Opening a pipe would wait for its writer for ever.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
-        require_regular(os.fstat(handle).st_mode, path)
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))  # as Python's own open says it
+        require_regular(mode, path)
         return os.fdopen(handle, "rb")
     except BaseException:
         os.close(handle)

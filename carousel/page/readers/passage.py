@@ -62,6 +62,8 @@ def _held_out(model: LanguageModel, steps: int) -> Passage | str:
     if len(sources) != 1:
         return "no text was given, and what the run did not learn from is not known to be the end of one file"
     (source,) = sources
+    if not isinstance(source, dict) or not isinstance(source.get("file"), str) or not isinstance(settings, dict):
+        return "no text was given, and the run does not say what it did not learn from"
     file = Path(source["file"])
     try:
         now = corpus.identity(file)

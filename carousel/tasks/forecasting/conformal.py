@@ -71,7 +71,11 @@ class Correction:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Correction:
-        return cls(np.array(saved["r"], dtype=np.float64), np.array(saved["gain"], dtype=np.float64))
+        """Raises ValueError, KeyError or TypeError for what `to_json` has not written."""
+        r, gain = (np.array(saved[name], dtype=np.float64) for name in ("r", "gain"))
+        if r.shape != gain.shape or r.ndim != 2 or len(r) != len(PAIRS) or not np.isfinite([r, gain]).all():
+            raise ValueError("a correction is a finite number for each interval and step ahead")
+        return cls(r, gain)
 
 
 def errors(told: np.ndarray, came: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.signals import Recipe
 from carousel.tasks.forecasting.transform import Log, Transform
 from carousel.training.building import build, require_counts
-from carousel.training.run_folder import RunFolder
+from carousel.training.run_folder import LOG, RunFolder, say_once
 
 SERIES = "series.parquet"  # the table that a run was trained on, those columns that it needs
 MOST_STEPS = 1_000_000  # of a season or a horizon, in what a run says
@@ -65,7 +65,10 @@ class Trained:
         trained = cls.planned(folder, trained=True)
         finals = [line["correction"] for line in folder.log_lines() if "final" in line and "correction" in line]
         if finals:
-            trained.correction = Correction.from_json(finals[-1])
+            try:
+                trained.correction = Correction.from_json(finals[-1])
+            except (ValueError, KeyError, TypeError) as problem:
+                say_once(f"{folder.path / LOG} has no correction of intervals ({problem}): it is worked out again")
         return trained
 
     @classmethod

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError, RunError
-from carousel.files import written
+from carousel.files import open_to_read, written
 from carousel.tasks.files import require_existing
 from carousel.tasks.kinds_of_files import is_companion, visible
 from carousel.tasks.language.vocabulary import (
@@ -126,7 +126,7 @@ class Sources:
 
 def identity(file: Path) -> dict[str, Any]:
     """What a run keeps of a file that it reads, to tell later whether it is still the same."""
-    with open(file, "rb") as content:
+    with open_to_read(file) as content:
         return {
             "file": str(file),
             "bytes": file.stat().st_size,

@@ -14,6 +14,7 @@ from carousel.models.log_mel import LogMel
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.recordings import Recording, as_samples, read_recording, recorded_rate
 
+HIGHEST, MOST_BANDS = 10_000_000, 1000  # samples a second, and bands of a frame, in what a run says
 RATES_ASKED = 200  # recordings whose rate is looked up to find the commonest
 
 
@@ -23,6 +24,10 @@ class AudioFrontEnd:
 
     rate: int
     bands: int = 40
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rate <= HIGHEST or not 1 <= self.bands <= MOST_BANDS:
+            raise ValueError(f"no sound has {self.bands} bands at {self.rate} samples a second")
 
     kind = "audio"
     symbolic = False

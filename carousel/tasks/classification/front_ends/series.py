@@ -34,6 +34,8 @@ class SeriesFrontEnd:
     def __post_init__(self) -> None:
         for name in ("channels", "centre", "gaps"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if len(self.centre) != len(self.channels) or not set(self.gaps) <= set(range(len(self.channels))):
+            raise ValueError("the means and the gaps of a front end are of its channels")
 
     @classmethod
     def fit(cls, examples: Examples, *, level: str | None, differences: bool | None) -> "SeriesFrontEnd":

@@ -32,6 +32,8 @@ class TextFrontEnd:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "known", tuple(self.known))
+        if self.level not in ("word", "char") or len(set(self.known)) < len(self.known):
+            raise ValueError("a front end of texts knows words or characters, each once")
         object.__setattr__(self, "_numbers", {piece: number for number, piece in enumerate(self.known, start=1)})
 
     @classmethod
