@@ -196,7 +196,7 @@ class Forecaster:
         else:
             future = horizon
         ahead = None if future is None else trained.read(future)
-        history = None if data is None else trained.read(data)
+        history = None if data is None else trained.read_history(data)
         for given in (history, ahead):
             for line in [] if given is None else trained.unseen(given):
                 warnings.warn(line, stacklevel=2)
@@ -352,7 +352,7 @@ class Forecaster:
             if self._history is None:
                 self._history = trained.inputs(trained.history())
             return self._history
-        return trained.inputs(trained.history() if data is None else trained.read(data), future)
+        return trained.inputs(trained.history() if data is None else trained.read_history(data), future)
 
     @staticmethod
     def _with_target(frame: pl.DataFrame, y: Any, settings: Settings) -> tuple[pl.DataFrame, Settings]:

@@ -149,7 +149,7 @@ def backtest_of(
 ) -> Backtest:
     """The backtest of a run on files, or on the held-out part of its own data."""
     trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
-    inputs = trained.inputs(trained.read(list(paths)) if paths else trained.history())
+    inputs = trained.inputs(trained.read_history(list(paths)) if paths else trained.history())
     own = not paths or nothing_new(trained, inputs)
     return backtest(trained, inputs, horizon=horizon, stride=stride, own_data=own)
 
@@ -177,7 +177,7 @@ def forecast_of(
 
     trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
     steps = trained.horizon if horizon is None else horizon
-    frame = trained.read(list(paths), say) if paths else trained.history()
+    frame = trained.read_history(list(paths), say) if paths else trained.history()
     ahead = None if future is None else trained.read(future, say)
     for given in (frame, ahead):
         for line in [] if given is None else trained.unseen(given):

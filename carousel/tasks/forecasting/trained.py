@@ -94,6 +94,14 @@ class Trained:
         with table.numbers_written(self.settings.decimal, self.settings.thousands):
             return sources.read(source, say=say)
 
+    def read_history(self, source: Any, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
+        """The same of a history to go on from. Raises DataError for one of which many rows repeat a time."""
+        frame, layout = self.read(source, say), self.reading.layout
+        roles = layout.roles
+        if not layout.averaged and set(roles.needed) <= set(frame.columns):
+            require_apart(frame.select(roles.needed), roles.time, roles.id)
+        return frame
+
     def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> Inputs:
         """A table, and rows of the covariates known in advance that come after it, ready to be read.
 
@@ -112,11 +120,7 @@ class Trained:
         return inputs, np.array([asked.get(key, 0) for key in keys])
 
     def _read(self, frame: pl.DataFrame) -> Inputs:
-        panel = Panel.build(frame, self.reading.layout)
-        if panel.duplicates:  # those of the history passed when it was trained on
-            roles = self.reading.layout.roles
-            require_apart(frame.select(roles.needed), roles.time, roles.id)
-        return Inputs(panel, self.reading)
+        return Inputs(Panel.build(frame, self.reading.layout), self.reading)
 
     def unseen(self, frame: pl.DataFrame) -> list[str]:
         """What is to be said of a table with categories that the data of training did not have."""
