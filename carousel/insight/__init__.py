@@ -7,7 +7,7 @@ nothing, and refuses with `TooShort` what would mean nothing. `figures` draws wh
 from carousel.insight import figures, properties
 from carousel.insight.decay import Decay, Horizon
 from carousel.insight.diagnosis import diagnose
-from carousel.insight.evidence import Finding
+from carousel.insight.evidence import Diagnosis, Finding
 from carousel.insight.following import Following, units_following
 from carousel.insight.gates import Gates, Saturation, read_gates
 from carousel.insight.gradient_flow import GradientFlow, gradient_flow
@@ -19,6 +19,7 @@ from carousel.insight.refusal import TooShort
 
 __all__ = [
     "Decay",
+    "Diagnosis",
     "Finding",
     "Following",
     "Gates",

@@ -12,14 +12,12 @@ MOST_NUMBERED = 30  # classes: with more of them there is no room for numbers
 
 def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[Hashable], *, title: str = "") -> None:
     """Write a PNG picture of counts, truth by row and answer by column, coloured by their share of the row."""
-    # Here, not above: matplotlib takes most of a second to import. Figure, not pyplot: no global state, no display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    # Here, not above: matplotlib takes most of a second to import.
+    from carousel.insight.picture import picture
 
     count = len(classes)
     side = min(16.0, max(4.5, 2.2 + 0.42 * count))
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = picture(side + 1, side)
     axes = figure.add_subplot()
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)

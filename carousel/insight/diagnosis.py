@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from carousel.insight.border import NotFinite
-from carousel.insight.evidence import Evidence, Finding
+from carousel.insight.evidence import Diagnosis, Evidence, Finding
 from carousel.insight.faults import FAULTS
 from carousel.insight.refusal import TooShort
 from carousel.layers import Recurrent
@@ -28,7 +28,7 @@ def diagnose(
     clip: float | None = None,
     layer: Recurrent | str | None = None,
     **call: Any,
-) -> list[Finding]:
+) -> Diagnosis:
     """Looks for faults of a network on data like those it is to learn from; an empty list where none is found.
 
     module(*inputs, **call): as in `gradient_flow`, with the first input, or what the layer receives, as the data.
@@ -51,9 +51,9 @@ def diagnose(
     """
     evidence = Evidence(module, inputs, call, loss, target, memory, window, lags, gradient_norms, clip, layer)
     try:
-        return _found(evidence)
+        return Diagnosis(_found(evidence))
     except NotFinite as problem:
-        return [Finding("not-finite", f"{problem.what} is not finite", f"it {problem.seen}", problem.advice)]
+        return Diagnosis([Finding("not-finite", f"{problem.what} is not finite", f"it {problem.seen}", problem.advice)])
 
 
 def _found(evidence: Evidence) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,18 @@ class Finding:
     def __str__(self) -> str:
         where = f" ({self.place})" if self.place else ""
         return f"{self.what}{where}: {self.seen}. Try: {self.advice}."
+
+    def _repr_html_(self) -> str:
+        where = f" ({self.place})" if self.place else ""
+        head, seen, advice = (html.escape(text) for text in (f"{self.what}{where}", self.seen, self.advice))
+        return f"<p><b>{head}</b><br>{seen}<br><i>Try:</i> {advice}</p>"
+
+
+class Diagnosis(list[Finding]):
+    """The findings, in the order in which they are reported. A notebook shows them as text that can be read."""
+
+    def _repr_html_(self) -> str:
+        return "".join(finding._repr_html_() for finding in self) or "<p>Nothing was found, and all was judged.</p>"
 
 
 @dataclass(frozen=True)

@@ -57,13 +57,10 @@ def backtest_figure(
 
 
 def _figure(rows: int) -> Any:
-    # Here, not above: matplotlib takes most of a second to import. Figure, not pyplot: no global state, no display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    # Here, not above: matplotlib takes most of a second to import.
+    from carousel.insight.picture import picture
 
-    figure = Figure(figsize=(10, 2.2 + 2.4 * rows), layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return picture(10, 2.2 + 2.4 * rows)
 
 
 def _draw(axes: Any, one: Mapping[str, Any]) -> None:

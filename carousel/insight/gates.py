@@ -15,6 +15,7 @@ from carousel.insight.border import is_index
 from carousel.insight.keeping import bounds, gate_names, keeping_gates
 from carousel.insight.observation import Observation, find_layer, observe, places
 from carousel.insight.refusal import TooShort
+from carousel.insight.shown import Shown
 from carousel.insight.timeline import Timeline
 from carousel.layers import Recurrent
 from carousel.program import Program
@@ -36,7 +37,7 @@ class Saturation:
 
 
 @dataclass(frozen=True)
-class Gates:
+class Gates(Shown):
     """The values of a layer's gates and states at every step.
 
     values: by name, (P, T, B, H), NaN where there is padding. places: the P scans, in the order of hx.

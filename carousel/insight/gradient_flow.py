@@ -14,13 +14,14 @@ from carousel.insight.border import check_values, is_index, steps_named
 from carousel.insight.decay import FEWEST_LAGS, Decay, Horizon, fit_decay, geometric_mean, horizon_of
 from carousel.insight.observation import Observation, observe, places, with_gradients
 from carousel.insight.refusal import TooShort
+from carousel.insight.shown import Shown
 from carousel.layers import Recurrent
 
 ORIGINS = 16  # steps whose losses are followed back, unless told otherwise
 
 
 @dataclass(frozen=True)
-class GradientFlow:
+class GradientFlow(Shown):
     """|dL_t / ds_{t-k}| for A steps t, B sequences and lags k = 1 to K, for each scan and each state s of it.
 
     places: the P scans, "layer 0", "layer 0 reverse", ... in the order of hx. states: h, c, ...

@@ -13,13 +13,14 @@ from carousel.errors import DataError
 from carousel.insight.border import steps_named
 from carousel.insight.gradient_flow import per_step
 from carousel.insight.observation import Observation, observe, with_gradients
+from carousel.insight.shown import Shown
 from carousel.layers import Recurrent
 
 LAST = 8  # outputs that are looked at, unless told otherwise
 
 
 @dataclass(frozen=True)
-class InputInfluence:
+class InputInfluence(Shown):
     """|d y_t / d x_s| for A chosen steps t and all T steps s of B sequences; the norm is over the input's elements.
 
     at: (A), the steps t; -1 alone where the output is one for each sequence. norms: (A, T, B), NaN where either step is

@@ -12,6 +12,7 @@ from torch import Tensor
 from carousel.errors import DataError
 from carousel.insight.border import steps_named
 from carousel.insight.observation import observe, with_gradients
+from carousel.insight.shown import Shown
 from carousel.insight.unrolling import jacobian, unroll
 from carousel.layers import Recurrent
 
@@ -19,7 +20,7 @@ STEPS = 32  # unless told otherwise
 
 
 @dataclass(frozen=True)
-class StepJacobians:
+class StepJacobians(Shown):
     """J_t = d s_t / d s_{t-1} at S steps of B sequences, in float64.
 
     matrices: (S, B, n, n) of the whole state s, its parts (h and c) one behind the other; NaN where there is padding.

@@ -26,12 +26,10 @@ def draw_learning_curve(
     `baseline`: name and loss of a naive rival, drawn as a level line. Losses far above the rest, as before the
     first step, are cut off so that the part where something is learnt fills the picture.
     """
-    # Here, not above: matplotlib takes most of a second to import. Figure, not pyplot: no global state, no display.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    # Here, not above: matplotlib takes most of a second to import.
+    from carousel.insight.picture import picture
 
-    figure = Figure(figsize=(8, 5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = picture(8, 5)
     axes = figure.add_subplot()
     if training:
         axes.plot(*zip(*training, strict=True), color="#7aa6d6", linewidth=1.2, label="training")

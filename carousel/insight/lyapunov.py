@@ -12,6 +12,7 @@ from torch import Tensor
 from carousel.errors import DataError
 from carousel.insight.observation import observe, with_gradients
 from carousel.insight.refusal import TooShort
+from carousel.insight.shown import Shown
 from carousel.insight.unrolling import pushed, unroll
 from carousel.layers import Recurrent
 
@@ -21,7 +22,7 @@ BLOCKS = 10
 
 
 @dataclass(frozen=True)
-class Lyapunov:
+class Lyapunov(Shown):
     """The k leading Lyapunov exponents, in nats a step, largest first.
 
     low, high: (k), 95 % intervals, resampled over stretches of a tenth of the steps. running: (T', k), the estimate

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from carousel.errors import DataError
 from carousel.insight.refusal import TooShort
+from carousel.insight.shown import Shown
 from carousel.insight.surrogates import Bounds, bounds_of_information, bounds_of_numbers, strongest_correlations
 
 FEWEST_STEPS = 10
@@ -21,7 +22,7 @@ SYMBOLS = 64  # that are told apart; the rarer ones count as one
 
 
 @dataclass(frozen=True)
-class Memory:
+class Memory(Shown):
     """Dependence at lags 1 to K, between 0 and 1.
 
     dependence: (K), the strongest of all channels. noise: (K), what data whose dependence ends before that lag would

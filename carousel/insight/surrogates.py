@@ -146,18 +146,17 @@ def _scales(steps: int, batch: int, count: int, *, itself: bool) -> list[tuple[i
 
 
 def shuffled_blocks(steps: int, batch: int, length: int, random: torch.Generator) -> Tensor:
-    """(T, B) places t * B + b: blocks of that many steps, of all sequences, in a random order.
+    """(T, B) places t * B + b: blocks of half that many steps to that many, of all sequences, in a random order.
 
-    Where they are cut is random too; what is left at the end of a row changes rows alone.
+    Were they all of one length, data that come back after as many steps would be as they were in any order.
     """
-    whole = steps // length
-    begin = int(torch.randint(steps, (), generator=random))
-    order = torch.randperm(batch * whole, generator=random).view(batch, whole)
-    row, block = order // whole, order % whole
-    inside = torch.arange(length)
-    time = (block[..., None] * length + inside).flatten(1)  # (B, whole * length)
-    rows = row[..., None].expand(-1, -1, length).flatten(1)
-    rest = torch.arange(whole * length, steps)
-    time = torch.cat([time, rest.expand(batch, -1)], 1)
-    rows = torch.cat([rows, torch.randperm(batch, generator=random)[:, None].expand(-1, len(rest))], 1)
-    return (((time + begin) % steps) * batch + rows).t()
+    count = steps * batch
+    sizes = torch.randint((length + 1) // 2, length + 1, (2 * count // length + 2,), generator=random)
+    # Row after row, cut at every row's beginning too.
+    cuts = torch.cat([sizes.cumsum(0), torch.arange(0, count + 1, steps)]).unique()
+    cuts = cuts[cuts <= count]
+    order = torch.randperm(len(cuts) - 1, generator=random)
+    begins, lengths = cuts[:-1][order], cuts.diff()[order]
+    shift = begins - (lengths.cumsum(0) - lengths)
+    there = torch.arange(count) + shift.repeat_interleave(lengths)
+    return (there % steps * batch + there // steps).view(batch, steps).t()

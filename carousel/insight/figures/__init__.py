@@ -3,9 +3,22 @@
 No pyplot, so no global state, no display needed, and nothing to close.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from carousel.insight.figures.dynamics import jacobian_spectrum, lyapunov_spectrum
 from carousel.insight.figures.lags import gradient_by_lag, influence, influence_by_feature, memory_by_lag
 from carousel.insight.figures.units import coloured_text, gates_over_time, units_by_timescale
+from carousel.insight.gates import Gates
+from carousel.insight.gradient_flow import GradientFlow
+from carousel.insight.input_influence import InputInfluence
+from carousel.insight.jacobian import StepJacobians
+from carousel.insight.lyapunov import Lyapunov
+from carousel.insight.memory import Memory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = [
     "coloured_text",
@@ -16,5 +29,24 @@ __all__ = [
     "jacobian_spectrum",
     "lyapunov_spectrum",
     "memory_by_lag",
+    "of",
     "units_by_timescale",
 ]
+
+
+def of(result: Any) -> Figure:
+    """The picture of a result with every default: of gates the first that keeps a state, or the output state."""
+    match result:
+        case GradientFlow():
+            return gradient_by_lag(result)
+        case InputInfluence():
+            return influence(result)
+        case Gates():
+            return gates_over_time(result, next(iter(result.keeps.values()), result.states[0]))
+        case StepJacobians():
+            return jacobian_spectrum(result)
+        case Lyapunov():
+            return lyapunov_spectrum(result)
+        case Memory():
+            return memory_by_lag(result)
+    raise TypeError(f"There is no picture of a {type(result).__name__}.")

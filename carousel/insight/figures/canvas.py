@@ -22,11 +22,9 @@ MOST_LABELS = 100
 def canvas(width: float = 8, height: float = 4.5, **options: Any) -> tuple[Figure, Any]:
     """A figure that draws itself without a display, and its axes, as `Figure.subplots` gives them."""
     # Here, not above: matplotlib takes most of a second to import.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from carousel.insight.picture import picture
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = picture(width, height)
     return figure, figure.subplots(**options)
 
 

@@ -102,15 +102,15 @@ def coloured_text(text: str, values: Any, title: str = "", bounds: tuple[float, 
     colours, low, high = _range(held, bounds)
     figure, axes = canvas(max(6, 0.115 * width + 1.2), max(1.6, 0.24 * len(rows) + 0.7))
     image = axes.imshow(grid.numpy(), aspect="auto", cmap=colours, vmin=low, vmax=high, interpolation="nearest")
+    dark = image.to_rgba(held.numpy())[:, :3] @ (0.299, 0.587, 0.114) < 0.5
     for line, row in enumerate(rows):
         for column, index in enumerate(row):
             character = {"\n": "↵", "\t": "→", "$": r"\$"}.get(text[index], text[index])
-            red, green, blue, _ = image.to_rgba(float(held[index]))
-            dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
-            axes.text(
+            drawn = axes.text(
                 column, line, character, ha="center", va="center", fontsize=8, fontfamily="monospace",
-                color="white" if dark else "black",
+                color="white" if dark[index] else "black",
             )  # fmt: skip
+            drawn.set_in_layout(False)  # it stands inside the axes: measuring each would take most of the time
     axes.set_axis_off()
     if title:
         axes.set_title(title)

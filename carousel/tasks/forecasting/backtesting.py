@@ -79,6 +79,10 @@ class Backtest:
         held = {name: (scores.coverage_80, scores.coverage_95) for name, scores in self.scores.items()}
         return backtest_figure(self.pictures, self.by_step, held, title=self.judged_on)
 
+    def _repr_png_(self) -> bytes:
+        shown: bytes = self.plot()._repr_png_()  # in a notebook
+        return shown
+
 
 def backtest(
     trained: Trained, inputs: Inputs, *, horizon: int | None = None, stride: int = 1, start: Any = None, own_data: bool
