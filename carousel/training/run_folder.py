@@ -14,6 +14,10 @@ Killed at any moment, a run loses at most what came after its last checkpoint, a
   on from the older train_state.pt, computes the same steps again to the same bits, comes to the same best
   weights and writes the same model.safetensors. (In the other order the best weights could be lost.)
 * The log is only appended to. train_state.pt remembers how long it was, and resuming cuts off what came later.
+
+Each file carries its checksum (see `carousel.training.checksums`), compared when it is read. A run may come from
+a stranger: nothing in it is executed, and what it holds is compared with what it should be before it is used.
+docs/runs.md says all this to users.
 """
 
 import contextlib
@@ -135,7 +139,10 @@ class RunFolder:
 
     def hold(self) -> None:
         """From now on, writing to another folder in the place of this one is refused with RunGone."""
-        found = self.path.stat()
+        try:
+            found = self.path.stat()
+        except OSError as problem:
+            raise self.unwritable(LOG, problem, 0) from None
         self._place = found.st_dev, found.st_ino
 
     def tidy(self) -> None:
