@@ -467,6 +467,22 @@ CASES: dict[str, tuple[Files, str, dict, Read | str]] = {
         ),
     ),
     "folders a level deeper": (sounds("R/audio/a/1.wav", "R/audio/b/2.wav"), "R", {}, Read(TWO)),
+    "texts that are numbers": (
+        {f"d/{c}/{k}.txt": lines("1.5,2", "3,4") for c in "ab" for k in (1, 2)},
+        "d",
+        {},
+        r"1.txt and the other text files hold numbers alone.*line of column names above them, and call them .csv",
+    ),
+    "a table that is called .txt": (
+        {
+            "a.txt": lines(
+                "id\tt\tx\tlabel", *(f"{i}\t{t}\t{t + i / 2}\t{'ab'[i % 2]}" for i in range(4) for t in range(3))
+            )
+        },
+        "a.txt",
+        {"label": "label"},
+        Read({"a": 2, "b": 2}, [3] * 4, ("x",), [0], [3.5]),
+    ),
     "licences and pictures beside": (
         {"d/a/1.txt": "x", "d/a/LICENSE.txt": "l", "d/a/p.png": b"\x89PNG", "d/b/2.txt": "y", "d/README.txt": "r"},
         "d",

@@ -214,11 +214,17 @@ def test_without_soundfile_flac_is_refused_with_what_to_install(tmp_path: Path, 
 def test_flac_and_float_wav_are_read_with_soundfile(tmp_path: Path) -> None:
     soundfile = pytest.importorskip("soundfile")
     sound = np.random.default_rng(0).uniform(-0.9, 0.9, (400, 2)).astype(np.float32)
-    for name, subtype in (("a.flac", "PCM_16"), ("b.wav", "FLOAT")):
+    for name, subtype in (("a.flac", "PCM_16"), ("b.wav", "FLOAT"), ("c.au", "PCM_16"), ("d.aiff", "PCM_16")):
         soundfile.write(str(tmp_path / name), sound, 16_000, subtype=subtype)
         recording = read_recording(tmp_path / name)
         assert recording.rate == 16_000
         np.testing.assert_allclose(recording.samples, sound.mean(1), atol=2**-15)
+    tone = 0.5 * np.sin(0.1 * np.arange(8000))
+    for name in ("e.ogg", "f.mp3"):  # which lose a little
+        soundfile.write(str(tmp_path / name), tone, 16_000)
+        recording = read_recording(tmp_path / name)
+        assert (recording.rate, len(recording.samples)) == (16_000, 8000)
+        np.testing.assert_allclose(recording.samples[1000:-1000], tone[1000:-1000], atol=0.1)
 
 
 # -- tables ---------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from carousel.tasks.classification.kinds import KINDS, commonest_kind, files_und
 from carousel.tasks.classification.recordings import UNREADABLE
 from carousel.tasks.table import listed, read
 
+LOOKED_AT = 10  # texts
 MOST_NOTES = 3  # on how single files of a folder were read
 NUMBERED = re.compile(r"(fold|split|part|set|cv|chunk|shard)[\W_]?\d+", re.IGNORECASE)
 UNLABELLED = ("unsup", "unlabeled", "unlabelled", "unknown_label")  # folders of what has no class
@@ -184,10 +185,25 @@ def _examples(
     if kind == "audio":
         return Examples(kind, list(files), names, labels, groups, columns=columns, said=said)
     texts = [_text(file) for file in files]
+    if all(map(_are_numbers, (text for text, _ in texts[:LOOKED_AT]))):
+        raise DataError(
+            f"{files[0]} and the other text files hold numbers alone, and a classifier would read their digits. Where "
+            f"each "
+            f"is a sequence of numbers, write a line of column names above them, and call them .csv."
+        )
     if foreign := [file.name for file, (_, utf8) in zip(files, texts, strict=True) if not utf8]:
         more = f", {foreign[0]} and {len(foreign) - 1:,} more" if len(foreign) > 1 else f", {foreign[0]}"
         said = (*said, f"not UTF-8, and read as Windows-1252 (Western European){more}")
     return Examples("text", [text for text, _ in texts], names, labels, groups, columns=columns, said=said)
+
+
+def _are_numbers(text: str) -> bool:
+    """Is a text nothing but numbers, several in several lines?"""
+    lines = [re.split(r"[\s,;]+", line.strip()) for line in text.split("\n") if line.strip()]
+    try:
+        return len([float(field) for line in lines for field in line if field]) > 2 and len(lines) > 1
+    except ValueError:
+        return False
 
 
 def _text(file: Path) -> tuple[str, bool]:

@@ -16,7 +16,7 @@ from carousel.tasks.classification.recordings import UNREADABLE
 from carousel.tasks.classification.ts_file import read_ts
 from carousel.tasks.classification.ucr_text import is_ucr, read_ucr
 from carousel.tasks.files import require_existing
-from carousel.tasks.table import is_table, listed, numbers_written, read
+from carousel.tasks.table import is_table, listed, looks_like_table, numbers_written, read
 
 SURE = ("label", "class")  # names that a column of anything but classes hardly has
 ARCHIVED = (".ts", ".arff", ".npz")  # files that hold a data set each
@@ -47,7 +47,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         return arrays.why_sequences(first)
     if is_ucr(first):
         return "a text file of the UCR archive: a class and its series in each line"
-    if is_table(first) and _has_label(first, columns):
+    if looks_like_table(first) and _has_label(first, columns):
         listing = paths[0].is_dir() or listings.is_listing(first, columns)
         return f"{first.name} lists files and their classes" if listing else "a table with a column of classes"
     return None
@@ -122,7 +122,9 @@ def _read(named: Sequence[Path], columns: Columns, channels: Sequence[str], aske
 
 
 def _stands_for_itself(path: Path) -> bool:
-    return (kind_of(path) in ("audio", "text") or path.suffix.lower() in UNREADABLE) and not is_ucr(path)
+    if kind_of(path) == "text":
+        return not is_ucr(path) and not looks_like_table(path)
+    return kind_of(path) == "audio" or path.suffix.lower() in UNREADABLE
 
 
 def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> Examples:
@@ -137,7 +139,7 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
         return arrays.read_npz(path, axes=columns.axes, channels=tuple(channels) if asked else ())
     if is_ucr(path):
         return read_ucr(path, asked=asked)
-    if is_table(path):
+    if looks_like_table(path):
         key = listings.numbered(path.parent)
         if (key and key[0] == path) or listings.is_listing(path, columns):
             return folders.read_listing(path, columns, asked=asked)
