@@ -142,7 +142,7 @@ def _stored(folder: RunFolder, trained: Trained) -> tuple[Steps, np.ndarray, np.
     front_end, limits = trained.front_end, {"labels": (0, len(trained.classes))}
     limits["folds"] = (-1, len(trained.network.members))
     flat, lengths = steps.flat, steps.lengths
-    whole = flat.dtype == (np.int64 if front_end.symbolic else np.float32)
+    whole = flat.dtype in ((np.int64,) if front_end.symbolic else (np.float32, np.float64))
     whole = whole and flat.shape == ((len(flat),) if front_end.symbolic else (len(flat), front_end.size))
     whole = whole and bool((lengths >= 0).all()) and int(lengths.sum()) == len(flat)
     if whole and front_end.symbolic and len(flat):
