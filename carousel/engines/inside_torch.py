@@ -46,15 +46,17 @@ def are_of_samples(tensors: Iterable[Tensor]) -> bool:
     """Whether any of them is a weight of which torch keeps the gradient of each row of a batch apart."""
     if torch.compiler.is_compiling() or _EXPANDED not in sys.modules:
         return False
-    kind = sys.modules[_EXPANDED].ExpandedWeight
-    return any(isinstance(t, kind) for t in tensors)
+    # Another thread may be importing it right now: then there is no such weight yet.
+    kind = getattr(sys.modules[_EXPANDED], "ExpandedWeight", None)
+    return kind is not None and any(isinstance(t, kind) for t in tensors)
 
 
 def is_jit_traced() -> bool:
     """Whether torch.jit.trace writes down what runs, to run it on other sizes and values; not for an ONNX file."""
     if not torch.jit.is_tracing():
         return False
-    return "torch.onnx" not in sys.modules or not torch.onnx.is_in_onnx_export()
+    exports = getattr(sys.modules.get("torch.onnx"), "is_in_onnx_export", None)
+    return exports is None or not exports()
 
 
 def becomes_a_graph() -> bool:
