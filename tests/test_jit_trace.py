@@ -109,3 +109,22 @@ def test_a_trace_that_would_keep_the_lengths_of_its_example_is_refused():
         layer.hook(lambda t, states: None)
         with pytest.raises(RuntimeError, match="GRU: torch.jit.trace would keep the lengths of this PackedSequence"):
             torch.jit.trace(Packing(layer), EXAMPLE)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("kind", ["RNNCell", "LSTMCell", "GRUCell"])
+def test_a_trace_of_a_cell_is_good_for_any_number_of_rows(kind, engine):
+    cell = getattr(carousel, kind)(I, H, engine=engine).eval()
+    graph = torch.jit.trace(cell, (torch.randn(3, I),))
+    for batch in (3, 5, 2, 1):
+        x = torch.randn(batch, I)
+        torch.testing.assert_close(graph(x), cell(x))
+
+
+@NATIVE
+def test_an_exported_cell_takes_any_number_of_rows():
+    cell = carousel.LSTMCell(I, H, engine="native")
+    graph = torch.export.export(cell, (torch.randn(3, I),), dynamic_shapes=({0: torch.export.Dim("B")},)).module()
+    for batch in (3, 5):
+        x = torch.randn(batch, I)
+        torch.testing.assert_close(graph(x), cell(x))
