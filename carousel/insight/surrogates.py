@@ -118,7 +118,8 @@ def bounds_of_information(
             )
         samples = torch.stack(found).flatten()
         number = steps - torch.arange(first, last + 1, dtype=torch.float64)
-        spread = samples.std()
+        # A deviation from n samples is itself uncertain by one part in sqrt(2 n): two such are on the safe side.
+        spread = samples.std() * (1 + 2 * (2 * len(samples)) ** -0.5)
         skew = (((samples - samples.mean()) / spread) ** 3).mean().clamp(min=0.0)
         mean[lags] = samples.mean() / number
         anywhere[lags] = spread * _quantile(1 - ALARMS / count, skew) / number
