@@ -117,7 +117,7 @@ def test_any_text_is_read_where_that_is_asked_for(tmp_path):
 
 def test_a_table_of_semicolons_called_text_is_read(tmp_path):
     path = files(tmp_path, {"household_power_consumption.txt": POWER})
-    options = {"time": ["Date", "Time"], "target": ["Power"], "date_format": "%d/%m/%Y"}
+    options = {"time": "Date,Time", "target": ["Power"], "date_format": "%d/%m/%Y"}
     task, prepared = prepare([path], None, options, Quiet())
     assert task.__name__ == "carousel.tasks.forecasting.task"
     assert prepared.roles.targets == ("Power",)
