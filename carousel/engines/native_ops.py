@@ -248,7 +248,8 @@ def scan(
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
     keep = keep or is_jit_traced()  # a trace does not know yet whether it will be asked for gradients
     if becomes_a_graph() or _is_watched(inputs):
-        if not isinstance(batch_sizes, Tensor) and len(batch_sizes) == 1:  # of a cell, whose number of rows the graph writes down as a size
+        # Of a cell it is one, which a graph writes down as a size.
+        if not isinstance(batch_sizes, Tensor) and len(batch_sizes) == 1:
             batch_sizes = torch.full((1,), batch_sizes[0], device=x.device)
         sizes = torch.as_tensor(batch_sizes, dtype=torch.int64, device=x.device)
         emitted, last, _ = torch.ops.carousel.scan.default(
