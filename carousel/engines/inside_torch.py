@@ -44,7 +44,7 @@ def is_batched(t: Tensor) -> bool:
 
 def are_of_samples(tensors: Iterable[Tensor]) -> bool:
     """Whether any of them is a weight of which torch keeps the gradient of each row of a batch apart."""
-    if torch.compiler.is_compiling() or _EXPANDED not in sys.modules:
+    if is_compiled() or _EXPANDED not in sys.modules:
         return False
     # Another thread may be importing it right now: then there is no such weight yet.
     kind = getattr(sys.modules[_EXPANDED], "ExpandedWeight", None)
@@ -61,7 +61,16 @@ def is_jit_traced() -> bool:
 
 def becomes_a_graph() -> bool:
     """Whether what runs will run again on other sizes and values: torch.compile, torch.export or torch.jit.trace."""
-    return torch.compiler.is_compiling() or is_jit_traced()
+    return is_compiled() or is_jit_traced()
+
+
+def is_compiled() -> bool:
+    """Whether this thread's call is one that torch.compile or torch.export looks at.
+
+    `torch.compiler.is_compiling` is true of the whole process while one thread compiles. Dynamo answers for itself, and
+    an export that it does not trace watches the operators of its own thread.
+    """
+    return torch.compiler.is_dynamo_compiling() or (torch.compiler.is_compiling() and operators_are_watched())
 
 
 def operators_are_watched() -> bool:

@@ -247,7 +247,8 @@ def scan(
     inputs = (x, *states, *parameters, *streams)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in inputs)
     keep = keep or is_jit_traced()  # a trace does not know yet whether it will be asked for gradients
-    if becomes_a_graph() or _is_watched(inputs):
+    # A call that is no graph's may have been laid out for a compiler, whose sizes of steps are a tensor.
+    if isinstance(batch_sizes, Tensor) or becomes_a_graph() or _is_watched(inputs):
         # Of a cell it is one, which a graph writes down as a size.
         if not isinstance(batch_sizes, Tensor) and len(batch_sizes) == 1:
             batch_sizes = torch.full((1,), batch_sizes[0], device=x.device)
@@ -256,7 +257,6 @@ def scan(
             x, list(states), parameters, streams, sizes, key, reverse, bfloat16, keep
         )
         return tuple(emitted), tuple(last)
-    assert not isinstance(batch_sizes, Tensor)  # only a compiler does not know them
     sizes = torch.frombuffer(array.array("q", batch_sizes), dtype=torch.int64)
     given = Inputs(program, x, states, parameters, streams, sizes, reverse, bfloat16)
     call.check(given, batch_sizes)

@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.engines.inside_torch import becomes_a_graph, is_batched, is_jit_traced
+from carousel.engines.inside_torch import becomes_a_graph, is_batched, is_compiled, is_jit_traced
 from carousel.layers.arguments import (
     as_mask,
     as_size,
@@ -355,7 +355,7 @@ class Recurrent(Equations, RNNBase):
         real = starts = sequences = None
         if cut:
             real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
-            if torch.compiler.is_compiling():
+            if is_compiled():
                 self._check_compiled()
             # Where flags have no values, or several at once, no sequences can be cut by them.
             in_time |= unrolled

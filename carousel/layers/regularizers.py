@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from carousel.engines.inside_torch import same_at_every_call
+from carousel.engines.inside_torch import is_compiled, same_at_every_call
 from carousel.program import Interface, Program, naming, rewrite
 from carousel.program.keeping import candidates
 from carousel.program.sharing import LOCK
@@ -88,7 +88,7 @@ class Regularizers:
         asked = tuple(kind for kind, p in drops.items() if p), tuple(self.zoneout), modified, names
         if not any(asked):
             return program
-        if not torch.compiler.is_compiling():
+        if not is_compiled():
             return _rewritten(program, *asked)
         name = _kept_for_compilers(program, *asked)
         rewritten: Program = getattr(_for_compilers, name)
