@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from carousel import Forecaster
 from carousel.errors import DataError
 from carousel.tasks.forecasting import sources
 from carousel.tasks.forecasting.settings import Settings
@@ -449,10 +450,10 @@ REFUSED = {
         {},
         "'ordered' and 'shipped' both hold times.*--time ordered or --time shipped",
     ),
-    "weeks on different days": (
-        pl.concat([table(days(40, start, 7), id=[str(start)] * 40) for start in (date(2021, 1, 5), date(2021, 1, 8))]),
+    "weeks at different times of the day": (
+        pl.concat([table([t + timedelta(hours=h) for t in hours(40, 7 * 1440)], id=["ab"[h]] * 40) for h in (0, 1)]),
         {},
-        r"a row every 7 days, but not all on the same days \(Friday, Tuesday\).*--frequency w",
+        r"a row every 7 days, but not all at the same time of the day \(00:00, 01:00\).*--frequency w",
     ),
     "a date format that does not read": (
         table(days(), "%d.%m.%Y"),
@@ -480,6 +481,53 @@ def test_two_readings_are_refused_with_the_way_out(case):
     source, chosen, words = REFUSED[case]
     with pytest.raises(DataError, match=words):
         decided(source, **chosen)
+
+
+OWN_DAYS = {
+    "weeks": (7, 3, "weekly, each series on a weekday of its own"),
+    "weeks that begin in the week of another": (7, 6, "weekly, each series on a weekday of its own"),
+    "every third day": (3, 1, "every 3 days, each series on days of its own"),
+    "the second begins later": (7, 7 * 5 + 2, "weekly, each series on a weekday of its own"),
+}
+
+
+@pytest.mark.parametrize("case", OWN_DAYS)
+def test_series_keep_days_of_their_own(case, tmp_path):
+    """Forecasts, backtests, streams and charts have each series' own days; a row on another day is refused."""
+    step, later, words = OWN_DAYS[case]
+    starts = {"a": date(2021, 1, 5), "b": date(2021, 1, 5) + timedelta(days=later)}
+    frame = pl.concat([table(days(40, start, step), id=[name] * 40) for name, start in starts.items()])
+    frame = frame.filter(pl.int_range(frame.height) != 50)  # a row that is missing
+    prepared, said = decided(frame)
+    panel = prepared.inputs.panel
+    assert (prepared.frequency.words, panel.gaps, panel.duplicates) == (words, 1, 0)
+    ends = starts["a"], starts["b"] + timedelta(days=39 * step)
+    assert f"{words}, {ends[0]} to {ends[1]} (--frequency)" in said
+    for series, (_, start) in enumerate(starts.items()):
+        rows = np.flatnonzero(np.isfinite(panel.values[:, series]))
+        kept = np.delete(np.arange(40), [10] if series else [])
+        own = [np.datetime64(start + timedelta(days=int(step * k)), "us").astype(int) for k in kept]
+        np.testing.assert_array_equal(panel.stamps(rows, series), own)
+        np.testing.assert_array_equal(panel.values[rows, series], VALUES[kept])
+
+    model = Forecaster(**SMALL, horizon=2).fit(frame)
+    model.save(tmp_path / "run")
+    expected = [start + timedelta(days=step * k) for start in starts.values() for k in (40, 41)]
+    for forecaster in (model, Forecaster.load(tmp_path / "run")):
+        assert forecaster.predict(2)["date"].to_list() == expected
+        assert forecaster.predict(2, data=frame)["date"].to_list() == expected
+    backtest = model.backtest().forecasts
+    of_b = backtest.filter(pl.col("series").str.starts_with("b"))
+    assert of_b.height
+    assert all((day - starts["b"]).days % step == 0 for name in ("date", "origin_date") for day in of_b[name])
+    came = frame.filter(id="b").select("date", pl.col("value").alias("came"))
+    matched = of_b.join(came, on="date")
+    np.testing.assert_array_equal(matched["actual"], matched["came"])
+    new = pl.DataFrame({"date": expected[::2], "value": [50.0, 50.0], "id": ["a", "b"]})
+    with pytest.raises(DataError, match="1 of 1 stamps are off the frequency"):
+        model.update(new[1:].with_columns(pl.col("date") + timedelta(days=1)))
+    model.update(new)
+    assert model.predict(1)["date"].to_list() == expected[1::2]
 
 
 def test_a_flag_decides_what_nothing_in_the_table_does():

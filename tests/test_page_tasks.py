@@ -508,7 +508,7 @@ def test_steps_are_called_by_their_time_without_what_never_changes(every, first,
     times = pl.datetime_range(datetime.datetime(2024, 1, 1), datetime.datetime(2026, 1, 1), every, eager=True).head(24)
     frame = pl.DataFrame({"time": times, "y": np.sin(np.arange(24))})
     trained = Forecaster(2, season=(), hidden=3, epochs=0.1, threads=1).fit(frame).trained
-    called = forecasting.times_of(trained, trained.inputs(frame), np.arange(3))
+    called = forecasting.times_of(trained, trained.inputs(frame), np.arange(3), 0)
     assert (called[0], called[-1]) == (first, last)
 
 

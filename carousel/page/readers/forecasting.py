@@ -116,7 +116,7 @@ def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda
     told_scans, _, after = scans(encoder, x[:, 0], hx, np.arange(steps))
     report(f"{name}: a forecast from each step, {trained.horizon} ahead")
     told, linear = forecasts(trained, stretch)
-    times = times_of(trained, inputs, np.arange(rows[0], rows[-1] + 1 + trained.horizon))
+    times = times_of(trained, inputs, np.arange(rows[0], rows[-1] + 1 + trained.horizon), stretch.column)
     reads = signals_of(trained, stretch, times[:steps])
     level = level_of(inputs.panel.values[rows, stretch.column], told_before(told))
     expects = Quantiles(
@@ -212,9 +212,9 @@ def span_of(inputs: Inputs, item: str | int | None) -> tuple[int, int, int]:
     return column, begin, end
 
 
-def times_of(trained: Trained, inputs: Inputs, rows: np.ndarray) -> list[str]:
-    """What these steps are called in the columns of the data that tell the time."""
-    stamps = trained.reading.layout.roles.time.restore(inputs.panel.stamps(rows))
+def times_of(trained: Trained, inputs: Inputs, rows: np.ndarray, column: int) -> list[str]:
+    """What these steps of a column of values are called in the columns of the data that tell the time."""
+    stamps = trained.reading.layout.roles.time.restore(inputs.panel.stamps(rows, inputs.panel.owner[column]))
     if not stamps.width:
         return [f"row {row + 1}" for row in rows]
     words = ["-".join(map(str, row)) for row in stamps.rows()]
@@ -320,8 +320,8 @@ def _picture(name: str, stretch: Stretch, told: np.ndarray) -> Figure:
     seen = rows[max(0, (origins[0] if origins else 0) - 4 * horizon) :]
     shown = {
         "name": stretch.inputs.panel.name(stretch.column),
-        "x": axis(stretch.inputs, seen),
+        "x": axis(stretch.inputs, seen, stretch.column),
         "y": stretch.inputs.panel.values[seen, stretch.column],
-        "forecasts": [drawn(stretch.inputs, int(rows[k]), told[k]) for k in origins],
+        "forecasts": [drawn(stretch.inputs, int(rows[k]), stretch.column, told[k]) for k in origins],
     }
     return forecast_figure([shown], title=f"{name}: {horizon} steps ahead")

@@ -15,7 +15,9 @@ NEWER = (
 Key = tuple[Any, ...]  # the ids of a series
 
 
-def places_ahead(layout: Layout, future: pl.DataFrame, counted_from: int) -> np.ndarray:
+def places_ahead(
+    layout: Layout, future: pl.DataFrame, counted_from: int, shifts: dict[Key, int] | None = None
+) -> np.ndarray:
     """Places of these rows; of rows without a time column, as they follow each other from `counted_from` on.
 
     Raises DataError for stamps off the frequency, and where rows without a time hold values: nothing would tell a
@@ -23,7 +25,7 @@ def places_ahead(layout: Layout, future: pl.DataFrame, counted_from: int) -> np.
     """
     roles = layout.roles
     if roles.time.kind != "rows":
-        return layout.places(future)
+        return layout.places(future, shifts)
     told = [name for name in roles.targets if name in future.columns and future[name].fill_nan(None).count()]
     if told:
         raise DataError(
@@ -47,7 +49,7 @@ def steps_asked(layout: Layout, future: pl.DataFrame, places: np.ndarray, ends: 
         if key not in ends:
             raise DataError(f"The table given as future has rows{whose}, and the history has no value of that. {NEWER}")
         if place < ends[key]:
-            last = layout.roles.time.restore(layout.frequency.stamps(np.array([ends[key] - 1])))
+            last = _last(layout, future[row], ends[key])
             raise DataError(
                 f"A table given as future comes after the history, whose last value{whose} is at {written(last)}; row "
                 f"{row + 1} of it is at {written(future.select(*layout.roles.time.names)[row])}. Leave out the rows "
@@ -72,13 +74,19 @@ def require_after(panel: Panel, later: pl.DataFrame) -> None:
     for row, (key, place) in enumerate(zip(keys_of(later, layout), places, strict=True)):
         if key in ends and place < ends[key]:
             whose = f" of {', '.join(map(str, key))}" if key else ""
-            last = layout.roles.time.restore(layout.frequency.stamps(np.array([ends[key] - 1])))
+            last = _last(layout, later[row], ends[key])
             raise DataError(
                 f"A forecaster is scored on what comes after the data that it was fitted on, whose last value{whose} "
                 f"is at {written(last)}; row {row + 1} of the table given is at "
                 f"{written(later.select(*layout.roles.time.names)[row])}. To search or to validate with scikit-learn, "
                 f"split by time: cv=TimeSeriesSplit(). To judge it on the table that it was fitted on: backtest()."
             )
+
+
+def _last(layout: Layout, row: pl.DataFrame, end: int) -> pl.DataFrame:
+    """The time of the last value of the series of a row."""
+    shift = 0 if layout.roles.time.kind == "rows" else layout.frequency.shifts(layout.roles.time.parse(row))
+    return layout.roles.time.restore(layout.frequency.stamps(np.array([end - 1]), shift))
 
 
 def keys_of(frame: pl.DataFrame, layout: Layout) -> list[Key]:

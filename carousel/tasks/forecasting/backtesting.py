@@ -141,7 +141,9 @@ def _row_of(start: Any, panel: Panel) -> int:
         parts = start if isinstance(start, Mapping) else {time.names[0]: moment}
         stamp = time.parse(pl.DataFrame({name: [part] for name, part in parts.items()}))
         place = panel.layout.frequency.places(stamp)
-        row = int(place[0]) - panel.first + int(panel.layout.frequency.stamps(place)[0] < stamp[0])
+        row = int(place[0]) - panel.first
+        if not panel.layout.frequency.own:  # else it may be in the midst of a place
+            row += int(panel.layout.frequency.stamps(place)[0] < stamp[0])
     else:
         raise DataError(f"A backtest starts {_starts(time)}, not at {start!r}.")
     if not 0 <= row < panel.steps:
@@ -209,8 +211,9 @@ def _frame(
     origin, at = np.broadcast_to(rows, step.shape), rows + step
     names = np.array([panel.name(column) for column in range(panel.values.shape[1])])
     roles = trained.reading.layout.roles
-    stamps = roles.time.restore(panel.stamps(at.T.reshape(-1)))
-    origins = roles.time.restore(panel.stamps(origin.T.reshape(-1)))
+    series = np.repeat(panel.owner[columns], horizon)
+    stamps = roles.time.restore(panel.stamps(at.T.reshape(-1), series))
+    origins = roles.time.restore(panel.stamps(origin.T.reshape(-1), series))
     columns_of = {
         "series": np.repeat(names[columns], horizon),
         "steps_ahead" if "step" in stamps.columns else "step": step.T.reshape(-1),  # where time itself is called so
@@ -280,9 +283,9 @@ def _pictures(
         shown.append(
             {
                 "name": panel.name(int(column)),
-                "x": axis(inputs, np.arange(begin, end)),
+                "x": axis(inputs, np.arange(begin, end), int(column)),
                 "y": panel.values[begin:end, column],
-                "forecasts": [drawn(inputs, rows[k], told[:, k]) for k in picked],
+                "forecasts": [drawn(inputs, rows[k], int(column), told[:, k]) for k in picked],
             }
         )
     return shown

@@ -22,25 +22,25 @@ def pictures(inputs: Inputs, told: np.ndarray) -> list[dict[str, Any]]:
         shown.append(
             {
                 "name": inputs.panel.name(int(column)),
-                "x": axis(inputs, before),
+                "x": axis(inputs, before, int(column)),
                 "y": inputs.panel.values[before, column],
-                "forecasts": [drawn(inputs, int(rows[column]), told[:, column])],
+                "forecasts": [drawn(inputs, int(rows[column]), int(column), told[:, column])],
             }
         )
     return shown
 
 
-def drawn(inputs: Inputs, row: int, told: np.ndarray) -> dict[str, Any]:
-    """A forecast (horizon, levels) from this row as charts draw it."""
+def drawn(inputs: Inputs, row: int, column: int, told: np.ndarray) -> dict[str, Any]:
+    """A forecast (horizon, levels) of a column of values from this row as charts draw it."""
     return {
-        "x": axis(inputs, row + np.arange(1, len(told) + 1)),
+        "x": axis(inputs, row + np.arange(1, len(told) + 1), column),
         "median": told[:, MEDIAN],
         "bands": {name: (told[:, low], told[:, high]) for name, (low, high) in INTERVALS.items()},
     }
 
 
-def axis(inputs: Inputs, rows: np.ndarray) -> np.ndarray:
-    """Rows as what a chart's axis shows: times, or numbers where time is counted."""
+def axis(inputs: Inputs, rows: np.ndarray, column: int) -> np.ndarray:
+    """Rows of a column of values as what a chart's axis shows: times, or numbers where time is counted."""
     layout = inputs.panel.layout
-    stamps = inputs.panel.stamps(rows)
+    stamps = inputs.panel.stamps(rows, inputs.panel.owner[column])
     return stamps if layout.roles.time.counts else local(stamps, layout.frequency.zone).astype("datetime64[us]")

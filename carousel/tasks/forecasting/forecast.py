@@ -68,7 +68,8 @@ def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
     worst = int(short[np.argmin(panel.known_until[short])])
     last, until = panel.end[worst] + steps[worst] - 1, panel.known_until[worst]
     needed, given, lacking = (
-        written(panel.layout.roles.time.restore(panel.stamps(np.array([row])))) for row in (last, until - 1, until)
+        written(panel.layout.roles.time.restore(panel.stamps(np.array([row]), worst)))
+        for row in (last, until - 1, until)
     )
     whose = f" of {panel.name(worst * panel.targets)}" if panel.layout.roles.id else ""
     if not names:
@@ -94,7 +95,7 @@ def as_table(inputs: Inputs, told: np.ndarray, asked: np.ndarray | None = None) 
     horizon, targets, series = len(told), panel.targets, len(panel.end)
     filled = np.flatnonzero(panel.end > 0)
     later = panel.end[filled][:, None] + np.arange(horizon)
-    stamps = roles.time.restore(panel.stamps(later.reshape(-1)))
+    stamps = roles.time.restore(panel.stamps(later.reshape(-1), np.repeat(filled, horizon)))
     by_series = (
         told.reshape(horizon, series, targets, -1)[:, filled].transpose(1, 0, 2, 3).reshape(-1, targets, told.shape[-1])
     )

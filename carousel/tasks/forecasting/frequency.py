@@ -8,7 +8,8 @@
     month     every so many months: quarters with 3, years with 12; on one day of the month, its last, or its first or
               last weekday
 
-A stamp of a frequency has a whole number, its place; consecutive places are one step apart.
+A stamp of a frequency has a whole number, its place; consecutive places are one step apart. Where each series has days
+of its own, a place is a whole step of days, and a series comes always as many days after its first: its shift.
 """
 
 import re
@@ -44,7 +45,8 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 class Frequency:
     """`step`: microseconds, days, months or counted steps from one place to the next; `phase`: where place 0 stands, in
     the same; `day`: of the month, or LAST, LAST_WEEKDAY or FIRST_WEEKDAY; `time`: of the day, in microseconds, where
-    the unit is a day or more; `week`: the times of the week, in microseconds after Monday's midnight, where it is open.
+    the unit is a day or more; `week`: the times of the week, in microseconds after Monday's midnight, where it is open;
+    `own`: each series has days of its own.
     """
 
     unit: str
@@ -54,6 +56,7 @@ class Frequency:
     time: int = 0
     zone: str | None = None
     week: tuple[int, ...] = ()
+    own: bool = False
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "Frequency":
@@ -63,9 +66,13 @@ class Frequency:
         """The place of each stamp, or of the last stamp of this frequency before it."""
         return (self._units(stamps) - self.phase) // self.step
 
-    def stamps(self, places: np.ndarray) -> np.ndarray:
-        """Stamps as `TimeColumn.parse` gives them."""
-        units = np.asarray(places, np.int64) * self.step + self.phase
+    def shifts(self, stamps: np.ndarray) -> np.ndarray:
+        """The days of each stamp after the first of its place; 0 unless each series has days of its own."""
+        return (self._units(stamps) - self.phase) % self.step if self.own else np.zeros(len(stamps), np.int64)
+
+    def stamps(self, places: np.ndarray, shifts: np.ndarray | int = 0) -> np.ndarray:
+        """Stamps as `TimeColumn.parse` gives them, so many days after the first of each place."""
+        units = np.asarray(places, np.int64) * self.step + self.phase + shifts
         if self.unit in ("integer", "clock"):
             return units
         if self.unit == "open":
@@ -140,6 +147,9 @@ class Frequency:
 
     @property
     def words(self) -> str:
+        if self.own:
+            days = "a weekday" if self.step == 7 else "days"
+            return f"{replace(self, own=False).words}, each series on {days} of its own"
         if self.unit == "integer":
             return "steps of " + str(self.step) if self.step != 1 else "counted steps"
         if self.unit == "weekday":
@@ -305,7 +315,7 @@ def find(groups: list[np.ndarray], zone: str | None, *, counts: bool) -> Frequen
         if found:
             return _open(found, clock) or found
     step = _usual(gaps)
-    _refuse_other_weekdays(groups, gaps, zone)
+    _refuse_other_clocks(groups, gaps, zone)
     _require_regular(every, gaps, step, every[0], lasting)
     found = Frequency("clock", step, int(every[0]), zone=zone)
     return _open(found, clock) or found
@@ -328,9 +338,10 @@ def _calendar(groups: list[np.ndarray], time: int, zone: str | None) -> Frequenc
     if step == 1 and (week < 5).all() and len(days) >= 10:
         first = int(np.busday_count("1970-01-05", dates[0]))
         return Frequency("weekday", 1, first, time=time, zone=zone)
-    if ((days - days[0]) % step).any():
+    own = bool(((days - days[0]) % step).any())
+    if any(((group - group[0]) % step).any() for group in groups if len(group)):
         return None
-    return Frequency("day", step, int(days[0]), time=time, zone=zone)
+    return Frequency("day", step, int(days[0]), time=time, zone=zone, own=own)
 
 
 def _day_of_month(days: np.ndarray, months: np.ndarray) -> int | None:
@@ -367,14 +378,14 @@ def _open(found: Frequency, clock: np.ndarray) -> Frequency | None:
     return replace(opened, phase=int(places[0]))
 
 
-def _refuse_other_weekdays(groups: list[np.ndarray], gaps: np.ndarray, zone: str | None) -> None:
-    """Series that are each regular, at days of their own, are told so."""
+def _refuse_other_clocks(groups: list[np.ndarray], gaps: np.ndarray, zone: str | None) -> None:
+    """Series that are each regular, at times of the day of their own, are told so."""
     step = _usual(gaps)
     if step % DAY or step < 2 * DAY or any(((group - group[0]) % step).any() for group in groups if len(group)):
         return
-    firsts = {DAYS[int((local(group[:1], zone)[0] // DAY - MONDAY) % 7)] for group in groups if len(group)}
+    firsts = {_clock(int(local(group[:1], zone)[0] % DAY)) for group in groups if len(group)}
     raise DataError(
-        f"Each series here has a row every {lasting(step)}, but not all on the same days "
+        f"Each series here has a row every {lasting(step)}, but not all at the same time of the day "
         f"({', '.join(sorted(firsts))}). Name the frequency, --frequency {'w' if step == WEEK else f'{step // DAY}d'}, "
         f"and each row counts for the step that it is in."
     )

@@ -1,6 +1,7 @@
 """A table of series on one grid of time: what all the rest of forecasting computes with."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -59,14 +60,18 @@ class Layout:
         )
         return replace(self, known=known, past=past, static=static)
 
-    def places(self, frame: pl.DataFrame) -> np.ndarray:
+    def places(self, frame: pl.DataFrame, known: dict[tuple[Any, ...], int] | None = None) -> np.ndarray:
         """The place of each row. Raises DataError for stamps off the frequency, unless one was named: what falls
-        between its places counts for the nearest where there is about one row a place, else for the place before."""
+        between its places counts for the nearest where there is about one row a place, else for the place before.
+        `known`: the shifts of series that have rows elsewhere, by their ids."""
         stamps = self.roles.time.parse(frame)
         places = self.frequency.places(stamps)
         if self.nearest:
             return self.frequency.nearest(stamps, self.late)
-        off = self.frequency.stamps(places) != stamps
+        shifts = self.frequency.shifts(stamps)
+        off = self.frequency.stamps(places, shifts) != stamps
+        if self.frequency.own:
+            off |= shifts != self._shifts_of_series(frame, shifts, known or {})
         if off.any() and not self.averaged:
             shown = frame.select(self.roles.time.names).row(int(off.argmax()))
             raise DataError(
@@ -75,6 +80,14 @@ class Layout:
                 f"into (--frequency)."
             )
         return places
+
+    def _shifts_of_series(
+        self, frame: pl.DataFrame, shifts: np.ndarray, known: dict[tuple[Any, ...], int]
+    ) -> np.ndarray:
+        """For each row, the shift that its series has elsewhere, or in its first row here."""
+        of = dict(known)
+        keys = frame.select(self.roles.id).rows()
+        return np.array([of.setdefault(key, int(shift)) for key, shift in zip(keys, shifts, strict=True)])
 
 
 @dataclass(frozen=True)
@@ -86,6 +99,7 @@ class Panel:
     layout: Layout
     first: int  # the place of row 0
     ids: pl.DataFrame  # (I, id columns), sorted
+    shifts: np.ndarray  # (I,) days of each series after the first of a place, where it has days of its own
     values: np.ndarray  # (T, N) float64
     begin: np.ndarray  # (N,) row of the first observation; T where there is none
     end: np.ndarray  # (I,) one after the row of the last observation of any target
@@ -118,8 +132,16 @@ class Panel:
         missing = ~self.given & (np.arange(len(self.given))[:, None] >= self.end)
         return np.where(missing.any(axis=0), missing.argmax(axis=0), np.maximum(len(self.given), self.end))
 
-    def stamps(self, rows: np.ndarray) -> np.ndarray:
-        return self.layout.frequency.stamps(np.asarray(rows) + self.first)
+    def stamps(self, rows: np.ndarray, series: np.ndarray | int | None = None) -> np.ndarray:
+        """Of these rows of time, as the series (one for each row, or one for all) have them."""
+        shifts = 0 if series is None else self.shifts[series]
+        return self.layout.frequency.stamps(np.asarray(rows) + self.first, shifts)
+
+    def between(self) -> np.ndarray:
+        """The first and the last stamp that have a value."""
+        filled = np.flatnonzero(self.end > 0)
+        begin = self.begin.reshape(-1, self.targets).min(axis=1)
+        return np.array([self.stamps(begin[filled], filled).min(), self.stamps(self.end[filled] - 1, filled).max()])
 
     def name(self, column: int) -> str:
         """Of a column of values: "north, sales"."""
@@ -133,6 +155,7 @@ class Panel:
         roles = layout.roles
         roles.check(frame)
         places = layout.places(frame)
+        shifts = layout.frequency.shifts(roles.time.parse(frame))
         ids = _ids(frame, roles)
         targets = pl.DataFrame([_number(frame[name]) for name in roles.targets])
         owner = _owner(frame, roles, ids)
@@ -167,10 +190,13 @@ class Panel:
         seen = seen.any(axis=2)
         end = np.where(seen.any(axis=0), steps - seen[::-1].argmax(axis=0), 0)
         complete = covariates.complete(layout.known, merged)[:, None]
+        shift = np.zeros(series, np.int64)
+        shift[owner] = shifts  # which are the same in all rows of a series
         return cls(
             layout=layout,
             first=first,
             ids=ids,
+            shifts=shift,
             values=values.reshape(steps, -1),
             begin=begin,
             end=end,

@@ -111,9 +111,7 @@ def describe(panel: Panel, frame: pl.DataFrame) -> list[str]:
     lengths = observed.sum(axis=0)
     columns = len(lengths)
     frequency = panel.layout.frequency
-    first, last = (
-        panel.layout.roles.time.restore(panel.stamps(np.array([row]))).row(0) for row in (0, panel.steps - 1)
-    )
+    first, last = panel.layout.roles.time.restore(panel.between()).rows()
     which = "1 series" if columns == 1 else f"{columns:,} series"
     length = f"{lengths.max():,}" if lengths.min() == lengths.max() else f"{lengths.min():,} to {lengths.max():,}"
     zone = f", {frequency.zone}" if frequency.zone else ""

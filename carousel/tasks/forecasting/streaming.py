@@ -97,7 +97,7 @@ class Stream:
         """The rows in the order of time: series, place, and what they say."""
         layout, roles = self.layout, self.layout.roles
         roles.check(frame)
-        places = layout.places(frame)
+        places = layout.places(frame, self._shifts)
         if roles.time.kind == "rows":  # which are counted on
             places = places + 1 + max(series.place for series in self.series.values())
         numbers = frame.select(pl.col(name).cast(pl.Float64) for name in roles.targets).fill_null(np.nan).to_numpy()
@@ -130,6 +130,10 @@ class Stream:
         return steps
 
     @property
+    def _shifts(self) -> dict[tuple[Any, ...], int]:
+        return {key: int(series.inputs.panel.shifts[0]) for key, series in self.series.items()}
+
+    @property
     def _nothing(self) -> Step:
         layout = self.layout
         missing, known = np.full(len(layout.roles.targets), np.nan), covariates.absent(layout.known)
@@ -159,7 +163,7 @@ class Stream:
         if future is not None:
             self.trained.require_columns_of(future)
             ends = {key: series.place + 1 for key, series in self.series.items()}
-            places = places_ahead(layout, future, max(ends.values()))
+            places = places_ahead(layout, future, max(ends.values()), self._shifts)
             asked, keys = steps_asked(layout, future, places, ends), keys_of(future, layout)
         for key, series in self.series.items():
             inputs, steps = series.inputs, asked[key] if horizon is None else horizon
@@ -209,6 +213,7 @@ class SeriesStream:
             panel.layout,
             panel.first + end - 1 - self.now,
             panel.ids[number],
+            panel.shifts[[number]],
             np.where((rows >= 0)[:, None], inputs.values[np.maximum(rows, 0)][:, columns], np.nan),
             np.zeros(targets, np.int64),
             np.array([len(rows)]),
