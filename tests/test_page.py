@@ -19,7 +19,7 @@ from carousel.cli.inspect import inspect as command
 from carousel.errors import CarouselError, DataError, RunError
 from carousel.insight import input_influence
 from carousel.models import TokenModel
-from carousel.page import analysis, inspect
+from carousel.page import analysis, inspect, telling
 from carousel.page.document import SCRIPTS, document
 from carousel.page.equations import Quantity, equations
 from carousel.page.live import application, serve
@@ -159,6 +159,14 @@ def test_bytes_that_make_no_text_have_names_and_places():
     assert ids.tolist() == [0xC3, 0xA9, 0, 0x22, 0xFF]
     assert pieces == ["⟨c3⟩", "⟨a9⟩", "\x00", '"', "⟨ff⟩"]
     assert starts.tolist() == [0, 0, 1, 2, 3]
+
+
+def test_a_long_measure_says_how_far_it_is(monkeypatch):
+    monkeypatch.setattr(telling, "EVERY", 0.0)
+    model, said = model_of(), []
+    examine(model, "tiny", Passage((TEXT * 3)[:150], "a text"), said.append)
+    counts = [int(line.split()[1]) for line in said if line.endswith(" of 150 steps")]
+    assert counts == [8, 16, 24, 32, 40, 48, 56, 63, 127, 150]
 
 
 @pytest.mark.parametrize("back", [4, 200])

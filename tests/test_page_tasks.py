@@ -12,12 +12,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from test_page import computed_again, model_of
 
 import carousel
 from carousel.cli.inspect import inspect as command
 from carousel.errors import DataError
-from carousel.page import inspect
+from carousel.page import inspect, telling
 from carousel.page.document import document
 from carousel.page.moments import Classes, Quantiles, Signals, Symbols
 from carousel.page.packing import page_json
@@ -192,7 +194,7 @@ def test_influence_is_the_slope_of_the_answers_log_odds(classifiers, kind):
 
 
 def test_what_takes_long_tells_how_far_it_is(classifiers, monkeypatch):
-    monkeypatch.setattr(label_measures, "TELL_EVERY", 0.0)
+    monkeypatch.setattr(telling, "EVERY", 0.0)
     monkeypatch.setattr(label_measures, "BATCH_STEPS", 40)
     model, x = classifiers["forward"]
     (steps,) = model.trained.steps_of(model.examples([x[3]]))
@@ -204,6 +206,87 @@ def test_what_takes_long_tells_how_far_it_is(classifiers, monkeypatch):
     monkeypatch.undo()
     whole = label_measures.influence(model.trained.network.members[0], steps, answer)
     np.testing.assert_allclose(norms, whole, rtol=1e-4, atol=1e-7)
+
+
+@given(st.integers(1, 100_000), st.integers(1, 1 << 20))
+def test_beginnings_that_are_read_anew_grow_no_faster_than_the_sequence(steps, most):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(label_measures, "MOST_TOGETHER", most)
+        ends = label_measures.ends_of_beginnings(steps)
+    assert ends[0] == 0
+    assert ends[-1] == steps - 1
+    assert (np.diff(ends) > 0).all()
+    if steps * steps <= most:
+        assert len(ends) == steps
+    fewest = label_measures.FEWEST_BEGINNINGS + label_measures.LAST
+    assert len(ends) * steps <= most + fewest * steps
+
+
+def walk(steps: int) -> np.ndarray:
+    return np.cumsum(np.random.default_rng(steps).normal(size=(steps, 2)), 0).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["series", "both-last"])
+def test_of_a_long_sequence_some_answers_are_followed_and_they_are_the_right_ones(classifiers, kind, monkeypatch):
+    model, _ = classifiers[kind]
+    whole = examined(model, [walk(60)])
+    assert whole.influence.at is None
+    assert whole.steps.expects.at is None
+    monkeypatch.setattr(label_measures, "MOST_TOGETHER", 1200)
+    thinned = examined(model, [walk(60)])
+    at = thinned.influence.at
+    assert len(at) == 20 + 8 - 3  # evenly apart, and the last 8, of which 3 are among them
+    np.testing.assert_allclose(thinned.influence.shares, whole.influence.shares[at], rtol=1e-4, atol=1e-6)
+    shown, asked = thinned.steps.expects, whole.steps.expects
+    np.testing.assert_array_equal(shown.at, at)
+    said = [at[at <= t].max() for t in range(60)]
+    np.testing.assert_allclose(shown.probability, asked.probability[said], atol=1e-6)
+    if shown.alone is not None:
+        np.testing.assert_allclose(shown.alone, asked.alone[said], atol=1e-6)
+    assert np.isnan(np.delete(shown.moved, at)).all()
+    before = asked.probability[[0, *at[:-1]]]
+    np.testing.assert_allclose(
+        shown.moved[at][1:], label_measures.moved(np.concatenate([before[:1], asked.probability[at]]))[1:], atol=1e-4
+    )
+    assert "after 25 of the 60 steps" in " ".join(thinned.notes["influence"])
+    assert "25 beginnings were read of the 60" in " ".join(thinned.notes["expects"])
+    assert "beginnings were read of" not in " ".join(whole.notes["expects"])
+
+
+@pytest.mark.parametrize("kind", ["series", "both-last", "forward", "letters"])
+def test_twice_the_steps_cost_twice_as_much_at_most(classifiers, kind, monkeypatch):
+    """The page's bytes, and the steps of all that its networks read: counted, not timed."""
+    model, _ = classifiers[kind]
+    monkeypatch.setattr(label_measures, "MOST_TOGETHER", 4000)
+    read = []
+    for count in (200, 400):
+        data = "ab c" * (count // 4) if kind == "letters" else [walk(count)[:, : 1 if kind == "forward" else 2]]
+        with SteppedThrough(model.trained.network.members) as seen:
+            moments = examined(model, data)
+        read.append((len(page_json([moments])), seen.count))
+    (short, few), (long, many) = read
+    assert long < 2.05 * short
+    assert many < 2.05 * few
+
+
+class SteppedThrough:
+    """Counts the steps that the layers of networks read when they are called, of all rows together."""
+
+    count = 0
+
+    def __init__(self, members) -> None:
+        self.layers = [member.recurrent for member in members]
+
+    def __enter__(self):
+        self.hooks = [layer.register_forward_pre_hook(self._seen) for layer in self.layers]
+        return self
+
+    def _seen(self, _, inputs) -> None:
+        self.count += inputs[0].shape[0] * inputs[0].shape[1]
+
+    def __exit__(self, *_) -> None:
+        for hook in self.hooks:
+            hook.remove()
 
 
 def pushed(e, step, unit, by):
@@ -375,7 +458,7 @@ def test_a_cell_without_equations_is_refused(classifiers, monkeypatch):
 
     layer = model.trained.network.members[0].recurrent
     monkeypatch.setattr(layer, "program", Plain(), raising=False)
-    monkeypatch.setattr(layer, "why_untraced", "it asks for the time of day", raising=False)
+    monkeypatch.setattr(layer, "_why_untraced", "it asks for the time of day")
     with pytest.raises(DataError, match="the step of Odd runs as plain Python: it asks for the time of day"):
         reader_for(model)
 

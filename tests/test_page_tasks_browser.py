@@ -11,12 +11,12 @@ import polars as pl
 import pytest
 import torch
 from test_page_browser import Shown, browser, number, serving  # noqa: F401 (browser is a fixture)
-from test_page_tasks import classifier_of, examined, sales, table_of
+from test_page_tasks import classifier_of, examined, sales, table_of, walk
 
 from carousel.page.document import document
 from carousel.page.live import application
 from carousel.page.moments import Signals
-from carousel.page.readers import reader_for
+from carousel.page.readers import label_measures, reader_for
 from carousel.tasks.classification import SequenceClassifier
 from carousel.tasks.forecasting import Forecaster
 
@@ -234,6 +234,33 @@ def test_influence_on_the_page_is_that_which_was_measured(open_page, seen, kind)
     best = int(np.argmax(shares[step]))
     assert (f"{best} back:" in said) if best else ("just read:" in said)
     assert "gradient of the" in " ".join(shown.page.locator(".view-expects .note").all_inner_texts())
+
+
+def test_between_answers_that_were_followed_the_page_shows_the_last_one(browser, seen, tmp_path, monkeypatch):  # noqa: F811
+    monkeypatch.setattr(label_measures, "MOST_TOGETHER", 1200)
+    moments = examined(seen["series"][0], [walk(60)])
+    at, chances = moments.influence.at, moments.steps.expects.probability
+    (tmp_path / "page.html").write_text(document([moments]), "utf-8")
+    shown = Shown(browser, (tmp_path / "page.html").as_uri())
+    shown.page.get_by_label("colour by").select_option("influence")
+    for step in (int(at[5]), int(at[5]) + 1):
+        assert (step in at) == (step == at[5])
+        go(shown, step)
+        shares = moments.influence.shares[5]
+        coloured = np.array(shown.js("Array.from(page.reads[0].colouring.shown().values)"))
+        expected = np.full(60, np.nan)
+        expected[: at[5] + 1] = shares[: at[5] + 1][::-1]
+        np.testing.assert_allclose(coloured, expected, atol=0.51 * moments.influence.shares.max() / 254)
+        said = shown.text(".view-expects > p:last-child")
+        assert said.startswith(f"The answer after step {at[5] + 1} (") == (step != at[5])
+        best = int(np.argmax(shares))
+        assert f"step {at[5] + 1 - best}" in said
+        words = shown.text(".view-expects > p:not(.note)")
+        assert f"After step {at[5] + 1}" in words
+        assert percent(words) == pytest.approx(100 * chances[at[5]].max(), abs=0.51)
+        assert ("was not read" in words) == (step != at[5])
+    assert shown.complaints == []
+    shown.context.close()
 
 
 # -- forecasts --------------------------------------------------------------------------------------------------

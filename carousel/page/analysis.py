@@ -12,9 +12,11 @@ from torch import Tensor
 
 from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, diagnose, properties, units_following
 from carousel.page.moments import Curve, Follower, Property
+from carousel.page.telling import Telling
 
 BACK = 64  # steps back that influence and gradients are followed
 ROWS = 64  # windows whose influence is measured at once
+FIRST = 8  # steps of the first window that are measured at once
 FOLLOWERS = 5
 TEXT_PROPERTIES = properties.PROPERTIES | {
     "capital letters": lambda text: np.array([character.isupper() for character in text]),
@@ -25,24 +27,33 @@ TEXT_PROPERTIES = properties.PROPERTIES | {
 Measure = Callable[[Tensor, Any, Sequence[int]], Tensor]
 
 
-def influence(measure: Measure, steps: int, states: tuple[Tensor, ...], back: int = BACK) -> np.ndarray:
+def influence(
+    measure: Measure,
+    steps: int,
+    states: tuple[Tensor, ...],
+    back: int = BACK,
+    report: Callable[[str], None] = lambda _: None,
+) -> np.ndarray:
     """(T, lags): the share that what was read k steps before has in what moves the output after step t.
 
     Shares are those of the last `back` steps. measure: how much each of some steps moves the output after the chosen
     of them. states: those before the first step and after each, (T + 1, L, H) each; every window of `back` steps
-    starts from its own.
+    starts from its own. report: told every few seconds how far it is.
     """
     back = min(back, steps)
-    norms = np.zeros((steps, back), np.float32)
-    # The first steps have fewer before them: one window holds them all.
-    if back > 1:
-        first = measure(torch.arange(back)[:, None], _carried(states, np.array([0])), range(back - 1))
-        for t in range(back - 1):
-            norms[t, : t + 1] = first[t, : t + 1, 0].flip(0).numpy()
+    norms, telling = np.zeros((steps, back), np.float32), Telling(report, steps, "steps")
+    # The first steps have fewer before them: windows from the beginning hold several each.
+    for begin in range(0, back - 1, FIRST):
+        end = min(begin + FIRST, back - 1)
+        found = measure(torch.arange(end)[:, None], _carried(states, np.array([0])), range(begin, end))
+        for t in range(begin, end):
+            norms[t, : t + 1] = found[t - begin, : t + 1, 0].flip(0).numpy()
+        telling.done(end)
     for begin in range(back - 1, steps, ROWS):
         ends = np.arange(begin, min(begin + ROWS, steps))
         windows = torch.from_numpy(ends - back + 1) + torch.arange(back)[:, None]
         norms[ends] = measure(windows, _carried(states, ends - back + 1), [back - 1])[0].flip(0).T.numpy()
+        telling.done(int(ends[-1]) + 1)
     return shares(norms)
 
 

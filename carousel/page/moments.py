@@ -79,6 +79,8 @@ class Classes:
     probability: (T, K). alone: (T, K), those of the network that is shown, where several vote; else None.
     moved: (T), how far a step moved the probabilities: the divergence D(after || before) in bits.
     truth: which class it is in fact; None where that is not known.
+    at: (N), in order from 0, the steps after which the network was asked, where it was not after each: at those
+        between, what it said last is repeated, and `moved` is NaN.
     """
 
     names: list[str]
@@ -86,6 +88,7 @@ class Classes:
     moved: np.ndarray
     truth: int | None = None
     alone: np.ndarray | None = None
+    at: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -124,10 +127,12 @@ class Influence:
     """How much what was read k steps before moved what was expected after step t: `shares`, (T, lags), each row of 1.
 
     of: what was moved, as in "what moved the prediction".
+    at: (N), in order from 0, the steps t that `shares`, (N, lags), are of, where they are not of each.
     """
 
     shares: np.ndarray
     of: str
+    at: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

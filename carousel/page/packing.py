@@ -50,6 +50,7 @@ def moments_record(page: Moments, bits: int) -> dict[str, Any]:
         and {
             "shares": quantised(page.influence.shares, 8, of_all=True),
             "of": page.influence.of,
+            "at": _places(page.influence.at),
         },
         "timescales": [plain(layer) for layer in page.timescales],
         "flow": [
@@ -117,6 +118,7 @@ def _classes(expects: Classes) -> dict[str, Any]:
         "probability": plain(expects.probability),
         "alone": None if expects.alone is None else plain(expects.alone),
         "moved": numbers(expects.moved),
+        "at": _places(expects.at),
     }
 
 
@@ -188,6 +190,10 @@ def quantised(values: np.ndarray, bits: int, *, of_all: bool = False) -> dict[st
         "step": plain(np.atleast_1d(step)),
         "codes": base64.b64encode(codes.tobytes()).decode("ascii"),
     }
+
+
+def _places(at: np.ndarray | None) -> list[int] | None:
+    return None if at is None else at.tolist()
 
 
 def plain(values: np.ndarray) -> str:

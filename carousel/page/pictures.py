@@ -40,17 +40,21 @@ def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[],
     return written
 
 
-def influence_at_end(norms: np.ndarray, labels: Sequence[str], outputs: int) -> Figure:
-    """How much the last hundred steps moved what was expected after the last `outputs` of them. norms: (T, lags), by
-    steps back."""
-    steps, back = norms.shape
+def influence_at_end(norms: np.ndarray, labels: Sequence[str], outputs: int, at: np.ndarray | None = None) -> Figure:
+    """How much the last hundred steps moved what was expected after the last `outputs` of them. norms: (N, lags), by
+    steps back, of the N steps `at`, or of every step. labels: (T)."""
+    steps, back = len(labels), norms.shape[1]
+    at = np.arange(steps) if at is None else at
     begin = max(0, steps - MOST_LABELS)
-    at = torch.arange(max(begin, steps - outputs), steps)
-    found = torch.zeros(len(at), steps, 1)
-    for row, t in enumerate(at.tolist()):
+    rows = np.flatnonzero(at >= max(begin, steps - outputs))
+    found = torch.zeros(len(rows), steps, 1)
+    for place, row in enumerate(rows):
+        t = int(at[row])
         reach = min(back, t + 1)
-        found[row, t + 1 - reach : t + 1, 0] = torch.from_numpy(norms[t, :reach]).flip(0)
-    return figures.influence(InputInfluence(at - begin, found[:, begin:]), labels=labels[begin:])
+        found[place, t + 1 - reach : t + 1, 0] = torch.from_numpy(norms[row, :reach]).flip(0)
+    return figures.influence(
+        InputInfluence(torch.from_numpy(at[rows]) - begin, found[:, begin:]), labels=labels[begin:]
+    )
 
 
 def classes_over_time(

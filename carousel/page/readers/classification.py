@@ -1,7 +1,8 @@
 """A classifier reading a sequence (numbers over time, sound, text): after each step, to which class it would belong.
 
 What it holds likely after t steps is what it says of a sequence of those t steps: see
-`carousel.tasks.classification.early`. A network that reads both ways reads each such beginning anew.
+`carousel.tasks.classification.early`. A network that reads both ways reads each such beginning anew, and so does
+whoever asks what moved an answer: of a long sequence that is done after some of the steps, `ends_of_beginnings`.
 """
 
 from __future__ import annotations
@@ -22,12 +23,20 @@ from carousel.page.moments import Classes, Influence, Moments, Signals, Symbols
 from carousel.page.moments import Steps as PageSteps
 from carousel.page.packing import plain, steps_record
 from carousel.page.readers import Drawings, Report, number_of, require_equations
-from carousel.page.readers.label_measures import beginnings, flow_of, influence, log_odds, moved, received
+from carousel.page.readers.label_measures import (
+    beginnings,
+    ends_of_beginnings,
+    flow_of,
+    influence,
+    log_odds,
+    moved,
+    received,
+)
 from carousel.page.readers.symbols import Names
 from carousel.page.readers.typed import Typing, require_readable, require_step
 from carousel.page.scans import scans
 from carousel.tasks.classification import sources
-from carousel.tasks.classification.early import moments as so_far
+from carousel.tasks.classification.early import moments_at
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
 from carousel.tasks.classification.front_ends.text import WORD, TextFrontEnd
@@ -139,15 +148,18 @@ def examine(
     layer, subject = member.recurrent, SUBJECTS[front_end.kind]
     report(f"{name}: {len(steps):,} steps of {layer.num_layers} x {layer.hidden_size} units")
     shown, answer, truth = read_steps(trained, chosen.example, steps, network)
+    assert isinstance(shown.expects, Classes)
     report(f"{name}: which {front_end.unit}s moved the answer")
-    norms = influence(member, steps, answer, lambda line: report(f"{name}: {line}"))
-    report(f"{name}: gradients, timescales, units that follow the {subject}")
+    at = ends_of_beginnings(len(steps))
+    norms = influence(member, steps, answer[at], lambda line: report(f"{name}: {line}"), at=at)
+    report(f"{name}: gates and gradients")
     with torch.no_grad():
         e = received(member, steps)
     gates = read_gates(layer, e)
     flow = flow_of(member, steps, int(answer[-1]) if truth is None else truth)
     curves, untold = analysis.curves_of(flow)
     timescales, too_short = analysis.timescales_of(gates)
+    report(f"{name}: what is wrong with it, units that follow the {subject}")
     findings, too_little = analysis.findings(gates.places, layer, e, lags=analysis.lags_for(len(steps)))
     both_ways = (
         "It reads both ways: what is shown here is its reading of the whole, in which the reverse direction begins at "
@@ -163,23 +175,24 @@ def examine(
         ),
         about=_about(trained, chosen, network, steps, length),
         steps=shown,
-        influence=Influence(analysis.shares(norms), "the answer"),
+        influence=Influence(analysis.shares(norms), "the answer", None if len(at) == len(steps) else at),
         timescales=timescales,
         flow=curves,
         properties=analysis.followers(_marks(shown), gates),
         findings=findings,
         notes={
-            "expects": _said_so_far(trained, chosen, network, truth),
+            "expects": _said_so_far(trained, chosen, network, truth, shown.expects),
             "influence": [
                 "What moves the answer: the gradient of the log-odds of its class, as this network gives them, by what "
-                "was read at each step."
+                "was read at each step.",
+                *_said_of_influence(front_end.unit, len(at), len(steps)),
             ],
             "units": [*([both_ways] if layer.bidirectional else []), *too_short],
             "flow": [_said_of_flow(member, truth is not None), *untold],
             "findings": too_little,
         },
     )
-    return moments, _drawings(shown, gates, flow, norms)
+    return moments, _drawings(shown, gates, flow, norms, at)
 
 
 def begun_steps(trained: Trained, example: Examples, most: int) -> tuple[np.ndarray, int]:
@@ -198,12 +211,13 @@ def read_steps(
     trained: Trained, example: Examples, steps: np.ndarray, network: int
 ) -> tuple[PageSteps, np.ndarray, int | None]:
     """What the networks say after each step, the class they hold likeliest then, (T), and which it is in fact."""
-    member = trained.network.members[network]
+    member, every = trained.network.members[network], np.arange(len(steps))
+    at = ends_of_beginnings(len(steps)) if member.recurrent.bidirectional else every
     each = [
         np.exp(
-            [moment.log_probabilities for moment in so_far(replace(trained, network=Ensemble([one])), steps, every=1)]
+            [one.log_probabilities for one in moments_at(replace(trained, network=Ensemble([voter])), steps, at + 1)]
         )
-        for one in trained.network.members
+        for voter in trained.network.members
     ]
     chances, alone = np.mean(each, axis=0), each[network] if len(each) > 1 else None
     before = np.exp(trained.of_steps(Steps.of([steps[:0]])))
@@ -215,8 +229,13 @@ def read_steps(
         layer = member.recurrent
         rows = steps if trained.front_end.symbolic else np.arange(len(steps))
         told, _, _ = scans(layer, e, layer.fresh_states(1), rows)
-    expects = Classes(known, chances, moved(np.concatenate([before, chances])), truth, alone)
-    return PageSteps(_reads(trained, example, steps), expects, told), chances.argmax(1), truth
+    by = np.full(len(steps), np.nan)
+    by[at] = moved(np.concatenate([before, chances]))
+    # Between two beginnings stands what was said after the first of them.
+    which = np.searchsorted(at, every, side="right") - 1
+    alone = None if alone is None else alone[which]
+    expects = Classes(known, chances[which], by, truth, alone, None if len(at) == len(steps) else at)
+    return PageSteps(_reads(trained, example, steps), expects, told), expects.probability.argmax(1), truth
 
 
 # -- what was read ----------------------------------------------------------------------------------------------
@@ -271,11 +290,26 @@ def _marks(shown: PageSteps) -> dict[str, np.ndarray]:
 # -- in words ---------------------------------------------------------------------------------------------------
 
 
-def _said_so_far(trained: Trained, chosen: Chosen, network: int, truth: int | None) -> list[str]:
+def _said_of_influence(unit: str, measured: int, steps: int) -> list[str]:
+    """What is said of a sequence so long that it was measured after some of its steps only."""
+    if measured == steps:
+        return []
+    return [
+        f"An answer is followed back to the first {unit}, which is much for a long sequence: this was done after "
+        f"{measured:,} of the {steps:,} steps. At the others the page shows the last one before that was followed."
+    ]
+
+
+def _said_so_far(trained: Trained, chosen: Chosen, network: int, truth: int | None, shown: Classes) -> list[str]:
     members, unit = trained.network.members, trained.front_end.unit
     said = [f"After each {unit}: what is said of a sequence that ends there, as by `carousel predict --every 1`."]
     if members[0].recurrent.bidirectional:
         said.append("The networks read both ways, and read each such beginning anew, from its end as well.")
+    if shown.at is not None:
+        said.append(
+            f"That is much for a long sequence: {len(shown.at):,} beginnings were read of the "
+            f"{len(shown.probability):,} that there are. Between two of them stands what was said after the first."
+        )
     if len(members) > 1:
         said.append(f"{len(members)} networks vote; units and gradients are those of one, number {network + 1}.")
     labels = chosen.example.labels
@@ -314,7 +348,7 @@ def _about(trained: Trained, chosen: Chosen, network: int, steps: np.ndarray, le
     return about
 
 
-def _drawings(shown: PageSteps, gates: Any, flow: GradientFlow, norms: np.ndarray) -> Drawings:
+def _drawings(shown: PageSteps, gates: Any, flow: GradientFlow, norms: np.ndarray, at: np.ndarray) -> Drawings:
     reads, expects = shown.reads, shown.expects
     assert isinstance(expects, Classes)
     if isinstance(reads, Symbols):
@@ -322,7 +356,7 @@ def _drawings(shown: PageSteps, gates: Any, flow: GradientFlow, norms: np.ndarra
     else:
         labels = reads.times
     drawings = pictures.of_network(gates, flow) | {
-        "influence": partial(pictures.influence_at_end, norms, labels, PICTURED),
+        "influence": partial(pictures.influence_at_end, norms, labels, PICTURED, at),
         "classes": partial(pictures.classes_over_time, expects.names, expects.probability, expects.truth, labels),
     }
     if isinstance(reads, Signals):

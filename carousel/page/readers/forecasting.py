@@ -129,8 +129,9 @@ def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda
     )
     report(f"{name}: what moved each forecast, over the last {min(analysis.BACK, steps)} steps")
     measure = measure_of(trained, stretch, x)
-    shares = analysis.influence(measure, steps, analysis.states_of(hx, after))
-    report(f"{name}: gradients, timescales, units that follow the series")
+    states = analysis.states_of(hx, after)
+    shares = analysis.influence(measure, steps, states, report=lambda line: report(f"{name}: {line}"))
+    report(f"{name}: gates and gradients")
     initial = hx if len(hx) > 1 else hx[0]
     gates = read_gates(encoder, x, initial)
     timescales, too_short = analysis.timescales_of(gates)
@@ -141,6 +142,7 @@ def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda
         partial(told_in_scales, trained, stretch, outputs), x, initial, loss=forecast_loss, lags=lags, layer=encoder
     )
     curves, untold = analysis.curves_of(flow)
+    report(f"{name}: what is wrong with it, units that follow the series")
     findings, too_little = analysis.findings(
         gates.places, partial(told_in_scales, trained, stretch, outputs), x, initial,
         loss=forecast_loss, window=trained.settings.context, lags=lags, layer=encoder,

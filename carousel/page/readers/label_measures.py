@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -13,10 +12,13 @@ from torch import Tensor
 from carousel.insight import GradientFlow, gradient_flow, input_influence
 from carousel.models.label_model import LabelModel
 from carousel.page import analysis
+from carousel.page.telling import Telling
 from carousel.tasks.classification.steps import Steps
 
 ORIGINS = 16  # beginnings whose losses are followed back
-TELL_EVERY = 5.0  # seconds
+MOST_TOGETHER = 1 << 18  # steps of all beginnings of a sequence that a page reads anew, and numbers it keeps of them
+FEWEST_BEGINNINGS = 16
+LAST = 8  # steps at the end, after each of which there is a beginning
 BATCH_STEPS = 1 << 15  # of beginnings whose influence is measured at once
 
 
@@ -26,27 +28,44 @@ def moved(chances: np.ndarray) -> np.ndarray:
     return np.maximum(0, (after * (np.log2(np.maximum(after, 1e-30)) - np.log2(before))).sum(1))
 
 
-def influence(
-    member: LabelModel, steps: np.ndarray, answer: np.ndarray, report: Callable[[str], None] = lambda _: None
-) -> np.ndarray:
-    """(T, T): how much what was read k steps before step t moves the log-odds of the answer after t; 0 before the
-    beginning.
+def ends_of_beginnings(steps: int) -> np.ndarray:
+    """The last steps of those beginnings of a sequence that a page reads anew, in order, 0 and T - 1 among them.
 
-    answer: (T) classes. The log-odds ln(P / (1 - P)) have the direction of the loss, and do not go flat where P is 1.
-    report: told every few seconds how far it is.
+    A beginning costs as many steps as it has. All T of them are read where T^2 is within MOST_TOGETHER; of a longer
+    sequence fewer, evenly apart, and those of the last steps: so that what is read and kept grows no faster than T.
     """
-    norms = np.zeros((len(steps), len(steps)), np.float32)
-    at_once, told = max(1, BATCH_STEPS // len(steps)), time.monotonic()
-    for begin in range(0, len(steps), at_once):
-        ends = np.arange(begin, min(begin + at_once, len(steps)))
+    count = max(FEWEST_BEGINNINGS, MOST_TOGETHER // steps)
+    if count >= steps:
+        return np.arange(steps)
+    apart = np.linspace(0, steps - 1, count).round().astype(np.int64)
+    return np.union1d(apart, np.arange(steps - min(LAST, steps), steps))
+
+
+def influence(
+    member: LabelModel,
+    steps: np.ndarray,
+    answer: np.ndarray,
+    report: Callable[[str], None] = lambda _: None,
+    *,
+    at: np.ndarray | None = None,
+) -> np.ndarray:
+    """(N, T): how much what was read k steps before step t moves the log-odds of the answer after t, for the N steps t
+    of `at`; 0 before the beginning.
+
+    answer: (N) classes. The log-odds ln(P / (1 - P)) have the direction of the loss, and do not go flat where P is 1.
+    at: default: every step. report: told every few seconds how far it is.
+    """
+    at = np.arange(len(steps)) if at is None else at
+    norms = np.zeros((len(at), len(steps)), np.float32)
+    at_once, telling = max(1, BATCH_STEPS // len(steps)), Telling(report, len(at), "steps")
+    for begin in range(0, len(at), at_once):
+        ends = at[begin : begin + at_once]
         x, lengths = beginnings(member, steps, ends)
-        classes = torch.from_numpy(answer[ends]).to(x.device)
+        classes = torch.from_numpy(answer[begin : begin + at_once]).to(x.device)
         found = input_influence(member, x, lengths, of=partial(log_odds, classes=classes)).norms[0]
         for row, end in enumerate(ends):
-            norms[end, : end + 1] = found[: end + 1, row].flip(0).numpy()
-        if time.monotonic() - told >= TELL_EVERY:
-            report(f"{begin + len(ends):,} of {len(steps):,} steps")
-            told = time.monotonic()
+            norms[begin + row, : end + 1] = found[: end + 1, row].flip(0).numpy()
+        telling.done(begin + len(ends))
     return norms
 
 

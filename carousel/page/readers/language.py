@@ -75,18 +75,20 @@ def examine(
     report(f"{name}: what moved each prediction, over the last {min(analysis.BACK, len(ids))} steps")
     measure = measure_of(network, ids)
     states = analysis.states_of(layer.fresh_states(1), after)
-    shares = analysis.influence(measure, len(ids), states)
-    report(f"{name}: gradients, timescales, units that follow the text")
+    shares = analysis.influence(measure, len(ids), states, report=lambda line: report(f"{name}: {line}"))
+    report(f"{name}: gates and gradients")
     symbols, loss, lags = _column(network, ids), _loss(_column(network, ids[1:])), analysis.lags_for(len(ids))
     gates = read_gates(network, symbols)
     flow = gradient_flow(network, symbols[:-1], loss=loss, lags=lags)
     curves, untold = analysis.curves_of(flow)
+    report(f"{name}: timescales, what is wrong with it")
     timescales, too_short = analysis.timescales_of(gates)
     # The lags of the curve beside it: a line through more of them is another line.
     findings, too_little = analysis.findings(
         gates.places, network, symbols[:-1],
         loss=loss, target=symbols[1:], window=settings_of(model).get("window"), lags=lags,
     )  # fmt: skip
+    report(f"{name}: units that follow the text")
     level = model.vocabulary.level
     assert isinstance(steps.expects, NextSymbols)
     moments = Moments(

@@ -14,6 +14,12 @@ class Classes {
     this.probability = this.rowsOf(floats(record.probability));
     this.alone = record.alone === null ? null : this.rowsOf(floats(record.alone));
     this.moved = record.moved;
+    this.at = record.at; // the steps after which it was asked; null: each
+  }
+
+  /** The step after which was said what stands at this one. */
+  saidAfter(step) {
+    return this.at ? this.at[lastUpTo(this.at, step)] : step;
   }
 
   rowsOf(data) {
@@ -66,7 +72,7 @@ class Classes {
         key: "moved",
         label: "how far it moved the answer",
         values: this.moved.map((x) => x ?? NaN),
-        span: [0, Math.max(...this.moved.map((x) => x ?? 0), 1e-9)],
+        span: [0, this.moved.reduce((a, x) => Math.max(a, x ?? 0), 1e-9)],
         what: "bits, the divergence of the probabilities after the step from those before it",
       },
     ];
@@ -123,9 +129,11 @@ class ClassesView {
     if (truth !== null && !order.includes(truth)) order.push(truth);
     const first = expects.best(step);
     const is = truth === null ? "" : ` It is ${visible(expects.names[truth])}.`;
+    const said = expects.saidAfter(step);
+    const moved = `This step${expects.at ? ", with those since the last beginning," : ""} moved the probabilities by `;
     this.words.textContent =
-      `After ${run.reads.words(step)}: ${first[0]}, ${first[1]}.${is} ` +
-      `This step moved the probabilities by ${figure(expects.moved[step])} bits.`;
+      `After ${run.reads.words(said)}: ${first[0]}, ${first[1]}.${is} ` +
+      (said === step ? `${moved}${figure(expects.moved[step])} bits.` : "The beginning up to this step was not read.");
     this.rows.replaceChildren(
       ...order.map((k) => {
         const chances = [expects.probability, ...(expects.alone ? [expects.alone] : [])].map((of) => row(of, step)[k]);

@@ -41,10 +41,11 @@ class Colouring {
     const values = new Float32Array(run.steps).fill(NaN);
     const shares = this.page.influenceOn(run, run.step);
     if (!shares) return { values, span: [0, 1], signed: false, what: "influence is being computed", unfinished: true };
-    const most = Math.max(...shares.filter((x) => !Number.isNaN(x)));
-    shares.forEach((share, lag) => lag <= run.step && (values[run.step - lag] = share));
-    const reach = shares.length < run.step + 1 ? `, the last ${shares.length} steps` : "";
-    const what = `share of what moved ${run.moved} after ${run.reads.words(run.step)}${reach}`;
+    const step = this.page.followedAt(run, run.step);
+    const most = shares.reduce((a, b) => (b > a ? b : a), 0); // of any length: arguments of a call are not
+    shares.forEach((share, lag) => lag <= step && (values[step - lag] = share));
+    const reach = shares.length < step + 1 ? `, the last ${shares.length} steps` : "";
+    const what = `share of what moved ${run.moved} after ${run.reads.words(step)}${reach}`;
     return { values, span: [0, most], signed: false, what };
   }
 }
@@ -54,14 +55,16 @@ function moversOf(run, page) {
   if (!run.influence && !page.live) return "";
   const shares = page.influenceOn(run, run.step);
   if (!shares) return `What moved ${run.moved} is being computed.`;
-  const best = Array.from(shares.keys()).filter((lag) => lag <= run.step && shares[lag] > 0);
+  const step = page.followedAt(run, run.step);
+  const best = Array.from(shares.keys()).filter((lag) => lag <= step && shares[lag] > 0);
   if (!best.length) return `No step moved ${run.moved}: the gradient is 0.`;
   best.sort((a, b) => shares[b] - shares[a]);
   const said = best.slice(0, 4).map((lag) => {
     const when = lag ? `${lag} back` : "just read";
-    return `${run.reads.words(run.step - lag)}, ${when}: ${percent(shares[lag])}`;
+    return `${run.reads.words(step - lag)}, ${when}: ${percent(shares[lag])}`;
   });
-  return `${capital(run.moved)} was moved most by: ${said.join("; ")} (shares of the gradient; colour by influence to see all).`;
+  const after = step === run.step ? "" : ` after ${run.reads.words(step)}`;
+  return `${capital(run.moved)}${after} was moved most by: ${said.join("; ")} (shares of the gradient; colour by influence to see all).`;
 }
 
 function capital(text) {

@@ -75,7 +75,12 @@ class Page {
 
   influenceOn(run, step) {
     if (this.live) return this.live.influenceOn(step);
-    return run.influence && row(run.influence, step);
+    return run.influence && row(run.influence, run.followed ? lastUpTo(run.followed, step) : step);
+  }
+
+  /** The step after which that was measured: this one, or the last before it that was followed back. */
+  followedAt(run, step) {
+    return this.live || !run.followed ? step : run.followed[lastUpTo(run.followed, step)];
   }
 
   update() {

@@ -14,6 +14,7 @@ class Run {
     });
     this.influence = record.influence && table(record.influence.shares);
     this.moved = record.influence?.of;
+    this.followed = record.influence?.at ?? null; // the steps that the rows are of; null: each
     this.timescales = record.timescales.map(floats);
     this.properties = record.properties.map((p) => ({ ...p, marks: floats(p.marks) }));
     const { reads, expects, scans } = record.steps;
@@ -81,14 +82,6 @@ class Run {
 
   /** The step during which what is at this place (a character of the text, a row, a second) is read. */
   stepAt(place) {
-    const { starts } = this.reads;
-    let low = 0;
-    let high = this.steps - 1;
-    while (low < high) {
-      const middle = (low + high + 1) >> 1;
-      if (starts[middle] <= place) low = middle;
-      else high = middle - 1;
-    }
-    return low;
+    return lastUpTo(this.reads.starts, place);
   }
 }

@@ -28,6 +28,18 @@ function table(packed) {
   return { rows, columns, data };
 }
 
+/** The place of the last of these increasing numbers that is not above this one; 0 where all are. */
+function lastUpTo(increasing, number) {
+  let low = 0;
+  let high = increasing.length - 1;
+  while (low < high) {
+    const middle = (low + high + 1) >> 1;
+    if (increasing[middle] <= number) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
 function row(table, index) {
   return table.data.subarray(index * table.columns, (index + 1) * table.columns);
 }

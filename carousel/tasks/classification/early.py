@@ -1,6 +1,6 @@
 """Probabilities while a sequence is still arriving."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +75,12 @@ class Moment:
 
 def moments(trained: Trained, steps: np.ndarray, every: int) -> Iterator[Moment]:
     """After every so many steps of a sequence, and at its end. A bidirectional model reads each beginning anew."""
-    stops = [*range(every, len(steps), every), len(steps)]
+    return moments_at(trained, steps, [*range(every, len(steps), every), len(steps)])
+
+
+def moments_at(trained: Trained, steps: np.ndarray, stops: Iterable[int]) -> Iterator[Moment]:
+    """After each of these numbers of steps, which increase. A bidirectional model reads each beginning anew."""
+    stops = [int(stop) for stop in stops]
     if trained.network.members[0].recurrent.bidirectional:
         answers = trained.of_steps(Steps.of([steps[:stop] for stop in stops]))
         yield from (Moment(stop, answer) for stop, answer in zip(stops, answers, strict=True))

@@ -1,0 +1,21 @@
+"""What takes long says how far it is."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+EVERY = 5.0  # seconds
+
+
+class Telling:
+    """Tells `report` every few seconds how many of `total` are done: "1,200 of 20,000 steps"."""
+
+    def __init__(self, report: Callable[[str], None], total: int, what: str) -> None:
+        self._report, self._total, self._what = report, total, what
+        self._told = time.monotonic()
+
+    def done(self, count: int) -> None:
+        if time.monotonic() - self._told >= EVERY:
+            self._report(f"{count:,} of {self._total:,} {self._what}")
+            self._told = time.monotonic()
