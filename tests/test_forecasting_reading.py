@@ -483,6 +483,52 @@ def test_two_readings_are_refused_with_the_way_out(case):
         decided(source, **chosen)
 
 
+def weeks_of(years: range, last: dict[int, int], lacking: tuple = ()) -> pl.DataFrame:
+    """Columns year, week and value, of years of 52 weeks or as many as `last` says."""
+    both = [(y, w) for y in years for w in range(1, last.get(y, 52) + 1) if (y, w) not in lacking]
+    return pl.DataFrame({"year": [y for y, _ in both], "week": [w for _, w in both], "cases": VALUES[: len(both)]})
+
+
+ISO = {2015: 53, 2020: 53}
+COUNTED_WEEKS = {  # the table, the words, the gaps, the next week
+    "52 in every year": (weeks_of(range(2012, 2022), {}), {}, "weekly, 52 weeks a year", 0, (2022, 1)),
+    "52, up to the last week but three": (
+        weeks_of(range(2013, 2017), {2016: 49}),
+        {},
+        "weekly, 52 weeks a year",
+        0,
+        (2016, 50),
+    ),
+    "52, and a gap": (weeks_of(range(2013, 2018), {}, ((2016, 7),)), {}, "weekly, 52 weeks a year", 1, (2018, 1)),
+    "53 where ISO has it": (weeks_of(range(2013, 2021), ISO), {}, "weekly", 0, (2021, 1)),
+    "53 in one of two years": (weeks_of(range(2013, 2022), {2015: 53}), {}, "weekly", 1, (2022, 1)),
+    "no year of 53 weeks within": (weeks_of(range(2016, 2020), {}), {}, "weekly", 0, (2020, 1)),
+    "no such turn of the year within": (
+        weeks_of(range(2014, 2018), {}, tuple((2015, w) for w in range(40, 53))),
+        {},
+        "weekly",
+        14,
+        (2018, 1),
+    ),
+    "ISO, as told": (weeks_of(range(2012, 2022), {}), {"date_format": "%G-W%V"}, "weekly", 2, (2022, 1)),
+    "named": (weeks_of(range(2012, 2022), {}), {"time": "year,week"}, "weekly, 52 weeks a year", 0, (2022, 1)),
+}
+
+
+@pytest.mark.parametrize("case", COUNTED_WEEKS)
+def test_weeks_are_of_iso_or_52_a_year_as_the_table_shows(case):
+    frame, chosen, words, gaps, after = COUNTED_WEEKS[case]
+    prepared, said = decided(frame, **chosen)
+    panel, time = prepared.inputs.panel, prepared.roles.time
+    assert (prepared.frequency.words, panel.gaps) == (words, gaps)
+    assert prepared.seasons == ((52,) if panel.steps > 104 else ())
+    assert ("no year has a week 53" in said) == ("52" in words)
+    seen = np.isfinite(panel.values[:, 0])
+    np.testing.assert_array_equal(panel.values[seen, 0], frame["cases"])
+    assert time.restore(panel.stamps(np.flatnonzero(seen))).equals(frame.select("year", "week"))
+    assert time.restore(panel.stamps(np.array([panel.steps]))).row(0) == after
+
+
 OWN_DAYS = {
     "weeks": (7, 3, "weekly, each series on a weekday of its own"),
     "weeks that begin in the week of another": (7, 6, "weekly, each series on a weekday of its own"),

@@ -17,7 +17,9 @@ def cycles(frequency: Frequency) -> tuple[str, ...]:
     several = frequency.unit == "open" and len({at % DAY for at in frequency.week}) > 1
     if several or (frequency.unit == "clock" and frequency.step < DAY):
         return ("day", "week", "year")
-    return ("year",) if frequency.unit == "day" and frequency.step >= 7 else ("week", "year")
+    return (
+        ("year",) if frequency.unit == "week" or (frequency.unit == "day" and frequency.step >= 7) else ("week", "year")
+    )
 
 
 def width(frequency: Frequency) -> int:

@@ -47,6 +47,7 @@ _MEANS = {
     "q": r"[1-4]",
     "u": r"[1-7]",
 }
+ISO_WEEK = "%G-W%V"
 _DIRECTIVE = re.compile(r"%(\.f|:z|[A-Za-z])")
 _QUARTER = {"%Y": r"(?P<year>\d{4})", "%q": r"(?P<quarter>[1-4])"}
 

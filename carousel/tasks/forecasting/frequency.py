@@ -4,6 +4,7 @@
     clock     a fixed time apart: hours, minutes, seconds, on the clock of UTC where the table has a time zone
     day       every so many days, weeks with 7, on the calendar of the table's own time zone
     weekday   Monday to Friday
+    week      52 weeks a year, the first from 1 January on
     open      certain times of the week: the hours of a market, the days of a shop
     month     every so many months: quarters with 3, years with 12; on one day of the month, its last, or its first or
               last weekday
@@ -37,6 +38,7 @@ NAMES = {
 }
 MONDAY = 4  # 1970-01-05, the first Monday, counted in days from 1970-01-01
 WEEK = 7 * DAY
+WEEKS = 52  # of each year, where none has a week 53
 LAST, LAST_WEEKDAY, FIRST_WEEKDAY = 0, -1, -2  # of a month, in the place of a day of it
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
@@ -82,6 +84,9 @@ class Frequency:
             days = np.busday_offset(np.datetime64("1970-01-05"), units).astype(np.int64)
         elif self.unit == "day":
             days = units
+        elif self.unit == "week":
+            years, weeks = np.divmod(units, WEEKS)
+            days = _new_year(years) + 7 * weeks
         else:
             days = _days_of(units.astype("datetime64[M]"), self.day)
         return _to_utc(days * DAY + self.time, self.zone)
@@ -99,6 +104,8 @@ class Frequency:
         dates = days.astype("datetime64[D]")
         if self.unit == "weekday":
             return np.busday_count("1970-01-05", dates)
+        if self.unit == "week":
+            return _weeks_of_years(days)
         return dates.astype("datetime64[M]").astype(np.int64)
 
     def is_close(self, stamps: np.ndarray, series: np.ndarray) -> tuple[bool, int]:
@@ -133,6 +140,8 @@ class Frequency:
             return (12 // self.step,) if self.step < 12 and 12 % self.step == 0 else ()
         if self.unit == "weekday":
             return (5, 260)
+        if self.unit == "week":
+            return (WEEKS,)
         if self.unit == "day":
             return {1: (7, 365), 7: (52,)}.get(self.step, ())
         if self.unit == "open":
@@ -156,6 +165,8 @@ class Frequency:
             return "on weekdays"
         if self.unit == "open":
             return _opening_words(self.week)
+        if self.unit == "week":
+            return f"weekly, {WEEKS} weeks a year"
         named = {("day", 1): "daily", ("day", 7): "weekly", ("month", 1): "monthly", ("month", 3): "quarterly"}
         named |= {("month", 12): "yearly", ("clock", 3600 * SECOND): "hourly", ("clock", 60 * SECOND): "every minute"}
         named |= {("clock", SECOND): "every second"}
@@ -203,6 +214,16 @@ def _days_of(months: np.ndarray, day: int) -> np.ndarray:
         return np.busday_offset(first, 0, roll="forward").astype(np.int64)
     last = end.astype(np.int64) - 1
     return last if day == LAST else np.minimum(first.astype(np.int64) + day - 1, last)
+
+
+def _weeks_of_years(days: np.ndarray) -> np.ndarray:
+    """52 y + w of days, w = 0, ..., 51 the week of the year y, counted from 1970; the last lasts to the year's end."""
+    years = days.astype("datetime64[D]").astype("datetime64[Y]").astype(np.int64)
+    return WEEKS * years + np.minimum((days - _new_year(years)) // 7, WEEKS - 1)
+
+
+def _new_year(years: np.ndarray) -> np.ndarray:
+    return years.astype("datetime64[Y]").astype("datetime64[D]").astype(np.int64)
 
 
 def local(stamps: np.ndarray, zone: str | None) -> np.ndarray:
@@ -339,6 +360,10 @@ def _calendar(groups: list[np.ndarray], time: int, zone: str | None) -> Frequenc
         first = int(np.busday_count("1970-01-05", dates[0]))
         return Frequency("weekday", 1, first, time=time, zone=zone)
     own = bool(((days - days[0]) % step).any())
+    if own and step == 7:
+        weeks = _weeks_of_years(days)
+        if (days == _new_year(weeks // WEEKS) + 7 * (weeks % WEEKS)).all():
+            return Frequency("week", 1, int(weeks[0]), time=time, zone=zone)
     if any(((group - group[0]) % step).any() for group in groups if len(group)):
         return None
     return Frequency("day", step, int(days[0]), time=time, zone=zone, own=own)

@@ -14,7 +14,14 @@ from carousel.tasks.forecasting.trained import Split
 from carousel.tasks.forecasting.transform import Transform
 
 FEWEST = 10  # observations of the longest series
-HORIZONS = {"clock": 24, "day": 28, "weekday": 20, "open": 24, "integer": 12}  # where there is no season of months
+HORIZONS = {
+    "clock": 24,
+    "day": 28,
+    "weekday": 20,
+    "week": 13,
+    "open": 24,
+    "integer": 12,
+}  # where there is no season of months
 MOST_LAGS, USUAL_LAGS = 24, 12
 SPAN = 36  # observations that the level looks back on, at least; else two of the longest seasons
 

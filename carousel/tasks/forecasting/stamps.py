@@ -1,6 +1,8 @@
 """What a column says of time: found by reading all of it, and by asking under which reading it is regular."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -13,8 +15,10 @@ from carousel.tasks.forecasting.time_column import (
     OFF,
     OTHER_PARTS,
     PARTS,
+    WEEKS,
     TimeColumn,
     digits,
+    part_numbers,
 )  # fmt: skip
 
 STEPS = "steps"  # as a date format: numbers are counted, and mean no date
@@ -90,8 +94,10 @@ def parts_in(columns: Sequence[str]) -> tuple[str, ...] | None:
     return tuple(found) if len(found) >= 2 else None
 
 
-def from_parts(frame: pl.DataFrame, names: tuple[str, ...]) -> TimeColumn:
-    """The time that such columns tell together."""
+def from_parts(
+    frame: pl.DataFrame, names: tuple[str, ...], form: str | None = None, said: list[str] | None = None
+) -> TimeColumn:
+    """The time that such columns tell together. `form`: %G-W%V for weeks of ISO. `said` hears of others."""
     written = None
     for name in names:
         if name.lower() in ("month", "quarter") and frame[name].dtype in TEXTS:
@@ -100,7 +106,30 @@ def from_parts(frame: pl.DataFrame, names: tuple[str, ...]) -> TimeColumn:
                 written = "%b" if len(first) == 3 else "%B"
             elif name.lower() == "quarter":
                 written = "Q%q" if first[:1] in "Qq" else "%q"
-    return TimeColumn(names, "parts", written)
+    found = TimeColumn(names, "parts", written)
+    if form != dates.ISO_WEEK and any(name.lower() == "week" for name in names):
+        return _of_52_weeks(frame, found, said)
+    return found
+
+
+def _of_52_weeks(frame: pl.DataFrame, found: TimeColumn, said: list[str] | None) -> TimeColumn:
+    """Where week 1 follows week 52 in years to which ISO's calendar gives a week 53, and no year has a week 53, every
+    year has 52."""
+    numbers = {name.lower(): part_numbers(frame[name], name) for name in found.names}
+    if any(column.null_count() for column in numbers.values()):
+        return found
+    there = set(zip(numbers["year"].to_list(), numbers["week"].to_list(), strict=True))
+    years = sorted(year for year, week in there if week == 52 and (year + 1, 1) in there)
+    # 28 December is always in the last week of its year.
+    without = [year for year in years if 0 < year < 9999 and date(year, 12, 28).isocalendar().week == 53]
+    if not without or any(week == 53 for _, week in there):
+        return found
+    if said is not None:
+        said.append(
+            f"{found.label} are read as 52 weeks a year: no year has a week 53, which {without[-1]} would have in "
+            f"ISO's calendar (--date-format {dates.ISO_WEEK})"
+        )
+    return replace(found, format=WEEKS)
 
 
 # -- texts ----------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from carousel.errors import DataError
 from carousel.tasks.forecasting import dates
 
 PARTS = ("year", "month", "day", "hour", "minute", "second")
+WEEKS = "52"  # the format of years and weeks without a week 53
 OTHER_PARTS = ("week", "quarter")  # of a year, beside PARTS
 NANOSECONDS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}  # of a number that counts since 1970
 DAY = 86_400_000_000
@@ -69,7 +70,8 @@ class TimeColumn:
     date       a type that holds days
     datetime   a type that holds times, in `unit`
     text       texts, or whole numbers of type `unit`, in a form of `dates` (`format`)
-    parts      columns year, month, ... or year, week or year, quarter; months are written as `format` has it
+    parts      columns year, month, ... or year, week or year, quarter; months are written as `format` has it; weeks are
+               those of ISO, or, of the format WEEKS, 52 of each year
 
     `clock`: another column, the last of the names, has the time of day.
     """
@@ -205,7 +207,14 @@ class TimeColumn:
                 )
         if "week" in given:
             texts = given["year"].cast(pl.String) + "-W" + given["week"].cast(pl.String).str.zfill(2)
-            moments = dates.read(texts, "%G-W%V")
+            moments = dates.read(texts, dates.ISO_WEEK)
+            if self.format == WEEKS:
+                later = pl.duration(days=7 * (pl.col("week") - 1))
+                moments = (
+                    pl.DataFrame(given)
+                    .select(pl.when(pl.col("week").is_between(1, 52)).then(pl.datetime(pl.col("year"), 1, 1) + later))
+                    .to_series()
+                )
         else:
             if "quarter" in given:
                 given["month"] = 3 * given.pop("quarter") - 2
@@ -227,7 +236,9 @@ class TimeColumn:
             return dates.write(moments, self.format).alias(name)
         if self.format is not None and part == "month":
             return dates.write(moments, self.format).alias(name)
-        if part == "year" and any(other.lower() == "week" for other in self.names):
+        if self.format == WEEKS and part == "week":
+            return (((moments.dt.ordinal_day().cast(pl.Int64) - 1) // 7).clip(upper_bound=51) + 1).alias(name)
+        if part == "year" and self.format != WEEKS and any(other.lower() == "week" for other in self.names):
             part = "iso_year"
         return getattr(moments.dt, part)().cast(pl.Int64).alias(name)
 

@@ -68,7 +68,7 @@ def declared_time(frame: pl.DataFrame, names: tuple[str, ...], form: str | None,
     if len(names) > 1:
         parts = parts_in(names)
         if parts is not None and set(parts) == set(names):
-            return from_parts(frame, parts)
+            return from_parts(frame, parts, form, said)
         for date, clock in ((names[0], names[1]), (names[1], names[0])) if len(names) == 2 else ():
             found = _of_day(frame[clock], told=True)
             if found is None or frame[date].dtype == pl.Time:
@@ -123,13 +123,14 @@ def _candidates(
 ) -> Iterator[tuple[TimeColumn | None, list[str], DataError | None]]:
     """The likeliest first, each with what is to be said of it; or why one that nearly is one is none."""
     if parts := parts_in(frame.columns):
-        found = from_parts(frame, parts)
+        told: list[str] = []
+        found = from_parts(frame, parts, form, told)
         try:
             found.parse(frame)
         except DataError as problem:
             yield None, [], problem
         else:
-            yield found, [], None
+            yield found, told, None
     named = sorted((n for n in frame.columns if n.lower() in TIMES), key=lambda n: TIMES.index(n.lower()))
     likely = [n for n in frame.columns if tells_time(n)]
     for name in dict.fromkeys((*named, *likely, *frame.columns)):
