@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/carousel train --minutes 0.75
 
 test: .venv/installed-tests check
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
 
 check: .venv/installed-tests
 	$(BIN)/ruff check .

@@ -59,7 +59,7 @@ def test_a_stopped_run_of_before_goes_on(runs):
         def __init__(self):
             self.ticks = 0
 
-        def tick(self, status):
+        def tick(self, status):  # noqa: ARG002
             self.ticks += 1
             if self.ticks == 3:
                 raise KeyboardInterrupt
