@@ -9,6 +9,7 @@ import sys
 import pytest
 import torch
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 import carousel
 from carousel.errors import DataError
@@ -128,6 +129,27 @@ def test_coloured_text():
     assert long.axes[0].images[0].get_array().shape == (3, 80)
     with pytest.raises(DataError, match=r"a value for each of the 3 characters, not \(2,\)"):
         figures.coloured_text("abc", [1.0, 2.0])
+
+
+def test_a_text_of_twice_the_length_takes_twice_the_artists_and_no_more_measuring(monkeypatch):
+    """What is drawn and what is measured for the layout, counted: it is the measuring that would take the time."""
+    measured: list[Text] = []
+    original = Text.get_window_extent
+
+    def counting(self, *args, **options):
+        measured.append(self)
+        return original(self, *args, **options)
+
+    monkeypatch.setattr(Text, "get_window_extent", counting)
+    counts = []
+    for length in (160, 320):
+        axes = drawn(figures.coloured_text("x" * length, torch.rand(length))).axes[0]
+        assert len(axes.texts) == length
+        assert not set(axes.texts) & set(measured)
+        counts.append(len(measured))
+        measured.clear()
+    assert counts[0] > 0
+    assert counts[1] < counts[0] + 160
 
 
 def test_spectra(layer, x):

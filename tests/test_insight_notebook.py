@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import html
+import inspect
 import io
+import textwrap
+from functools import partial
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
+from torch import tanh
 
 import carousel
+from carousel import cells
+from carousel.engines import native_plan
 from carousel.insight import (
     data_memory,
     diagnose,
@@ -18,6 +27,9 @@ from carousel.insight import (
     read_gates,
     step_jacobians,
 )
+from carousel.tasks.classification import metrics
+from carousel.tasks.forecasting.backtesting import Backtest
+from carousel.tasks.forecasting.metrics import Scores
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -71,6 +83,120 @@ def test_a_diagnosis_is_text_that_can_be_read():
     )
 
 
+NASTY = "</pre><script>alert(1)</script> $\\frac{$"
+
+
+def preformatted(shown: str) -> str:
+    """The text of one <pre> element, which holds no other."""
+    assert shown.startswith("<pre>")
+    assert shown.endswith("</pre>")
+    inside = shown.removeprefix("<pre>").removesuffix("</pre>")
+    assert "<" not in inside
+    return html.unescape(inside)
+
+
+class Decaying(carousel.Cell):
+    """A cell of one's own, whose step holds what a page would take for markup."""
+
+    gates = ("n",)
+
+    def step(self, h, n):
+        return 0.5 * h + tanh(n) if 1 < 2 else h  # </pre>
+
+    def __repr__(self) -> str:
+        return f"Decaying({NASTY})"
+
+
+@pytest.mark.parametrize(
+    "cell", [Decaying(), *map(cells.find, ("lstm", "gru", "rnn-relu"))], ids=lambda c: type(c).__name__
+)
+def test_a_cell_is_its_step_as_it_was_written(cell):
+    first, _, step = preformatted(cell._repr_html_()).split("\n", 2)
+    assert first == repr(cell)
+    assert step == textwrap.dedent(inspect.getsource(type(cell).step))
+    assert step.startswith("def step(")
+
+
+def test_a_cell_that_stands_in_no_file_is_shown_by_its_name():
+    names = {"carousel": carousel}
+    exec("class Typed(carousel.Cell):\n    gates = ('n',)\n    def step(self, h, n): return n", names)
+    assert names["Typed"]()._repr_html_() is None
+    assert carousel.Cell()._repr_html_() is None
+
+
+@pytest.mark.parametrize(
+    "make", [carousel.LSTM, carousel.GRU, carousel.LSTMCell, partial(carousel.Recurrent, Decaying())]
+)
+def test_a_layer_is_what_it_is_and_its_equations(make):
+    layer = make(3, 8)
+    assert preformatted(layer._repr_html_()) == f"{layer!r}\n\n{layer.program}"
+    assert preformatted(layer.program._repr_html_()) == str(layer.program)
+    assert "h' = " in str(layer.program)
+
+
+def test_a_layer_without_equations_says_why():
+    class Asking(carousel.Cell):
+        gates = ("n",)
+
+        def step(self, h, n):
+            return n if (h > 0).any() else -n
+
+    layer = carousel.Recurrent(Asking(), 3, 8, engine="reference")
+    assert layer.why_untraced in preformatted(layer._repr_html_())
+    assert layer.why_untraced
+
+
+def test_a_plan_is_its_listing():
+    plan = native_plan.Plan(parameters=(NASTY,))
+    assert preformatted(plan._repr_html_()) == str(plan)
+
+
+def test_a_decay_and_a_horizon_are_told_in_words():
+    flow = gradient_flow(carousel.RNN(3, 8), torch.randn(60, 2, 3))
+    for result in (flow.decay(), flow.horizon()):
+        assert result._repr_html_() == f"<p>{html.escape(str(result))}</p>"
+    assert flow.decay()._repr_html_().startswith("<p>vanishing: shrinks by ")
+
+
+def test_an_evaluation_is_the_picture_of_its_confusions():
+    answers = np.log([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    result = metrics.evaluate([0, 1, 1], answers, [NASTY, "$x$"], 0)
+    assert result._repr_png_().startswith(PNG)
+    axes = result.plot().axes[0]
+    # As they stand: a name is no mathematics, which might make no sense.
+    assert [label.get_text() for label in axes.get_yticklabels()] == [f"{NASTY[:19]}…", r"\$x\$"]
+    assert axes.get_title() == "accuracy 66.7% of 3; always the commonest class: 33.3%"
+
+
+def test_a_backtest_is_the_picture_of_its_forecasts():
+    scores = Scores(mase=1.0, rmse=1.0, mae=1.0, wql=1.0, coverage_80=0.8, coverage_95=0.95, width_80=1.0, width_95=2.0)
+    levels = np.array([1.0, 2.0])
+    one = {"x": [2, 3], "median": levels, "bands": {80: (levels - 1, levels + 1), 95: (levels - 2, levels + 2)}}
+    series = {"name": NASTY, "x": [0, 1], "y": [1.0, 1.0], "forecasts": [one]}
+    told = Backtest(
+        {"carousel": scores},
+        {"carousel": [1.0, 2.0]},
+        pl.DataFrame(),
+        2,
+        1,
+        1,
+        judged_on=NASTY,
+        pictures=[series],
+    )
+    assert told._repr_png_().startswith(PNG)
+
+
+def test_a_forecast_is_a_table_which_shows_itself():
+    waves = 10 + np.sin(2 * np.pi * np.arange(80) / 12)
+    table = pl.DataFrame({"step": np.arange(80), NASTY: waves})
+    model = carousel.Forecaster(3, hidden=4, epochs=0.1, threads=1, target=NASTY, time="step").fit(table)
+    for kind in (table, table.to_pandas()):
+        shown = model.predict(3, data=kind)._repr_html_()
+        assert "&lt;script&gt;" in shown
+        assert "<script>" not in shown
+    assert model.plot()._repr_png_().startswith(PNG)
+
+
 FIRST = {"as documented": "", "after pyplot": "import matplotlib.pyplot as plt\n", "inline": "%matplotlib inline\n"}
 SHOWN = {
     "figures.gates_over_time(gates, 'f')": "image/png",
@@ -78,6 +204,9 @@ SHOWN = {
     "gradient_flow(layer, x)": "image/png",
     "data_memory(x)": "image/png",
     "diagnose(layer, x, memory=50)": "text/html",
+    "layer": "text/html",
+    "layer.cell": "text/html",
+    "layer.program": "text/html",
 }
 
 

@@ -19,7 +19,7 @@ from test_page import computed_again, model_of
 import carousel
 from carousel.cli.inspect import inspect as command
 from carousel.errors import DataError
-from carousel.page import inspect, telling
+from carousel.page import inspect, pictures, telling
 from carousel.page.document import document
 from carousel.page.moments import Classes, Quantiles, Signals, Symbols
 from carousel.page.packing import page_json
@@ -704,6 +704,17 @@ def test_a_forecasting_run_has_a_page_and_pictures(tmp_path, capsys):
     assert {"forecast.png", "signals.png", "influence.png", "gradient-by-lag.png", "timescales.png"} <= pictures
     command(tmp_path / "run", tmp_path / "sales.csv", against=tmp_path / "run", out=tmp_path / "two", steps=20)
     assert "Inside run 1 and run 2" in (tmp_path / "two" / "index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("alike", [True, False])
+def test_dollar_signs_in_names_are_no_mathematics_in_the_pictures(alike):
+    name = "$\\frac{$"
+    chances = np.array([[0.4, 0.6], [0.7, 0.3]])
+    for figure in (
+        pictures.classes_over_time([name, "b"], chances, 0, [name, "x"]),
+        pictures.signals_over_time(Signals([name], np.ones((2, 1)), [name, "x"], np.arange(2), alike=alike)),
+    ):
+        assert figure._repr_png_()
 
 
 def test_names_of_columns_and_classes_cannot_leave_the_data():

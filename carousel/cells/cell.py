@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import inspect
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -107,6 +110,14 @@ class Cell:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+    def _repr_html_(self) -> str | None:
+        """In a notebook: its equations, as their author wrote them; a layer shows those that are made of its cell."""
+        try:
+            written = inspect.getsource(type(self).step)
+        except (OSError, TypeError):
+            return None  # no file has them: its name is shown instead
+        return f"<pre>{html.escape(repr(self))}\n\n{html.escape(textwrap.dedent(written))}</pre>"
 
 
 def names(declared: Sequence[str]) -> tuple[str, ...]:

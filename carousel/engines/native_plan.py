@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -162,6 +163,9 @@ class Plan:
         from carousel.engines.native_text import text_of  # which reads the classes of this file
 
         return text_of(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"  # in a notebook
 
 
 @made_once(1024)

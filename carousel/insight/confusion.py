@@ -2,16 +2,23 @@
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from carousel.insight.saving import save
+from carousel.insight.shown import in_a_picture
 
 MOST_NUMBERED = 30  # classes: with more of them there is no room for numbers
 
 
 def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[Hashable], *, title: str = "") -> None:
-    """Write a PNG picture of counts, truth by row and answer by column, coloured by their share of the row."""
+    """Write `confusion_figure` as a PNG picture."""
+    save(confusion_figure(confusion, classes, title=title), path)
+
+
+def confusion_figure(confusion: np.ndarray, classes: Sequence[Hashable], *, title: str = "") -> Any:
+    """A matplotlib figure of counts, truth by row and answer by column, coloured by their share of the row."""
     # Here, not above: matplotlib takes most of a second to import.
     from carousel.insight.picture import picture
 
@@ -21,7 +28,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[Hashable
     axes = figure.add_subplot()
     shares = confusion / np.maximum(1, confusion.sum(1, keepdims=True))
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    names = [str(label) if len(str(label)) <= 20 else f"{str(label)[:19]}…" for label in classes]
+    names = [in_a_picture(label if len(str(label)) <= 20 else f"{str(label)[:19]}…") for label in classes]
     if count <= 2 * MOST_NUMBERED:
         long = max(map(len, names)) > 3
         axes.set_xticks(range(count), names, rotation=45 if long else 0, ha="right" if long else "center")
@@ -32,7 +39,7 @@ def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[Hashable
             axes.text(j, i, f"{confusion[i, j]:,}", ha="center", va="center", color=colour, fontsize=9)
     axes.set_xlabel("answer")
     axes.set_ylabel("truth")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(in_a_picture(title), fontsize=11)
     bar = figure.colorbar(image, ax=axes, shrink=0.8)
     bar.set_label("share of the class")
-    save(figure, path)
+    return figure

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from carousel.insight.refusal import TooShort
+from carousel.insight.shown import Told
 
 FEWEST_LAGS = 4
 FEWEST_SAMPLES = 4
@@ -16,7 +17,7 @@ ROUNDING = 1e-6  # a factor this near to 1 is 1, in float32
 
 
 @dataclass(frozen=True)
-class Decay:
+class Decay(Told):
     """g(k) = g(0) * factor^k, fitted to the logarithm over lags 1 to `lags`.
 
     low, high: the bootstrap interval of the factor (resampled over steps and over sequences), at `confidence`.
@@ -54,7 +55,7 @@ class Decay:
 
 
 @dataclass(frozen=True)
-class Horizon:
+class Horizon(Told):
     """After this many steps 1/e, 37 %, is left: -1 / ln(factor), with its interval; infinite where nothing is lost."""
 
     steps: float

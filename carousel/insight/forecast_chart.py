@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from carousel.insight.shown import in_a_picture
+
 # Okabe & Ito's palette, which the colour-blind tell apart; rivals also differ in their dashes.
 OURS, CAME = "#0072B2", "#333333"
 RIVALS = {"naive": ("#D55E00", "--"), "seasonal naive": ("#009E73", "-."), "drift": ("#CC79A7", ":")}
@@ -20,7 +22,7 @@ def forecast_figure(series: Sequence[Mapping[str, Any]], *, title: str = "") -> 
         _draw(axes, one)
     panels[0].legend(*_legend(panels[0]), loc="upper left", frameon=False, ncols=4, fontsize=9)
     if title:
-        figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+        figure.suptitle(in_a_picture(title), fontsize=12, x=0.01, ha="left")
     return figure
 
 
@@ -52,7 +54,7 @@ def backtest_figure(
     errors.legend(frameon=False, fontsize=9)
     _draw_coverage(figure.add_subplot(grid[-1, 1]), coverage)
     if title:
-        figure.suptitle(title, fontsize=12, x=0.01, ha="left")
+        figure.suptitle(in_a_picture(title), fontsize=12, x=0.01, ha="left")
     return figure
 
 
@@ -81,7 +83,7 @@ def _draw(axes: Any, one: Mapping[str, Any]) -> None:
             forecast["x"], forecast["median"], color=OURS, linewidth=1.8, label="forecast" if number == 0 else None
         )
         axes.axvline(forecast["x"][0], color=CAME, linewidth=0.6, alpha=0.35, linestyle=":")
-    axes.set_title(one["name"], fontsize=10, loc="right")
+    axes.set_title(in_a_picture(one["name"]), fontsize=10, loc="right")
     axes.grid(alpha=0.25)
     axes.margins(x=0.01)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import html
 import warnings
 from typing import Any
 
@@ -67,6 +68,12 @@ class Equations(nn.Module):
     def why_untraced(self) -> str:
         """Why the cell has no program, if so."""
         return self._why_untraced
+
+    def _repr_html_(self) -> str:
+        """In a notebook: what it is, and the equations that it runs, or why there are none."""
+        program = self.program
+        written = str(program) if isinstance(program, Program) else f"plain Python: {self.why_untraced}"
+        return f"<pre>{html.escape(repr(self))}\n\n{html.escape(written)}</pre>"
 
     def weights_of(self, suffix: str = "") -> dict[str, Tensor]:
         """The parameters of one scan as engines take them; suffix: of a layer and direction, "_l0_reverse"."""

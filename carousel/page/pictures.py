@@ -15,6 +15,7 @@ from carousel.errors import RunError
 from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, figures
 from carousel.insight.figures.canvas import COLOURS, DASHES, MOST_LABELS, ONE_WAY, canvas, label_steps
 from carousel.insight.saving import save
+from carousel.insight.shown import in_a_picture
 from carousel.page.moments import Signals
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def classes_over_time(
     if truth is not None and truth not in chosen:
         chosen[-1] = truth
     for index, k in enumerate(chosen):
-        label = f"{names[k]}, which it is" if k == truth else names[k]
+        label = in_a_picture(f"{names[k]}, which it is" if k == truth else names[k])
         axes.plot(probability[:, k], color=COLOURS[index], linestyle=DASHES[index], label=label)
     axes.set_ylim(0, 1)
     label_steps(axes, labels if len(labels) <= MOST_LABELS else None, len(labels), name="read up to step")
@@ -86,7 +87,7 @@ def signals_over_time(reads: Signals) -> Figure:
         values = reads.values if reads.alike else _in_own_span(reads.values)
         image = axes.imshow(values.T, aspect="auto", origin="lower", cmap=ONE_WAY, interpolation="nearest")
         every = max(1, count // 8)
-        axes.set_yticks(range(0, count, every), reads.names[::every])
+        axes.set_yticks(range(0, count, every), [in_a_picture(name) for name in reads.names[::every]])
         figure.colorbar(image, ax=axes, label="" if reads.alike else "of each channel's own span")
         panels = [axes]
     else:
@@ -94,10 +95,10 @@ def signals_over_time(reads: Signals) -> Figure:
         panels = list(grid[:, 0])
         for k, (axes, name) in enumerate(zip(panels, reads.names, strict=True)):
             axes.plot(reads.values[:, k], color=COLOURS[0])
-            axes.set_title(name, fontsize=10, loc="right")
+            axes.set_title(in_a_picture(name), fontsize=10, loc="right")
             axes.grid(alpha=0.25)
     every = max(1, len(reads.times) // 8)
-    panels[-1].set_xticks(range(0, len(reads.times), every), reads.times[::every])
+    panels[-1].set_xticks(range(0, len(reads.times), every), [in_a_picture(time) for time in reads.times[::every]])
     figure.suptitle("What was read")
     return figure
 

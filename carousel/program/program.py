@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -145,6 +146,9 @@ class Program(Interface):
         from carousel.program.printing import equations
 
         return equations(self)
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self))}</pre>"  # in a notebook
 
     # Facts. Derived, never declared.
 

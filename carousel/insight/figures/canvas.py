@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from carousel.errors import DataError
+from carousel.insight.shown import in_a_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -40,5 +41,5 @@ def label_steps(axes: Axes, labels: Sequence[object] | None, count: int, *, name
 
 
 def visible(symbol: object) -> str:
-    """A symbol, a number or a date that leaves a mark on paper. matplotlib would read a dollar sign as mathematics."""
-    return str(symbol).replace("\n", "↵").replace("\t", "→").replace(" ", "␣").replace("$", r"\$")
+    """A symbol, a number or a date that leaves a mark on paper."""
+    return in_a_picture(symbol).replace("\n", "↵").replace("\t", "→").replace(" ", "␣")

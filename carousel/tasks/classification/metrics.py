@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,6 +49,17 @@ class Evaluation:
     @property
     def by_class(self) -> list[ClassScore]:
         return [self._score(k) for k in range(len(self.classes))]
+
+    def plot(self) -> Any:
+        """A matplotlib figure: the confusion matrix."""
+        from carousel.insight.confusion import confusion_figure
+
+        title = f"accuracy {self.accuracy:.1%} of {self.count:,}; always the commonest class: {self.baseline:.1%}"
+        return confusion_figure(self.confusion, self.classes, title=title)
+
+    def _repr_png_(self) -> bytes:
+        shown: bytes = self.plot()._repr_png_()  # in a notebook
+        return shown
 
     def _score(self, k: int) -> ClassScore:
         right, true, told = self.confusion[k, k], self.confusion[k].sum(), self.confusion[:, k].sum()
