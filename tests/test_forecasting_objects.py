@@ -38,7 +38,7 @@ def test_an_index_of_texts_of_dates_is_the_time():
     dates = pd.date_range("2024-01-01", periods=STEPS).strftime("%d/%m/%Y")
     model = fitted(pd.Series(WAVE, index=list(dates), name="sold"))
     assert model.predict()["time"].tolist() == ["30/04/2024", "01/05/2024", "02/05/2024"]
-    assert "time: time (--time)" in model.describe()
+    assert "time: time (time=)" in model.describe()
     labels = fitted(pd.Series(WAVE, index=[f"row {k}" for k in range(STEPS)]))
     assert "time: the rows' order" in labels.describe()
 
@@ -111,7 +111,7 @@ def test_forecasts_of_what_is_never_negative_are_not_unless_they_may_be():
     floored, free = fitted(table, log=False), fitted(table, log=False, allow_negative=True)
     assert lowest(floored) == 0.0
     assert lowest(free) < 0.0
-    assert "never negative, so no forecast is: y (--allow-negative)" in floored.describe()
+    assert "never negative, so no forecast is: y (allow_negative=)" in floored.describe()
     assert "never negative" not in free.describe()
     assert "never negative" not in fitted(frame(y=COUNTS - 1)).describe()
     backtest = floored.backtest().forecasts

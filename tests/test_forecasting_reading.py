@@ -1,6 +1,7 @@
 """A table of series is read as its owner means it, or refused with the words that name the flag: by cases, and by a
 known panel that is written in random forms."""
 
+import re
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -397,7 +398,7 @@ REFUSED = {
     "two orders of day and month": (
         table(BOTH, "%d/%m/%Y"),
         {},
-        r"'02/01/2021' as 2021-02-01 \(monthly\) or as 2021-01-02 \(daily\).*--date-format '%m/%d/%Y' or --date-format",
+        r"'02/01/2021' as 2021-02-01 \(monthly\) or as 2021-01-02 \(daily\).*--date-format %m/%d/%Y or --date-format",
     ),
     "two centuries": (
         table(unpadded(months(400, 1949), "{d.day:02}/{d.month:02}/{d:%y}")),
@@ -574,6 +575,57 @@ def test_series_keep_days_of_their_own(case, tmp_path):
         model.update(new[1:].with_columns(pl.col("date") + timedelta(days=1)))
     model.update(new)
     assert model.predict(1)["date"].to_list() == expected[1::2]
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_python_users_are_not_told_flags_of_the_command_line(case):
+    source, chosen, words = REFUSED[case]
+    with pytest.raises(DataError) as refused:
+        Forecaster(**SMALL, **chosen).fit(source)
+    assert "--" not in str(refused.value)
+    flags = re.findall(r"--([a-z-]+)", words)
+    assert all(f"{flag.replace('-', '_')}=" in str(refused.value) for flag in flags)
+
+
+CALLS = {  # what is asked of a fitted forecaster, or of one to be fitted
+    "too long a horizon": (lambda m: Forecaster(50).fit(table(days())), "horizon=12"),
+    "a column that is none": (lambda m: Forecaster(target="sales").fit(table(days())), "target= names 'sales'"),
+    "nothing to learn": (lambda m: Forecaster().fit(table(days(), same=1.0).drop("value")), "(target=)"),
+    "too short": (lambda m: Forecaster().fit(table(days(5))), "(id=)"),
+    "irregular": (
+        lambda m: Forecaster().fit(
+            table([datetime(2021, 1, 1) + timedelta(hours=k * k + 7 * k % 5) for k in range(30)])
+        ),
+        "frequency='1h'",
+    ),
+    "no covariate ahead": (lambda m: m.predict(5), "(horizon=)"),
+    "too far": (lambda m: m.predict(10**6), "frequency"),
+    "a row between two": (
+        lambda m: m.update({"date": datetime(2022, 1, 1, 7), "value": 1.0, "price": 1.0}),
+        "(frequency=)",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return Forecaster(**SMALL, horizon=2, known="price").fit(table(days(), price=VALUES[:STEPS]))
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_refusals_of_calls_name_arguments(case, fitted):
+    call, words = CALLS[case]
+    with pytest.raises(DataError) as refused:
+        call(fitted)
+    assert "--" not in str(refused.value)
+    assert words in str(refused.value)
+
+
+def test_what_is_said_names_arguments_in_python_and_flags_without(fitted):
+    assert "--" not in fitted.describe()
+    assert "time: date (time=)" in fitted.describe()
+    assert "--" not in fitted.backtest().verdict()
+    assert "(--time)" in decided(table(days()))[1]
 
 
 def test_a_flag_decides_what_nothing_in_the_table_does():

@@ -64,13 +64,13 @@ def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], 
         with table.numbers_written(options.get("decimal"), options.get("thousands")):
             task, why = task_for(paths, options)
         others = ", ".join(name for name in TASKS if name != task)
-        report.say(f"taken for {why}, to train {task}" + (f" (--task: {others})" if others else ""))
+        report.say(f"taken for {why}, to train {task}" + (f" ({option('task')}: {others})" if others else ""))
     chosen = task_named(task)
     for setting in foreign(task, options):
         takers = " and ".join(tasks_with(setting))
         raise DataError(
             f"{option(setting)} is an option of the task {takers}, and {paths[0]} is taken for {task} data. "
-            f"Leave it away, or choose the task with --task."
+            f"Leave it away, or choose the task ({option('task')})."
         )
     return chosen
 
@@ -84,7 +84,7 @@ def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, st
         if not foreign(name, options):
             return name, why
     if not recognised:
-        raise DataError(f"{_unrecognised(paths)} To learn to write such text: --task language.")
+        raise DataError(f"{_unrecognised(paths)} To learn to write such text: {option('task', 'language')}.")
     return next(iter(recognised.items()))
 
 
@@ -97,7 +97,7 @@ def _unrecognised(paths: Sequence[Path]) -> str:
         return foreign_kind
     first = next(path for path in paths if why_data(path))
     if not table.looks_like_table(first):
-        return f"{why_data(first)} What it lacks to learn from it, --task classification says."
+        return f"{why_data(first)} What it lacks to learn from it, {option('task', 'classification')} says."
     if other := next((path for path in paths if not table.looks_like_table(path)), None):
         return f"{first} is a table, and {other} is none: a model is trained on data of one kind."
     try:
@@ -106,9 +106,9 @@ def _unrecognised(paths: Sequence[Path]) -> str:
         return str(problem)
     return (
         f"{first} is a table, and its columns do not say what to learn: {table.listed(list(map(_column, frame)))}. "
-        f"Its first row must name them. To forecast, it needs a column of numbers (--target), and times (--time) or "
-        f"rows that are steps. To classify, it needs a column of classes (--label), beside texts (--text) or beside "
-        f"numbers and the sequence that each row belongs to (--id)."
+        f"Its first row must name them. To forecast, it needs a column of numbers ({option('target')}), and times "
+        f"({option('time')}) or rows that are steps. To classify, it needs a column of classes ({option('label')}), "
+        f"beside texts ({option('text')}) or beside numbers and the sequence that each row belongs to ({option('id')})."
     )
 
 

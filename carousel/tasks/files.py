@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 
 
 def paths_in(given: Any) -> list[Path]:
@@ -63,9 +63,11 @@ def require_folder(path: Path) -> None:
     """Raises DataError unless files can be written in this folder, which need not exist yet."""
     there = next(place for place in (path, *path.absolute().parents) if place.exists())
     if not there.is_dir():
-        raise DataError(f"No files can be written in {path}: {there} is no folder. Name another with --out.")
+        raise DataError(f"No files can be written in {path}: {there} is no folder. Name another ({option('out')}).")
     if not _writable(there):
-        raise DataError(f"No files can be written in {path}: the folder may not be written to. Name one with --out.")
+        raise DataError(
+            f"No files can be written in {path}: the folder may not be written to. Name one ({option('out')})."
+        )
 
 
 def make_folder(path: Path) -> None:
@@ -73,7 +75,9 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
-        raise DataError(f"The folder {path} cannot be made: {problem.strerror}. Name another with --out.") from None
+        raise DataError(
+            f"The folder {path} cannot be made: {problem.strerror}. Name another ({option('out')})."
+        ) from None
 
 
 def _writable(folder: Path) -> bool:

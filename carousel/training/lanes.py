@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.lib.stride_tricks import as_strided
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.training.checkpoint import require_count
 
 
@@ -36,7 +36,7 @@ class Lanes:
         if len(tokens) < window + 1:
             raise DataError(
                 f"A training text must fill at least one window: {window + 1} symbols for windows of {window} steps. "
-                f"This one has {len(tokens)}. Give more text, or a shorter window (--window)."
+                f"This one has {len(tokens)}. Give more text, or a shorter window ({option('window')})."
             )
         self.window = window
         self.lanes = min(lanes, (len(tokens) - 1) // window)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from carousel.errors import RunError
+from carousel.errors import RunError, option
 from carousel.training.budget import Budget
 from carousel.training.checkpoint import require_checkpoint_of, require_count, require_number
 from carousel.training.lessons import Lessons
@@ -206,7 +206,7 @@ class Run:
             kept = f"; its best weights remain in {MODEL}, and can be used as they are" if model else ""
             raise RunError(
                 f"{path} cannot be continued: it has no {STATE}, which says where training stood. {what}{kept}. "
-                f"Put the file back, or start a new run in another folder (--out)."
+                f"Put the file back, or start a new run in another folder ({option('out')})."
             )
 
     def train(self) -> None:

@@ -93,7 +93,8 @@ def strange_cell(config: Any) -> str:
     cell = model.get("cell") if isinstance(model, dict) else None
     if in_file(cell) is None:
         return ""
-    return f" It names a cell in a file, {cell}: that is run only with --cell FILE:NAME or --trust-cell."
+    ways = "--cell FILE:NAME or --trust-cell (in Python cell=..., trust_cell=True)"
+    return f" It names a cell in a file, {cell}: that is run only with {ways}."
 
 
 def _compare(run: Vouched, config: dict[str, Any], name: str, cell: Any, ours: tuple[Path, str] | None) -> None:

@@ -37,7 +37,7 @@ import torch
 from torch import Tensor, nn
 
 from carousel import files
-from carousel.errors import CarouselError, RunError
+from carousel.errors import CarouselError, RunError, option
 from carousel.training import checksums
 from carousel.training.fitting import misfit_of
 from carousel.training.run_cell import cell_of, in_file, strange_cell
@@ -78,7 +78,7 @@ def require_space(folder: Path, needed: int, purpose: str) -> None:
     if free < needed:
         raise RunError(
             f"{purpose} needs {needed / 1e6:,.1f} MB in {folder}, and the disk has {free / 1e6:,.1f} MB left. "
-            f"Free some space, or put the run elsewhere with --out."
+            f"Free some space, or put the run elsewhere ({option('out')})."
         )
 
 
@@ -110,7 +110,9 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as problem:
-            raise RunError(f"The run folder {path} cannot be made: {problem.strerror}. Choose another --out.") from None
+            raise RunError(
+                f"The run folder {path} cannot be made: {problem.strerror}. Choose another ({option('out')})."
+            ) from None
         return cls(path, kept=kept, cell=cell)
 
     def discard(self, *names: str) -> None:

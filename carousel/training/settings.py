@@ -5,7 +5,7 @@ from numbers import Integral
 
 import torch
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.training.budget import Budget
 
 DEFAULT_MINUTES = 3.0
@@ -74,5 +74,5 @@ class TrainingSettings:
         if device.type not in ("cpu", "cuda"):
             raise DataError(f"Training runs on cpu or cuda, not on {self.device!r}.")
         if device.type == "cuda" and not torch.cuda.is_available():
-            raise DataError("No CUDA device can be used here. Try --device cpu, or auto.")
+            raise DataError(f"No CUDA device can be used here. Try {option('device', 'cpu')}, or auto.")
         return device

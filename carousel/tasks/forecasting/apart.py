@@ -6,7 +6,7 @@ from itertools import combinations
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.forecasting.stamps import TEXTS, TwoReadings, words_in
 from carousel.tasks.forecasting.time_column import TimeColumn
 from carousel.tasks.table import listed
@@ -45,7 +45,7 @@ def tell_apart(
         return _following(frame, rest, said)
     found = _best(stamped, rest)
     if found is not None and _stands(stamped, found):
-        said.append(f"series told apart by {', '.join(found)} (--id): {_words(stamped, found)}")
+        said.append(f"series told apart by {', '.join(found)} ({option('id')}): {_words(stamped, found)}")
         return found
     if merge or repeated <= FEW * stamped.height:
         return ()
@@ -70,11 +70,11 @@ def require_apart(frame: pl.DataFrame, when: TimeColumn, series: Sequence[str], 
     raise DataError(
         f"{repeated:,} of {stamped.height:,} rows repeat a time ({when.label}){whose}. "
         + (
-            f"They differ in {listed(others)}: --id {','.join((*series, others[0]))} makes these series. "
+            f"They differ in {listed(others)}: {option('id', ','.join((*series, others[0])))} makes these series. "
             if others
             else ""
         )
-        + "If rows of one time are to be averaged: --frequency 1h, d, w, mo."
+        + f"If rows of one time are to be averaged: {option('frequency', '1h')}, or d, w, mo."
     )
 
 
@@ -88,7 +88,7 @@ def _following(frame: pl.DataFrame, rest: Sequence[str], said: list[str]) -> tup
         n for n in _usual(rest, SERIES[:11]) if frame[n].dtype in TEXTS and 2 * frame[n].n_unique() <= frame.height
     ]
     if several and frame[several[0]].n_unique() > 1:
-        said.append(f"series told apart by {several[0]} (--id)")
+        said.append(f"series told apart by {several[0]} ({option('id')})")
     return tuple(several[:1])
 
 
@@ -149,8 +149,8 @@ def _likeliest(stamped: pl.DataFrame, sets: list[tuple[str, ...]]) -> tuple[str,
         if not _same(stamped, best, other):
             raise TwoReadings(
                 f"Rows repeat a time, and two readings tell them apart as well as each other: by {', '.join(best)} "
-                f"({_words(stamped, best)}) or by {', '.join(other)} ({_words(stamped, other)}). Say which: --id "
-                f"{','.join(best)} or --id {','.join(other)}."
+                f"({_words(stamped, best)}) or by {', '.join(other)} ({_words(stamped, other)}). Say which: "
+                f"{option('id', ','.join(best))} or {option('id', ','.join(other))}."
             )
     return best
 
@@ -217,12 +217,12 @@ def _refusal(
         share = found_whole(stamped, found)
         which = (
             f"{', '.join(found)} would tell them apart, but make {_words(stamped, found)}, which have {share:.0%} of "
-            f"the times between their first and last. If these are series: --id {','.join(found)}. "
+            f"the times between their first and last. If these are series: {option('id', ','.join(found))}. "
         )
     else:
         others = [n for n in rest if _names(stamped[n]) and _repetitions(stamped, (n,)) < repeated / 2]
         which = "no column tells them apart. " if not others else f"no column of names does; {listed(others)} would. "
     return (
-        f"{said}{which}If another column belongs to the time: --time {when.names[0]},NAME. If rows of one time are to "
-        f"be averaged: --frequency 1h, d, w, mo."
+        f"{said}{which}If another column belongs to the time: {option('time', f'{when.names[0]},NAME')}. If rows of "
+        f"one time are to be averaged: {option('frequency', '1h')}, or d, w, mo."
     )

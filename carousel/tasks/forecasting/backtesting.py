@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option, speaking
 from carousel.tasks.forecasting import conformal
 from carousel.tasks.forecasting.ahead import written
 from carousel.tasks.forecasting.baselines import rivals
@@ -26,7 +26,6 @@ from carousel.tasks.forecasting.trained import Trained
 
 MOST_ORIGINS = 2_000  # (time, series) pairs, evenly spread where there are more
 OURS = "carousel"
-LOSING = "on these data, use {}, or train longer (--minutes), give covariates (--known), or another --horizon"
 
 
 @dataclass
@@ -60,6 +59,7 @@ class Backtest:
         ]
         return [head, *(re.sub("nan%|nan", lambda nothing: "-".rjust(len(nothing[0])), row) for row in rows)]
 
+    @speaking(python=True)
     def verdict(self) -> str:
         """Whether the model beat its rivals, in a sentence."""
         ours = self.scores[OURS]
@@ -67,10 +67,10 @@ class Backtest:
         best = min(rest, key=lambda name: rest[name].mae)
         part = 1 - ours.mae / rest[best].mae if rest[best].mae > 0 else 0.0
         if abs(part) < 0.005:
-            return f"the model's mean absolute error is as that of the best rival, {best}: {LOSING.format(best)}"
+            return f"the model's mean absolute error is as that of the best rival, {best}: {_losing(best)}"
         if part > 0:
             return f"the model's mean absolute error is {part:.0%} below that of the best rival, {best}"
-        return f"the model loses to {best}, by {-part:.0%} in mean absolute error: {LOSING.format(best)}"
+        return f"the model loses to {best}, by {-part:.0%} in mean absolute error: {_losing(best)}"
 
     def plot(self) -> Any:
         """A matplotlib figure: forecasts over what came, error and coverage by step ahead."""
@@ -289,6 +289,13 @@ def _pictures(
             }
         )
     return shown
+
+
+def _losing(best: str) -> str:
+    return (
+        f"on these data, use {best}, or train longer ({option('minutes')}), give covariates ({option('known')}), or "
+        f"another horizon ({option('horizon')})"
+    )
 
 
 def _short(value: float) -> str:

@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.forecasting.ahead import written
 from carousel.tasks.forecasting.following import corrections_at
 from carousel.tasks.forecasting.inputs import Inputs
@@ -59,7 +59,7 @@ def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
     if np.max(horizon) > MOST_AHEAD or not (panel.layout.roles.time.counts or last[0] < YEAR_10000):
         raise DataError(
             f"A forecast goes {MOST_AHEAD:,} steps ahead at most, and not beyond the year 9999: {np.max(horizon):,} "
-            f"steps are too many. Ask for fewer, or train on a coarser --frequency."
+            f"steps are too many. Ask for fewer, or train on a coarser frequency ({option('frequency')})."
         )
     steps = np.where(panel.end > 0, horizon, 0)
     short = np.flatnonzero(panel.known_until < panel.end + steps)
@@ -80,8 +80,8 @@ def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
     raise DataError(
         f"A forecast of {steps[worst]} steps needs {names}, known in advance, up to {needed}; the table has "
         f"{'it' if len(panel.layout.roles.known) == 1 else 'them'}{whose} up to {given}, and none for {lacking}. Add "
-        f"rows with {names} and without a target (or --future FILE, predict(future=table)), or ask for a shorter "
-        f"--horizon."
+        f"rows with {names} and without a target (or give them apart, {option('future')}), or ask for a shorter "
+        f"horizon ({option('horizon')})."
     )
 
 

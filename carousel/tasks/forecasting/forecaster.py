@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from carousel.errors import DataError, RunError
+from carousel.errors import DataError, RunError, speaking
 from carousel.files import UNFINISHED
 from carousel.tasks import table
 from carousel.tasks.forecasting import sources, training
@@ -97,6 +97,7 @@ class Forecaster:
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
+    @speaking(python=True)
     def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Forecaster:
         """Learn from a table; `y`, where given, is its target.
 
@@ -123,6 +124,7 @@ class Forecaster:
         return self
 
     @classmethod
+    @speaking(python=True)
     def load(cls, run: str | Path, *, cell: Any = None, trust_cell: bool = False) -> Forecaster:
         """The best forecaster of a run.
 
@@ -135,6 +137,7 @@ class Forecaster:
         return model._open(Trained.load(run, cell=cell, trust_cell=trust_cell), "polars")
 
     @classmethod
+    @speaking(python=True)
     def resume(
         cls,
         run: str | Path,
@@ -152,6 +155,7 @@ class Forecaster:
             training.go_on(folder, report, resuming=True)
         return cls.load(run, cell=cell, trust_cell=trust_cell)
 
+    @speaking(python=True)
     def save(self, run: str | Path) -> Path:
         """A copy of the run in a new folder. Raises RunError where that holds something."""
         RunFolder.require_unused(Path(run))
@@ -170,6 +174,7 @@ class Forecaster:
 
     # -- answering --------------------------------------------------------------------------------------------------
 
+    @speaking(python=True)
     def predict(self, horizon: Any = None, *, data: Any = None, future: Any = None) -> Any:
         """What comes after the end of every series, `horizon` steps far (default: as trained), as a table of the kind
         that was given: time, ids, target (the median) and the ends of its 80 and 95 % intervals.
@@ -199,7 +204,7 @@ class Forecaster:
         history = None if data is None else trained.read_history(data)
         for given in (history, ahead):
             for line in [] if given is None else trained.unseen(given):
-                warnings.warn(line, stacklevel=2)
+                warnings.warn(line, stacklevel=3)
         if self._stream is not None and data is None:
             frame = self._stream.forecast(steps, ahead)
         elif steps is not None:
@@ -218,6 +223,7 @@ class Forecaster:
             answer.index = answer[sources.STEP].to_numpy()  # goes on from the index that was given
         return answer
 
+    @speaking(python=True)
     def update(self, rows: Any) -> Forecaster:
         """Take new observations: a mapping of one row's values, or a table of rows. Costs the same however long the
         history is; what `predict` says then is what it would say of the whole history with these rows."""
@@ -229,6 +235,7 @@ class Forecaster:
         self._stream.update(frame)
         return self
 
+    @speaking(python=True)
     def backtest(self, data: Any = None, *, horizon: int | None = None, stride: int = 1, start: Any = None) -> Backtest:
         """Forecasts from one origin after another beside naive rivals: on the part of the data that training held out,
         or on what another table has after the time that was trained on.
@@ -243,6 +250,7 @@ class Forecaster:
         own = data is None or (start is None and nothing_new(trained, inputs))
         return backtest(trained, inputs, horizon=horizon, stride=stride, start=start, own_data=own)
 
+    @speaking(python=True)
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the MASE of forecasts of a table that comes after the one fitted, from one origin after another.
 
@@ -273,6 +281,7 @@ class Forecaster:
         result = backtest(trained, inputs, start=start, own_data=False)
         return -result.scores[OURS].mase
 
+    @speaking(python=True)
     def plot(self, horizon: int | None = None, *, data: Any = None, future: Any = None) -> Any:
         """A matplotlib figure: the end of the history (after `update`, so many steps of it as are carried) and the
         forecast that `predict` tells, of the first four series."""

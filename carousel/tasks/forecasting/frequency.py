@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 
 SECOND = 1_000_000
 DAY = 86_400 * SECOND
@@ -411,7 +411,8 @@ def _refuse_other_clocks(groups: list[np.ndarray], gaps: np.ndarray, zone: str |
     firsts = {_clock(int(local(group[:1], zone)[0] % DAY)) for group in groups if len(group)}
     raise DataError(
         f"Each series here has a row every {lasting(step)}, but not all at the same time of the day "
-        f"({', '.join(sorted(firsts))}). Name the frequency, --frequency {'w' if step == WEEK else f'{step // DAY}d'}, "
+        f"({', '.join(sorted(firsts))}). Name the frequency, "
+        f"{option('frequency', 'w' if step == WEEK else f'{step // DAY}d')}, "
         f"and each row counts for the step that it is in."
     )
 
@@ -434,5 +435,5 @@ def _require_regular(
     raise DataError(
         f"The stamps keep to no frequency: the most usual step is {words(step)}, and {off.sum():,} of "
         f"{len(stamps):,} stamps are off it (steps from {words(gaps.min())} to {words(gaps.max())}). "
-        f"Name a frequency to put them to: --frequency 1h, d, w, mo."
+        f"Name a frequency to put them to: {option('frequency', '1h')}, or d, w, mo."
     )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.forecasting import covariates
 from carousel.tasks.forecasting.covariates import Encoder
 from carousel.tasks.forecasting.frequency import Frequency, find, named
@@ -77,7 +77,7 @@ class Layout:
             raise DataError(
                 f"{off.sum():,} of {len(stamps):,} stamps are off the frequency ({self.frequency.words}), the "
                 f"first of them {', '.join(map(str, shown))}: correct them, or name a frequency to average them "
-                f"into (--frequency)."
+                f"into ({option('frequency')})."
             )
         return places
 
@@ -278,5 +278,6 @@ def _require_room(steps: int, series: int, numbers: int, layout: Layout) -> None
     if steps * series * numbers > MOST_NUMBERS:
         raise DataError(
             f"{series:,} series on {steps:,} places of time ({layout.frequency.words}) with {numbers} numbers each are "
-            f"more than memory should hold. Train on fewer series, a shorter time, or a coarser --frequency."
+            f"more than memory should hold. Train on fewer series, a shorter time, or a coarser frequency "
+            f"({option('frequency')})."
         )

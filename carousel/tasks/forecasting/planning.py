@@ -3,7 +3,7 @@
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.forecasting.frequency import lasting
 from carousel.tasks.forecasting.inputs import MOST_NAMED, Reading
 from carousel.tasks.forecasting.panel import Panel
@@ -44,7 +44,7 @@ def horizon_of(panel: Panel, settings: Settings) -> int:
         if settings.horizon > longest // 3:
             raise DataError(
                 f"A horizon of {settings.horizon} steps needs a series of {3 * settings.horizon} or more to learn "
-                f"from; the longest has {longest}. Choose --horizon {max(1, longest // 5)} or less."
+                f"from; the longest has {longest}. Choose {option('horizon', max(1, longest // 5))} or less."
             )
         return settings.horizon
     frequency = panel.layout.frequency
@@ -102,13 +102,13 @@ def require_enough(panel: Panel) -> None:
         raise DataError(
             f"A forecaster learns from the past of a series, and the longest here has {longest} "
             f"observation{'s' * (longest != 1)}: it needs {FEWEST} or more. Give a longer history, or check that the "
-            f"series are told apart as you mean it (--id)."
+            f"series are told apart as you mean it ({option('id')})."
         )
     spread = np.nanmax(panel.values, axis=0, initial=-np.inf) - np.nanmin(panel.values, axis=0, initial=np.inf)
     if not (spread > 0).any():
         raise DataError(
             "Every series here is constant: its forecast is the same value again, and there is nothing to learn. "
-            "Check the target (--target)."
+            f"Check the target ({option('target')})."
         )
 
 
@@ -123,7 +123,9 @@ def describe(panel: Panel, frame: pl.DataFrame) -> list[str]:
     length = f"{lengths.max():,}" if lengths.min() == lengths.max() else f"{lengths.min():,} to {lengths.max():,}"
     zone = f", {frequency.zone}" if frequency.zone else ""
     between = f"{_written(first)} to {_written(last)}"
-    said = [f"{frame.height:,} rows: {which} of {length} values, {frequency.words}{zone}, {between} (--frequency)"]
+    said = [
+        f"{frame.height:,} rows: {which} of {length} values, {frequency.words}{zone}, {between} ({option('frequency')})"
+    ]
     inside = np.arange(panel.steps)[:, None] >= panel.begin
     missing = int((inside & ~observed & (np.arange(panel.steps)[:, None] < panel.end[panel.owner])).sum())
     if panel.gaps:

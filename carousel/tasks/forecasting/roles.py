@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.forecasting.apart import FILE, require_apart, tell_apart
 from carousel.tasks.forecasting.metrics import INTERVALS
 from carousel.tasks.forecasting.stamps import Slip, TwoReadings, words_in
@@ -113,9 +113,11 @@ def find_roles(
     more_static, more_past, unused = _covariates(frame, series, rest)
     unused = again | unused
     if more_past:
-        said.append(f"past covariates: {listed(more_past)} (--past; what is known in advance: --known)")
+        said.append(
+            f"past covariates: {listed(more_past)} ({option('past')}; what is known in advance: {option('known')})"
+        )
     if more_static:
-        said.append(f"static, one value a series: {listed(more_static)} (--static)")
+        said.append(f"static, one value a series: {listed(more_static)} ({option('static')})")
     if unused:
         said.append("not used: " + listed([f"{name} ({why})" for name, why in unused.items()]))
     past, static = (*past, *more_past), (*static, *more_static)
@@ -135,7 +137,9 @@ def _check_given(frame: pl.DataFrame, given: dict[str, Sequence[str]]) -> None:
     for role, names in given.items():
         for name in names:
             if name not in frame.columns:
-                raise DataError(f"--{role} names {name!r}, which is no column. There are: {listed(frame.columns, 20)}.")
+                raise DataError(
+                    f"{option(role)} names {name!r}, which is no column. There are: {listed(frame.columns, 20)}."
+                )
             if name in owner:
                 raise DataError(f"The column {name!r} cannot be both {owner[name]} and {role}: name it once.")
             owner[name] = role
@@ -154,7 +158,7 @@ def _time(
         found = find_time(frame.select([name for name in frame.columns if name not in taken]), date_format, choice)
         written = f", read as {found.format}" if found.kind == "text" else ""
         written = f", {EPOCHS[found.format]} since 1970" if found.kind == "epoch" and found.format else written
-        said.append(f"time: {found.label} (--time){written}")
+        said.append(f"time: {found.label} ({option('time')}){written}")
     said.extend(choice)
     return found
 
@@ -168,7 +172,7 @@ def _refuse_collisions(when: TimeColumn, series: Sequence[str], targets: Sequenc
         for end in (f"{target}_{side}_{interval}" for interval in sorted(INTERVALS) for side in ("lo", "hi")):
             if end not in (*targets, *series, *when.names):
                 continue
-            way = f"forecast one of them: --target {target}" if end in targets else "rename that column"
+            way = f"forecast one of them: {option('target', target)}" if end in targets else "rename that column"
             raise TwoReadings(
                 f"A forecast of {target!r} has a column {end!r}, an end of its interval, and the table has one of that "
                 f"name, which the forecast would have too. Please {way}."
@@ -187,7 +191,7 @@ def _targets(frame: pl.DataFrame, series: tuple[str, ...], rest: list[str], said
         if numeric:
             raise DataError(
                 f"A forecast needs a column of numbers as its target; {listed(numeric)} counts 1, 2, 3, ... like the "
-                f"number of a row. If that is what you want forecast: --target {numeric[0]}."
+                f"number of a row. If that is what you want forecast: {option('target', numeric[0])}."
             )
         texts = listed([f"{name} ({frame[name].dtype})" for name in rest]) or "nothing else"
         raise DataError(f"A forecast needs a column of numbers as its target; beside time and series there is {texts}.")
@@ -198,15 +202,15 @@ def _targets(frame: pl.DataFrame, series: tuple[str, ...], rest: list[str], said
     if several and len(numbers) > 1 and not hinted:
         raise TwoReadings(
             f"The table has {frame.select(series).n_unique():,} series (by {', '.join(series)}), and several columns "
-            f"of numbers: {listed(numbers)}. Which is forecast? --target {numbers[0]}, with the others as covariates; "
-            f"or all of them: --target {','.join(numbers)}."
+            f"of numbers: {listed(numbers)}. Which is forecast? {option('target', numbers[0])}, with the others as "
+            f"covariates; or all of them: {option('target', ','.join(numbers))}."
         )
     targets = tuple(hinted[:1] or numbers)
     others = [name for name in numbers if name not in targets]
     what = "target" if len(targets) == 1 else "targets, a series each"
-    how = "--target" if len(targets) == 1 and not others else "--target NAME to forecast another"
+    how = option("target") if len(targets) == 1 and not others else f"{option('target', 'NAME')} to forecast another"
     if len(targets) > 1:
-        how = "--target NAME to forecast one, with the others as covariates"
+        how = f"{option('target', 'NAME')} to forecast one, with the others as covariates"
     said.append(f"{what}: {listed(targets)} ({how})")
     return targets
 
@@ -252,7 +256,7 @@ def _require_numbers(frame: pl.DataFrame, targets: Sequence[str]) -> None:
             commas = " Write thousands without a comma." if len(bad) and "," in str(bad[0]) else ""
             raise (Slip if _mostly_numbers(column) else DataError)(
                 f"A target must be numbers, and the column {name!r} holds {what}.{commas} Choose another with "
-                f"--target, or mark missing values by an empty field or NA."
+                f"{option('target')}, or mark missing values by an empty field or NA."
             )
 
 

@@ -7,7 +7,7 @@ from datetime import date
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.forecasting import dates
 from carousel.tasks.forecasting.frequency import regularity, words_for
 from carousel.tasks.forecasting.time_column import (
@@ -127,7 +127,7 @@ def _of_52_weeks(frame: pl.DataFrame, found: TimeColumn, said: list[str] | None)
     if said is not None:
         said.append(
             f"{found.label} are read as 52 weeks a year: no year has a week 53, which {without[-1]} would have in "
-            f"ISO's calendar (--date-format {dates.ISO_WEEK})"
+            f"ISO's calendar ({option('date_format', dates.ISO_WEEK)})"
         )
     return replace(found, format=WEEKS)
 
@@ -155,12 +155,12 @@ def _chosen(values: pl.Series, found: list[TimeColumn], said: list[str] | None) 
         raise TwoReadings(
             f"The dates of the column {values.name!r} can be read in two ways, and both are as regular: {values[1]!r} "
             f"as {_told(found[best], stamps[best])} or as {_told(found[second], stamps[second])}. Say which: "
-            f"--date-format {found[best].format!r} or --date-format {found[second].format!r}."
+            f"{option('date_format', found[best].format)} or {option('date_format', found[second].format)}."
         )
     if said is not None:
         said.append(
             f"dates of {values.name} are read as {found[best].format}, under which they are regular; as "
-            f"{found[second].format} they would not be (--date-format)"
+            f"{found[second].format} they would not be ({option('date_format')})"
         )
     return found[best]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 
-from carousel.errors import CarouselError
+from carousel.errors import CarouselError, option
 from carousel.insight.saving import save
 from carousel.tasks import table
 from carousel.tasks.files import make_folder, require_folder
@@ -38,7 +38,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     if not paths or not all(table.looks_like_table(path) or _holds_tables(path) for path in paths):
         return None
     if meant := [name for name in OURS if name in options]:
-        return f"a table of series to forecast (--{meant[0]})"
+        return f"a table of series to forecast ({option(meant[0])})"
     try:
         frame = sources.read(paths[0], rows=1000)
         found = find_time(frame)

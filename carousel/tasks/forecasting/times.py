@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.forecasting import dates
 from carousel.tasks.forecasting.stamps import (
     TEXTS,
@@ -87,7 +87,7 @@ def declared_time(frame: pl.DataFrame, names: tuple[str, ...], form: str | None,
         raise DataError(
             f"The column {names[0]!r} holds {example}, which reads as no time. Dates are written like 2024-03-31, "
             f"times like 2024-03-31 14:00, months like 2024-03, quarters like 2024Q1; steps are whole numbers, or "
-            f"decimal numbers evenly spaced. Of another form: --date-format."
+            f"decimal numbers evenly spaced. Of another form: {option('date_format')}."
         )
     return found_one
 
@@ -189,8 +189,8 @@ def _refuse_another(frame: pl.DataFrame, chosen: TimeColumn, others: Sequence[Ti
         return
     raise TwoReadings(
         f"The columns {chosen.label!r} and {other.label!r} both hold times, and not the same: "
-        f"{frame[chosen.names[0]][0]} and {frame[other.names[0]][0]} in the first row. Say which tells when: --time "
-        f"{chosen.names[0]} or --time {other.names[0]}."
+        f"{frame[chosen.names[0]][0]} and {frame[other.names[0]][0]} in the first row. Say which tells when: "
+        f"{option('time', chosen.names[0])} or {option('time', other.names[0])}."
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import torch
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
 from carousel.tasks.forecasting import anchor, conformal, planning
@@ -136,7 +136,7 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared
     if not len(rows):
         raise DataError(
             f"Every value of the held-out part, the last {panel.steps - until} steps, is missing: the model "
-            f"could not be judged. Hold out more (--validation 0.3), or leave the empty end away."
+            f"could not be judged. Hold out more ({option('validation_share', 0.3)}), or leave the empty end away."
         )
     _announce_model(network, examples, report)
     steps_per_epoch = _lessons(examples, settings).steps_per_epoch
@@ -346,12 +346,14 @@ def _announce_data(
     report: Report,
 ) -> None:
     found = " and ".join(map(str, seasons)) if seasons else "none"
-    report.say(f"seasons: {found} (--season); horizon: {settings.horizon} steps (--horizon)")
+    report.say(f"seasons: {found} ({option('season')}); horizon: {settings.horizon} steps ({option('horizon')})")
     targets = panel.layout.roles.targets
     if names := [name for name, log in zip(targets, transform.logs, strict=True) if log is not None]:
-        report.say(f"learnt as logarithms: {table.listed(names)}, whose spread grows with the level (--no-log)")
+        report.say(
+            f"learnt as logarithms: {table.listed(names)}, whose spread grows with the level ({option('log', False)})"
+        )
     if names := [name for name, floor in zip(targets, transform.floors, strict=True) if floor]:
-        report.say(f"never negative, so no forecast is: {table.listed(names)} (--allow-negative)")
+        report.say(f"never negative, so no forecast is: {table.listed(names)} ({option('allow_negative')})")
     report.say(
         f"the first {until:,} steps to learn from, the last {panel.steps - until:,} held out, to choose the model and "
         f"correct its intervals"

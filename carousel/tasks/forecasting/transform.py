@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 
 STEEP = 0.5  # of the slope of log spread on log level: 0 for steady spread, 1 for spread in proportion to the level
 FEW_ZEROS = 0.3
@@ -64,7 +64,8 @@ class Transform:
             if low < 0:
                 raise DataError(
                     f"This model was trained on the logarithm of its target, which was never negative, and here it "
-                    f"is {low:g}. Correct it, leave it empty, or train on data that have such values (or --no-log)."
+                    f"is {low:g}. Correct it, leave it empty, or train on data that have such values (or "
+                    f"{option('log', False)})."
                 )
             out[:, target :: len(self.logs)] = np.log(
                 np.where(mine == 0, 0 if log.shift else log.least, mine) + log.shift

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.errors import DataError, RunError
+from carousel.errors import DataError, RunError, option
 from carousel.files import open_to_read, written
 from carousel.tasks.files import require_existing
 from carousel.tasks.kinds_of_files import is_companion, visible
@@ -214,7 +214,7 @@ def _read_file(file: Path, any_bytes: bool) -> Iterator[str]:
                         f"{file} is not UTF-8 text: byte 0x{byte:02X} at position "
                         f"{offset - pending + problem.start:,} ({problem.reason}). Convert it (for example: "
                         f"iconv -f LATIN1 -t UTF-8 {file.name} > new.txt), or train on bytes, which takes any "
-                        f"file: --level byte"
+                        f"file: {option('level', 'byte')}"
                     ) from None
                 offset += len(block)
                 if text:
@@ -234,12 +234,13 @@ def _refuse_other_encodings(file: Path, head: bytes) -> None:
     packed = next((how for mark, how in PACKED.items() if head.startswith(mark)), None)
     if packed:
         raise DataError(
-            f"{file} is no text but {packed.format(file.name)}. Or train on its bytes as they are: --level byte"
+            f"{file} is no text but {packed.format(file.name)}. Or train on its bytes as they are: "
+            f"{option('level', 'byte')}"
         )
     if b"\0" in head[:4096]:
         raise DataError(
             f"{file} is not text: it holds zero bytes near its beginning. "
-            f"Give a text file, or train on bytes, which takes any file: --level byte"
+            f"Give a text file, or train on bytes, which takes any file: {option('level', 'byte')}"
         )
 
 
@@ -288,7 +289,7 @@ def write(sources: Sources, vocabulary: Vocabulary, tokens: int, folder: Path, *
                 file.write(ids.astype(dtype).tobytes())
     except OSError as problem:
         raise RunError(
-            f"{folder / TOKENS} could not be written: {problem.strerror}. Put the run elsewhere with --out."
+            f"{folder / TOKENS} could not be written: {problem.strerror}. Put the run elsewhere ({option('out')})."
         ) from None
     if training.tokens + validation.tokens != tokens:
         raise DataError(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.errors import DataError
+from carousel.errors import DataError, speaking
 from carousel.models import TokenModel
 from carousel.tasks.files import paths_in
 from carousel.tasks.language import corpus, vocabulary
@@ -62,6 +62,7 @@ class LanguageModel:
         return f"LanguageModel({known}, {parameter_count(self.network):,} parameters{where})"
 
     @classmethod
+    @speaking(python=True)
     def train(
         cls,
         paths: str | Path | Sequence[str | Path],
@@ -85,6 +86,7 @@ class LanguageModel:
         return cls.load(run, cell=settings.get("cell") if in_file(settings.get("cell")) else None)
 
     @classmethod
+    @speaking(python=True)
     def resume(
         cls,
         run: str | Path,
@@ -108,6 +110,7 @@ class LanguageModel:
         return cls.load(run, cell=cell, trust_cell=trust_cell)
 
     @classmethod
+    @speaking(python=True)
     def load(
         cls, run: str | Path, *, device: str = "auto", cell: Any = None, trust_cell: bool = False
     ) -> "LanguageModel":
@@ -126,6 +129,7 @@ class LanguageModel:
         network = build(folder, lambda: TokenModel(symbols.size, **model), trained=True)
         return cls(network.to(Settings(device=device).torch_device), symbols, folder.path)
 
+    @speaking(python=True)
     def stream(
         self,
         prompt: str = "",
@@ -146,16 +150,19 @@ class LanguageModel:
         sampling = Sampling(temperature, top_k, top_p)
         return write(self.network, self.vocabulary, prompt, length=length, sampling=sampling, seed=seed)
 
+    @speaking(python=True)
     def generate(self, prompt: str = "", **options: Any) -> str:
         """The text that follows a prompt, as one string; options as in `stream`."""
         return "".join(self.stream(prompt, **options))
 
+    @speaking(python=True)
     def complete(self, prompt: str, *, count: int = 5) -> list[Completion]:
         """The likeliest next words (or ends of the word the prompt breaks off in), with their probabilities."""
         if count < 1:
             raise DataError(f"The count must be 1 or more, not {count}.")
         return complete(self.network, self.vocabulary, prompt, count=count)
 
+    @speaking(python=True)
     def evaluate(self, paths: str | Path | Sequence[str | Path]) -> Evaluation:
         """How well the model predicts other text, read from beginning to end. Raises DataError as `train` does."""
         any_bytes = self.vocabulary.level == "byte"

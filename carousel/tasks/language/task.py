@@ -5,7 +5,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.kinds_of_files import data_in, why_data
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.settings import Settings
@@ -58,7 +58,7 @@ def evaluate(
     if not paths:
         raise DataError(f"A text to evaluate on must be named: carousel evaluate {run} FILE")
     if out is not None:
-        raise DataError("The evaluation of a language model writes no files: leave --out away.")
+        raise DataError(f"The evaluation of a language model writes no files: leave {option('out')} away.")
     model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
     result = model.evaluate(paths)
     say(f"{result.characters:,} characters in {result.tokens:,} symbols\n")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.models import TokenModel
 from carousel.tasks.kinds_of_files import named
 from carousel.tasks.language import baseline, corpus, vocabulary
@@ -77,8 +77,8 @@ def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> 
         raise DataError(
             f"{' '.join(map(str, paths))} is too short: its first {100 * share:.0f} % must fill at least one window of "
             f"{settings.window} steps, and it has {tokens:,} {settings.level}s in all. "
-            f"Give more text, a shorter window (--window {max(1, learnt // 4)}), "
-            f"or less of it to --validation."
+            f"Give more text, a shorter window ({option('window', max(1, learnt // 4))}), "
+            f"or hold out less of it ({option('validation_share')})."
         )
     symbols_to_come = np.broadcast_to(np.int8(0), learnt)  # as many, in no memory
     lanes = Lanes(symbols_to_come, lanes=settings.lanes, window=settings.window)

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.models import TokenModel
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.vocabulary import Vocabulary
@@ -26,7 +26,8 @@ def prompt_ids(prompt: str, vocabulary: Vocabulary) -> list[int]:
         raise DataError(
             f"The prompt holds {'a character' if len(strange) == 1 else f'{len(strange)} characters'} that this model "
             f"has never seen: {' '.join(map(repr, strange[:10]))}. It knows {len(known)}: {shortened(known)!r}. "
-            f"Leave them out, or train on a text that has them (a model of bytes, --level byte, knows every character)."
+            f"Leave them out, or train on a text that has them (a model of bytes, {option('level', 'byte')}, knows "
+            f"every character)."
         )
     ids = vocabulary.encode(prompt).ids.tolist()
     if ids:
