@@ -495,6 +495,66 @@ CASES: dict[str, tuple[Files, str, dict, Read | str]] = {
         {},
         r"1.m4a \(and 1 more\) is a sound in a form that is not read \(.m4a\).*ffmpeg",
     ),
+    # -- folders within folders --------------------------------------------------------------------------------------
+    "classes within speakers": (
+        sounds(*(f"d/speaker{s}/{c}/{k}.wav" for s in (1, 2, 3) for c in ("no", "yes") for k in (1, 2))),
+        "d",
+        {},
+        Read(
+            {"no": 6, "yes": 6},
+            groups={"speaker1": 4, "speaker2": 4, "speaker3": 4},
+            said=(r"12 sound files, 2 classes from the inner folders \(no, yes\), groups from the outer",),
+        ),
+    ),
+    "speakers within classes": (
+        sounds(*(f"d/{c}/spk_{s}/{k}.wav" for s in (1, 2) for c in ("no", "yes") for k in (1, 2))),
+        "d",
+        {},
+        Read({"no": 4, "yes": 4}, groups={"spk_1": 4, "spk_2": 4}, said=("2 classes from the outer folders",)),
+    ),
+    "folders of the same names in each, and no names that tell": (
+        sounds(*(f"d/{s}/{c}/1.wav" for s in ("ann", "bob") for c in ("no", "yes"))),
+        "d",
+        {},
+        r"\(ann, bob\) hold folders of the same names \(no, yes\), and either may be the cl.*--label.*--group.*--names",
+    ),
+    "the same, with classes from the names of files": (
+        sounds(*(f"d/{s}/{c}/{c}_1.wav" for s in ("ann", "bob") for c in ("no", "yes"))),
+        "d",
+        {"names": "{label}_*"},
+        Read({"no": 2, "yes": 2}),
+    ),
+    "other folders within each class": (
+        sounds("d/a/x/1.wav", "d/a/y/1.wav", "d/b/z/1.wav", "d/b/w/1.wav"),
+        "d",
+        {},
+        Read({"a": 2, "b": 2}),
+    ),
+    # -- classes that are written as numbers --------------------------------------------------------------------------
+    "01 is not 1": (
+        {"a.csv": lines("text,label", "so good,01", "so bad,1", "so fine,01", "so so,10")},
+        "a.csv",
+        {},
+        Read({"01": 2, "1": 1, "10": 1}),
+    ),
+    "01 is not 1, in a named column that first has it late": (
+        {"a.csv": lines("text,code", *(["so good,1"] * 60), "so bad,01")},
+        "a.csv",
+        {"label": "code"},
+        Read({"1": 60, "01": 1}),
+    ),
+    "01 is not 1, in a list of files": (
+        {**sounds("1.wav", "2.wav", "3.wav"), "l.csv": lines("file,label", "1.wav,01", "2.wav,1", "3.wav,01")},
+        "l.csv",
+        {},
+        Read({"01": 2, "1": 1}),
+    ),
+    "numbers without zeros before them are numbers": (
+        {"a.csv": lines("text,label", "so good,1", "so bad,0", "so fine,10")},
+        "a.csv",
+        {},
+        Read({0: 1, 1: 1, 10: 1}),
+    ),
 }
 
 

@@ -15,11 +15,13 @@ from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.file_names import from_names, says_label
 from carousel.tasks.classification.kinds import KINDS, commonest_kind, files_under, folders_in, kind_of, left, part_of
 from carousel.tasks.classification.recordings import UNREADABLE
-from carousel.tasks.table import listed, read
+from carousel.tasks.table import listed
 
 LOOKED_AT = 10  # texts
 MOST_NOTES = 3  # on how single files of a folder were read
 NUMBERED = re.compile(r"(fold|split|part|set|cv|chunk|shard)[\W_]?\d+", re.IGNORECASE)
+PERSONS = "speaker|spk|subject|subj|sub|actor|person|patient|participant|user|session"
+GROUPED = re.compile(rf"({PERSONS}|s|p|id)[\W_]?\d+|({PERSONS})[\W_]\w+", re.IGNORECASE)  # names of groups
 UNLABELLED = ("unsup", "unlabeled", "unlabelled", "unknown_label")  # folders of what has no class
 
 
@@ -78,14 +80,46 @@ def refuse_parts_as_classes(folder: Path, names: Sequence[str]) -> None:
         )
 
 
+def crossed(folder: Path, found: ClassFolders) -> str | None:
+    """Which folders are the classes where folders of the same names stand in several, as yes and no in each speaker's:
+    "inner" or "outer", as names like speaker1 say that the others are groups; None where folders do not cross.
+
+    Raises DataError where nothing tells."""
+    names = {
+        outer: {file.relative_to(folder / outer).parts[0] for file in files if file.parent != folder / outer}
+        for outer, files in found.inside.items()
+    }
+    inner = set.union(*names.values())
+    shared = [name for name in sorted(inner) if sum(name in some for some in names.values()) > 1]
+    if len(shared) < 2 or all(part_of(name) or NUMBERED.fullmatch(name) for name in inner):
+        return None
+    outer_groups, inner_groups = (all(GROUPED.fullmatch(name) for name in some) for some in (names, inner))
+    if outer_groups and not inner_groups:
+        return "inner"
+    if inner_groups and not outer_groups:
+        return "outer"
+    first = sorted(found.inside)[0]
+    raise DataError(
+        f"The folders in {folder} ({listed(sorted(found.inside), 4)}) hold folders of the same names "
+        f"({listed(shared, 4)}), and either may be the classes. Say which: call the others by what they are "
+        f"(speaker_{first}, say), or write a table beside them that lists the files, with columns for the class "
+        f"({option('label')}) and the group ({option('group')}); or say where file names have the class "
+        f"({option('names', '{label}_*')})."
+    )
+
+
 def read_class_folders(folder: Path, found: ClassFolders, columns: Columns) -> Examples:
     files = [file for group in found.inside.values() for file in group]
     labels: list[Any] = [name for name, group in found.inside.items() for _ in group]
     groups = None
+    classes = None if columns.names is not None and says_label(columns.names) else crossed(folder, found)
+    if classes is not None:
+        inner = [file.relative_to(folder).parts[1] for file in files]
+        labels, groups = (inner, labels) if classes == "inner" else (labels, inner)
     said = f"{len(found.inside)} folders named by class, with {len(files):,} {KINDS[found.kind]}"
     if columns.names is not None:
         parts = from_names(files, columns.names)
-        groups = parts.get("group")
+        groups = parts.get("group", groups)
         if "label" in parts:
             labels = parts["label"]
             said = (
@@ -93,7 +127,13 @@ def read_class_folders(folder: Path, found: ClassFolders, columns: Columns) -> E
                 f"their "
                 f"names ({option('names')}); the names of the folders say nothing then"
             )
-    if columns.names is None or not says_label(columns.names):
+    if classes is not None:
+        said = (
+            f"{len(files):,} {KINDS[found.kind]}, {len(set(labels))} classes from the {classes} folders "
+            f"({listed(sorted(set(labels)), 4)}), groups from the {'outer' if classes == 'inner' else 'inner'} "
+            f"({listed(sorted(set(map(str, groups or ()))), 4)})"
+        )
+    elif columns.names is None or not says_label(columns.names):
         refuse_parts_as_classes(folder, list(found.inside))
     names = [str(file.relative_to(folder)) for file in files]
     return _examples(found.kind, files, names, labels, groups, columns, (said, *left(found.others)))
@@ -133,7 +173,7 @@ def refuse_sounds(files: Sequence[Path]) -> None:
 def read_listing(path: Path, columns: Columns, *, asked: bool = False) -> Examples:
     """A table of files with their classes, and their groups if it says any; `asked` as in `tables.read_table`."""
     notes: list[str] = []
-    frame = read(path, say=notes.append)
+    frame = tables.read_file(path, columns, say=notes.append)
     frame, said = (frame, ()) if asked else listings.learnt_rows(frame)
     key = listings.numbered(path.parent)
     column = key[1] if key and key[0] == path else listings.file_column(frame, columns)

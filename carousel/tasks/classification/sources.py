@@ -144,7 +144,7 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
         if (key and key[0] == path) or listings.is_listing(path, columns):
             return folders.read_listing(path, columns, asked=asked)
         notes: list[str] = []
-        frame = read(path, say=notes.append)
+        frame = tables.read_file(path, columns, say=notes.append)
         examples = tables.read_table(frame, str(path), columns, channels=channels, asked=asked)
         return replace(examples, said=(*notes, *examples.said))
     if kind_of(path) or suffix in UNREADABLE:

@@ -22,7 +22,14 @@ from carousel.tasks.classification.examples import Columns, Examples, Label, pla
 from carousel.tasks.classification.values import held, refuse_infinite
 from carousel.tasks.table import listed, read
 
+HEAD = 50  # rows that tell what the columns are
 ISO = r"^\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?)?(Z|[+-]\d{2}:?\d{2})?$"
+
+
+def read_file(file: Path, asked: Columns, *, say: Callable[[str], None]) -> pl.DataFrame:
+    """A table in a file. Classes are texts where one begins with zeros: 01 and 1 are two."""
+    label = found(read(file, rows=HEAD), Columns(label=asked.label), optional=OPTIONAL).label
+    return read(file, say=say, texts=() if label is None else (label,))
 
 
 def form_of(frame: pl.DataFrame, asked: Columns) -> str | None:
@@ -274,7 +281,7 @@ def _said(frame: pl.DataFrame, columns: Columns, how: str) -> str:
 def one_sequence(file: Path, columns: Columns, *, say: Callable[[str], None]) -> Examples:
     """The one sequence in a file: a table with a row a step, and its class where a column says the same in every row.
     What is the same in every row and has the name of an id, a group or a class is no channel."""
-    frame = read(file, say=say)
+    frame = read_file(file, columns, say=say)
     asked = replace(Columns(), label=columns.label, time=columns.time)
     there = found(frame, asked, optional=OPTIONAL)
     constant = {

@@ -45,18 +45,28 @@ class _Column:
 
 
 def typed(
-    columns: Sequence[Cells], *, where: str, separator: str, say: Callable[[str], None], lenient: bool = False
+    columns: Sequence[Cells],
+    *,
+    where: str,
+    separator: str,
+    say: Callable[[str], None],
+    lenient: bool = False,
+    texts: Sequence[str] = (),
 ) -> list[pl.Series]:
     """The columns as numbers (Int64, Float64), Boolean or String, decided by all values of a column, and by the other
     columns where its own do not tell.
 
     where: the file, for messages. lenient: for a look at the head of a file, whose end may tell what the head does
     not: nothing is refused. Raises DataError where numbers can be read in two ways.
+    texts: columns that stay texts where a number begins with zeros, as the class 01 is not 1.
     """
     given = told()
     made: dict[int, pl.Series] = {}
     open_: dict[int, _Column] = {}
     for number, cells in enumerate(columns):
+        if cells.name in texts and _any(cells.texts, r"^\s*0\d+\s*$"):
+            made[number] = _text(_prepared(cells), say)
+            continue
         plain = _plain(cells, say) if given == Signs() else None
         if plain is not None:
             made[number] = plain

@@ -35,8 +35,11 @@ FOREIGN = {
 HEAD = 1 << 18  # bytes that a look reads of a text
 
 
-def read(source: Any, *, rows: int | None = None, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
-    """A table as a polars frame; `rows`: no more than the first few of a file, for a look at it.
+def read(
+    source: Any, *, rows: int | None = None, say: Callable[[str], None] = lambda _: None, texts: Sequence[str] = ()
+) -> pl.DataFrame:
+    """A table as a polars frame; `rows`: no more than the first few of a file, for a look at it. `texts`:
+    columns of a file that stay texts where a number begins with zeros, as the class 01 is not 1.
 
     A file is read by the ending of its name; see docs/tables.md for all that a text table may look like. Columns are
     Int64, Float64, Boolean or String, by all their values; what was decided about them is told to `say`. An index of a
@@ -47,7 +50,7 @@ def read(source: Any, *, rows: int | None = None, say: Callable[[str], None] = l
     two ways, and for any other object.
     """
     if isinstance(source, str | Path):
-        return _file(Path(source), rows, say)
+        return _file(Path(source), rows, say, texts)
     if isinstance(source, list | tuple) and source and all(isinstance(part, str | Path) for part in source):
         return _files([Path(part) for part in source], rows, say)
     return read_object(source)
@@ -110,7 +113,7 @@ def _kind(column: pl.Series) -> str:
     return "numbers" if column.dtype.is_numeric() else "texts" if column.dtype == pl.String else str(column.dtype)
 
 
-def _file(path: Path, rows: int | None, say: Callable[[str], None]) -> pl.DataFrame:
+def _file(path: Path, rows: int | None, say: Callable[[str], None], texts: Sequence[str] = ()) -> pl.DataFrame:
     name = path.name.lower()
     if not path.exists():
         raise DataError(f"There is no file {path}.")
@@ -128,7 +131,7 @@ def _file(path: Path, rows: int | None, say: Callable[[str], None]) -> pl.DataFr
         elif name.endswith(BINARY):
             frame = pl.read_ipc(path, n_rows=rows)
         else:
-            frame = _text(path, rows, say)
+            frame = _text(path, rows, say, texts)
     except pl.exceptions.NoDataError:
         raise DataError(f"{path} is empty: a table needs a line of column names, and rows below it.") from None
     except (pl.exceptions.PolarsError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as problem:
@@ -139,7 +142,7 @@ def _file(path: Path, rows: int | None, say: Callable[[str], None]) -> pl.DataFr
     return frame
 
 
-def _text(path: Path, rows: int | None, say: Callable[[str], None]) -> pl.DataFrame:
+def _text(path: Path, rows: int | None, say: Callable[[str], None], texts: Sequence[str]) -> pl.DataFrame:
     def tell(what: str) -> None:
         say(f"{path.name}: {what}")
 
@@ -155,7 +158,7 @@ def _text(path: Path, rows: int | None, say: Callable[[str], None]) -> pl.DataFr
     ]
     if sheet.separator != "," and not path.name.lower().endswith((".tsv", ".tsv.gz")) and rows is None:
         tell(f"fields are separated by {NAMES_OF.get(sheet.separator, repr(sheet.separator))}")
-    made = typed(columns, where=str(path), separator=sheet.separator, say=tell, lenient=rows is not None)
+    made = typed(columns, where=str(path), separator=sheet.separator, say=tell, lenient=rows is not None, texts=texts)
     return pl.DataFrame({column.name: column for column in made})
 
 
