@@ -495,6 +495,43 @@ CASES: dict[str, tuple[Files, str, dict, Read | str]] = {
         {},
         r"1.m4a \(and 1 more\) is a sound in a form that is not read \(.m4a\).*ffmpeg",
     ),
+    # -- a file a sequence, without names -----------------------------------------------------------------------------
+    "tables without names in class folders": (
+        {"d/a/1.csv": lines("1.5,10", "2,20", "3,30"), "d/b/1.csv": lines("4,40", "5,50")},
+        "d",
+        {},
+        Read(
+            TWO, [3, 2], ("dim_0", "dim_1"), [1.5, 10], [5, 50], said=("no line of names: every line is a step of 2",)
+        ),
+    ),
+    "tables without names, of one channel and a listing": (
+        {"1.csv": lines("7", "8", "9"), "2.csv": lines("5", "6"), "l.csv": lines("file,label", "1.csv,a", "2.csv,b")},
+        "l.csv",
+        {},
+        Read(TWO, [3, 2], ("value",), [7], [6]),
+    ),
+    "tables without names, with semicolons": (
+        {"d/a/1.csv": lines("7;8", "9;1"), "d/b/1.csv": lines("5;6", "3;4")},
+        "d",
+        {},
+        Read(TWO, [2, 2], ("dim_0", "dim_1"), [7, 8], [3, 4]),
+    ),
+    "lines of numbers that differ in number": (
+        {"d/a/1.csv": lines("1.5,10", "2"), "d/b/1.csv": lines("4,40", "5,50")},
+        "d",
+        {},
+        "1.csv",
+    ),
+    "an array without classes": (
+        {
+            "a.npy": b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (2, 1), }".ljust(127)
+            + b"\n"
+            + bytes(16)
+        },
+        "a.npy",
+        {},
+        r"a.npy holds one array, \(2, 1\), and says no classes.*np.savez\('a.npz', X=X, y=y\)",
+    ),
     # -- folders within folders --------------------------------------------------------------------------------------
     "classes within speakers": (
         sounds(*(f"d/speaker{s}/{c}/{k}.wav" for s in (1, 2, 3) for c in ("no", "yes") for k in (1, 2))),

@@ -141,7 +141,10 @@ def read_npz(path: Path, *, axes: str | None = None, channels: tuple[str, ...] =
         with open(path, "rb") as opened:  # np.load leaves a broken file open
             file: Any = np.load(opened, allow_pickle=False)
             if isinstance(file, np.ndarray):
-                raise DataError(f"{path} holds one array, and no .npz archive. Write one: np.savez(path, X=X, y=y).")
+                raise DataError(
+                    f"{path} holds one array, {file.shape}, and says no classes. Write it with them, one for each "
+                    f"sequence: np.savez({path.with_suffix('.npz').name!r}, X=X, y=y)."
+                )
             names = [str(name) for name in file.files]
             pair = next((pair for pair in PAIRS if pair[0] in names), None)
             if pair is None:

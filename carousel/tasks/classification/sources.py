@@ -43,6 +43,8 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         return "a .ts file of the UCR and UEA archives"
     if first.suffix.lower() == ".arff":
         return "an .arff file of Weka and of the UCR and UEA archives"
+    if first.suffix.lower() == ".npy":
+        return "a .npy file of an array"
     if first.suffix.lower() == ".npz":
         return arrays.why_sequences(first)
     if is_ucr(first):
@@ -135,7 +137,7 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
         return read_ts(path)
     if suffix == ".arff":
         return read_arff(path, label=columns.label)
-    if suffix == ".npz":
+    if suffix in (".npz", ".npy"):
         return arrays.read_npz(path, axes=columns.axes, channels=tuple(channels) if asked else ())
     if is_ucr(path):
         return read_ucr(path, asked=asked)
@@ -143,6 +145,8 @@ def _one(path: Path, columns: Columns, channels: Sequence[str], asked: bool) -> 
         key = listings.numbered(path.parent)
         if (key and key[0] == path) or listings.is_listing(path, columns):
             return folders.read_listing(path, columns, asked=asked)
+        if asked and tables.without_names(path) is not None:
+            return folders.read_files([path], columns, asked=asked)
         notes: list[str] = []
         frame = tables.read_file(path, columns, say=notes.append)
         examples = tables.read_table(frame, str(path), columns, channels=channels, asked=asked)

@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
@@ -278,9 +279,33 @@ def _said(frame: pl.DataFrame, columns: Columns, how: str) -> str:
 # -- a file a sequence ----------------------------------------------------------------------------------------------
 
 
+def without_names(file: Path) -> np.ndarray | None:
+    """(T, C) of a text table in which every line, the first too, holds as many numbers; None of any other. A first line
+    0, 1, 2, ... is one of names, as pandas writes them."""
+    if not file.name.lower().endswith((".csv", ".tsv")):
+        return None
+    try:
+        lines = [line.strip() for line in file.read_text("utf-8-sig").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError):
+        return None
+    sign = next((one for one in (";", "\t", ",") if lines and one in lines[0]), None)
+    try:
+        first = [float(field) for field in lines[0].split(sign)]
+        if len(lines) < 2 or first in ([*range(len(first))], [*range(1, len(first) + 1)]):
+            return None
+        rows = [[float(field) for field in line.split(sign)] for line in lines]
+    except (ValueError, IndexError):
+        return None
+    return np.array(rows) if {len(row) for row in rows} == {len(first)} else None
+
+
 def one_sequence(file: Path, columns: Columns, *, say: Callable[[str], None]) -> Examples:
     """The one sequence in a file: a table with a row a step, and its class where a column says the same in every row.
     What is the same in every row and has the name of an id, a group or a class is no channel."""
+    if (numbers := without_names(file)) is not None:
+        say(f"{file.name} has no line of names: every line is a step of {numbers.shape[1]} numbers")
+        channels = ["value"] if numbers.shape[1] == 1 else [f"dim_{k}" for k in range(numbers.shape[1])]
+        return series_from(pl.DataFrame(numbers, schema=channels, orient="row"), str(file), Columns())
     frame = read_file(file, columns, say=say)
     asked = replace(Columns(), label=columns.label, time=columns.time)
     there = found(frame, asked, optional=OPTIONAL)
