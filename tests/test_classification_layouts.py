@@ -532,6 +532,31 @@ CASES: dict[str, tuple[Files, str, dict, Read | str]] = {
         {},
         r"a.npy holds one array, \(2, 1\), and says no classes.*np.savez\('a.npz', X=X, y=y\)",
     ),
+    # -- columns that count, and may be steps or channels --------------------------------------------------------------
+    "channels or steps, under an id": (
+        {"a.csv": lines("id,ch1,ch2,ch3,label", "1,1,2,3,a", "2,4,5,6,b")},
+        "a.csv",
+        {},
+        r"columns ch1, ch2, ch3 count, and may be steps.*or channels.*--axes NCT.*--id NAME",
+    ),
+    "channels or steps, without an id": (
+        {"a.csv": lines("ch1,ch2,ch3,label", "1,2,3,a", "4,5,6,b")},
+        "a.csv",
+        {"label": "label"},
+        r"columns ch1, ch2, ch3 count.*--axes NCT.*--id NAME",
+    ),
+    "steps, as told": (
+        {"a.csv": lines("id,ch1,ch2,ch3,label", "1,1,2,3,a", "2,4,5,6,b")},
+        "a.csv",
+        {"axes": "NCT"},
+        Read(TWO, [3, 3], ("value",), [1], [6]),
+    ),
+    "channels, as told": (
+        {"a.csv": lines("take,ch1,ch2,ch3,label", "1,1,2,3,a", "1,7,8,9,a", "2,4,5,6,b")},
+        "a.csv",
+        {"id": "take"},
+        Read(TWO, [2, 1], ("ch1", "ch2", "ch3"), [1, 2, 3], [4, 5, 6]),
+    ),
     # -- folders within folders --------------------------------------------------------------------------------------
     "classes within speakers": (
         sounds(*(f"d/speaker{s}/{c}/{k}.wav" for s in (1, 2, 3) for c in ("no", "yes") for k in (1, 2))),

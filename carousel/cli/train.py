@@ -164,7 +164,8 @@ def train(
     names
         What file names say: `"{label}_{group}_*"` reads 7_theo_12.wav.
     axes
-        Of arrays in .npz files: NTC (sequences, steps, channels) or NCT. Usual: NTC.
+        Of arrays in .npz files: NTC (sequences, steps, channels) or NCT. Usual: NTC. Of a table whose columns ch1, ch2,
+        ... are the steps of the sequence in each row: NCT.
     decimal
         What stands before the decimals of numbers in a text table: "." or ",". Without it: found.
     thousands

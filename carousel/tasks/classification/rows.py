@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.classification.columns import channels_in, roles, several
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.values import as_numbers, held, refuse_infinite, without_padding
@@ -64,8 +64,23 @@ def steps_in(frame: pl.DataFrame, columns: Columns) -> dict[str, list[str]] | No
     ids = several(frame, columns.id)
     if ids and frame.select(ids).is_duplicated().any():
         return None
+    if columns.axes == "NCT":  # told: what counts are steps, whatever the word
+        return counted
     few = len(next(iter(counted.values()))) < MANY and not ids
     return None if few or any(word.lower() not in STEPS for word in counted) else counted
+
+
+def steps_or_channels(frame: pl.DataFrame, columns: Columns) -> str:
+    """What to say of columns like ch1, ch2, ch3, which may be steps or channels; nothing where there are none."""
+    counted = steps_by_channel(_steps(frame, columns))
+    if counted is None:
+        return ""
+    names = [column for word in counted.values() for column in word]
+    return (
+        f" Here the columns {listed(names, 4)} count, and may be steps, with a sequence in each row, or channels, with "
+        f"a step in each row. If they are steps: {option('axes', 'NCT')}. If they are channels, name the column that "
+        f"says which sequence a row belongs to: {option('id', 'NAME')}."
+    )
 
 
 def _steps(frame: pl.DataFrame, columns: Columns) -> list[str]:

@@ -77,6 +77,7 @@ def read_table(
                 f"{name}: no two rows have the same {columns.id!r} ({option('id')}), so every sequence would be one "
                 f"step. "
                 f"Where a row is a sequence, the names of its columns must count: t0, t1, t2, ..."
+                f"{rows.steps_or_channels(frame, columns)}"
             )
         return series_from(frame, name, columns, channels)
     raise DataError(
@@ -85,6 +86,7 @@ def read_table(
         f"every row is a sequence, and the names of its columns count: t0, t1, t2, ... In a table of texts every row "
         f"is "
         f"one: name their column with {option('text')}."
+        f"{rows.steps_or_channels(frame, columns)}"
     )
 
 
