@@ -650,3 +650,16 @@ def test_a_layout_is_read_as_it_is_meant_or_refused(tmp_path: Path, case: str) -
     for words in expected.said:
         assert any(re.search(words, line) for line in examples.said), examples.said
     assert task_for([tmp_path / name], options)[0] == "classification"
+
+
+@pytest.mark.parametrize(("word", "axes"), [("x", None), ("ch", "NCT")])
+def test_a_model_of_rows_under_an_id_reads_such_rows_again(tmp_path: Path, word: str, axes: str | None) -> None:
+    """The columns that training found are asked for by name then, and the id must not make steps of the rows."""
+    names = ",".join(f"{word}{k}" for k in (1, 2, 3))
+    file = tmp_path / "a.csv"
+    file.write_text(lines(f"id,{names},label", "1,1,2,3,a", "2,4,5,6,b"))
+    learnt = read_examples([file], Columns(axes=axes))
+    again = read_examples([file], learnt.columns, channels=learnt.channels, asked=True)
+    np.testing.assert_array_equal(np.array(again.items), np.array(learnt.items))
+    assert np.shape(again.items) == (2, 3, 1)
+    assert again.names == ["1", "2"]

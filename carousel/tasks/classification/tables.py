@@ -39,7 +39,8 @@ def form_of(frame: pl.DataFrame, asked: Columns) -> str | None:
     columns = found(frame, asked, optional=OPTIONAL)
     if asked.text is not None:
         return "text"
-    if rows.cells(frame) or (asked.id is None and asked.time is None and rows.steps_in(frame, columns)):
+    free = asked.axes == "NCT" or (asked.id is None and asked.time is None)
+    if rows.cells(frame) or (free and rows.steps_in(frame, columns)):
         return "rows"
     if columns.id is not None and channels_in(frame, columns):
         return "series"
@@ -64,9 +65,9 @@ def read_table(
     """
     form = form_of(frame, columns)
     columns = found_by(frame, columns, asked=asked)
-    if form == "rows":
-        return rows.read_rows(frame, name, columns, channels=channels, labels=values_in, said=_said)
     lacking = [channel for channel in channels if channel not in frame.columns]
+    if form == "rows" or (asked and lacking and rows.steps_in(frame, columns)):  # as it was when the model was trained
+        return rows.read_rows(frame, name, columns, channels=channels, labels=values_in, said=_said)
     if form is None and channels_in(frame, columns) and (labelled or (asked and len(channels) == 1 and lacking)):
         return rows.read_rows(frame, name, columns, channels=channels, labels=values_in, said=_said, any_names=True)
     if form == "text":
