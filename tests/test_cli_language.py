@@ -320,7 +320,8 @@ def test_help_names_the_defaults_that_the_tasks_have() -> None:
             if default is None or default == ():
                 assert name not in said, f"{option}: {name} has no default"
                 continue
-            spelled = "yes" if default is True else f"{default:,}" if isinstance(default, int) else str(default)
+            yes_or_no = {True: "yes", False: "no"}[default] if isinstance(default, bool) else None
+            spelled = yes_or_no or (f"{default:,}" if isinstance(default, int) else str(default))
             assert said.get(name) == spelled, f"help of {option} for {DATA_OF[name]}"
 
 

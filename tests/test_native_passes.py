@@ -32,7 +32,7 @@ def given(items: Items) -> int:
 
 
 def test_a_sum_that_reads_no_state_is_made_before_the_steps(items):
-    early = items.sum(items.op("mul", "hidden", given(items), given(items)))
+    early = items.reduction("sum", items.op("mul", "hidden", given(items), given(items)))
     late = items.op("add", "hidden", early, state(items))
     items[late].homes.append(0)
     passes.divide(items)
@@ -43,7 +43,7 @@ def test_a_sum_that_no_state_reads_is_made_after_the_steps(items):
     new = items.op("tanh", "hidden", state(items))
     items[new].homes.append(0)
     square = items.op("mul", "hidden", new, given(items))
-    kept = items.sum(square)
+    kept = items.reduction("sum", square)
     passes.divide(items)
     assert [items[i].part for i in (new, square, kept)] == [STEP, AFTER, AFTER]
 
@@ -87,7 +87,7 @@ def test_levels_count_products_and_sums_on_the_way(items):
     first = items.op("tanh", "hidden", state(items))
     product = items.product("hidden", [(first, WEIGHT, False)], None, None)
     second = items.op("tanh", "hidden", product)
-    total = items.sum(second)
+    total = items.reduction("sum", second)
     third = items.op("mul", "hidden", total, second)
     passes.level(items)
     assert [items[i].level for i in (first, product, second, total, third)] == [0, 1, 1, 2, 2]

@@ -164,8 +164,8 @@ def train(
     names
         What file names say: `"{label}_{group}_*"` reads 7_theo_12.wav.
     axes
-        Of arrays in .npz files: NTC (sequences, steps, channels) or NCT. Usual: NTC. Of a table whose columns ch1, ch2,
-        ... are the steps of the sequence in each row: NCT.
+        Of arrays in .npz files: NTC (sequences, steps, channels) or NCT. Without it: NTC, and what has more channels
+        than steps is refused. Of a table whose columns ch1, ch2, ... are the steps of the sequence in each row: NCT.
     decimal
         What stands before the decimals of numbers in a text table: "." or ",". Without it: found.
     thousands
@@ -206,7 +206,7 @@ def train(
     season
         Length of a season in steps; several may be given, 0 is none. Without it: those that the frequency has.
     allow_negative
-        Forecasts of what has never been negative may be so. Without it they end at 0.
+        Forecasts of what has never been negative may be so, and do not end at 0. Usual: no.
     log
         Learn the logarithm of the target. Without it: where its spread grows with its level.
     form
