@@ -14,6 +14,7 @@
 
 extern "C" {
 const char* carousel_isa_name(int isa);
+const char* carousel_op_name(int isa, int op);
 int carousel_isa_runs_here(int isa);
 int carousel_block(int isa, int is_double);
 int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan*, int64_t hidden, int64_t projection);
@@ -42,8 +43,16 @@ Numbers draw(int64_t count, int64_t seed) {
     return n;
 }
 
-// h' = tanh(W x + b + U h), with h' kept as the scan's result. Ops: tanh is number 16 of ops.h, tanh_grad 20, add 0.
-constexpr int ADD = 0, TANH = 16, TANH_GRAD = 20;
+// The number of an op: its place in ops.h, which changes when an op is added.
+int op_called(const std::string& name) {
+    for (int op = 0; const char* found = carousel_op_name(0, op); ++op)
+        if (name == found) return op;
+    std::printf("there is no op %s\n", name.c_str());
+    std::exit(1);
+}
+const int ADD = op_called("add"), TANH = op_called("tanh"), TANH_GRAD = op_called("tanh_grad");
+
+// h' = tanh(W x + b + U h), with h' kept as the scan's result.
 
 struct Rnn {
     // views: 0 input panel, 1 previous h, 2 outputs, 3 and 4 scratch; in backward 5 carried, 6 upstream, 7 gradient panel
