@@ -1,6 +1,7 @@
 """What `carousel train DATA` takes data for, and what it refuses to take for text."""
 
 import gzip
+import io
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def files(folder: Path, content: dict[str, str | bytes]) -> Path:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     return folder / next(iter(content)) if len(content) == 1 else folder
+
+
+def npy(array: np.ndarray) -> bytes:
+    """An array as np.save writes it."""
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
 
 
 TAKEN = {
@@ -76,7 +84,11 @@ REFUSED = {
         r"holds data \(a.csv\), and other files \(poem.txt\)",
     ),
     "a folder of json": ({"a.json": "{}", "b.json": "{}"}, r"holds data \(a.json, b.json\)"),
-    "an array without classes": ({"x.npy": b"\x93NUMPY"}, r"x.npy is a file of arrays"),
+    "an array without classes": (
+        {"x.npy": npy(np.zeros((6, 5, 2)))},
+        r"holds one array, \(6, 5, 2\), and says no classes",
+    ),
+    "the beginning of an array": ({"x.npy": b"\x93NUMPY"}, r"x.npy is no .npy file that can be read"),
 }
 
 

@@ -159,7 +159,7 @@ def read_npz(path: Path, *, axes: str | None = None, channels: tuple[str, ...] =
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, KeyError, AttributeError) as problem:
         if isinstance(problem, DataError):
             raise
-        raise DataError(f"{path} is no .npz file that can be read: {problem}.") from None
+        raise DataError(f"{path} is no {path.suffix} file that can be read: {problem}.") from None
     x: Any = arrays["X"]
     lengths = arrays.get("lengths")
     if lengths is not None:
