@@ -202,5 +202,3 @@ TABLE = {row.name: row for row in ROWS}
 #   saved     a value of the forward program (attr: its node there)
 #   gradient  the gradient of a new state or a recorded value (attr: the forward program's name for that result)
 LEAVES = ("input", "state", "stream", "vector", "constant", "per_unit", "saved", "gradient")
-
-WRITABLE = {spelling: row.name for row in ROWS for spelling in row.spellings}
