@@ -25,7 +25,8 @@ from carousel.page.equations import Quantity, equations
 from carousel.page.live import application, serve
 from carousel.page.moments import Influence, Moments
 from carousel.page.packing import page_json, quantised
-from carousel.page.readers.language import Reader, examine, measure_of, read_steps
+from carousel.page.readers.language import Reader, examine
+from carousel.page.readers.language_steps import measure_of, read_steps
 from carousel.page.readers.passage import Passage, passage_for
 from carousel.page.readers.symbols import pieces_of
 from carousel.page.readers.typed_language import TypedLanguage

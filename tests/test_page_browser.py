@@ -22,7 +22,8 @@ from carousel.page.document import document
 from carousel.page.live import application
 from carousel.page.moments import Moments
 from carousel.page.packing import _scan_record, quantised
-from carousel.page.readers.language import Reader, examine, read_steps
+from carousel.page.readers.language import Reader, examine
+from carousel.page.readers.language_steps import read_steps
 from carousel.page.readers.passage import Passage
 from carousel.page.readers.symbols import pieces_of, symbol_text
 from carousel.page.scans import scans

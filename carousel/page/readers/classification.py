@@ -7,7 +7,7 @@ whoever asks what moved an answer: of a long sequence that is done after some of
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,37 +16,29 @@ import numpy as np
 import torch
 
 from carousel.errors import DataError
-from carousel.insight import GradientFlow, input_influence, read_gates
-from carousel.models.label_model import Ensemble, LabelModel
+from carousel.insight import GradientFlow, read_gates
+from carousel.models.label_model import LabelModel
 from carousel.page import analysis, pictures
 from carousel.page.moments import Classes, Influence, Moments, Signals, Symbols
 from carousel.page.moments import Steps as PageSteps
-from carousel.page.packing import plain, steps_record
 from carousel.page.readers import Drawings, Report, number_of, require_equations
 from carousel.page.readers.label_measures import (
-    beginnings,
     ends_of_beginnings,
     flow_of,
     influence,
-    log_odds,
-    moved,
     received,
 )
-from carousel.page.readers.symbols import Names
-from carousel.page.readers.typed import Typing, require_readable, require_step
-from carousel.page.scans import scans
+from carousel.page.readers.label_steps import begun_steps, marks_of, read_steps, symbols_of
+from carousel.page.readers.typed import Typing
+from carousel.page.readers.typed_classification import TypedText
 from carousel.tasks.classification import sources
-from carousel.tasks.classification.early import moments_at
 from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
-from carousel.tasks.classification.front_ends.text import WORD, TextFrontEnd
+from carousel.tasks.classification.front_ends.text import TextFrontEnd
 from carousel.tasks.classification.sequence_classifier import SequenceClassifier
-from carousel.tasks.classification.steps import Steps
 from carousel.tasks.classification.trained import Trained
 
 Model = SequenceClassifier
 PICTURED = 8  # outputs in the picture of influence
-MOST_MARKED = 6  # channels that units may be found to follow
 SUBJECTS = {"series": "series", "audio": "recording", "text": "text"}
 
 
@@ -178,7 +170,7 @@ def examine(
         influence=Influence(analysis.shares(norms), "the answer", None if len(at) == len(steps) else at),
         timescales=timescales,
         flow=curves,
-        properties=analysis.followers(_marks(shown), gates),
+        properties=analysis.followers(marks_of(shown), gates),
         findings=findings,
         notes={
             "expects": _said_so_far(trained, chosen, network, truth, shown.expects),
@@ -193,98 +185,6 @@ def examine(
         },
     )
     return moments, _drawings(shown, gates, flow, norms, at)
-
-
-def begun_steps(trained: Trained, example: Examples, most: int) -> tuple[np.ndarray, int]:
-    """A sequence's first steps, and how many it has. Raises DataError where it is of another kind, or too short."""
-    (steps,) = trained.steps_of(example)
-    if len(steps) < 2:
-        unit = trained.front_end.unit
-        raise DataError(
-            f"A page shows at least two steps, and {example.names[0]} has {len(steps)} {unit}"
-            f"{'' if len(steps) == 1 else 's'}."
-        )
-    return steps[:most], len(steps)
-
-
-def read_steps(
-    trained: Trained, example: Examples, steps: np.ndarray, network: int
-) -> tuple[PageSteps, np.ndarray, int | None]:
-    """What the networks say after each step, the class they hold likeliest then, (T), and which it is in fact."""
-    member, every = trained.network.members[network], np.arange(len(steps))
-    at = ends_of_beginnings(len(steps)) if member.recurrent.bidirectional else every
-    each = [
-        np.exp(
-            [one.log_probabilities for one in moments_at(replace(trained, network=Ensemble([voter])), steps, at + 1)]
-        )
-        for voter in trained.network.members
-    ]
-    chances, alone = np.mean(each, axis=0), each[network] if len(each) > 1 else None
-    before = np.exp(trained.of_steps(Steps.of([steps[:0]])))
-    known = [str(label) for label in trained.classes]
-    said = None if example.labels is None else str(example.labels[0])
-    truth = known.index(said) if said in known else None
-    with torch.no_grad():
-        e = received(member, steps)[:, 0]
-        layer = member.recurrent
-        rows = steps if trained.front_end.symbolic else np.arange(len(steps))
-        told, _, _ = scans(layer, e, layer.fresh_states(1), rows)
-    by = np.full(len(steps), np.nan)
-    by[at] = moved(np.concatenate([before, chances]))
-    # Between two beginnings stands what was said after the first of them.
-    which = np.searchsorted(at, every, side="right") - 1
-    alone = None if alone is None else alone[which]
-    expects = Classes(known, chances[which], by, truth, alone, None if len(at) == len(steps) else at)
-    return PageSteps(_reads(trained, example, steps), expects, told), expects.probability.argmax(1), truth
-
-
-# -- what was read ----------------------------------------------------------------------------------------------
-
-
-def _reads(trained: Trained, example: Examples, steps: np.ndarray) -> Symbols | Signals:
-    front_end, item, count = trained.front_end, example.items[0], len(steps)
-    if isinstance(front_end, TextFrontEnd):
-        return symbols_of(front_end, item, count)
-    if isinstance(front_end, AudioFrontEnd):
-        mel = mel_of(front_end.rate, front_end.bands)
-        at = np.arange(count) * mel.hop / front_end.rate
-        return Signals(_bands(front_end), steps, [f"{t:.2f} s" for t in at], at, alike=True)
-    return Signals(list(example.channels), item[:count], [f"step {t + 1}" for t in range(count)], np.arange(count))
-
-
-def _bands(front_end: AudioFrontEnd) -> list[str]:
-    """Each band by the frequency at which its filter is highest."""
-    mel = mel_of(front_end.rate, front_end.bands)
-    top = mel.filters.argmax(1).numpy() * front_end.rate / mel.size
-    return [f"{frequency:,.0f} Hz" for frequency in top]
-
-
-def symbols_of(front_end: TextFrontEnd, text: str, count: int) -> Symbols:
-    """The words of a text with what is between them, so that all of it can be read; or its characters."""
-    if front_end.level == "char":
-        starts = np.arange(count)
-    else:
-        lower = text.lower()
-        text = text if len(text) == len(lower) else lower  # a few letters have two for their small one
-        starts = np.array([match.start() for match in WORD.finditer(lower)][: count + 1])
-    ends = [*starts[1:].tolist(), len(text)][:count]
-    starts = starts[:count]
-    begins = [0, *starts[1:].tolist()]
-    names = Names()
-    read = np.array([names.place(text[a:b]) for a, b in zip(begins, ends, strict=True)])
-    return Symbols(names.texts, read, starts)
-
-
-def _marks(shown: PageSteps) -> dict[str, np.ndarray]:
-    """What units may be found to follow: of a text its properties, of numbers each channel, or all together."""
-    reads = shown.reads
-    if isinstance(reads, Symbols):
-        text = "".join(reads.names[k] for k in reads.read)
-        return analysis.properties_of_text(text, reads.starts)
-    values = np.nan_to_num(reads.values.astype(np.float64))
-    if len(reads.names) > MOST_MARKED:
-        return {"mean of all channels": values.mean(1)}
-    return dict(zip(reads.names, values.T, strict=True))
 
 
 # -- in words ---------------------------------------------------------------------------------------------------
@@ -362,34 +262,3 @@ def _drawings(shown: PageSteps, gates: Any, flow: GradientFlow, norms: np.ndarra
     if isinstance(reads, Signals):
         drawings["signals"] = partial(pictures.signals_over_time, reads)
     return drawings
-
-
-# -- typing -----------------------------------------------------------------------------------------------------
-
-
-class TypedText:
-    """A classifier that reads what is typed, from its beginning every time. See `readers.typed.Typing`."""
-
-    longest = 300
-
-    def __init__(self, trained: Trained) -> None:
-        self.trained = trained
-
-    def read(self, page: str, text: str, shown: str) -> dict[str, Any]:  # noqa: ARG002 (nothing is kept of a page)
-        steps, _, _ = read_steps(self.trained, *self._steps(text), network=0)
-        return {"kept": 0, "steps": steps_record(steps, bits=16)}
-
-    def influence(self, page: str, text: str, step: int) -> dict[str, Any]:  # noqa: ARG002
-        _, steps = self._steps(text)
-        require_step(step, len(steps))
-        answer = self.trained.of_steps(Steps.of([steps[: step + 1]])).argmax(1)
-        member = self.trained.network.members[0]
-        x, lengths = beginnings(member, steps, np.array([step]))
-        of = partial(log_odds, classes=torch.from_numpy(answer).to(x.device))
-        return {"shares": plain(input_influence(member, x, lengths, of=of).share()[0].flip(0).numpy())}
-
-    def _steps(self, text: str) -> tuple[Examples, np.ndarray]:
-        example = Examples("text", [text], ["what was typed"])
-        (steps,) = self.trained.steps_of(example)
-        require_readable(len(steps), self.longest)
-        return example, steps

@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.nn import functional
 
 from carousel.errors import DataError
-from carousel.insight import Gates, figures, gradient_flow, input_influence, read_gates
-from carousel.models import TokenModel
+from carousel.insight import Gates, figures, gradient_flow, read_gates
 from carousel.page import analysis, pictures
-from carousel.page.analysis import Measure
-from carousel.page.moments import Influence, Moments, NextSymbols, Steps, Symbols
+from carousel.page.moments import Influence, Moments, NextSymbols
 from carousel.page.readers import Drawings, Report, require_equations
+from carousel.page.readers.language_steps import column, measure_of, read_steps
 from carousel.page.readers.passage import Passage, passage_for, settings_of
-from carousel.page.readers.symbols import Names, pieces_of, symbol_text
+from carousel.page.readers.symbols import pieces_of
 from carousel.page.readers.typed import Typing
-from carousel.page.scans import scans
+from carousel.page.readers.typed_language import TypedLanguage
 from carousel.tasks.language import LanguageModel
-from carousel.tasks.language.vocabulary import Vocabulary
 from carousel.training.measure import bits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Model = LanguageModel
-LIKELY = 8  # next symbols shown after each step
 PICTURED = 8  # outputs in the picture of influence
 COLOURED = 400  # characters in the picture of the text: more would be too small to read
 
@@ -59,8 +55,6 @@ class Reader:
         return examine(self.model, name, chosen, report)
 
     def typing(self) -> Typing:
-        from carousel.page.readers.typed_language import TypedLanguage
-
         return TypedLanguage(self.model)
 
 
@@ -77,7 +71,7 @@ def examine(
     states = analysis.states_of(layer.fresh_states(1), after)
     shares = analysis.influence(measure, len(ids), states, report=lambda line: report(f"{name}: {line}"))
     report(f"{name}: gates and gradients")
-    symbols, loss, lags = _column(network, ids), _loss(_column(network, ids[1:])), analysis.lags_for(len(ids))
+    symbols, loss, lags = column(network, ids), _loss(column(network, ids[1:])), analysis.lags_for(len(ids))
     gates = read_gates(network, symbols)
     flow = gradient_flow(network, symbols[:-1], loss=loss, lags=lags)
     curves, untold = analysis.curves_of(flow)
@@ -112,51 +106,6 @@ def examine(
         "text": partial(_coloured, passage.text[:COLOURED], starts, gates),
     }
     return moments, drawings
-
-
-@torch.no_grad()
-def read_steps(
-    network: TokenModel,
-    vocabulary: Vocabulary,
-    ids: np.ndarray,
-    pieces: Sequence[str],
-    starts: np.ndarray,
-    hx: tuple[Tensor, ...] | None = None,
-) -> tuple[Steps, tuple[Tensor, ...]]:
-    """What the network does with these symbols, and its states after every step, (T, L, H) each.
-
-    pieces: what each symbol is in the text. hx: the states to go on from.
-    """
-    layer = network.recurrent
-    symbols = torch.from_numpy(ids).to(network.head.weight.device)
-    told, output, after = scans(layer, network.embedding(symbols), hx or layer.fresh_states(1), ids)
-    logs = network.head(output).log_softmax(-1).float().cpu()
-    top = logs.topk(min(LIKELY, logs.shape[1]))
-    came = torch.from_numpy(ids[1:]).unsqueeze(1)
-    of_next = logs[:-1].gather(1, came)
-    surprise = np.append(-of_next[:, 0].numpy(), np.nan)
-    rank = np.append((logs[:-1] > of_next).sum(1).numpy() + 1, 0)
-    names, expected = Names(), Names()
-    read = np.array([names.place(piece) for piece in pieces])
-    likely = np.array([[expected.place(symbol_text(vocabulary, i)) for i in row] for row in top.indices.tolist()])
-    reads = Symbols(names.texts, read, starts)
-    expects = NextSymbols(expected.texts, likely, top.values.exp().numpy(), surprise, rank)
-    return Steps(reads, expects, told), after
-
-
-def measure_of(network: TokenModel, ids: np.ndarray) -> Measure:
-    """|d max score_t / d e_s| (Madsen, Distill 2019), e being a symbol's embedding."""
-    symbols = _column(network, ids)[:, 0]
-
-    def measure(steps: Tensor, hx: Any, at: Sequence[int]) -> Tensor:
-        return input_influence(network, symbols[steps.to(symbols.device)], hx, at=at, of="top").norms
-
-    return measure
-
-
-def _column(network: TokenModel, ids: np.ndarray) -> Tensor:
-    """The symbols as a batch of one sequence, (T, 1)."""
-    return torch.from_numpy(ids)[:, None].to(network.head.weight.device)
 
 
 def _loss(targets: Tensor) -> Callable[[Tensor], Tensor]:

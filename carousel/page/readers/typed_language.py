@@ -16,7 +16,7 @@ from torch import Tensor
 from carousel.page import analysis
 from carousel.page.moments import Steps
 from carousel.page.packing import plain, steps_record
-from carousel.page.readers.language import measure_of, read_steps
+from carousel.page.readers.language_steps import measure_of, read_steps
 from carousel.page.readers.symbols import pieces_of
 from carousel.page.readers.typed import require_readable, require_step
 from carousel.tasks.language import LanguageModel

@@ -1,0 +1,46 @@
+"""A classifier of texts that reads what is typed."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from carousel.insight import input_influence
+from carousel.page.packing import plain, steps_record
+from carousel.page.readers.label_measures import beginnings, log_odds
+from carousel.page.readers.label_steps import read_steps
+from carousel.page.readers.typed import require_readable, require_step
+from carousel.tasks.classification.examples import Examples
+from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.trained import Trained
+
+
+class TypedText:
+    """A classifier that reads what is typed, from its beginning every time. See `readers.typed.Typing`."""
+
+    longest = 300
+
+    def __init__(self, trained: Trained) -> None:
+        self.trained = trained
+
+    def read(self, page: str, text: str, shown: str) -> dict[str, Any]:  # noqa: ARG002 (nothing is kept of a page)
+        steps, _, _ = read_steps(self.trained, *self._steps(text), network=0)
+        return {"kept": 0, "steps": steps_record(steps, bits=16)}
+
+    def influence(self, page: str, text: str, step: int) -> dict[str, Any]:  # noqa: ARG002
+        _, steps = self._steps(text)
+        require_step(step, len(steps))
+        answer = self.trained.of_steps(Steps.of([steps[: step + 1]])).argmax(1)
+        member = self.trained.network.members[0]
+        x, lengths = beginnings(member, steps, np.array([step]))
+        of = partial(log_odds, classes=torch.from_numpy(answer).to(x.device))
+        return {"shares": plain(input_influence(member, x, lengths, of=of).share()[0].flip(0).numpy())}
+
+    def _steps(self, text: str) -> tuple[Examples, np.ndarray]:
+        example = Examples("text", [text], ["what was typed"])
+        (steps,) = self.trained.steps_of(example)
+        require_readable(len(steps), self.longest)
+        return example, steps
