@@ -16,6 +16,7 @@ PACKAGE = ROOT / "carousel"
 # Each folder knows those before it in this list and nothing after it.
 ORDER = [
     "errors",
+    "deprecation",
     "files",
     "cells",
     "program",

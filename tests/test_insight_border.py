@@ -249,7 +249,7 @@ def test_an_identity_network_is_not_told_to_take_longer_sequences():
     layer = carousel.Recurrent(Linear, 1, H, bias=False)
     layer.initialize("identity")
     with pytest.raises(TooShort, match="any sequence can tell, since nothing is lost on the way") as refused:
-        gradient_flow(layer, torch.randn(T, B, 1)).horizon()
+        gradient_flow(layer, torch.randn(T, B, 1)).memory_length()
     assert "Give many times longer" not in str(refused.value)
     assert refused.value.needed == math.inf
 

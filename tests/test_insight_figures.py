@@ -50,11 +50,11 @@ def test_gradients_by_lag(layer, x):
     assert axes.get_yscale() == "log"
     for line, state in zip(axes.lines, ("h", "c"), strict=True):
         torch.testing.assert_close(torch.as_tensor(line.get_ydata()), flow.by_lag(state))
-    decay, horizon = flow.decay("c"), flow.horizon("c")
+    decay, length = flow.decay("c"), flow.memory_length("c")
     words = axes.get_legend().get_texts()[1].get_text()
     assert words == (
         f"c: ×{decay.factor:.3g} a step, vanishing; "
-        f"horizon {horizon.steps:.3g} ({horizon.low:.3g} to {horizon.high:.3g})"
+        f"memory length {length.steps:.3g} ({length.low:.3g} to {length.high:.3g})"
     )
     other = carousel.LSTM(I, H, num_layers=2)
     other.initialize("chrono", longest=1000)
@@ -62,7 +62,7 @@ def test_gradients_by_lag(layer, x):
     texts = [text.get_text() for text in axes.get_legend().get_texts()]
     assert texts[0].startswith("before: ×")
     assert texts[1].startswith("after: ×")
-    assert texts[1].endswith("horizon beyond the window")
+    assert texts[1].endswith("memory length beyond the window")
     assert axes.lines[0].get_linestyle() != axes.lines[1].get_linestyle()  # not by colour alone
     assert axes.get_title().endswith("layer 1")
 

@@ -48,27 +48,35 @@ def test_of_a_linear_network_it_is_a_power():
     expected = 0.8 ** flow.lags.double()
     torch.testing.assert_close(flow.norms["h"], expected.expand_as(flow.norms["h"]))
     torch.testing.assert_close(flow.arriving, torch.ones_like(flow.arriving))
-    decay, horizon = flow.decay(), flow.horizon()
+    decay, length = flow.decay(), flow.memory_length()
     assert decay.factor == pytest.approx(0.8, rel=1e-9)
     assert decay.low == pytest.approx(0.8, rel=1e-9)
     assert decay.kind == "vanishing"
     assert decay.misfit < 1e-9
     assert decay.start == pytest.approx(1.0, rel=1e-9)  # at lag 0, where it arrives
-    assert horizon.steps == pytest.approx(-1 / math.log(0.8), rel=1e-9)
+    assert length.steps == pytest.approx(-1 / math.log(0.8), rel=1e-9)
     assert decay.beyond(1e-6) == pytest.approx(math.log(1e-6) / math.log(0.8), rel=1e-9)
     assert str(decay).startswith("vanishing: shrinks by 0.8 a step (0.8 to 0.8); a millionth is left after 62 steps")
 
 
+def test_the_former_names_of_the_memory_length_still_work_and_warn():
+    flow = gradient_flow(linear(0.8), example(40))
+    with pytest.warns(DeprecationWarning, match=r"horizon is now called GradientFlow.memory_length"):
+        assert flow.horizon(seed=3) == flow.memory_length(seed=3)
+    with pytest.warns(DeprecationWarning, match="Horizon is now called carousel.insight.MemoryLength"):
+        assert carousel.insight.Horizon is carousel.insight.MemoryLength
+
+
 def test_growth_is_called_exploding_and_no_change_steady():
     assert gradient_flow(linear(1.1), example(40)).decay().kind == "exploding"
-    assert gradient_flow(linear(1.1), example(40)).horizon().steps == math.inf
+    assert gradient_flow(linear(1.1), example(40)).memory_length().steps == math.inf
     steady = gradient_flow(linear(1.0), example(40))
     assert steady.decay().factor == pytest.approx(1.0, rel=1e-12)
     assert steady.decay().kind == "steady"
     with pytest.raises(
-        TooShort, match=r"by a factor of 1 a step, which may be 1 \(1 to 1\): its horizon is longer than"
+        TooShort, match=r"by a factor of 1 a step, which may be 1 \(1 to 1\): its memory length is greater than"
     ):
-        steady.horizon()
+        steady.memory_length()
 
 
 @pytest.mark.parametrize("row", matrix.KINDS, ids=str)
@@ -252,10 +260,10 @@ def test_too_short_says_by_how_much():
     flow = gradient_flow(linear(0.99), example(40))
     with pytest.raises(
         TooShort,
-        match=r"gradient flow of h, layer 0: the gradient falls by 18% over the 20 lags measured, and a horizon of "
-        r"about 99 steps cannot be told from that; it takes at least 199 lags: give longer sequences, or more lags\.",
+        match=r"gradient flow of h, layer 0: the gradient falls by 18% over the 20 lags measured, and a memory "
+        r"length of about 99 steps cannot be told from that; it takes at least 199 lags: give longer sequences, or more lags\.",
     ) as refused:
-        flow.horizon()
+        flow.memory_length()
     assert refused.value.needed == 199
     assert refused.value.estimate.factor == pytest.approx(0.99)
     with pytest.raises(TooShort, match=r"needs at least 4 lags at which gradients are above 0, but there are 3\. Give"):

@@ -151,9 +151,9 @@ def test_a_plan_is_its_listing():
     assert preformatted(plan._repr_html_()) == str(plan)
 
 
-def test_a_decay_and_a_horizon_are_told_in_words():
+def test_a_decay_and_a_memory_length_are_shown_in_words():
     flow = gradient_flow(carousel.RNN(3, 8), torch.randn(60, 2, 3))
-    for result in (flow.decay(), flow.horizon()):
+    for result in (flow.decay(), flow.memory_length()):
         assert result._repr_html_() == f"<p>{html.escape(str(result))}</p>"
     assert flow.decay()._repr_html_().startswith("<p>vanishing: shrinks by ")
 

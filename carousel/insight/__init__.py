@@ -4,8 +4,11 @@ Plain functions on a layer, or on a module that holds one, and tensors. Each mea
 nothing, and refuses with `TooShort` what would mean nothing. `figures` draws what they return.
 """
 
+from typing import Any
+
+from carousel.deprecation import warn_renamed
 from carousel.insight import figures, properties
-from carousel.insight.decay import Decay, Horizon
+from carousel.insight.decay import Decay, MemoryLength
 from carousel.insight.diagnosis import diagnose
 from carousel.insight.evidence import Diagnosis, Finding
 from carousel.insight.following import Following, units_following
@@ -24,10 +27,10 @@ __all__ = [
     "Following",
     "Gates",
     "GradientFlow",
-    "Horizon",
     "InputInfluence",
     "Lyapunov",
     "Memory",
+    "MemoryLength",
     "Saturation",
     "StepJacobians",
     "TooShort",
@@ -42,3 +45,10 @@ __all__ = [
     "step_jacobians",
     "units_following",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Horizon":
+        warn_renamed("carousel.insight.Horizon", "carousel.insight.MemoryLength")
+        return MemoryLength
+    raise AttributeError(f"module 'carousel.insight' has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""How fast something falls with the lag: a factor a step, its interval, and the horizon that follows from it."""
+"""How fast a gradient falls with the lag: the factor for each step, its interval, and the memory length it implies."""
 
 from __future__ import annotations
 
@@ -55,8 +55,12 @@ class Decay(Told):
 
 
 @dataclass(frozen=True)
-class Horizon(Told):
-    """After this many steps 1/e, 37 %, is left: -1 / ln(factor), with its interval; infinite where nothing is lost."""
+class MemoryLength(Told):
+    """How far back a network remembers: the number of steps after which 1/e (37 %) of a gradient is left.
+
+    steps = -1 / ln(factor), with its interval (low, high); infinite where nothing is lost. For a forget gate it is what
+    `Gates.time_constants` measures for each unit.
+    """
 
     steps: float
     low: float
@@ -119,14 +123,17 @@ def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples
     return Decay(factor, min(low, factor), max(high, factor), math.exp(start.item()), misfit.item(), long, confidence)
 
 
-def horizon_of(decay: Decay, *, what: str) -> Horizon:
-    """The memory horizon of a decay. Raises TooShort where the lags do not span two of it, with the decay on it."""
+def memory_length_of(decay: Decay, *, what: str) -> MemoryLength:
+    """The memory length of a decay.
+
+    Raises TooShort, which carries the decay as its estimate, where the lags span less than two memory lengths.
+    """
     if decay.kind == "exploding":
-        return Horizon(math.inf, math.inf, math.inf, decay.confidence)
+        return MemoryLength(math.inf, math.inf, math.inf, decay.confidence)
     if decay.kind == "steady":
         begun = (
             f"{what}: over the {decay.lags} lags measured the gradient falls by a factor of {decay.factor:.4g} a step, "
-            f"which may be 1 ({decay.low:.4g} to {decay.high:.4g}): its horizon is longer than "
+            f"which may be 1 ({decay.low:.4g} to {decay.high:.4g}): its memory length is greater than "
         )
         if decay.low >= 1 - ROUNDING:
             raise TooShort(
@@ -144,12 +151,12 @@ def horizon_of(decay: Decay, *, what: str) -> Horizon:
     if decay.lags < 2 * steps:
         raise TooShort(
             f"{what}: the gradient falls by {1 - decay.factor**decay.lags:.0%} over the {decay.lags} lags measured, "
-            f"and a horizon of about {steps:.0f} steps cannot be told from that; it takes at least "
+            f"and a memory length of about {steps:.0f} steps cannot be told from that; it takes at least "
             f"{math.ceil(2 * steps)} lags: give longer sequences, or more lags.",
             needed=math.ceil(2 * steps),
             estimate=decay,
         )
-    return Horizon(steps, low, high, decay.confidence)
+    return MemoryLength(steps, low, high, decay.confidence)
 
 
 def _counts(size: int, resamples: int, random: torch.Generator) -> Tensor:

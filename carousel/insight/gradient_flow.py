@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from carousel.deprecation import warn_renamed
 from carousel.errors import DataError
 from carousel.insight.border import check_values, is_index, steps_named
-from carousel.insight.decay import FEWEST_LAGS, Decay, Horizon, fit_decay, geometric_mean, horizon_of
+from carousel.insight.decay import FEWEST_LAGS, Decay, MemoryLength, fit_decay, geometric_mean, memory_length_of
 from carousel.insight.observation import Observation, observe, places, with_gradients
 from carousel.insight.refusal import TooShort
 from carousel.insight.shown import Shown
@@ -106,14 +107,20 @@ class GradientFlow(Shown):
             )
         return fit_decay(samples, what=what, confidence=confidence, seed=seed)
 
-    def horizon(
+    def memory_length(
         self, state: str | None = None, place: int | None = None, *, confidence: float = 0.95, seed: int = 0
-    ) -> Horizon:
-        """The memory horizon -1 / ln(factor), in steps, with its interval.
+    ) -> MemoryLength:
+        """How far back the network remembers: -1 / ln(factor) steps, with its interval; see `MemoryLength`.
 
-        Raises TooShort where the lags do not span two horizons: by how much its message says.
+        Raises TooShort where the lags span less than two memory lengths; its message says how many lags are needed.
         """
-        return horizon_of(self.decay(state, place, confidence=confidence, seed=seed), what=self._what(state, place))
+        decay = self.decay(state, place, confidence=confidence, seed=seed)
+        return memory_length_of(decay, what=self._what(state, place))
+
+    def horizon(self, *arguments: Any, **options: Any) -> MemoryLength:
+        """The former name of `memory_length`: a horizon is how many steps are forecast."""
+        warn_renamed("GradientFlow.horizon", "GradientFlow.memory_length")
+        return self.memory_length(*arguments, **options)
 
     def _what(self, state: str | None, place: int | None) -> str:
         return (

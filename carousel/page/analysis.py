@@ -117,19 +117,19 @@ def _states(gates: Gates) -> Iterable[tuple[int, str, np.ndarray]]:
 
 
 def curves_of(flow: GradientFlow) -> tuple[list[Curve], list[str]]:
-    """A curve for each layer and state; and where the sequence is too short to tell a horizon, why."""
+    """A curve for each layer and state, and the reasons where the sequence is too short for a memory length."""
     curves, refusals = [], []
     for place in range(len(flow.places)):
         for state in flow.states:
             norms, steps = flow.by_lag(state, place).numpy(), None
             try:
                 words = str(flow.decay(state, place))
-                horizon = flow.horizon(state, place)
-                words += f"; memory horizon {horizon}"
-                steps = horizon.steps if np.isfinite(horizon.steps) else None
+                length = flow.memory_length(state, place)
+                words += f"; memory length {length}"
+                steps = length.steps if np.isfinite(length.steps) else None
             except TooShort as refusal:
                 refusals.append(str(refusal))
-                words = "no horizon can be told, see above"
+                words = "no memory length could be measured, see above"
             name = f"{state} of {flow.places[place]}" if len(flow.places) > 1 else state
             curves.append(Curve(name, flow.lags.numpy(), norms, words, steps))
     return curves, refusals

@@ -143,7 +143,7 @@ class Curve:
     lags: np.ndarray
     norms: np.ndarray
     words: str
-    horizon: float | None  # in steps; None where the sequence was too short to tell
+    memory_length: float | None  # in steps; None where the sequence was too short to measure it
 
 
 @dataclass(frozen=True)

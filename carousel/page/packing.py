@@ -59,7 +59,7 @@ def moments_record(page: Moments, bits: int) -> dict[str, Any]:
                 "lags": curve.lags.tolist(),
                 "norms": numbers(curve.norms),
                 "words": curve.words,
-                "horizon": curve.horizon,
+                "memory_length": curve.memory_length,
             }
             for curve in page.flow
         ],

@@ -81,12 +81,12 @@ def _in_words(flow: GradientFlow, state: str, place: int) -> str:
         return "too few to fit"
     text = f"×{decay.factor:.3g} a step, {decay.kind}"
     try:
-        horizon = flow.horizon(state, place)
+        length = flow.memory_length(state, place)
     except TooShort:
-        return f"{text}; horizon beyond the window"
-    if math.isinf(horizon.steps):
+        return f"{text}; memory length beyond the window"
+    if math.isinf(length.steps):
         return text
-    return f"{text}; horizon {horizon.steps:.3g} ({horizon.low:.3g} to {horizon.high:.3g})"
+    return f"{text}; memory length {length.steps:.3g} ({length.low:.3g} to {length.high:.3g})"
 
 
 def influence(found: InputInfluence, row: int = 0, labels: Sequence[object] | None = None) -> Figure:

@@ -1,4 +1,4 @@
-// How far back gradients reach: their size by lag, on a logarithmic scale, with the horizon in words.
+// How far back gradients reach: their size by lag, on a logarithmic scale, with the memory length in words.
 
 const SIZE = { height: 300, left: 52, right: 16, top: 14, bottom: 44 };
 const WIDEST = 640;
@@ -77,16 +77,16 @@ function chart(curves, width) {
         class: "curve",
       }),
     );
-    if (curve.horizon !== null && curve.horizon <= last) {
+    if (curve.memory_length !== null && curve.memory_length <= last) {
       picture.append(
         svg("line", {
-          x1: x(curve.horizon),
-          x2: x(curve.horizon),
+          x1: x(curve.memory_length),
+          x2: x(curve.memory_length),
           y1: SIZE.top,
           y2: SIZE.height - SIZE.bottom,
           stroke: colour,
           "stroke-dasharray": "1 4",
-          class: "horizon",
+          class: "memory-length",
         }),
       );
     }
