@@ -26,7 +26,8 @@ import torch
 
 import carousel
 from carousel import cells
-from carousel.engines import native, native_call
+from carousel.engines import native
+from carousel.engines.native import call as native_call
 
 SIZES = ("1x128", "8x128", "32x128", "32x256", "32x512", "64x1024")
 CELLS = (

@@ -16,7 +16,8 @@ from torch import Tensor
 import carousel
 from carousel import cells
 from carousel.cells import Cell
-from carousel.engines import ENGINES, native_call
+from carousel.engines import ENGINES
+from carousel.engines.native import call as native_call
 from carousel.program import differentiate, notation, rewrite, trace
 
 THREADS = 8

@@ -16,7 +16,7 @@ from torch import tanh
 
 import carousel
 from carousel import cells
-from carousel.engines import native_plan
+from carousel.engines.native import plan as native_plan
 from carousel.insight import (
     data_memory,
     diagnose,

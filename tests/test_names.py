@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 import carousel
 from carousel import Cell
-from carousel.engines import native, native_call, native_plan
-from carousel.engines.native_ops import key_of
+from carousel.engines import native
+from carousel.engines.native import call as native_call
+from carousel.engines.native import plan as native_plan
+from carousel.engines.native.operator import key_of
 from carousel.errors import ProgramError
 from carousel.program import notation, trace
 

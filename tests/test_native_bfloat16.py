@@ -14,7 +14,9 @@ from matrix import USERS
 
 import carousel
 from carousel.cells import Cell, catalogue
-from carousel.engines import native, native_binding, native_call, reference
+from carousel.engines import native, reference
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import call as native_call
 from carousel.program import trace
 
 if isinstance(missing := native_binding.find(), str):

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from carousel.engines import native_binding, native_identity
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import identity as native_identity
 
 if isinstance(missing := native_binding.find(), str):
     pytest.skip(missing, allow_module_level=True)
 
-PACKAGE = Path(native_identity.__file__).parent.parent
+PACKAGE = Path(native_identity.__file__).parent.parent.parent
 
 
 @pytest.fixture
@@ -58,8 +59,8 @@ print(ours.explain())
 
 CHANGES = {
     "an op more": ("program/ops.py", r"(    # functions\n)", r'    Op("cube", 1, lambda a: a**3, lambda *_: [], "{}³"),\n\1', "its op number 9 is exp, and the package's is cube"),  # noqa: E501
-    "two ops in another order": ("engines/native_plan.py", r'"mul_add": 3, "mul_sub": 3', r'"mul_sub": 3, "mul_add": 3', "is mul_add, and the package's is mul_sub"),  # noqa: E501
-    "an op with another number of arguments": ("engines/native_plan.py", r'"copy": 1', r'"copy": 2', "its op copy takes 1 arguments, and the package's takes 2"),  # noqa: E501
+    "two ops in another order": ("engines/native/plan.py", r'"mul_add": 3, "mul_sub": 3', r'"mul_sub": 3, "mul_add": 3', "is mul_add, and the package's is mul_sub"),  # noqa: E501
+    "an op with another number of arguments": ("engines/native/plan.py", r'"copy": 1', r'"copy": 2', "its op copy takes 1 arguments, and the package's takes 2"),  # noqa: E501
     "two fields of one size exchanged": ("native/plan.h", r"int32_t source, source_size, parameter", "int32_t source_size, source, parameter", "were changed after it was built"),  # noqa: E501
     "a header more": ("native/simd.h", r"#pragma once", "#pragma once\n// more", "were changed after it was built"),
     "another version": ("__init__.py", r'__version__ = "[^"]*"', '__version__ = "0.0.9"', "and the package is of version 0.0.9"),  # noqa: E501
@@ -100,5 +101,5 @@ def test_an_unchanged_copy_is_taken_also_without_its_sources(copy):
     shutil.rmtree(copy / "native")
     assert "native: ready" in run(copy, DOCTOR)
     assert "install it again: pip install --force-reinstall" in run(
-        copy, "from carousel.engines import native_identity; print(native_identity.advice())"
+        copy, "from carousel.engines.native import identity; print(identity.advice())"
     )

@@ -16,7 +16,8 @@ import pytest
 import torch
 
 import carousel
-from carousel.engines import native_binding, native_call
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import call as native_call
 from carousel.errors import CarouselError
 
 if isinstance(missing := native_binding.find(), str):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from carousel.engines import native_binding, native_call, native_plan
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import call as native_call
+from carousel.engines.native import plan as native_plan
 from carousel.program import ops
 
 if isinstance(missing := native_binding.find(), str):

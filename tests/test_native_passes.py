@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import carousel
-from carousel.engines import native_passes as passes
-from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Items, Op
-from carousel.engines.native_plan import BUFFER, CHUNK, PANEL, PREVIOUS, TWO, WORKSPACE, View
+from carousel.engines.native import passes
+from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Items, Op
+from carousel.engines.native.plan import BUFFER, CHUNK, PANEL, PREVIOUS, TWO, WORKSPACE, View
 from carousel.program import trace
 
 PROGRAM = trace(carousel.cells.find("lstm"))

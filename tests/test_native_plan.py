@@ -11,8 +11,12 @@ from matrix import USERS
 
 import carousel
 from carousel.cells import catalogue
-from carousel.engines import native_backward, native_binding, native_lowering, native_plan, native_verify
-from carousel.engines.native_plan import Plan, Vector, View
+from carousel.engines.native import backward as native_backward
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import forward as native_forward
+from carousel.engines.native import plan as native_plan
+from carousel.engines.native import verify as native_verify
+from carousel.engines.native.plan import Plan, Vector, View
 from carousel.errors import CarouselError
 from carousel.program import differentiate, trace
 
@@ -80,10 +84,10 @@ def test_lists_have_the_entries_of_the_header():
 def plans_of(cell, direct=BLOCKS["whole blocks"], halves=False, *, streams=False) -> dict[str, Plan]:
     program = trace(cell)
     derivative = differentiate(program)
-    keep = native_lowering.kept(program, derivative)
+    keep = native_forward.kept(program, derivative)
     return {
-        "forward": native_lowering.lower_forward(program, keep, direct, halves),
-        "inference": native_lowering.lower_forward(program, None, direct, halves),
+        "forward": native_forward.lower_forward(program, keep, direct, halves),
+        "inference": native_forward.lower_forward(program, None, direct, halves),
         "backward": native_backward.lower_backward(program, derivative, keep, direct, streams, halves),
     }
 

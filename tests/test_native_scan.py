@@ -16,7 +16,11 @@ from torch import Tensor
 
 import carousel
 from carousel.cells import Cell, catalogue
-from carousel.engines import native, native_binding, native_call, native_ops, native_plan, reference
+from carousel.engines import native, reference
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import call as native_call
+from carousel.engines.native import operator as native_operator
+from carousel.engines.native import plan as native_plan
 from carousel.program import Program, rewrite, trace
 
 if isinstance(missing := native_binding.find(), str):
@@ -270,7 +274,7 @@ def test_a_gradient_of_the_last_states_only():
 def test_nothing_is_kept_without_a_gradient_to_come():
     scan = Scan(trace(CELLS["lstm"]), SHAPES[1])
     native.scan(scan.program, scan.x, list(scan.shape.batch_sizes), tuple(scan.states.values()), scan.weights)
-    key = native_ops.key_of(scan.program)
+    key = native_operator.key_of(scan.program)
     parameters = [scan.weights[name] for name in native_plan.parameters_of(scan.program)]
     sizes = torch.tensor(scan.shape.batch_sizes)
     arguments = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False, False)

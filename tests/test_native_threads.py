@@ -11,7 +11,9 @@ import torch
 
 import carousel
 from carousel.cells.lstm import LSTM
-from carousel.engines import native, native_binding, native_stepper
+from carousel.engines import native
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import stepper as native_stepper
 from carousel.program import trace
 
 if isinstance(missing := native_binding.find(), str):

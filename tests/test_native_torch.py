@@ -12,7 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import carousel
 from carousel.cells import catalogue
-from carousel.engines import native, native_binding, native_ops, reference
+from carousel.engines import native, reference
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import operator as native_operator
 from carousel.program import trace
 
 if isinstance(missing := native_binding.find(), str):
@@ -33,7 +35,7 @@ def arguments(dtype: torch.dtype = torch.float64, cell: str = "lstm"):
 
 
 def flat(program, x, sizes, states, weights, keep):
-    key = native_ops.key_of(program)
+    key = native_operator.key_of(program)
     return x, list(states), list(weights.values()), [], torch.tensor(sizes), key, False, False, keep
 
 
@@ -91,8 +93,8 @@ def test_why_not():
 
 def test_one_program_has_one_key():
     program = trace(catalogue()["lstm"])
-    assert native_ops.key_of(program) == native_ops.key_of(program)
-    assert native_ops.key_of(program) != native_ops.key_of(trace(catalogue()["gru"]))
+    assert native_operator.key_of(program) == native_operator.key_of(program)
+    assert native_operator.key_of(program) != native_operator.key_of(trace(catalogue()["gru"]))
 
 
 @pytest.mark.slow

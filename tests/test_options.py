@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pack_sequence
 
 import carousel
 from carousel.cells import Cell
-from carousel.engines import ENGINES, native_binding
+from carousel.engines import ENGINES
+from carousel.engines.native import binding as native_binding
 from carousel.layers import faces
 
 I, H, T, B = 3, 4, 6, 2

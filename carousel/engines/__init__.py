@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from carousel.engines import native, native_stepper, reference
+from carousel.engines import native, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
 from carousel.engines.engine import Around, Engine, Stepper
 from carousel.program import Interface
@@ -18,7 +18,7 @@ ENGINES: dict[str, Engine] = {
         "native",
         native.scan,
         native.why_not,
-        native_stepper.Stepper,
+        native.Stepper,
         native.kept,
         division=native.division,
         listing=native.listing,

@@ -1,5 +1,5 @@
 // What crosses the border: a program made ready for running (Plan), one call (Scan). Plain C, mirrored by
-// carousel/engines/native_binding.py.
+// carousel/engines/native/binding.py.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,7 @@
-"""From a program to its plan for the native engine, and what a scan keeps for `native_backward`.
+"""From a program to its plan for the native engine, and what a scan keeps for `backward.py`.
 
-Everything here is independent of sizes, so a program is lowered once. `native_select`, `native_passes` and
-`native_emit` put a plan together.
+Everything here is independent of sizes, so a program is lowered once. `select.py`, `passes.py` and
+`emit.py` put a plan together.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from carousel.engines.native_emit import emit
-from carousel.engines.native_items import Items
-from carousel.engines.native_plan import (
+from carousel.engines.native.emit import emit
+from carousel.engines.native.items import Items
+from carousel.engines.native.plan import (
     ALWAYS,
     BUFFER,
     CHUNK,
@@ -28,7 +28,7 @@ from carousel.engines.native_plan import (
     Plan,
     View,
 )
-from carousel.engines.native_select import select
+from carousel.engines.native.select import select
 from carousel.program import Derivative, Node, Program, naming
 
 # What costs less to compute again in backward than to write down and read.

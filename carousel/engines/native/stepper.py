@@ -11,8 +11,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from carousel.engines import native_binding as binding
-from carousel.engines import native_call, native_plan
+from carousel.engines.native import binding, call
+from carousel.engines.native.plan import parameters_of
 from carousel.program import Program
 
 # A second thread pays for itself where the weights fill more than one core's cache.
@@ -28,24 +28,24 @@ class Stepper:
     def __init__(self, program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
         self._narrow = weights["weight_ih"].dtype == torch.bfloat16
         wide = torch.float32 if self._narrow else weights["weight_ih"].dtype
-        parameters = [weights[name].detach().to(wide).contiguous() for name in native_plan.parameters_of(program)]
+        parameters = [weights[name].detach().to(wide).contiguous() for name in parameters_of(program)]
         # The library walks to and fro between two steps: each finds its rows behind those of the other.
         x = parameters[0].new_zeros(2 * batch, parameters[0].shape[1])
-        sizes = native_call.sizes_of(program, x, parameters)
+        sizes = call.sizes_of(program, x, parameters)
         self._first = [x.new_zeros(batch, sizes.units[size]) for size in program.states.values()]
         rows = [streams[name].detach().to(wide).repeat(2, 1) for name in program.streams]
         batch_sizes = torch.tensor([batch, batch], device="cpu")
-        given = native_call.Inputs(program, x, self._first, parameters, rows, batch_sizes, False, self._narrow)
-        native_call.check(given, [batch, batch])
-        made = native_call.forward_plan(program, False, sizes.direct, False)
-        emitted = native_call.empty_emitted(x, sizes)
-        self._scan, alive = native_call.describe(made, sizes, given)
+        given = call.Inputs(program, x, self._first, parameters, rows, batch_sizes, False, self._narrow)
+        call.check(given, [batch, batch])
+        made = call.forward_plan(program, False, sizes.direct, False)
+        emitted = call.empty_emitted(x, sizes)
+        self._scan, alive = call.describe(made, sizes, given)
         if batch * parameters[0].shape[0] * (x.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
             self._scan.threads = 1
         self.threads = self._scan.threads
         of_steps, self._last = binding.pointers((*emitted, *rows)), binding.pointers(self._first)
         self._scan.rows_of_steps, self._scan.last = ctypes.addressof(of_steps), ctypes.addressof(self._last)
-        self._c, self._isa = native_call.library().c, native_call.isa()
+        self._c, self._isa = call.library().c, call.isa()
         size = self._c.carousel_stepper_workspace(self._isa, self._scan)
         workspace = torch.empty(size, dtype=torch.uint8, device="cpu")
         self._scan.workspace = workspace.data_ptr()

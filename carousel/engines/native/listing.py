@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from carousel.engines.native_items import Item, Items, Leaf, MatrixProduct, Op, Reduction
-from carousel.engines.native_plan import (
+from carousel.engines.native.items import Item, Items, Leaf, MatrixProduct, Op, Reduction
+from carousel.engines.native.plan import (
     ADD_COLUMNS,
     BUFFER,
     COLUMN_SUMS,

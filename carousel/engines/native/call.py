@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from carousel.engines import native_backward, native_plan
-from carousel.engines import native_binding as binding
-from carousel.engines import native_lowering as lowering
 from carousel.engines.inside_torch import same_at_every_call
+from carousel.engines.native import binding
+from carousel.engines.native.backward import lower_backward
+from carousel.engines.native.forward import kept as kept_by
+from carousel.engines.native.forward import lower_forward
+from carousel.engines.native.plan import SIZES, parameter_shapes, parameters_of
 from carousel.errors import CarouselError
 from carousel.program import Program, differentiate
 from carousel.program.sharing import made_once
@@ -65,20 +67,20 @@ def multiplies_bfloat16() -> bool:
 
 @made_once(1024)
 def forward_plan(program: Program, keep: bool, direct: frozenset[str], halves: bool) -> binding.MadePlan:
-    kept = lowering.kept(program, differentiate(program)) if keep else None
-    return binding.MadePlan(lowering.lower_forward(program, kept, direct, halves))
+    kept = kept_by(program, differentiate(program)) if keep else None
+    return binding.MadePlan(lower_forward(program, kept, direct, halves))
 
 
 @made_once(1024)
 def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, halves: bool) -> binding.MadePlan:
     derivative = differentiate(program)
-    kept = lowering.kept(program, derivative)
-    return binding.MadePlan(native_backward.lower_backward(program, derivative, kept, direct, of_streams, halves))
+    kept = kept_by(program, derivative)
+    return binding.MadePlan(lower_backward(program, derivative, kept, direct, of_streams, halves))
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of scans with such parameters, and what follows from them. direct: see `lowering.lower_forward`.
+    """The sizes of scans with such parameters, and what follows from them. direct: see `forward.lower_forward`.
 
     parameters, states, emitted, streams: the shapes of the parameters, and how wide the rows of the others are.
     """
@@ -99,20 +101,20 @@ def sizes_of(program: Program, x: Tensor, parameters: Sequence[Tensor]) -> Sizes
 
 @made_once(1024)  # layers are called again and again
 def _sizes_of_shapes(program: Program, is_double: bool, isa: int, *shapes: tuple[int, ...]) -> Sizes:
-    for name, shape in zip(native_plan.parameters_of(program), shapes, strict=True):
+    for name, shape in zip(parameters_of(program), shapes, strict=True):
         if len(shape) != len(program.parameters[name]):
             raise ValueError(f"{name} must have {len(program.parameters[name])} axes, but is {tuple(shape)}")
     units = {"one": 1, "hidden": shapes[0][0] // len(program.gates), "projection": 0}
-    for name, shape in zip(native_plan.parameters_of(program), shapes, strict=True):
+    for name, shape in zip(parameters_of(program), shapes, strict=True):
         found = dict(zip(program.parameters[name], shape, strict=True))
         units["projection"] = found.get("projection", units["projection"])
     block = library().c.carousel_block(isa, is_double)
     return Sizes(
         units,
         units[program.states[program.output_state]],
-        frozenset(size for size in native_plan.SIZES if units[size] % block == 0),
+        frozenset(size for size in SIZES if units[size] % block == 0),
         int(is_double),
-        native_plan.parameter_shapes(program, units["hidden"], units["projection"], shapes[0][1]),
+        parameter_shapes(program, units["hidden"], units["projection"], shapes[0][1]),
         tuple(units[size] for size in program.states.values()),
         tuple(units[program.nodes[index].size] for index in program.emitted),
         tuple(units[size] for size in program.streams.values()),
@@ -158,7 +160,7 @@ def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
             f"batch_sizes {given.batch_sizes.dtype}"
         )
     counts = len(states), len(parameters), len(streams)
-    expected = len(program.states), len(native_plan.parameters_of(program)), len(program.streams)
+    expected = len(program.states), len(parameters_of(program)), len(program.streams)
     if counts != expected:
         raise ValueError(
             f"a native scan of {program.cell} takes {expected[0]} states, {expected[1]} parameters and {expected[2]} "
@@ -173,7 +175,7 @@ def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
     shapes = [*((batch, s) for s in sizes.states), *sizes.parameters, *((count, s) for s in sizes.streams)]
 
     def names() -> tuple[str, ...]:
-        return (*program.states, *native_plan.parameters_of(program), *program.streams)
+        return (*program.states, *parameters_of(program), *program.streams)
 
     _check_rows(x, names, shapes, (*states, *parameters, *streams))
 
@@ -249,7 +251,7 @@ def describe(made: binding.MadePlan, sizes: Sizes, given: Inputs) -> tuple[bindi
 
 def _sizes_of_layer(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> tuple[Sizes, bool]:
     """The sizes of scans in a layer, and whether they round to bfloat16. sizes: of "hidden" and "projection"."""
-    shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
+    shapes = parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
     bfloat16 = dtype == torch.bfloat16
     wide = torch.float32 if bfloat16 else dtype
     parameters = [torch.empty(shape, dtype=wide, device="meta") for shape in shapes]
@@ -277,7 +279,7 @@ def kept(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int
 def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
     """How the threads would divide a scan of such a shape, as a phrase. sizes: of "hidden" and "projection"."""
     wide = torch.float32 if dtype == torch.bfloat16 else dtype
-    shapes = native_plan.parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
+    shapes = parameter_shapes(program, sizes["hidden"], sizes.get("projection", 0), input)
 
     def rows(*shape: int) -> Tensor:  # no memory: only sizes are read
         return torch.empty(shape, dtype=wide, device="meta")

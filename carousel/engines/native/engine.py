@@ -18,9 +18,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from carousel.engines import native_binding as binding
-from carousel.engines import native_call, native_ops, native_plan, reference
+from carousel.engines import reference
 from carousel.engines.inside_torch import are_of_samples, is_jit_traced, is_transformed, same_at_every_call
+from carousel.engines.native import binding, call, operator
+from carousel.engines.native.plan import parameters_of
 from carousel.program import Interface, Program
 
 
@@ -56,53 +57,53 @@ def scan(
     given = [(streams or {})[name] for name in program.streams]
     if x.dtype != torch.bfloat16:
         rounds = x.dtype == torch.float32 and _autocast_rounds()
-        return native_ops.scan(program, key, x, batch_sizes, states, parameters, given, reverse, rounds)
+        return operator.scan(program, key, x, batch_sizes, states, parameters, given, reverse, rounds)
     rows = (x.float(), batch_sizes, tuple(s.float() for s in states), [p.float() for p in parameters])
-    emitted, last = native_ops.scan(program, key, *rows, [s.float() for s in given], reverse, True)
+    emitted, last = operator.scan(program, key, *rows, [s.float() for s in given], reverse, True)
     return tuple(t.to(x.dtype) for t in emitted), tuple(t.to(x.dtype) for t in last)
 
 
 def _autocast_rounds() -> bool:
     """Whether autocast allows bfloat16 for products, and the processor is the faster for it."""
     on = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return on and native_call.multiplies_bfloat16()
+    return on and call.multiplies_bfloat16()
 
 
 def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
     """How the threads divide `steps` steps of `batch` rows, as a phrase. sizes: of "hidden" and "projection"."""
-    how = native_call.division(program, dtype, sizes, input, steps, batch)
+    how = call.division(program, dtype, sizes, input, steps, batch)
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
 def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> str:
-    """The plans of a scan of that shape and of backpropagation through it (`native_text`)."""
-    return native_call.listing(program, dtype, sizes, input)
+    """The plans of a scan of that shape and of backpropagation through it (`text.py`)."""
+    return call.listing(program, dtype, sizes, input)
 
 
 @same_at_every_call
 def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
     """How many bytes a scan keeps for backward for each row of a step. sizes: of "hidden" and "projection"."""
-    return native_call.kept(program, dtype, sizes, input)
+    return call.kept(program, dtype, sizes, input)
 
 
 @same_at_every_call
 def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
     """The program's key and the names of its parameters: a compiler need not look at how they are found."""
-    return native_ops.key_of(program), native_plan.parameters_of(program)
+    return operator.key_of(program), parameters_of(program)
 
 
 @contextmanager
 def use_isa(name: str) -> Iterator[None]:
     """For tests: run on an instruction set other than the machine's best. Values differ in their last bits."""
-    library = native_call.library()
+    library = call.library()
     if name not in library.isas_here:
         raise ValueError(f"the instruction set must be one of {library.isas_here}, but {name!r} was given")
-    before = native_call.isa()
-    native_call.settings.isa = library.isas.index(name)
+    before = call.isa()
+    call.settings.isa = library.isas.index(name)
     try:
         yield
     finally:
-        native_call.settings.isa = before
+        call.settings.isa = before
 
 
 def status() -> dict[str, str]:
@@ -113,9 +114,9 @@ def status() -> dict[str, str]:
     return {
         "native engine": "present",
         "library": str(found.path),
-        "instruction set": found.isas[native_call.isa()],
+        "instruction set": found.isas[call.isa()],
         "instruction sets here": ", ".join(found.isas_here),
-        "bfloat16 products": "the processor's own" if native_call.multiplies_bfloat16() else "widened to float32",
+        "bfloat16 products": "the processor's own" if call.multiplies_bfloat16() else "widened to float32",
         "threads": str(torch.get_num_threads()),
         "OpenMP runtimes in the process": str(openmp_runtimes()),
     }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from carousel.engines.native_items import Items, Leaf, MatrixProduct
-from carousel.engines.native_plan import REDUCTIONS
+from carousel.engines.native.items import Items, Leaf, MatrixProduct
+from carousel.engines.native.plan import REDUCTIONS
 from carousel.program import Node, ops
 
 PRODUCTS = ("product", "product_transposed")

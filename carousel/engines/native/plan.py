@@ -132,7 +132,7 @@ class WeightGradient(NamedTuple):
 class Plan:
     """A step made ready for the native engine: the lists and numbers of `CarouselPlan` in native/plan.h.
 
-    `print(plan)` lists it (`native_text`); `native_verify.verify` states what must hold of it.
+    `print(plan)` lists it (`text.py`); `verify.py` states what must hold of it.
     """
 
     parameters: tuple[str, ...]
@@ -160,7 +160,7 @@ class Plan:
         return place_in(self.views, view)
 
     def __str__(self) -> str:
-        from carousel.engines.native_text import text_of  # which reads the classes of this file
+        from carousel.engines.native.text import text_of  # which reads the classes of this file
 
         return text_of(self)
 

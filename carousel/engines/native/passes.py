@@ -11,8 +11,8 @@ of many over few, and no meeting of threads.
 
 from __future__ import annotations
 
-from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
-from carousel.engines.native_plan import CHUNK, NUMBER, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Buffer
+from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
+from carousel.engines.native.plan import CHUNK, NUMBER, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Buffer
 
 
 def run(items: Items) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from carousel.engines import native_plan as p
-from carousel.engines.native_text import arity, view
+from carousel.engines.native import plan as p
+from carousel.engines.native.text import arity, view
 from carousel.errors import CarouselError
 
 # What strips may read and write as it stands; the others have instructions of their own.

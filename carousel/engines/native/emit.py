@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from carousel.engines import native_passes as passes
-from carousel.engines.native_items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
-from carousel.engines.native_listing import Listing, place_of
-from carousel.engines.native_plan import (
+from carousel.engines.native import passes
+from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
+from carousel.engines.native.listing import Listing, place_of
+from carousel.engines.native.plan import (
     BUFFER,
     LOAD_NUMBER,
     NUMBER,
@@ -19,11 +19,11 @@ from carousel.engines.native_plan import (
     Term,
     View,
 )
-from carousel.engines.native_verify import verify
+from carousel.engines.native.verify import verify
 
 
 def emit(items: Items) -> Plan:
-    """The plan of items that `native_select` entered: the passes, then its segments, part by part of a chunk."""
+    """The plan of items that `select.py` entered: the passes, then its segments, part by part of a chunk."""
     passes.run(items)
     counts = []
     for part in (BEFORE, STEP, AFTER):

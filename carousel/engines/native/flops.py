@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from carousel.engines import native_plan
+from carousel.engines.native.plan import parameters_of
 from carousel.program import Program
 
 Shape = Sequence[int]
@@ -48,7 +48,7 @@ def register(program_of: Callable[[str], Program]) -> None:
         del grad_emitted, grad_last, outputs, saved, streams, sizes, reverse, bfloat16
         which = program_of(program)
         of_input, of_products = _multiply_adds(which, parameters)
-        names = native_plan.parameters_of(which)
+        names = parameters_of(which)
         begin = 1 + len(states)
         is_wanted = dict(zip(names, wanted[begin : begin + len(names)], strict=True))
         # The gradient by a product's row flows on through time; that by its matrix is asked for or not.
@@ -59,7 +59,7 @@ def register(program_of: Callable[[str], Program]) -> None:
 
 def _multiply_adds(program: Program, parameters: list[Shape]) -> tuple[int, dict[str, int]]:
     """For one row: of the product with the input, and of the products of a step by the parameter that they read."""
-    shapes = dict(zip(native_plan.parameters_of(program), parameters, strict=True))
+    shapes = dict(zip(parameters_of(program), parameters, strict=True))
     rows, columns = shapes["weight_ih"]
     found: dict[str, int] = {}
     for node in program.nodes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from carousel.engines.native_emit import emit
-from carousel.engines.native_items import Items
-from carousel.engines.native_lowering import Kept, saved_buffers
-from carousel.engines.native_plan import (
+from carousel.engines.native.emit import emit
+from carousel.engines.native.forward import Kept, saved_buffers
+from carousel.engines.native.items import Items
+from carousel.engines.native.plan import (
     BUFFER,
     CHUNK,
     FORWARD_PREVIOUS,
@@ -22,7 +22,7 @@ from carousel.engines.native_plan import (
     View,
     WeightGradient,
 )
-from carousel.engines.native_select import select
+from carousel.engines.native.select import select
 from carousel.program import Derivative, Node, Program, naming
 
 

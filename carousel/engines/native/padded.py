@@ -10,12 +10,12 @@ from itertools import starmap, zip_longest
 
 from torch import Tensor
 
-from carousel.engines import native_call as call
-from carousel.engines.native_call import Inputs
+from carousel.engines.native import call
+from carousel.engines.native.call import Inputs
 
 
 def forward(given: Inputs, keep: bool) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """`native_call.forward`, of a scan with or without room to spare."""
+    """`call.forward`, of a scan with or without room to spare."""
     used = _used(given)
     x, states = given.x, given.states
     found: tuple[list[Tensor], list[Tensor], Tensor] | None = None
@@ -42,7 +42,7 @@ def backward(
     grad_last: list[Tensor],
     wanted: list[bool],
 ) -> list[Tensor | None]:
-    """`native_call.backward`, of a scan with or without room to spare."""
+    """`call.backward`, of a scan with or without room to spare."""
     used = _used(given)
     rows, sequences = len(used.x), len(used.states[0])
     found: list[Tensor | None] = [None] * len(wanted)

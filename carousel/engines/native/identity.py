@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from carousel import __version__
-from carousel.engines.native_plan import OWN, POINTWISE
+from carousel.engines.native.plan import OWN, POINTWISE
 from carousel.program import ops
 
-SOURCES = Path(__file__).parent.parent / "native"
+SOURCES = Path(__file__).parent.parent.parent / "native"
 
 
 def why_stale(library: Any) -> str | None:

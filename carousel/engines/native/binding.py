@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from carousel.engines import native_identity
-from carousel.engines.native_plan import (
+from carousel.engines.native import identity
+from carousel.engines.native.plan import (
     Buffer,
     Constant,
     Input,
@@ -155,11 +155,11 @@ class Library:
             ("carousel_prefer_large_pages", None, [c_void_p, c_int64]),
             ("carousel_openmp_threads", c_int, []),
         ):
-            # A library of another version may lack one: native_identity says so, before any is called.
+            # A library of another version may lack one: `identity.py` says so, before any is called.
             if (function := getattr(c, name, None)) is not None:
                 function.restype, function.argtypes = result, arguments
-        if stale := native_identity.why_stale(c) or _differing_structure(c):
-            raise StaleLibrary(f"{path} was built from another Carousel: {stale}; {native_identity.advice()}")
+        if stale := identity.why_stale(c) or _differing_structure(c):
+            raise StaleLibrary(f"{path} was built from another Carousel: {stale}; {identity.advice()}")
         self.isas: list[str] = []
         while name := c.carousel_isa_name(len(self.isas)):
             self.isas.append(name.decode())

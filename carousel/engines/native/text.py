@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from carousel.engines import native_plan as p
+from carousel.engines.native import plan as p
 from carousel.program import ops
 
 LAYOUTS = ("panel", "rows", "partial sums", "numbers", "bfloat16 panel")

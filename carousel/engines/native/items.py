@@ -1,14 +1,14 @@
 """The items of a step: what the native compiler works on between a program's nodes and a plan's instructions.
 
 An item is a value of the step: a leaf, an op, a product (of one or more terms), or a sum over units. Items stand in a
-list in which each comes after those it reads. The passes (`native_passes`) change them, and check the list after each.
+list in which each comes after those it reads. The passes (`passes.py`) change them, and check the list after each.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from carousel.engines.native_plan import (
+from carousel.engines.native.plan import (
     ALWAYS,
     BUFFER,
     CONSTANT,

@@ -13,10 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from carousel.engines import native_call as call
-from carousel.engines import native_flops, native_padded, native_plan, reference
+from carousel.engines import reference
 from carousel.engines.inside_torch import Writes, becomes_a_graph, is_batched, is_jit_traced, operators_are_watched
-from carousel.engines.native_call import Inputs
+from carousel.engines.native import call, flops, padded
+from carousel.engines.native.call import Inputs
+from carousel.engines.native.plan import parameters_of
 from carousel.program import Program, notation
 from carousel.program.sharing import made_once
 
@@ -60,7 +61,7 @@ def _scan(
     keep: bool,
 ) -> tuple[list[Tensor], list[Tensor], Tensor]:
     given = Inputs(_program_of(program), x, states, parameters, streams or [], batch_sizes, reverse, bfloat16)
-    return native_padded.forward(given, keep)
+    return padded.forward(given, keep)
 
 
 def _fake_scan(
@@ -98,7 +99,7 @@ def _scan_backward(
     wanted: list[bool],
 ) -> list[Tensor]:
     given = Inputs(_program_of(program), x, states, parameters, streams or [], batch_sizes, reverse, bfloat16)
-    made = native_padded.backward(given, outputs, saved, grad_emitted, grad_last, wanted)
+    made = padded.backward(given, outputs, saved, grad_emitted, grad_last, wanted)
     return [x.new_empty(0) if g is None else g for g in made]
 
 
@@ -129,7 +130,7 @@ def _gradients(
     grad_last: Sequence[Tensor],
     wanted: list[bool],
 ) -> list[Tensor | None]:
-    """The gradients of x, states, parameters and streams, one after another. run: as `native_call.backward`."""
+    """The gradients of x, states, parameters and streams, one after another. run: as `call.backward`."""
     x, *rest, batch_sizes, outputs, saved = ctx.saved_tensors
     gradients = (*grad_emitted, *grad_last)
     again = torch.is_grad_enabled() and any(t.requires_grad for t in (x, *rest, *gradients))
@@ -145,7 +146,7 @@ def _gradients(
     lists = rest[:a], rest[a:b], rest[b:]
     given = Inputs(_program_of(ctx.program), x, *lists, batch_sizes, ctx.reverse, ctx.bfloat16)
     if ctx.writes is not None and ctx.writes.happened():
-        outputs = native_padded.forward(given, keep=False)[0][0]  # the caller wrote into them: they are made again
+        outputs = padded.forward(given, keep=False)[0][0]  # the caller wrote into them: they are made again
     made = run(given, outputs, saved, grad_emitted, grad_last, wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
 
@@ -157,7 +158,7 @@ def _differentiable(
     program = _program_of(ctx.program)
     x, *rest = inputs
     a, b = ctx.counts
-    weights = dict(zip(native_plan.parameters_of(program), rest[a:b], strict=True))
+    weights = dict(zip(parameters_of(program), rest[a:b], strict=True))
     streams = dict(zip(program.streams, rest[b:], strict=True))
     asked = [t for t, want in zip(inputs, wanted, strict=True) if want]
     with torch.enable_grad():
@@ -278,4 +279,4 @@ _library.impl("scan_backward", _scan_backward, "CPU")
 torch.library.register_fake("carousel::scan", _fake_scan, lib=_library)
 torch.library.register_fake("carousel::scan_backward", _fake_scan_backward, lib=_library)
 torch.library.register_autograd("carousel::scan", _backward, setup_context=_setup, lib=_library)
-native_flops.register(_program_of)
+flops.register(_program_of)
