@@ -7,7 +7,7 @@
 
 Each set is cut once. What comes before the cut is trained on (its last tenth, or two horizons where that is more, is
 held out, to choose the model and correct its intervals); then forecasts are made from one origin after another behind
-the cut, by the same weights, and scored by `carousel.tasks.forecasting.metrics`, which the tests hold to plain
+the cut, by the same weights, and scored by `carousel.tasks.forecasting.scoring.metrics`, which the tests hold to plain
 computations. Peers are those of `forecasting_peers.py`.
 """
 
@@ -24,8 +24,8 @@ import polars as pl
 
 from carousel.tasks import table
 from carousel.tasks.forecasting import Backtest, Forecaster
-from carousel.tasks.forecasting.backtesting import OURS, backtest
-from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, Scores
+from carousel.tasks.forecasting.answers.backtesting import OURS, backtest
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, Scores
 
 if TYPE_CHECKING:
     import forecasting_peers

@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting import calendar, planning
-from carousel.tasks.forecasting.frequency import DAY, SECOND, Frequency, find, named
-from carousel.tasks.forecasting.panel import Layout, Panel
-from carousel.tasks.forecasting.roles import Roles, find_roles
+from carousel.tasks.forecasting.network import planning
+from carousel.tasks.forecasting.network.transform import Log, Transform
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.stamps import Slip, recognise
-from carousel.tasks.forecasting.time_column import TimeColumn
-from carousel.tasks.forecasting.transform import Log, Transform
+from carousel.tasks.forecasting.table import calendar
+from carousel.tasks.forecasting.table.frequency import DAY, SECOND, Frequency, find, named
+from carousel.tasks.forecasting.table.panel import Layout, Panel
+from carousel.tasks.forecasting.table.roles import Roles, find_roles
+from carousel.tasks.forecasting.table.stamps import Slip, recognise
+from carousel.tasks.forecasting.table.time_column import TimeColumn
 
 
 def panel_of(frame: pl.DataFrame, frequency: str | None = None, **given) -> Panel:

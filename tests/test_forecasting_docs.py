@@ -11,9 +11,9 @@ import polars as pl
 import pytest
 
 from carousel.cli import app
-from carousel.tasks.forecasting.roles import find_roles
-from carousel.tasks.forecasting.stamps import recognise
-from carousel.tasks.forecasting.wide import long_form
+from carousel.tasks.forecasting.table.roles import find_roles
+from carousel.tasks.forecasting.table.stamps import recognise
+from carousel.tasks.forecasting.table.wide import long_form
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "forecasting.md").read_text(encoding="utf-8")
 PYTHON = "".join(re.findall(r"^```python\n(.*?)^```", PAGE, flags=re.MULTILINE | re.DOTALL))

@@ -17,13 +17,16 @@ from polars.testing import assert_frame_equal
 import carousel
 from carousel.errors import DataError, RunError
 from carousel.tasks import table
-from carousel.tasks.forecasting import Forecaster, conformal, following, predicting, training
-from carousel.tasks.forecasting.backtesting import Backtest
-from carousel.tasks.forecasting.following import corrections_at
-from carousel.tasks.forecasting.metrics import LEVELS, Scores
-from carousel.tasks.forecasting.predicting import absolute, told_at
+from carousel.tasks.forecasting import Forecaster
+from carousel.tasks.forecasting.answers import following
+from carousel.tasks.forecasting.answers.backtesting import Backtest
+from carousel.tasks.forecasting.answers.following import corrections_at
+from carousel.tasks.forecasting.network import predicting, training
+from carousel.tasks.forecasting.network.predicting import absolute, told_at
+from carousel.tasks.forecasting.network.trained import CALIBRATED_ON, Trained, held_out, reading_to_json
+from carousel.tasks.forecasting.scoring import conformal
+from carousel.tasks.forecasting.scoring.metrics import LEVELS, Scores
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.trained import CALIBRATED_ON, Trained, held_out, reading_to_json
 from carousel.training.progress import Quiet
 from carousel.training.run_folder import RunFolder
 

@@ -8,11 +8,23 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from carousel.models.quantile_forecaster import QuantileForecaster, quantile_loss
-from carousel.tasks.forecasting import anchor, conformal
-from carousel.tasks.forecasting.baselines import rivals
-from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, naive_error, score
-from carousel.tasks.forecasting.predicting import drawn, mixture
-from carousel.tasks.forecasting.signals import BEFORE, FAST, LAST, LEVEL, SCALE, SEASONS, SMOOTH, Recipe, Tail, follow
+from carousel.tasks.forecasting.network import anchor
+from carousel.tasks.forecasting.network.predicting import drawn, mixture
+from carousel.tasks.forecasting.network.signals import (
+    BEFORE,
+    FAST,
+    LAST,
+    LEVEL,
+    SCALE,
+    SEASONS,
+    SMOOTH,
+    Recipe,
+    Tail,
+    follow,
+)
+from carousel.tasks.forecasting.scoring import conformal
+from carousel.tasks.forecasting.scoring.baselines import rivals
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN, naive_error, score
 
 NORMAL = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS)).numpy().astype(np.float64)
 

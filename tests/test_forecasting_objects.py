@@ -7,8 +7,8 @@ import pytest
 
 import carousel
 from carousel.errors import DataError
-from carousel.tasks.forecasting import conformal
-from carousel.tasks.forecasting.metrics import LEVELS, MEDIAN
+from carousel.tasks.forecasting.scoring import conformal
+from carousel.tasks.forecasting.scoring.metrics import LEVELS, MEDIAN
 
 SMALL = {"epochs": 1, "hidden": 4, "threads": 1, "horizon": 3}
 STEPS = 120

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from carousel import Forecaster
 from carousel.errors import DataError
-from carousel.tasks.forecasting import sources
+from carousel.tasks.forecasting.network.training import Prepared, prepare
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.training import Prepared, prepare
+from carousel.tasks.forecasting.table import sources
 from carousel.training.progress import Quiet
 
 SMALL = {"epochs": 1, "hidden": 2, "threads": 1}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from carousel.tasks.forecasting.season import CYCLES, shown_season
+from carousel.tasks.forecasting.network.season import CYCLES, shown_season
 
 KINDS = ("wave", "pattern", "spike", "two waves")
 

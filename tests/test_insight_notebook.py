@@ -28,8 +28,8 @@ from carousel.insight import (
     step_jacobians,
 )
 from carousel.tasks.classification import metrics
-from carousel.tasks.forecasting.backtesting import Backtest
-from carousel.tasks.forecasting.metrics import Scores
+from carousel.tasks.forecasting.answers.backtesting import Backtest
+from carousel.tasks.forecasting.scoring.metrics import Scores
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

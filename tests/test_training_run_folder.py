@@ -22,7 +22,7 @@ def run(tmp_path: Path) -> RunFolder:
 
 def test_every_file_of_a_run_stands_in_its_documentation() -> None:
     from carousel.tasks.classification.steps import Steps
-    from carousel.tasks.forecasting.trained import SERIES
+    from carousel.tasks.forecasting.network.trained import SERIES
     from carousel.tasks.language.corpus import TOKENS
     from carousel.training import run_folder
 

@@ -14,11 +14,11 @@ from torch import Tensor
 from carousel.insight import input_influence
 from carousel.models.quantile_forecaster import quantile_loss
 from carousel.page.analysis import Measure
-from carousel.tasks.forecasting.forecast import forecast_at
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.metrics import LEVELS, MEDIAN
-from carousel.tasks.forecasting.predicting import absolute, on_device
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.answers.forecast import forecast_at
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.predicting import absolute, on_device
+from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.scoring.metrics import LEVELS, MEDIAN
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
 from carousel.tasks import table
 from carousel.tasks.files import require_existing
-from carousel.tasks.forecasting.charts import drawn
+from carousel.tasks.forecasting.answers.charts import drawn
 from carousel.tasks.forecasting.forecaster import Forecaster
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.metrics import LEVELS
-from carousel.tasks.forecasting.predicting import network_inputs, on_device, states_at
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.predicting import network_inputs, on_device, states_at
+from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.scoring.metrics import LEVELS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -315,7 +315,7 @@ def _about(trained: Trained, chosen: Chosen, series: str, steps: int) -> list[tu
 
 def _picture(name: str, stretch: Stretch, told: np.ndarray) -> Figure:
     """The series and its latest forecasts that do not overlap."""
-    from carousel.tasks.forecasting.charts import axis
+    from carousel.tasks.forecasting.answers.charts import axis
 
     horizon, rows = told.shape[1], stretch.rows
     origins = [k for k in range(len(rows) - 1, -1, -horizon) if np.isfinite(told[k]).all()][:LATEST][::-1]

@@ -1,6 +1,6 @@
 """Forecasting: what comes next in series of numbers, with how sure that is."""
 
-from carousel.tasks.forecasting.backtesting import Backtest
+from carousel.tasks.forecasting.answers.backtesting import Backtest
 from carousel.tasks.forecasting.forecaster import Forecaster
 from carousel.tasks.forecasting.settings import Settings
 

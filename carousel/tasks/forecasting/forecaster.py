@@ -17,15 +17,16 @@ import torch
 from carousel.errors import DataError, RunError, speaking
 from carousel.files import UNFINISHED
 from carousel.tasks import table
-from carousel.tasks.forecasting import sources, training
-from carousel.tasks.forecasting.ahead import require_after
-from carousel.tasks.forecasting.backtesting import OURS, Backtest, backtest, nothing_new
-from carousel.tasks.forecasting.charts import pictures
-from carousel.tasks.forecasting.forecast import as_table, forecast
-from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.answers.backtesting import OURS, Backtest, backtest, nothing_new
+from carousel.tasks.forecasting.answers.charts import pictures
+from carousel.tasks.forecasting.answers.forecast import as_table, forecast
+from carousel.tasks.forecasting.answers.streaming import Stream
+from carousel.tasks.forecasting.network import training
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.trained import Trained
 from carousel.tasks.forecasting.settings import Settings, columns_of, require_steps
-from carousel.tasks.forecasting.streaming import Stream
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.table import sources
+from carousel.tasks.forecasting.table.ahead import require_after
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_cell import in_file
 from carousel.training.run_folder import RunFolder

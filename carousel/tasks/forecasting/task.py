@@ -11,15 +11,16 @@ from carousel.errors import CarouselError, option
 from carousel.insight.saving import save
 from carousel.tasks import table
 from carousel.tasks.files import make_folder, require_folder
-from carousel.tasks.forecasting import sources, training
-from carousel.tasks.forecasting.backtesting import Backtest, backtest, nothing_new
-from carousel.tasks.forecasting.charts import pictures
-from carousel.tasks.forecasting.forecast import as_table, forecast, require_known
-from carousel.tasks.forecasting.roles import find_roles
+from carousel.tasks.forecasting.answers.backtesting import Backtest, backtest, nothing_new
+from carousel.tasks.forecasting.answers.charts import pictures
+from carousel.tasks.forecasting.answers.forecast import as_table, forecast, require_known
+from carousel.tasks.forecasting.network import training
+from carousel.tasks.forecasting.network.trained import Trained
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.stamps import Slip, TwoReadings
-from carousel.tasks.forecasting.times import find_time
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.table import sources
+from carousel.tasks.forecasting.table.roles import find_roles
+from carousel.tasks.forecasting.table.stamps import Slip, TwoReadings
+from carousel.tasks.forecasting.table.times import find_time
 from carousel.tasks.kinds_of_files import visible
 from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder

@@ -11,18 +11,18 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option, speaking
-from carousel.tasks.forecasting import conformal
-from carousel.tasks.forecasting.ahead import written
-from carousel.tasks.forecasting.baselines import rivals
-from carousel.tasks.forecasting.charts import SHOWN, axis, drawn
-from carousel.tasks.forecasting.following import corrections_at
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
-from carousel.tasks.forecasting.panel import Panel
-from carousel.tasks.forecasting.predicting import absolute, came_after, corrected, floored, told_at
+from carousel.tasks.forecasting.answers.charts import SHOWN, axis, drawn
+from carousel.tasks.forecasting.answers.following import corrections_at
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.predicting import absolute, came_after, corrected, floored, told_at
+from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.scoring import conformal
+from carousel.tasks.forecasting.scoring.baselines import rivals
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
 from carousel.tasks.forecasting.settings import require_steps
-from carousel.tasks.forecasting.time_column import TimeColumn
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.table.ahead import written
+from carousel.tasks.forecasting.table.panel import Panel
+from carousel.tasks.forecasting.table.time_column import TimeColumn
 
 MOST_ORIGINS = 2_000  # (time, series) pairs, evenly spread where there are more
 OURS = "carousel"

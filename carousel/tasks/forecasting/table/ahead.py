@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting.panel import Layout, Panel
+from carousel.tasks.forecasting.table.panel import Layout, Panel
 
 NEWER = (
     "To forecast from newer data, give the whole of them as history: predict(data=table), carousel forecast RUN FILE."

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carousel.tasks.forecasting.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import Inputs
 
 PENALTIES = (np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)  # the simplest first: it wins where nothing tells them apart
 FOLDS = 8

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from carousel.tasks.forecasting.forecast import ends
-from carousel.tasks.forecasting.frequency import local
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
+from carousel.tasks.forecasting.answers.forecast import ends
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS, MEDIAN
+from carousel.tasks.forecasting.table.frequency import local
 
 SHOWN = 4  # series in a picture
 

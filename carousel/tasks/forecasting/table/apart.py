@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting.stamps import TEXTS, TwoReadings, words_in
-from carousel.tasks.forecasting.time_column import TimeColumn
+from carousel.tasks.forecasting.table.stamps import TEXTS, TwoReadings, words_in
+from carousel.tasks.forecasting.table.time_column import TimeColumn
 from carousel.tasks.table import listed
 
 SERIES = (

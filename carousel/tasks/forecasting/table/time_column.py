@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting import dates
+from carousel.tasks.forecasting.table import dates
 
 PARTS = ("year", "month", "day", "hour", "minute", "second")
 WEEKS = "52"  # the format of years and weeks without a week 53

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from carousel.tasks.forecasting import conformal
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.predicting import absolute, came_after, told_at
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.predicting import absolute, came_after, told_at
+from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.scoring import conformal
 
 AT_ONCE = 20_000  # forecasts
 

@@ -4,14 +4,14 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting.frequency import lasting
-from carousel.tasks.forecasting.inputs import MOST_NAMED, Reading
-from carousel.tasks.forecasting.panel import Panel
-from carousel.tasks.forecasting.season import shown_season
+from carousel.tasks.forecasting.network.inputs import MOST_NAMED, Reading
+from carousel.tasks.forecasting.network.season import shown_season
+from carousel.tasks.forecasting.network.signals import Recipe
+from carousel.tasks.forecasting.network.trained import Split
+from carousel.tasks.forecasting.network.transform import Transform
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.signals import Recipe
-from carousel.tasks.forecasting.trained import Split
-from carousel.tasks.forecasting.transform import Transform
+from carousel.tasks.forecasting.table.frequency import lasting
+from carousel.tasks.forecasting.table.panel import Panel
 
 FEWEST = 10  # observations of the longest series
 HORIZONS = {

@@ -33,7 +33,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.tasks.forecasting.metrics import LEVELS, MEDIAN
+from carousel.tasks.forecasting.scoring.metrics import LEVELS, MEDIAN
 
 PAIRS = [(k, len(LEVELS) - 1 - k) for k in range(MEDIAN)]  # outermost first
 ALPHAS = np.array([2 * LEVELS[low] for low, _ in PAIRS])  # the part that may lie outside

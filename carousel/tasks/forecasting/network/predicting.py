@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from carousel.models.quantile_forecaster import QuantileForecaster, States
-from carousel.tasks.forecasting import conformal
-from carousel.tasks.forecasting.inputs import Inputs, ahead_signals, origin_signals, step_signals
-from carousel.tasks.forecasting.metrics import LEVELS
-from carousel.tasks.forecasting.signals import LEVEL, SCALE, Tail
+from carousel.tasks.forecasting.network.inputs import Inputs, ahead_signals, origin_signals, step_signals
+from carousel.tasks.forecasting.network.signals import LEVEL, SCALE, Tail
+from carousel.tasks.forecasting.scoring import conformal
+from carousel.tasks.forecasting.scoring.metrics import LEVELS
 from carousel.training.progress import Progress, nobody
 
 PATHS = 100  # that a forecast takes where what is told is fed back

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting import dates
-from carousel.tasks.forecasting.frequency import regularity
-from carousel.tasks.forecasting.stamps import TEXTS, YEARS
-from carousel.tasks.forecasting.times import find_time
+from carousel.tasks.forecasting.table import dates
+from carousel.tasks.forecasting.table.frequency import regularity
+from carousel.tasks.forecasting.table.stamps import TEXTS, YEARS
+from carousel.tasks.forecasting.table.times import find_time
 from carousel.tasks.table import listed
 
 FEWEST = 5  # columns of times, and half of all, for a table to be wide

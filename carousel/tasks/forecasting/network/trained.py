@@ -14,20 +14,20 @@ import torch
 from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
-from carousel.tasks.forecasting import sources
-from carousel.tasks.forecasting.ahead import ends_of, places_ahead, steps_asked
-from carousel.tasks.forecasting.apart import require_apart
-from carousel.tasks.forecasting.conformal import Correction
-from carousel.tasks.forecasting.covariates import Encoder
-from carousel.tasks.forecasting.frequency import Frequency
-from carousel.tasks.forecasting.inputs import Inputs, Reading
-from carousel.tasks.forecasting.metrics import LEVELS
-from carousel.tasks.forecasting.panel import Layout, Panel
-from carousel.tasks.forecasting.predicting import absolute, came_after, told_at
-from carousel.tasks.forecasting.roles import Roles
+from carousel.tasks.forecasting.network.inputs import Inputs, Reading
+from carousel.tasks.forecasting.network.predicting import absolute, came_after, told_at
+from carousel.tasks.forecasting.network.signals import Recipe
+from carousel.tasks.forecasting.network.transform import Log, Transform
+from carousel.tasks.forecasting.scoring.conformal import Correction
+from carousel.tasks.forecasting.scoring.metrics import LEVELS
 from carousel.tasks.forecasting.settings import Settings, require_steps
-from carousel.tasks.forecasting.signals import Recipe
-from carousel.tasks.forecasting.transform import Log, Transform
+from carousel.tasks.forecasting.table import sources
+from carousel.tasks.forecasting.table.ahead import ends_of, places_ahead, steps_asked
+from carousel.tasks.forecasting.table.apart import require_apart
+from carousel.tasks.forecasting.table.covariates import Encoder
+from carousel.tasks.forecasting.table.frequency import Frequency
+from carousel.tasks.forecasting.table.panel import Layout, Panel
+from carousel.tasks.forecasting.table.roles import Roles
 from carousel.training.building import build, require_counts
 from carousel.training.run_folder import LOG, RunFolder, say_once
 

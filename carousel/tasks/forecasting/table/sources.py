@@ -9,9 +9,9 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks import table
-from carousel.tasks.forecasting.apart import FILE
-from carousel.tasks.forecasting.dates import forms_of
-from carousel.tasks.forecasting.wide import long_form
+from carousel.tasks.forecasting.table.apart import FILE
+from carousel.tasks.forecasting.table.dates import forms_of
+from carousel.tasks.forecasting.table.wide import long_form
 from carousel.tasks.kinds_of_files import is_companion, visible
 
 STEP = "step"  # the column that a pandas index of whole numbers becomes

@@ -12,17 +12,11 @@ import torch
 from carousel.errors import DataError, option
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
-from carousel.tasks.forecasting import anchor, conformal, planning
-from carousel.tasks.forecasting.baselines import rivals
-from carousel.tasks.forecasting.examples import Examples
-from carousel.tasks.forecasting.frequency import Frequency
-from carousel.tasks.forecasting.inputs import Inputs, Reading, relative
-from carousel.tasks.forecasting.metrics import INTERVALS, LEVELS, MEDIAN
-from carousel.tasks.forecasting.panel import Layout, Panel
-from carousel.tasks.forecasting.predicting import absolute, came_after, told_at
-from carousel.tasks.forecasting.roles import Roles, find_roles, refuse_nearly_numbers
-from carousel.tasks.forecasting.settings import LISTS, STEPS, Settings
-from carousel.tasks.forecasting.trained import (
+from carousel.tasks.forecasting.network import anchor, planning
+from carousel.tasks.forecasting.network.examples import Examples
+from carousel.tasks.forecasting.network.inputs import Inputs, Reading, relative
+from carousel.tasks.forecasting.network.predicting import absolute, came_after, told_at
+from carousel.tasks.forecasting.network.trained import (
     CALIBRATED_ON,
     SERIES,
     Split,
@@ -31,7 +25,14 @@ from carousel.tasks.forecasting.trained import (
     reading_to_json,
     stored_series,
 )  # fmt: skip
-from carousel.tasks.forecasting.transform import Transform
+from carousel.tasks.forecasting.network.transform import Transform
+from carousel.tasks.forecasting.scoring import conformal
+from carousel.tasks.forecasting.scoring.baselines import rivals
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN
+from carousel.tasks.forecasting.settings import LISTS, STEPS, Settings
+from carousel.tasks.forecasting.table.frequency import Frequency
+from carousel.tasks.forecasting.table.panel import Layout, Panel
+from carousel.tasks.forecasting.table.roles import Roles, find_roles, refuse_nearly_numbers
 from carousel.training.batches import Batches
 from carousel.training.building import build
 from carousel.training.loop import Loop, Run

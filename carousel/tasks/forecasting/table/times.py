@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting import dates
-from carousel.tasks.forecasting.stamps import (
+from carousel.tasks.forecasting.table import dates
+from carousel.tasks.forecasting.table.stamps import (
     TEXTS,
     Slip,
     TwoReadings,
@@ -17,7 +17,7 @@ from carousel.tasks.forecasting.stamps import (
     tells_time,
     words_in,
 )  # fmt: skip
-from carousel.tasks.forecasting.time_column import DAY, OTHER_PARTS, PARTS, Clock, TimeColumn
+from carousel.tasks.forecasting.table.time_column import DAY, OTHER_PARTS, PARTS, Clock, TimeColumn
 
 TIMES = (
     *("ds", "date", "datetime", "timestamp", "time", "month", "day", "week", "quarter", "year", "period", "step", "t"),

@@ -7,10 +7,10 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting import covariates
-from carousel.tasks.forecasting.covariates import Encoder
-from carousel.tasks.forecasting.frequency import Frequency, find, named
-from carousel.tasks.forecasting.roles import Roles
+from carousel.tasks.forecasting.table import covariates
+from carousel.tasks.forecasting.table.covariates import Encoder
+from carousel.tasks.forecasting.table.frequency import Frequency, find, named
+from carousel.tasks.forecasting.table.roles import Roles
 from carousel.tasks.table import listed
 
 MOST_NUMBERS = 400_000_000  # of values and covariates on the grid; 3 GB

@@ -11,9 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.tasks.forecasting import calendar
-from carousel.tasks.forecasting.panel import Layout, Panel
-from carousel.tasks.forecasting.signals import (
+from carousel.tasks.forecasting.network.signals import (
     AGE,
     BEFORE,
     EACH,
@@ -28,7 +26,9 @@ from carousel.tasks.forecasting.signals import (
     Tail,
     follow,
 )
-from carousel.tasks.forecasting.transform import Transform
+from carousel.tasks.forecasting.network.transform import Transform
+from carousel.tasks.forecasting.table import calendar
+from carousel.tasks.forecasting.table.panel import Layout, Panel
 
 Look = Callable[[int], np.ndarray]  # signals so many steps before the origins, (..., width)
 

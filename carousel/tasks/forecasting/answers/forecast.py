@@ -4,13 +4,13 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting.ahead import written
-from carousel.tasks.forecasting.following import corrections_at
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.metrics import INTERVALS, MEDIAN
-from carousel.tasks.forecasting.predicting import absolute, corrected, told_at
+from carousel.tasks.forecasting.answers.following import corrections_at
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.predicting import absolute, corrected, told_at
+from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.settings import require_steps
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.table.ahead import written
 from carousel.training.progress import Progress, nobody
 
 MOST_AHEAD = 100_000  # steps

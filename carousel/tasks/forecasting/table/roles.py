@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting.apart import FILE, require_apart, tell_apart
-from carousel.tasks.forecasting.metrics import INTERVALS
-from carousel.tasks.forecasting.stamps import Slip, TwoReadings, words_in
-from carousel.tasks.forecasting.time_column import TimeColumn
-from carousel.tasks.forecasting.times import declared_time, find_time, repeating, says_when
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS
+from carousel.tasks.forecasting.table.apart import FILE, require_apart, tell_apart
+from carousel.tasks.forecasting.table.stamps import Slip, TwoReadings, words_in
+from carousel.tasks.forecasting.table.time_column import TimeColumn
+from carousel.tasks.forecasting.table.times import declared_time, find_time, repeating, says_when
 from carousel.tasks.table import listed
 
 TARGETS = ("y", "target", "value", "sales", "demand", "sold", "units", "quantity", "count", "cnt")

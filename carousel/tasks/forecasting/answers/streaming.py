@@ -18,14 +18,11 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting import conformal, covariates
-from carousel.tasks.forecasting.ahead import keys_of, places_ahead, steps_asked, written
-from carousel.tasks.forecasting.charts import SHOWN, pictures
-from carousel.tasks.forecasting.following import corrections_at
-from carousel.tasks.forecasting.forecast import as_table, require_known
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.panel import Panel
-from carousel.tasks.forecasting.predicting import (
+from carousel.tasks.forecasting.answers.charts import SHOWN, pictures
+from carousel.tasks.forecasting.answers.following import corrections_at
+from carousel.tasks.forecasting.answers.forecast import as_table, require_known
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.predicting import (
     absolute,
     came_after,
     corrected,
@@ -34,8 +31,12 @@ from carousel.tasks.forecasting.predicting import (
     states_at,
     told_after,
 )
-from carousel.tasks.forecasting.signals import COUNT, advance
-from carousel.tasks.forecasting.trained import Trained
+from carousel.tasks.forecasting.network.signals import COUNT, advance
+from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.scoring import conformal
+from carousel.tasks.forecasting.table import covariates
+from carousel.tasks.forecasting.table.ahead import keys_of, places_ahead, steps_asked, written
+from carousel.tasks.forecasting.table.panel import Panel
 
 MOST_PASSED = 100_000  # steps that one row may come after the last: minutes of the network's time
 

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from carousel.models.quantile_forecaster import QuantileForecaster, quantile_loss
-from carousel.tasks.forecasting.inputs import Inputs
-from carousel.tasks.forecasting.metrics import LEVELS
-from carousel.tasks.forecasting.predicting import network_inputs
+from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.predicting import network_inputs
+from carousel.tasks.forecasting.scoring.metrics import LEVELS
 
 ORIGINS = 4  # in a stretch, evenly spread over its later half
 

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting import dates
-from carousel.tasks.forecasting.frequency import regularity, words_for
-from carousel.tasks.forecasting.time_column import (
+from carousel.tasks.forecasting.table import dates
+from carousel.tasks.forecasting.table.frequency import regularity, words_for
+from carousel.tasks.forecasting.table.time_column import (
     NANOSECONDS,
     OFF,
     OTHER_PARTS,
