@@ -82,9 +82,7 @@ LINES = 350
 # Longer files, each to be divided; whoever divides one removes it here.
 LONG = {
     "engines/native_call.py",
-    "insight/faults.py",
     "layers/recurrent.py",
-    "page/readers/classification.py",
     "program/expansions.py",
     "tasks/classification/sequence_classifier.py",
     "tasks/classification/training.py",
