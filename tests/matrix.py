@@ -1,7 +1,7 @@
 """The table of cells and options under test. Every law loops over `ROWS`, and over every engine that can run a row.
 
-A cell of the catalogue is here by itself; to check its equations, add it to `EQUATIONS` with its function from
-`textbook.py`. A cell with options has a row here for each that changes its equations.
+A cell with options has a row here for each that changes its equations. The first cells, `FIRST`, are tried with every
+law, option and engine; all that the catalogue has meet each law once, in `test_catalogue.py`, which `CATALOGUE` lists.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ from itertools import chain, combinations
 
 import pytest
 import textbook
+import textbook_catalogue
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 import carousel
 from carousel.cells import Cell, Vector, catalogue
-from carousel.cells.gru import GRU
-from carousel.cells.layer_norm_gru import LayerNormGRU
-from carousel.cells.layer_norm_lstm import LayerNormLSTM
-from carousel.cells.lstm import LSTM
+from carousel.cells.gru import GRU, LayerNormGRU
+from carousel.cells.lstm import LSTM, LayerNormLSTM
 from carousel.cells.rnn import RNN
 from carousel.engines import ENGINES
 from carousel.program import trace, untraced
@@ -206,10 +205,22 @@ def _option_name(cell: Cell) -> str:
     return "-".join(["lstm", *parts])
 
 
+# The cells that every test over cells tries; all others are like one of them, or of the users' below, to an engine.
+FIRST = {name: cell for name, cell in catalogue().items() if _equations(cell) is not None}
+
 ROWS = [
-    *(Row(name, cell, _equations(cell)) for name, cell in catalogue().items()),
+    *(Row(name, cell, _equations(cell)) for name, cell in FIRST.items()),
     *(Row(_option_name(cell), cell, e) for cell, e in EQUATIONS.items() if cell not in [*catalogue().values()]),
     *USERS,
+]
+
+# Every cell of the catalogue; and by its options, one that computes something else with them.
+CATALOGUE = [
+    *(
+        Row(name, cell, _equations(cell) or textbook_catalogue.EQUATIONS.get(name))
+        for name, cell in catalogue().items()
+    ),
+    *(Row(f"{cell!r}", cell, equations) for cell, equations in textbook_catalogue.WITH_OPTIONS.items()),
 ]
 
 # One row for each shape of program: what the laws of layers are tried on, where ROWS would only repeat themselves.

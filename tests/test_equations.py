@@ -100,4 +100,4 @@ def test_every_cell_has_its_equations():
 
 @pytest.mark.parametrize("row", ROWS, ids=repr)
 def test_gates_stand_in_the_textbooks_order(row):
-    assert "".join(row.cell.gates) == row.equations.gates
+    assert tuple(row.cell.gates) == tuple(row.equations.gates)

@@ -10,10 +10,10 @@ import os
 
 import pytest
 import torch
-from matrix import USERS
+from matrix import FIRST, USERS
 
 import carousel
-from carousel.cells import Cell, catalogue
+from carousel.cells import Cell
 from carousel.engines import native, reference
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import call as native_call
@@ -25,7 +25,7 @@ if isinstance(missing := native_binding.find(), str):
 
 from test_native_scan import FEW, ISAS, SHAPES, Scan
 
-CELLS = catalogue() | {row.name: row.cell for row in USERS if row.traced}
+CELLS = FIRST | {row.name: row.cell for row in USERS if row.traced}
 EPS = torch.finfo(torch.bfloat16).eps
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from matrix import USERS, assert_close
+from matrix import FIRST, USERS, assert_close
 from torch import Tensor
 
 import carousel
-from carousel.cells import Cell, catalogue
+from carousel.cells import Cell
 from carousel.engines import native, reference
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import call as native_call
@@ -29,7 +29,7 @@ if isinstance(missing := native_binding.find(), str):
 
 ISAS = native_call.library().isas_here
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-CELLS = catalogue() | {row.name: row.cell for row in USERS if row.traced}
+CELLS = FIRST | {row.name: row.cell for row in USERS if row.traced}
 
 
 @pytest.fixture(autouse=True)

@@ -8,10 +8,10 @@ import warnings
 
 import pytest
 import torch
+from matrix import FIRST
 from torch.utils.flop_counter import FlopCounterMode
 
 import carousel
-from carousel.cells import catalogue
 from carousel.engines import native, reference
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import operator as native_operator
@@ -22,7 +22,7 @@ if isinstance(missing := native_binding.find(), str):
 
 
 def arguments(dtype: torch.dtype = torch.float64, cell: str = "lstm"):
-    program = trace(catalogue()[cell])
+    program = trace(FIRST[cell])
     random = torch.Generator().manual_seed(0)
 
     def draw(*size: int) -> torch.Tensor:
@@ -84,7 +84,7 @@ def test_an_operator_that_kept_nothing_says_so():
 
 
 def test_why_not():
-    program = trace(catalogue()["lstm"])
+    program = trace(FIRST["lstm"])
     cpu = torch.device("cpu")
     assert native.why_not(program, torch.float32, cpu) is None
     assert "not in float16" in str(native.why_not(program, torch.float16, cpu))
@@ -92,9 +92,9 @@ def test_why_not():
 
 
 def test_one_program_has_one_key():
-    program = trace(catalogue()["lstm"])
+    program = trace(FIRST["lstm"])
     assert native_operator.key_of(program) == native_operator.key_of(program)
-    assert native_operator.key_of(program) != native_operator.key_of(trace(catalogue()["gru"]))
+    assert native_operator.key_of(program) != native_operator.key_of(trace(FIRST["gru"]))
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ def test_the_mark_for_compilers_is_torchs():
 
 
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
-@pytest.mark.parametrize("cell", catalogue())
+@pytest.mark.parametrize("cell", FIRST)
 def test_operations_are_counted_as_torch_counts_them(cell, backward):
     """The counter sees the operator, and every matrix product of the reference engine: both are as many."""
     proj_size = 2 if "proj" in cell else 0

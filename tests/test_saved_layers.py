@@ -196,6 +196,11 @@ def test_a_fingerprint_is_of_the_equations_alone():
     assert fingerprint(carousel.LSTM(I, H).program) != fingerprint(carousel.LSTM(I, H, bias=False).program)
 
 
+@pytest.mark.parametrize("file", ["lstm", "layer_norm_lstm", "where it stood once"])
+def test_a_cell_is_found_by_its_name_wherever_its_file_stood(file):
+    assert type(saved_cells.loaded((file, "LayerNormLSTM", {}))) is carousel.cells.lstm.LayerNormLSTM
+
+
 @pytest.mark.parametrize(
     "found",
     [
@@ -205,7 +210,7 @@ def test_a_fingerprint_is_of_the_equations_alone():
         ("lstm", "LSTM", {"peepholes": "no such"}),
         ("lstm", "LSTM", {"unknown": 1}),
         ("lstm", "Cell", {}),
-        ("nowhere", "LSTM", {}),
+        ("lstm", "NoSuch", {}),
         "lstm",
         None,
     ],

@@ -1,4 +1,7 @@
-"""The catalogue of cells. Every file of this folder that has a CATALOGUE adds its names to it, by being here."""
+"""The catalogue of cells. Every file below this folder that has a CATALOGUE adds its names to it, by being here.
+
+Each folder is a family; the docstring of its `__init__.py` says what its cells have in common.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,21 @@ from pathlib import Path
 from carousel.cells.cell import Cell, Vector
 from carousel.errors import DataError
 
-__all__ = ["Cell", "Vector", "catalogue", "find"]
+__all__ = ["Cell", "Vector", "catalogue", "find", "shipped"]
 
 
 @cache
 def catalogue() -> dict[str, Cell]:
     """Every cell that Carousel ships, by name: {"lstm": LSTM(), ...}."""
     found: dict[str, Cell] = {}
-    for module in pkgutil.iter_modules(__path__, prefix=f"{__name__}."):
+    for module in pkgutil.walk_packages(__path__, prefix=f"{__name__}."):
         found |= getattr(importlib.import_module(module.name), "CATALOGUE", {})
     return dict(sorted(found.items()))
+
+
+def shipped(class_name: str) -> type[Cell] | None:
+    """The class of cells of the catalogue that has this name, wherever it stands; None if there is none."""
+    return next((type(cell) for cell in catalogue().values() if type(cell).__name__ == class_name), None)
 
 
 def find(name: str) -> Cell:

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from carousel.cells.facts import Fact
+
 
 @dataclass(frozen=True)
 class Vector:
@@ -43,6 +45,7 @@ class Cell:
     - `matrices`: further learned matrices, from name to (rows, columns), each a size name.
     - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection".
     - `gate_bias`: False if the gates have no b and c of their own.
+    - `facts`: what is true of it whatever its weights are; see `carousel.cells.facts`.
 
     `step` asks for what it needs by argument name and returns the new states, in order:
 
@@ -93,6 +96,10 @@ class Cell:
     @property
     def sizes(self) -> Mapping[str, str]:
         return {}
+
+    @property
+    def facts(self) -> Sequence[Fact]:
+        return ()
 
     @property
     def step(self) -> Any:  # each cell's step has the arguments that its own equations need

@@ -12,9 +12,9 @@ from torch import nn
 
 from carousel.cells import Cell
 from carousel.cells.gru import GRU as GRUEquations
-from carousel.cells.layer_norm_gru import LayerNormGRU
-from carousel.cells.layer_norm_lstm import LayerNormLSTM
+from carousel.cells.gru import LayerNormGRU
 from carousel.cells.lstm import LSTM as LSTMEquations
+from carousel.cells.lstm import LayerNormLSTM
 from carousel.cells.rnn import RNN as RNNEquations
 from carousel.layers.parameters import options_text
 from carousel.layers.recurrent import Recurrent
@@ -96,7 +96,7 @@ class LSTM(_Face):
     coupled: no input gate of its own, i = 1 - f.
     layer_norm: the layer-normalised LSTM of Ba et al. (2016), by itself: not with the two above or proj_size.
     options, equations, shapes and errors: see `Recurrent`, `carousel.cells.lstm.LSTM` and
-    `carousel.cells.layer_norm_lstm.LayerNormLSTM`.
+    `carousel.cells.lstm.LayerNormLSTM`.
     """
 
     mode = "LSTM"
@@ -135,7 +135,7 @@ class GRU(_Face):
     reset: "after" the matrix product, as torch does, or "before" it, as Cho et al. (2014) wrote it.
     layer_norm: the layer-normalised GRU of Ba et al. (2016), which resets after the product.
     options, equations, shapes and errors: see `Recurrent`, `carousel.cells.gru.GRU` and
-    `carousel.cells.layer_norm_gru.LayerNormGRU`.
+    `carousel.cells.gru.LayerNormGRU`.
     """
 
     mode = "GRU"
@@ -172,7 +172,7 @@ def lstm_cell(peepholes: tuple[str, ...] | str, coupled: bool, layer_norm: bool,
     if equations != LSTMEquations():
         raise ValueError(
             "layer_norm=True is the LSTM of Ba et al. (2016), without peepholes, coupled gates or projection. "
-            "For another combination write a cell: carousel/cells/layer_norm_lstm.py is a page to start from."
+            "For another combination write a cell: carousel/cells/lstm/layer_norm.py is a page to start from."
         )
     return LayerNormLSTM()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from torch import sigmoid, tanh
 
 from carousel.cells.cell import Cell, Vector
+from carousel.cells.facts import bounded, keeps
 from carousel.cells.normalization import normalize
 
 
@@ -15,16 +16,18 @@ class LayerNormLSTM(Cell):
         c' = f * c + i * g                                      next cell state, (batch, hidden)
         h' = o * tanh(scale_c * LN(c') + shift_c)               next state,      (batch, hidden)
 
-    LN normalises all four gates of a product as one vector of 4 * hidden numbers, as the paper does; TensorFlow's
-    LayerNormBasicLSTMCell normalises each gate by itself, and is another function.
-    W and U have no bias: shift, one number per gate and unit, stands outside the normalization.
-    Source: Ba, Kiros & Hinton, "Layer normalization" (arXiv:1607.06450, 2016), equations 20 to 22; the paper's two
-    further shifts inside equation 20 only add to `shift` and are left out.
+    Use: faster and steadier training; each unit's scale is learned apart from its weights.
+    Reading: LN normalises all four gates of a product as one vector of 4 * hidden numbers, as the paper does;
+    TensorFlow's LayerNormBasicLSTMCell normalises each gate by itself, and is another function. W and U have no bias:
+    shift, one number per gate and unit, stands outside the normalization.
+    Fidelity: as in the paper; its two further shifts inside equation 20 only add to `shift` and are left out.
+    Source: Ba, Kiros & Hinton, "Layer normalization" (arXiv:1607.06450, 2016), equations 20 to 22.
     """
 
     states = ("h", "c")
     gates = ("i", "f", "g", "o")
     gate_bias = False
+    facts = (bounded("h"), keeps("c", f=1, i=0))
     vectors = {
         "scale_x": Vector(1.0, per_gate=True),
         "scale_h": Vector(1.0, per_gate=True),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from torch import sigmoid, tanh
 
 from carousel.cells.cell import Cell
+from carousel.cells.facts import Fact, bounded, keeps, same_as
 
 PEEPHOLES = {"input": "p_i", "forget": "p_f", "output": "p_o"}
 
@@ -26,7 +27,9 @@ class LSTM(Cell):
         way, f = 1 - i: the same functions, with the signs of that gate's weights flipped.
     projection: h' = W_hr (o * tanh(c')), so that h has the layer's proj_size.
 
-    torch.nn.LSTM computes the same function, with and without projection.
+    Use: the first to try; long memory, and every option of a layer.
+    Reading: o sees the new cell state through its peephole, as Gers et al. have it; some libraries show it the old one.
+    Fidelity: as in torch.nn.LSTM, with and without projection; the papers' gates have no second bias.
     Sources: Hochreiter & Schmidhuber, "Long short-term memory", Neural Computation 9 (1997); forget gate and peepholes:
     Gers & Schmidhuber, "Recurrent nets that time and count", IJCNN (2000); projection: Sak, Senior & Beaufays,
     "Long short-term memory based recurrent neural network architectures" (arXiv:1402.1128, 2014).
@@ -64,6 +67,14 @@ class LSTM(Cell):
     @property
     def sizes(self) -> dict[str, str]:
         return {"h": "projection"} if self.projection else {}
+
+    @property
+    def facts(self) -> tuple[Fact, ...]:
+        of_h = () if self.projection else (bounded("h"),)
+        identity = keeps("c", f=1) if self.coupled else keeps("c", f=1, i=0)
+        if not self.vectors or self.coupled or self.projection:
+            return (*of_h, identity)
+        return (*of_h, identity, same_as("lstm", dict.fromkeys(self.vectors, 0.0)))
 
     def step(self, c, f, g, o, i=None, p_i=0, p_f=0, p_o=0, W_hr=lambda m: m):
         f = sigmoid(f + p_f * c)

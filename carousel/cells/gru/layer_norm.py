@@ -3,6 +3,7 @@ from __future__ import annotations
 from torch import sigmoid, tanh
 
 from carousel.cells.cell import Cell, Vector
+from carousel.cells.facts import bounded, keeps
 from carousel.cells.normalization import normalize
 
 
@@ -13,15 +14,18 @@ class LayerNormGRU(Cell):
         n  = tanh(scale_x * LN(W_n x) + shift + r * (scale_h * LN(U_n h)))    candidate,  (batch, hidden)
         h' = (1 - z) * n + z * h,   r and z after sigmoid                     next state, (batch, hidden)
 
-    LN normalises r and z of a product as one vector of 2 * hidden numbers and n by itself, as the paper does.
+    Use: faster and steadier training; each unit's scale is learned apart from its weights.
+    Reading: LN normalises r and z of a product as one vector of 2 * hidden numbers and n by itself, as the paper does.
     The paper writes h' = (1 - z) * h + z * n: the same functions, with the signs of z's scales and shift flipped;
     here z keeps what it means in torch.nn.GRU. W and U have no bias: shift stands outside the normalization.
+    Fidelity: simplified: the shifts inside LN of the candidate's recurrent product are left out.
     Source: Ba, Kiros & Hinton, "Layer normalization" (arXiv:1607.06450, 2016), supplementary material, the GRU's
-    equations; the shifts inside LN of the candidate's recurrent product are left out.
+    equations.
     """
 
     gates = ("r", "z", "n")
     gate_bias = False
+    facts = (bounded("h"), keeps("h", z=1))
     vectors = {
         "scale_x": Vector(1.0, per_gate=True),
         "scale_h": Vector(1.0, per_gate=True),

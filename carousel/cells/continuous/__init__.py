@@ -1,0 +1,1 @@
+"""Discretised differential equations: oscillators, delays and learned time scales."""

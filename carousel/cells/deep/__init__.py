@@ -1,0 +1,1 @@
+"""Several layers of products within one time step."""

@@ -1,0 +1,88 @@
+"""What a cell of the catalogue says of itself: read from its docstring, which every file of the catalogue writes alike.
+
+    The first line names it.
+
+        f  = sigmoid(W_f x + b_f + U_f h + c_f)     the equations, indented
+        ...
+
+    Use: what it is for.
+    Reading: which reading was taken, where the paper and its authors' code differ, or the paper leaves a choice.
+    Fidelity: "as in the paper", "as in the authors' code", or "simplified, ...", and how.
+    Source: authors, title, place, year; the equations' numbers.
+
+What is between the equations and the first of these words is about options.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from dataclasses import dataclass
+from functools import cache
+
+from carousel.cells.cell import Cell
+from carousel.cells.facts import Fact
+
+PARTS = ("Use", "Reading", "Fidelity", "Source", "Sources")
+_PART = re.compile(rf"^({'|'.join(PARTS)}):\s*", re.MULTILINE)
+_YEAR = re.compile(r"(?<![\w:.])(?:19|20)\d\d(?![\w.])")
+
+
+@dataclass(frozen=True)
+class Description:
+    """A cell in words. equations: as its docstring writes them. year: of the first source."""
+
+    name: str
+    cell: Cell
+    family: str
+    title: str
+    equations: str
+    options: str
+    use: str
+    reading: str
+    fidelity: str
+    source: str
+    facts: tuple[Fact, ...]
+
+    @property
+    def year(self) -> int | None:
+        found = _YEAR.search(self.source)
+        return int(found[0]) if found else None
+
+
+@cache
+def describe(name: str, cell: Cell) -> Description:
+    """The description of a cell, by its name in the catalogue or as `my_cells.py:MyCell`."""
+    text = inspect.cleandoc(type(cell).__doc__ or "")
+    body, *rest = _PART.split(text)
+    parts = {key: _one_line(value) for key, value in zip(rest[::2], rest[1::2], strict=True)}
+    title, _, body = body.partition("\n")
+    blocks = [block.strip("\n") for block in body.split("\n\n") if block.strip()]
+    equations = [block for block in blocks if block.startswith("    ")]
+    options = [block for block in blocks if not block.startswith("    ")]
+    return Description(
+        name=name,
+        cell=cell,
+        family=_family(cell),
+        title=title.rstrip("."),
+        equations=inspect.cleandoc("\n" + "\n\n".join(equations)),
+        options="\n\n".join(options),
+        use=parts.get("Use", ""),
+        reading=parts.get("Reading", ""),
+        fidelity=parts.get("Fidelity", ""),
+        source=parts.get("Source", parts.get("Sources", "")),
+        facts=tuple(cell.facts),
+    )
+
+
+def _family(cell: Cell) -> str:
+    """What the docstring of the cell's folder begins with; "" for a cell that Carousel does not ship."""
+    package, _, _ = type(cell).__module__.rpartition(".")
+    if not package.startswith("carousel.cells."):
+        return ""
+    return (importlib.import_module(package).__doc__ or "").partition("\n")[0]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

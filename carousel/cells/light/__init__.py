@@ -1,0 +1,1 @@
+"""Light cells: fewer products, or cheaper ones, than a GRU."""
