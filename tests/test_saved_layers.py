@@ -206,7 +206,6 @@ def test_a_cell_is_found_by_its_name_wherever_its_file_stood(file):
     [
         ("os", "system", {"command": "true"}),
         ("cell", "names", {}),
-        ("..layers.faces", "LSTM", {}),
         ("lstm", "LSTM", {"peepholes": "no such"}),
         ("lstm", "LSTM", {"unknown": 1}),
         ("lstm", "Cell", {}),
