@@ -41,6 +41,9 @@ class Cell:
     - `states`: what it carries from step to step; the first is also its output. Default: ("h",).
     - `gates`: the affine maps of the input x and the first state h. Gate `f` is
       W_f x + b_f + U_f h + c_f; the W are rows of `weight_ih`, the U of `weight_hh`, in the order declared.
+    - `inputs`: gates of the input alone, W_n x + b_n, and `recurrents`: gates of the first state alone, U_u h + c_u.
+      Their rows of `weight_ih`, or of `weight_hh`, come after those of `gates`, and there are no others. A cell has at
+      least one gate that reads the input; where none reads the state, a layer has no `weight_hh`.
     - `vectors`: learned vectors, as names or as a mapping from name to `Vector`.
     - `matrices`: further learned matrices, from name to (rows, columns), each a size name.
     - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection".
@@ -51,7 +54,7 @@ class Cell:
 
     - `c`: a state, (batch, size);
     - `f`: a gate, all of it; `x_f`: its input part W_f x + b_f alone; `U_f`: its recurrent map,
-      to be called, U_f(v) = U_f v + c_f; `x` and `U`: the tuples of all of these, in the order of `gates`;
+      to be called, U_f(v) = U_f v + c_f; `x` and `U`: the tuples of all of these, `x.f` and `U.f` by name;
     - a vector, (hidden,); a matrix `W_ab`, to be called, W_ab(v) = W_ab v. The layer names it `weight_ab`.
     - an argument with a default keeps it when nothing of that name is declared.
 
@@ -78,11 +81,15 @@ class Cell:
     """
 
     states: Sequence[str] = ("h",)
+    inputs: Sequence[str] = ()
+    recurrents: Sequence[str] = ()
     gate_bias: bool = True
 
     # Properties here, so that a cell may declare them either as class attributes or from its own options.
     @property
     def gates(self) -> Sequence[str]:
+        if self.inputs or self.recurrents:
+            return ()
         raise NotImplementedError(f"{type(self).__name__} must declare its gates, for example: gates = 'i', 'f'")
 
     @property

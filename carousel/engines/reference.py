@@ -134,7 +134,7 @@ def _nothing(program: Interface, x: Tensor, states: States, weights: Mapping[str
 
 
 def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:
-    """One step as a function ((inputs of all gates (batch, gates * hidden), streams ...), states) -> (emitted, states).
+    """One step as a function ((the gates' W x + b in one row each, streams ...), states) -> (emitted, states).
 
     What does not change from step to step is done here, once. like: any tensor of the scan, for dtype and device.
     """
@@ -145,10 +145,10 @@ def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> 
 
 
 def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tensor) -> Step:
-    gates = len(program.gates)
+    gates = len(program.inputs)
     leaves: list[Tensor | None] = [None] * len(program.nodes)
     # The leaves that are new at every step: (node, its place among them).
-    kinds = (("input", program.gates), ("stream", program.streams), ("state", program.states))
+    kinds = (("input", program.inputs), ("stream", program.streams), ("state", program.states))
     places = {key: place for place, key in enumerate((op, name) for op, names in kinds for name in names)}
     moving: list[tuple[int, int]] = []
     for index, node in enumerate(program.nodes):
@@ -156,11 +156,12 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
             moving.append((index, places[node.op, node.attr]))
         elif node.op in ops.LEAVES:
             leaves[index] = _leaf(program, node.op, node.attr, weights, like)
+    blocks = len(program.recurrents)
     products = {}  # product node -> (its group's weight, bias, how many, its place)
     for group in program.products:
-        weight, bias = _stacked(group.parameter, group.gates, gates, weights), None
+        weight, bias = _stacked(group.parameter, group.gates, blocks, weights), None
         if group.bias is not None:
-            bias = _stacked(group.bias, group.gates, gates, weights)
+            bias = _stacked(group.bias, group.gates, blocks, weights)
         for place, index in enumerate(group.nodes):
             products[index] = (group.nodes[0], place, len(group.nodes), weight, bias)
     emitted = program.emitted
@@ -216,13 +217,13 @@ def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
         weight = program.weights[name]
         if weight.gate is None:
             return F.linear(row, weights[weight.parameter])
-        rows = (weight.gate,), len(program.gates)
+        rows = (weight.gate,), len(program.recurrents)
         bias = None if weight.bias is None else _stacked(weight.bias, *rows, weights)
         return F.linear(row, _stacked(weight.parameter, *rows, weights), bias)
 
     def step(rows: Rows, states: States) -> tuple[Rows, States]:
         (inputs,) = rows
-        parts = dict(zip(program.gates, inputs.chunk(len(program.gates), -1), strict=True))
+        parts = dict(zip(program.inputs, inputs.chunk(len(program.inputs), -1), strict=True))
 
         def leaf(op: str, attr: Any) -> Tensor:
             match op:
@@ -255,7 +256,7 @@ def _leaf(program: Interface, op: str, attr: Any, weights: Mapping[str, Tensor],
 
 def sizes_of(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int]:
     """Numbers for the size names, as the parameters have them."""
-    sizes = {"hidden": weights["weight_hh"].shape[0] // len(program.gates)}
+    sizes = {"hidden": weights["weight_ih"].shape[0] // len(program.inputs)}
     for weight in program.weights.values():
         sizes[weight.columns] = weights[weight.parameter].shape[1]
         if weight.gate is None:

@@ -81,13 +81,16 @@ def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, .
         raise RuntimeError(f"input.size(-1) must be equal to input_size. Expected {input_size}, got {x.size(-1)}")
 
 
-def check_weights(weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], suffix: str, of: str) -> None:
-    """Raises RuntimeError for a parameter that was replaced by one of another shape. of: what the rows are a sum of."""
+def check_weights(
+    weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], suffix: str, hidden: int
+) -> None:
+    """Raises RuntimeError for a parameter that was replaced by one of another shape. hidden: the units of a gate."""
     for name, shape in shapes.items():
         found = weights[name].shape
         if found != shape:
             if name in ("weight_ih", "weight_hh") and found[:1] != shape[:1]:
-                raise RuntimeError(f"{name}{suffix} first dim must be {of} = {shape[0]}, but got {found[0]}")
+                rows = f"{shape[0] // hidden} * hidden_size = {shape[0]}"
+                raise RuntimeError(f"{name}{suffix} first dim must be {rows}, but got {found[0]}")
             raise RuntimeError(f"{name}{suffix} must be of shape {shape}, but is {tuple(found)}")
 
 

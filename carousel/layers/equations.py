@@ -214,5 +214,7 @@ def _needs(program: Interface) -> dict[str, Any]:
     return {
         "states were": program.states,
         "gates were": program.gates,
+        "gates that read the input were": program.inputs,
+        "gates that read the state were": program.recurrents,
         "parameters were": {name: " x ".join(shape) for name, shape in program.parameters.items()},
     }

@@ -24,6 +24,7 @@ def orthogonal(layer: Recurrent, longest: int | None) -> None:
     Source: Saxe, McClelland & Ganguli (arXiv:1312.6120, 2014).
     """
     del longest
+    _check_recurrent("orthogonal", layer)
     for block in _blocks(layer, naming.U):
         nn.init.orthogonal_(block)
 
@@ -34,6 +35,7 @@ def identity(layer: Recurrent, longest: int | None) -> None:
     Source: Le, Jaitly & Hinton (arXiv:1504.00941, 2015).
     """
     del longest
+    _check_recurrent("identity", layer)
     for block in _blocks(layer, naming.U):
         nn.init.eye_(block)
     for name in (naming.B, naming.C):
@@ -99,7 +101,15 @@ def initialize_by_name(layer: Recurrent, names: tuple[str, ...], longest: int | 
 def _blocks(layer: Recurrent, parameter: str) -> Iterator[Tensor]:
     """The part of each gate in a parameter, of all layers and directions."""
     for suffix in layer.suffixes():
-        yield from layer.get_parameter(parameter + suffix).chunk(len(layer.program.gates))
+        gates = _gates_of(layer, parameter)
+        yield from layer.get_parameter(parameter + suffix).chunk(len(gates)) if gates else ()
+
+
+def _check_recurrent(scheme: str, layer: Recurrent) -> None:
+    if not layer.program.recurrents:
+        raise ValueError(
+            f"{scheme} draws the matrices U that multiply the state, and no gate of {layer.program.cell} has one"
+        )
 
 
 def _kept(scheme: str, layer: Recurrent) -> list[Keeping]:
@@ -129,12 +139,20 @@ def _set_bias(layer: Recurrent, gate: Gate, biases: list[Tensor]) -> None:
     name, of = (naming.B, what) if kind == "input" else what if isinstance(what, tuple) else (what, None)
     for suffix, bias in zip(layer.suffixes(), biases, strict=True):
         _part(layer, name + suffix, of).copy_(bias)
-        if kind == "input":
+        if kind == "input" and of in layer.program.recurrents:
             _part(layer, naming.C + suffix, of).zero_()
 
 
 def _part(layer: Recurrent, parameter: str, gate: str | None) -> Tensor:
     """The part of a gate in a parameter; all of it where it has no such parts."""
     whole = layer.get_parameter(parameter)
-    gates = layer.program.gates
+    gates = _gates_of(layer, parameter)
     return whole if gate is None else whole.chunk(len(gates))[gates.index(gate)]
+
+
+def _gates_of(layer: Recurrent, parameter: str) -> tuple[str, ...]:
+    """The gates whose blocks a parameter is made of."""
+    program, name = layer.program, parameter.rpartition("_l")[0] or parameter
+    if name in (naming.U, naming.C):
+        return program.recurrents
+    return program.inputs if name in (naming.W, naming.B) else program.gates

@@ -529,7 +529,7 @@ class Recurrent(Equations, RNNBase):
             for direction in self._directions():
                 shapes, suffix = self._shapes[k > 0], f"_l{k}{direction}"
                 weights = {name: getattr(self, name + suffix) for name in shapes}
-                check_weights(weights, shapes, suffix, f"{len(self._program.gates)} * hidden_size")
+                check_weights(weights, shapes, suffix, self.hidden_size)
                 states = tuple(state[len(last)] for state in hx)
                 given = streams
                 for tap in taps:

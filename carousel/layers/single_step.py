@@ -82,7 +82,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         name, weights = type(self).__name__, {n: getattr(self, n) for n in self._shapes}
         weight = weights["weight_ih"]
         check_tensor(name, input, (1, 2), weight)
-        check_weights(weights, self._shapes, "", f"{len(self._program.gates)} * hidden_size")
+        check_weights(weights, self._shapes, "", self.hidden_size)
         batched = input.dim() == 2
         x = input if batched else input.unsqueeze(0)
         if x.shape[1] != self.input_size:

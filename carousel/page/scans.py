@@ -33,7 +33,7 @@ class Scan:
     place: str
     reverse: bool
     cell: str
-    gates: tuple[str, ...]
+    gates: tuple[str, ...]  # those that read x
     sizes: dict[str, int]
     nodes: list[dict[str, Any]]
     outputs: dict[str, int]  # state -> the node of its new value
@@ -113,7 +113,7 @@ def _scan(
         place=place,
         reverse=reverse,
         cell=program.cell,
-        gates=program.gates,
+        gates=program.inputs,
         sizes={name: size for name, size in layer.sizes.items() if size},
         nodes=nodes(program),
         outputs={state: program.outputs[state] for state in program.states},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from torch import nn
@@ -25,12 +25,18 @@ class Symbols(Protocol):
     def product(self, weight: str) -> Callable[[Any], Any]: ...
 
 
+# The nodes that read a weight, by its name in their attr.
+READS = ("input", "vector", "product", "product_transposed")
+
+
 class Declaration:
     """What a cell declares, checked, for a layer with or without biases."""
 
     def __init__(self, cell: Cell, bias: bool):
         self.cell = cell
-        self.gates = names(cell.gates)
+        both, inputs, recurrents = names(cell.gates), names(cell.inputs), names(cell.recurrents)
+        self.gates = (*both, *inputs, *recurrents)
+        self.inputs, self.recurrents = (*both, *inputs), (*both, *recurrents)
         self.states = names(cell.states)
         self.matrices = dict(cell.matrices)
         self.all_vectors = cell.vector_table()
@@ -41,7 +47,7 @@ class Declaration:
         fed = cell.size_of(self.states[0])
         self.weights = {
             f"U_{gate}": Weight(naming.U, "hidden", fed, k, naming.C if self.gate_bias else None)
-            for k, gate in enumerate(self.gates)
+            for k, gate in enumerate(self.recurrents)
         } | {name: Weight(naming.of_matrix(name), rows, columns) for name, (rows, columns) in self.matrices.items()}
 
     def _check(self) -> None:
@@ -57,6 +63,11 @@ class Declaration:
                 )
         if not self.states or not self.gates:
             raise ProgramError(f"the cell {title} must declare at least one state and one gate")
+        if not self.inputs:
+            raise ProgramError(
+                f"the cell {title} declares no gate that reads the input, only {', '.join(self.recurrents)} of the "
+                "state; declare at least one in gates (W x + b + U h + c) or in inputs (W x + b)"
+            )
         declared = [*self.states, *self.gates, *self.all_vectors, *self.matrices]
         for name, vector in self.all_vectors.items():
             if not isinstance(vector, Vector):
@@ -87,6 +98,8 @@ class Declaration:
         return {
             "cell": type(self.cell).__name__,
             "gates": self.gates,
+            "inputs": self.inputs,
+            "recurrents": self.recurrents,
             "states": {state: self.cell.size_of(state) for state in self.states},
             "vectors": self.vectors,
             "weights": self.weights,
@@ -129,49 +142,76 @@ class Declaration:
             if make is not None:
                 arguments[name] = make()
             elif parameter.default is parameter.empty:
-                raise ProgramError(
-                    f"{title(self.cell)} asks for {name!r}, which {type(self.cell).__name__} does not declare. "
-                    f"Declared: states {', '.join(self.states)}; gates {', '.join(self.gates)} (and x_ and U_ before "
-                    f"each, or all as x and U); vectors {', '.join(self.all_vectors) or 'none'}; "
-                    f"matrices {', '.join(self.matrices) or 'none'}"
-                )
+                raise self._unknown(name)
         return arguments
 
+    def _unknown(self, name: str) -> ProgramError:
+        """The error for an argument of step that stands for nothing."""
+        cell, (kind, _, gate) = type(self.cell).__name__, name.partition("_")
+        if kind in ("x", "U") and gate in self.gates:
+            side, other = ("inputs", "state") if kind == "U" else ("recurrents", "input")
+            return ProgramError(
+                f"{title(self.cell)} asks for {name!r}, but {cell} declares the gate {gate!r} in {side}, so that it "
+                f"does not read the {other}; declare it in gates to have both"
+            )
+        return ProgramError(
+            f"{title(self.cell)} asks for {name!r}, which {cell} does not declare. "
+            f"Declared: states {', '.join(self.states)}; gates {', '.join(self.gates)} (and x_ and U_ before "
+            f"each, or all as x and U); vectors {', '.join(self.all_vectors) or 'none'}; "
+            f"matrices {', '.join(self.matrices) or 'none'}"
+        )
+
     def _maker(self, name: str, symbols: Symbols) -> Callable[[], Any] | None:
-        gates = namedtuple("gates", self.gates)  # type: ignore[misc]
         kind, _, gate = name.partition("_")
         if name in self.states:
             return lambda: symbols.leaf("state", name, self.cell.size_of(name))
         if name in self.gates:
             return lambda: symbols.gate(name, self.states[0])
         if name == "x":
-            return lambda: gates(*(symbols.leaf("input", g) for g in self.gates))
+            return lambda: _by_name(self.inputs, lambda g: symbols.leaf("input", g))
         if name == "U":
-            return lambda: gates(*(symbols.product(f"U_{g}") for g in self.gates))
-        if kind == "x" and gate in self.gates:
+            return lambda: _by_name(self.recurrents, lambda g: symbols.product(f"U_{g}"))
+        if kind == "x" and gate in self.inputs:
             return lambda: symbols.leaf("input", gate)
-        if (kind == "U" and gate in self.gates) or name in self.matrices:
+        if (kind == "U" and gate in self.recurrents) or name in self.matrices:
             return lambda: symbols.product(name)
         if name in self.all_vectors:
             vector, present = self.all_vectors[name], name in self.vectors
             if vector.per_gate:
-                return lambda: gates(*(symbols.leaf("vector", (name, g)) if present else 0.0 for g in self.gates))
+                return lambda: _by_name(self.gates, lambda g: symbols.leaf("vector", (name, g)) if present else 0.0)
             return lambda: symbols.leaf("vector", name) if present else 0.0
         return None
 
-    def check_used(self, program: Program) -> None:
-        """A weight that no equation reads would be trained by nobody: say so."""
-        used = {node.attr for node in program.nodes if node.op in ("input", "vector", "product")}
-        used |= {attr[0] for attr in used if isinstance(attr, tuple)}
+    def unused(self, program: Program) -> tuple[str, int] | None:
+        """A weight that no equation reads, and that nobody would train: what it is and the way out, and the line of
+        the equation that reads the other part of its gate, 0 for none."""
+        reads = {node.attr: index for index, node in enumerate(program.nodes) if node.op in READS}
+        line = {a: node.line for node in reversed(program.nodes) for a in node.args}  # where a value is read first
         for gate in self.gates:
-            for part, what in ((gate, f"x_{gate}"), (f"U_{gate}", f"U_{gate}")):
-                if part not in used:
-                    raise ProgramError(
-                        f"the cell {program.cell} declares the gate {gate!r}, but step never uses its {what}"
-                    )
+            parts = {"x_" + gate: reads.get(gate), "U_" + gate: reads.get("U_" + gate)}
+            asked = {f"x_{g}" for g in self.inputs} | {f"U_{g}" for g in self.recurrents}
+            absent = [part for part, index in parts.items() if index is None and part in asked]
+            present = [index for index in parts.values() if index is not None]
+            if absent and not present:
+                return f"declares the gate {gate!r}, but step never uses its {absent[0]}; leave the gate out", 0
+            if absent:
+                side = "inputs" if absent[0].startswith("U_") else "recurrents"
+                what = "the input" if side == "inputs" else f"the state {self.states[0]}"
+                return (
+                    f"declares the gate {gate!r} in gates, but step never uses its {absent[0]}; a gate of {what} alone "
+                    f"is declared in {side}: {side} = {gate!r},"
+                ), program.nodes[present[0]].line or line.get(present[0], 0)
+        used = {attr[0] if isinstance(attr, tuple) else attr for attr in reads}
         for name in (*self.vectors, *self.matrices, *self.own):
             if name not in used:
-                raise ProgramError(f"the cell {program.cell} declares {name!r}, but step never uses it")
+                return f"declares {name!r}, but step never uses it; leave it out", 0
+        return None
+
+
+def _by_name(names: Sequence[str], make: Callable[[str], Any]) -> Any:
+    """A tuple with one of each, by name: x.f."""
+    kind = namedtuple("gates", names)  # type: ignore[misc]
+    return kind(*map(make, names))
 
 
 def own_parameters(cell: Cell) -> dict[str, nn.Parameter]:

@@ -22,6 +22,9 @@ def write(program: Program) -> str:
             "vectors": {name: astuple(vector) for name, vector in program.vectors.items()},
             "weights": {name: astuple(weight) for name, weight in program.weights.items()},
             "gate_bias": program.gate_bias,
+            # A program without any of them is written as it always was, so that its fingerprint stays what it was.
+            **({} if program.inputs == program.recurrents else {"inputs": program.inputs}),
+            **({} if program.inputs == program.recurrents else {"recurrents": program.recurrents}),
             "own": program.own,
             "nodes": [(node.op, node.args, node.size, node.attr) for node in program.nodes],
             "outputs": list(program.outputs.items()),
@@ -37,6 +40,8 @@ def read(text: str) -> Program:
         program = Program(
             cell=str(found["cell"]),
             gates=tuple(found["gates"]),
+            inputs=tuple(found.get("inputs", found["gates"])),
+            recurrents=tuple(found.get("recurrents", found["gates"])),
             states=dict(found["states"]),
             vectors={name: Vector(*fields) for name, fields in found["vectors"].items()},
             weights={name: Weight(*fields) for name, fields in found["weights"].items()},

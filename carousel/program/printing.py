@@ -18,9 +18,8 @@ def equations(program: Program) -> str:
     """The text of a program: a line that declares, then an equation a line."""
     rows = Printer(program).rows()
     width = max((len(name) for name, _, _ in rows), default=0)
-    head = f"{program.cell}: gates {', '.join(program.gates)}"
-    if program.states:
-        head = f"{program.cell}: states {', '.join(program.states)}; gates {', '.join(program.gates)}"
+    states = f"states {', '.join(program.states)}; " if program.states else ""
+    head = f"{program.cell}: {states}gates {', '.join(program.gates)}"
     return "\n".join([head, *(f"  {name:<{width}} = {text}" for name, _, text in rows)])
 
 
@@ -108,7 +107,7 @@ class Printer:
 
     def _product(self, node: Node, row: ops.Op) -> tuple[str, int]:
         weight = self.program.weights[node.attr]
-        bias = f" + c_{self.program.gates[weight.gate]}" if weight.bias and weight.gate is not None else ""
+        bias = f" + c_{self.program.recurrents[weight.gate]}" if weight.bias and weight.gate is not None else ""
         if node.op == "product_transposed":
             bias = ""
         text = row.text.replace("{weight}", node.attr).replace("{bias}", bias)

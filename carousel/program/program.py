@@ -36,7 +36,7 @@ class Node:
 class Weight:
     """A matrix that products use: `rows` x `columns` numbers of a layer's parameter.
 
-    gate: which block of hidden-sized rows of the parameter it is; None for the whole parameter.
+    gate: which block of hidden-sized rows of the parameter it is, as `Interface.recurrents` counts; None for the whole.
     bias: the parameter whose same block is added to the product, if any.
     """
 
@@ -64,10 +64,17 @@ class Product:
 
 @dataclass(frozen=True, eq=False)
 class Interface:
-    """What a cell asks of a layer and an engine: its gates, states and weights. (batch, size) is every row's shape."""
+    """What a cell asks of a layer and an engine: its gates, states and weights. (batch, size) is every row's shape.
+
+    gates: all of them: first those that read x and the output state, then those of `inputs`, then those of `recurrents`
+        alone. inputs: the gates that read x, in the order of their blocks of rows in weight_ih. recurrents: those that
+        read the state, in the order of weight_hh. A gate of both kinds has the same place in all three.
+    """
 
     cell: str
     gates: tuple[str, ...]
+    inputs: tuple[str, ...]
+    recurrents: tuple[str, ...]
     states: dict[str, str]  # name -> size name, in order
     vectors: dict[str, Vector]  # those that are present
     weights: dict[str, Weight]
@@ -86,7 +93,8 @@ class Interface:
     def parameters(self) -> dict[str, tuple[str, ...]]:
         """The parameters of a scan and their shapes, in torch.nn's order: name -> sizes.
 
-        A size is "hidden", "projection", "gates" (the hidden units of all gates, one gate after another) or "input".
+        A size is "hidden", "projection", "input", or the hidden units of some gates, one gate after another: of all,
+        "gates"; of those that read x, "inputs"; of those that read the state, "recurrents".
         Raises ProgramError where one parameter would have two shapes.
         """
         found: dict[str, tuple[str, ...]] = {}
@@ -97,24 +105,32 @@ class Interface:
                     f"the program of {self.cell} reads its parameter {name!r} both as {found[name]} and as {shape}"
                 )
 
-        enter(naming.W, "gates", "input")
-        enter(naming.U, "gates", self.states[self.output_state])
+        enter(naming.W, "inputs", "input")
+        if self.recurrents:
+            enter(naming.U, "recurrents", self.states[self.output_state])
         if self.gate_bias:
-            enter(naming.B, "gates")
-            enter(naming.C, "gates")
+            enter(naming.B, "inputs")
+        if self.gate_bias and self.recurrents:
+            enter(naming.C, "recurrents")
         for weight in self.weights.values():
-            enter(weight.parameter, weight.rows if weight.gate is None else "gates", weight.columns)
+            enter(weight.parameter, weight.rows if weight.gate is None else "recurrents", weight.columns)
             if weight.bias is not None:
-                enter(weight.bias, "gates")
+                enter(weight.bias, "recurrents")
         for name, vector in self.vectors.items():
             enter(name, "gates" if vector.per_gate else "hidden")
         for name in self.own:  # a number is given to engines as a row of it
             enter(name, "hidden")
         return found
 
+    @property
+    def blocks(self) -> dict[str, int]:
+        """How many blocks of hidden units the sizes of parameters have that are made of gates."""
+        return {"gates": len(self.gates), "inputs": len(self.inputs), "recurrents": len(self.recurrents)}
+
     def parameter_shapes(self, hidden: int, projection: int, input: int) -> dict[str, tuple[int, ...]]:
         """`parameters` in numbers."""
-        units = {"hidden": hidden, "projection": projection, "gates": len(self.gates) * hidden, "input": input}
+        blocks = {name: count * hidden for name, count in self.blocks.items()}
+        units = {"hidden": hidden, "projection": projection, "input": input} | blocks
         return {name: tuple(units[size] for size in shape) for name, shape in self.parameters.items()}
 
 
@@ -137,7 +153,8 @@ class Program(Interface):
         # As text, 0.0 and -0.0 differ and NaN is itself.
         nodes = ((n.op, n.args, n.size, repr(n.attr) if n.op == "constant" else n.attr, n.name) for n in self.nodes)
         tables = (self.states, self.vectors, self.weights, self.own, self.outputs, self.lengths)
-        return self.cell, self.gates, self.gate_bias, *(tuple(table.items()) for table in tables), tuple(nodes)
+        gates = self.gates, self.inputs, self.recurrents
+        return self.cell, gates, self.gate_bias, *(tuple(table.items()) for table in tables), tuple(nodes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, tuple(getattr(self, f.name) for f in fields(self))

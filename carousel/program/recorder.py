@@ -42,10 +42,15 @@ class Recorder:
         return Symbol(self, self.builder.leaf(op, attr, size, name=text))
 
     def gate(self, gate: str, state: str) -> Symbol:
-        """W x + b + U h + c, as one value."""
+        """W x + b + U h + c, as one value; what the gate does not have is left out."""
         b = self.builder
+        if gate not in self.declaration.recurrents:
+            return self.leaf("input", gate)
         fed = b.leaf("state", state, self.declaration.cell.size_of(state), name=state)
-        return Symbol(self, b.op("add", b.leaf("input", gate, name=gate), b.product(f"U_{gate}", fed)))
+        read = b.product(f"U_{gate}", fed)
+        if gate not in self.declaration.inputs:
+            return Symbol(self, read)
+        return Symbol(self, b.op("add", b.leaf("input", gate, name=gate), read))
 
     def product(self, weight: str) -> Callable[[Symbol], Symbol]:
         def product(row: Symbol) -> Symbol:
@@ -165,6 +170,13 @@ class Recorder:
         # A name that step gave twice (f = ...; f = sigmoid(f)) is what it meant in the end.
         for name, ref in called.items():
             self.builder.call(ref, name)
+
+    def refuse_declaration(self, what: str, line: int) -> ProgramError:
+        """The error for something declared that the equations do not fit, with the equation if there is one."""
+        if not line or not self.place:
+            return ProgramError(what)
+        file = self.place[-1][0]
+        return ProgramError(f"{what}\n  {file}:{line}\n    {linecache.getline(file, line).strip()}")
 
     def refuse(self, what: str, hint: str = "") -> ProgramError:
         """The error for something outside the alphabet: what, where, and the way out."""

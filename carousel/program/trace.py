@@ -75,7 +75,9 @@ def _trace(cell: Cell, bias: bool) -> Program:
         b.call(ref, state)
     nodes, kept = prune(b.nodes, outputs)
     program = Program(**declaration.interface(), nodes=nodes, outputs=kept, lengths=b.lengths)
-    declaration.check_used(program)
+    if (found := declaration.unused(program)) is not None:
+        problem, line = found
+        raise recorder.refuse_declaration(f"the cell {program.cell} {problem}", line)
     for index, node in enumerate(program.nodes):
         if problem := problem_of(program, index):
             recorder.place = [(recorder.place[-1][0], node.line)] if node.line and recorder.place else recorder.place

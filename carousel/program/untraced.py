@@ -21,7 +21,7 @@ class Untraced(Interface):
 
     def step(self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor], Tensor]) -> tuple[Tensor, ...]:
         """The new states, given the value of each leaf by (op, attr), and how to multiply: (weight, row) -> row."""
-        rows = _Rows(leaf, multiply)
+        rows = _Rows(leaf, multiply, self.declaration)
         results = self.declaration.with_symbols(rows).step(**self.declaration.arguments(rows))
         return self.declaration.returned(results)
 
@@ -35,8 +35,13 @@ def untraced(cell: Cell, bias: bool = True) -> Untraced:
 class _Rows:
     """Gives step rows where tracing gives it symbols."""
 
-    def __init__(self, value: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor], Tensor]):
-        self.value, self.multiply = value, multiply
+    def __init__(
+        self,
+        value: Callable[[str, Any], Tensor],
+        multiply: Callable[[str, Tensor], Tensor],
+        declaration: Declaration,
+    ):
+        self.value, self.multiply, self.declaration = value, multiply, declaration
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Tensor:
         del size  # rows bring their own
@@ -44,7 +49,12 @@ class _Rows:
         return row.clone() if op == "state" else row  # plain Python may write into it, and others read it too
 
     def gate(self, gate: str, state: str) -> Tensor:
-        return self.value("input", gate) + self.multiply(f"U_{gate}", self.value("state", state))
+        parts = []
+        if gate in self.declaration.inputs:
+            parts.append(self.value("input", gate))
+        if gate in self.declaration.recurrents:
+            parts.append(self.multiply(f"U_{gate}", self.value("state", state)))
+        return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
     def product(self, weight: str) -> Callable[[Tensor], Tensor]:
         return lambda row: self.multiply(weight, row)

@@ -99,7 +99,7 @@ def _problem_of_declaration(program: Program) -> str:
     if unknown := [size for size in sizes if size not in ("hidden", "projection")]:
         return f"{unknown[0]!r} is not the size of a state or of a matrix"
     for name, weight in program.weights.items():
-        if weight.gate is not None and (weight.rows != "hidden" or weight.gate not in range(len(program.gates))):
+        if weight.gate is not None and (weight.rows != "hidden" or weight.gate not in range(len(program.recurrents))):
             return f"the weight {name} is the block of a gate that there is not"
     if program.states:  # a derivative has none, and the parameters of the program that it is of
         _ = program.parameters
@@ -111,7 +111,7 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
     declared: dict[Any, str]
     match node.op:
         case "input":
-            declared = dict.fromkeys(program.gates, "hidden")
+            declared = dict.fromkeys(program.inputs, "hidden")
         case "vector":
             declared = {}
             for name, vector in program.vectors.items():
