@@ -108,6 +108,26 @@ class Ordered(Cell):
         return z * h + (1 - z) * torch.tanh(n)
 
 
+class OneSided(Cell):
+    """A gate of the input and the state, one of the input alone, one of the state alone."""
+
+    gates, inputs, recurrents = "f", "n", "u"
+
+    def step(self, h, f, n, U_u):
+        f = torch.sigmoid(f)
+        return f * h + (1 - f) * torch.tanh(n + U_u(f * h))
+
+
+class ScanAlone(Cell):
+    """No gate reads the state (Feng et al., "Were RNNs all we needed?", arXiv:2410.01201, 2024, the minGRU)."""
+
+    inputs = "z", "n"
+
+    def step(self, h, z, n):
+        z = torch.sigmoid(z)
+        return (1 - z) * h + z * n
+
+
 # --- the table
 
 
@@ -190,6 +210,8 @@ USERS = [
     Row("slstm", SLSTM(), textbook.slstm),
     Row("low-rank-memory", LowRankMemory(), textbook.low_rank_memory),
     Row("competing", Competing(), textbook.competing),
+    Row("one-sided", OneSided(), textbook.one_sided),
+    Row("scan-alone", ScanAlone(), textbook.scan_alone),
     Row("ordered", Ordered(), textbook.ordered, traced=False),
 ]
 

@@ -426,8 +426,38 @@ class TestDeclarations:
         )
 
     def test_a_gate_that_is_never_used(self):
-        self.refuse("declares the gate 'm', but step never uses its x_m", gates=("n", "m"))
-        self.refuse("declares the gate 'n', but step never uses its U_n", lambda x_n: torch.tanh(x_n))
+        self.refuse("declares the gate 'm', but step never uses its x_m; leave the gate out", gates=("n", "m"))
+
+    def test_a_gate_of_which_one_side_is_never_used(self):
+        """The line of the equation, and where such a gate is declared."""
+        self.refuse(
+            r"(?s)'n' in gates, but step never uses its U_n; a gate of the input alone is declared in inputs: "
+            r"inputs = 'n',.*test_program.py:\d+\n.*torch.tanh\(x_n\)",
+            lambda x_n: torch.tanh(x_n),
+        )
+        self.refuse(
+            r"(?s)'m' in gates, but step never uses its x_m; a gate of the state h alone is declared in recurrents: "
+            r"recurrents = 'm',.*test_program.py:\d+\n",
+            lambda h, n, U_m: torch.tanh(n + U_m(h)),
+            gates=("n", "m"),
+        )
+
+    def test_a_side_that_a_gate_does_not_have(self):
+        self.refuse(
+            r"asks for 'U_n', but Example declares the gate 'n' in inputs, so that it does not read the state; declare "
+            "it in gates to have both",
+            lambda h, U_n: U_n(h),
+            gates=(),
+            inputs="n",
+        )
+        self.refuse(
+            "declares the gate 'u' in recurrents, so that it does not read the input",
+            lambda n, x_u: n + x_u,
+            recurrents="u",
+        )
+
+    def test_no_gate_of_the_input(self):
+        self.refuse("declares no gate that reads the input, only u of the state", lambda u: u, gates=(), recurrents="u")
 
     def test_a_vector_that_is_never_used(self):
         self.refuse("declares 'p', but step never uses it", vectors=("p",))

@@ -15,8 +15,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Equations:
+    """gates: those that read x and h; inputs: those of x alone, recurrents: of h alone, whose blocks come after."""
+
     gates: str
     step: Callable
+    inputs: str = ""
+    recurrents: str = ""
 
 
 class Weights:
@@ -25,8 +29,9 @@ class Weights:
     Gate f is W[f] x + b[f] + U[f] h + k[f]. Without biases b and k are 0, and so is a vector named in w.shift(...).
     """
 
-    def __init__(self, gates: str, parameters: Mapping[str, np.ndarray], bias: bool):
+    def __init__(self, equations: Equations, parameters: Mapping[str, np.ndarray], bias: bool):
         def blocks(name: str) -> dict:
+            gates = equations.gates + (equations.inputs if name.endswith("ih") else equations.recurrents)
             if name not in parameters:  # a layer without biases, or a cell that has none
                 return dict.fromkeys(gates, 0.0)
             return dict(zip(gates, np.split(parameters[name], len(gates)), strict=True))
@@ -198,12 +203,27 @@ def _ordered(x, states, w):
     return (z * h + (1.0 - z) * np.tanh(w.gate("n", x, h)),)
 
 
+def _one_sided(x, states, w):
+    (h,) = states
+    f = sigmoid(w.gate("f", x, h))
+    n = np.tanh(w.W["n"] @ x + w.b["n"] + w.U["u"] @ (f * h) + w.k["u"])
+    return (f * h + (1.0 - f) * n,)
+
+
+def _scan_alone(x, states, w):
+    (h,) = states
+    z = sigmoid(w.W["z"] @ x + w.b["z"])
+    return ((1.0 - z) * h + z * (w.W["n"] @ x + w.b["n"]),)
+
+
 light_gru = Equations("zn", _light_gru)
 multiplicative_lstm = Equations("mifgo", _multiplicative_lstm)
 slstm = Equations("zifo", _slstm)
 low_rank_memory = Equations("n", _low_rank_memory)
 competing = Equations("av", _competing)
 ordered = Equations("zn", _ordered)
+one_sided = Equations("f", _one_sided, inputs="n", recurrents="u")
+scan_alone = Equations("", _scan_alone, inputs="zn")
 
 
 # --- over time, directions and layers
@@ -233,7 +253,7 @@ def layer(equations: Equations, xs, initial, parameters: Mapping[str, np.ndarray
             mine = {name.removesuffix(suffix): v for name, v in parameters.items() if name.endswith(suffix)}
             order = slice(None, None, -1 if direction else 1)
             states = tuple(state[len(last)] for state in initial)
-            output, states = scan(equations, xs[order], states, Weights(equations.gates, mine, bias))
+            output, states = scan(equations, xs[order], states, Weights(equations, mine, bias))
             outputs.append(output[order])
             last.append(states)
         xs = np.concatenate(outputs, axis=1)

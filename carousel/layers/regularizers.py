@@ -73,10 +73,10 @@ class Regularizers:
                 f"candidate_dropout drops what a step writes into a state of which it keeps a share, as g in "
                 f"f * c + i * g, and {program.cell} has no such value; use recurrent_dropout"
             )
-        named = {"recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop}
-        if (given := [name for name, p in named.items() if p]) and not program.recurrents:
+        of_u = {"recurrent_dropout": recurrent_dropout, "weight_drop": weight_drop}
+        if (dropping := [name for name, p in of_u.items() if p]) and not program.recurrents:
             raise ValueError(
-                f"{given[0]} is for cells whose gates multiply the state by U, and no gate of {program.cell} does; "
+                f"{dropping[0]} is for cells whose gates multiply the state by U, and no gate of {program.cell} does; "
                 "use zoneout or input_dropout"
             )
         return cls(by_state, recurrent_dropout, candidate_dropout, input_dropout, weight_drop)

@@ -47,10 +47,9 @@ class Recorder:
         if gate not in self.declaration.recurrents:
             return self.leaf("input", gate)
         fed = b.leaf("state", state, self.declaration.cell.size_of(state), name=state)
-        read = b.product(f"U_{gate}", fed)
         if gate not in self.declaration.inputs:
-            return Symbol(self, read)
-        return Symbol(self, b.op("add", b.leaf("input", gate, name=gate), read))
+            return Symbol(self, b.product(f"U_{gate}", fed))
+        return Symbol(self, b.op("add", b.leaf("input", gate, name=gate), b.product(f"U_{gate}", fed)))
 
     def product(self, weight: str) -> Callable[[Symbol], Symbol]:
         def product(row: Symbol) -> Symbol:

@@ -159,7 +159,7 @@ class _Backward:
 
     def _gradients_of_inputs(self) -> None:
         plan, bias = self.b.plan, self.b.parameter(naming.B) if self.program.gate_bias else -1
-        for number, gate in enumerate(self.program.gates):
+        for number, gate in enumerate(self.program.inputs):
             buffer = self.gradient_of["input", gate]
             plan.inputs.append(Input(buffer, number))
             weight = self.b.parameter(naming.W)

@@ -104,7 +104,7 @@ def _sizes_of_shapes(program: Program, is_double: bool, isa: int, *shapes: tuple
     for name, shape in zip(parameters_of(program), shapes, strict=True):
         if len(shape) != len(program.parameters[name]):
             raise ValueError(f"{name} must have {len(program.parameters[name])} axes, but is {tuple(shape)}")
-    units = {"one": 1, "hidden": shapes[0][0] // len(program.gates), "projection": 0}
+    units = {"one": 1, "hidden": shapes[0][0] // len(program.inputs), "projection": 0}
     for name, shape in zip(parameters_of(program), shapes, strict=True):
         found = dict(zip(program.parameters[name], shape, strict=True))
         units["projection"] = found.get("projection", units["projection"])

@@ -66,6 +66,6 @@ def _multiply_adds(program: Program, parameters: list[Shape]) -> tuple[int, dict
         if node.op == "product":
             weight = program.weights[node.attr]
             units, width = shapes[weight.parameter]
-            units = units if weight.gate is None else units // len(program.gates)
+            units = units if weight.gate is None else units // len(program.recurrents)
             found[weight.parameter] = found.get(weight.parameter, 0) + units * width
     return rows * columns, found

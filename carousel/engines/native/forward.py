@@ -100,7 +100,7 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
         homes.setdefault(node, []).append(buffer)
     for node in keep.nodes if keep else ():
         homes.setdefault(node, []).append(stored["node", node])
-    inputs = {gate: b.buffer(PANEL, "hidden", CHUNK, WORKSPACE) for gate in program.gates}
+    inputs = {gate: b.buffer(PANEL, "hidden", CHUNK, WORKSPACE) for gate in program.inputs}
     read_later = {program.nodes[i].attr for i in (keep.nodes if keep else ()) if program.nodes[i].op == "input"}
 
     def leaf(node: Node) -> int:
@@ -113,11 +113,11 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
                 return b.rows_leaf(streams[node.attr], node.size)
         return b.common_leaf(node)
 
-    select(b, program.nodes, leaf, homes, {}, forward_inputs=set(program.gates) - read_later)
+    select(b, program.nodes, leaf, homes, {}, forward_inputs=set(program.inputs) - read_later)
     for gate, buffer in inputs.items():
         bias = b.parameter(naming.B) if program.gate_bias else -1
         fused = b.fused_biases.get(buffer, (-1, -1))
-        b.plan.inputs.append(Input(buffer, program.gates.index(gate), bias, *fused))
+        b.plan.inputs.append(Input(buffer, program.inputs.index(gate), bias, *fused))
     return emit(b)
 
 
