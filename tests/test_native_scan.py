@@ -85,16 +85,9 @@ class Scan:
             return torch.randn(*size, generator=random, dtype=torch.float64)
 
         self.program, self.shape = program, shape
-        gates, hidden = len(program.gates), shape.hidden
-        fed = shape.size(program.states[program.output_state])
         batch = shape.batch_sizes[0] if shape.batch_sizes else 3
-        weights = {"weight_ih": draw(gates * hidden, shape.input), "weight_hh": draw(gates * hidden, fed)}
-        if program.gate_bias:
-            weights |= {"bias_ih": draw(gates * hidden), "bias_hh": draw(gates * hidden)}
-        weights |= {n: draw(gates * hidden if v.per_gate else hidden) for n, v in program.vectors.items()}
-        for weight in program.weights.values():
-            if weight.gate is None:
-                weights[weight.parameter] = draw(shape.size(weight.rows), shape.size(weight.columns))
+        shapes = program.parameter_shapes(shape.hidden, shape.size("projection"), shape.input)
+        weights = {name: draw(*size) for name, size in shapes.items()}
         # Gentle weights: a chaotic network would make any rounding as large as one likes.
         self.weights = {name: w * (0.5 / w.shape[-1] ** 0.5 if w.dim() == 2 else 0.3) for name, w in weights.items()}
         self.x = draw(shape.rows, shape.input)
