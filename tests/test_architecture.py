@@ -33,7 +33,7 @@ ORDER = [
 
 # The same inside folders with rooms of their own: modules and folders, those first that others know.
 ROOMS = {
-    "carousel.tasks.forecasting": ["settings", "scoring", "table", "network", "answers", "forecaster", "task"],
+    "carousel.tasks.forecasting": ["settings", "scoring", "table", "network", "answers", "home", "forecaster", "task"],
 }
 
 
@@ -84,13 +84,6 @@ LONG = {
     "engines/native/call.py",
     "layers/recurrent.py",
     "program/expansions.py",
-    "tasks/classification/sequence_classifier.py",
-    "tasks/classification/training.py",
-    "tasks/forecasting/forecaster.py",
-    "tasks/forecasting/network/training.py",
-    "tasks/forecasting/table/frequency.py",
-    "training/loop.py",
-    "training/run_folder.py",
 }
 
 

@@ -13,7 +13,9 @@ from carousel.tasks.forecasting.network import planning
 from carousel.tasks.forecasting.network.transform import Log, Transform
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import calendar
-from carousel.tasks.forecasting.table.frequency import DAY, SECOND, Frequency, find, named
+from carousel.tasks.forecasting.table.durations import DAY, SECOND
+from carousel.tasks.forecasting.table.frequency import Frequency
+from carousel.tasks.forecasting.table.frequency_search import find, named
 from carousel.tasks.forecasting.table.panel import Layout, Panel
 from carousel.tasks.forecasting.table.roles import Roles, find_roles
 from carousel.tasks.forecasting.table.stamps import Slip, recognise

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from carousel import Forecaster
 from carousel.errors import DataError
-from carousel.tasks.forecasting.network.training import Prepared, prepare
+from carousel.tasks.forecasting.network.preparation import Prepared, prepare
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import sources
 from carousel.training.progress import Quiet

@@ -12,9 +12,10 @@ from torch import nn
 
 from carousel.errors import DataError, RunError
 from carousel.training.budget import Budget
-from carousel.training.loop import Loop, Run
+from carousel.training.loop import Loop
 from carousel.training.measure import Measure
 from carousel.training.progress import Quiet
+from carousel.training.run import Run
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import carry_out, draw_curve, may_go_on, versions
 from carousel.training.settings import TrainingSettings

@@ -22,12 +22,9 @@ docs/runs.md says all this to users.
 
 import contextlib
 import errno
-import functools
 import hashlib
 import io
 import json
-import logging
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,51 +36,23 @@ from torch import Tensor, nn
 from carousel import files
 from carousel.errors import CarouselError, RunError, option
 from carousel.training import checksums
+from carousel.training import run_faults as faults
 from carousel.training.fitting import misfit_of
 from carousel.training.run_cell import cell_of, in_file, strange_cell
-from carousel.training.run_log import LOG, Log, claim, records_of
+from carousel.training.run_faults import RunGone
+from carousel.training.run_log import LOG, Log, claim, read_log
+from carousel.training.run_place import free_name, require_space
 
-__all__ = ["CONFIG", "FORMAT", "LOG", "MODEL", "STATE", "Log", "RunFolder", "free_name", "require_space"]
+__all__ = ["CONFIG", "FORMAT", "LOG", "MODEL", "STATE", "Log", "RunFolder", "RunGone", "free_name", "require_space"]
 
 FORMAT = 1
 CONFIG, MODEL, STATE = "config.json", "model.safetensors", "train_state.pt"
-MOST = 1 << 28  # bytes of a config.json or a log that are read: far more than training writes
+MOST = 1 << 28  # bytes of a config.json that are read: far more than training writes
 HEADER = 100_000_000  # bytes of a safetensors header at most, as the format has it
 
 # What may come of a config that holds something else than training wrote.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 DATA = "files"  # of a config: checksums of other files
-_CHANGED = (
-    "The run cannot be read without it: put a copy of it back, or train again. "
-    'If you changed it on purpose, remove its field "sha256".'
-)
-_NO_STATE = f"The run cannot be continued; {MODEL} still holds its best weights, if it is there."
-
-logger = logging.getLogger("carousel")
-
-
-def free_name(parent: Path, name: str) -> Path:
-    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
-    path, number = parent / name, 1
-    while path.exists():
-        number += 1
-        path = parent / f"{name}-{number}"
-    return path
-
-
-def require_space(folder: Path, needed: int, purpose: str) -> None:
-    """Raises RunError when the disk under `folder` has fewer than `needed` bytes left."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise RunError(
-            f"{purpose} needs {needed / 1e6:,.1f} MB in {folder}, and the disk has {free / 1e6:,.1f} MB left. "
-            f"Free some space, or put the run elsewhere ({option('out')})."
-        )
-
-
-class RunGone(RunError):
-    """The folder of a run is no longer where its training began."""
 
 
 class RunFolder:
@@ -215,7 +184,7 @@ class RunFolder:
         try:
             self._config, self._sealed = checksums.open_record(found)
         except ValueError as problem:
-            raise self._damaged(CONFIG, problem, f"{_CHANGED}{strange_cell(found)}") from None
+            raise faults.damaged(self.path / CONFIG, problem, f"{faults.CHANGED}{strange_cell(found)}") from None
         return dict(self._config)
 
     def model(self, config: dict[str, Any]) -> dict[str, Any]:
@@ -252,14 +221,6 @@ class RunFolder:
         except UNFIT as problem:
             raise self.damaged_config(problem) from None
 
-    def damaged_config(self, problem: Exception) -> RunError:
-        """For a config that lacks something, or holds something else than it should."""
-        if isinstance(problem, LookupError | TypeError | AttributeError):  # their messages say little without the kind
-            problem = RunError(f"{type(problem).__name__}: {problem}")
-        return self._damaged(
-            CONFIG, problem, "The run cannot be read without it: put a copy of it back, or train again."
-        )
-
     # -- files of data --------------------------------------------------------------------------------------
 
     def data(self, name: str, what: str) -> Path:
@@ -274,14 +235,8 @@ class RunFolder:
         except FileNotFoundError:
             raise self.lost_data(name, what, "is missing") from None
         except (OSError, ValueError, LookupError, TypeError) as problem:
-            raise self.lost_data(name, what, f"cannot be read ({_reason(problem)})") from None
+            raise self.lost_data(name, what, f"cannot be read ({faults.reason(problem)})") from None
         return self.path / name
-
-    def lost_data(self, name: str, what: str, found: str) -> RunError:
-        return RunError(
-            f"{self.path / name} should hold {what}, and {found}. The run cannot go on without it: put a copy of it "
-            f"back, or train again."
-        )
 
     def _identity(self, name: str) -> dict[str, Any]:
         with files.open_to_read(self.path / name) as handle:
@@ -307,7 +262,7 @@ class RunFolder:
         except FileNotFoundError:
             raise self._without_model() from None
         except Exception as problem:
-            raise self._damaged(MODEL, problem, self._model_again()) from None
+            raise faults.damaged(self.path / MODEL, problem, self._model_again()) from None
         if expected is not None and (misfit := misfit_of(weights, expected)):
             raise RunError(
                 f"The weights in {self.path} do not fit its {CONFIG}: {misfit}. "
@@ -335,7 +290,7 @@ class RunFolder:
         except FileNotFoundError:
             return None
         except OSError as problem:
-            raise self._damaged(STATE, problem, _NO_STATE) from None
+            raise faults.damaged(file, problem, faults.NO_STATE) from None
         try:
             self.require_checksum(checksums.check_archive(content))
             checksums.require_plain_archive(content)
@@ -344,7 +299,7 @@ class RunFolder:
         except CarouselError:
             raise
         except Exception as problem:
-            raise self._damaged(STATE, problem, _NO_STATE) from None
+            raise faults.damaged(file, problem, faults.NO_STATE) from None
         if newer:
             raise RunError(f"{file} was written by a newer Carousel: upgrade with pip install -U carousel-rnn")
         return state
@@ -358,19 +313,7 @@ class RunFolder:
 
     def _read_log(self) -> tuple[list[dict[str, Any]], bool]:
         """The lines, and whether the run has finished."""
-        try:
-            content = files.read(self.path / LOG, most=MOST)
-        except FileNotFoundError:
-            return [], False
-        except OSError as problem:
-            say_once(f"{self.path / LOG} cannot be read ({_reason(problem)}): what it says is left out")
-            return [], False
-        records, broken, finished = records_of(content, sealed=self.sealed)
-        if broken:
-            number, reason = next(iter(broken.items()))
-            lines = f"line {number}" if len(broken) == 1 else f"{len(broken):,} lines, the first of them line {number}"
-            say_once(f"{self.path / LOG} is damaged in {lines} ({reason}): what is written there is left out")
-        return records, finished
+        return read_log(self.path / LOG, sealed=self.sealed)
 
     # -- writing --------------------------------------------------------------------------------------------
 
@@ -385,50 +328,21 @@ class RunFolder:
 
     def unwritable(self, name: str, problem: OSError, size: int) -> RunError:
         """What to say where one of the files cannot be written."""
-        if self.gone:
-            return RunGone(f"{self.path} was removed or moved, and with it all that the run had saved there.")
-        full = problem.errno == errno.ENOSPC
-        reason = "the disk is full" if full else str(problem.strerror or problem)
-        mend = "Make room" if full else "Put that right"
-        remedy = f"{mend}, and train again."
-        if self.kept:
-            remedy = (
-                f"What the run had saved before is untouched. {mend}, then continue with: "
-                f"carousel train --resume {self.path}"
-            )
-        return RunError(f"{self.path / name} ({size / 1e6:,.1f} MB) could not be written: {reason}. {remedy}")
+        return faults.unwritable(self.path, name, problem, size, gone=self.gone, kept=self.kept)
 
-    def _damaged(self, name: str, problem: Exception, remedy: str) -> RunError:
-        return RunError(f"{self.path / name} is damaged ({_reason(problem)}). {remedy}")
+    def damaged_config(self, problem: Exception) -> RunError:
+        """For a config that lacks something, or holds something else than it should."""
+        return faults.damaged_config(self.path / CONFIG, problem)
+
+    def lost_data(self, name: str, what: str, found: str) -> RunError:
+        """For a file of data that should hold `what`."""
+        return faults.lost_data(self.path / name, what, found)
 
     def _without_model(self) -> RunError:
         if self.gone:
-            return RunError(f"{self.path} was removed or moved, and with it all that the run had saved there.")
-        if self.finished or (self.path / STATE).exists():
-            return RunError(f"{self.path} has lost its {MODEL}. {self._model_again()}")
-        return RunError(
-            f"{self.path} has no {MODEL} yet: training stopped before its first checkpoint. "
-            f"Continue it with: carousel train --resume {self.path}"
-        )
+            return RunGone(faults.removed(self.path))
+        started = (self.path / STATE).exists()
+        return faults.without_model(self.path / MODEL, finished=self.finished, started=started)
 
     def _model_again(self) -> str:
-        """How to come by the best weights where they are lost."""
-        if self.finished:
-            return "The run has finished, so nothing writes it again: put a copy of it back, or train a new run."
-        if (self.path / STATE).exists():
-            return (
-                f"Training had not finished: `carousel train --resume {self.path}` goes on, and writes it again at the "
-                f"next improvement, if there is one. Or put a copy of it back."
-            )
-        return "Put a copy of it back, or train a new run."
-
-
-def _reason(problem: BaseException) -> str:
-    text = str(getattr(problem, "strerror", None) or problem)
-    return text.strip().split("\n")[0][:200] or type(problem).__name__
-
-
-@functools.cache
-def say_once(message: str) -> None:
-    """To whoever listens to the logger "carousel"; without one, on standard error."""
-    logger.warning(message)
+        return faults.model_again(self.path, finished=self.finished, started=(self.path / STATE).exists())

@@ -12,12 +12,32 @@ try:
 except ImportError:  # Windows, where a run is not guarded against being trained twice at a time
     fcntl = None  # type: ignore[assignment]
 
+from carousel import files
 from carousel.errors import RunError
 from carousel.files import OWN
+from carousel.training import run_faults as faults
 from carousel.training.checksums import open_line, seal_line
 
 LOG = "log.jsonl"
+MOST = 1 << 28  # bytes that are read of a log: far more than training writes
 NUMBERS = ("step", "tokens", "epoch", "train", "validation", "seconds")  # of a line, where it has them
+
+
+def read_log(path: Path, *, sealed: bool) -> tuple[list[dict[str, Any]], bool]:
+    """The lines of a log, and whether its run has finished. What cannot be read is left out, and said."""
+    try:
+        content = files.read(path, most=MOST)
+    except FileNotFoundError:
+        return [], False
+    except OSError as problem:
+        faults.say_once(f"{path} cannot be read ({faults.reason(problem)}): what it says is left out")
+        return [], False
+    records, broken, finished = records_of(content, sealed=sealed)
+    if broken:
+        number, reason = next(iter(broken.items()))
+        lines = f"line {number}" if len(broken) == 1 else f"{len(broken):,} lines, the first of them line {number}"
+        faults.say_once(f"{path} is damaged in {lines} ({reason}): what is written there is left out")
+    return records, finished
 
 
 def records_of(content: bytes, *, sealed: bool) -> tuple[list[dict[str, Any]], dict[int, str], bool]:

@@ -10,9 +10,9 @@ import torch
 
 from carousel.errors import CarouselError, DataError
 from carousel.insight.learning_curve import draw_learning_curve
-from carousel.training.loop import Run
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, clock
+from carousel.training.run import Run
 from carousel.training.run_folder import Log, RunFolder, free_name, require_space
 from carousel.training.settings import TrainingSettings
 

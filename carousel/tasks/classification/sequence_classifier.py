@@ -1,6 +1,5 @@
 """The classifier of sequences as a Python user meets it, in scikit-learn's manners."""
 
-import inspect
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +16,7 @@ from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import Trained, load, opened
+from carousel.tasks.estimator import Estimator
 from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_cell import in_file
@@ -24,7 +24,7 @@ from carousel.training.run_folder import Log, RunFolder
 from carousel.training.session import folder_for, may_go_on
 
 
-class SequenceClassifier:
+class SequenceClassifier(Estimator):
     """Learns to which class a sequence belongs: numbers over time, sound, or text.
 
         model = carousel.SequenceClassifier()
@@ -98,28 +98,6 @@ class SequenceClassifier:
         self._run: Path | None = None
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
-
-    @classmethod
-    def _parameters(cls) -> list[str]:
-        return [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 (none of them has parameters of its own)
-        return {name: getattr(self, name) for name in self._parameters()}
-
-    def set_params(self, **parameters: Any) -> "SequenceClassifier":
-        """Raises ValueError, as scikit-learn does, for a name that there is not."""
-        for name, value in parameters.items():
-            if name not in self._parameters():
-                raise ValueError(
-                    f"SequenceClassifier has no parameter {name!r}; it has {', '.join(self._parameters())}"
-                )
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self) -> str:
-        defaults = {name: one.default for name, one in inspect.signature(type(self).__init__).parameters.items()}
-        changed = [f"{name}={value!r}" for name, value in self.get_params().items() if value != defaults[name]]
-        return f"SequenceClassifier({', '.join(changed)})"
 
     def __sklearn_tags__(self) -> Any:
         """Asked by scikit-learn, which is not needed otherwise."""

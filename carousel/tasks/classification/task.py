@@ -7,7 +7,7 @@ from typing import Any
 
 from carousel.errors import DataError
 from carousel.insight.confusion import draw_confusion
-from carousel.tasks.classification import answers, sources, training
+from carousel.tasks.classification import answers, preparation, sources, training
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import load
@@ -24,8 +24,8 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     return sources.recognize(paths, options)
 
 
-def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> training.Prepared:
-    return training.prepare(sources.read_examples(paths, settings.columns), settings, report)
+def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:
+    return preparation.prepare(sources.read_examples(paths, settings.columns), settings, report)
 
 
 def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:

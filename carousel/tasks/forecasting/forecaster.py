@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
 import shutil
-import tempfile
 import warnings
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +14,16 @@ import torch
 from carousel.errors import DataError, RunError, speaking
 from carousel.files import UNFINISHED
 from carousel.tasks import table
+from carousel.tasks.estimator import Estimator
 from carousel.tasks.forecasting.answers.backtesting import OURS, Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast
 from carousel.tasks.forecasting.answers.streaming import Stream
+from carousel.tasks.forecasting.home import Remembering, TemporaryHome
 from carousel.tasks.forecasting.network import training
 from carousel.tasks.forecasting.network.inputs import Inputs
 from carousel.tasks.forecasting.network.trained import Trained
-from carousel.tasks.forecasting.settings import Settings, columns_of, require_steps
+from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.ahead import require_after
 from carousel.training.progress import Quiet, Report, report_for
@@ -33,7 +32,7 @@ from carousel.training.run_folder import RunFolder
 from carousel.training.session import may_go_on
 
 
-class Forecaster:
+class Forecaster(Estimator):
     """Learns from series of numbers and tells what comes next, with how sure that is.
 
         model = Forecaster(horizon=28).fit(frame)       # pandas, polars, Arrow, NumPy, or the name of a file
@@ -108,12 +107,12 @@ class Forecaster:
         """
         settings = Settings(**{name: value for name, value in self.get_params().items() if name != "verbose"})
         said: list[str] = []
-        told = _Remembering(report or (report_for() if self.verbose else Quiet()), said)
+        told = Remembering(report or (report_for() if self.verbose else Quiet()), said)
         with table.numbers_written(settings.decimal, settings.thousands):
             frame = sources.read(X, say=told.say)
         if y is not None:
-            frame, settings = self._with_target(frame, y, settings)
-        home = _Home() if out is None else None  # what was fitted before keeps its own until this is done
+            frame, settings = sources.with_target(frame, y, settings)
+        home = TemporaryHome() if out is None else None  # what was fitted before keeps its own until this is done
         folder = Path(out) if home is None else home.path / "run"  # type: ignore[arg-type]
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
             training.train(frame, settings, out=folder, sources=[], report=told, kept=out is not None)
@@ -262,7 +261,7 @@ class Forecaster:
         frame = trained.read(X)
         roles = trained.reading.layout.roles
         if y is not None:
-            frame, _ = self._with_target(frame, y, Settings(target=roles.targets))
+            frame, _ = sources.with_target(frame, y, Settings(target=roles.targets))
         roles.check(frame)
         history = trained.history()
         try:
@@ -309,21 +308,6 @@ class Forecaster:
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 (scikit-learn's signature)
-        """The arguments of the constructor."""
-        return {
-            name: getattr(self, name) for name in inspect.signature(Forecaster.__init__).parameters if name != "self"
-        }
-
-    def set_params(self, **params: Any) -> Forecaster:
-        """Change arguments, for the next `fit`. Raises ValueError for one that there is not."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"Forecaster has no parameter {name!r}; there are {', '.join(known)}")
-            setattr(self, name, value)
-        return self
-
     def __sklearn_tags__(self) -> Any:
         from sklearn.utils import Tags, TargetTags
 
@@ -336,11 +320,6 @@ class Forecaster:
         vars(self).update(state)
         if hasattr(self, "_trained") and self._home is not None:
             self._trained.run = self._home.path / "run"
-
-    def __repr__(self) -> str:
-        defaults = inspect.signature(Forecaster.__init__).parameters
-        changed = {name: value for name, value in self.get_params().items() if value != defaults[name].default}
-        return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in changed.items())})"
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
@@ -363,48 +342,3 @@ class Forecaster:
                 self._history = trained.inputs(trained.history())
             return self._history
         return trained.inputs(trained.history() if data is None else trained.read_history(data), future)
-
-    @staticmethod
-    def _with_target(frame: pl.DataFrame, y: Any, settings: Settings) -> tuple[pl.DataFrame, Settings]:
-        from dataclasses import replace
-
-        name = settings.target[0] if settings.target else "y"
-        try:
-            values = table.read(np.asarray(y, dtype=np.float64).reshape(-1))["y"].alias(name)
-        except (TypeError, ValueError):
-            raise DataError("The target y of a forecaster is one number for each row of X.") from None
-        if len(values) != frame.height:
-            raise DataError(f"X has {frame.height:,} rows, and y {len(values):,} values: y has one for each row.")
-        return frame.with_columns(values), replace(settings, target=columns_of(name))
-
-
-class _Home:
-    """A temporary folder, which goes with the last forecaster that holds this."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="carousel-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
-    def __getstate__(self) -> dict[Path, bytes]:
-        """The run's files themselves: a copy may outlive this folder, or wake on another machine."""
-        return {path.relative_to(self.path): path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
-
-    def __setstate__(self, files: dict[Path, bytes]) -> None:
-        self.__init__()  # type: ignore[misc]
-        for name, content in files.items():
-            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
-            (self.path / name).write_bytes(content)
-
-
-class _Remembering:
-    """A report that also keeps what was said."""
-
-    def __init__(self, report: Report, said: list[str]) -> None:
-        self._report, self._said = report, said
-
-    def say(self, line: str) -> None:
-        self._said.append(line)
-        self._report.say(line)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._report, name)

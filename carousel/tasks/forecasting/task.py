@@ -14,12 +14,13 @@ from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.forecasting.answers.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast, require_known
-from carousel.tasks.forecasting.network import training
+from carousel.tasks.forecasting.network import preparation, training
 from carousel.tasks.forecasting.network.trained import Trained
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.roles import find_roles
 from carousel.tasks.forecasting.table.stamps import Slip, TwoReadings
+from carousel.tasks.forecasting.table.time_column import TimeColumn
 from carousel.tasks.forecasting.table.times import find_time
 from carousel.tasks.kinds_of_files import visible
 from carousel.training.progress import Report, meter
@@ -43,23 +44,16 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     try:
         frame = sources.read(paths[0], rows=1000)
         found = find_time(frame)
-    except TwoReadings:
-        return "a table of series"
-    except Slip:
-        return "a table of series with slips in it"
-    except CarouselError:
-        return None
-    if found.kind == "rows" and frame.width > 1:
-        return None
-    try:
-        find_roles(frame, time=found.names)
-    except TwoReadings:
-        return "a table of series"
-    except Slip:
-        return "a table of series with slips in it"
-    except CarouselError:
-        if found.kind == "rows" or not any(frame[name].dtype.is_numeric() for name in frame.columns):
+        if found.kind == "rows" and frame.width > 1:
             return None
+        if not _has_roles(frame, found):
+            return None
+    except TwoReadings:
+        return "a table of series"
+    except Slip:
+        return "a table of series with slips in it"
+    except CarouselError:
+        return None
     if found.kind == "rows":
         return f"one column of numbers ({frame.columns[0]}), whose rows are steps in time"
     if paths[0].is_dir():
@@ -67,12 +61,23 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     return f"a table with a time column ({found.label})"
 
 
+def _has_roles(frame: pl.DataFrame, time: TimeColumn) -> bool:
+    """Whether the columns have roles that training would take, or refuse with words of its own."""
+    try:
+        find_roles(frame, time=time.names)
+    except (TwoReadings, Slip):
+        raise
+    except CarouselError:
+        return time.kind != "rows" and any(frame[name].dtype.is_numeric() for name in frame.columns)
+    return True
+
+
 def _holds_tables(path: Path) -> bool:
     return path.is_dir() and any(table.is_table(file) for file in visible(path))
 
 
-def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> training.Prepared:
-    return training.prepare(_read(paths, settings, report), settings, report)
+def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:
+    return preparation.prepare(_read(paths, settings, report), settings, report)
 
 
 def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:

@@ -8,8 +8,9 @@ from typing import Any
 from carousel.errors import DataError, option
 from carousel.tasks.kinds_of_files import data_in, why_data
 from carousel.tasks.language.language_model import LanguageModel
+from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.settings import Settings
-from carousel.tasks.language.training import go_on, prepare, train
+from carousel.tasks.language.training import go_on, train
 from carousel.training.progress import Report
 
 __all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]

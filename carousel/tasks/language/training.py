@@ -1,28 +1,26 @@
 """From text files to a finished run: everything between the files and the training loop."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
 
-from carousel.errors import DataError, option
 from carousel.models import TokenModel
-from carousel.tasks.kinds_of_files import named
 from carousel.tasks.language import baseline, corpus, vocabulary
+from carousel.tasks.language.preparation import VALIDATED_ON, network_of, prepare
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings, automatic_dropout
 from carousel.tasks.language.writing import write
 from carousel.training.building import build, require_counts
 from carousel.training.lanes import Lanes
-from carousel.training.loop import Loop, Run
+from carousel.training.loop import Loop
 from carousel.training.measure import Measure, bits
 from carousel.training.progress import Report, report_for
 from carousel.training.reading import Reading
-from carousel.training.run_cell import absolute_cell, hash_of
+from carousel.training.run import Run
+from carousel.training.run_cell import hash_of
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import (
     announce_start,
@@ -32,58 +30,10 @@ from carousel.training.session import (
     parameter_count,
     record_final,
     require_space_for,
-    running,
     versions,
 )
 
-VALIDATED_ON = 131_072  # tokens at most, while training; the end judges on more
 JUDGED_ON = 8_000_000  # tokens at most, at the end
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """All that is decided before a training begins; nothing is written yet.
-
-    `settings` has nothing left open but the dropout and the steps of a training by the clock."""
-
-    settings: Settings
-    sources: corpus.Sources
-    symbols: vocabulary.Vocabulary
-    tokens: int  # of the whole text
-    model: dict[str, Any]  # the arguments of the network
-    steps_per_epoch: int
-
-
-def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> Prepared:
-    """Decide, and say, what the text is, its symbols and what network learns them. Trains and writes nothing.
-
-    Raises DataError where the text or a setting cannot be used."""
-    sources = corpus.find(paths, any_bytes=settings.level == "byte")
-    settings = _resolved(settings)
-    model = {
-        "cell": settings.cell,
-        "hidden": settings.hidden,
-        "layers": settings.layers,
-        "embedding": settings.embedding,
-    }
-    _network(1, model, settings).to(
-        settings.torch_device
-    )  # a cell or a device that cannot be used is refused before a long text is read
-    share = 1 - settings.validation_share
-    symbols, tokens = corpus.survey(sources, settings.level, words=settings.words, training_share=share)
-    _announce_text(sources, symbols, tokens, settings, report)
-    learnt = int(tokens * share)
-    if learnt < settings.window + 1 or tokens - learnt < 2:
-        raise DataError(
-            f"{' '.join(map(str, paths))} is too short: its first {100 * share:.0f} % must fill at least one window of "
-            f"{settings.window} steps, and it has {tokens:,} {settings.level}s in all. "
-            f"Give more text, a shorter window ({option('window', max(1, learnt // 4))}), "
-            f"or hold out less of it ({option('validation_share')})."
-        )
-    symbols_to_come = np.broadcast_to(np.int8(0), learnt)  # as many, in no memory
-    lanes = Lanes(symbols_to_come, lanes=settings.lanes, window=settings.window)
-    _announce_model(_network(symbols.size, model, settings), lanes, settings, learnt, tokens - learnt, report)
-    return Prepared(settings, sources, symbols, tokens, model, lanes.windows_per_epoch)
 
 
 def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, report: Report | None) -> Path:
@@ -95,7 +45,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
     settings, sources, symbols = prepared.settings, prepared.sources, prepared.symbols
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    require_space_for(_network(symbols.size, prepared.model, settings), out)
+    require_space_for(network_of(symbols.size, prepared.model, settings), out)
 
     folder = RunFolder.create(out, cell=settings.cell)
     try:
@@ -137,7 +87,7 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     if resuming:
         folder.data(corpus.TOKENS, "the training text")
         text.require_symbols(symbols.size)
-    network = build(folder, lambda: _network(symbols.size, model, settings), trained=False).to(settings.torch_device)
+    network = build(folder, lambda: network_of(symbols.size, model, settings), trained=False).to(settings.torch_device)
     lanes = Lanes(text.training, lanes=settings.lanes, window=settings.window)
     device = settings.torch_device
     loop = Loop(network, Reading(lanes, device), peak_rate=settings.learning_rate, device=device)
@@ -189,24 +139,6 @@ def _conclude(
 # -- the parts of a run -----------------------------------------------------------------------------------------
 
 
-def _resolved(settings: Settings) -> Settings:
-    """With what was left to be chosen by the machine or by other settings, so that a resumed run chooses the same."""
-    return replace(
-        settings,
-        cell=absolute_cell(settings.cell),
-        embedding=settings.embedding or max(1, settings.hidden // 2),
-        minutes=settings.budget.minutes,
-        device=str(settings.torch_device),
-        threads=settings.threads or torch.get_num_threads(),
-    )
-
-
-def _network(symbols: int, model: dict[str, Any], settings: Settings) -> TokenModel:
-    torch.manual_seed(settings.seed)
-    with running(settings.cell, "language model"):
-        return TokenModel(symbols, **model, dropout=settings.dropout or 0.0)
-
-
 def _measure(tally: corpus.Tally, symbols: vocabulary.Vocabulary) -> Measure:
     spelling = symbols.unknown_nats(tally.unknown, tally.unknown_characters)
     characters = max(1, tally.characters)
@@ -242,34 +174,6 @@ def _planner(settings: Settings, report: Report) -> Callable[[Loop], None]:
 
 
 # -- what is said -----------------------------------------------------------------------------------------------
-
-
-def _announce_text(
-    sources: corpus.Sources, symbols: vocabulary.Vocabulary, tokens: int, settings: Settings, report: Report
-) -> None:
-    what = sources.files[0].name if len(sources.files) == 1 else f"{len(sources.files):,} files"
-    kinds = {"char": "different characters", "byte": "possible bytes", "word": "words known"}[settings.level]
-    known = symbols.size - (symbols.unknown is not None)
-    report.say(f"{what}: text, {sources.bytes:,} bytes; {tokens:,} {settings.level}s, {known:,} {kinds}")
-    if sources.skipped:
-        names = ", ".join(file.name for file in sources.skipped[:3])
-        more = f" and {len(sources.skipped) - 3:,} more" if len(sources.skipped) > 3 else ""
-        report.say(f"passed over, as they are not UTF-8 text: {names}{more}")
-    if sources.companions:
-        report.say(f"left, as they are beside the texts: {named(sources.companions)}")
-
-
-def _announce_model(
-    network: TokenModel, lanes: Lanes, settings: Settings, learnt: int, held: int, report: Report
-) -> None:
-    report.say(f"the first {learnt:,} {settings.level}s to learn from, the last {held:,} to validate on")
-    if held > VALIDATED_ON:
-        report.say(f"validation while training uses the first {VALIDATED_ON:,} of those")
-    report.say(
-        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, "
-        f"{parameter_count(network):,} parameters; {lanes.lanes} lanes, windows of {lanes.window} steps; "
-        f"{settings.device}, {settings.threads} threads"
-    )
 
 
 def _announce_run(

@@ -10,7 +10,7 @@ from carousel.tasks.forecasting.network.signals import Recipe
 from carousel.tasks.forecasting.network.trained import Split
 from carousel.tasks.forecasting.network.transform import Transform
 from carousel.tasks.forecasting.settings import Settings
-from carousel.tasks.forecasting.table.frequency import lasting
+from carousel.tasks.forecasting.table.durations import lasting
 from carousel.tasks.forecasting.table.panel import Panel
 
 FEWEST = 10  # observations of the longest series

@@ -29,7 +29,8 @@ from carousel.tasks.forecasting.table.frequency import Frequency
 from carousel.tasks.forecasting.table.panel import Layout, Panel
 from carousel.tasks.forecasting.table.roles import Roles
 from carousel.training.building import build, require_counts
-from carousel.training.run_folder import LOG, RunFolder, say_once
+from carousel.training.run_faults import say_once
+from carousel.training.run_folder import LOG, RunFolder
 
 SERIES = "series.parquet"  # the table that a run was trained on, those columns that it needs
 MOST_STEPS = 1_000_000  # of a season or a horizon, in what a run says

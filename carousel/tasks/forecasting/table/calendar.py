@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from carousel.tasks.forecasting.table.frequency import DAY, MONDAY, Frequency, local
+from carousel.tasks.forecasting.table.durations import DAY
+from carousel.tasks.forecasting.table.frequency import MONDAY, Frequency, local
 
 YEAR = 365.2425 * DAY
 WAVES = {"day": 3, "week": 3, "year": 2}  # how many: the wave itself, half of it, a third of it

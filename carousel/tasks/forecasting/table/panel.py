@@ -9,7 +9,8 @@ import polars as pl
 from carousel.errors import DataError, option
 from carousel.tasks.forecasting.table import covariates
 from carousel.tasks.forecasting.table.covariates import Encoder
-from carousel.tasks.forecasting.table.frequency import Frequency, find, named
+from carousel.tasks.forecasting.table.frequency import Frequency
+from carousel.tasks.forecasting.table.frequency_search import find, named
 from carousel.tasks.forecasting.table.roles import Roles
 from carousel.tasks.table import listed
 

@@ -1,6 +1,7 @@
 """Series from wherever they come, as one long table: files, folders with a file for each series, frames, arrays."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks import table
+from carousel.tasks.forecasting.settings import Settings, columns_of
 from carousel.tasks.forecasting.table.apart import FILE
 from carousel.tasks.forecasting.table.dates import forms_of
 from carousel.tasks.forecasting.table.wide import long_form
@@ -105,3 +107,17 @@ def table_kind(source: Any) -> str | None:
         return table.kind_of(source)
     except DataError:
         return None
+
+
+def with_target(frame: pl.DataFrame, y: Any, settings: Settings) -> tuple[pl.DataFrame, Settings]:
+    """The table with a target given beside it, one number for each row, and settings that name its column.
+
+    Raises DataError where y is anything else."""
+    name = settings.target[0] if settings.target else "y"
+    try:
+        values = table.read(np.asarray(y, dtype=np.float64).reshape(-1))["y"].alias(name)
+    except (TypeError, ValueError):
+        raise DataError("The target y of a forecaster is one number for each row of X.") from None
+    if len(values) != frame.height:
+        raise DataError(f"X has {frame.height:,} rows, and y {len(values):,} values: y has one for each row.")
+    return frame.with_columns(values), replace(settings, target=columns_of(name))

@@ -9,7 +9,7 @@ import polars as pl
 
 from carousel.errors import DataError, option
 from carousel.tasks.forecasting.table import dates
-from carousel.tasks.forecasting.table.frequency import regularity, words_for
+from carousel.tasks.forecasting.table.frequency_search import regularity, words_for
 from carousel.tasks.forecasting.table.time_column import (
     NANOSECONDS,
     OFF,

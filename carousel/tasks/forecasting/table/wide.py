@@ -8,7 +8,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.forecasting.table import dates
-from carousel.tasks.forecasting.table.frequency import regularity
+from carousel.tasks.forecasting.table.frequency_search import regularity
 from carousel.tasks.forecasting.table.stamps import TEXTS, YEARS
 from carousel.tasks.forecasting.table.times import find_time
 from carousel.tasks.table import listed

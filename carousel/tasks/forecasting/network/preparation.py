@@ -1,0 +1,177 @@
+"""From a table to all that is decided before a forecaster is trained."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars as pl
+import torch
+
+from carousel.errors import DataError, option
+from carousel.models.quantile_forecaster import QuantileForecaster
+from carousel.tasks import table
+from carousel.tasks.forecasting.network import planning
+from carousel.tasks.forecasting.network.examples import Examples
+from carousel.tasks.forecasting.network.inputs import Inputs, Reading
+from carousel.tasks.forecasting.network.trained import (
+    Split,
+    held_out,
+)  # fmt: skip
+from carousel.tasks.forecasting.network.transform import Transform
+from carousel.tasks.forecasting.scoring.metrics import LEVELS
+from carousel.tasks.forecasting.settings import LISTS, STEPS, Settings
+from carousel.tasks.forecasting.table.frequency import Frequency
+from carousel.tasks.forecasting.table.panel import Layout, Panel
+from carousel.tasks.forecasting.table.roles import Roles, find_roles, refuse_nearly_numbers
+from carousel.training.batches import Batches
+from carousel.training.progress import Report
+from carousel.training.run_cell import absolute_cell
+from carousel.training.session import (
+    parameter_count,
+)
+
+VALIDATED_ON = 512  # origins at most, while training
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All that is decided before a training begins, from the table and the settings; nothing is written yet.
+
+    `settings` has nothing left open but the steps of a training by the clock. `frame` holds the columns that are read.
+    """
+
+    frame: pl.DataFrame
+    settings: Settings
+    inputs: Inputs
+    split: Split
+    horizon: int
+    model: dict[str, Any]  # the arguments of the network
+    steps_per_epoch: int
+
+    @property
+    def roles(self) -> Roles:
+        return self.reading.layout.roles
+
+    @property
+    def frequency(self) -> Frequency:
+        return self.reading.layout.frequency
+
+    @property
+    def seasons(self) -> tuple[int, ...]:
+        return self.reading.recipe.seasons
+
+    @property
+    def reading(self) -> Reading:
+        return self.inputs.reading
+
+
+def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared:
+    """Decide, and say, what the columns are, the frequency, seasons, horizon and network. Trains and writes nothing.
+
+    Raises DataError where the table or a setting cannot be used."""
+    if not frame.height:
+        raise DataError(
+            f"The table has columns ({table.listed(frame.columns)}) and no rows: there is nothing to learn."
+        )
+    given = {name: getattr(settings, name) for name in LISTS}
+    roles, said = find_roles(frame, **given, date_format=settings.date_format, merge=settings.frequency is not None)
+    refuse_nearly_numbers(frame, roles)
+    layout = Layout.fit(frame, roles, settings.frequency)
+    frame = frame.select(roles.needed)
+    panel = Panel.build(frame, layout)
+    for line in (*said, *planning.describe(panel, frame)):
+        report.say(line)
+    planning.require_enough(panel)
+
+    horizon = planning.horizon_of(panel, settings)
+    split = planning.split_of(panel, settings, horizon)
+    until = split.rows(panel)
+    seasons = planning.seasons_of(panel, settings, until)
+    if roles.known or roles.past or roles.static:
+        panel = Panel.build(frame, layout.encoding(frame, split.until))
+    reading = planning.reading_for(panel, settings, seasons, until)
+    context = planning.context_of(settings, seasons, horizon, until)
+    settings = _resolved(settings, horizon, context)
+    _announce_data(settings, panel, reading.transform, seasons, until, report)
+
+    inputs = Inputs(panel, reading)
+    examples = Examples(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)
+    if not examples.count:
+        raise DataError(f"No series has two values before the held-out part, the last {panel.steps - until} steps.")
+    if settings.minutes is None and settings.epochs is None:
+        settings = replace(settings, epochs=STEPS / -(-examples.count // min(settings.batch, examples.count)))
+    settings = replace(settings, dropout=planning.dropout_of(settings, examples.count))
+    model = {
+        "step": reading.step_width,
+        "origin": reading.origin_width,
+        "ahead": reading.ahead_width,
+        "horizon": horizon,
+        "form": settings.form,
+        "cell": settings.cell,
+        "hidden": settings.hidden,
+        "layers": settings.layers,
+    }
+    network = network_of(model, settings)
+    rows, _ = held_out(inputs, until, VALIDATED_ON, network)
+    if not len(rows):
+        raise DataError(
+            f"Every value of the held-out part, the last {panel.steps - until} steps, is missing: the model "
+            f"could not be judged. Hold out more ({option('validation_share', 0.3)}), or leave the empty end away."
+        )
+    _announce_model(network, examples, report)
+    steps_per_epoch = batches_of(examples, settings).steps_per_epoch
+    return Prepared(frame, settings, inputs, split, horizon, model, steps_per_epoch)
+
+
+def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
+    """With what was left to be chosen by the machine or the data, so that a resumed run chooses the same."""
+    return replace(
+        settings,
+        cell=absolute_cell(settings.cell),
+        horizon=horizon,
+        context=context,
+        device=str(settings.torch_device),
+        threads=settings.threads or torch.get_num_threads(),
+    )
+
+
+def network_of(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
+    torch.manual_seed(settings.seed)
+    try:
+        return QuantileForecaster(**model, levels=LEVELS, dropout=settings.dropout or 0.0)
+    except ValueError as problem:
+        raise DataError(f"The cell {settings.cell!r} cannot be the forecaster's: {problem}") from None
+
+
+def batches_of(examples: Examples, settings: Settings) -> Batches:
+    return Batches(examples.count, settings.batch, examples.loss, seed=settings.seed)
+
+
+def _announce_data(
+    settings: Settings,
+    panel: Panel,
+    transform: Transform,
+    seasons: tuple[int, ...],
+    until: int,
+    report: Report,
+) -> None:
+    found = " and ".join(map(str, seasons)) if seasons else "none"
+    report.say(f"seasons: {found} ({option('season')}); horizon: {settings.horizon} steps ({option('horizon')})")
+    targets = panel.layout.roles.targets
+    if names := [name for name, log in zip(targets, transform.logs, strict=True) if log is not None]:
+        report.say(
+            f"learnt as logarithms: {table.listed(names)}, whose spread grows with the level ({option('log', False)})"
+        )
+    if names := [name for name, floor in zip(targets, transform.floors, strict=True) if floor]:
+        report.say(f"never negative, so no forecast is: {table.listed(names)} ({option('allow_negative')})")
+    report.say(
+        f"the first {until:,} steps to learn from, the last {panel.steps - until:,} held out, to choose the model and "
+        f"correct its intervals"
+    )
+
+
+def _announce_model(network: QuantileForecaster, examples: Examples, report: Report) -> None:
+    encoder = network.encoder
+    report.say(
+        f"model: {network.form}, {encoder.cell}, {encoder.num_layers} x {encoder.hidden_size} units, "
+        f"{parameter_count(network):,} parameters; {examples.count:,} stretches of {examples.context} steps"
+    )

@@ -1,0 +1,26 @@
+"""Where a run is written: a name that is free, on a disk with room for it."""
+
+import shutil
+from pathlib import Path
+
+from carousel.errors import RunError, option
+
+
+def free_name(parent: Path, name: str) -> Path:
+    """`parent/name`, or the first of `parent/name-2`, `parent/name-3`, ... that does not exist yet."""
+    path, number = parent / name, 1
+    while path.exists():
+        number += 1
+        path = parent / f"{name}-{number}"
+    return path
+
+
+def require_space(folder: Path, needed: int, purpose: str) -> None:
+    """Raises RunError when the disk under `folder` has fewer than `needed` bytes left."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise RunError(
+            f"{purpose} needs {needed / 1e6:,.1f} MB in {folder}, and the disk has {free / 1e6:,.1f} MB left. "
+            f"Free some space, or put the run elsewhere ({option('out')})."
+        )
