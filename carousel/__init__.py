@@ -27,7 +27,19 @@ _HOMES = {
     "carousel.tasks.language": ("LanguageModel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
-_FOLDERS = ("cells", "engines", "errors", "insight", "layers", "models", "page", "program", "tasks", "training")
+_FOLDERS = (
+    "cells",
+    "engines",
+    "errors",
+    "export",
+    "insight",
+    "layers",
+    "models",
+    "page",
+    "program",
+    "tasks",
+    "training",
+)
 
 __all__ = [
     "GRU",

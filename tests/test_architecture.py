@@ -24,6 +24,7 @@ ORDER = [
     "layers",
     "insight",
     "models",
+    "export",
     "training",
     "tasks",
     "page",

@@ -1,0 +1,79 @@
+"""Writes ONNX nodes one after another: every op gives the name of its value, every constant becomes an initializer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from carousel.errors import CarouselError
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 18
+IR_VERSION = 8  # the oldest of this opset: more runtimes read it
+
+
+def onnx_package() -> Any:
+    """The package onnx. Raises CarouselError where it is not installed, with what to type."""
+    try:
+        import onnx
+    except ImportError:
+        raise CarouselError(
+            "exporting to ONNX needs the package onnx, and onnxruntime to check the file: "
+            "pip install 'carousel-rnn[onnx]'"
+        ) from None
+    return onnx
+
+
+class Graph:
+    """A graph, or the body of a Scan that also reads the names of the graph around it.
+
+    outer: the graph around it; constants go there, since they need be stored once.
+    """
+
+    def __init__(self, outer: Graph | None = None):
+        self.outer = outer
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._counts: dict[str, int] = outer._counts if outer else {}
+        self._known: dict[bytes, str] = {}
+        self.helper = onnx_package().helper
+
+    def name(self, what: str) -> str:
+        """A name that nothing else in the model has."""
+        self._counts[what] = self._counts.get(what, 0) + 1
+        return what if self._counts[what] == 1 else f"{what}_{self._counts[what]}"
+
+    def reserve(self, *names: str) -> None:
+        """Keeps these names for results of the model."""
+        for name in names:
+            self._counts[name] = 1
+
+    def give(self, value: str, name: str) -> None:
+        """Makes a value a result of the model under a name that was reserved."""
+        self.nodes.append(self.helper.make_node("Identity", [value], [name]))
+
+    def op(self, op: str, *inputs: str, called: str = "", **attributes: Any) -> str:
+        """The value of an op of one result."""
+        return self.ops(op, inputs, (called or op.lower(),), **attributes)[0]
+
+    def ops(self, op: str, inputs: tuple[str, ...], called: tuple[str, ...], **attributes: Any) -> tuple[str, ...]:
+        """The values of an op of several results; "" leaves one out."""
+        results = tuple(self.name(c) if c else "" for c in called)
+        self.nodes.append(self.helper.make_node(op, list(inputs), list(results), **attributes))
+        return results
+
+    def constant(self, values: np.ndarray, called: str = "constant") -> str:
+        """An initializer; the same numbers are stored once."""
+        if self.outer is not None:
+            return self.outer.constant(values, called)
+        key = repr((values.dtype, values.shape)).encode() + values.tobytes()
+        if key not in self._known:
+            self._known[key] = self.name(called)
+            self.constants.append(onnx_package().numpy_helper.from_array(values, self._known[key]))
+        return self._known[key]
+
+    def integers(self, *values: int) -> str:
+        return self.constant(np.array(values, np.int64), "axes")

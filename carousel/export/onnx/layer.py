@@ -1,0 +1,98 @@
+"""A whole layer, any depth and directions, as ONNX nodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from carousel.errors import ProgramError
+from carousel.export.onnx import standard
+from carousel.export.onnx.graph import Graph
+from carousel.export.onnx.scan import Sequence, Weights, scan
+from carousel.layers import Recurrent
+from carousel.program import Program
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a layer runs over: names of x (T, B, I), of int64 lengths (B) or None, of the states (L * D, B, size)."""
+
+    x: str
+    lengths: str | None
+    states: list[str]
+
+
+def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
+    """Adds a layer in evaluation mode. Returns the names of the output (T, B, W) and of the last states.
+
+    One of ONNX's own operators where the cell is exactly that and its precision is float32, else a Scan. Raises
+    ProgramError for a cell that is not a program.
+    """
+    program = layer.program
+    if not isinstance(program, Program):
+        raise ProgramError(f"exporting to ONNX: the step of {program.cell} is not a program: {layer.why_untraced}")
+    rewritten: Program = layer.regularizers.rewritten(program, training=False)  # type: ignore[assignment]
+    dtype = layer.weight_ih_l0.dtype
+    operator = standard.operator_of(layer.cell) if rewritten is program and dtype == torch.float32 else None
+    directions = 2 if layer.bidirectional else 1
+    suffixes = list(layer.suffixes())
+    x, lasts = given.x, []
+    real = _real_steps(graph, given) if given.lengths and operator is None else None
+    for k in range(layer.num_layers):
+        here = suffixes[k * directions : (k + 1) * directions]
+        arrays = [_arrays(layer, suffix) for suffix in here]
+        if operator is not None:
+            rows = graph.integers(*range(k * directions, (k + 1) * directions))
+            states = [graph.op("Gather", state, rows, axis=0) for state in given.states]
+            x, last = standard.run(graph, operator, layer.cell, arrays, x, given.lengths, states)
+        else:
+            x, last = _scans(graph, layer, rewritten, arrays, Sequence(x, real), given.states, k * directions)
+        lasts.append(last)
+    return x, [
+        of_layers[0] if len(of_layers) == 1 else graph.op("Concat", *of_layers, axis=0)
+        for of_layers in zip(*lasts, strict=True)
+    ]
+
+
+def _scans(
+    graph: Graph,
+    layer: Recurrent,
+    program: Program,
+    arrays: list[dict[str, np.ndarray]],
+    sequence: Sequence,
+    given: list[str],
+    first: int,
+) -> tuple[str, list[str]]:
+    outputs, lasts = [], []
+    for d, parameters in enumerate(arrays):
+        index = graph.constant(np.array(first + d, np.int64), "index")
+        states = [graph.op("Gather", state, index, axis=0) for state in given]
+        weights = Weights(parameters, layer.sizes, parameters["weight_ih"].dtype.type)
+        output, last = scan(graph, program, weights, sequence, states, reverse=d == 1)
+        outputs.append(output)
+        lasts.append([graph.op("Unsqueeze", state, graph.integers(0)) for state in last])
+    if len(outputs) == 1:
+        return outputs[0], lasts[0]
+    both = [graph.op("Concat", *of, axis=0) for of in zip(*lasts, strict=True)]
+    return graph.op("Concat", *outputs, axis=2), both
+
+
+def _real_steps(graph: Graph, given: Given) -> str:
+    """(T, B, 1) bool: t < length."""
+    steps = graph.op("Squeeze", graph.op("Shape", given.x, start=0, end=1), graph.integers(0))
+    zero, one = (graph.constant(np.array(v, np.int64), "number_of_steps") for v in (0, 1))
+    t = graph.op("Unsqueeze", graph.op("Range", zero, steps, one), graph.integers(1, 2))
+    return graph.op("Less", t, graph.op("Unsqueeze", given.lengths or "", graph.integers(0, 2)))
+
+
+def _arrays(layer: Recurrent, suffix: str) -> dict[str, np.ndarray]:
+    """The parameters of one scan and the rows that its regularisers give in evaluation, by name."""
+    program = layer.program
+    assert isinstance(program, Program)
+    units = {state: layer.sizes[size] for state, size in program.states.items()}
+    like = layer.weight_ih_l0.detach().new_empty(1, 1)
+    constant = layer.regularizers.streams(units, like, training=False)
+    found = {name: rows[0] for name, rows in constant.items()} | dict(layer.weights_of(suffix))
+    return {name: values.detach().cpu().contiguous().numpy() for name, values in found.items()}

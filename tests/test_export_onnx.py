@@ -1,0 +1,117 @@
+"""Layers as ONNX models: every cell, in both directions, ragged, for any number of steps and rows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from matrix import KINDS, assert_close, moved
+
+import carousel
+from carousel.errors import CarouselError, ProgramError
+from carousel.export import onnx as exporting
+from carousel.export import to_onnx
+from carousel.export.onnx.operations import OPERATIONS
+from carousel.program import ops
+
+onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+
+
+def run(path, given):
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return [torch.from_numpy(value) for value in session.run(None, given)]
+
+
+def operators(path):
+    return {node.op_type for node in onnx.load(path).graph.node}
+
+
+def states_of(layer, batch):
+    draw = tuple(
+        0.5 + 0.1 * torch.rand(shape, dtype=layer.weight_ih_l0.dtype) for shape in layer.expected_states(batch)
+    )
+    return draw[0] if len(draw) == 1 else draw, dict(zip(layer.program.states, (s.numpy() for s in draw), strict=True))
+
+
+def test_every_op_has_an_onnx_form():
+    products = {name for name, row in ops.TABLE.items() if row.kind == "product"}
+    assert set(ops.TABLE) <= set(OPERATIONS) | products
+
+
+@pytest.mark.parametrize("row", [row for row in KINDS if row.traced], ids=str)
+def test_a_layer_in_onnx_gives_what_the_layer_gives(row, tmp_path):
+    layer = row.layer(3, 5, engine="auto", bidirectional=True, num_layers=2)
+    path = to_onnx(layer, tmp_path / "layer.onnx", lengths=True)
+    for steps, batch in ((1, 1), (7, 8), (40, 3)):
+        x = torch.randn(steps, batch, 3)
+        lengths = torch.randint(0, steps + 1, (batch,))
+        lengths[0] = steps
+        hx, given = states_of(layer, batch)
+        with torch.no_grad():
+            output, last = layer(x, hx, lengths=lengths)
+        found = run(path, {"input": x.numpy(), "lengths": lengths.numpy(), **given})
+        for there, here in zip(found, (output, *((last,) if isinstance(last, torch.Tensor) else last)), strict=True):
+            assert_close(there, here, terms=4000)
+
+
+@pytest.mark.parametrize(
+    ("layer", "operator"),
+    [
+        (lambda: carousel.LSTM(3, 4), "LSTM"),
+        (lambda: carousel.LSTM(3, 4, peepholes="all", bias=False), "LSTM"),
+        (lambda: carousel.LSTM(3, 4, peepholes="forget", coupled=True), "LSTM"),
+        (lambda: carousel.GRU(3, 4, reset="before"), "GRU"),
+        (lambda: carousel.RNN(3, 4, nonlinearity="relu"), "RNN"),
+        (lambda: carousel.LSTM(3, 4, proj_size=2), "Scan"),
+        (lambda: carousel.GRU(3, 4, zoneout=0.2), "Scan"),
+        (lambda: carousel.GRU(3, 4, dtype=torch.float64), "Scan"),
+    ],
+)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_what_onnx_has_becomes_its_own_operator(layer, operator, batch_first, tmp_path):
+    layer = moved(layer())
+    layer.batch_first = batch_first
+    path = to_onnx(layer, tmp_path / "layer.onnx", states=False)
+    assert operator in operators(path)
+    x = torch.randn(5, 6, 3, dtype=layer.weight_ih_l0.dtype)
+    with torch.no_grad():
+        layer.eval()
+        assert_close(run(path, {"input": x.numpy()})[0], layer(x)[0], terms=1000)
+
+
+def test_without_states_a_sequence_begins_with_the_learned_ones(tmp_path):
+    layer = moved(carousel.GRU(3, 4, 2, initial_state="learned", bidirectional=True))
+    path = to_onnx(layer, tmp_path / "layer.onnx", states=False, lengths=True)
+    x, lengths = torch.randn(5, 2, 3), torch.tensor([5, 0])
+    output, h = run(path, {"input": x.numpy(), "lengths": lengths.numpy()})
+    with torch.no_grad():
+        wanted, last = layer(x, lengths=lengths)
+    assert_close(output, wanted, terms=1000)
+    assert_close(h, last, terms=1000)
+
+
+class Ordered(carousel.Cell):
+    gates = "n"
+
+    def step(self, n):
+        return torch.cumsum(torch.tanh(n), -1)
+
+
+def test_refusals(tmp_path, monkeypatch):
+    path = tmp_path / "layer.onnx"
+    with pytest.raises(ProgramError, match="exporting to ONNX: the step of Ordered is not a program"):
+        to_onnx(carousel.Recurrent(Ordered(), 2, 3, engine="reference"), path)
+    with pytest.raises(TypeError, match=r"give a carousel\.Recurrent"):
+        to_onnx(torch.nn.LSTM(2, 3), path)
+    right = exporting.model_of(carousel.GRU(2, 3))
+    monkeypatch.setattr(exporting, "model_of", lambda *_, **__: right)
+    with pytest.raises(CarouselError, match="differs by"):
+        to_onnx(carousel.GRU(2, 3), path)
+    assert not path.exists()
+
+
+def test_the_models_doc_string_is_the_equations(tmp_path):
+    path = to_onnx(carousel.GRU(2, 3), tmp_path / "gru.onnx")
+    assert "n  = tanh" in onnx.load(path).doc_string
