@@ -23,7 +23,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "docs/insight.md", "docs/inspect.md", "docs/classification.md", "docs/coming-from-torch.md"],
+    [
+        "README.md",
+        "docs/insight.md",
+        "docs/inspect.md",
+        "docs/classification.md",
+        "docs/coming-from-torch.md",
+        "docs/export.md",
+    ],
 )
 def test_python_blocks_run_and_print_what_they_say(document, tmp_path):
     text = (ROOT / document).read_text(encoding="utf-8")
