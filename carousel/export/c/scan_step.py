@@ -126,7 +126,7 @@ class ScanStep:
         gates = self.program.gates
         match node.op:
             case "input":
-                return "inputs", gates.index(node.attr) * self.sizes["hidden"]
+                return "inputs", self.program.inputs.index(node.attr) * self.sizes["hidden"]
             case "state":
                 return self.names.states[node.attr], 0
             case "stream":

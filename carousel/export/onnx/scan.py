@@ -132,7 +132,7 @@ class _Step:
             case "state":
                 return self.states[node.attr]
             case "input":
-                first = gates.index(node.attr) * self.hidden
+                first = self.program.inputs.index(node.attr) * self.hidden
                 ends = [self.body.integers(v) for v in (first, first + self.hidden, -1)]
                 return self.body.op("Slice", self.row, *ends, called=f"x_{node.attr}")
             case "stream":
