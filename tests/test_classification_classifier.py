@@ -1,10 +1,8 @@
 """Classifying sequences from the outside: in Python, in scikit-learn's manners, on the command line, and resumed."""
 
-import inspect
 import pickle
 import re
 import sys
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +15,6 @@ from test_language_model import assert_a_moved_cell_is_said_to_be_gone
 
 import carousel
 from carousel.cli import main
-from carousel.cli.train import train as train_command
 from carousel.errors import DataError, RunError, option, speaking
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.catalogue import task_for
@@ -150,16 +147,6 @@ def test_parameters_are_get_set_and_shown() -> None:
         model.set_params(depth=3)
     with pytest.raises(RunError, match="must have learnt before it can be asked: call fit first"):
         model.predict([[1.0]])
-
-
-def test_python_and_settings_have_the_same_defaults_and_the_command_line_all_options() -> None:
-    ours = {name: one.default for name, one in inspect.signature(carousel.SequenceClassifier).parameters.items()}
-    typed = inspect.signature(train_command).parameters
-    short = {"learning_rate": "lr", "validation_share": "validation"}
-    for field in fields(Settings):
-        assert ours.pop(field.name) == field.default, field.name
-        assert short.get(field.name, field.name) in typed
-    assert set(ours) == {"rate", "verbose"}
 
 
 @pytest.mark.parametrize("kind", ["polars", "pandas", "arrow"])

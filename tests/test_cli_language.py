@@ -1,6 +1,5 @@
 """The command line, as typed: in a process of its own, killed and interrupted, with its words and exit codes."""
 
-import inspect
 import os
 import random
 import re
@@ -17,9 +16,7 @@ import torch
 
 from carousel.cli import app, main
 from carousel.cli.doctor import doctor
-from carousel.cli.train import train
-from carousel.errors import SETTING_OF
-from carousel.tasks.catalogue import TASKS, task_named
+from carousel.tasks import settings_of
 from carousel.tasks.classification import choices
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.training.progress import Quiet
@@ -267,67 +264,16 @@ def test_doctor_names_all_that_the_package_declares(capsys) -> None:
     assert {re.match(r"[\w.-]+", one)[0] for one in declared} <= named
 
 
-def test_every_setting_of_every_task_is_an_option_and_every_option_is_somebodys() -> None:
-    typed = {SETTING_OF.get(name, name) for name in inspect.signature(train).parameters}
-    choices = {name: {field.name for field in fields(task_named(name).Settings)} for name in TASKS}
-    for name, own in choices.items():
-        assert not own - typed, f"{name} has settings that carousel train does not offer"
-    assert typed - set().union(*choices.values()) == {"data", "task", "out", "resume", "quiet", "dry_run", "trust_cell"}
-
-
-def test_an_option_that_is_not_given_leaves_the_tasks_own_default() -> None:
-    for name, parameter in inspect.signature(train).parameters.items():
-        assert parameter.default in (None, False, parameter.empty), name
-
-
-DATA_OF = {"language": "text", "forecasting": "series", "classification": "classes"}  # as help calls them
-
-
-def said_of(option: str) -> str:
-    """What help says of an option of `carousel train`."""
-    lines = inspect.getdoc(train).split("Parameters\n----------\n")[1].splitlines()
-    begin = lines.index(option) + 1
-    end = next((k for k in range(begin, len(lines)) if not lines[k].startswith(" ")), len(lines))
-    return " ".join(line.strip() for line in lines[begin:end])
-
-
-def usual(option: str) -> dict[str, str]:
-    """The default that help names for each task: "Usual: 64." or "Usual: 256 for text, 64 for series and classes." """
-    sentence = re.search(r"Usual: (.*?)\.(?: |$)", said_of(option))
-    named = {}
-    for part in sentence[1].split(", ") if sentence else []:
-        value, _, data = part.partition(" for ")
-        for task, name in DATA_OF.items():
-            if not data or name in data.split(" and "):
-                named[task] = value
-    return named
-
-
-def test_help_names_the_defaults_that_the_tasks_have() -> None:
-    settings = {name: task_named(name).Settings() for name in TASKS}
-    for option in set(inspect.signature(train).parameters) - {
-        "data",
-        "task",
-        "out",
-        "resume",
-        "quiet",
-        "dry_run",
-        "trust_cell",
-    }:
-        setting, said = SETTING_OF.get(option, option), usual(option)
-        owners = {name: getattr(own, setting) for name, own in settings.items() if hasattr(own, setting)}
-        for name, default in owners.items():
-            if default is None or default == ():
-                assert name not in said, f"{option}: {name} has no default"
-                continue
-            yes_or_no = {True: "yes", False: "no"}[default] if isinstance(default, bool) else None
-            spelled = yes_or_no or (f"{default:,}" if isinstance(default, int) else str(default))
-            assert said.get(name) == spelled, f"help of {option} for {DATA_OF[name]}"
+def said_of(task: str, setting: str) -> str:
+    """What help says of a setting of a task."""
+    return next(one.metadata["help"] for one in fields(settings_of(task)) if one.name == setting)
 
 
 def test_help_names_what_is_chosen_where_nothing_is_said() -> None:
-    assert f"--epochs: {DEFAULT_MINUTES:g} for text" in said_of("minutes")
+    assert f"--epochs: {DEFAULT_MINUTES:g}." in said_of("language", "minutes")
     kinds = {kind: choices.dropout(kind) for kind in ("text", "series", "audio")}
     assert kinds["series"] == kinds["audio"]
-    assert f"for classes: {kinds['text']} of texts, {kinds['series']} of series and sounds" in said_of("dropout")
-    assert f"Without it: {choices.FOLDS} up to {choices.FEW:,} sequences, else 1" in said_of("folds")
+    assert f"Without it: {kinds['text']} of texts, {kinds['series']} of series and sounds" in said_of(
+        "classification", "dropout"
+    )
+    assert f"Without it: {choices.FOLDS} up to {choices.FEW:,} sequences, else 1" in said_of("classification", "folds")

@@ -33,7 +33,7 @@ from carousel.page.readers import (
     reader_for,
 )
 from carousel.page.scans import scans
-from carousel.tasks import catalogue
+from carousel.tasks import task_names
 from carousel.tasks.classification import SequenceClassifier
 from carousel.tasks.classification.recordings import Recording
 from carousel.tasks.forecasting import Forecaster
@@ -98,7 +98,7 @@ def examined(model, data, **options):
 
 
 def test_every_task_has_a_page():
-    assert set(READERS) == set(catalogue.TASKS)
+    assert set(READERS) == set(task_names())
     for reader in (language, classification, forecasting):
         assert reader.Reader.task in READERS
 

@@ -9,7 +9,7 @@ import sys
 import warnings
 from typing import Any
 
-from cyclopts import App, CycloptsError, Parameter
+from cyclopts import CycloptsError, Parameter
 
 from carousel.cli.backtest import backtest
 from carousel.cli.complete import complete
@@ -17,13 +17,15 @@ from carousel.cli.doctor import doctor
 from carousel.cli.evaluate import evaluate
 from carousel.cli.forecast import forecast
 from carousel.cli.generate import generate
+from carousel.cli.help import AppWithTasks
 from carousel.cli.inspect import inspect
+from carousel.cli.options import all_options, with_options
 from carousel.cli.predict import predict
 from carousel.cli.terminal import remark
 from carousel.cli.train import train
 from carousel.cli.whole_numbers import refuse_fractions
 
-app = App(
+app = AppWithTasks(
     name="carousel",
     help="Recurrent networks for PyTorch: train one on your data, let it answer, look inside, judge it.",
     help_format="markdown",
@@ -32,7 +34,17 @@ app = App(
     error_formatter=lambda error: _panel(error),
     help_epilogue="Start with `carousel train DATA`, or `carousel train` for a demonstration on a built-in text.",
 )
-for command in (train, generate, complete, predict, forecast, backtest, evaluate, inspect, doctor):
+for command in (
+    with_options(train, all_options()),
+    generate,
+    complete,
+    predict,
+    forecast,
+    backtest,
+    evaluate,
+    inspect,
+    doctor,
+):
     app.command(command)
 
 

@@ -46,7 +46,8 @@ def evaluate(
         Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
-    from carousel.tasks.catalogue import task_named, task_of
+    from carousel.tasks import task_named
+    from carousel.tasks.catalogue import task_of
     from carousel.tasks.table.numbers import numbers_written
     from carousel.training.run_folder import RunFolder
 

@@ -1,20 +1,23 @@
-"""The tasks, and which of them some data or a run belongs to.
+"""Which task some data or a run belongs to.
 
-A task is a folder here with a module `task.py`, which has
+A task is a folder of `carousel/tasks/`, found by being there, with two modules. `settings.py` has
 
-    Settings                                          its choices: a `TrainingSettings` with its own besides
+    Settings                                          its settings: a `TrainingSettings` with the task's own besides.
+                                                      Each is an option of `carousel train`, with its line of help
+
+and `task.py` has
+
     recognize(paths, options) -> str | None           why these look like its data, or None; quick, reads little
-    prepare(paths, settings, report) -> Prepared      all that is decided before a training, said; writes nothing
+    prepare(paths, settings, report) -> Prepared      all that is decided before a training, reported; writes nothing
     train(paths, settings, *, out, report) -> Path    a new run: what `prepare` decided, carried out
     go_on(folder, report, *, resuming)                from where a run stands to its end
     farewell(run, report, *, cell, trust_cell)        what it shows at the end, and what to type next
     evaluate(run, paths, *, out, say, cell, trust_cell)    a trained model judged on other data
+    TAKES_ANYTHING = True                             only where any data may be its own: it is asked last
 
-and is named in `TASKS`. cell, trust_cell: how the user vouches for a cell in a file; see
-`carousel.training.run_cell`.
+cell, trust_cell: how the user vouches for a cell in a file; see `carousel.training.run_cell`.
 """
 
-import importlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -22,7 +25,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from carousel.errors import DataError, RunError, option
-from carousel.tasks import table
+from carousel.tasks import settings_of, table, task_named, task_names
 from carousel.tasks.files import require_existing
 from carousel.tasks.kinds_of_files import data_in, is_companion, named, visible, why_data
 from carousel.training.progress import Report
@@ -30,16 +33,6 @@ from carousel.training.run_folder import CONFIG, RunFolder
 
 if TYPE_CHECKING:
     import polars as pl
-
-# In the order in which they are asked; anything may be text, so language comes last.
-TASKS = ("classification", "forecasting", "language")
-
-
-def task_named(name: str) -> ModuleType:
-    """Raises DataError for a name that is none of `TASKS`."""
-    if name not in TASKS:
-        raise DataError(f"There is no task {name!r}. There are: {', '.join(TASKS)}.")
-    return importlib.import_module(f"carousel.tasks.{name}.task")
 
 
 def prepare(
@@ -63,7 +56,7 @@ def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], 
     if task is None:
         with table.numbers_written(options.get("decimal"), options.get("thousands")):
             task, why = task_for(paths, options)
-        others = ", ".join(name for name in TASKS if name != task)
+        others = ", ".join(name for name in task_names() if name != task)
         report.say(f"taken for {why}, to train {task}" + (f" ({option('task')}: {others})" if others else ""))
     chosen = task_named(task)
     for setting in foreign(task, options):
@@ -79,7 +72,7 @@ def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, st
     """The task that some data are for, and why: the first that recognises them and takes the options given.
 
     Raises DataError for data that none recognises: they are not read as text unless that is asked for."""
-    recognised = {name: why for name in TASKS if (why := task_named(name).recognize(paths, options))}
+    recognised = {name: why for name in _in_turn() if (why := task_named(name).recognize(paths, options))}
     for name, why in recognised.items():
         if not foreign(name, options):
             return name, why
@@ -131,22 +124,27 @@ def _column(column: "pl.Series") -> str:
     return f"{column.name} (numbers)" if column.dtype.is_numeric() else f"{column.name} (text, like {values[0]!r:.40})"
 
 
+def _in_turn() -> list[str]:
+    """The tasks in the order in which they are asked for data."""
+    return sorted(task_names(), key=lambda name: getattr(task_named(name), "TAKES_ANYTHING", False))
+
+
 def foreign(name: str, options: Iterable[str]) -> list[str]:
     """Those of the options, by the names of their settings, that a task does not have."""
-    known = {field.name for field in fields(task_named(name).Settings)}
+    known = {field.name for field in fields(settings_of(name))}
     return [option for option in options if option not in known]
 
 
 def tasks_with(option: str) -> list[str]:
-    return [name for name in TASKS if not foreign(name, [option])]
+    return [name for name in task_names() if not foreign(name, [option])]
 
 
 def task_of(folder: RunFolder) -> str:
     """The task of a run. Raises RunError for one that this Carousel does not have."""
     name = folder.config().get("task")
-    if name not in TASKS:
+    if name not in task_names():
         raise RunError(
             f"{folder.path / CONFIG} is of the task {name!r}, which this Carousel does not have "
-            f"(it has {', '.join(TASKS)}): upgrade with pip install -U carousel-rnn"
+            f"(it has {', '.join(task_names())}): upgrade with pip install -U carousel-rnn"
         )
     return str(name)

@@ -1,34 +1,62 @@
-"""What every training is told, whatever its task."""
+"""The settings of a training that all tasks share, and how a setting is declared."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from numbers import Integral
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from carousel.errors import DataError, option
 from carousel.training.budget import Budget
 
+if TYPE_CHECKING:
+    import torch
+
 DEFAULT_MINUTES = 3.0
+
+DATA, MODEL, TRAINING, RUN = "Data", "Model", "Training", "Run"  # the groups in which help lists settings
+
+
+def setting(default: Any, help: str, *, group: str) -> Any:
+    """A field of a `Settings`: its default, its line in the help of `carousel train`, and the group it is listed in.
+
+    The command line makes an option of each such field: `validation_share` of the type `float` is `--validation FLOAT`
+    (a few names are shorter there, see `carousel.errors.SETTING_OF`). A default of None means that the task chooses a
+    value by the data; the help then says how.
+    """
+    return field(default=default, metadata={"help": help, "group": group})
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
-    """The choices that all tasks share, with their defaults; each task's `Settings` adds its own.
+    """The settings that all tasks share, with their defaults; the `Settings` of each task adds its own.
 
     Recorded in the run's config.json. Raises DataError for a value that means nothing.
     """
 
-    cell: str = "lstm"
-    hidden: int = 256  # units in each layer
-    layers: int = 1
-    dropout: float | None = None  # None: chosen by the task
-    learning_rate: float = 6e-3  # at its peak
-    minutes: float | None = None  # of training; None with no epochs either: the task's choice
-    epochs: float | None = None  # times over the training data
-    validation_share: float = 0.1  # of the data, to validate on
-    seed: int = 0
-    device: str = "auto"
-    threads: int | None = None  # None: as many as torch takes by itself
+    cell: str = setting(
+        "lstm", "The recurrent cell: lstm, gru, rnn, ..., or your own as path/to/file.py:ClassName.", group=MODEL
+    )
+    hidden: int = setting(256, "Units in each layer.", group=MODEL)
+    layers: int = setting(1, "Layers on top of each other.", group=MODEL)
+    dropout: float | None = setting(
+        None, "Share of activations set to zero in training. Without it: chosen by the task.", group=TRAINING
+    )
+    learning_rate: float = setting(6e-3, "Learning rate at its peak.", group=TRAINING)
+    minutes: float | None = setting(
+        None, "Train for this long. Without it and --epochs: as long as the task finds useful.", group=TRAINING
+    )
+    epochs: float | None = setting(
+        None, "Train until all training data have been read this many times, instead of --minutes.", group=TRAINING
+    )
+    validation_share: float = setting(0.1, "Share of the data to validate on.", group=TRAINING)
+    seed: int = setting(
+        0, "With --epochs, the same seed, data, settings and threads give the same model.", group=TRAINING
+    )
+    device: str = setting("auto", "auto, cpu or cuda.", group=RUN)
+    threads: int | None = setting(
+        None, "Threads to compute with. Without it: the number that torch chooses.", group=RUN
+    )
 
     def __post_init__(self) -> None:
         self.require_at_least_one("hidden", "layers", "threads")
@@ -65,6 +93,8 @@ class TrainingSettings:
 
     @property
     def torch_device(self) -> torch.device:
+        import torch  # not above: the help of the command line reads this file, and does not wait for torch
+
         if self.device == "auto":
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:

@@ -1,78 +1,144 @@
 """What can be chosen about a classifier of sequences and its training."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Literal, get_args
 
 from carousel.errors import DataError
-from carousel.models.pooling import HEADS
-from carousel.tasks.classification.examples import Columns
-from carousel.tasks.table.numbers import Signs
-from carousel.training.settings import TrainingSettings
+from carousel.training.settings import DATA, MODEL, TRAINING, TrainingSettings, setting
 
-WEIGHTS = ("none", "balanced")
-AXES = ("NTC", "NCT")
+if TYPE_CHECKING:
+    from carousel.tasks.classification.examples import Columns
+
+Head = Literal["last", "mean", "max", "attention"]
+Weights = Literal["none", "balanced"]
+Axes = Literal["NTC", "NCT"]
 
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings):
-    """The choices, with their defaults. Sizes and budgets left at None are chosen by the data: see `choices`.
+    """The settings of a classifier, with their defaults. Those left at None are chosen by the data: see `choices`.
 
     Raises DataError for a value that means nothing.
     """
 
-    cell: str = "gru"
-    hidden: int = 64
-    learning_rate: float = 4e-3
-    validation_share: float = 0.2
-
-    # How the data are read; None: found, and said
-    label: str | None = None  # column of the classes
-    id: str | None = None  # column that says which sequence a row belongs to, or several: "subject,trial"
-    time: str | None = None  # column of times, to order a sequence's rows by, or several
-    text: str | None = None  # column of texts
-    file: str | None = None  # column of the names of sound files
-    group: str | None = None  # column of what must not be split
-    names: str | None = None  # what file names say, as "{label}_{group}_*"
-    axes: str | None = None  # of arrays: NTC, or NCT (sequences, channels, steps)
-    decimal: str | None = None  # what stands before the decimals of numbers in a text table
-    thousands: str | None = None  # what stands between their thousands
-    level: str | None = None  # of text: word or char
-    differences: bool | None = None  # of series: changes from step to step beside values
-
-    # The network
-    head: str = "attention"
-    bidirectional: bool = True
-    embedding: int = 64
-
-    # Training
-    folds: int | None = (
-        None  # networks that vote, each with its part of the data held out; 1: one, see validation_share
+    cell: str = setting(
+        "gru", "The recurrent cell: lstm, gru, rnn, ..., or your own as path/to/file.py:ClassName.", group=MODEL
     )
-    batch: int | None = None
-    class_weights: str = "none"
-    label_smoothing: float = 0.1
-    augment: bool = True
+    hidden: int = setting(64, "Units in each layer.", group=MODEL)
+    dropout: float | None = setting(
+        None,
+        "Share of activations set to zero in training. Without it: 0.5 of texts, 0.3 of series and sounds.",
+        group=TRAINING,
+    )
+    learning_rate: float = setting(4e-3, "Learning rate at its peak.", group=TRAINING)
+    validation_share: float = setting(
+        0.2, "Share of the data to validate on, where there is one network (see --folds).", group=TRAINING
+    )
+
+    label: str | None = setting(None, "The column of classes.", group=DATA)
+    id: str | None = setting(
+        None,
+        "The column that says which sequence a row belongs to, or several, separated by commas. Columns that are not "
+        "named are found by their usual names, and reported.",
+        group=DATA,
+    )
+    time: str | None = setting(
+        None,
+        "The column of times, by which the rows of a sequence are sorted; or several, separated by commas: "
+        "year,month,day.",
+        group=DATA,
+    )
+    text: str | None = setting(None, "The column of texts to classify.", group=DATA)
+    file: str | None = setting(
+        None, "The column of file names, in a table that lists files and their classes.", group=DATA
+    )
+    group: str | None = setting(
+        None,
+        "The column of speakers, subjects or the like. The sequences of a group are all trained on or all held out.",
+        group=DATA,
+    )
+    names: str | None = setting(
+        None,
+        'What file names say: `"{label}_{group}_*"` reads 7_theo_12.wav as the class 7 of the group theo.',
+        group=DATA,
+    )
+    axes: Axes | None = setting(
+        None,
+        "Of arrays in .npz files: NTC (sequences, steps, channels) or NCT. Without it: NTC, and arrays with more "
+        "channels than steps are refused. Of a table whose columns ch1, ch2, ... are the steps of the sequence in each "
+        "row: NCT.",
+        group=DATA,
+    )
+    decimal: str | None = setting(
+        None, 'The decimal sign of numbers in a text table: "." or ",". Without it: found.', group=DATA
+    )
+    thousands: str | None = setting(
+        None, """The sign between thousands: ",", ".", " " or "'". Without it: found.""", group=DATA
+    )
+    level: Literal["char", "word"] | None = setting(
+        None,
+        "How texts are read: by word or by char. Without it: by word, unless most words occur only once.",
+        group=DATA,
+    )
+    differences: bool | None = setting(
+        None, "Of series: read the change from step to step beside the values. Without it: yes.", group=DATA
+    )
+
+    head: Head = setting(
+        "attention",
+        "How the outputs of all steps become one: the last, their mean, their maximum, or attention over them.",
+        group=MODEL,
+    )
+    bidirectional: bool = setting(
+        True, "Read sequences in both directions; a model that reads in one direction can stream.", group=MODEL
+    )
+    embedding: int = setting(64, "Size of the vector that stands for a symbol at the input.", group=MODEL)
+
+    folds: int | None = setting(
+        None,
+        "Networks that vote, each trained without its fold of the data and judged on it. Without it: 5 up to 10,000 "
+        "sequences, else 1, which is judged on --validation of the data.",
+        group=TRAINING,
+    )
+    batch: int | None = setting(
+        None,
+        "Sequences in each step of training. Without it: 16 to 64, by how many sequences there are.",
+        group=TRAINING,
+    )
+    class_weights: Weights = setting("none", "balanced: errors on rare classes weigh more.", group=TRAINING)
+    label_smoothing: float = setting(
+        0.1, "Share of the target probability that is spread over all classes alike.", group=TRAINING
+    )
+    augment: bool = setting(True, "Vary the training data a little at every step.", group=TRAINING)
 
     def __post_init__(self) -> None:
+        # Not above: the help of the command line reads this file, and does not wait for polars.
+        from carousel.tasks.table.numbers import Signs
+
         super().__post_init__()
         Signs(self.decimal, self.thousands)
         self.require_at_least_one("embedding", "folds", "batch")
         for name in ("id", "time"):
             if isinstance(given := getattr(self, name), list | tuple):
                 object.__setattr__(self, name, ",".join(map(str, given)))
-        if self.head not in HEADS:
-            raise DataError(f"There is no head {self.head!r}. There are: {', '.join(HEADS)}.")
+        if self.head not in get_args(Head):
+            raise DataError(f"There is no head {self.head!r}. There are: {', '.join(get_args(Head))}.")
         if self.level not in (None, "word", "char"):
             raise DataError(f"A text is classified by word or by char; the level {self.level!r} is neither.")
-        if self.axes not in (None, *AXES):
+        if self.axes not in (None, *get_args(Axes)):
             raise DataError(
                 f"The axes of arrays are NTC (sequences, steps, channels) or NCT (sequences, channels, steps), not "
                 f"{self.axes!r}."
             )
-        if self.class_weights not in WEIGHTS:
+        if self.class_weights not in get_args(Weights):
             raise DataError(f"Classes are weighted by none or balanced, not {self.class_weights!r}.")
         if not 0 <= self.label_smoothing < 1:
             raise DataError(f"label_smoothing is a share, at least 0 and below 1, not {self.label_smoothing}.")
 
     @property
     def columns(self) -> Columns:
+        from carousel.tasks.classification.examples import Columns
+
         return Columns(**{field.name: getattr(self, field.name) for field in fields(Columns)})

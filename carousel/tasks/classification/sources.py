@@ -13,6 +13,7 @@ from carousel.tasks.classification.examples import Columns, Examples, joined
 from carousel.tasks.classification.file_names import says_label
 from carousel.tasks.classification.kinds import KINDS, files_under, folders_in, kind_of, left, part_of
 from carousel.tasks.classification.recordings import UNREADABLE
+from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.ts_file import read_ts
 from carousel.tasks.classification.ucr_text import is_ucr, read_ucr
 from carousel.tasks.files import require_existing
@@ -26,7 +27,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """Why these look like sequences to classify, or None. Reads names, and the head of a table."""
     if not paths or not all(path.exists() for path in paths):
         return None
-    columns = Columns(**{role: options[role] for role in vars(Columns()) if role in options})
+    columns = Settings(**{role: options[role] for role in vars(Columns()) if role in options}).columns
     first, _ = meant(paths[0], columns)
     if first.is_dir():
         if inner := folders.class_folders(first):

@@ -3,46 +3,95 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any
+from typing import Any, Literal, get_args
 
 from carousel.errors import DataError
-from carousel.tasks.table.numbers import Signs
-from carousel.training.settings import TrainingSettings
+from carousel.training.settings import DATA, MODEL, TRAINING, TrainingSettings, setting
 
-FORMS = ("encoder-decoder", "autoregressive")
+Form = Literal["encoder-decoder", "autoregressive"]
 STEPS = 600  # of training, where neither minutes nor epochs are given
 LISTS = ("time", "target", "id", "known", "past", "static")
 
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings):
-    """The choices, with their defaults. Columns that are not named are found: see `find_roles`.
+    """The settings of a forecaster, with their defaults. Columns that are not named are found: see `find_roles`.
 
     Lists of columns may be given as one text, separated by commas. Raises DataError for a value that means nothing.
     """
 
-    cell: str = "gru"
-    hidden: int = 64
-    learning_rate: float = 2e-3
-    time: tuple[str, ...] = ()  # the column, or columns year, month, ... that tell the time
-    target: tuple[str, ...] = ()  # what is forecast
-    id: tuple[str, ...] = ()  # what tells series apart
-    known: tuple[str, ...] = ()  # covariates known in advance
-    past: tuple[str, ...] = ()  # covariates known up to now
-    static: tuple[str, ...] = ()  # covariates with one value a series
-    date_format: str | None = None  # how texts or numbers of time are read: %d/%m/%Y; s, ms, us, ns since 1970; steps
-    decimal: str | None = None  # what stands before the decimals of numbers in a text table; None: found
-    thousands: str | None = None  # what stands between their thousands; None: found
-    horizon: int | None = None  # steps ahead; None: a season or so
-    frequency: str | None = None  # 1h, 15min, d, w, mo, q, y, weekday; None: found
-    season: tuple[int, ...] | None = None  # lengths of seasons, in steps; None: those of the frequency, () for none
-    allow_negative: bool = False  # forecasts of what is never negative may be so
-    log: bool | None = None  # learn the logarithm of the target; None: where its spread grows with its level
-    form: str = "encoder-decoder"
-    context: int | None = None  # steps of history that gradients go back; None: two seasons or so
-    batch: int = 32  # stretches of history in a step of training
+    cell: str = setting(
+        "gru", "The recurrent cell: lstm, gru, rnn, ..., or your own as path/to/file.py:ClassName.", group=MODEL
+    )
+    hidden: int = setting(64, "Units in each layer.", group=MODEL)
+    dropout: float | None = setting(
+        None,
+        "Share of activations set to zero in training. Without it: by how many values there are to learn from.",
+        group=TRAINING,
+    )
+    learning_rate: float = setting(2e-3, "Learning rate at its peak.", group=TRAINING)
+    validation_share: float = setting(0.1, "Share of the series to validate on: their end.", group=TRAINING)
+    time: tuple[str, ...] = setting(
+        (),
+        "The column of times, or several that say it together, separated by commas: year,month,day or year,week or "
+        "date,hour. Columns that are not named are found, and reported.",
+        group=DATA,
+    )
+    target: tuple[str, ...] = setting(
+        (), "The columns to forecast: separated by commas, or named one by one, as all lists here.", group=DATA
+    )
+    id: tuple[str, ...] = setting((), "The columns that say which series a row belongs to.", group=DATA)
+    known: tuple[str, ...] = setting((), "Covariates that are known in advance: prices, holidays.", group=DATA)
+    past: tuple[str, ...] = setting(
+        (), "Covariates that are known up to now. Without it: the other columns.", group=DATA
+    )
+    static: tuple[str, ...] = setting((), "Covariates with one value for each series.", group=DATA)
+    date_format: str | None = setting(
+        None,
+        "How the column of times is written: %d/%m/%Y, or s, ms, us, ns for numbers that count since 1970, or steps "
+        "for numbers that only count. Without it: the format in which the times are regular.",
+        group=DATA,
+    )
+    decimal: str | None = setting(
+        None, 'The decimal sign of numbers in a text table: "." or ",". Without it: found.', group=DATA
+    )
+    thousands: str | None = setting(
+        None, """The sign between thousands: ",", ".", " " or "'". Without it: found.""", group=DATA
+    )
+    horizon: int | None = setting(None, "Steps to forecast. Without it: a season or so.", group=MODEL)
+    frequency: str | None = setting(
+        None,
+        "15min, 1h, d, w, mo, q, y or weekday. Without it: found. With it, a time that is a little off belongs to the "
+        "nearest step, and the values of one step are averaged.",
+        group=DATA,
+    )
+    season: tuple[int, ...] | None = setting(
+        None,
+        "Length of a season in steps; several may be given, and 0 means none. Without it: those of the frequency.",
+        group=MODEL,
+    )
+    allow_negative: bool = setting(
+        False, "Allow negative forecasts of a target that has never been negative.", group=MODEL
+    )
+    log: bool | None = setting(
+        None, "Learn the logarithm of the target. Without it: where its spread grows with its level.", group=MODEL
+    )
+    form: Form = setting(
+        "encoder-decoder",
+        "encoder-decoder: all steps of the horizon at once. autoregressive: one step, fed back, in many sampled paths.",
+        group=MODEL,
+    )
+    context: int | None = setting(
+        None,
+        "Steps of truncated backpropagation; the state is carried on. Without it: two seasons or so.",
+        group=TRAINING,
+    )
+    batch: int = setting(32, "Windows of history in each step of training.", group=TRAINING)
 
     def __post_init__(self) -> None:
+        # Not above: the help of the command line reads this file, and does not wait for polars.
+        from carousel.tasks.table.numbers import Signs
+
         super().__post_init__()
         Signs(self.decimal, self.thousands)
         for name in LISTS:
@@ -53,8 +102,8 @@ class Settings(TrainingSettings):
                 if not isinstance(length, Integral) or length < 0:
                     raise DataError(f"A season is a whole number of steps, 2 or more (0: none), not {length!r}.")
             object.__setattr__(self, "season", tuple(sorted({int(length) for length in season} - {0, 1})))
-        if self.form not in FORMS:
-            raise DataError(f"A forecaster's form is {' or '.join(FORMS)}, not {self.form!r}.")
+        if self.form not in get_args(Form):
+            raise DataError(f"A forecaster's form is {' or '.join(get_args(Form))}, not {self.form!r}.")
         self.require_at_least_one("horizon", "context", "batch")
 
 

@@ -1,27 +1,46 @@
 """What can be chosen about a language model and its training."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from carousel.errors import DataError
-from carousel.training.settings import TrainingSettings
+from carousel.training.settings import DATA, DEFAULT_MINUTES, MODEL, TRAINING, TrainingSettings, setting
+
+Level = Literal["char", "byte", "word"]
 
 
 @dataclass(frozen=True)
 class Settings(TrainingSettings):
-    """The choices, with their defaults; dropout, if not given, is that of `automatic_dropout`.
+    """The settings of a language model, with their defaults. Dropout that is not given is that of `automatic_dropout`.
 
     Raises DataError for a value that means nothing.
     """
 
-    level: str = "char"  # what a symbol is: char, byte or word
-    words: int = 10_000  # word level only: how many words to know
-    embedding: int | None = None  # numbers that stand for a symbol at the input; None: half of hidden
-    window: int = 64  # steps that gradients go back
-    lanes: int = 32  # places at which the text is read at once
+    dropout: float | None = setting(
+        None,
+        "Share of activations set to zero in training. Without it: 0 to 0.3, by the sizes of the network and the text, "
+        "and by how often the text is read.",
+        group=TRAINING,
+    )
+    minutes: float | None = setting(
+        None, f"Train for this long. Without it and --epochs: {DEFAULT_MINUTES:g}.", group=TRAINING
+    )
+    validation_share: float = setting(0.1, "Share of the text to validate on: its end.", group=TRAINING)
+    level: Level = setting(
+        "char", "What the model reads and writes: char, byte or word. byte takes any file.", group=DATA
+    )
+    words: int = setting(10_000, "With --level word: size of the vocabulary; the most frequent words.", group=DATA)
+    embedding: int | None = setting(
+        None, "Size of the vector that stands for a symbol at the input. Without it: half of --hidden.", group=MODEL
+    )
+    window: int = setting(
+        64, "Steps of truncated backpropagation; the state is carried on from window to window.", group=TRAINING
+    )
+    lanes: int = setting(32, "Batch size: the number of places at which the text is read at once.", group=TRAINING)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.level not in ("char", "byte", "word"):
+        if self.level not in get_args(Level):
             raise DataError(f"A text is read by char, by byte or by word; the level {self.level!r} is none of these.")
         self.require_at_least_one("words", "embedding", "window", "lanes")
 

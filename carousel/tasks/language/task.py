@@ -15,6 +15,8 @@ from carousel.training.progress import Report
 
 __all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
 
+TAKES_ANYTHING = True
+
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001
     """Anything may be text, and what is not is refused when it is read. But who names data, or a folder with some,
