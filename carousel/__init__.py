@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from carousel.lazy import importer
+
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ _HOMES = {
     "carousel.tasks.language": ("LanguageModel",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+_named = importer(__name__, _HOME_OF)
 _FOLDERS = (
     "cells",
     "engines",
@@ -66,11 +69,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name in _FOLDERS:
         return importlib.import_module(f"carousel.{name}")
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'carousel' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME_OF[name]), name)
-    globals()[name] = value
-    return value
+    return _named(name)
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from shlex import quote
 from typing import Any
 
+__all__ = ["CarouselError", "DataError", "ProgramError", "RunError"]  # what users catch; the rest is for messages
+
 
 class CarouselError(Exception):
     """Something the caller can put right. The command line prints its message and no traceback."""

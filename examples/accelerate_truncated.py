@@ -12,7 +12,7 @@ from accelerate import Accelerator
 from torch import nn
 
 import carousel
-from carousel.training.truncation import truncated
+from carousel.training import truncated
 
 STEPS, SEQUENCES, LAG = 400, 64, 5
 

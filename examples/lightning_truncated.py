@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import carousel
-from carousel.training.truncation import Carry
+from carousel.training import Carry
 
 STEPS, LANES, WINDOW, LAG = 3000, 16, 4, 2
 

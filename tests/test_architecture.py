@@ -17,6 +17,7 @@ PACKAGE = ROOT / "carousel"
 ORDER = [
     "errors",
     "deprecation",
+    "lazy",
     "files",
     "cells",
     "program",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+__all__ = ["bracket_depth", "inside_quotes", "position_in_line", "position_in_word"]
+
 OPENING, CLOSING = "([{", ")]}"
 
 

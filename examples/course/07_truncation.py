@@ -23,7 +23,7 @@ from lesson import LOOKS, Lesson, spread, teach
 from torch.nn import functional as F
 
 import carousel
-from carousel.training.truncation import Carry, truncated
+from carousel.training import Carry, truncated
 
 STEPS = 128
 

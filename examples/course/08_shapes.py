@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 import carousel
 from carousel.tasks.language import baseline
-from carousel.training.progress import Quiet
+from carousel.training import Quiet
 
 ONES, TENS = (
     words.split()

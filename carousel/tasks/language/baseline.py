@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+__all__ = ["Baseline", "count"]
+
 TRAINED_ON = 3_000_000  # tokens at most, the last ones before the validation text: counting sorts them all
 
 
