@@ -22,14 +22,14 @@ template <class T, template <class> class Direction> int64_t workspace(const Car
 
 template <class T> bool by_units(const CarouselScan& scan) {
     Arena arena{0};
-    return Forward<T>(scan, arena).machine.by_units;
+    return Forward<T>(scan, arena).machine.layout.by_units;
 }
 
 template <class T> int64_t saved_width(const CarouselPlan& plan, int64_t hidden, int64_t projection) {
-    const int64_t blocks[2] = {(hidden + BLOCK<T> - 1) / BLOCK<T>, (projection + BLOCK<T> - 1) / BLOCK<T>};
+    const int64_t blocks[2] = {blocks_of<T>(hidden), blocks_of<T>(projection)};
     int64_t width = 0;
     for (int64_t i = 0; i < plan.buffers_count; ++i)
-        if (plan.buffers[i].place == SAVED) width += Machine<T>::saved_width(plan.buffers[i], blocks);
+        if (plan.buffers[i].place == SAVED) width += width_of<T>(plan.buffers[i], blocks);
     return width;
 }
 

@@ -1,17 +1,15 @@
 // Matrix products over packed panels: a register tile of 6 rows by one block of units.
 //
 // The right factor is a panel [depth][BLOCK]: contiguous, padded with zeros to the block. The left factor is any rows in
-// memory, given as segments of depth (a row of a state in panel form is one segment per block of units).
+// memory, given as pieces of depth (a row of a state in panel form is one piece per block of units).
 #pragma once
 
-#include "simd.h"
+#include "thresholds.h"
 
 namespace carousel::CAROUSEL_ISA {
 
-constexpr int DEPTH = 512;  // the part of a panel that stays in L2 while all rows pass over it
-
 // A(r, k) = at[r * row + k * step] for k < depth.
-template <class T> struct Segment {
+template <class T> struct Piece {
     const T* at;
     ptrdiff_t row, step;
     int depth;
@@ -31,7 +29,7 @@ struct Next {
 // M rows times P panels. Out of line: where GCC 12 inlines it into a longer function, it keeps a part of the sums on the
 // stack and loads and stores them at every k, which costs a third of the speed. A test takes the built library apart.
 template <class T, int M, int P>
-[[gnu::noinline]] void tile(const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c, ptrdiff_t c_row,
+[[gnu::noinline]] void tile(const Piece<T>* piece, int pieces, ptrdiff_t first_row, const T* panel, T* c, ptrdiff_t c_row,
                             Start<T> start, Next next) {
     constexpr int WIDE = P * VECTORS;
     const auto column = [](int v, ptrdiff_t panel) { return v / VECTORS * panel + v % VECTORS * lanes<T>; };
@@ -47,10 +45,10 @@ template <class T, int M, int P>
 #pragma GCC unroll 16
             for (int v = 0; v < WIDE; ++v) sum[m][v] = load(start.at + m * start.row + column(v, next.start));
     }
-    for (int s = 0; s < segments; ++s) {
-        const ptrdiff_t row = segment[s].row, step = segment[s].step;
-        const T* a = segment[s].at + first_row * row;
-        for (int k = 0; k < segment[s].depth; ++k) {
+    for (int p = 0; p < pieces; ++p) {
+        const ptrdiff_t row = piece[p].row, step = piece[p].step;
+        const T* a = piece[p].at + first_row * row;
+        for (int k = 0; k < piece[p].depth; ++k) {
             Vec<T> b[WIDE];
 #pragma GCC unroll 16
             for (int v = 0; v < WIDE; ++v) b[v] = load(panel + column(v, next.panel));
@@ -71,39 +69,43 @@ template <class T, int M, int P>
 }
 
 template <class T>
-inline void tile_of(int m, const Segment<T>* segment, int segments, ptrdiff_t first_row, const T* panel, T* c,
+inline void tile_of(int m, const Piece<T>* piece, int pieces, ptrdiff_t first_row, const T* panel, T* c,
                     ptrdiff_t c_row, Start<T> start) {
     switch (m) {
-        case 1: return tile<T, 1, 1>(segment, segments, first_row, panel, c, c_row, start, {});
-        case 2: return tile<T, 2, 1>(segment, segments, first_row, panel, c, c_row, start, {});
-        case 3: return tile<T, 3, 1>(segment, segments, first_row, panel, c, c_row, start, {});
-        case 4: return tile<T, 4, 1>(segment, segments, first_row, panel, c, c_row, start, {});
-        case 5: return tile<T, 5, 1>(segment, segments, first_row, panel, c, c_row, start, {});
-        default: return tile<T, 6, 1>(segment, segments, first_row, panel, c, c_row, start, {});
+        case 1: return tile<T, 1, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 2: return tile<T, 2, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 3: return tile<T, 3, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 4: return tile<T, 4, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 5: return tile<T, 5, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        default: return tile<T, 6, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
     }
 }
 
-// Rows [begin, end) of the left factor times one panel. c points at row 0; columns: how many of the block exist there
-// (a panel has all of them; rows as torch stores them end earlier).
+// How many of the pieces go over a panel together: as many as are DEPTH deep, or one.
+template <class A> inline int pieces_together(const Piece<A>* piece, int pieces, int* depth) {
+    int count = 0;
+    for (*depth = 0; count < pieces && (count == 0 || *depth + piece[count].depth <= DEPTH); ++count) *depth += piece[count].depth;
+    return count;
+}
+
+// Rows [0, rows) of the left factor times one panel. columns: how many of the block exist in c (a panel has all of
+// them; rows as torch stores them end earlier).
 // A: what the factors are made of: T, or pairs of bfloat16 (pairs.h).
 template <class T, class A>
-inline void multiply(const Segment<A>* segment, int segments, ptrdiff_t begin, ptrdiff_t end, const A* panel, T* c,
-                     ptrdiff_t c_row, int columns, Start<T> start) {
-    const ptrdiff_t rows = end - begin;
+inline void multiply(const Piece<A>* piece, int pieces, int64_t rows, const A* panel, T* c, ptrdiff_t c_row, int columns,
+                     Start<T> start) {
     if (rows <= 0) return;
     // Rows are spread evenly: 7 rows are 4 + 3, not 6 + 1.
-    const ptrdiff_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
-    int s = 0;
+    const int64_t tiles = (rows + TILE_ROWS - 1) / TILE_ROWS;
     do {
-        int count = 0, depth = 0;
-        while (s + count < segments && (count == 0 || depth + segment[s + count].depth <= DEPTH))
-            depth += segment[s + count++].depth;
-        for (ptrdiff_t i = 0, r = begin; i < tiles; ++i) {
+        int depth;
+        const int count = pieces_together(piece, pieces, &depth);
+        for (int64_t i = 0, r = 0; i < tiles; ++i) {
             const int m = int(rows / tiles + (i < rows % tiles));
             Start<T> from = start;
             if (from.at) from.at += r * from.row;
             if (columns == BLOCK<T>) {
-                tile_of<T>(m, segment + s, count, r, panel, c + r * c_row, c_row, from);
+                tile_of<T>(m, piece, count, r, panel, c + r * c_row, c_row, from);
             } else {
                 T edge[TILE_ROWS * BLOCK<T>];
                 if (from.at && from.row) {
@@ -112,43 +114,45 @@ inline void multiply(const Segment<A>* segment, int segments, ptrdiff_t begin, p
                             edge[j * BLOCK<T> + k] = k < columns ? from.at[j * from.row + k] : T(0);
                     from = {edge, BLOCK<T>};
                 }
-                tile_of<T>(m, segment + s, count, r, panel, edge, BLOCK<T>, from);
+                tile_of<T>(m, piece, count, r, panel, edge, BLOCK<T>, from);
                 for (int j = 0; j < m; ++j)
                     for (int k = 0; k < columns; ++k) c[(r + j) * c_row + k] = edge[j * BLOCK<T> + k];
             }
             r += m;
         }
         panel += ptrdiff_t(depth) * BLOCK<T>;
-        s += count;
+        piece += count, pieces -= count;
         start = {c, c_row};
-    } while (s < segments);
+    } while (pieces > 0);
 }
 
-// One to three rows have too few sums to cover the latency of a multiply-add, so that their tile crosses several panels.
-// Each sum is over the same k in the same order as alone: a row has the same bits in any batch.
-constexpr int64_t FEW_ROWS = 3;
-constexpr int panels_across(int64_t rows) { return rows == 1 ? 4 : 2; }
+// How many panels few rows cross together. Each sum is over the same k in the same order as alone: a row has the same
+// bits in any batch.
+constexpr int64_t panels_across(int64_t rows) { return rows > FEW_ROWS ? 1 : rows == 1 ? ONE_ROW_ACROSS : FEW_ROWS_ACROSS; }
 
-// As `multiply`, of `rows` <= FEW_ROWS rows from `begin` on and panels_across(rows) whole panels.
 template <class T>
-inline void multiply_across(const Segment<T>* segment, int segments, ptrdiff_t begin, int64_t rows, const T* panel, T* c,
-                            ptrdiff_t c_row, Start<T> start, Next next) {
-    c += begin * c_row;
-    if (start.at) start.at += begin * start.row;
-    for (int s = 0; s < segments || s == 0;) {
-        int count = 0, depth = 0;
-        while (s + count < segments && (count == 0 || depth + segment[s + count].depth <= DEPTH))
-            depth += segment[s + count++].depth;
-        switch (rows) {
-            case 1: tile<T, 1, panels_across(1)>(segment + s, count, begin, panel, c, c_row, start, next); break;
-            case 2: tile<T, 2, panels_across(2)>(segment + s, count, begin, panel, c, c_row, start, next); break;
-            default: tile<T, 3, panels_across(3)>(segment + s, count, begin, panel, c, c_row, start, next);
-        }
+inline void tile_across(int64_t rows, const Piece<T>* piece, int pieces, const T* panel, T* c, ptrdiff_t c_row, Start<T> start, Next next) {
+    static_assert(FEW_ROWS == 3, "there is a tile for each of so many rows");
+    switch (rows) {
+        case 1: return tile<T, 1, panels_across(1)>(piece, pieces, 0, panel, c, c_row, start, next);
+        case 2: return tile<T, 2, panels_across(2)>(piece, pieces, 0, panel, c, c_row, start, next);
+        default: return tile<T, 3, panels_across(3)>(piece, pieces, 0, panel, c, c_row, start, next);
+    }
+}
+
+// As `multiply`, of `rows` <= FEW_ROWS rows and panels_across(rows) whole panels.
+template <class T, class A>
+inline void multiply_across(const Piece<A>* piece, int pieces, int64_t rows, const A* panel, T* c, ptrdiff_t c_row, Start<T> start,
+                            Next next) {
+    do {
+        int depth;
+        const int count = pieces_together(piece, pieces, &depth);
+        tile_across(rows, piece, count, panel, c, c_row, start, next);
         panel += ptrdiff_t(depth) * BLOCK<T>;
-        s += count > 0 ? count : 1;
+        piece += count, pieces -= count;
         start = {c, c_row};
         next.start = next.c;
-    }
+    } while (pieces > 0);
 }
 
 // Four rows of four numbers turned into columns: 4 loads, 8 shuffles and 4 stores for 16 numbers.

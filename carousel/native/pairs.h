@@ -66,30 +66,36 @@ inline void pair_panel(const float* from, int64_t depth, Pair* to) {
         }
 }
 
-// Out of line, as `tile` is.
-template <int M>
-[[gnu::noinline]] void tile_widened(const Segment<Pair>& s, ptrdiff_t first_row, const Pair* panel, float* c, ptrdiff_t c_row, Start<float> start) {
-    Vec<float> sum[M][VECTORS];
+// As `tile` (gemm.h), for processors that do not multiply bfloat16 themselves.
+template <int M, int P>
+[[gnu::noinline]] void tile_widened(const Piece<Pair>* piece, int pieces, ptrdiff_t first_row, const Pair* panel, float* c, ptrdiff_t c_row,
+                                    Start<float> start, Next next) {
+    constexpr int WIDE = P * VECTORS;
+    const auto column = [](int v, ptrdiff_t panel) { return v / VECTORS * panel + v % VECTORS * lanes<float>; };
+    Vec<float> sum[M][WIDE];
     for (int m = 0; m < M; ++m)
-        for (int v = 0; v < VECTORS; ++v) sum[m][v] = start.at ? load(start.at + m * start.row + v * lanes<float>) : Vec<float>{};
-    const Pair* a = s.at + first_row * s.row;
-    for (int k = 0; k < s.depth; ++k, a += s.step, panel += BLOCK<float>)
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; ++v) {
-            Ints<float> both;
-            std::memcpy(&both, panel + v * lanes<float>, sizeof both);
-            const Vec<float> early = (Vec<float>)(both << 16), late = (Vec<float>)(both & int32_t(0xffff0000));
-#pragma GCC unroll 8
-            for (int m = 0; m < M; ++m) {
-                const uint32_t bits = a[m * s.row].bits, halves[2] = {bits << 16, bits & 0xffff0000u};
-                float x[2];
-                std::memcpy(x, halves, sizeof x);
-                sum[m][v] += all(x[0]) * early;
-                sum[m][v] += all(x[1]) * late;
+        for (int v = 0; v < WIDE; ++v) sum[m][v] = start.at ? load(start.at + m * start.row + column(v, next.start)) : Vec<float>{};
+    for (int p = 0; p < pieces; ++p) {
+        const ptrdiff_t row = piece[p].row, step = piece[p].step;
+        const Pair* a = piece[p].at + first_row * row;
+        for (int k = 0; k < piece[p].depth; ++k, a += step, panel += BLOCK<float>)
+#pragma GCC unroll 16
+            for (int v = 0; v < WIDE; ++v) {
+                Ints<float> both;
+                std::memcpy(&both, panel + column(v, next.panel), sizeof both);
+                const Vec<float> early = (Vec<float>)(both << 16), late = (Vec<float>)(both & int32_t(0xffff0000));
+#pragma GCC unroll 16
+                for (int m = 0; m < M; ++m) {
+                    const uint32_t bits = a[m * row].bits, halves[2] = {bits << 16, bits & 0xffff0000u};
+                    float x[2];
+                    std::memcpy(x, halves, sizeof x);
+                    sum[m][v] += all(x[0]) * early;
+                    sum[m][v] += all(x[1]) * late;
+                }
             }
-        }
+    }
     for (int m = 0; m < M; ++m)
-        for (int v = 0; v < VECTORS; ++v) store(c + m * c_row + v * lanes<float>, sum[m][v]);
+        for (int v = 0; v < WIDE; ++v) store(c + m * c_row + column(v, next.c), sum[m][v]);
 }
 
 #if CAROUSEL_VECTOR_BYTES == 64
@@ -98,63 +104,74 @@ inline bool has_dots() {
     return has;
 }
 
-template <int M>
-[[gnu::noinline, gnu::target("avx512bf16")]] void tile_dots(const Segment<Pair>& s, ptrdiff_t first_row, const Pair* panel, float* c,
-                                                            ptrdiff_t c_row, Start<float> start) {
-    __m512 sum[M][VECTORS];
-#pragma GCC unroll 8
+template <int M, int P>
+[[gnu::noinline, gnu::target("avx512bf16")]] void tile_dots(const Piece<Pair>* piece, int pieces, ptrdiff_t first_row, const Pair* panel,
+                                                            float* c, ptrdiff_t c_row, Start<float> start, Next next) {
+    constexpr int WIDE = P * VECTORS;
+    __m512 sum[M][WIDE];
+#pragma GCC unroll 16
     for (int m = 0; m < M; ++m)
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; ++v) sum[m][v] = start.at ? _mm512_loadu_ps(start.at + m * start.row + v * 16) : _mm512_setzero_ps();
-    const Pair* a = s.at + first_row * s.row;
-    for (int k = 0; k < s.depth; ++k, a += s.step, panel += BLOCK<float>) {
-        __m512i b[VECTORS];
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; ++v) b[v] = _mm512_loadu_si512(panel + v * 16);
-#pragma GCC unroll 8
-        for (int m = 0; m < M; ++m) {
-            const __m512i x = _mm512_set1_epi32(int(a[m * s.row].bits));
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; ++v) sum[m][v] = _mm512_dpbf16_ps(sum[m][v], (__m512bh)x, (__m512bh)b[v]);
+#pragma GCC unroll 16
+        for (int v = 0; v < WIDE; ++v)
+            sum[m][v] = start.at ? _mm512_loadu_ps(start.at + m * start.row + v / VECTORS * next.start + v % VECTORS * 16) : _mm512_setzero_ps();
+    for (int p = 0; p < pieces; ++p) {
+        const ptrdiff_t row = piece[p].row, step = piece[p].step;
+        const Pair* a = piece[p].at + first_row * row;
+        for (int k = 0; k < piece[p].depth; ++k, a += step, panel += BLOCK<float>) {
+            __m512i b[WIDE];
+#pragma GCC unroll 16
+            for (int v = 0; v < WIDE; ++v) b[v] = _mm512_loadu_si512(panel + v / VECTORS * next.panel + v % VECTORS * 16);
+#pragma GCC unroll 16
+            for (int m = 0; m < M; ++m) {
+                const __m512i x = _mm512_set1_epi32(int(a[m * row].bits));
+#pragma GCC unroll 16
+                for (int v = 0; v < WIDE; ++v) sum[m][v] = _mm512_dpbf16_ps(sum[m][v], (__m512bh)x, (__m512bh)b[v]);
+            }
         }
     }
-#pragma GCC unroll 8
+#pragma GCC unroll 16
     for (int m = 0; m < M; ++m)
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; ++v) _mm512_storeu_ps(c + m * c_row + v * 16, sum[m][v]);
+#pragma GCC unroll 16
+        for (int v = 0; v < WIDE; ++v) _mm512_storeu_ps(c + m * c_row + v / VECTORS * next.c + v % VECTORS * 16, sum[m][v]);
 }
 #else
 inline bool has_dots() { return false; }
 #endif
 
-template <int M>
-inline void tile_pairs(const Segment<Pair>& s, ptrdiff_t first_row, const Pair* panel, float* c, ptrdiff_t c_row, Start<float> start) {
+template <int M, int P>
+inline void tile_pairs(const Piece<Pair>* piece, int pieces, ptrdiff_t first_row, const Pair* panel, float* c, ptrdiff_t c_row,
+                       Start<float> start, Next next) {
 #if CAROUSEL_VECTOR_BYTES == 64
-    if (has_dots()) return tile_dots<M>(s, first_row, panel, c, c_row, start);
+    if (has_dots()) return tile_dots<M, P>(piece, pieces, first_row, panel, c, c_row, start, next);
 #endif
-    tile_widened<M>(s, first_row, panel, c, c_row, start);
-}
-
-// As for floats (gemm.h); a row of pairs is one segment.
-template <class T>
-inline void tile_of(int m, const Segment<Pair>* segment, int, ptrdiff_t first_row, const Pair* panel, T* c, ptrdiff_t c_row, Start<T> start) {
-    switch (m) {
-        case 1: return tile_pairs<1>(*segment, first_row, panel, c, c_row, start);
-        case 2: return tile_pairs<2>(*segment, first_row, panel, c, c_row, start);
-        case 3: return tile_pairs<3>(*segment, first_row, panel, c, c_row, start);
-        case 4: return tile_pairs<4>(*segment, first_row, panel, c, c_row, start);
-        case 5: return tile_pairs<5>(*segment, first_row, panel, c, c_row, start);
-        default: return tile_pairs<6>(*segment, first_row, panel, c, c_row, start);
+    // The halves of a panel take registers that sums of more panels would need.
+    constexpr int TOGETHER = CAROUSEL_VECTOR_BYTES == 64 || P == 1 ? 1 : 2;
+    for (int p = 0; p < P; p += TOGETHER) {
+        tile_widened<M, TOGETHER>(piece, pieces, first_row, panel, c, c_row, start, next);
+        panel += TOGETHER * next.panel, c += TOGETHER * next.c;
+        if (start.at) start.at += TOGETHER * next.start;
     }
 }
 
-// Rows [0, rows) of `depth` pairs each times one panel, as much of the depth at a time as stays in L2.
-inline void multiply_pairs(const Pair* left, int64_t depth, int64_t rows, const Pair* panel, float* c, ptrdiff_t c_row, int columns,
-                           Start<float> start) {
-    for (int64_t k = 0; k == 0 || k < depth; k += DEPTH) {
-        const Segment<Pair> part{left + k, depth, 1, int(depth - k < DEPTH ? depth - k : DEPTH)};
-        multiply(&part, 1, 0, rows, panel + k * BLOCK<float>, c, c_row, columns, start);
-        start = {c, c_row};
+// As for floats (gemm.h).
+template <class T>
+inline void tile_of(int m, const Piece<Pair>* piece, int pieces, ptrdiff_t first_row, const Pair* panel, T* c, ptrdiff_t c_row, Start<T> start) {
+    switch (m) {
+        case 1: return tile_pairs<1, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 2: return tile_pairs<2, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 3: return tile_pairs<3, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 4: return tile_pairs<4, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        case 5: return tile_pairs<5, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+        default: return tile_pairs<6, 1>(piece, pieces, first_row, panel, c, c_row, start, {});
+    }
+}
+
+inline void tile_across(int64_t rows, const Piece<Pair>* piece, int pieces, const Pair* panel, float* c, ptrdiff_t c_row, Start<float> start,
+                        Next next) {
+    switch (rows) {
+        case 1: return tile_pairs<1, panels_across(1)>(piece, pieces, 0, panel, c, c_row, start, next);
+        case 2: return tile_pairs<2, panels_across(2)>(piece, pieces, 0, panel, c, c_row, start, next);
+        default: return tile_pairs<3, panels_across(3)>(piece, pieces, 0, panel, c, c_row, start, next);
     }
 }
 

@@ -29,7 +29,7 @@ template <class T> struct Stepping {
     static void open(const CarouselScan& scan) {
         Arena arena{reinterpret_cast<uintptr_t>(scan.workspace)};
         const Stepping& made = *new (arena.take<Stepping>(1)) Stepping(scan, arena);
-        for (int i = 0; i < scan.threads; ++i) made.forward.prepare(made.forward.machine.worker(i, scan.threads));
+        for (int i = 0; i < scan.threads; ++i) made.forward.prepare(made.forward.machine.layout.worker(i, scan.threads));
     }
 
     static void begin(const CarouselScan& scan) { of(scan).begun = false; }
@@ -38,7 +38,7 @@ template <class T> struct Stepping {
     static void step(const CarouselScan& scan, bool alone, const void* x, void* const* to) {
         Stepping& s = of(scan);
         run_team(alone ? 1 : scan.threads, [&](int thread, int threads, Barrier& barrier) {
-            s.run(s.forward.machine.worker(thread, threads), static_cast<const T*>(x), to, barrier);
+            s.run(s.forward.machine.layout.worker(thread, threads), static_cast<const T*>(x), to, barrier);
         });
         s.next = 1 - s.next;
         s.begun = true;
@@ -49,11 +49,11 @@ template <class T> struct Stepping {
         const Stepping& s = of(scan);
         const Machine<T>& machine = s.forward.machine;
         if (s.begun) {
-            machine.take_leaving(machine.worker(0, 1), s.at(1 - s.next), s.chunk(1 - s.next), scan.last);
+            machine.take_leaving(machine.layout.worker(0, 1), s.at(1 - s.next), s.chunk(1 - s.next), scan.last);
             return;
         }
         for (int64_t i = 0; i < scan.plan->carried_count; ++i)
-            std::memcpy(scan.last[i], scan.first[i], scan.batch * machine.units[scan.plan->state_sizes[i]] * sizeof(T));
+            std::memcpy(scan.last[i], scan.first[i], scan.batch * machine.layout.units[scan.plan->state_sizes[i]] * sizeof(T));
     }
 
    private:

@@ -7,6 +7,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "thresholds.h"
+
 #if defined(CAROUSEL_STD_THREADS)
 #include <thread>
 #elif defined(_OPENMP)
@@ -24,7 +26,7 @@ inline void relax() {
 #endif
 }
 
-// Threads spin here, since a step lasts microseconds; after 1500 turns they give way, since the machine may be shared.
+// Threads spin here, and give way after a while.
 // The last to arrive opens it by counting the round up: whoever waits for this round sees another number.
 class Barrier {
    public:
@@ -41,7 +43,7 @@ class Barrier {
             return;
         }
         for (int turns = 0; round_.load(std::memory_order_acquire) == round; ++turns) {
-            if (turns < 1500) {
+            if (turns < SPINS) {
                 relax();
             } else {
 #if defined(__linux__) || defined(__APPLE__)

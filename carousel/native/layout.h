@@ -1,0 +1,233 @@
+// A plan laid out in memory for one call: sizes, buffers, weights, states, and what each thread has of its own. All of it
+// is decided once, before the first step.
+#pragma once
+
+#include "factors.h"
+#include "structural.h"
+#include "walk.h"
+
+namespace carousel::CAROUSEL_ISA {
+
+// Where a view's values are at the present step: those of block b, row r are at[b * block + r * row].
+template <class T> struct Place {
+    Ref<T> ref;
+    ptrdiff_t strip_block, strip_row;  // how far a strip's place moves with its first block and row: 0 for LOCAL
+};
+
+// What is one thread's own.
+template <class T> struct Worker {
+    int thread, threads;
+    Range blocks[2];    // per CarouselSize: the blocks of units it computes
+    bool shares_rows;   // others compute further blocks of the same rows
+    Place<T>* places;   // per view
+    T* slots;           // LOCAL
+    T* numbers;         // ROW
+    T* column_sums;     // COLUMN_SUMS
+    Scratch<T> scratch;
+};
+
+template <class T> inline int64_t blocks_of(int64_t units) { return (units + BLOCK<T> - 1) / BLOCK<T>; }
+
+// How many numbers a buffer has for each row. blocks: per CarouselSize.
+template <class T> inline int64_t width_of(const CarouselBuffer& b, const int64_t* blocks) {
+    switch (b.layout) {
+        case PANEL: return blocks[b.size] * BLOCK<T>;
+        case HALVES: return blocks[b.size] * (BLOCK<T> / 2);
+        case PARTIAL: return blocks[b.size];
+    }
+    return 1;
+}
+
+template <class T> struct Layout {
+    const CarouselPlan& plan;
+    const CarouselScan& scan;
+    Walk walk;
+    int threads;
+    bool by_units;
+    Format format;                // of the factors of products
+    int64_t units[2], blocks[2];  // per CarouselSize
+    int64_t chunk_rows;           // rows that a CHUNK buffer holds
+    int64_t number_rows;          // length of a ROW value
+
+    Ref<T>* buffers;        // at this call's row 0
+    Factor<T>* products;    // packed weights
+    T** biases;             // per product: [block][BLOCK], or null
+    T** vectors;
+    T* constants;
+    Ref<T>* first;          // per carried state
+    Ref<T>* forward_first;  // per forward state
+    int32_t* moving;        // views whose place changes from step to step
+    int64_t moving_count = 0;
+    Worker<T>* workers;
+
+    Layout(const CarouselScan& scan, Arena& arena, bool backward) : plan(*scan.plan), scan(scan), threads(scan.threads) {
+        units[HIDDEN] = scan.hidden, units[PROJECTION] = scan.projection;
+        for (int s = 0; s < 2; ++s) blocks[s] = blocks_of<T>(units[s]);
+        by_units = scan.split == 2 || (scan.split == 0 && units_are_better());
+        format = sizeof(T) == sizeof(float) && scan.bfloat16 ? Format::PAIRS : Format::PLAIN;
+        int64_t* offsets = arena.take<int64_t>(scan.steps + 1);
+        if (!arena.counting()) {
+            offsets[0] = 0;
+            for (int64_t t = 0; t < scan.steps; ++t) offsets[t + 1] = offsets[t] + scan.batch_sizes[t];
+        }
+        walk = {scan.batch_sizes, offsets, scan.steps, (scan.reverse != 0) != backward};
+        chunk_rows = rows_of_a_chunk();
+        number_rows = (chunk_rows / BLOCK<T> + 2) * BLOCK<T>;
+        lay_out_buffers(arena);
+        lay_out_weights(arena);
+        lay_out_states(arena, backward);
+        lay_out_workers(arena, backward);
+    }
+
+    // How many units of a block exist; the rest is padding.
+    int columns(int size, int64_t block) const {
+        const int64_t left = units[size] - block * BLOCK<T>;
+        return int(left < BLOCK<T> ? left : BLOCK<T>);
+    }
+
+    // A gate's block of a parameter, or all of it.
+    const T* parameter(int index, int gate, int64_t rows, int64_t row_length) const {
+        const T* p = static_cast<const T*>(scan.parameters[index]);
+        return gate < 0 ? p : p + gate * rows * row_length;
+    }
+
+    // A thread of a team, which may be smaller than was asked for.
+    Worker<T> worker(int thread, int team) const {
+        Worker<T> w = workers[thread];
+        w.threads = team;
+        w.shares_rows = by_units && team > 1;
+        for (int s = 0; s < 2; ++s) w.blocks[s] = w.shares_rows ? share(blocks[s], thread, team) : Range{0, blocks[s]};
+        return w;
+    }
+
+   private:
+    bool units_are_better() const {  // thresholds.h has the reasons
+        if (threads == 1) return false;
+        const int64_t per_thread = (blocks[HIDDEN] + threads - 1) / threads;
+        const int64_t rows_each = (scan.batch + threads - 1) / threads;
+        int64_t longest = 0;  // rows of the thread that has most of them: sequences may end at different times
+        for (int64_t t = 0; t < scan.steps; ++t) longest += scan.batch_sizes[t] < rows_each ? scan.batch_sizes[t] : rows_each;
+        const double waste_units = double(per_thread * threads) / double(blocks[HIDDEN]);
+        const double waste_rows = double(longest * threads) / double(scan.rows);
+        return rows_each >= ROWS_FROM ? waste_units * UNITS_WIN_ABOVE < waste_rows : waste_units <= waste_rows * ROWS_WIN_ABOVE;
+    }
+
+    int64_t rows_of_a_chunk() const {
+        int64_t bytes = 1;
+        for (int64_t i = 0; i < plan.buffers_count; ++i)
+            if (plan.buffers[i].time == CHUNK) bytes += width_of<T>(plan.buffers[i], blocks) * int64_t(sizeof(T));
+        int64_t rows = CHUNK_BYTES / bytes;
+        rows = rows < CHUNK_ROWS_LEAST ? CHUNK_ROWS_LEAST : rows > CHUNK_ROWS_MOST ? CHUNK_ROWS_MOST : rows;
+        if (rows < scan.batch) rows = scan.batch;
+        return rows < scan.rows ? rows : scan.rows;
+    }
+
+    void lay_out_buffers(Arena& arena) {
+        buffers = arena.take<Ref<T>>(plan.buffers_count);
+        int64_t saved = 0;
+        for (int64_t i = 0; i < plan.buffers_count; ++i) {
+            const CarouselBuffer& b = plan.buffers[i];
+            const int64_t rows = b.time == ALWAYS ? scan.rows : b.time == CHUNK ? chunk_rows : 2 * scan.batch;
+            const int64_t width = width_of<T>(b, blocks);
+            T* at = nullptr;
+            switch (b.place) {
+                case WORKSPACE: at = arena.take<T>(rows * width); break;
+                case SAVED:
+                    at = static_cast<T*>(scan.saved) + scan.rows * saved;
+                    saved += width;
+                    break;
+                case EXTERNAL: at = arena.counting() ? nullptr : static_cast<T*>(scan.rows_of_steps[b.external]); break;
+            }
+            if (arena.counting()) continue;
+            switch (b.layout) {
+                case PANEL: buffers[i] = {at, rows * BLOCK<T>, BLOCK<T>}; break;
+                case HALVES: buffers[i] = {at, rows * (BLOCK<T> / 2), BLOCK<T> / 2}; break;
+                case ROWS: buffers[i] = {at, BLOCK<T>, ptrdiff_t(units[b.size])}; break;
+                case PARTIAL: buffers[i] = {at, rows, 1}; break;
+                case NUMBER: buffers[i] = {at, 0, 1}; break;
+            }
+        }
+    }
+
+    // Of a product's column in its packed factor, in elements.
+    int64_t length_of_product(const CarouselProduct& p) const {
+        int64_t length = 0;
+        for (int i = 0; i < p.terms; ++i) length += length_of<T>(format, units[plan.terms[p.first_term + i].source_size]);
+        return length;
+    }
+
+    void lay_out_weights(Arena& arena) {
+        products = arena.take<Factor<T>>(plan.products_count);
+        biases = arena.take<T*>(plan.products_count);
+        vectors = arena.take<T*>(plan.vectors_count);
+        for (int64_t i = 0; i < plan.products_count; ++i) {
+            const CarouselProduct& p = plan.products[i];
+            const Factor<T> factor = Factor<T>::in(arena, format, blocks[p.size], length_of_product(p));
+            T* bias = p.bias_parameter >= 0 ? arena.take<T>(blocks[p.size] * BLOCK<T>) : nullptr;
+            if (!arena.counting()) products[i] = factor, biases[i] = bias;
+        }
+        for (int64_t i = 0; i < plan.vectors_count; ++i) {
+            T* vector = arena.take<T>(blocks[HIDDEN] * BLOCK<T>);
+            if (!arena.counting()) vectors[i] = vector;
+        }
+        constants = arena.take<T>(plan.constants_count * BLOCK<T>);
+    }
+
+    void lay_out_states(Arena& arena, bool backward) {
+        first = arena.take<Ref<T>>(plan.carried_count);
+        for (int64_t i = 0; i < plan.carried_count; ++i)
+            lay_out_first(arena, plan.buffers[plan.carried[i]], backward ? scan.grad_last[i] : scan.first[i], first[i]);
+        forward_first = arena.take<Ref<T>>(plan.forward_states_count);
+        for (int64_t i = 0; i < plan.forward_states_count; ++i)
+            if (plan.forward_states[i] >= 0)
+                lay_out_first(arena, plan.buffers[plan.forward_states[i]], scan.first[i], forward_first[i]);
+    }
+
+    // A state's rows before its first step: as they are where steps are stored the same way, else a panel of them.
+    void lay_out_first(Arena& arena, const CarouselBuffer& b, const void* rows, Ref<T>& ref) {
+        if (b.layout == ROWS) {
+            if (!arena.counting()) ref = {static_cast<T*>(const_cast<void*>(rows)), BLOCK<T>, ptrdiff_t(units[b.size])};
+        } else {
+            T* panel = arena.take<T>(scan.batch * width_of<T>(b, blocks));
+            if (!arena.counting()) ref = {panel, scan.batch * BLOCK<T>, BLOCK<T>};
+        }
+    }
+
+    void lay_out_workers(Arena& arena, bool backward) {
+        moving = arena.take<int32_t>(plan.views_count);
+        workers = arena.take<Worker<T>>(threads);
+        const ScratchSizes sizes = sizes_of_scratch(backward);
+        for (int i = 0; i < threads; ++i) {
+            Worker<T> w{i, threads, {}, false, arena.take<Place<T>>(plan.views_count), arena.take<T>(plan.slots * STRIP<T> * BLOCK<T>),
+                        arena.take<T>(plan.numbers * number_rows),
+                        arena.take<T>(plan.column_sums_count * blocks[HIDDEN] * BLOCK<T>), Scratch<T>::in(arena, format, sizes)};
+            if (!arena.counting()) workers[i] = w;
+        }
+        if (arena.counting()) return;
+        for (int64_t v = 0; v < plan.views_count; ++v) {
+            const int kind = plan.views[v].kind;
+            if (kind == BUFFER || kind == PREVIOUS || kind == FORWARD_PREVIOUS) moving[moving_count++] = int32_t(v);
+        }
+    }
+
+    // The most that any product of this call needs.
+    ScratchSizes sizes_of_scratch(bool backward) const {
+        const int64_t of_inputs = plan.inputs_count * length_of<T>(format, units[HIDDEN]);
+        int64_t deepest = scan.input > units[HIDDEN] ? scan.input : units[HIDDEN];
+        if (units[PROJECTION] > deepest) deepest = units[PROJECTION];
+        int64_t rows = chunk_rows * (backward ? of_inputs : length_of<T>(format, scan.input));
+        if (rows <= deepest) rows = deepest + 1;  // a row of a weight gradient's source, and its one
+        int64_t pieces = backward ? plan.inputs_count * blocks[HIDDEN] : scan.input / DEPTH + 1;
+        for (int64_t i = 0; i < plan.products_count; ++i) {
+            const CarouselProduct& p = plan.products[i];
+            const int64_t needs = (scan.batch > ROWS_TOGETHER ? scan.batch : ROWS_TOGETHER) * length_of_product(p);
+            if (needs > rows) rows = needs;
+            int64_t count = 0;
+            for (int t = 0; t < p.terms; ++t) count += blocks[plan.terms[p.first_term + t].source_size];
+            if (count > pieces) pieces = count;
+        }
+        return {pieces, rows, deepest, backward ? chunk_rows : 0};
+    }
+};
+
+}  // namespace
