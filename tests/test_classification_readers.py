@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import DataError
-from carousel.tasks.classification import recordings, tables
+from carousel.tasks.classification import tables
 from carousel.tasks.classification.arrays import from_python, read_npz
 from carousel.tasks.classification.examples import Columns, joined, plain
 from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
@@ -164,6 +164,7 @@ def test_the_ends_of_the_scale() -> None:
 @given(st.sampled_from([8000, 11025, 16000, 22050, 44100, 48000]), st.sampled_from([8000, 16000, 22050, 44100]))
 def test_a_tone_below_both_rates_keeps_its_pitch_strength_and_phase(rate: int, wanted: int) -> None:
     """The oracle is the tone itself, sampled at the wanted rate."""
+    pytest.importorskip("soxr")
     seconds, tone = 0.1, 0.2 * min(rate, wanted)
     ours = resampled(np.sin(2 * np.pi * tone * np.arange(int(seconds * rate)) / rate).astype(np.float32), rate, wanted)
     assert len(ours) == math.ceil(int(seconds * rate) * wanted / rate)
@@ -173,15 +174,26 @@ def test_a_tone_below_both_rates_keeps_its_pitch_strength_and_phase(rate: int, w
 
 
 def test_what_a_lower_rate_cannot_hold_is_filtered_out() -> None:
+    pytest.importorskip("soxr")
     tone = np.sin(2 * np.pi * 7000 * np.arange(4410) / 44_100).astype(np.float32)
     assert np.abs(resampled(tone, 44_100, 8000)[200:-200]).max() < 1e-2  # 4 kHz is the most that 8 kHz can hold
 
 
-def test_a_sound_in_pieces_is_resampled_as_in_one(monkeypatch) -> None:
-    sound = np.random.default_rng(0).normal(size=3000).astype(np.float32)
-    whole = resampled(sound, 44_100, 16_000)
-    monkeypatch.setattr(recordings, "CHUNK", 7)
-    np.testing.assert_allclose(resampled(sound, 44_100, 16_000), whole, atol=1e-6)
+def test_an_alias_is_weaker_than_what_16_bits_can_hold() -> None:
+    """A tone a tenth above the highest frequency of the new rate, in decibels of its strength before."""
+    pytest.importorskip("soxr")
+    for rate, wanted in ((44_100, 16_000), (48_000, 8000), (16_000, 8000)):
+        tone = np.sin(2 * np.pi * 1.1 * wanted / 2 * np.arange(rate) / rate).astype(np.float32)
+        left = resampled(tone, rate, wanted)[wanted // 4 : -wanted // 4].astype(np.float64)
+        assert 10 * np.log10(2 * np.square(left).mean()) < -96
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 999, 4411])
+def test_a_resampled_sound_has_the_length_that_its_time_says(count: int) -> None:
+    pytest.importorskip("soxr")
+    for rate, wanted in ((44_100, 16_000), (8000, 44_100), (11_025, 8000)):
+        sound = resampled(np.ones(count, np.float32), rate, wanted)
+        assert (len(sound), sound.dtype) == (math.ceil(count * wanted / rate), np.float32)
 
 
 def test_damaged_and_missing_sounds_are_said(tmp_path: Path) -> None:
@@ -195,20 +207,37 @@ def test_damaged_and_missing_sounds_are_said(tmp_path: Path) -> None:
         read_recording(tmp_path / "gone.wav")
 
 
-def test_without_soundfile_flac_is_refused_with_what_to_install(tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "clip.flac").write_bytes(b"fLaC")
+def without(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a package is not installed."""
     importing = builtins.__import__
 
-    def without(name: str, *rest, **more):
-        if name == "soundfile":
+    def refusing(name: str, *rest, **more):
+        if name == package:
             raise ImportError(name)
         return importing(name, *rest, **more)
 
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setattr(builtins, "__import__", refusing)
+
+
+def test_without_soundfile_flac_is_refused_with_what_to_install(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "clip.flac").write_bytes(b"fLaC")
+    without("soundfile", monkeypatch)
     with pytest.raises(
         DataError, match=r"soundfile, which reads FLAC files. Install it: pip install 'carousel-rnn\[audio\]'"
     ):
         read_recording(tmp_path / "clip.flac")
+
+
+def test_without_soxr_another_rate_is_refused_with_what_to_install(monkeypatch) -> None:
+    without("soxr", monkeypatch)
+    sound = Recording(np.zeros(9, np.float32), 44_100)
+    assert sound.at(44_100) is sound
+    with pytest.raises(
+        DataError,
+        match=r"Sounds of 44,100 samples a second are to be read at 8,000, which needs the package soxr. Install it: "
+        r"pip install 'carousel-rnn\[audio\]'",
+    ):
+        sound.at(8000)
 
 
 def test_flac_and_float_wav_are_read_with_soundfile(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Sound files, as one channel of samples between -1 and 1 at a wanted rate."""
 
-import math
 import wave
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +27,6 @@ SUFFIXES = (
     ".sph",
 )
 UNREADABLE = (".m4a", ".aac", ".wma", ".amr", ".webm", ".mp4", ".3gp")  # sounds that neither does
-CROSSINGS = 16  # of zero, on each side of the resampling filter: more is sharper and slower
-CHUNK = 1 << 14  # samples resampled at once
 
 
 @dataclass(frozen=True)
@@ -130,30 +127,18 @@ def _with_soundfile(path: Path, what: str) -> Recording:
 def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:
     """The same sound at `wanted` samples a second, float32, ceil(n · wanted / rate) of them.
 
-    Band-limited interpolation (Smith and Gossett 1984): with c = min(1, wanted / rate), so that what the new rate
-    cannot hold is filtered out,
-
-        y(t) = Σ_k x_k · c · sinc(c (t - k)) · w(c (t - k)),     w(u) = cos²(π u / 2 L), |u| < L,     t in samples of x
-
-    A file's rates are whole numbers, so t has only wanted / gcd different fractions, each with its own weights.
+    Frequencies that the new rate cannot hold are filtered out, by soxr (the SoX resampler library). Raises DataError
+    for a rate below 1, and where soxr is not installed.
     """
     if rate < 1 or wanted < 1:
         raise DataError(f"A sampling rate is a whole number above 0, not {min(rate, wanted)}.")
-    common = math.gcd(rate, wanted)
-    up, down = wanted // common, rate // common
-    count = -(-len(samples) * up // down)
-    keep = min(1.0, up / down)
-    half = math.ceil(CROSSINGS / keep)
-    taps = np.arange(-half + 1, half + 1)
-    padded = np.concatenate([np.zeros(half - 1, np.float32), samples, np.zeros(half + 1, np.float32)])
-    neighbours = np.lib.stride_tricks.sliding_window_view(padded, len(taps))
-    result = np.empty(count, np.float32)
-    for start in range(0, count, CHUNK):
-        position = np.arange(start, min(start + CHUNK, count), dtype=np.int64) * down
-        phases, phase = np.unique(position % up, return_inverse=True)
-        u = keep * (phases[:, None] / up - taps)
-        weights = keep * np.sinc(u) * np.where(np.abs(u) < CROSSINGS, np.cos(np.pi * u / (2 * CROSSINGS)) ** 2, 0)
-        result[start : start + len(position)] = np.einsum(
-            "nk,nk->n", neighbours[position // up], weights.astype(np.float32)[phase]
-        )
-    return result
+    try:
+        import soxr
+    except ImportError:
+        raise DataError(
+            f"Sounds of {rate:,} samples a second are to be read at {wanted:,}, which needs the package soxr. "
+            f"Install it: pip install 'carousel-rnn[audio]'"
+        ) from None
+    sound = soxr.resample(np.asarray(samples, np.float32), rate, wanted)
+    count = -(-len(samples) * wanted // rate)  # soxr may round down
+    return np.pad(sound[:count], (0, max(0, count - len(sound))))
