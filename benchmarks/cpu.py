@@ -27,7 +27,7 @@ import torch
 import carousel
 from carousel import cells
 from carousel.engines import native
-from carousel.engines.native import call as native_call
+from carousel.engines.native import prepared
 
 SIZES = ("1x128", "8x128", "32x128", "32x256", "32x512", "64x1024")
 CELLS = (
@@ -84,7 +84,7 @@ class Candidate:
 
 def fma_limit(threads: int) -> float:
     """GFLOP/s that float32 multiply-adds reach on all threads: the best of many short stretches."""
-    library, isa = native_call.library(), native_call.isa()
+    library, isa = prepared.library(), prepared.isa()
     best = float("inf")
     for _ in range(200):
         begin = time.perf_counter()
@@ -383,7 +383,7 @@ def stepping(hidden: int) -> dict[str, Callable[[], object]]:
     torch.testing.assert_close(rounded(x_rounded).float(), state[0], rtol=0, atol=2**-6)
     weights = torch.cat([layer.weight_ih_l0, layer.weight_hh_l0]).detach()
     share = weights.numel() // stepper._top.threads  # each thread has its part of them in its own cache
-    read, isa = native_call.library().c.carousel_read, native_call.isa()
+    read, isa = prepared.library().c.carousel_read, prepared.isa()
     y = torch.empty(1, hidden)
     return {
         "read the weights": lambda: read(isa, weights.data_ptr(), share, 1),

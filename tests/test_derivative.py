@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from carousel import cells
+from carousel.engines.keeping import kept as kept_by
 from carousel.engines.native import backward as native_backward
-from carousel.engines.native import forward as native_forward
 from carousel.program import Node, Program, Weight, differentiate, evaluate, ops, trace, verify
 from carousel.program.builder import Builder, Ref, prune
 
@@ -202,7 +202,7 @@ COSTS = {
 def test_derivatives_cost_no_more_than_they_did(name):
     program = trace(cells.find(name))
     derivative = differentiate(program)
-    kept = native_forward.kept(program, derivative)
+    kept = kept_by(program, derivative)
     plan = native_backward.lower_backward(program, derivative, kept, frozenset(), False, False)
     found = derivative.program.count("pointwise"), len(derivative.saved), len(plan.instructions)
     assert all(now <= before for now, before in zip(found, COSTS[name], strict=True)), found

@@ -14,7 +14,7 @@ from torch import nn
 from torch.export import Dim, export
 
 import carousel
-from carousel.engines.native import operator as native_operator
+from carousel.engines import operator
 from carousel.errors import ProgramError
 from carousel.program import notation, rewrite, trace
 
@@ -107,7 +107,7 @@ def test_shapes_in_a_graph_are_checked():
     with pytest.raises(ValueError, match="must be"):
         torch.ops.carousel.scan(
             torch.zeros(2, I), [torch.zeros(1, H)], weights, [], torch.tensor([1, 1]),
-            native_operator.key_of(program), reverse=False, bfloat16=False, keep=False,
+            operator.key_of(program), reverse=False, bfloat16=False, keep=False,
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ import carousel
 from carousel import cells
 from carousel.cells import Cell
 from carousel.engines import ENGINES
-from carousel.engines.native import call as native_call
+from carousel.engines.native import prepared
 from carousel.program import differentiate, notation, rewrite, trace
 
 THREADS = 8
@@ -82,7 +82,7 @@ class TestThreads:
             program = trace(cell)
             zoned = rewrite.zoneout(program, ("c",))
             again = notation.read(notation.write(zoned))
-            plans = [native_call.backward_plan(p, frozenset(), True, False) for p in (program, zoned)]
+            plans = [prepared.backward_plan(p, frozenset(), True, False) for p in (program, zoned)]
             return program, zoned, again, differentiate(program), differentiate(zoned), *plans
 
         first, *others = at_once(everything)
@@ -163,7 +163,7 @@ def test_without_gradients_nothing_is_differentiated(engine, monkeypatch):
     def refuse(program):
         raise AssertionError(f"{program.cell} was differentiated")
 
-    monkeypatch.setattr(native_call, "differentiate", refuse)
+    monkeypatch.setattr(prepared, "differentiate", refuse)
     layer = carousel.Recurrent(fresh(20.0 + len(engine)), 3, 4, engine=engine)
     x = torch.randn(5, 2, 3)
     with torch.no_grad():

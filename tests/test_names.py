@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 import carousel
 from carousel import Cell
 from carousel.engines import native
+from carousel.engines.call import Inputs
 from carousel.engines.native import call as native_call
-from carousel.engines.native import plan as native_plan
-from carousel.engines.native.operator import key_of
+from carousel.engines.operator import key_of
+from carousel.engines.parameters import parameters_of
 from carousel.errors import ProgramError
 from carousel.program import notation, trace
 
@@ -178,11 +179,11 @@ def inputs(program, **changed):
     given = {
         "x": torch.zeros(5, 3),
         "states": [torch.zeros(2, 4) for _ in program.states],
-        "parameters": [torch.zeros(shapes[name]) for name in native_plan.parameters_of(program)],
+        "parameters": [torch.zeros(shapes[name]) for name in parameters_of(program)],
         "streams": [],
         "batch_sizes": torch.tensor([2, 2, 1]),
     } | changed
-    return native_call.Inputs(program, **given, reverse=False, bfloat16=False)
+    return Inputs(program, **given, reverse=False, bfloat16=False)
 
 
 @needs_native
@@ -195,11 +196,11 @@ class TestTheBorder:
             False, False,
         )  # fmt: skip
 
-    @pytest.mark.parametrize("place", range(len(native_plan.parameters_of(program))))
+    @pytest.mark.parametrize("place", range(len(parameters_of(program))))
     @pytest.mark.parametrize("spoil", ["short", "long", "flat", "double"])
     def test_every_parameter_is_checked_against_the_plan(self, place, spoil):
         given = inputs(self.program)
-        name, whole = native_plan.parameters_of(self.program)[place], given.parameters[place]
+        name, whole = parameters_of(self.program)[place], given.parameters[place]
         given.parameters[place] = {
             "short": whole[:-1],
             "long": torch.cat([whole, whole]),

@@ -16,7 +16,7 @@ import carousel
 from carousel.cells import Cell
 from carousel.engines import native, reference
 from carousel.engines.native import binding as native_binding
-from carousel.engines.native import call as native_call
+from carousel.engines.native import prepared
 from carousel.program import trace
 
 if isinstance(missing := native_binding.find(), str):
@@ -31,7 +31,7 @@ EPS = torch.finfo(torch.bfloat16).eps
 
 @pytest.fixture(autouse=True)
 def _poisoned_and_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_call.settings, "poison", True)
+    monkeypatch.setattr(prepared.settings, "poison", True)
     torch.set_num_threads(2)  # conftest sets it back
 
 
@@ -58,7 +58,7 @@ def compare(scan: Scan) -> None:
 @pytest.mark.parametrize("cell", CELLS)
 def test_values_and_gradients_are_the_references(cell, monkeypatch):
     for shape in FEW:
-        monkeypatch.setattr(native_call.settings, "split", shape.split)
+        monkeypatch.setattr(prepared.settings, "split", shape.split)
         compare(rounded(Scan(trace(CELLS[cell]), shape)))
 
 
@@ -163,7 +163,7 @@ def test_autocast_rounds_the_factors_where_the_processor_has_the_product():
         gradient = torch.autograd.grad(cast.square().sum(), layer.weight_hh_l0)[0]
     expected = torch.autograd.grad(plain.square().sum(), layer.weight_hh_l0)[0]
     assert cast.dtype == gradient.dtype == torch.float32
-    assert torch.equal(cast, plain) != native_call.multiplies_bfloat16()
+    assert torch.equal(cast, plain) != prepared.multiplies_bfloat16()
     assert (cast - plain).abs().max() <= 8 * EPS
     assert (gradient - expected).abs().max() <= 8 * EPS * max(1, expected.abs().max())
     with torch.autocast("cpu", torch.float16):

@@ -17,13 +17,13 @@ import torch
 
 import carousel
 from carousel.engines.native import binding as native_binding
-from carousel.engines.native import call as native_call
+from carousel.engines.native import prepared
 from carousel.errors import CarouselError
 
 if isinstance(missing := native_binding.find(), str):
     pytest.skip(missing, allow_module_level=True)
 
-LIBRARY = native_call.library()
+LIBRARY = prepared.library()
 ISAS = LIBRARY.isas_here
 HEAD = re.compile(r"^[0-9a-f]+ <.*carousel::(\w+)::(tile|tile_widened|tile_dots)<([^>]*)>\(.*>:$")
 LINE = re.compile(r"^\s+([0-9a-f]+):\s+(\S.*)$")
@@ -105,7 +105,7 @@ def test_the_environment_chooses_the_instruction_set(isa):
 
 
 def test_an_instruction_set_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr(native_call.settings, "isa", None)
+    monkeypatch.setattr(prepared.settings, "isa", None)
     monkeypatch.setenv("CAROUSEL_ISA", "avx3")
     with pytest.raises(CarouselError, match=f"It is 'avx3', and must be one that this processor runs: {ISAS[0]}"):
         carousel.LSTM(2, 3)(torch.zeros(1, 1, 2))

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from carousel.engines.native import binding as native_binding
-from carousel.engines.native import call as native_call
 from carousel.engines.native import plan as native_plan
+from carousel.engines.native import prepared
 from carousel.program import ops
 
 if isinstance(missing := native_binding.find(), str):
     pytest.skip(missing, allow_module_level=True)
 
-LIBRARY = native_call.library()
+LIBRARY = prepared.library()
 ISAS = LIBRARY.isas_here
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 POINTWISE = {name: op for name, op in ops.TABLE.items() if op.kind in ("pointwise", "relation")}

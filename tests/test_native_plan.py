@@ -10,6 +10,7 @@ import pytest
 from matrix import FIRST, USERS
 
 import carousel
+from carousel.engines.keeping import kept as kept_by
 from carousel.engines.native import backward as native_backward
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import forward as native_forward
@@ -83,7 +84,7 @@ def test_lists_have_the_entries_of_the_header():
 def plans_of(cell, direct=BLOCKS["whole blocks"], halves=False, *, streams=False) -> dict[str, Plan]:
     program = trace(cell)
     derivative = differentiate(program)
-    keep = native_forward.kept(program, derivative)
+    keep = kept_by(program, derivative)
     return {
         "forward": native_forward.lower_forward(program, keep, direct, halves),
         "inference": native_forward.lower_forward(program, None, direct, halves),

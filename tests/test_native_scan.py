@@ -16,32 +16,32 @@ from torch import Tensor
 
 import carousel
 from carousel.cells import Cell
-from carousel.engines import native, reference
+from carousel.engines import native, operator, reference
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import call as native_call
-from carousel.engines.native import operator as native_operator
-from carousel.engines.native import plan as native_plan
+from carousel.engines.native import prepared
+from carousel.engines.parameters import parameters_of
 from carousel.program import Program, rewrite, trace
 
 if isinstance(missing := native_binding.find(), str):
     assert "CAROUSEL_REQUIRE_NATIVE" not in os.environ, missing
     pytest.skip(missing, allow_module_level=True)
 
-ISAS = native_call.library().isas_here
+ISAS = prepared.library().isas_here
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 CELLS = FIRST | {row.name: row.cell for row in USERS if row.traced}
 
 
 @pytest.fixture(autouse=True)
 def _poisoned_and_two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_call.settings, "poison", True)
+    monkeypatch.setattr(prepared.settings, "poison", True)
     torch.set_num_threads(2)  # conftest sets it back
 
 
 @pytest.fixture
 def split(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Sets how threads divide the work: 0 by the shape, 1 by rows, 2 by units."""
-    return lambda how: monkeypatch.setattr(native_call.settings, "split", how)
+    return lambda how: monkeypatch.setattr(prepared.settings, "split", how)
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,8 @@ def test_options_are_rewritings_and_run_too(dtype):
 @pytest.mark.parametrize(("cell", "apart"), [("layer-norm-lstm", True), ("layer-norm-gru", True), ("lstm", False)])
 def test_sums_that_need_no_state_are_made_once_a_chunk(cell, apart):
     program = trace(CELLS[cell])
-    forward = native_call.forward_plan(program, True, frozenset(), False).c
-    backward = native_call.backward_plan(program, frozenset(), False, False).c
+    forward = prepared.forward_plan(program, True, frozenset(), False).c
+    backward = prepared.backward_plan(program, frozenset(), False, False).c
     assert (forward.before > 0, forward.after, backward.before, backward.after > 0) == (apart, 0, 0, apart)
 
 
@@ -192,8 +192,8 @@ class Ahead(Cell):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_parts_of_a_step_done_ahead_and_later(dtype, split):
     program = trace(Ahead())
-    assert native_call.forward_plan(program, True, frozenset(), False).c.before > 0
-    assert native_call.backward_plan(program, frozenset(), True, False).c.after > 0
+    assert prepared.forward_plan(program, True, frozenset(), False).c.before > 0
+    assert prepared.backward_plan(program, frozenset(), True, False).c.after > 0
     for shape in (SHAPES[0], *SHAPES[3:7], Shape((40,) * 20, 3, 70, 1, split=1)):
         split(shape.split)
         Scan(program, shape).compare(DTYPES[dtype])
@@ -219,12 +219,12 @@ def test_more_threads_than_rows_or_units():
         for threads in (1, 3, 5):
             torch.set_num_threads(threads)
             for how in (0, 1, 2):
-                native_call.settings.split = how
+                prepared.settings.split = how
                 Scan(trace(CELLS["peephole-lstm"]), Shape((4, 2, 2), 3, 130, 1)).compare(torch.float32)
                 Scan(trace(CELLS["layer-norm-gru"]), Shape((4, 2, 2), 3, 70, 1)).compare(torch.float32)
     finally:
         torch.set_num_threads(before)
-        native_call.settings.split = 0
+        prepared.settings.split = 0
 
 
 def test_no_steps_and_no_rows():
@@ -267,13 +267,13 @@ def test_a_gradient_of_the_last_states_only():
 def test_nothing_is_kept_without_a_gradient_to_come():
     scan = Scan(trace(CELLS["lstm"]), SHAPES[1])
     native.scan(scan.program, scan.x, list(scan.shape.batch_sizes), tuple(scan.states.values()), scan.weights)
-    key = native_operator.key_of(scan.program)
-    parameters = [scan.weights[name] for name in native_plan.parameters_of(scan.program)]
+    key = operator.key_of(scan.program)
+    parameters = [scan.weights[name] for name in parameters_of(scan.program)]
     sizes = torch.tensor(scan.shape.batch_sizes)
     arguments = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False, False)
     assert torch.ops.carousel.scan(*arguments, False)[2].numel() == 0
     # Four gates, tanh(c) and c itself, in whole blocks; h is the result.
-    block = native_call.library().c.carousel_block(native_call.isa(), 1)
+    block = prepared.library().c.carousel_block(prepared.isa(), 1)
     padded = -(-scan.shape.hidden // block) * block
     assert torch.ops.carousel.scan(*arguments, True)[2].numel() == scan.shape.rows * 6 * padded
 

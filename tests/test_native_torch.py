@@ -12,9 +12,8 @@ from matrix import FIRST
 from torch.utils.flop_counter import FlopCounterMode
 
 import carousel
-from carousel.engines import native, reference
+from carousel.engines import native, operator, reference
 from carousel.engines.native import binding as native_binding
-from carousel.engines.native import operator as native_operator
 from carousel.program import trace
 
 if isinstance(missing := native_binding.find(), str):
@@ -35,7 +34,7 @@ def arguments(dtype: torch.dtype = torch.float64, cell: str = "lstm"):
 
 
 def flat(program, x, sizes, states, weights, keep):
-    key = native_operator.key_of(program)
+    key = operator.key_of(program)
     return x, list(states), list(weights.values()), [], torch.tensor(sizes), key, False, False, keep
 
 
@@ -93,8 +92,8 @@ def test_why_not():
 
 def test_one_program_has_one_key():
     program = trace(FIRST["lstm"])
-    assert native_operator.key_of(program) == native_operator.key_of(program)
-    assert native_operator.key_of(program) != native_operator.key_of(trace(FIRST["gru"]))
+    assert operator.key_of(program) == operator.key_of(program)
+    assert operator.key_of(program) != operator.key_of(trace(FIRST["gru"]))
 
 
 @pytest.mark.slow

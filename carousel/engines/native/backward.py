@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from carousel.engines.keeping import Kept
 from carousel.engines.native.emit import emit
-from carousel.engines.native.forward import Kept, saved_buffers
+from carousel.engines.native.forward import saved_buffers
 from carousel.engines.native.items import Items
 from carousel.engines.native.plan import (
     BUFFER,

@@ -182,11 +182,3 @@ def find() -> Library | str:
         return f"the native library does not fit: {error}"
     except OSError as error:
         return f"the native library cannot be loaded: {error}"
-
-
-@made_once(1024)
-def saved_width(made: MadePlan, isa: int, is_double: int, hidden: int, projection: int) -> int:
-    """Numbers per row that a forward scan keeps."""
-    library = find()
-    assert isinstance(library, Library)
-    return library.c.carousel_saved_width(isa, is_double, made.pointer, hidden, projection)

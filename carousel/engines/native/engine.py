@@ -18,10 +18,12 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from carousel.engines import reference
+from carousel.engines import operator, reference
+from carousel.engines.call import Inputs, Runner
 from carousel.engines.inside_torch import are_of_samples, is_jit_traced, is_transformed, same_at_every_call
-from carousel.engines.native import binding, call, operator
-from carousel.engines.native.plan import parameters_of
+from carousel.engines.native import binding, call, facts
+from carousel.engines.native.prepared import isa, library, multiplies_bfloat16, settings
+from carousel.engines.parameters import parameters_of
 from carousel.program import Interface, Program
 
 
@@ -54,36 +56,40 @@ def scan(
         return reference.scan(program, x, batch_sizes, states, weights, reverse, streams)
     key, names = _known_as(program)
     parameters = [weights[name] for name in names]
-    given = [(streams or {})[name] for name in program.streams]
+    rows = [(streams or {})[name] for name in program.streams]
     if x.dtype != torch.bfloat16:
         rounds = x.dtype == torch.float32 and _autocast_rounds()
-        return operator.scan(program, key, x, batch_sizes, states, parameters, given, reverse, rounds)
-    rows = (x.float(), batch_sizes, tuple(s.float() for s in states), [p.float() for p in parameters])
-    emitted, last = operator.scan(program, key, *rows, [s.float() for s in given], reverse, True)
+        return operator.scan(Inputs(program, x, states, parameters, rows, batch_sizes, reverse, rounds), key)
+
+    def wide(tensors: Sequence[Tensor]) -> list[Tensor]:
+        return [t.float() for t in tensors]
+
+    given = Inputs(program, x.float(), wide(states), wide(parameters), wide(rows), batch_sizes, reverse, True)
+    emitted, last = operator.scan(given, key)
     return tuple(t.to(x.dtype) for t in emitted), tuple(t.to(x.dtype) for t in last)
 
 
 def _autocast_rounds() -> bool:
     """Whether autocast allows bfloat16 for products, and the processor is the faster for it."""
     on = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return on and call.multiplies_bfloat16()
+    return on and multiplies_bfloat16()
 
 
 def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
     """How the threads divide `steps` steps of `batch` rows, as a phrase. sizes: of "hidden" and "projection"."""
-    how = call.division(program, dtype, sizes, input, steps, batch)
+    how = facts.division(program, dtype, sizes, input, steps, batch)
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
 def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> str:
     """The plans of a scan of that shape and of backpropagation through it (`text.py`)."""
-    return call.listing(program, dtype, sizes, input)
+    return facts.listing(program, dtype, sizes, input)
 
 
 @same_at_every_call
 def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
     """How many bytes a scan keeps for backward for each row of a step. sizes: of "hidden" and "projection"."""
-    return call.kept(program, dtype, sizes, input)
+    return facts.kept(program, dtype, sizes, input)
 
 
 @same_at_every_call
@@ -95,15 +101,15 @@ def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
 @contextmanager
 def use_isa(name: str) -> Iterator[None]:
     """For tests: run on an instruction set other than the machine's best. Values differ in their last bits."""
-    library = call.library()
-    if name not in library.isas_here:
-        raise ValueError(f"the instruction set must be one of {library.isas_here}, but {name!r} was given")
-    before = call.isa()
-    call.settings.isa = library.isas.index(name)
+    found = library()
+    if name not in found.isas_here:
+        raise ValueError(f"the instruction set must be one of {found.isas_here}, but {name!r} was given")
+    before = isa()
+    settings.isa = found.isas.index(name)
     try:
         yield
     finally:
-        call.settings.isa = before
+        settings.isa = before
 
 
 def status() -> dict[str, str]:
@@ -114,9 +120,9 @@ def status() -> dict[str, str]:
     return {
         "native engine": "present",
         "library": str(found.path),
-        "instruction set": found.isas[call.isa()],
+        "instruction set": found.isas[isa()],
         "instruction sets here": ", ".join(found.isas_here),
-        "bfloat16 products": "the processor's own" if call.multiplies_bfloat16() else "widened to float32",
+        "bfloat16 products": "the processor's own" if multiplies_bfloat16() else "widened to float32",
         "threads": str(torch.get_num_threads()),
         "OpenMP runtimes in the process": str(openmp_runtimes()),
     }
@@ -130,3 +136,6 @@ def openmp_runtimes() -> int:
     except OSError:
         return 0
     return sum(".so" in file and "omp" in file.rpartition("/")[2] for file in files)
+
+
+operator.register("cpu", Runner(call.forward, call.backward, call.saved))

@@ -1,4 +1,4 @@
-"""From a program to its plan for the native engine, and what a scan keeps for `backward.py`.
+"""From a program to its plan for the native engine, and where what it keeps for `backward.py` stands.
 
 Everything here is independent of sizes, so a program is lowered once. `select.py`, `passes.py` and
 `emit.py` put a plan together.
@@ -6,9 +6,9 @@ Everything here is independent of sizes, so a program is lowered once. `select.p
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
+from carousel.engines.keeping import Kept
 from carousel.engines.native.emit import emit
 from carousel.engines.native.items import Items
 from carousel.engines.native.plan import (
@@ -18,7 +18,6 @@ from carousel.engines.native.plan import (
     HALVES,
     NUMBER,
     PANEL,
-    POINTWISE,
     PREVIOUS,
     SAVED,
     SIZES,
@@ -29,48 +28,7 @@ from carousel.engines.native.plan import (
     View,
 )
 from carousel.engines.native.select import select
-from carousel.program import Derivative, Node, Program, naming
-
-# What costs less to compute again in backward than to write down and read.
-CHEAP = ("add", "sub", "mul", "neg", "abs", "maximum", "minimum", "relu")
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a forward scan keeps for backward: new values of states, and nodes.
-
-    states: by name, other than the output state, which is the scan's result. nodes: by index in the forward program.
-    again: nodes that backward computes again, from kept ones and from what is the same for all rows.
-    pointwise: those of `nodes` that only strips make and read, so that they may be kept in bfloat16.
-    """
-
-    states: tuple[str, ...]
-    nodes: tuple[int, ...]
-    again: frozenset[int]
-    pointwise: frozenset[int]
-
-
-def kept(program: Program, derivative: Derivative) -> Kept:
-    """The least that backward needs."""
-    leaves = [node for node in derivative.program.nodes if node.op in ("state", "input")]
-    sources = [program.nodes[g.source] for g in program.products]
-    states = {node.attr for node in (*leaves, *sources) if node.op == "state"} - {program.output_state}
-    results = {program.outputs[s] for s in (*states, program.output_state)}
-    in_order = tuple(s for s in program.states if s in states)
-    multiplied = {g.source for g in program.products if program.nodes[g.source].op != "state"}
-    needed = set(derivative.saved) | multiplied
-    needed |= {i for i, node in enumerate(program.nodes) if node.op == "input" and node in leaves}
-    again: set[int] = set()
-    for i in sorted(needed - multiplied - results):
-        node = program.nodes[i]
-        if node.op in CHEAP and all(
-            a in needed or program.nodes[a].op in ("constant", "per_unit", "vector") for a in node.args
-        ):
-            again.add(i)
-    nodes = tuple(i for i in sorted(needed) if i not in results | again)
-    # A sum may be made by a product; the rest is made by strips.
-    strips = {i for i in nodes if program.nodes[i].op in POINTWISE and program.nodes[i].op != "add"}
-    return Kept(in_order, nodes, frozenset(again), frozenset(strips - multiplied))
+from carousel.program import Node, Program, naming
 
 
 def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], halves: bool) -> Plan:

@@ -25,9 +25,9 @@ from carousel.engines.native.plan import (
     Plan,
     Vector,
     View,
-    parameters_of,
     place_in,
 )
+from carousel.engines.parameters import parameters_of
 from carousel.program import Node, Program
 
 # The parts of a chunk of steps, in order.

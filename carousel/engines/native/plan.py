@@ -1,4 +1,4 @@
-"""What a plan for the native engine is made of: the lists of native/plan.h, and the parameters that it reads."""
+"""What a plan for the native engine is made of: the lists of native/plan.h."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import html
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from carousel.program import Program, naming, ops
-from carousel.program.sharing import made_once
+from carousel.program import ops
 
 # The enumerations of native/plan.h, by the same names and in the same order.
 LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS = range(8)
@@ -166,26 +165,6 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"  # in a notebook
-
-
-@made_once(1024)
-def parameters_of(program: Program) -> tuple[str, ...]:
-    """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
-    found = [naming.W, naming.B] if program.gate_bias else [naming.W]
-    for node in program.nodes:
-        if node.op == "product":
-            weight = program.weights[node.attr]
-            found += [weight.parameter] if weight.bias is None else [weight.parameter, weight.bias]
-        elif node.op == "vector":
-            found.append(node.attr[0] if isinstance(node.attr, tuple) else node.attr)
-    return tuple(dict.fromkeys(found))
-
-
-@made_once(1024)
-def parameter_shapes(program: Program, hidden: int, projection: int, input_size: int) -> tuple[tuple[int, ...], ...]:
-    """The shapes of `parameters_of` a program."""
-    shapes = program.parameter_shapes(hidden, projection, input_size)
-    return tuple(shapes[name] for name in parameters_of(program))
 
 
 def place_in(table: list[Any], row: Any) -> int:

@@ -6,9 +6,8 @@ from collections.abc import Callable
 
 from carousel.engines.native.items import Items, Leaf, MatrixProduct
 from carousel.engines.native.plan import REDUCTIONS
+from carousel.engines.sums import PRODUCTS, sum_trees, uses_of
 from carousel.program import Node, ops
-
-PRODUCTS = ("product", "product_transposed")
 
 
 def select(
@@ -25,11 +24,8 @@ def select(
         sums it adds to.
     forward_inputs: gates whose input part a product may be added onto; None in backward.
     """
-    uses = [len(homes.get(i, ())) + len(sums.get(i, ())) for i in range(len(nodes))]
-    for node in nodes:
-        for a in node.args:
-            uses[a] += 1
-    trees, absorbed = _sum_trees(nodes, uses)
+    uses = uses_of(nodes, {i: len(homes.get(i, ())) + len(sums.get(i, ())) for i in (*homes, *sums)})
+    trees, absorbed = sum_trees(nodes, uses)
     value: dict[int, int] = {}
     for index, node in enumerate(nodes):
         if index in absorbed:
@@ -117,27 +113,3 @@ class _SumTree:
         if start is not None and len(early) == 1:
             start = items.op("copy", self.size, start)  # its own place: others may read what it starts from
         return items.product(self.size, self.terms, start, self.bias)
-
-
-def _sum_trees(nodes: tuple[Node, ...], uses: list[int]) -> tuple[dict[int, list[int]], set[int]]:
-    """The largest sums with products among their parts: root -> parts; and the nodes that go up in them."""
-    trees: dict[int, list[int]] = {}
-    absorbed: set[int] = set()
-    for root in reversed(range(len(nodes))):
-        if nodes[root].op != "add" or root in absorbed:
-            continue
-        parts: list[int] = []
-        inner: list[int] = []
-        waiting = list(reversed(nodes[root].args))
-        while waiting:
-            i = waiting.pop()
-            if nodes[i].op == "add" and uses[i] == 1 and nodes[i].size == nodes[root].size:
-                inner.append(i)
-                waiting += reversed(nodes[i].args)
-            else:
-                parts.append(i)
-        products = [i for i in parts if nodes[i].op in PRODUCTS and uses[i] == 1]
-        if products:
-            trees[root] = parts
-            absorbed |= {*inner, *products}
-    return trees, absorbed

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from carousel.engines.native import binding, call
-from carousel.engines.native.plan import parameters_of
+from carousel.engines.call import Inputs, check, empty_emitted, sizes_of
+from carousel.engines.native import binding
+from carousel.engines.native.call import describe, prepared_for
+from carousel.engines.native.prepared import isa, library
+from carousel.engines.parameters import parameters_of
 from carousel.program import Program
 
 # A second thread pays for itself where the weights fill more than one core's cache.
@@ -31,21 +34,21 @@ class Stepper:
         parameters = [weights[name].detach().to(wide).contiguous() for name in parameters_of(program)]
         # The library walks to and fro between two steps: each finds its rows behind those of the other.
         x = parameters[0].new_zeros(2 * batch, parameters[0].shape[1])
-        sizes = call.sizes_of(program, x, parameters)
+        sizes = sizes_of(program, parameters)
         self._first = [x.new_zeros(batch, sizes.units[size]) for size in program.states.values()]
         rows = [streams[name].detach().to(wide).repeat(2, 1) for name in program.streams]
         batch_sizes = torch.tensor([batch, batch], device="cpu")
-        given = call.Inputs(program, x, self._first, parameters, rows, batch_sizes, False, self._narrow)
-        call.check(given, [batch, batch])
-        made = call.forward_plan(program, False, sizes.direct, False)
-        emitted = call.empty_emitted(x, sizes)
-        self._scan, alive = call.describe(made, sizes, given)
+        given = Inputs(program, x, self._first, parameters, rows, batch_sizes, False, self._narrow)
+        check(given, [batch, batch])
+        made = prepared_for(given._replace(bfloat16=False), sizes, keep=False).plan
+        emitted = empty_emitted(x, sizes)
+        self._scan, alive = describe(made, sizes, given)
         if batch * parameters[0].shape[0] * (x.shape[1] + sizes.output) < STEP_WORTH_A_TEAM:
             self._scan.threads = 1
         self.threads = self._scan.threads
         of_steps, self._last = binding.pointers((*emitted, *rows)), binding.pointers(self._first)
         self._scan.rows_of_steps, self._scan.last = ctypes.addressof(of_steps), ctypes.addressof(self._last)
-        self._c, self._isa = call.library().c, call.isa()
+        self._c, self._isa = library().c, isa()
         size = self._c.carousel_stepper_workspace(self._isa, self._scan)
         workspace = torch.empty(size, dtype=torch.uint8, device="cpu")
         self._scan.workspace = workspace.data_ptr()

@@ -1,56 +1,48 @@
-"""Native scans with room to spare, for compilers: they want shapes that no value decides, and lengths are values.
+"""Scans with room to spare, for compilers: they want shapes that no value decides, and lengths are values.
 
 Behind the rows of all steps stand more rows, behind the steps steps of 0 rows, behind the sequences more sequences.
-They are neither read nor run; all that comes out for them is zero.
+They are neither read nor run; all that comes out for them is zero. The runner (`call.Runner`) sees none of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import starmap, zip_longest
 
 from torch import Tensor
 
-from carousel.engines.native import call
-from carousel.engines.native.call import Inputs
+from carousel.engines.call import Given, Gradients, Inputs, Runner, Upstream, check, empty_emitted
 
 
-def forward(given: Inputs, keep: bool) -> tuple[list[Tensor], list[Tensor], Tensor]:
-    """`call.forward`, of a scan with or without room to spare."""
+def forward(runner: Runner, given: Inputs, keep: bool) -> Given:
+    """`runner.forward`, of a scan with or without room to spare."""
     used = _used(given)
     x, states = given.x, given.states
-    found: tuple[list[Tensor], list[Tensor], Tensor] | None = None
+    found: Given | None = None
     if len(used.x):
-        call.check(used, used.batch_sizes.tolist())  # a graph may come from a file
-        found = call.forward(used, keep)
+        check(used, used.batch_sizes.tolist())  # a graph may come from a file
+        found = runner.forward(used, keep)
         if _is_all(used, given):
             return found
-    of = call.sizes_of(given.program, x, given.parameters)
-    width = call.saved_width(call.forward_plan(given.program, keep, of.direct, given.bfloat16), of)
     emitted, last, saved = found or ([], [], x[:0, 0])
     return (
-        list(starmap(_with_zeros, zip_longest(call.empty_emitted(x, of), emitted))),
+        list(starmap(_with_zeros, zip_longest(empty_emitted(x, given.sizes), emitted))),
         list(starmap(_with_zeros, zip_longest([s.new_empty(s.shape) for s in states], last))),
-        _with_zeros(x.new_empty(x.shape[0] * width), saved),
+        _with_zeros(x.new_empty(x.shape[0] * runner.saved(given, keep)), saved),
     )
 
 
-def backward(
-    given: Inputs,
-    outputs: Tensor,
-    saved: Tensor,
-    grad_emitted: list[Tensor],
-    grad_last: list[Tensor],
-    wanted: list[bool],
-) -> list[Tensor | None]:
-    """`call.backward`, of a scan with or without room to spare."""
+def backward(runner: Runner, given: Inputs, upstream: Upstream, wanted: Sequence[bool]) -> Gradients:
+    """`runner.backward`, of a scan with or without room to spare."""
     used = _used(given)
     rows, sequences = len(used.x), len(used.states[0])
-    found: list[Tensor | None] = [None] * len(wanted)
+    found: Gradients = [None] * len(wanted)
     if rows:
-        call.check(used, used.batch_sizes.tolist())  # a graph may come from a file
+        check(used, used.batch_sizes.tolist())  # a graph may come from a file
+        outputs, saved, grad_emitted, grad_last = upstream
         kept = saved[: rows * (len(saved) // len(given.x))]
         gradients = [g[:rows] for g in grad_emitted], [g[:sequences] for g in grad_last]
-        found = call.backward(used, outputs[:rows], kept, *gradients, wanted)
+        found = runner.backward(used, Upstream(outputs[:rows], kept, *gradients), wanted)
         if _is_all(used, given):
             return found
     return [

@@ -1,6 +1,6 @@
-"""How many floating-point operations a native scan is, for torch.utils.flop_counter: two for each multiply-add.
+"""How many floating-point operations a fused engine's scan is, for torch.utils.flop_counter.
 
-As torch counts for its own, the matrix products alone.
+Two for each multiply-add. As torch counts for its own, the matrix products alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import register_flop_formula
 
-from carousel.engines.native.plan import parameters_of
+from carousel.engines.parameters import parameters_of
 from carousel.program import Program
 
 Shape = Sequence[int]
@@ -20,35 +20,25 @@ Shape = Sequence[int]
 def register(program_of: Callable[[str], Program]) -> None:
     """Makes the counts of the operators known. program_of: the program that a text stands for."""
 
+    # Arguments as in the schemas of `operator.py`, with shapes in the place of tensors.
+
     @register_flop_formula(torch.ops.carousel.scan)
     def _(
-        x: Shape, states: Any, parameters: list[Shape], streams: Any, sizes: Any, program: str, *_: Any, **__: Any
+        x: Shape, states: Any, parameters: list[Shape], streams: Any, sizes: Any, key: str, *_: Any, **__: Any
     ) -> int:
         del states, streams, sizes
-        of_input, of_products = _multiply_adds(program_of(program), parameters)
+        of_input, of_products = _multiply_adds(program_of(key), parameters)
         return 2 * x[0] * (of_input + sum(of_products.values()))
 
     @register_flop_formula(torch.ops.carousel.scan_backward)
     def _(
-        grad_emitted: Any,
-        grad_last: Any,
-        x: Shape,
-        outputs: Any,
-        saved: Any,
-        states: list[Shape],
-        parameters: list[Shape],
-        streams: Any,
-        sizes: Any,
-        program: str,
-        reverse: bool,
-        bfloat16: bool,
-        wanted: list[bool],
-        **_: Any,
+        x: Shape, states: Any, parameters: list[Shape], streams: Any, sizes: Any, key: str, *more: Any, **_: Any
     ) -> int:
-        del grad_emitted, grad_last, outputs, saved, streams, sizes, reverse, bfloat16
-        which = program_of(program)
-        of_input, of_products = _multiply_adds(which, parameters)
-        names = parameters_of(which)
+        del streams, sizes
+        wanted = more[-1]
+        program = program_of(key)
+        of_input, of_products = _multiply_adds(program, parameters)
+        names = parameters_of(program)
         begin = 1 + len(states)
         is_wanted = dict(zip(names, wanted[begin : begin + len(names)], strict=True))
         # The gradient by a product's row flows on through time; that by its matrix is asked for or not.

@@ -1,0 +1,192 @@
+"""One call of a fused engine: what a scan is given, which sizes follow from it, and what must hold of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from carousel.engines.parameters import parameters_of, shapes_of
+from carousel.program import Program
+from carousel.program.sharing import made_once
+
+
+@dataclass(frozen=True, eq=False)
+class Sizes:
+    """The sizes of scans with such parameters. Made once for them, and known by identity.
+
+    units: numbers for the size names. output: how wide the output state is.
+    parameters, states, emitted, streams: the shapes of the parameters, and how wide the rows of the others are.
+    """
+
+    program: Program
+    units: dict[str, int]
+    output: int
+    parameters: tuple[tuple[int, ...], ...]
+    states: tuple[int, ...]
+    emitted: tuple[int, ...]
+    streams: tuple[int, ...]
+
+
+def sizes_of(program: Program, parameters: Sequence[Tensor]) -> Sizes:
+    return _sizes_of_shapes(program, *[p.shape for p in parameters])
+
+
+@made_once(1024)  # layers are called again and again
+def _sizes_of_shapes(program: Program, *shapes: tuple[int, ...]) -> Sizes:
+    names = parameters_of(program)
+    for name, shape in zip(names, shapes, strict=True):
+        if len(shape) != len(program.parameters[name]):
+            raise ValueError(f"{name} must have {len(program.parameters[name])} axes, but is {tuple(shape)}")
+    units = {"one": 1, "hidden": shapes[0][0] // len(program.inputs), "projection": 0}
+    for name, shape in zip(names, shapes, strict=True):
+        found = dict(zip(program.parameters[name], shape, strict=True))
+        units["projection"] = found.get("projection", units["projection"])
+    return Sizes(
+        program,
+        units,
+        units[program.states[program.output_state]],
+        shapes_of(program, units["hidden"], units["projection"], shapes[0][1]),
+        tuple(units[size] for size in program.states.values()),
+        tuple(units[program.nodes[index].size] for index in program.emitted),
+        tuple(units[size] for size in program.streams.values()),
+    )
+
+
+class Inputs(NamedTuple):
+    """What a scan is given; see `reference.scan`. parameters, streams: in the program's order.
+
+    batch_sizes: a tensor; plain numbers until `operator.scan` knows who runs the scan.
+    bfloat16: whether the factors of matrix products, and what is kept for backward, are rounded.
+    """
+
+    program: Program
+    x: Tensor
+    states: Sequence[Tensor]
+    parameters: Sequence[Tensor]
+    streams: Sequence[Tensor]
+    batch_sizes: Any
+    reverse: bool
+    bfloat16: bool
+
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """Those that a scan may be differentiated by."""
+        return (self.x, *self.states, *self.parameters, *self.streams)
+
+    @property
+    def sizes(self) -> Sizes:
+        return sizes_of(self.program, self.parameters)
+
+    def contiguous(self) -> Inputs:
+        if all(t.is_contiguous() for t in self.tensors):  # nearly always
+            return self
+        return self._replace(
+            x=self.x.contiguous(),
+            states=[t.contiguous() for t in self.states],
+            parameters=[t.contiguous() for t in self.parameters],
+            streams=[t.contiguous() for t in self.streams],
+        )
+
+
+class Upstream(NamedTuple):
+    """What backpropagation is given besides.
+
+    outputs, saved: the first of what the scan emitted, and what it kept. grad_emitted, grad_last: of what it gave.
+    """
+
+    outputs: Tensor
+    saved: Tensor
+    grad_emitted: Sequence[Tensor]
+    grad_last: Sequence[Tensor]
+
+    def contiguous(self) -> Upstream:
+        of_emitted, of_last = ([t.contiguous() for t in of] for of in (self.grad_emitted, self.grad_last))
+        return Upstream(self.outputs.contiguous(), self.saved.contiguous(), of_emitted, of_last)
+
+
+Given = tuple[list[Tensor], list[Tensor], Tensor]
+Gradients = Sequence[Tensor | None]
+
+
+@dataclass(frozen=True)
+class Runner:
+    """How a fused engine runs scans, on the tensors of one device.
+
+    forward: (given, keep) -> (what is emitted, the last states, what backward will need: nothing unless keep).
+    backward: (given, upstream, wanted) -> the gradients of `given.tensors`; None for those not wanted.
+    saved: (given, keep) -> how many numbers forward keeps for a row of a step.
+    """
+
+    forward: Callable[[Inputs, bool], Given]
+    backward: Callable[[Inputs, Upstream, Sequence[bool]], Gradients]
+    saved: Callable[[Inputs, bool], int]
+
+
+def empty_emitted(x: Tensor, sizes: Sizes) -> list[Tensor]:
+    return [x.new_empty(x.shape[0], size) for size in sizes.emitted]
+
+
+def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
+    """Raises ValueError for what an engine would read past its end. batch_sizes: those of `given`, as numbers."""
+    program, x, states, parameters, streams, *_ = given
+    count, batch = sum(batch_sizes), batch_sizes[0]
+    if x.dtype not in (torch.float32, torch.float64) or given.batch_sizes.dtype != torch.int64:
+        raise ValueError(
+            f"a native scan takes rows of float32 or float64 and the numbers of rows as int64, but x is {x.dtype} and "
+            f"batch_sizes {given.batch_sizes.dtype}"
+        )
+    counts = len(states), len(parameters), len(streams)
+    expected = len(program.states), len(parameters_of(program)), len(program.streams)
+    if counts != expected:
+        raise ValueError(
+            f"a native scan of {program.cell} takes {expected[0]} states, {expected[1]} parameters and {expected[2]} "
+            f"streams, but got {counts[0]}, {counts[1]} and {counts[2]}"
+        )
+    sizes = given.sizes
+    if x.shape != (count, parameters[0].shape[1]) or list(batch_sizes) != sorted(batch_sizes, reverse=True):
+        raise ValueError(
+            f"x must hold the {count} rows of all steps, of which none has more than the step before, "
+            f"but x is {tuple(x.shape)} and the steps have {list(batch_sizes)[:20]} rows"
+        )
+    shapes = [*((batch, s) for s in sizes.states), *sizes.parameters, *((count, s) for s in sizes.streams)]
+
+    def names() -> tuple[str, ...]:
+        return (*program.states, *parameters_of(program), *program.streams)
+
+    _check_rows(x, names, shapes, (*states, *parameters, *streams))
+
+
+def check_gradients(given: Inputs, saved_each: int, upstream: Upstream) -> None:
+    """As `check`, of what backward is given besides. saved_each: how many numbers forward kept for a row of a step."""
+    program, x, sizes = given.program, given.x, given.sizes
+    outputs, saved, grad_emitted, grad_last = upstream
+    count, batch = x.shape[0], given.states[0].shape[0]
+    if (len(grad_emitted), len(grad_last)) != (len(sizes.emitted), len(sizes.states)):
+        raise ValueError(
+            f"backward of a native scan of {program.cell} takes the gradients of {len(sizes.emitted)} rows that it "
+            f"emits and of {len(sizes.states)} states, but got {len(grad_emitted)} and {len(grad_last)}"
+        )
+
+    def names() -> tuple[str, ...]:
+        of_emitted = (f"gradient {i} of what was emitted" for i in range(len(grad_emitted)))
+        return ("the output", "what forward kept", *of_emitted, *(f"the gradient of {s}" for s in program.states))
+
+    shapes = [(count, sizes.output), (count * saved_each,), *((count, s) for s in sizes.emitted)]
+    shapes += [(batch, s) for s in sizes.states]
+    _check_rows(x, names, shapes, (outputs, saved, *grad_emitted, *grad_last))
+
+
+def _check_rows(
+    x: Tensor, names: Callable[[], Sequence[str]], shapes: Sequence[tuple[int, ...]], rows: Sequence[Tensor]
+) -> None:
+    dtype, device = x.dtype, x.device
+    for i, (shape, t) in enumerate(zip(shapes, rows, strict=True)):
+        if t.shape != shape or t.dtype is not dtype or t.device != device:
+            raise ValueError(
+                f"{names()[i]} must be {shape} of {x.dtype} on {x.device}, but is {tuple(t.shape)} of {t.dtype} on "
+                f"{t.device}"
+            )

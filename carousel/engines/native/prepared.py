@@ -1,0 +1,95 @@
+"""What the native engine makes ready once for a program: its plans, and the instruction set that they run on."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from carousel.engines.call import Sizes
+from carousel.engines.inside_torch import same_at_every_call
+from carousel.engines.keeping import kept
+from carousel.engines.native import binding
+from carousel.engines.native.backward import lower_backward
+from carousel.engines.native.forward import lower_forward
+from carousel.engines.native.plan import SIZES
+from carousel.errors import CarouselError
+from carousel.program import Program, differentiate
+from carousel.program.sharing import made_once
+
+
+@dataclass
+class Settings:
+    """What tests and benchmarks choose; otherwise the machine's best. split: 0 by shape, 1 by rows, 2 by units."""
+
+    isa: int | None = None
+    split: int = 0
+    poison: bool = False
+
+
+settings = Settings()
+
+
+def library() -> binding.Library:
+    found = binding.find()
+    assert isinstance(found, binding.Library), found  # why_not has said so before
+    return found
+
+
+def isa() -> int:
+    """The number of the instruction set that calls use: the machine's best, or what CAROUSEL_ISA names.
+
+    Raises CarouselError if this processor does not run the one that is named.
+    """
+    if settings.isa is None:
+        here = library().isas_here
+        name = os.environ.get("CAROUSEL_ISA") or here[0]
+        if name not in here:
+            raise CarouselError(
+                "The environment variable CAROUSEL_ISA chooses the native engine's instruction set. "
+                f"It is {name!r}, and must be one that this processor runs: {', '.join(here)}. "
+                f"Without it, {here[0]} is used."
+            )
+        settings.isa = library().isas.index(name)
+    return settings.isa
+
+
+@same_at_every_call
+def multiplies_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; otherwise the engine widens it first."""
+    return bool(library().c.carousel_multiplies_bfloat16(isa()))
+
+
+@made_once(1024)
+def forward_plan(program: Program, keep: bool, direct: frozenset[str], halves: bool) -> binding.MadePlan:
+    keeps = kept(program, differentiate(program)) if keep else None
+    return binding.MadePlan(lower_forward(program, keeps, direct, halves))
+
+
+@made_once(1024)
+def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, halves: bool) -> binding.MadePlan:
+    derivative = differentiate(program)
+    keeps = kept(program, derivative)
+    return binding.MadePlan(lower_backward(program, derivative, keeps, direct, of_streams, halves))
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A forward plan for scans of certain sizes. Made once for them.
+
+    direct: the sizes whose rows are whole blocks; see `forward.lower_forward`.
+    saved: how many numbers it keeps for a row of a step.
+    """
+
+    plan: binding.MadePlan
+    direct: frozenset[str]
+    saved: int
+
+
+@made_once(1024)
+def prepared(sizes: Sizes, is_double: bool, isa: int, keep: bool, halves: bool) -> Prepared:
+    c = library().c
+    block, units = c.carousel_block(isa, is_double), sizes.units
+    direct = frozenset(size for size in SIZES if units[size] % block == 0)
+    made = forward_plan(sizes.program, keep, direct, halves)
+    saved = c.carousel_saved_width(isa, is_double, made.pointer, units["hidden"], units["projection"])
+    return Prepared(made, direct, saved)

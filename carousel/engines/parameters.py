@@ -1,0 +1,26 @@
+"""The parameters that a scan reads: their names, in the order in which engines take them, and their shapes."""
+
+from __future__ import annotations
+
+from carousel.program import Program, naming
+from carousel.program.sharing import made_once
+
+
+@made_once(1024)
+def parameters_of(program: Program) -> tuple[str, ...]:
+    """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
+    found = [naming.W, naming.B] if program.gate_bias else [naming.W]
+    for node in program.nodes:
+        if node.op == "product":
+            weight = program.weights[node.attr]
+            found += [weight.parameter] if weight.bias is None else [weight.parameter, weight.bias]
+        elif node.op == "vector":
+            found.append(node.attr[0] if isinstance(node.attr, tuple) else node.attr)
+    return tuple(dict.fromkeys(found))
+
+
+@made_once(1024)
+def shapes_of(program: Program, hidden: int, projection: int, input_size: int) -> tuple[tuple[int, ...], ...]:
+    """The shapes of `parameters_of` a program."""
+    shapes = program.parameter_shapes(hidden, projection, input_size)
+    return tuple(shapes[name] for name in parameters_of(program))
