@@ -47,7 +47,8 @@ ENUMS = {
 @pytest.mark.parametrize("enum", ENUMS)
 def test_enumerators_have_the_numbers_of_the_header(enum):
     first = 1000 if enum == "CarouselStructural" else 0
-    here = vars(native_plan) | {name.upper(): number for name, number in native_plan.SIZES.items()}
+    sizes = {name.upper(): number for name, number in native_plan.SIZES.items()}
+    here = vars(native_plan) | native_plan.Structural.__members__ | sizes
     assert [here[name] for name in ENUMS[enum]] == list(range(first, first + len(ENUMS[enum])))
 
 

@@ -7,7 +7,6 @@ from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Item, Items
 from carousel.engines.native.listing import Listing, place_of
 from carousel.engines.native.plan import (
     BUFFER,
-    LOAD_NUMBER,
     NUMBER,
     REDUCTIONS,
     ROW,
@@ -16,6 +15,7 @@ from carousel.engines.native.plan import (
     Plan,
     Product,
     Segment,
+    Structural,
     Term,
     View,
 )
@@ -88,10 +88,10 @@ def _load_numbers(items: Items, listing: Listing) -> None:
     for i in sorted(read):
         item = items[i]
         if isinstance(item, Leaf) and item.name == "number":
-            listing.add(LOAD_NUMBER, View(ROW, item.row), item.view)
+            listing.add(Structural.LOAD_NUMBER, View(ROW, item.row), item.view)
         elif not isinstance(item, Leaf) and item.row >= 0 and item.part != part:
             home = next(h for h in item.homes if _is_lasting_number(items, h))
-            listing.add(LOAD_NUMBER, View(ROW, item.row), View(BUFFER, home))
+            listing.add(Structural.LOAD_NUMBER, View(ROW, item.row), View(BUFFER, home))
 
 
 def _is_lasting_number(items: Items, home: int) -> bool:

@@ -7,15 +7,11 @@ from typing import NamedTuple
 
 from carousel.engines.native.items import Item, Items, Leaf, MatrixProduct, Op, Reduction
 from carousel.engines.native.plan import (
-    ADD_COLUMNS,
     BUFFER,
     COLUMN_SUMS,
     CONSTANT,
-    EXPAND,
     FORWARD_PREVIOUS,
     HALVES,
-    LOAD_HALVES,
-    LOAD_ROWS,
     LOCAL,
     NUMBER,
     NUMBER_OF,
@@ -23,12 +19,10 @@ from carousel.engines.native.plan import (
     PREVIOUS,
     ROW,
     ROWS,
-    SAVE_NUMBER,
     SIZES,
-    STORE_HALVES,
-    STORE_ROWS,
     TWO,
     Instruction,
+    Structural,
     View,
 )
 
@@ -67,7 +61,7 @@ class Listing:
         """Writes a number per row where it is kept."""
         for home in item.homes:
             if self.items.plan.buffers[home].layout == NUMBER:
-                self.add(SAVE_NUMBER, View(BUFFER, home), View(ROW, item.row))
+                self.add(Structural.SAVE_NUMBER, View(BUFFER, home), View(ROW, item.row))
 
     def scratch(self) -> View:
         self.count += 1
@@ -85,12 +79,14 @@ class Listing:
             return self.local[i]
         if item.row >= 0:
             self.local[i] = self.scratch()
-            self.add(EXPAND, self.local[i], View(ROW, item.row))
+            self.add(Structural.EXPAND, self.local[i], View(ROW, item.row))
             return self.local[i]
         view = place_of(self.items, item, self.part)
         if not self._in_place(view):
             self.local[i] = self.scratch()
-            self.add(LOAD_HALVES if self._layout(view) == HALVES else LOAD_ROWS, self.local[i], view)
+            self.add(
+                Structural.LOAD_HALVES if self._layout(view) == HALVES else Structural.LOAD_ROWS, self.local[i], view
+            )
             return self.local[i]
         return view
 
@@ -135,10 +131,10 @@ class Listing:
 
     def _copy_out(self, item: Item, at: View, places: list[View], sums: Iterable[int] | None = None) -> None:
         for place in places:
-            store = STORE_HALVES if self._layout(place) == HALVES else STORE_ROWS
+            store = Structural.STORE_HALVES if self._layout(place) == HALVES else Structural.STORE_ROWS
             self.add(NUMBER_OF["copy"] if self._in_place(place) else store, place, at)
         for s in item.sums if sums is None else sums:
-            self.add(ADD_COLUMNS, View(COLUMN_SUMS, s), at)
+            self.add(Structural.ADD_COLUMNS, View(COLUMN_SUMS, s), at)
 
     def finish(self) -> tuple[int, int]:
         """Gives scratch values slots, those that are never alive together the same one, and enters the lines."""

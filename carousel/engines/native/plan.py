@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 from carousel.program import ops
@@ -14,16 +15,34 @@ PANEL, ROWS, PARTIAL, NUMBER, HALVES = range(5)
 ALWAYS, CHUNK, TWO = range(3)
 WORKSPACE, SAVED, EXTERNAL = range(3)
 SIZES = {"hidden": 0, "projection": 1}
-(
-    EXPAND, PARTIAL_SUM, TOTAL_SUM, ADD_COLUMNS, SAVE_NUMBER, LOAD_NUMBER,
-    LOAD_ROWS, STORE_ROWS, LOAD_HALVES, STORE_HALVES, PARTIAL_HIGHEST, TOTAL_HIGHEST,
-) = range(1000, 1012)  # fmt: skip
+
+
+class Structural(IntEnum):
+    """The instructions that are no pointwise op. A reduction over units has two: what a block of them gives, and what
+    these parts give."""
+
+    EXPAND = 1000
+    PARTIAL_SUM = 1001
+    TOTAL_SUM = 1002
+    ADD_COLUMNS = 1003
+    SAVE_NUMBER = 1004
+    LOAD_NUMBER = 1005
+    LOAD_ROWS = 1006
+    STORE_ROWS = 1007
+    LOAD_HALVES = 1008
+    STORE_HALVES = 1009
+    PARTIAL_HIGHEST = 1010
+    TOTAL_HIGHEST = 1011
+
 
 # Pointwise ops, in the order of native/ops.h: the alphabet's, then the engine's own.
 OWN = {"copy": 1, "mul_add": 3, "mul_sub": 3}
 POINTWISE = [name for name, op in ops.TABLE.items() if op.kind in ("pointwise", "relation")] + list(OWN)
-# A reduction over units: what a block of them gives, and what its parts give.
-REDUCTIONS = {"sum": (PARTIAL_SUM, TOTAL_SUM), "highest": (PARTIAL_HIGHEST, TOTAL_HIGHEST)}
+REDUCTIONS = {
+    name: (Structural[f"PARTIAL_{name.upper()}"], Structural[f"TOTAL_{name.upper()}"])
+    for name, op in ops.TABLE.items()
+    if op.kind == "reduction"
+}
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 

@@ -18,20 +18,7 @@ LAYOUTS = ("panel", "rows", "partial sums", "numbers", "bfloat16 panel")
 TIMES = ("all steps", "one chunk", "two steps")
 PLACES = ("workspace", "saved", "given")
 SIZES = tuple(p.SIZES)
-STRUCTURAL = {
-    p.EXPAND: "expand",
-    p.PARTIAL_SUM: "partial_sum",
-    p.TOTAL_SUM: "total_sum",
-    p.PARTIAL_HIGHEST: "partial_highest",
-    p.TOTAL_HIGHEST: "total_highest",
-    p.ADD_COLUMNS: "add_columns",
-    p.SAVE_NUMBER: "save",
-    p.LOAD_NUMBER: "load",
-    p.LOAD_ROWS: "load_rows",
-    p.STORE_ROWS: "store_rows",
-    p.LOAD_HALVES: "load_halves",
-    p.STORE_HALVES: "store_halves",
-}
+STRUCTURAL = {op: op.name.lower().removesuffix("_number") for op in p.Structural}
 
 
 def text_of(plan: p.Plan) -> str:
@@ -122,7 +109,7 @@ def _segment(plan: p.Plan, number: int, segment: p.Segment) -> Iterator[str]:
         for op, dst, *arguments in plan.instructions[begin:end]:
             name = p.POINTWISE[op] if op < len(p.POINTWISE) else STRUCTURAL.get(op, f"op {op}?")
             read = " ".join(view(plan, argument) for argument in arguments[: arity(op)])
-            yield f"    {view(plan, dst)} {'+=' if op == p.ADD_COLUMNS else '='} {name} {read}"
+            yield f"    {view(plan, dst)} {'+=' if op == p.Structural.ADD_COLUMNS else '='} {name} {read}"
 
 
 def _part(plan: p.Plan, parameter: int, gate: int) -> str:

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from carousel.engines.native import plan as p
+from carousel.engines.native import text
 from carousel.engines.native.text import arity, view
 from carousel.errors import CarouselError
 
 # What strips may read and write as it stands; the others have instructions of their own.
 IN_PLACE = (p.PANEL, p.ROWS)
-LAST = p.TOTAL_HIGHEST
 PARTIAL, TOTAL = zip(*p.REDUCTIONS.values(), strict=True)
 
 
@@ -119,7 +119,7 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
     written: set[int] = set()
     for number in range(begin, end):
         op, dst, *arguments = plan.instructions[number]
-        if not (0 <= op < len(p.POINTWISE) or p.EXPAND <= op <= LAST):
+        if not (0 <= op < len(p.POINTWISE) or op in text.STRUCTURAL):
             yield f"instruction {number} has op {op}, which is not there"
             continue
         for place in arguments[: arity(op)]:
@@ -132,7 +132,7 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
                 yield f"instruction {number} reads {view(plan, place)}, {problem}"
         kind, which = plan.views[dst]
         if kind in (p.VECTOR, p.CONSTANT, p.PREVIOUS, p.FORWARD_PREVIOUS) or (kind == p.COLUMN_SUMS) != (
-            op == p.ADD_COLUMNS
+            op == p.Structural.ADD_COLUMNS
         ):
             yield f"instruction {number} writes {view(plan, dst)}"
         elif problem := _unfit(plan, op, dst, size):
@@ -150,7 +150,7 @@ def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
         return None
     if not _is_units(buffer):
         return None if op in PARTIAL else "a number per row among rows of units"
-    if buffer.layout == p.HALVES and op not in (p.LOAD_HALVES, p.STORE_HALVES):
+    if buffer.layout == p.HALVES and op not in (p.Structural.LOAD_HALVES, p.Structural.STORE_HALVES):
         return "which is rounded to bfloat16"
     return None if buffer.size == size else "a row of another size"
 
