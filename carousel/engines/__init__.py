@@ -10,6 +10,7 @@ from torch import Tensor
 from carousel.engines import native, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
 from carousel.engines.engine import Around, Engine, Stepper
+from carousel.engines.step import sizes_of
 from carousel.program import Interface
 
 # In order of preference: "auto" takes the first that has no reason not to run.
@@ -81,7 +82,7 @@ def scan(
     if checkpoint is not None and torch.is_grad_enabled() and not isinstance(batch_sizes, Tensor):
 
         def keeps() -> int:
-            return x.shape[0] * chosen.kept(program, reference.sizes_of(program, weights), x.shape[1], x.dtype)
+            return x.shape[0] * chosen.kept(program, sizes_of(program, weights), x.shape[1], x.dtype)
 
         every = chunk_length(checkpoint, len(batch_sizes), keeps)
         if every is not None:

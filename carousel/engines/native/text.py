@@ -18,7 +18,7 @@ LAYOUTS = ("panel", "rows", "partial sums", "numbers", "bfloat16 panel")
 TIMES = ("all steps", "one chunk", "two steps")
 PLACES = ("workspace", "saved", "given")
 SIZES = tuple(p.SIZES)
-STRUCTURAL = {op: op.name.lower().removesuffix("_number") for op in p.Structural}
+STRUCTURAL: dict[int, str] = {op: op.name.lower().removesuffix("_number") for op in p.Structural}
 
 
 def text_of(plan: p.Plan) -> str:

@@ -1,0 +1,171 @@
+"""One step of a program in torch's functions: what the reference engine runs at every step, and what a step means."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from carousel.engines.engine import Rows, Step
+from carousel.program import Interface, Program, Untraced, evaluate, ops
+
+
+def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:
+    """One step as a function ((the gates' W x + b in one row each, streams ...), states) -> (emitted, states).
+
+    What does not change from step to step is done here, once. like: any tensor of the scan, for dtype and device.
+    """
+    if isinstance(program, Program):
+        return _prepare_program(program, weights, like)
+    assert isinstance(program, Untraced)
+    return _prepare_untraced(program, weights)
+
+
+class _Products:
+    """The matrix products of a step: those of one row and one parameter are one, done when the first is asked for."""
+
+    def __init__(self, program: Program, weights: Mapping[str, Tensor]):
+        blocks = len(program.recurrents)
+        self._of: dict[int, tuple[int, int, int, Tensor, Tensor | None]] = {}
+        for group in program.products:
+            weight, bias = _stacked(group.parameter, group.gates, blocks, weights), None
+            if group.bias is not None:
+                bias = _stacked(group.bias, group.gates, blocks, weights)
+            for place, index in enumerate(group.nodes):
+                self._of[index] = (group.nodes[0], place, len(group.nodes), weight, bias)
+
+    def of_a_step(self) -> Callable[[int, Tensor], Tensor]:
+        """How to multiply in one step: (product node, row) -> row."""
+        done: dict[int, Sequence[Tensor]] = {}
+
+        def multiply(index: int, row: Tensor) -> Tensor:
+            group, place, count, weight, bias = self._of[index]
+            if group not in done:
+                done[group] = F.linear(row, weight, bias).chunk(count, -1)
+            return done[group][place]
+
+        return multiply
+
+
+def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tensor) -> Step:
+    gates = len(program.inputs)
+    leaves, moving = _leaves(program, weights, like)
+    products = _Products(program, weights)
+    emitted = program.emitted
+    results = tuple(program.outputs[state] for state in program.states)
+    whole, sizes = _whole_rows(program), sizes_of(program, weights)
+
+    def step(rows: Rows, states: Rows) -> tuple[Rows, Rows]:
+        given = list(leaves)
+        new = (*rows[0].chunk(gates, -1), *rows[1:], *states)
+        for index, place in moving:
+            given[index] = new[place]
+        values = evaluate(program, given, products.of_a_step())
+
+        def row(index: int) -> Tensor:
+            value = values[index]
+            if value.dtype == torch.bool:  # a relation that is recorded: 1 where it holds
+                value = value.to(rows[0].dtype)
+            return (
+                value
+                if index in whole
+                else value.expand(rows[0].shape[0], sizes[program.nodes[index].size]).contiguous()
+            )
+
+        return tuple(map(row, emitted)), tuple(map(row, results))
+
+    return step
+
+
+def _leaves(
+    program: Program, weights: Mapping[str, Tensor], like: Tensor
+) -> tuple[list[Tensor | None], list[tuple[int, int]]]:
+    """The leaves' values that are the same at every step, by node; and those that are new: (node, place among them)."""
+    kinds = (("input", program.inputs), ("stream", program.streams), ("state", program.states))
+    places = {key: place for place, key in enumerate((op, name) for op, names in kinds for name in names)}
+    same: list[Tensor | None] = [None] * len(program.nodes)
+    new: list[tuple[int, int]] = []
+    for index, node in enumerate(program.nodes):
+        if (node.op, node.attr) in places:
+            new.append((index, places[node.op, node.attr]))
+        elif node.op in ops.LEAVES:
+            same[index] = _leaf(program, node.op, node.attr, weights, like)
+    return same, new
+
+
+def _whole_rows(program: Program) -> set[int]:
+    """The nodes whose values have a number for every unit of every row of the batch: the others are made of learned
+    vectors or of single numbers alone, and torch leaves them as short as these."""
+    found: set[int] = set()
+    for index, node in enumerate(program.nodes):
+        if node.op in ("input", "state", "stream", "product"):
+            found |= {index} if node.size != "one" else set()
+        elif node.op in ops.TABLE and ops.TABLE[node.op].kind in ("pointwise", "relation"):
+            found |= {index} if any(a in found for a in node.args) else set()
+    return found
+
+
+def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
+    names = list(program.states)
+
+    def multiply(name: str, row: Tensor) -> Tensor:
+        weight = program.weights[name]
+        if weight.gate is None:
+            return F.linear(row, weights[weight.parameter])
+        rows = (weight.gate,), len(program.recurrents)
+        bias = None if weight.bias is None else _stacked(weight.bias, *rows, weights)
+        return F.linear(row, _stacked(weight.parameter, *rows, weights), bias)
+
+    def step(rows: Rows, states: Rows) -> tuple[Rows, Rows]:
+        (inputs,) = rows
+        parts = dict(zip(program.inputs, inputs.chunk(len(program.inputs), -1), strict=True))
+
+        def leaf(op: str, attr: Any) -> Tensor:
+            match op:
+                case "input":
+                    return parts[attr]
+                case "state":
+                    return states[names.index(attr)]
+            return _leaf(program, op, attr, weights, inputs)
+
+        new = program.step(leaf, multiply)
+        return new[:1], new
+
+    return step
+
+
+def _leaf(program: Interface, op: str, attr: Any, weights: Mapping[str, Tensor], like: Tensor) -> Tensor:
+    """The value of a leaf that is the same at every step."""
+    match op:
+        case "vector" if isinstance(attr, tuple):
+            name, gate = attr
+            return weights[name].chunk(len(program.gates))[program.gates.index(gate)]
+        case "vector":
+            return weights[attr]
+        case "constant":
+            return torch.tensor(attr, dtype=like.dtype, device=like.device)
+        case "per_unit":
+            return torch.tensor(1 / sizes_of(program, weights)[attr], dtype=like.dtype, device=like.device)
+    raise AssertionError(f"a forward program has no leaf {op}")
+
+
+def sizes_of(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int]:
+    """Numbers for the size names, as the parameters have them."""
+    sizes = {"hidden": weights["weight_ih"].shape[0] // len(program.inputs)}
+    for weight in program.weights.values():
+        sizes[weight.columns] = weights[weight.parameter].shape[1]
+        if weight.gate is None:
+            sizes[weight.rows] = weights[weight.parameter].shape[0]
+    return sizes
+
+
+def _stacked(parameter: str, gates: tuple[int, ...] | None, count: int, weights: Mapping[str, Tensor]) -> Tensor:
+    """The blocks of a parameter's rows that belong to some gates; the parameter itself where it is all of them."""
+    whole = weights[parameter]
+    if gates is None or gates == tuple(range(count)):
+        return whole
+    blocks = whole.chunk(count)
+    return blocks[gates[0]] if len(gates) == 1 else torch.cat([blocks[g] for g in gates])
