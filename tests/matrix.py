@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain, combinations
+from itertools import chain, combinations, product
 
 import pytest
 import textbook
@@ -257,16 +257,31 @@ def why_not(row: Row, engine: str, dtype: torch.dtype, bias: bool = True) -> str
     return ENGINES[engine].why_not(program, dtype, torch.device("cpu"))
 
 
+FULL = pytest.mark.full
+
+
+def once(count: int, which: int, places: int) -> list[bool]:
+    """Of `count` equal cases, which run always: every `places`-th, beginning at one that `which` moves on."""
+    return [index % places == which % places for index in range(count)]
+
+
 def runs(rows: list[Row] = ROWS, biases: tuple[bool, ...] = (True, False)) -> list:
-    """(row, bias, engine, dtype) for every row and every engine that can run it, as parameters of a test."""
-    return [
-        pytest.param(row, bias, engine, dtype, id=f"{row}-{'bias' if bias else 'nobias'}-{engine}-{name_of(dtype)}")
-        for row in rows
-        for bias in biases
-        for engine in ENGINES
-        for dtype in DTYPES
-        if why_not(row, engine, dtype, bias) is None
-    ]
+    """(row, bias, engine, dtype) for every row and every engine that can run it, as parameters of a test.
+
+    Always run: each engine once for each row, with and without biases and in each dtype by turns; for one row of each
+    kind of program twice, so that it meets both. The rest, marked `full`, runs where it is asked for.
+    """
+    found = []
+    for number, row in enumerate(rows):
+        for engine in ENGINES:
+            cases = [(b, d) for b, d in product(biases, DTYPES) if why_not(row, engine, d, b) is None]
+            # The second half backwards: what stands two places apart differs in the dtype and in the bias.
+            cases = cases[: len(DTYPES)] + cases[len(DTYPES) :][::-1]
+            always = once(len(cases), number, 2 if row in KINDS and len(cases) == 4 else max(1, len(cases)))
+            for (bias, dtype), is_always in zip(cases, always, strict=True):
+                name = f"{row}-{'bias' if bias else 'nobias'}-{engine}-{name_of(dtype)}"
+                found.append(pytest.param(row, bias, engine, dtype, id=name, marks=() if is_always else FULL))
+    return found
 
 
 def engine_dtypes() -> list[tuple[str, torch.dtype]]:
