@@ -94,11 +94,11 @@ def figures_of(s: Scores) -> list[str]:
 
 def standardised(frame: pl.DataFrame, result: Backtest) -> str:
     """MSE and MAE on columns standardised by the first 8,640 rows: the units of the literature on ETTh1."""
-    told = result.forecasts.drop_nulls("actual")
+    quantiles = result.forecasts.drop_nulls("actual")
     errors = []
-    for series in told["series"].unique():
+    for series in quantiles["series"].unique():
         column = frame[str(series)][:8640]
-        mine = told.filter(pl.col("series") == series)
+        mine = quantiles.filter(pl.col("series") == series)
         errors.append(((mine["actual"] - mine["forecast"]) / column.std(ddof=0)).to_numpy())
     every = np.concatenate(errors)
     return f"standardised MSE {np.mean(every**2):.3f}, MAE {np.mean(np.abs(every)):.3f}"
@@ -120,15 +120,15 @@ def beside(name: str, result: Backtest, seconds: float, seed: int) -> list[list[
     task = forecasting_peers.task_of(
         frame, targets, past, first=first, stride=chosen.stride, horizon=chosen.horizon, levels=LEVELS, seed=seed
     )
-    ours, came = aligned(result.forecasts, frame.select(clock), targets, task)
-    judged = np.isfinite(ours[..., 0]) & np.isfinite(came)
-    lines = [peer_row(f"{name}, {int(judged[0].sum()):,}", "**carousel**", ours[judged], came[judged], seconds)]
+    ours, actual = aligned(result.forecasts, frame.select(clock), targets, task)
+    judged = np.isfinite(ours[..., 0]) & np.isfinite(actual)
+    lines = [peer_row(f"{name}, {int(judged[0].sum()):,}", "**carousel**", ours[judged], actual[judged], seconds)]
     wanted = [LEVELS.index(0.5), *INTERVALS[80], *INTERVALS[95]]
     for peer, (package, forecast) in forecasting_peers.PEERS.items():
         if find_spec(package):
             before = time.perf_counter()
-            told = forecast(task)[..., wanted]
-            lines.append(peer_row("", peer, told[judged], came[judged], time.perf_counter() - before))
+            quantiles = forecast(task)[..., wanted]
+            lines.append(peer_row("", peer, quantiles[judged], actual[judged], time.perf_counter() - before))
     return lines
 
 
@@ -144,19 +144,19 @@ def aligned(
         column = np.array([targets.index(name) for name in found["series"]])
     at = found["step"].to_numpy() - 1, found["place"].to_numpy() * len(targets) + column
     ours = np.full((task.horizon, len(task.rows) * len(targets), 5), np.nan)
-    came = np.full(ours.shape[:2], np.nan)
+    actual = np.full(ours.shape[:2], np.nan)
     ours[at] = found.select("forecast", "lo_80", "hi_80", "lo_95", "hi_95").to_numpy()
-    came[at] = found["actual"].fill_null(np.nan).to_numpy()
-    return ours, came
+    actual[at] = found["actual"].fill_null(np.nan).to_numpy()
+    return ours, actual
 
 
-def peer_row(first: str, model: str, told: np.ndarray, came: np.ndarray, seconds: float) -> list[str]:
+def peer_row(first: str, model: str, quantiles: np.ndarray, actual: np.ndarray, seconds: float) -> list[str]:
     """Of told (forecasts, 5): median and ends. The score of an interval [l, u] that promises 1 - a is
     u - l + 2/a (l - y if y < l) + 2/a (y - u if y > u), the less the better (Gneiting & Raftery 2007, section 6.2)."""
-    median, *ends = told.T
-    figures = [f"{np.sqrt(np.mean((came - median) ** 2)):.4g}", f"{np.mean(np.abs(came - median)):.4g}"]
+    median, *ends = quantiles.T
+    figures = [f"{np.sqrt(np.mean((actual - median) ** 2)):.4g}", f"{np.mean(np.abs(actual - median)):.4g}"]
     for share, low, high in ((0.2, *ends[:2]), (0.05, *ends[2:])):
-        outside = np.maximum(0, low - came) + np.maximum(0, came - high)
+        outside = np.maximum(0, low - actual) + np.maximum(0, actual - high)
         figures += [f"{100 * np.mean(outside == 0):.1f}", f"{np.mean(high - low + 2 / share * outside):.4g}"]
     return [first, model, *figures, f"{seconds:.0f}"]
 

@@ -20,11 +20,11 @@ from carousel.errors import RunError
 from carousel.models import TokenModel
 from carousel.training.batches import Batches
 from carousel.training.budget import Budget
+from carousel.training.lane_batches import Reading
 from carousel.training.lanes import Lanes
 from carousel.training.loop import Loop
 from carousel.training.measure import Measure
 from carousel.training.progress import Quiet
-from carousel.training.reading import Reading
 from carousel.training.run import Run
 from carousel.training.run_folder import RunFolder
 from carousel.training.schedule import Plan

@@ -349,7 +349,7 @@ def test_a_run_without_its_examples_cannot_go_on(tmp_path: Path) -> None:
         training.train(from_python(*waves(16)), Settings(**TINY), out=tmp_path / "run", report=BreaksOff())
     (tmp_path / "run" / "examples.safetensors").write_bytes(b"")
     with pytest.raises(RunError, match=r"examples.safetensors should hold the examples.*train again"):
-        training.go_on(RunFolder.open(tmp_path / "run"), Quiet(), resuming=True)
+        training.continue_run(RunFolder.open(tmp_path / "run"), Quiet(), resuming=True)
 
 
 # -- the command line -----------------------------------------------------------------------------------------------

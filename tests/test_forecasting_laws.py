@@ -22,7 +22,7 @@ from carousel.tasks.forecasting.answers import following
 from carousel.tasks.forecasting.answers.backtesting import Backtest
 from carousel.tasks.forecasting.answers.following import corrections_at
 from carousel.tasks.forecasting.network import predicting, training
-from carousel.tasks.forecasting.network.predicting import absolute, told_at
+from carousel.tasks.forecasting.network.predicting import absolute, quantiles_at
 from carousel.tasks.forecasting.network.trained import CALIBRATED_ON, Trained, held_out, reading_to_json
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.metrics import LEVELS, Scores
@@ -361,7 +361,7 @@ def test_intervals_are_corrected_by_the_errors_of_every_step_since_training(plai
             later = pl.col("date") > START + timedelta(days=origin)
             cut = trained.inputs(frame.with_columns(pl.when(later).then(999.0).otherwise("sold").alias("sold")))
             row, column = np.array([origin]), np.array([0])
-            told = absolute(cut, told_at(trained.network, cut, row, column, horizon), row, column)
+            told = absolute(cut, quantiles_at(trained.network, cut, row, column, horizon), row, column)
             came = np.array([np.nan if v is None else v for v in frame["sold"][origin + 1 : t + 1]])
             r = r.copy()
             for pair, (low, high) in enumerate(conformal.PAIRS):
@@ -600,7 +600,7 @@ def test_a_run_that_was_stopped_is_calibrated_on_its_own_data_whatever_it_is_ask
     trained, horizon = fresh.trained, QUICK["horizon"]
     own = trained.inputs(shops())
     rows, columns = held_out(own, trained.split.rows(own.panel), CALIBRATED_ON, trained.network)
-    told = told_at(trained.network, own, rows, columns, horizon)
+    told = quantiles_at(trained.network, own, rows, columns, horizon)
     held = conformal.corrections(told, own.outcomes(rows, columns, horizon))
     np.testing.assert_allclose(trained.calibrated().r, held, atol=1e-6)  # rounded, as a run writes it down
 
@@ -714,9 +714,9 @@ def test_what_is_fed_back_tells_how_far_it_is(plain):
     rows, columns = np.array([90, 100, 110]), np.array([0, 1, 0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(predicting, "ORIGINS", predicting.PATHS)  # one origin after another
-        told_at(trained.network, inputs, rows, columns, 20, progress=lambda *told: heard.append(told))
+        quantiles_at(trained.network, inputs, rows, columns, 20, progress=lambda *told: heard.append(told))
     assert heard == [(done, 60) for done in (14, 20, 34, 40, 54, 60)]
-    told_at(trained.network, inputs, rows, columns, 7, progress=lambda *_: pytest.fail("there is nothing to tell"))
+    quantiles_at(trained.network, inputs, rows, columns, 7, progress=lambda *_: pytest.fail("there is nothing to tell"))
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from carousel.tasks.forecasting.network.signals import (
     follow,
 )
 from carousel.tasks.forecasting.scoring import conformal
-from carousel.tasks.forecasting.scoring.baselines import rivals
+from carousel.tasks.forecasting.scoring.baselines import baselines
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN, naive_error, score
 
 NORMAL = torch.distributions.Normal(0.0, 1.0).icdf(torch.tensor(LEVELS)).numpy().astype(np.float64)
@@ -72,7 +72,7 @@ def test_the_unit_of_mase():
 
 def test_naive_rivals_by_hand():
     values = np.array([1.0, 2, 3, 5, np.nan, 8, 9])[:, None]
-    by_name = {rival.name: rival for rival in rivals(values, training=values, season=3)}
+    by_name = {baseline.name: baseline for baseline in baselines(values, training=values, season=3)}
     rows, columns = np.array([4, 6]), np.array([0, 0])
     np.testing.assert_allclose(by_name["naive"].points(rows, columns, 4), [[5, 9]] * 4)
     # Missing row 4 counts as it was a season ago, 2.
@@ -89,7 +89,7 @@ def test_errors_of_rivals_are_those_of_training_and_of_a_series_it_lacks_there_a
     training = np.array([[0.0, np.nan], [1, np.nan], [4, np.nan], [5, np.nan], [8, np.nan]])
     values = np.array([[0.0, 1.0], [100, 2], [200, 3]])
     rows, columns, levels = np.array([1, 1]), np.array([0, 1]), np.array(LEVELS)
-    told = rivals(values, training=training, season=1)[0].quantiles(rows, columns, 1, levels)[0]
+    told = baselines(values, training=training, season=1)[0].quantiles(rows, columns, 1, levels)[0]
     np.testing.assert_allclose(told[0], 100 + np.sign(levels - 0.5) * np.quantile([1, 1, 3, 3], np.abs(2 * levels - 1)))
     assert told[1, MEDIAN] == 2
     assert np.isnan(np.delete(told[1], MEDIAN)).all()
@@ -299,8 +299,8 @@ def test_quantiles_never_cross_whatever_the_weights(seed, form, cell):
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=3.0)
     steps = torch.randn(7, 2, 3 + (4 if network.autoregressive else 0))
-    state = tuple(s[:, -1] for s in network.read(steps))
-    told = network.tell(state, torch.randn(2, 2), torch.randn(network.at_once, 2, 4))
+    state = tuple(s[:, -1] for s in network.encode(steps))
+    told = network.decode(state, torch.randn(2, 2), torch.randn(network.at_once, 2, 4))
     assert told.shape == (network.at_once, 2, len(LEVELS))
     assert (told.diff(dim=-1) >= 0).all()
 
@@ -310,7 +310,7 @@ def test_before_training_the_network_is_its_anchor():
     weights, quantiles = torch.randn(4, 4), torch.tensor(NORMAL).float().repeat(4, 1) * torch.arange(1, 5)[:, None]
     network.set_anchor(weights, quantiles)
     origins, ahead = torch.randn(6, 2), torch.randn(4, 6, 1)
-    told = network.tell(tuple(s[:, -1] for s in network.read(torch.randn(3, 6, 3))), origins, ahead)
+    told = network.decode(tuple(s[:, -1] for s in network.encode(torch.randn(3, 6, 3))), origins, ahead)
     expected = torch.stack([origins @ w[:2] + ahead[h] @ w[2:3] + w[3] for h, w in enumerate(weights)])
     torch.testing.assert_close(told, expected[..., None] + quantiles[:, None], rtol=1e-4, atol=1e-4)
 

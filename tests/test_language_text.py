@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carousel.errors import DataError, RunError
-from carousel.tasks.language import baseline, corpus
+from carousel.tasks.language import corpus, ngram_baseline
 from carousel.tasks.language import vocabulary as vocabularies
 from carousel.tasks.language.vocabulary import (
     ByteVocabulary,
@@ -234,7 +234,7 @@ def test_a_token_file_that_is_not_whole_is_refused(tmp_path: Path) -> None:
 
 def test_counts_match_witten_bell_by_hand() -> None:
     training, validation = np.array([1, 2, 1, 2, 1, 0]), np.array([1, 2])
-    counted = baseline.count(training, validation, 3, orders=2)
+    counted = ngram_baseline.count(training, validation, 3, orders=2)
     # Order 1: counts 1, 3, 2 of N = 6, T = 3 kinds. P1 = (3 + 3/3) / 9 = 4/9 for symbol 1, (2 + 1) / 9 for symbol 2.
     assert counted.nats[0] == pytest.approx(-(math.log(4 / 9) + math.log(3 / 9)) / 2)
     # Order 2: nothing ever followed 0 (it was last), so P2(1 | 0) = P1(1); after 1 came 2 twice and 0 once, T = 2.
@@ -245,6 +245,6 @@ def test_counts_match_witten_bell_by_hand() -> None:
 def test_counts_on_tiny_shakespeare(tmp_path: Path) -> None:
     built, vocabulary = build([SHAKESPEARE], tmp_path)
     assert (len(built.training), len(built.validation), vocabulary.size) == (1_003_854, 111_540, 66)
-    counted = baseline.count(built.training, built.validation, vocabulary.size)
+    counted = ngram_baseline.count(built.training, built.validation, vocabulary.size)
     assert [round(nats, 3) for nats in counted.nats] == [3.347, 2.486, 2.049, 1.774, 1.669, 1.698]
     assert counted.name == "5-gram counts"

@@ -627,11 +627,11 @@ def test_influence_is_the_slope_of_the_median(forecasters, form):
     @torch.no_grad()
     def median(x, t):
         """Of the forecast after step t, the mean over the steps told at once."""
-        states = network.read(x, None, stretch.hx)
+        states = network.encode(x, None, stretch.hx)
         last = tuple(s[:, t] for s in states)
         at = rows[[t]], stretch.columns[[t]]
         ahead = torch.from_numpy(inputs.ahead(*at, network.at_once))
-        told = network.tell(last, torch.from_numpy(inputs.at_origins(*at)), ahead)
+        told = network.decode(last, torch.from_numpy(inputs.at_origins(*at)), ahead)
         return told[:, 0, network.median].double().mean().item()
 
     for t in (4, 19):

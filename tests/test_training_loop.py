@@ -17,7 +17,7 @@ from carousel.training.measure import Measure
 from carousel.training.progress import Quiet
 from carousel.training.run import Run
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import carry_out, draw_curve, may_go_on, versions
+from carousel.training.session import carry_out, draw_curve, may_resume, versions
 from carousel.training.settings import TrainingSettings
 
 
@@ -189,5 +189,5 @@ def test_resuming_takes_the_numbers_of_threads_that_training_takes(folder: RunFo
         TrainingSettings(threads=threads)
     folder.write_config({"settings": {"threads": 1}, "versions": versions()})
     with pytest.raises(DataError, match=rf"threads must be 1 or more, not {threads}\."):
-        may_go_on(folder, threads=threads, report=Quiet())
-    assert may_go_on(folder, threads=None, report=Quiet())
+        may_resume(folder, threads=threads, report=Quiet())
+    assert may_resume(folder, threads=None, report=Quiet())

@@ -61,14 +61,14 @@ def backtest(
     from carousel.cli.terminal import show
     from carousel.insight.saving import PICTURES, save
     from carousel.tasks.files import require_place
-    from carousel.tasks.forecasting.task import backtest_of, tell
+    from carousel.tasks.forecasting.task import backtest_of, show_scores
     from carousel.tasks.table import WRITTEN, numbers_written, write
 
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
     with numbers_written(decimal, thousands):
         result = backtest_of(run, data, horizon=horizon, stride=stride, cell=cell, trust_cell=trust_cell)
-    tell(result, show)
+    show_scores(result, show)
     if plot is not None:
         save(result.plot(), plot)
         show(f"{plot}\n")

@@ -105,7 +105,7 @@ def _train(
         return
     chosen = choose(data, task, given, report)
     run = chosen.train(data, chosen.Settings(**given), out=out, report=report)
-    chosen.farewell(run, report, cell=_own(given.get("cell")))
+    chosen.conclude(run, report, cell=_own(given.get("cell")))
 
 
 def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Report", *, trust_cell: bool) -> None:
@@ -113,7 +113,7 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
     from carousel.tasks import task_named
     from carousel.tasks.catalogue import task_of
     from carousel.training.run_folder import RunFolder
-    from carousel.training.session import may_go_on
+    from carousel.training.session import may_resume
 
     threads, cell = given.pop("threads", None), _own(given.get("cell"))
     if cell is not None:
@@ -127,9 +127,9 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
         )
     folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
     task = task_named(task_of(folder))
-    if may_go_on(folder, threads=threads, report=report):
-        task.go_on(folder, report, resuming=True)
-    task.farewell(run, report, cell=cell, trust_cell=trust_cell)
+    if may_resume(folder, threads=threads, report=report):
+        task.continue_run(folder, report, resuming=True)
+    task.conclude(run, report, cell=cell, trust_cell=trust_cell)
 
 
 def _own(cell: str | None) -> str | None:

@@ -70,14 +70,14 @@ class QuantileForecaster(nn.Module):
             self.anchor.copy_(weights)
             self.spread.copy_(torch.cat([r[:, : self.median], middle, r[:, self.median :]], dim=1))
 
-    def read(self, steps: Tensor, mask: Tensor | None = None, state: States | None = None) -> States:
+    def encode(self, steps: Tensor, mask: Tensor | None = None, state: States | None = None) -> States:
         """Every state after every step: (layers, T, B, hidden) each, of steps (T, B, step). mask: (T, B), True where a
         series has begun."""
         given = None if state is None else (state if len(state) > 1 else state[0])
         _, _, states = self.encoder(self.dropout(steps), given, mask=mask, return_states=True)
         return tuple(states.values())
 
-    def tell(self, state: States, origins: Tensor, ahead: Tensor) -> Tensor:
+    def decode(self, state: States, origins: Tensor, ahead: Tensor) -> Tensor:
         """Quantiles (H, B, levels) after origins with these states, (layers, B, hidden) each; `origins` (B, origin);
         `ahead` (H, B, ahead), H at most `at_once`."""
         anchor = self.linear(origins, ahead)

@@ -33,10 +33,10 @@ def require_checkpoint_of(loop: "Loop", saved: Any) -> None:
     require_count("loss_count", saved["loss_count"], most=max(steps, 1))
     for name in ("loss_sum", "recent_loss"):
         require_tensor(name, saved[name], torch.zeros(()))
-    _require_dice(saved["random"], torch.Generator())
+    _require_rng(saved["random"], torch.Generator())
     if saved["random_cuda"] is not None and loop.device.type == "cuda":
-        _require_dice(saved["random_cuda"], torch.Generator(loop.device))
-    if check := getattr(loop.lessons, "check_state_dict", None):
+        _require_rng(saved["random_cuda"], torch.Generator(loop.device))
+    if check := getattr(loop.batches, "check_state_dict", None):
         check(saved["lessons"], loop.model)
 
 
@@ -127,7 +127,7 @@ def _require_plan(plan: Any, steps: int) -> None:
         raise ValueError(f"steps is {steps:,}, and should be {plan['steps']:,} at most, as plan.steps says")
 
 
-def _require_dice(state: Any, generator: torch.Generator) -> None:
+def _require_rng(state: Any, generator: torch.Generator) -> None:
     """The state of a random generator, tried on another one."""
     require_tensor("random", state, generator.get_state())
     try:

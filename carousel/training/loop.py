@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from carousel.training.batch_source import BatchSource
 from carousel.training.checkpoint import require_checkpoint_of
-from carousel.training.lessons import Lessons
 from carousel.training.schedule import Plan, learning_rate
 
 
@@ -19,7 +19,7 @@ class Loop:
     def __init__(
         self,
         model: nn.Module,
-        lessons: Lessons,
+        batches: BatchSource,
         *,
         peak_rate: float,
         weight_decay: float = 0.01,
@@ -27,7 +27,7 @@ class Loop:
         device: torch.device | str = "cpu",
     ) -> None:
         self.model = model
-        self.lessons = lessons
+        self.batches = batches
         self.peak_rate = peak_rate
         self.clip = clip
         self.device = torch.device(device)
@@ -54,13 +54,13 @@ class Loop:
     @property
     def epochs(self) -> float:
         """Times over the data so far."""
-        return self.lessons.units_read / self.lessons.units_per_epoch
+        return self.batches.units_read / self.batches.units_per_epoch
 
     def step(self) -> None:
         rate = learning_rate(self.steps, self.peak_rate, self.plan)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        loss = self.lessons.next_loss(self.model)
+        loss = self.batches.next_loss(self.model)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
@@ -83,7 +83,7 @@ class Loop:
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "lessons": self.lessons.state_dict(),
+            "lessons": self.batches.state_dict(),
             "steps": self.steps,
             "plan": None if self.plan is None else asdict(self.plan),
             "loss_sum": self.loss_sum,
@@ -100,7 +100,7 @@ class Loop:
         # The choices stay as they are here. What another version of torch has of them may have other names.
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": groups})
-        self.lessons.load_state_dict(saved["lessons"])
+        self.batches.load_state_dict(saved["lessons"])
         self.steps = saved["steps"]
         self.plan = None if saved["plan"] is None else Plan(**saved["plan"])
         self.loss_sum = saved["loss_sum"].to(self.device)

@@ -214,7 +214,7 @@ class Screen:
 Progress = Callable[[int, int], None]  # hears how much is done, of how much
 
 
-def nobody(done: int, of: int) -> None:
+def silent(done: int, of: int) -> None:
     """Hears nothing."""
 
 

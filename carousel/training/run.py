@@ -86,7 +86,7 @@ class Run:
                 require_number(name, saved[name])
         require_number("seconds", saved["seconds"], least=0)
         require_count("log_length", saved["log_length"])
-        planned = self.budget.plan_for_epochs(self.loop.lessons.steps_per_epoch)
+        planned = self.budget.plan_for_epochs(self.loop.batches.steps_per_epoch)
         plan = saved["loop"]["plan"]
         if planned is not None and plan not in (None, asdict(planned)):
             raise ValueError(f"plan is of {plan!r:.80}, and the settings ask for {planned.steps:,} steps")
@@ -138,7 +138,7 @@ class Run:
         self.report.tick(self._status)  # the first validation takes a while: show something before it
         if self.best is None:
             self._validate()
-            if plan := self.budget.plan_for_epochs(loop.lessons.steps_per_epoch):
+            if plan := self.budget.plan_for_epochs(loop.batches.steps_per_epoch):
                 self._set_plan(plan)
             self._save()
         while not loop.finished and wish.signal is None:
@@ -217,7 +217,7 @@ class Run:
     def _log(self, **values: Any) -> None:
         self.log.write(
             step=self.loop.steps,
-            tokens=self.loop.lessons.units_read,
+            tokens=self.loop.batches.units_read,
             epoch=round(self.loop.epochs, 4),
             **values,
             seconds=round(self._elapsed(), 2),
@@ -257,7 +257,7 @@ class Run:
         return Status(
             step=loop.steps,
             steps=loop.plan.steps if loop.plan else None,
-            tokens=loop.lessons.units_read,
+            tokens=loop.batches.units_read,
             epoch=loop.epochs,
             seconds=self._elapsed(),
             train=self.measure(loop.recent_loss.item()) if loop.steps else None,

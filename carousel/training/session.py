@@ -41,7 +41,7 @@ def versions() -> dict[str, str]:
     return {"carousel": version("carousel-rnn"), "torch": torch.__version__, "python": platform.python_version()}
 
 
-def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool:
+def may_resume(folder: RunFolder, *, threads: int | None, report: Report) -> bool:
     """Get ready to resume a run, saying what may make its last bits differ. False where it has finished."""
     TrainingSettings(threads=threads)  # refuses a number that means nothing, as for a new run
     config = folder.config()
@@ -68,11 +68,13 @@ def may_go_on(folder: RunFolder, *, threads: int | None, report: Report) -> bool
     return True
 
 
-def announce_start(folder: RunFolder, settings: TrainingSettings, explained: str, rival: str, report: Report) -> None:
+def announce_start(
+    folder: RunFolder, settings: TrainingSettings, explained: str, baseline: str, report: Report
+) -> None:
     """What every training says last before it begins. explained: by the layer; rival: its name and figure, in words."""
     for line in explained.splitlines()[1:]:
         report.say(line)
-    report.say(f"a naive rival to beat: {rival}")
+    report.say(f"a naive rival to beat: {baseline}")
     if folder.kept:
         report.say(f"writing to {folder.path}")
     if settings.minutes is not None:
@@ -125,7 +127,7 @@ def record_final(folder: RunFolder, **values: Any) -> None:
 
 
 def draw_curve(
-    folder: RunFolder, measure: Measure, rival: tuple[str, float] | None, *, x_label: str = "epochs"
+    folder: RunFolder, measure: Measure, baseline: tuple[str, float] | None, *, x_label: str = "epochs"
 ) -> None:
     """The run's learning curve, in its curve.png."""
     lines = folder.log_lines()
@@ -134,7 +136,7 @@ def draw_curve(
         folder.path / "curve.png",
         training=[(line["epoch"], line["train"]) for line in lines if "train" in line],
         validation=[(line["epoch"], line["validation"]) for line in lines if "validation" in line],
-        baseline=rival,
+        baseline=baseline,
         title=folder.path.name,
         x_label=x_label,
         loss=f"loss, nats per {measure.unit}" if in_nats else measure.quantity,

@@ -98,7 +98,7 @@ def told_in_scales(
     which = steps.reshape(len(x), -1)[chosen].flatten().numpy()
     rows, columns = stretch.rows[which], stretch.columns[which]
     ahead = inputs.ahead(rows, columns, network.at_once)
-    told = network.tell(picked, on_device(network, inputs.at_origins(rows, columns)), on_device(network, ahead))
+    told = network.decode(picked, on_device(network, inputs.at_origins(rows, columns)), on_device(network, ahead))
     found = told.permute(1, 0, 2).reshape(len(chosen), x.shape[1], -1)
     if at is None:
         return found

@@ -21,7 +21,7 @@ from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_cell import in_file
 from carousel.training.run_folder import Log, RunFolder
-from carousel.training.session import folder_for, may_go_on
+from carousel.training.session import folder_for, may_resume
 
 
 class SequenceClassifier(Estimator):
@@ -169,8 +169,8 @@ class SequenceClassifier(Estimator):
         (the recorded one, unless `threads` says otherwise), to the same bits as without the stop. cell, trust_cell: as
         in `load`."""
         folder, report = opened(run, cell=cell, trust_cell=trust_cell), report or report_for()
-        if may_go_on(folder, threads=threads, report=report):
-            training.go_on(folder, report, resuming=True)
+        if may_resume(folder, threads=threads, report=report):
+            training.continue_run(folder, report, resuming=True)
         return cls.load(run, cell=cell, trust_cell=trust_cell)
 
     @classmethod

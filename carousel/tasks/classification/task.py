@@ -17,7 +17,7 @@ from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
 
-__all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
+__all__ = ["Settings", "conclude", "continue_run", "evaluate", "prepare", "recognize", "train"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
@@ -38,11 +38,11 @@ def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report
     return out
 
 
-def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
-    training.go_on(folder, report, resuming=resuming)
+def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+    training.continue_run(folder, report, resuming=resuming)
 
 
-def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:  # noqa: ARG001
+def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:  # noqa: ARG001
     """Show where the pictures are, and what to type next."""
     name = quote(str(run))
     report.say(f"\nThe learning curve: {run / 'curve.png'}")

@@ -80,10 +80,10 @@ def train(
     except BaseException:
         folder.discard(Steps.FILE)
         raise
-    go_on(folder, report, resuming=False)
+    continue_run(folder, report, resuming=False)
 
 
-def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then judge the best networks on what each held out."""
     config = folder.config()
     with folder.reading_config():
@@ -107,12 +107,12 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         label_smoothing=settings.label_smoothing,
         device=settings.torch_device,
     )
-    lessons = Batches(len(learning.learnt), settings.batch or 1, learning.loss, seed=settings.seed)
+    batches = Batches(len(learning.learnt), settings.batch or 1, learning.loss, seed=settings.seed)
     judge = _Judge(learning, trained)
-    rival = ("class frequencies", _entropy(truth, learning))
-    report.begin(MEASURE, rival, samples="on the sequences held out")
+    baseline = ("class frequencies", _entropy(truth, learning))
+    report.begin(MEASURE, baseline, samples="on the sequences held out")
     run = Run(
-        Loop(network, lessons, peak_rate=settings.learning_rate, device=settings.torch_device),
+        Loop(network, batches, peak_rate=settings.learning_rate, device=settings.torch_device),
         folder,
         settings.budget,
         validate=judge.validate,
@@ -123,12 +123,12 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         report=report,
     )
     if not resuming:
-        words = f"{rival[0]}, {MEASURE.words(rival[1])}"
+        words = f"{baseline[0]}, {MEASURE.words(baseline[1])}"
         announce_start(folder, settings, network.members[0].recurrent.explain(), words, report)
     carry_out(run, report, resuming=resuming)
     result = _conclude(folder, judge, report)
     if folder.kept:
-        _draw(folder, result, rival)
+        _draw(folder, result, baseline)
 
 
 def _stored(folder: RunFolder, trained: Trained) -> tuple[Steps, np.ndarray, np.ndarray]:
@@ -197,8 +197,8 @@ def _conclude(folder: RunFolder, judge: _Judge, report: Report) -> Evaluation:
     return result
 
 
-def _draw(folder: RunFolder, result: Evaluation, rival: tuple[str, float]) -> None:
-    draw_curve(folder, MEASURE, rival, x_label="epochs (times over the training sequences)")
+def _draw(folder: RunFolder, result: Evaluation, baseline: tuple[str, float]) -> None:
+    draw_curve(folder, MEASURE, baseline, x_label="epochs (times over the training sequences)")
     draw_confusion(
         folder.path / "confusion.png",
         result.confusion,
@@ -238,7 +238,7 @@ def _entropy(truth: np.ndarray, learning: Learning) -> float:
 def _planner(report: Report) -> Callable[[Loop], None]:
     def planned(loop: Loop) -> None:
         assert loop.plan is not None
-        times = loop.plan.steps / loop.lessons.steps_per_epoch
+        times = loop.plan.steps / loop.batches.steps_per_epoch
         report.say(f"{loop.plan.steps:,} steps, {times:.1f} times over the training sequences")
 
     return planned

@@ -29,7 +29,7 @@ from carousel.tasks.forecasting.table.ahead import require_after
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_cell import in_file
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import may_go_on
+from carousel.training.session import may_resume
 
 
 class Forecaster(Estimator):
@@ -107,15 +107,15 @@ class Forecaster(Estimator):
         """
         settings = Settings(**{name: value for name, value in self.get_params().items() if name != "verbose"})
         said: list[str] = []
-        told = Remembering(report or (report_for() if self.verbose else Quiet()), said)
+        remembering = Remembering(report or (report_for() if self.verbose else Quiet()), said)
         with table.numbers_written(settings.decimal, settings.thousands):
-            frame = sources.read(X, say=told.say)
+            frame = sources.read(X, say=remembering.say)
         if y is not None:
             frame, settings = sources.with_target(frame, y, settings)
         home = TemporaryHome() if out is None else None  # what was fitted before keeps its own until this is done
         folder = Path(out) if home is None else home.path / "run"  # type: ignore[arg-type]
         with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
-            training.train(frame, settings, out=folder, sources=[], report=told, kept=out is not None)
+            training.train(frame, settings, out=folder, sources=[], report=remembering, kept=out is not None)
         self._home, self._description = home, "\n".join(said)
         own = settings.cell if in_file(settings.cell) else None
         trained = Trained.load(folder, cell=own)
@@ -151,8 +151,8 @@ class Forecaster(Estimator):
         stop. cell, trust_cell: as in `load`."""
         folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
         report = report or Quiet()
-        if may_go_on(folder, threads=threads, report=report):
-            training.go_on(folder, report, resuming=True)
+        if may_resume(folder, threads=threads, report=report):
+            training.continue_run(folder, report, resuming=True)
         return cls.load(run, cell=cell, trust_cell=trust_cell)
 
     @speaking(python=True)
@@ -293,8 +293,8 @@ class Forecaster(Estimator):
         if self._stream is not None and data is None:
             return forecast_figure(self._stream.pictures(steps, ahead), title=f"{steps} steps ahead")
         inputs = self._inputs_of(data, ahead)
-        told = forecast(trained, inputs, steps)
-        return forecast_figure(pictures(inputs, told), title=f"{steps} steps ahead")
+        quantiles = forecast(trained, inputs, steps)
+        return forecast_figure(pictures(inputs, quantiles), title=f"{steps} steps ahead")
 
     @property
     def trained(self) -> Trained:

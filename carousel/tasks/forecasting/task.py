@@ -27,7 +27,7 @@ from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import folder_for
 
-__all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
+__all__ = ["Settings", "conclude", "continue_run", "evaluate", "prepare", "recognize", "train"]
 
 FAR = 10  # horizons of training: further than that, a longer training horizon is no advice
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
@@ -93,11 +93,11 @@ def _read(paths: Sequence[Path], settings: Settings, report: Report) -> pl.DataF
         return sources.read(list(paths), say=report.say)
 
 
-def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
-    training.go_on(folder, report, resuming=resuming)
+def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+    training.continue_run(folder, report, resuming=resuming)
 
 
-def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
+def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
     """Judge the model on what was held out, draw its forecast, and say what to type next."""
     from carousel.insight.forecast_chart import forecast_figure
 
@@ -112,8 +112,8 @@ def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = 
     report.say(f"\nThe learning curve: {run / 'curve.png'}\nForecasts beside what came: {run / 'backtest.png'}")
     known = trained.reading.layout.roles.known
     if not known:
-        told = forecast(trained, inputs, trained.horizon)
-        save(forecast_figure(pictures(inputs, told), title=f"{run.name}: what comes next"), run / "forecast.png")
+        quantiles = forecast(trained, inputs, trained.horizon)
+        save(forecast_figure(pictures(inputs, quantiles), title=f"{run.name}: what comes next"), run / "forecast.png")
         report.say(f"What comes next: {run / 'forecast.png'}")
     report.say("What to type next:")
     future = f" --future FILE-WITH-{'-'.join(known).upper()}" if known else ""
@@ -135,7 +135,7 @@ def evaluate(
     if out is not None:
         require_folder(out)
     result = backtest_of(run, list(paths), cell=cell, trust_cell=trust_cell)
-    tell(result, say)
+    show_scores(result, say)
     if out is not None:
         make_folder(out)
         table.write(result.table, out / "scores.csv")
@@ -160,7 +160,7 @@ def backtest_of(
     return backtest(trained, inputs, horizon=horizon, stride=stride, own_data=own)
 
 
-def tell(result: Backtest, say: Callable[[str], None]) -> None:
+def show_scores(result: Backtest, say: Callable[[str], None]) -> None:
     say(f"{result.judged_on}\n\n")
     for line in result.lines():
         say(f"{line}\n")
@@ -193,9 +193,9 @@ def forecast_of(
     if steps > trained.horizon:
         say(beyond(trained.horizon, steps))
     with meter("forecasting") as progress:
-        told = forecast(trained, inputs, steps, progress)
-    return as_table(inputs, told), lambda: forecast_figure(
-        pictures(inputs, told), title=f"{run.name}: {steps} steps ahead"
+        quantiles = forecast(trained, inputs, steps, progress)
+    return as_table(inputs, quantiles), lambda: forecast_figure(
+        pictures(inputs, quantiles), title=f"{run.name}: {steps} steps ahead"
     )
 
 

@@ -21,7 +21,7 @@ from carousel.training.measure import bits
 from carousel.training.progress import Report, report_for
 from carousel.training.run_cell import in_file
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import may_go_on, parameter_count
+from carousel.training.session import may_resume, parameter_count
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ class LanguageModel:
         With the same number of threads (the recorded one, unless `threads` says otherwise) this computes bit for
         bit what the training would have computed without the stop. cell, trust_cell: as in `load`.
         """
-        from carousel.tasks.language.training import go_on
+        from carousel.tasks.language.training import continue_run
 
         folder = RunFolder.open(run, task="language", cell=cell, trust_cell=trust_cell)
         report = report or report_for()
-        if may_go_on(folder, threads=threads, report=report):
-            go_on(folder, report, resuming=True)
+        if may_resume(folder, threads=threads, report=report):
+            continue_run(folder, report, resuming=True)
         return cls.load(run, cell=cell, trust_cell=trust_cell)
 
     @classmethod

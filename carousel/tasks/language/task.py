@@ -10,10 +10,10 @@ from carousel.tasks.kinds_of_files import data_in, why_data
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.settings import Settings
-from carousel.tasks.language.training import go_on, train
+from carousel.tasks.language.training import continue_run, train
 from carousel.training.progress import Report
 
-__all__ = ["Settings", "evaluate", "farewell", "go_on", "prepare", "recognize", "train"]
+__all__ = ["Settings", "conclude", "continue_run", "evaluate", "prepare", "recognize", "train"]
 
 TAKES_ANYTHING = True
 
@@ -27,7 +27,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None: 
     return "text"
 
 
-def farewell(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
+def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
     """Show what the model writes, and what to type next."""
     name = quote(str(run))
     model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)

@@ -7,18 +7,18 @@ from pathlib import Path
 import torch
 
 from carousel.models import TokenModel
-from carousel.tasks.language import baseline, corpus, vocabulary
+from carousel.tasks.language import corpus, ngram_baseline, vocabulary
 from carousel.tasks.language.preparation import VALIDATED_ON, network_of, prepare
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings, automatic_dropout
 from carousel.tasks.language.writing import write
 from carousel.training.building import build, require_counts
+from carousel.training.lane_batches import Reading
 from carousel.training.lanes import Lanes
 from carousel.training.loop import Loop
 from carousel.training.measure import Measure, bits
 from carousel.training.progress import Report, report_for
-from carousel.training.reading import Reading
 from carousel.training.run import Run
 from carousel.training.run_cell import hash_of
 from carousel.training.run_folder import RunFolder
@@ -50,7 +50,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
     folder = RunFolder.create(out, cell=settings.cell)
     try:
         text = corpus.write(sources, symbols, prepared.tokens, out, validation_share=settings.validation_share)
-        rival = baseline.count(
+        baseline = ngram_baseline.count(
             text.training, text.validation[:VALIDATED_ON], symbols.size, orders=3 if settings.level == "word" else 6
         )
         folder.write_config(
@@ -61,7 +61,7 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
                 "sources": [corpus.identity(file) for file in sources.files[:1000]],
                 "model": prepared.model,
                 "corpus": text.to_json(),
-                "baseline": {"name": rival.name, "nats_per_token": rival.nats, "trained_on": rival.trained_on},
+                "baseline": {"name": baseline.name, "nats_per_token": baseline.nats, "trained_on": baseline.trained_on},
                 "vocabulary": symbols.to_json(),
                 **hash_of(settings.cell),
             },
@@ -70,11 +70,11 @@ def train(paths: Sequence[str | Path], settings: Settings, *, out: Path | None, 
     except BaseException:
         folder.discard(corpus.TOKENS)
         raise
-    go_on(folder, report, resuming=False)
+    continue_run(folder, report, resuming=False)
     return out
 
 
-def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then judge the best model on all the validation text."""
     config = folder.config()
     with folder.reading_config():
@@ -83,7 +83,7 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         symbols = vocabulary.from_json(config["vocabulary"])
         model = folder.model(config)
         require_counts(layers=model["layers"])
-        rival_name, rival_nats = str(config["baseline"]["name"]), float(min(config["baseline"]["nats_per_token"]))
+        baseline_name, baseline_nats = str(config["baseline"]["name"]), float(min(config["baseline"]["nats_per_token"]))
     if resuming:
         folder.data(corpus.TOKENS, "the training text")
         text.require_symbols(symbols.size)
@@ -94,9 +94,9 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
 
     measure = _measure(text.training_tally, symbols)
     validation_measure = _measure(text.validation_tally, symbols)
-    rival = validation_measure(rival_nats)
+    baseline = validation_measure(baseline_nats)
     validation = text.validation[:VALIDATED_ON]
-    report.begin(measure, (rival_name, rival), samples="what it writes now")
+    report.begin(measure, (baseline_name, baseline), samples="what it writes now")
 
     run = Run(
         loop,
@@ -110,9 +110,9 @@ def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         report=report,
     )
     if not resuming:
-        _announce_run(folder, network, settings, text, rival_name, rival, report)
+        _announce_run(folder, network, settings, text, baseline_name, baseline, report)
     carry_out(run, report, resuming=resuming)
-    _conclude(folder, network, text, validation_measure, (rival_name, rival), report)
+    _conclude(folder, network, text, validation_measure, (baseline_name, baseline), report)
 
 
 def _conclude(
@@ -120,7 +120,7 @@ def _conclude(
     network: TokenModel,
     text: corpus.Corpus,
     measure: Measure,
-    rival: tuple[str, float],
+    baseline: tuple[str, float],
     report: Report,
 ) -> None:
     folder.load_into(network)
@@ -131,9 +131,9 @@ def _conclude(
     part = "all" if len(judged) == text.validation_tally.tokens else f"the first {len(judged):,} symbols of"
     report.say(
         f"best model: {nats:.4f} nats/char ({bits(nats):.4f} bits/char) on {part} the validation text; "
-        f"{rival[0]}: {rival[1]:.4f} nats/char"
+        f"{baseline[0]}: {baseline[1]:.4f} nats/char"
     )
-    draw_curve(folder, measure, rival, x_label="epochs (times over the training text)")
+    draw_curve(folder, measure, baseline, x_label="epochs (times over the training text)")
 
 
 # -- the parts of a run -----------------------------------------------------------------------------------------
@@ -162,11 +162,11 @@ def _sampler(network: TokenModel, symbols: vocabulary.Vocabulary) -> Callable[[i
 def _planner(settings: Settings, report: Report) -> Callable[[Loop], None]:
     def planned(loop: Loop) -> None:
         assert loop.plan is not None
-        epochs = loop.plan.steps / loop.lessons.steps_per_epoch
+        epochs = loop.plan.steps / loop.batches.steps_per_epoch
         assert isinstance(loop.model, TokenModel)
         dropout = settings.dropout
         if dropout is None:
-            dropout = automatic_dropout(epochs, parameter_count(loop.model), loop.lessons.units_per_epoch)
+            dropout = automatic_dropout(epochs, parameter_count(loop.model), loop.batches.units_per_epoch)
         loop.model.set_dropout(dropout)
         report.say(f"{loop.plan.steps:,} steps, {epochs:.1f} times over the training text, dropout {dropout:g}")
 
@@ -181,8 +181,8 @@ def _announce_run(
     network: TokenModel,
     settings: Settings,
     text: corpus.Corpus,
-    rival_name: str,
-    rival: float,
+    baseline_name: str,
+    baseline: float,
     report: Report,
 ) -> None:
     training, validation = text.training_tally, text.validation_tally
@@ -191,5 +191,5 @@ def _announce_run(
             f"words beyond the vocabulary: {training.unknown / training.tokens:.1%} of the training text, "
             f"{validation.unknown / validation.tokens:.1%} of the validation text; losses count their spelling"
         )
-    words = f"{rival_name}, {rival:.3f} nats/char ({bits(rival):.3f} bits/char)"
+    words = f"{baseline_name}, {baseline:.3f} nats/char ({bits(baseline):.3f} bits/char)"
     announce_start(folder, settings, network.recurrent.explain(), words, report)

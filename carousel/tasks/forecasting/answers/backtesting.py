@@ -14,10 +14,10 @@ from carousel.errors import DataError, option, speaking
 from carousel.tasks.forecasting.answers.charts import SHOWN, axis, drawn
 from carousel.tasks.forecasting.answers.following import corrections_at
 from carousel.tasks.forecasting.network.inputs import Inputs
-from carousel.tasks.forecasting.network.predicting import absolute, came_after, corrected, floored, told_at
+from carousel.tasks.forecasting.network.predicting import absolute, actual_after, corrected, floored, quantiles_at
 from carousel.tasks.forecasting.network.trained import Trained
 from carousel.tasks.forecasting.scoring import conformal
-from carousel.tasks.forecasting.scoring.baselines import rivals
+from carousel.tasks.forecasting.scoring.baselines import baselines
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
 from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.table.ahead import written
@@ -105,28 +105,28 @@ def backtest(
             "before. Give a longer one, or leave it away to use the part of the run's own data that was held out."
         )
     rows, columns = _origins(inputs, first, stride)
-    ours = absolute(inputs, told_at(trained.network, inputs, rows, columns, horizon), rows, columns)
+    ours = absolute(inputs, quantiles_at(trained.network, inputs, rows, columns, horizon), rows, columns)
     if own_data:
-        ours = floored(inputs, conformal.crossed(ours, came_after(inputs, rows, columns, horizon), rows), columns)
+        ours = floored(inputs, conformal.crossed(ours, actual_after(inputs, rows, columns, horizon), rows), columns)
     else:
         ours = corrected(inputs, ours, corrections_at(trained, inputs, rows, columns), columns)
     later = rows + np.arange(1, horizon + 1)[:, None]
-    came = panel.values[np.minimum(later, panel.steps - 1), columns]
-    came[later >= panel.steps] = np.nan
+    actual = panel.values[np.minimum(later, panel.steps - 1), columns]
+    actual[later >= panel.steps] = np.nan
     training = panel.values[:until] if own_data else _before_training_ended(trained, panel)
     unit = naive_error(training, trained.season)[columns]
     levels = np.array(LEVELS)
     quantiles = {OURS: ours}
-    for rival in rivals(panel.values, training=training, season=trained.season):
-        quantiles[rival.name] = rival.quantiles(rows, columns, horizon, levels)
+    for baseline in baselines(panel.values, training=training, season=trained.season):
+        quantiles[baseline.name] = baseline.quantiles(rows, columns, horizon, levels)
     return Backtest(
-        scores={name: score(told, came, unit) for name, told in quantiles.items()},
-        by_step={name: _by_step(told, came) for name, told in quantiles.items()},
-        forecasts=_frame(trained, inputs, rows, columns, ours, came),
+        scores={name: score(one, actual, unit) for name, one in quantiles.items()},
+        by_step={name: _by_step(one, actual) for name, one in quantiles.items()},
+        forecasts=_frame(trained, inputs, rows, columns, ours, actual),
         horizon=horizon,
         origins=len(np.unique(rows)),
         season=trained.season,
-        judged_on=_words(trained, inputs, rows, columns, came),
+        judged_on=_words(trained, inputs, rows, columns, actual),
         pictures=_pictures(inputs, rows, columns, ours, horizon),
     )
 
@@ -196,17 +196,17 @@ def _origins(inputs: Inputs, first: int, stride: int) -> tuple[np.ndarray, np.nd
     return rows, columns
 
 
-def _by_step(told: np.ndarray, came: np.ndarray) -> list[float]:
-    error = np.abs(came - told[..., MEDIAN])
+def _by_step(quantiles: np.ndarray, actual: np.ndarray) -> list[float]:
+    error = np.abs(actual - quantiles[..., MEDIAN])
     counts = np.isfinite(error).sum(axis=1)
     return [float(s / n) if n else float("nan") for s, n in zip(np.nansum(error, axis=1), counts, strict=True)]
 
 
 def _frame(
-    trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, told: np.ndarray, came: np.ndarray
+    trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, quantiles: np.ndarray, actual: np.ndarray
 ) -> pl.DataFrame:
     panel = inputs.panel
-    horizon = len(told)
+    horizon = len(quantiles)
     step = np.tile(np.arange(1, horizon + 1)[:, None], (1, len(rows)))
     origin, at = np.broadcast_to(rows, step.shape), rows + step
     names = np.array([panel.name(column) for column in range(panel.values.shape[1])])
@@ -217,12 +217,12 @@ def _frame(
     columns_of = {
         "series": np.repeat(names[columns], horizon),
         "steps_ahead" if "step" in stamps.columns else "step": step.T.reshape(-1),  # where time itself is called so
-        "actual": came.T.reshape(-1),
-        "forecast": told[..., MEDIAN].T.reshape(-1),
+        "actual": actual.T.reshape(-1),
+        "forecast": quantiles[..., MEDIAN].T.reshape(-1),
     }
     for name, (low, high) in sorted(INTERVALS.items()):
-        columns_of[f"lo_{name}"] = told[..., low].T.reshape(-1)
-        columns_of[f"hi_{name}"] = told[..., high].T.reshape(-1)
+        columns_of[f"lo_{name}"] = quantiles[..., low].T.reshape(-1)
+        columns_of[f"hi_{name}"] = quantiles[..., high].T.reshape(-1)
     frame = pl.DataFrame(columns_of).with_columns(pl.col("actual").fill_nan(None))
     return pl.concat([origins.rename(lambda name: f"origin_{name}"), stamps, frame], how="horizontal")
 
@@ -245,15 +245,15 @@ def nothing_new(trained: Trained, inputs: Inputs) -> bool:
     return bool((trained_until(trained, inputs) >= inputs.panel.end[inputs.panel.owner]).all())
 
 
-def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, came: np.ndarray) -> str:
-    time, horizon = trained.reading.layout.roles.time, len(came)
+def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, actual: np.ndarray) -> str:
+    time, horizon = trained.reading.layout.roles.time, len(actual)
     ends = time.restore(
         inputs.panel.stamps(np.array([rows.min() + 1, min(rows.max() + horizon, inputs.panel.steps - 1)]))
     )
     first, last = ("-".join(map(str, row)) for row in ends.rows())
     series = f" of {len(np.unique(columns)):,} series" if inputs.values.shape[1] > 1 else ""
-    later = (rows + np.arange(1, horizon + 1)[:, None])[np.isfinite(came)]
-    known = np.broadcast_to(trained_until(trained, inputs)[columns], came.shape)[np.isfinite(came)]
+    later = (rows + np.arange(1, horizon + 1)[:, None])[np.isfinite(actual)]
+    known = np.broadcast_to(trained_until(trained, inputs)[columns], actual.shape)[np.isfinite(actual)]
     learnt = later < np.minimum(known, trained.split.rows(inputs.panel))
     shares = {
         "learnt from in training": learnt.mean(),
@@ -266,7 +266,7 @@ def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarr
 
 
 def _pictures(
-    inputs: Inputs, rows: np.ndarray, columns: np.ndarray, told: np.ndarray, horizon: int
+    inputs: Inputs, rows: np.ndarray, columns: np.ndarray, quantiles: np.ndarray, horizon: int
 ) -> list[dict[str, Any]]:
     """What a chart of up to four series shows: values, and forecasts that follow one another without overlap."""
     panel = inputs.panel
@@ -285,7 +285,7 @@ def _pictures(
                 "name": panel.name(int(column)),
                 "x": axis(inputs, np.arange(begin, end), int(column)),
                 "y": panel.values[begin:end, column],
-                "forecasts": [drawn(inputs, rows[k], int(column), told[:, k]) for k in picked],
+                "forecasts": [drawn(inputs, rows[k], int(column), quantiles[:, k]) for k in picked],
             }
         )
     return shown

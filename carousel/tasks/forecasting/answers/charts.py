@@ -12,30 +12,30 @@ from carousel.tasks.forecasting.table.frequency import local
 SHOWN = 4  # series in a picture
 
 
-def pictures(inputs: Inputs, told: np.ndarray) -> list[dict[str, Any]]:
+def pictures(inputs: Inputs, quantiles: np.ndarray) -> list[dict[str, Any]]:
     """What a chart of up to four series shows of a forecast (horizon, N, levels)."""
     rows, columns = ends(inputs)
     shown = []
     for column in columns[inputs.panel.end[inputs.panel.owner] > 0][:SHOWN]:
-        begin = max(int(inputs.panel.begin[column]), rows[column] - max(4 * len(told), 60))
+        begin = max(int(inputs.panel.begin[column]), rows[column] - max(4 * len(quantiles), 60))
         before = np.arange(begin, rows[column] + 1)
         shown.append(
             {
                 "name": inputs.panel.name(int(column)),
                 "x": axis(inputs, before, int(column)),
                 "y": inputs.panel.values[before, column],
-                "forecasts": [drawn(inputs, int(rows[column]), int(column), told[:, column])],
+                "forecasts": [drawn(inputs, int(rows[column]), int(column), quantiles[:, column])],
             }
         )
     return shown
 
 
-def drawn(inputs: Inputs, row: int, column: int, told: np.ndarray) -> dict[str, Any]:
+def drawn(inputs: Inputs, row: int, column: int, quantiles: np.ndarray) -> dict[str, Any]:
     """A forecast (horizon, levels) of a column of values from this row as charts draw it."""
     return {
-        "x": axis(inputs, row + np.arange(1, len(told) + 1), column),
-        "median": told[:, MEDIAN],
-        "bands": {name: (told[:, low], told[:, high]) for name, (low, high) in INTERVALS.items()},
+        "x": axis(inputs, row + np.arange(1, len(quantiles) + 1), column),
+        "median": quantiles[:, MEDIAN],
+        "bands": {name: (quantiles[:, low], quantiles[:, high]) for name, (low, high) in INTERVALS.items()},
     }
 
 

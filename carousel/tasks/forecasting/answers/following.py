@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from carousel.tasks.forecasting.network.inputs import Inputs
-from carousel.tasks.forecasting.network.predicting import absolute, came_after, told_at
+from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
 from carousel.tasks.forecasting.network.trained import Trained
 from carousel.tasks.forecasting.scoring import conformal
 
@@ -59,6 +59,6 @@ def _errors(trained: Trained, inputs: Inputs, some: np.ndarray, first: int, last
         found = np.full((len(conformal.PAIRS), trained.horizon, len(rows)), np.nan)
         if begun.any():
             of = rows[begun], columns[begun]
-            told = absolute(inputs, told_at(trained.network, inputs, *of, trained.horizon), *of)
-            found[..., begun] = conformal.errors(told, came_after(inputs, *of, trained.horizon))
+            quantiles = absolute(inputs, quantiles_at(trained.network, inputs, *of, trained.horizon), *of)
+            found[..., begun] = conformal.errors(quantiles, actual_after(inputs, *of, trained.horizon))
         yield from found.reshape(*found.shape[:2], -1, len(some)).transpose(2, 0, 1, 3)

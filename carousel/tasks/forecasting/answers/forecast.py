@@ -6,18 +6,18 @@ import polars as pl
 from carousel.errors import DataError, option
 from carousel.tasks.forecasting.answers.following import corrections_at
 from carousel.tasks.forecasting.network.inputs import Inputs
-from carousel.tasks.forecasting.network.predicting import absolute, corrected, told_at
+from carousel.tasks.forecasting.network.predicting import absolute, corrected, quantiles_at
 from carousel.tasks.forecasting.network.trained import Trained
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.table.ahead import written
-from carousel.training.progress import Progress, nobody
+from carousel.training.progress import Progress, silent
 
 MOST_AHEAD = 100_000  # steps
 YEAR_10000 = 253_402_300_800_000_000  # microseconds since 1970
 
 
-def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray, progress: Progress = nobody) -> np.ndarray:
+def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray, progress: Progress = silent) -> np.ndarray:
     """Quantiles after the end of every series, (horizon, N, levels), in the units of the data. `horizon` may be of each
     series, (I,), as a table asks for: the longest is told of all.
 
@@ -35,13 +35,15 @@ def forecast_at(
     rows: np.ndarray,
     columns: np.ndarray,
     horizon: int,
-    progress: Progress = nobody,
+    progress: Progress = silent,
 ) -> np.ndarray:
     """The same after any origins (rows of time, columns of values), each from what was known by then; covariates known
     in advance are taken as they stand, beyond the table as in its last row."""
-    told = told_at(trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed, progress=progress)
-    told = absolute(inputs, told, rows, columns)
-    return corrected(inputs, told, corrections_at(trained, inputs, rows, columns), columns)
+    quantiles = quantiles_at(
+        trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed, progress=progress
+    )
+    quantiles = absolute(inputs, quantiles, rows, columns)
+    return corrected(inputs, quantiles, corrections_at(trained, inputs, rows, columns), columns)
 
 
 def ends(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
@@ -85,19 +87,21 @@ def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
     )
 
 
-def as_table(inputs: Inputs, told: np.ndarray, asked: np.ndarray | None = None) -> pl.DataFrame:
+def as_table(inputs: Inputs, quantiles: np.ndarray, asked: np.ndarray | None = None) -> pl.DataFrame:
     """The forecasts as rows in the columns and types of the data: time, ids, each target, and the ends of its
     intervals; of each series so many steps as are asked for, (I,), or all.
 
     A target of whole numbers becomes one of decimals: a median is no count.
     """
     panel, roles = inputs.panel, inputs.panel.layout.roles
-    horizon, targets, series = len(told), panel.targets, len(panel.end)
+    horizon, targets, series = len(quantiles), panel.targets, len(panel.end)
     filled = np.flatnonzero(panel.end > 0)
     later = panel.end[filled][:, None] + np.arange(horizon)
     stamps = roles.time.restore(panel.stamps(later.reshape(-1), np.repeat(filled, horizon)))
     by_series = (
-        told.reshape(horizon, series, targets, -1)[:, filled].transpose(1, 0, 2, 3).reshape(-1, targets, told.shape[-1])
+        quantiles.reshape(horizon, series, targets, -1)[:, filled]
+        .transpose(1, 0, 2, 3)
+        .reshape(-1, targets, quantiles.shape[-1])
     )
     values: dict[str, np.ndarray] = {}
     for k, name in enumerate(roles.targets):

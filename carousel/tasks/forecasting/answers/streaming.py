@@ -24,12 +24,12 @@ from carousel.tasks.forecasting.answers.forecast import as_table, require_known
 from carousel.tasks.forecasting.network.inputs import Inputs
 from carousel.tasks.forecasting.network.predicting import (
     absolute,
-    came_after,
+    actual_after,
     corrected,
     network_inputs,
     on_device,
+    quantiles_after,
     states_at,
-    told_after,
 )
 from carousel.tasks.forecasting.network.signals import COUNT, advance
 from carousel.tasks.forecasting.network.trained import Trained
@@ -143,22 +143,22 @@ class Stream:
     def forecast(self, horizon: int | None, future: pl.DataFrame | None = None) -> pl.DataFrame:
         """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance;
         without a horizon, those that are asked for."""
-        return pl.concat([as_table(inputs, told) for inputs, told in self._told(horizon, future)])
+        return pl.concat([as_table(inputs, quantiles) for inputs, quantiles in self._forecasts(horizon, future)])
 
     def pictures(self, horizon: int, future: pl.DataFrame | None = None) -> list[dict[str, Any]]:
         """As `charts.pictures`, of what was seen in the steps that are carried."""
         transform, shown = self.trained.reading.transform, []
-        for inputs, told in self._told(horizon, future):
+        for inputs, quantiles in self._forecasts(horizon, future):
             values = transform.backward(inputs.values, np.arange(inputs.panel.targets), axis=1)
             seen = np.isfinite(values)
             begin = np.where(seen.any(axis=0), seen.argmax(axis=0), len(values) - 1)
             panel = replace(inputs.panel, values=values, begin=begin)
-            shown += pictures(Inputs.resumed(panel, inputs.signals, inputs), told)
+            shown += pictures(Inputs.resumed(panel, inputs.signals, inputs), quantiles)
             if len(shown) >= SHOWN:
                 break
         return shown[:SHOWN]
 
-    def _told(self, horizon: int | None, future: pl.DataFrame | None) -> Iterator[tuple[Inputs, np.ndarray]]:
+    def _forecasts(self, horizon: int | None, future: pl.DataFrame | None) -> Iterator[tuple[Inputs, np.ndarray]]:
         """Each series that is asked for and its forecast, (horizon, targets, levels), in the units of the data."""
         layout = self.layout
         if future is not None:
@@ -176,8 +176,10 @@ class Stream:
             require_known(inputs, np.array([steps]) if horizon is None else steps)
             rows, columns = np.full(inputs.panel.targets, series.now), np.arange(inputs.panel.targets)
             state = series.read(self.stepper, inputs)
-            told = told_after(self.trained.network, inputs, state, rows, columns, steps, self.trained.settings.seed)
-            yield inputs, corrected(inputs, absolute(inputs, told, rows, columns), series.r, columns)
+            quantiles = quantiles_after(
+                self.trained.network, inputs, state, rows, columns, steps, self.trained.settings.seed
+            )
+            yield inputs, corrected(inputs, absolute(inputs, quantiles, rows, columns), series.r, columns)
 
 
 class Step(NamedTuple):
@@ -265,9 +267,9 @@ class SeriesStream:
         """Move the correction by the errors of the forecast whose last step has just come."""
         inputs = self.inputs
         rows, columns = np.full(inputs.panel.targets, self.now - self.wait), np.arange(inputs.panel.targets)
-        told = told_after(self.trained.network, inputs, state, rows, columns, self.wait, seed=0)
-        told = absolute(inputs, told, rows, columns)
-        found = conformal.errors(told, came_after(inputs, rows, columns, self.wait))
+        quantiles = quantiles_after(self.trained.network, inputs, state, rows, columns, self.wait, seed=0)
+        quantiles = absolute(inputs, quantiles, rows, columns)
+        found = conformal.errors(quantiles, actual_after(inputs, rows, columns, self.wait))
         self.r = self.correction.moved(self.r, used, found)
 
     def read(self, stepper: Any, inputs: Inputs) -> tuple[Any, ...]:
@@ -284,8 +286,10 @@ class SeriesStream:
     def with_future(self, future: pl.DataFrame, places: np.ndarray) -> Inputs:
         """Its inputs, knowing these rows of covariates known in advance, at these places after the last."""
         inputs, encoders = self.inputs, self.inputs.panel.layout.known
-        told = (tell(encoders, future) for tell in (covariates.encode, covariates.missing, covariates.complete))
-        panel = self.knowing(places - inputs.panel.first, *told)
+        known, unknown, given = (
+            f(encoders, future) for f in (covariates.encode, covariates.missing, covariates.complete)
+        )
+        panel = self.knowing(places - inputs.panel.first, known, unknown, given)
         return Inputs.resumed(panel, inputs.signals, inputs)
 
     def knowing(self, rows: np.ndarray, known: np.ndarray, unknown: np.ndarray, given: np.ndarray) -> Panel:

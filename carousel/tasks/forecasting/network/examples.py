@@ -41,7 +41,7 @@ class Examples:
         rows = last + np.arange(1 - self.context, 1)[:, None]
         began = rows >= self.inputs.panel.begin[columns]
         steps = network_inputs(model, self.inputs, rows, columns)
-        states = model.read(self._tensor(steps), None if began.all() else self._tensor(began))
+        states = model.encode(self._tensor(steps), None if began.all() else self._tensor(began))
         gap = 1 if model.autoregressive else max(1, self.context // (2 * ORIGINS))
         count = self.context // 2 if model.autoregressive else ORIGINS
         back = np.minimum(gap * np.arange(count), self.context - 1)
@@ -49,11 +49,11 @@ class Examples:
         picked = tuple(s[:, self.context - 1 - back].flatten(1, 2) for s in states)
         origins, of = (last - back[:, None]).reshape(-1), np.tile(columns, count)
         ahead = self.inputs.ahead(origins, of, model.at_once)
-        came = self.inputs.outcomes(origins, of, model.at_once)
+        actual = self.inputs.outcomes(origins, of, model.at_once)
         later = origins + np.arange(1, model.at_once + 1)[:, None]
-        came[(later >= self.until) | (origins < self.begin[of])] = np.nan
-        told = model.tell(picked, self._tensor(self.inputs.at_origins(origins, of)), self._tensor(ahead))
-        return quantile_loss(told, self._tensor(came), self.levels)
+        actual[(later >= self.until) | (origins < self.begin[of])] = np.nan
+        quantiles = model.decode(picked, self._tensor(self.inputs.at_origins(origins, of)), self._tensor(ahead))
+        return quantile_loss(quantiles, self._tensor(actual), self.levels)
 
     def _tensor(self, array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

@@ -201,10 +201,10 @@ class Inputs:
         now = self.look(rows, columns)(0)
         later = np.asarray(rows)[None] + np.arange(1, horizon + 1).reshape(-1, *[1] * np.ndim(rows))
         beyond = later >= len(self.values)
-        came = self.values[np.minimum(later, len(self.values) - 1), np.broadcast_to(columns, later.shape)]
+        actual = self.values[np.minimum(later, len(self.values) - 1), np.broadcast_to(columns, later.shape)]
         still = ~(now[..., SCALE] > 0)
-        came = np.where(beyond | still, np.nan, came)
-        return relative(came, np.broadcast_to(now, (*later.shape, now.shape[-1]))).astype(np.float32) + np.where(
+        actual = np.where(beyond | still, np.nan, actual)
+        return relative(actual, np.broadcast_to(now, (*later.shape, now.shape[-1]))).astype(np.float32) + np.where(
             beyond | still, np.float32(np.nan), np.float32(0)
         )
 

@@ -10,7 +10,7 @@ from carousel.tasks.forecasting.network.inputs import Inputs, ahead_signals, ori
 from carousel.tasks.forecasting.network.signals import LEVEL, SCALE, Tail
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
-from carousel.training.progress import Progress, nobody
+from carousel.training.progress import Progress, silent
 
 PATHS = 100  # that a forecast takes where what is told is fed back
 STEPS, COLUMNS, ORIGINS = 1024, 256, 4096  # at once
@@ -40,7 +40,7 @@ def states_at(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, col
             began = at >= inputs.panel.begin[some]
             x = network_inputs(network, inputs, np.broadcast_to(at, began.shape), some)
             mask = None if began.all() else on_device(network, began)
-            states = network.read(on_device(network, x), mask, state)
+            states = network.encode(on_device(network, x), mask, state)
             state = tuple(s[:, -1] for s in states)
             here = wanted[(rows[wanted] >= start) & (rows[wanted] < start + STEPS)]
             if len(here):
@@ -52,7 +52,7 @@ def states_at(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, col
 
 
 @torch.inference_mode()
-def told_at(
+def quantiles_at(
     network: QuantileForecaster,
     inputs: Inputs,
     rows: np.ndarray,
@@ -60,14 +60,14 @@ def told_at(
     horizon: int,
     *,
     seed: int = 0,
-    progress: Progress = nobody,
+    progress: Progress = silent,
 ) -> np.ndarray:
     """Quantiles (horizon, origins, levels) after these origins, in scales from their levels; float64. `progress` hears
     of the steps that are fed back, which take long."""
     was_training = network.training
     network.eval()
     states = states_at(network, inputs, rows, columns)
-    told = []
+    quantiles = []
     at_a_time = ORIGINS if horizon <= network.at_once else max(1, ORIGINS // PATHS)
     for start in range(0, len(rows), at_a_time):
         some = slice(start, start + at_a_time)
@@ -76,12 +76,12 @@ def told_at(
             progress(before + steps * origins, len(rows) * horizon)
 
         mine = tuple(s[:, some] for s in states)
-        told.append(told_after(network, inputs, mine, rows[some], columns[some], horizon, seed, heard))
+        quantiles.append(quantiles_after(network, inputs, mine, rows[some], columns[some], horizon, seed, heard))
     network.train(was_training)
-    return np.concatenate(told, axis=1)
+    return np.concatenate(quantiles, axis=1)
 
 
-def told_after(
+def quantiles_after(
     network: QuantileForecaster,
     inputs: Inputs,
     state: States,
@@ -89,18 +89,20 @@ def told_after(
     columns: np.ndarray,
     horizon: int,
     seed: int,
-    progress: Progress = nobody,
+    progress: Progress = silent,
 ) -> np.ndarray:
     first = min(horizon, network.at_once)
-    told = tell(network, state, inputs.at_origins(rows, columns), inputs.ahead(rows, columns, first))
+    quantiles = decode(network, state, inputs.at_origins(rows, columns), inputs.ahead(rows, columns, first))
     if horizon == first:
-        return told
-    return np.concatenate([told, _fed_back(network, inputs, state, rows, columns, told, horizon, seed, progress)])
+        return quantiles
+    return np.concatenate(
+        [quantiles, _fed_back(network, inputs, state, rows, columns, quantiles, horizon, seed, progress)]
+    )
 
 
 @torch.inference_mode()
-def tell(network: QuantileForecaster, state: States, origins: np.ndarray, ahead: np.ndarray) -> np.ndarray:
-    return network.tell(state, on_device(network, origins), on_device(network, ahead)).double().cpu().numpy()
+def decode(network: QuantileForecaster, state: States, origins: np.ndarray, ahead: np.ndarray) -> np.ndarray:
+    return network.decode(state, on_device(network, origins), on_device(network, ahead)).double().cpu().numpy()
 
 
 def on_device(network: QuantileForecaster, array: np.ndarray) -> torch.Tensor:
@@ -113,7 +115,7 @@ def _fed_back(
     state: States,
     rows: np.ndarray,
     columns: np.ndarray,
-    told: np.ndarray,
+    quantiles: np.ndarray,
     horizon: int,
     seed: int,
     progress: Progress,
@@ -123,18 +125,18 @@ def _fed_back(
 
     The same seed draws the same paths, for each origin by itself.
     """
-    dice = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed)
     origins, recipe = len(rows), inputs.recipe
     scale = inputs.look(rows, columns)(0)
     level, scale = scale[:, LEVEL], scale[:, SCALE]
     rows, columns = np.repeat(rows, PATHS), np.repeat(columns, PATHS)
     state = tuple(s.repeat_interleave(PATHS, dim=1) for s in state)
     origin_rows, tail = rows, inputs.tail(rows, columns)
-    block = np.repeat(told, PATHS, axis=1)
+    block = np.repeat(quantiles, PATHS, axis=1)
     mixed: list[np.ndarray] = []
-    while len(told) + len(mixed) < horizon:
+    while len(quantiles) + len(mixed) < horizon:
         # Strata: the paths of an origin stand for equal parts of the probability. One draw serves all origins.
-        probability = np.tile((dice.permutation(PATHS) + dice.random(PATHS)) / PATHS, origins)
+        probability = np.tile((rng.permutation(PATHS) + rng.random(PATHS)) / PATHS, origins)
         now = tail.look(0)
         values = now[:, LEVEL] + now[:, SCALE] * drawn(block, probability)
         steps = []
@@ -143,11 +145,11 @@ def _fed_back(
             rows = rows + 1
             own = step_signals(tail.look, recipe)
             steps.append(_later_inputs(network, inputs, own, tail, rows, columns, origin_rows))
-        states = network.read(on_device(network, np.stack(steps)), None, state)
+        states = network.encode(on_device(network, np.stack(steps)), None, state)
         state = tuple(s[:, -1] for s in states)
-        count = min(network.at_once, horizon - len(told) - len(mixed))
+        count = min(network.at_once, horizon - len(quantiles) - len(mixed))
         ahead = np.stack([ahead_signals(tail.look, recipe, h) for h in range(1, count + 1)])
-        block = tell(
+        block = decode(
             network,
             state,
             origin_signals(tail.look, recipe).astype(np.float32),
@@ -159,7 +161,7 @@ def _fed_back(
             :, None, None
         ]
         mixed += list(mixture(shared))
-        progress(len(told) + len(mixed), horizon)
+        progress(len(quantiles) + len(mixed), horizon)
     return np.stack(mixed)
 
 
@@ -180,23 +182,23 @@ def _later_inputs(
     return steps
 
 
-def drawn(told: np.ndarray, probability: np.ndarray) -> np.ndarray:
+def drawn(quantiles: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """The quantile at a probability, (steps, rows), of told (steps, rows, levels): straight between the levels, and as
     far beyond the outermost as a straight line of the last slope goes on to 0 and 1."""
     levels = np.array(LEVELS)
     above = np.clip(np.searchsorted(levels, probability), 1, len(levels) - 1)
     part = (probability - levels[above - 1]) / (levels[above] - levels[above - 1])
-    lower = np.take_along_axis(told, (above - 1)[None, :, None], axis=2)[..., 0]
-    upper = np.take_along_axis(told, above[None, :, None], axis=2)[..., 0]
+    lower = np.take_along_axis(quantiles, (above - 1)[None, :, None], axis=2)[..., 0]
+    upper = np.take_along_axis(quantiles, above[None, :, None], axis=2)[..., 0]
     return lower + part * (upper - lower)
 
 
-def mixture(told: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarray:
+def mixture(quantiles: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarray:
     """Quantiles (..., levels) of the mixture of equally likely (..., paths, levels): each told quantile stands for the
     probability around its level."""
     edges = np.concatenate([[0.0], (np.array(levels)[1:] + np.array(levels)[:-1]) / 2, [1.0]])
-    weights = np.broadcast_to(np.diff(edges) / told.shape[-2], told.shape).reshape(*told.shape[:-2], -1)
-    values = told.reshape(*told.shape[:-2], -1)
+    weights = np.broadcast_to(np.diff(edges) / quantiles.shape[-2], quantiles.shape).reshape(*quantiles.shape[:-2], -1)
+    values = quantiles.reshape(*quantiles.shape[:-2], -1)
     order = values.argsort(axis=-1, kind="stable")
     values = np.take_along_axis(values, order, axis=-1)
     summed = np.take_along_axis(weights, order, axis=-1).cumsum(axis=-1)
@@ -207,26 +209,26 @@ def mixture(told: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarray:
     return out
 
 
-def absolute(inputs: Inputs, told: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def absolute(inputs: Inputs, quantiles: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Quantiles in scales from the levels, (..., origins, levels), in the units of the data. A series that has never
     moved stays where it is; one that has never been seen is nan."""
     now = inputs.look(rows, columns)(0)
-    values = now[:, LEVEL, None] + np.where(now[:, SCALE, None] > 0, now[:, SCALE, None] * told, 0.0)
+    values = now[:, LEVEL, None] + np.where(now[:, SCALE, None] > 0, now[:, SCALE, None] * quantiles, 0.0)
     return inputs.reading.transform.backward(values, columns, axis=1)
 
 
-def came_after(inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
+def actual_after(inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
     """(horizon, origins): what came after these origins, in the units of the data; nan where nothing was seen, and
     after a series that had never moved."""
-    came = inputs.outcomes(rows, columns, horizon)
-    return np.where(np.isfinite(came), absolute(inputs, came[..., None], rows, columns)[..., 0], np.nan)
+    actual = inputs.outcomes(rows, columns, horizon)
+    return np.where(np.isfinite(actual), absolute(inputs, actual[..., None], rows, columns)[..., 0], np.nan)
 
 
-def corrected(inputs: Inputs, told: np.ndarray, r: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def corrected(inputs: Inputs, quantiles: np.ndarray, r: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Quantiles (horizon, origins, levels), in the units of the data, their intervals corrected by r; of what is never
     negative, none below 0."""
-    return floored(inputs, conformal.corrected(told, r), columns)
+    return floored(inputs, conformal.corrected(quantiles, r), columns)
 
 
-def floored(inputs: Inputs, told: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    return np.where(inputs.floored[columns][:, None], np.maximum(told, 0.0), told)
+def floored(inputs: Inputs, quantiles: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    return np.where(inputs.floored[columns][:, None], np.maximum(quantiles, 0.0), quantiles)

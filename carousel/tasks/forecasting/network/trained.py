@@ -15,7 +15,7 @@ from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
 from carousel.tasks.forecasting.network.inputs import Inputs, Reading
-from carousel.tasks.forecasting.network.predicting import absolute, came_after, told_at
+from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
 from carousel.tasks.forecasting.network.signals import Recipe
 from carousel.tasks.forecasting.network.transform import Log, Transform
 from carousel.tasks.forecasting.scoring.conformal import Correction
@@ -175,8 +175,8 @@ class Trained:
         if self.correction is None:
             inputs = self.inputs(self.history())
             rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON, self.network)
-            told = absolute(inputs, told_at(self.network, inputs, rows, columns, self.horizon), rows, columns)
-            fitted = Correction.fit(told, came_after(inputs, rows, columns, self.horizon))
+            quantiles = absolute(inputs, quantiles_at(self.network, inputs, rows, columns, self.horizon), rows, columns)
+            fitted = Correction.fit(quantiles, actual_after(inputs, rows, columns, self.horizon))
             self.correction = Correction.from_json(fitted.to_json())  # rounded, as the end of training writes it down
         return self.correction
 

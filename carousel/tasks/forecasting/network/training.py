@@ -14,7 +14,7 @@ from carousel.tasks import table
 from carousel.tasks.forecasting.network import anchor
 from carousel.tasks.forecasting.network.examples import Examples
 from carousel.tasks.forecasting.network.inputs import Inputs, relative
-from carousel.tasks.forecasting.network.predicting import absolute, came_after, told_at
+from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
 from carousel.tasks.forecasting.network.preparation import VALIDATED_ON, batches_of, network_of, prepare
 from carousel.tasks.forecasting.network.trained import (
     CALIBRATED_ON,
@@ -25,8 +25,8 @@ from carousel.tasks.forecasting.network.trained import (
     stored_series,
 )  # fmt: skip
 from carousel.tasks.forecasting.scoring import conformal
-from carousel.tasks.forecasting.scoring.baselines import rivals
-from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN
+from carousel.tasks.forecasting.scoring.baselines import baselines
+from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN, mean_quantile_loss
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table.panel import Panel
 from carousel.training.building import build
@@ -83,7 +83,7 @@ def train(
     return out
 
 
-def go_on(folder: RunFolder, report: Report, *, resuming: bool) -> None:
+def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then calibrate the best model's intervals."""
     reading = Trained.planned(folder).reading
     inputs = Inputs(Panel.build(stored_series(folder), reading.layout), reading)
@@ -103,8 +103,8 @@ def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool)
     loop = Loop(network, batches_of(examples, settings), peak_rate=settings.learning_rate, device=device)
 
     rows, columns = held_out(inputs, until, VALIDATED_ON, network)
-    rival = best_rival(inputs, until, trained.season, rows, columns, horizon)
-    report.begin(MEASURE, rival)
+    baseline = best_baseline(inputs, until, trained.season, rows, columns, horizon)
+    report.begin(MEASURE, baseline)
     run = Run(
         loop,
         folder,
@@ -117,10 +117,10 @@ def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool)
         report=report,
     )
     if not resuming:
-        words = f"{rival[0]}, {rival[1]:.3f} quantile loss"
+        words = f"{baseline[0]}, {baseline[1]:.3f} quantile loss"
         announce_start(folder, settings, network.encoder.explain(), words, report)
     carry_out(run, report, resuming=resuming)
-    _conclude(folder, network, inputs, until, horizon, rival, report)
+    _conclude(folder, network, inputs, until, horizon, baseline, report)
 
 
 def _conclude(
@@ -129,34 +129,34 @@ def _conclude(
     inputs: Inputs,
     until: int,
     horizon: int,
-    rival: tuple[str, float],
+    baseline: tuple[str, float],
     report: Report,
 ) -> None:
     """Judge the best model on what was held out, correct its intervals by it, and write both down."""
     folder.load_into(network)
     rows, columns = held_out(inputs, until, CALIBRATED_ON, network)
-    told = told_at(network, inputs, rows, columns, horizon)
-    loss = mean_quantile_loss(told, inputs.outcomes(rows, columns, horizon))
+    quantiles = quantiles_at(network, inputs, rows, columns, horizon)
+    loss = mean_quantile_loss(quantiles, inputs.outcomes(rows, columns, horizon))
     # Intervals are judged and corrected in the units of the data: of a logarithm, a little more would soon be a lot.
-    told, came = absolute(inputs, told, rows, columns), came_after(inputs, rows, columns, horizon)
-    halves = conformal.crossed(told, came, rows)
+    quantiles, actual = absolute(inputs, quantiles, rows, columns), actual_after(inputs, rows, columns, horizon)
+    halves = conformal.crossed(quantiles, actual, rows)
     record_final(
         folder,
         final=loss,
         origins=len(rows),
-        correction=conformal.Correction.fit(told, came).to_json(),
+        correction=conformal.Correction.fit(quantiles, actual).to_json(),
         coverage={
-            f"{name}": {"told": _coverage(told, came, name), "corrected": _coverage(halves, came, name)}
+            f"{name}": {"told": _coverage(quantiles, actual, name), "corrected": _coverage(halves, actual, name)}
             for name in INTERVALS
         },
     )
-    report.say(f"best model: {loss:.4f} quantile loss on the held-out part; {rival[0]}: {rival[1]:.4f}")
+    report.say(f"best model: {loss:.4f} quantile loss on the held-out part; {baseline[0]}: {baseline[1]:.4f}")
     for name in INTERVALS:
         report.say(
-            f"{name} % intervals held {_coverage(told, came, name):.0%} of it as the network tells them, "
-            f"{_coverage(halves, came, name):.0%} corrected (each half of it by the other)"
+            f"{name} % intervals held {_coverage(quantiles, actual, name):.0%} of it as the network tells them, "
+            f"{_coverage(halves, actual, name):.0%} corrected (each half of it by the other)"
         )
-    draw_curve(folder, MEASURE, rival, x_label="epochs (times over the training part)")
+    draw_curve(folder, MEASURE, baseline, x_label="epochs (times over the training part)")
 
 
 # -- the parts of a run -----------------------------------------------------------------------------------------
@@ -173,35 +173,29 @@ def _validator(
     network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int
 ) -> Callable[[], float]:
     """The mean quantile loss on the held-out part, each origin told from the whole history before it."""
-    came = inputs.outcomes(rows, columns, horizon)
-    return lambda: mean_quantile_loss(told_at(network, inputs, rows, columns, horizon), came)
+    actual = inputs.outcomes(rows, columns, horizon)
+    return lambda: mean_quantile_loss(quantiles_at(network, inputs, rows, columns, horizon), actual)
 
 
-def mean_quantile_loss(told: np.ndarray, came: np.ndarray) -> float:
-    """As `quantile_loss`, of arrays."""
-    seen = np.isfinite(came)
-    error = came[seen][:, None] - told[seen]
-    levels = np.array(LEVELS)
-    return float(2 * np.maximum(levels * error, (levels - 1) * error).mean()) if seen.any() else 0.0
-
-
-def best_rival(
+def best_baseline(
     inputs: Inputs, until: int, season: int, rows: np.ndarray, columns: np.ndarray, horizon: int
 ) -> tuple[str, float]:
     """The best of the naive forecasts there, and its loss in the same scales."""
-    came, now = inputs.outcomes(rows, columns, horizon), inputs.look(rows, columns)(0)
+    actual, now = inputs.outcomes(rows, columns, horizon), inputs.look(rows, columns)(0)
     losses = {}
-    for rival in rivals(inputs.values, training=inputs.values[:until], season=season):
-        told = rival.quantiles(rows, columns, horizon, np.array(LEVELS))
-        told = np.where(np.isfinite(told), told, told[..., [MEDIAN]])  # of a series that began later, the point alone
-        losses[rival.name] = mean_quantile_loss(relative(told.transpose(2, 0, 1), now).transpose(1, 2, 0), came)
+    for baseline in baselines(inputs.values, training=inputs.values[:until], season=season):
+        quantiles = baseline.quantiles(rows, columns, horizon, np.array(LEVELS))
+        # A series that began later has no errors to make intervals of: the point alone is judged.
+        quantiles = np.where(np.isfinite(quantiles), quantiles, quantiles[..., [MEDIAN]])
+        in_scales = relative(quantiles.transpose(2, 0, 1), now).transpose(1, 2, 0)
+        losses[baseline.name] = mean_quantile_loss(in_scales, actual)
     return min(losses.items(), key=lambda item: item[1])
 
 
 def _planner(settings: Settings, report: Report) -> Callable[[Loop], None]:
     def planned(loop: Loop) -> None:
         assert loop.plan is not None
-        epochs = loop.plan.steps / loop.lessons.steps_per_epoch
+        epochs = loop.plan.steps / loop.batches.steps_per_epoch
         report.say(
             f"{loop.plan.steps:,} steps, {epochs:.1f} times over the training part, dropout {settings.dropout:g}"
         )
@@ -209,10 +203,10 @@ def _planner(settings: Settings, report: Report) -> Callable[[Loop], None]:
     return planned
 
 
-def _coverage(told: np.ndarray, came: np.ndarray, name: int) -> float:
-    seen = np.isfinite(came)
+def _coverage(quantiles: np.ndarray, actual: np.ndarray, name: int) -> float:
+    seen = np.isfinite(actual)
     low, high = INTERVALS[name]
-    return float(((came >= told[..., low]) & (came <= told[..., high]))[seen].mean())
+    return float(((actual >= quantiles[..., low]) & (actual <= quantiles[..., high]))[seen].mean())
 
 
 # -- what is said -----------------------------------------------------------------------------------------------

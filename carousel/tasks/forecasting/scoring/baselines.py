@@ -49,8 +49,8 @@ class Baseline:
             if not len(known):
                 continue
             later = known + np.arange(1, horizon + 1)[:, None]
-            came = np.where(later < until, then.values[np.minimum(later, until - 1), column], np.nan)
-            errors = came - then.points(known, np.full(len(known), column), horizon)
+            actual = np.where(later < until, then.values[np.minimum(later, until - 1), column], np.nan)
+            errors = actual - then.points(known, np.full(len(known), column), horizon)
             for h in range(horizon):
                 of = errors[h][np.isfinite(errors[h])]
                 if len(of):
@@ -61,7 +61,7 @@ class Baseline:
         return self.points(rows, columns, horizon)[..., None] + spread[:, columns]
 
 
-def rivals(values: np.ndarray, *, training: np.ndarray, season: int) -> list[Baseline]:
+def baselines(values: np.ndarray, *, training: np.ndarray, season: int) -> list[Baseline]:
     """Naive, seasonal naive where there is a season, and drift."""
     names = ["naive", *(["seasonal naive"] if season > 1 else []), "drift"]
     return [Baseline(name, values, training=training, season=season) for name in names]

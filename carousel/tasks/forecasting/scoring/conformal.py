@@ -52,14 +52,16 @@ class Correction:
     gain: np.ndarray
 
     @classmethod
-    def fit(cls, told: np.ndarray, came: np.ndarray) -> Correction:
+    def fit(cls, quantiles: np.ndarray, actual: np.ndarray) -> Correction:
         """From told (horizon, origins, levels) and came (horizon, origins), of held-out time."""
-        sizes = np.abs(errors(told, came) + 1)
+        sizes = np.abs(errors(quantiles, actual) + 1)
         seen = np.isfinite(sizes)
         overall = np.where(seen, sizes, 0).sum(axis=(1, 2)) / np.maximum(1, seen.sum(axis=(1, 2)))
         counts = seen.sum(axis=2)
         own = np.where(seen, sizes, 0).sum(axis=2) / np.maximum(1, counts)
-        return cls(corrections(told, came), GAIN / len(told) * np.where(counts >= ENOUGH, own, overall[:, None]))
+        return cls(
+            corrections(quantiles, actual), GAIN / len(quantiles) * np.where(counts >= ENOUGH, own, overall[:, None])
+        )
 
     def moved(self, r: np.ndarray, used: np.ndarray, found: np.ndarray) -> np.ndarray:
         """r (pairs, horizon, series) after these errors of forecasts that were corrected by `used`; nan: not seen."""
@@ -78,62 +80,68 @@ class Correction:
         return cls(r, gain)
 
 
-def errors(told: np.ndarray, came: np.ndarray) -> np.ndarray:
+def errors(quantiles: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """E of each interval, (pairs, horizon, origins), nan where nothing was seen."""
-    seen = np.isfinite(came) & np.isfinite(told[..., MEDIAN])
+    seen = np.isfinite(actual) & np.isfinite(quantiles[..., MEDIAN])
     found = []
     with np.errstate(invalid="ignore", divide="ignore"):
         for low, high in PAIRS:
-            outside = np.maximum(told[..., low] - came, came - told[..., high])
-            found.append(np.where(seen, outside / _half(told, low, high), np.nan))
+            outside = np.maximum(quantiles[..., low] - actual, actual - quantiles[..., high])
+            found.append(np.where(seen, outside / _half(quantiles, low, high), np.nan))
     return np.stack(found)
 
 
-def corrections(told: np.ndarray, came: np.ndarray) -> np.ndarray:
+def corrections(quantiles: np.ndarray, actual: np.ndarray) -> np.ndarray:
     """(pairs, horizon): r_h of each interval, from told (horizon, origins, levels) and came (horizon, origins)."""
-    horizon = len(told)
+    horizon = len(quantiles)
     found = np.zeros((len(PAIRS), horizon))
-    for pair, (alpha, mine) in enumerate(zip(ALPHAS, errors(told, came), strict=True)):
+    for pair, (alpha, mine) in enumerate(zip(ALPHAS, errors(quantiles, actual), strict=True)):
         for h in range(horizon):
             found[pair, h] = _quantile(_neighbours(mine, h, int(np.ceil(ENOUGH / alpha))), alpha, horizon)
     return found
 
 
-def corrected(told: np.ndarray, r: np.ndarray) -> np.ndarray:
+def corrected(quantiles: np.ndarray, r: np.ndarray) -> np.ndarray:
     """The same quantiles with their intervals corrected by r, (pairs, horizon) or (pairs, horizon, origins); beyond the
     steps that it has, by that of the last.
 
     An inner interval stays within an outer one, and no two ends meet: where the corrections would have them so (too few
     errors tell the intervals apart, or all lie deep inside them), a part of what the network told between them stays.
     """
-    steps = np.minimum(np.arange(len(told)), r.shape[1] - 1)
+    steps = np.minimum(np.arange(len(quantiles)), r.shape[1] - 1)
     r = r if r.ndim == 3 else r[..., None]
-    middle = told[..., MEDIAN]
-    out = told.copy()
+    middle = quantiles[..., MEDIAN]
+    out = quantiles.copy()
     down = up = np.zeros_like(middle)
     for pair, (low, high) in reversed(list(enumerate(PAIRS))):
-        moved = r[pair, steps] * _half(told, low, high)
+        moved = r[pair, steps] * _half(quantiles, low, high)
         apart = BETWEEN * np.maximum(1 + r[pair, steps], LEAST)
-        down = np.maximum(down + apart * (told[..., low + 1] - told[..., low]), middle - told[..., low] + moved)
-        up = np.maximum(up + apart * (told[..., high] - told[..., high - 1]), told[..., high] - middle + moved)
+        down = np.maximum(
+            down + apart * (quantiles[..., low + 1] - quantiles[..., low]), middle - quantiles[..., low] + moved
+        )
+        up = np.maximum(
+            up + apart * (quantiles[..., high] - quantiles[..., high - 1]), quantiles[..., high] - middle + moved
+        )
         out[..., low], out[..., high] = middle - down, middle + up
     return out
 
 
-def crossed(told: np.ndarray, came: np.ndarray, rows: np.ndarray) -> np.ndarray:
+def crossed(quantiles: np.ndarray, actual: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The values that came in each half of the held-out time judged by intervals that the other half's corrected, so
     that none is judged by itself: forecasts from origins near the middle tell of both halves."""
-    later = rows + np.arange(1, len(told) + 1)[:, None]
-    seen = np.isfinite(came)
+    later = rows + np.arange(1, len(quantiles) + 1)[:, None]
+    seen = np.isfinite(actual)
     early = later <= np.median(later[seen]) if seen.any() else np.ones(later.shape, bool)
     if not (seen & ~early).any():
-        return told
-    by_late, by_early = (corrected(told, corrections(told, np.where(half, came, np.nan))) for half in (~early, early))
+        return quantiles
+    by_late, by_early = (
+        corrected(quantiles, corrections(quantiles, np.where(half, actual, np.nan))) for half in (~early, early)
+    )
     return np.where(early[..., None], by_late, by_early)
 
 
-def _half(told: np.ndarray, low: int, high: int) -> np.ndarray:
-    return (told[..., high] - told[..., low]) / 2
+def _half(quantiles: np.ndarray, low: int, high: int) -> np.ndarray:
+    return (quantiles[..., high] - quantiles[..., low]) / 2
 
 
 def _neighbours(of: np.ndarray, h: int, enough: int) -> np.ndarray:

@@ -38,15 +38,15 @@ class Scores:
         return {name: value if np.isfinite(value) else None for name, value in asdict(self).items()}
 
 
-def score(told: np.ndarray, came: np.ndarray, unit: np.ndarray) -> Scores:
+def score(quantiles: np.ndarray, actual: np.ndarray, unit: np.ndarray) -> Scores:
     """told: (horizon, origins, levels); came: (horizon, origins), NaN where nothing was seen; unit: (origins,), MASE's
     s."""
-    seen = np.isfinite(came) & np.isfinite(told[..., MEDIAN])
+    seen = np.isfinite(actual) & np.isfinite(quantiles[..., MEDIAN])
     if not seen.any():
         return Scores(*[np.nan] * 8)
-    y, q = came[seen], told[seen]
+    y, q = actual[seen], quantiles[seen]
     error = y - q[:, MEDIAN]
-    scale = np.broadcast_to(unit, came.shape)[seen]
+    scale = np.broadcast_to(unit, actual.shape)[seen]
     moving = np.isfinite(scale) & (scale > 0)
     whole = np.isfinite(q).all(axis=1)
     mase = float((np.abs(error[moving]) / scale[moving]).mean()) if moving.any() else np.nan
@@ -54,9 +54,7 @@ def score(told: np.ndarray, came: np.ndarray, unit: np.ndarray) -> Scores:
     if not whole.any():
         return Scores(mase, rmse, mae, *[np.nan] * 5)
     y, q = y[whole], q[whole]
-    levels = np.array(LEVELS)[DECILES]
-    off = y[:, None] - q[:, DECILES]
-    pinball = np.maximum(levels * off, (levels - 1) * off).sum(axis=0)
+    losses = pinball(y[:, None] - q[:, DECILES], np.array(LEVELS)[DECILES]).sum(axis=0)
     total = np.abs(y).sum()
     inside = {name: (y >= q[:, low]) & (y <= q[:, high]) for name, (low, high) in INTERVALS.items()}
     wide = {name: q[:, high] - q[:, low] for name, (low, high) in INTERVALS.items()}
@@ -64,12 +62,25 @@ def score(told: np.ndarray, came: np.ndarray, unit: np.ndarray) -> Scores:
         mase=mase,
         rmse=rmse,
         mae=mae,
-        wql=float((2 * pinball / total).mean()) if total > 0 else np.nan,
+        wql=float((2 * losses / total).mean()) if total > 0 else np.nan,
         coverage_80=float(inside[80].mean()),
         coverage_95=float(inside[95].mean()),
         width_80=float(wide[80].mean()),
         width_95=float(wide[95].mean()),
     )
+
+
+def pinball(error: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """max(p e, (p - 1) e) of errors e = y - q_p, (..., levels): it is least on average where q_p is the quantile."""
+    return np.maximum(levels * error, (levels - 1) * error)
+
+
+def mean_quantile_loss(quantiles: np.ndarray, actual: np.ndarray) -> float:
+    """Twice the mean pinball loss of quantiles (..., levels) over the actual values (...) that are no NaN; 0 without
+    any. The same as `carousel.models.quantile_forecaster.quantile_loss`, of arrays."""
+    seen = np.isfinite(actual)
+    error = actual[seen][:, None] - quantiles[seen]
+    return float(2 * pinball(error, np.array(LEVELS)).mean()) if seen.any() else 0.0
 
 
 def naive_error(values: np.ndarray, season: int) -> np.ndarray:

@@ -26,10 +26,10 @@ def places_ahead(
     roles = layout.roles
     if roles.time.kind != "rows":
         return layout.places(future, shifts)
-    told = [name for name in roles.targets if name in future.columns and future[name].fill_nan(None).count()]
-    if told:
+    observed = [name for name in roles.targets if name in future.columns and future[name].fill_nan(None).count()]
+    if observed:
         raise DataError(
-            f"Rows without a time column that hold values of {', '.join(told)} are a history and no future. For a "
+            f"Rows without a time column that hold values of {', '.join(observed)} are a history and no future. For a "
             f"forecast of {future.height:,} steps: predict({future.height}). {NEWER}"
         )
     return counted_from + np.arange(future.height)

@@ -154,7 +154,7 @@ def _chosen(values: pl.Series, found: list[TimeColumn], said: list[str] | None) 
     if not better:
         raise TwoReadings(
             f"The dates of the column {values.name!r} can be read in two ways, and both are as regular: {values[1]!r} "
-            f"as {_told(found[best], stamps[best])} or as {_told(found[second], stamps[second])}. Say which: "
+            f"as {_in_words(found[best], stamps[best])} or as {_in_words(found[second], stamps[second])}. Say which: "
             f"{option('date_format', found[best].format)} or {option('date_format', found[second].format)}."
         )
     if said is not None:
@@ -165,7 +165,7 @@ def _chosen(values: pl.Series, found: list[TimeColumn], said: list[str] | None) 
     return found[best]
 
 
-def _told(reading: TimeColumn, stamps: np.ndarray) -> str:
+def _in_words(reading: TimeColumn, stamps: np.ndarray) -> str:
     what = "a number of steps" if reading.counts else str(stamps[1].astype("datetime64[us]").astype("datetime64[s]"))
     return f"{what.removesuffix('T00:00:00')} ({words_for(stamps, counts=reading.counts)})"
 

@@ -70,7 +70,7 @@ def declared_time(frame: pl.DataFrame, names: tuple[str, ...], form: str | None,
         if parts is not None and set(parts) == set(names):
             return from_parts(frame, parts, form, said)
         for date, clock in ((names[0], names[1]), (names[1], names[0])) if len(names) == 2 else ():
-            found = _of_day(frame[clock], told=True)
+            found = _of_day(frame[clock], asked=True)
             if found is None or frame[date].dtype == pl.Time:
                 continue
             day = recognise(frame, date, form, said)
@@ -123,14 +123,14 @@ def _candidates(
 ) -> Iterator[tuple[TimeColumn | None, list[str], DataError | None]]:
     """The likeliest first, each with what is to be said of it; or why one that nearly is one is none."""
     if parts := parts_in(frame.columns):
-        told: list[str] = []
-        found = from_parts(frame, parts, form, told)
+        notes: list[str] = []
+        found = from_parts(frame, parts, form, notes)
         try:
             found.parse(frame)
         except DataError as problem:
             yield None, [], problem
         else:
-            yield found, told, None
+            yield found, notes, None
     named = sorted((n for n in frame.columns if n.lower() in TIMES), key=lambda n: TIMES.index(n.lower()))
     likely = [n for n in frame.columns if tells_time(n)]
     for name in dict.fromkeys((*named, *likely, *frame.columns)):
@@ -208,7 +208,7 @@ def _with_clock(frame: pl.DataFrame, chosen: TimeColumn, stamps: np.ndarray) -> 
     return chosen
 
 
-def _of_day(column: pl.Series, *, told: bool = False) -> Clock | None:
+def _of_day(column: pl.Series, *, asked: bool = False) -> Clock | None:
     """How a column tells the time of day, if it does. told: somebody says that it does."""
     if column.null_count() or not len(column):
         return None
@@ -221,11 +221,11 @@ def _of_day(column: pl.Series, *, told: bool = False) -> Clock | None:
     if not column.dtype.is_numeric() or whole.null_count() or not (whole == column).all():
         return None
     low, high = int(whole.min()), int(whole.max())  # type: ignore[arg-type]
-    counting = told or bool(words_in(column.name) & COUNTING)
+    counting = asked or bool(words_in(column.name) & COUNTING)
     for parts in PARTS_OF_DAY:
         complete = high - low == parts - 1 and low in (0, 1)
         if counting and (
-            complete or (parts == 24 and low >= 0 and high <= 23 and (told or "hour" in words_in(column.name)))
+            complete or (parts == 24 and low >= 0 and high <= 23 and (asked or "hour" in words_in(column.name)))
         ):
             return Clock(column.name, parts=parts, first=low if complete else 0, unit=str(column.dtype))
     return None

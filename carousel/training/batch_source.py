@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 
-class Lessons(Protocol):
+class BatchSource(Protocol):
     """Batches of data in a fixed order, each with the loss on it.
 
     Lessons of Carousel's own also have `check_state_dict(saved, model)`, which changes nothing, and raises ValueError,
