@@ -73,7 +73,7 @@ def train(paths, settings, *, out, report):
     return out
 
 
-def farewell(run, report, *, cell=None, trust_cell=False):
+def conclude(run, report, *, cell=None, trust_cell=False):
     report.say("It rolls.")
 """
 

@@ -10,8 +10,8 @@ and `task.py` has
     recognize(paths, options) -> str | None           why these look like its data, or None; quick, reads little
     prepare(paths, settings, report) -> Prepared      all that is decided before a training, reported; writes nothing
     train(paths, settings, *, out, report) -> Path    a new run: what `prepare` decided, carried out
-    go_on(folder, report, *, resuming)                from where a run stands to its end
-    farewell(run, report, *, cell, trust_cell)        what it shows at the end, and what to type next
+    continue_run(folder, report, *, resuming)         from where a run stands to its end
+    conclude(run, report, *, cell, trust_cell)        what it shows at the end, and what to type next
     evaluate(run, paths, *, out, say, cell, trust_cell)    a trained model judged on other data
     TAKES_ANYTHING = True                             only where any data may be its own: it is asked last
 

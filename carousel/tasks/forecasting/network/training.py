@@ -79,7 +79,7 @@ def train(
     except BaseException:
         folder.discard(SERIES)
         raise
-    _go_on(folder, prepared.inputs, report, resuming=False)
+    _continue_run(folder, prepared.inputs, report, resuming=False)
     return out
 
 
@@ -87,10 +87,10 @@ def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then calibrate the best model's intervals."""
     reading = Trained.planned(folder).reading
     inputs = Inputs(Panel.build(stored_series(folder), reading.layout), reading)
-    _go_on(folder, inputs, report, resuming=resuming)
+    _continue_run(folder, inputs, report, resuming=resuming)
 
 
-def _go_on(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool) -> None:
+def _continue_run(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool) -> None:
     config = folder.config()
     trained = Trained.planned(folder)
     settings, horizon, model = trained.settings, trained.horizon, folder.model(config)
