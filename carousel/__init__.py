@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from carousel.cells import Cell, Vector
+    from carousel.convert import from_keras, from_torch, to_keras, to_torch
     from carousel.errors import CarouselError, DataError, ProgramError, RunError
     from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
     from carousel.page import inspect
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 # Where each public name lives. It is imported when first used, so that `carousel --help` need not wait for torch.
 _HOMES = {
     "carousel.cells": ("Cell", "Vector"),
+    "carousel.convert": ("from_keras", "from_torch", "to_keras", "to_torch"),
     "carousel.errors": ("CarouselError", "DataError", "ProgramError", "RunError"),
     "carousel.layers": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
     "carousel.page": ("inspect",),
@@ -32,6 +34,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _named = importer(__name__, _HOME_OF)
 _FOLDERS = (
     "cells",
+    "convert",
     "engines",
     "errors",
     "export",
@@ -62,7 +65,11 @@ __all__ = [
     "RunError",
     "SequenceClassifier",
     "Vector",
+    "from_keras",
+    "from_torch",
     "inspect",
+    "to_keras",
+    "to_torch",
 ]
 
 

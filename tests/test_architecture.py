@@ -24,6 +24,7 @@ ORDER = [
     "engines",
     "layers",
     "insight",
+    "convert",
     "models",
     "export",
     "training",

@@ -1,0 +1,86 @@
+"""From Keras and back: `from_keras` reads a layer or a file, `to_keras` gives weights for `set_weights`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from carousel.convert import keras_files
+from carousel.convert.keras_layers import Scan, kind_of, layer_of, theirs
+from carousel.errors import DataError
+from carousel.layers import Recurrent
+
+
+def from_keras(source: Any) -> Recurrent | dict[str, Recurrent]:
+    """A Carousel layer with the equations and weights of a Keras layer.
+
+        layer = carousel.from_keras(keras_model.layers[1])
+        layers = carousel.from_keras("model.keras")        # {"lstm": LSTM(...), ...}
+
+    source: a built SimpleRNN, LSTM, GRU (both resets), Bidirectional of one of them (merge_mode "concat"), or
+        RNN([cells]), or the path of a .keras file, of which all recurrent layers are read, by name. The file is read
+        without Keras and TensorFlow, needs the extra `keras` (h5py), and runs nothing.
+    The layer is batch_first, as Keras is. Its call gives (output, hx): output is what Keras gives with
+    return_sequences=True, its last step (of each direction) what Keras gives without. Keras's dropout becomes
+    input_dropout, and recurrent_dropout keeps its name.
+
+    Raises DataError for what Carousel does not have, by Keras's name for it, for a layer without weights, and for files
+    that are not what they say.
+    """
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        found = keras_files.recurrent_layers(path)
+        if not found:
+            raise DataError(f"reading {path}: it has no SimpleRNN, LSTM, GRU, Bidirectional or RNN layer")
+        return {name: layer_of(scans) for name, scans in found.items()}
+    return layer_of(_scans(source))
+
+
+def to_keras(layer: Recurrent) -> list[np.ndarray]:
+    """The weights of an RNN, LSTM or GRU as `set_weights` of the same Keras layer takes them.
+
+        keras_layer.set_weights(carousel.to_keras(layer))
+
+    The Keras layer is SimpleRNN, LSTM, or GRU with reset_after=True or False as `reset` is; Bidirectional of it where
+    the layer is; RNN([cells]) where it has several layers. Raises DataError for options that Keras does not have.
+    """
+    return theirs(layer)
+
+
+def _scans(layer: Any) -> list[list[Scan]]:
+    name = type(layer).__name__
+    if name == "Bidirectional":
+        config = layer.get_config()
+        if config.get("merge_mode", "concat") != "concat":
+            raise DataError(
+                f"reading a Keras Bidirectional: merge_mode must be 'concat', but is {config.get('merge_mode')!r}; add "
+                "or average the two halves of the output yourself"
+            )
+        forward, backward = _scans(layer.forward_layer), _turned(layer.backward_layer)
+        return [f + b for f, b in zip(forward, backward, strict=True)]
+    if name == "RNN":
+        outer = {key: getattr(layer, key, False) for key in ("go_backwards", "stateful")}
+        cells = getattr(layer.cell, "cells", [layer.cell])
+        return [[Scan(kind_of(type(c).__name__), {**c.get_config(), **outer}, _weights(c))] for c in cells]
+    return [[Scan(kind_of(name), layer.get_config(), _weights(layer))]]
+
+
+def _turned(layer: Any) -> list[list[Scan]]:
+    """The backward layer of a Bidirectional goes backwards, as the second direction of ours does."""
+    if type(layer).__name__ == "RNN":
+        cells = getattr(layer.cell, "cells", [layer.cell])
+        return [[Scan(kind_of(type(c).__name__), c.get_config(), _weights(c))] for c in cells]
+    config = {**layer.get_config(), "go_backwards": False}
+    return [[Scan(kind_of(type(layer).__name__), config, _weights(layer))]]
+
+
+def _weights(layer: Any) -> list[np.ndarray]:
+    weights = layer.get_weights()
+    if not weights:
+        raise DataError(
+            f"reading a Keras {type(layer).__name__}: it has no weights yet; call it on an input, or build it, first"
+        )
+    return [np.asarray(w) for w in weights]

@@ -1,0 +1,155 @@
+"""Reads .keras and .weights.h5 files without Keras or TensorFlow. Nothing in a file is run.
+
+A .keras file is a zip archive: config.json, which says what the layers are, and model.weights.h5, an HDF5 file.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from carousel.convert.keras_layers import Scan, kind_of
+from carousel.errors import CarouselError, DataError
+
+LARGEST_CONFIG = 16 << 20  # bytes of config.json
+LARGEST_WEIGHTS = 4 << 30  # bytes of the weights
+
+
+def h5py_package() -> Any:
+    """The package h5py. Raises CarouselError where it is not installed."""
+    try:
+        import h5py
+    except ImportError:
+        raise CarouselError("reading a Keras file needs the package h5py: pip install 'carousel-rnn[keras]'") from None
+    return h5py
+
+
+def recurrent_layers(path: Path) -> dict[str, list[list[Scan]]]:
+    """{name of the layer: its scans} of a .keras file, in the model's order; see `keras_layers.layer_of`.
+
+    Raises DataError for a file that is not what it says, or is larger than any network of that kind.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            config = json.loads(_member(archive, "config.json", LARGEST_CONFIG, path))
+            weights = _member(archive, "model.weights.h5", LARGEST_WEIGHTS, path)
+    except (zipfile.BadZipFile, json.JSONDecodeError, UnicodeDecodeError, RecursionError, OSError) as error:
+        raise DataError(
+            f"reading {path}: a .keras file must be a zip archive with config.json and model.weights.h5, but {error}"
+        ) from None
+    with _opened(weights, path) as file:
+        return dict(_found(config, file, path))
+
+
+def _member(archive: zipfile.ZipFile, name: str, largest: int, path: Path) -> bytes:
+    try:
+        size = archive.getinfo(name).file_size
+    except KeyError:
+        raise DataError(
+            f"reading {path}: a .keras file has {name}, and this one has {archive.namelist()[:5]}"
+        ) from None
+    if size > largest:
+        raise DataError(f"reading {path}: {name} has {size} bytes, and at most {largest} are read")
+    with archive.open(name) as member:
+        return member.read(largest + 1)[: size + 1]
+
+
+def _opened(content: bytes, path: Path) -> Any:
+    try:
+        return h5py_package().File(io.BytesIO(content), "r")
+    except OSError as error:
+        raise DataError(f"reading {path}: model.weights.h5 is no HDF5 file: {error}") from None
+
+
+def _found(config: Any, file: Any, path: Path) -> Iterator[tuple[str, list[list[Scan]]]]:
+    """The recurrent layers of a model's configuration, with their weights from the file."""
+    counts: dict[str, int] = {}
+    layers = _get(config, "config").get("layers", [])
+    if not isinstance(layers, list):
+        raise DataError(f"reading {path}: the layers in config.json must be a list")
+    for layer in layers:
+        class_name, inner = str(_get(layer).get("class_name", "")), _get(layer, "config")
+        # Keras names groups of weights after classes, numbered in the model's order.
+        base = _snake(class_name)
+        number = counts.get(base, 0)
+        counts[base] = number + 1
+        if class_name in ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN"):
+            group = f"layers/{base}{f'_{number}' if number else ''}"
+            yield str(inner.get("name", group)), _scans(class_name, inner, file, group, path)
+
+
+def _get(value: Any, key: str | None = None) -> dict[str, Any]:
+    inner = value.get(key, {}) if key is not None and isinstance(value, dict) else value
+    return inner if isinstance(inner, dict) else {}
+
+
+def _snake(name: str) -> str:
+    """LSTM -> lstm, SimpleRNN -> simple_rnn, as Keras's to_snake_case."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _scans(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> list[list[Scan]]:
+    if class_name == "Bidirectional":
+        if config.get("merge_mode", "concat") != "concat":
+            raise DataError(
+                f"reading {path}: a Bidirectional layer must have merge_mode='concat', but has "
+                f"{config.get('merge_mode')!r}; add or average the two halves of the output yourself"
+            )
+        inner = _get(config, "layer")
+        inner_class, inner_config = str(inner.get("class_name", "")), _get(inner, "config")
+        forward = _scans(inner_class, inner_config, file, f"{group}/forward_layer", path)
+        backward = _scans(inner_class, {**inner_config, "go_backwards": False}, file, f"{group}/backward_layer", path)
+        return [f + b for f, b in zip(forward, backward, strict=True)]
+    if class_name == "RNN":
+        cell = _get(config, "cell")
+        cells = [cell]
+        groups = [f"{group}/cell"]
+        if cell.get("class_name") == "StackedRNNCells":
+            cells = [_get(c) for c in _get(cell, "config").get("cells", [])]
+            groups = [f"{group}/cell/cells/{name}" for name in _numbered(cells)]
+        return [
+            [_scan(str(c.get("class_name", "")), {**_get(c, "config"), **_settings(config)}, file, g, path)]
+            for c, g in zip(cells, groups, strict=True)
+        ]
+    return [[_scan(class_name, config, file, f"{group}/cell", path)]]
+
+
+def _settings(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: config[name] for name in ("go_backwards", "stateful") if name in config}
+
+
+def _numbered(cells: list[dict[str, Any]]) -> list[str]:
+    counts: dict[str, int] = {}
+    names = []
+    for cell in cells:
+        base = _snake(str(cell.get("class_name", "")))
+        number = counts.get(base, 0)
+        counts[base] = number + 1
+        names.append(f"{base}_{number}" if number else base)
+    return names
+
+
+def _scan(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> Scan:
+    kind = kind_of(class_name)
+    try:
+        held = file[f"{group}/vars"]
+        arrays = [np.asarray(held[key]) for key in sorted(held, key=int)]
+    except (KeyError, ValueError, TypeError, OSError):
+        raise DataError(f"reading {path}: the weights of a {class_name} must stand under {group}/vars") from None
+    units = config.get("units")
+    wanted = 3 if config.get("use_bias", True) else 2
+    if not isinstance(units, int) or len(arrays) != wanted or arrays[1].shape[:1] != (units,):
+        raise DataError(
+            f"reading {path}: a {class_name} of {units} units must have {wanted} arrays of weights, but {group} has "
+            f"{[a.shape for a in arrays]}"
+        )
+    return Scan(kind, config, arrays)
