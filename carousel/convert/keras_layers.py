@@ -81,7 +81,9 @@ def _options(scan: Scan) -> dict[str, Any]:
     for name, (value, instead) in FIXED.items():
         if config.get(name, value) != value:
             raise DataError(f"reading a Keras {kind}: Carousel has no {name}={config[name]}; {instead}")
-    found = {name: _activation(config.get(name, default), kind, name) for name, default in _activations(kind).items()}
+    found: dict[str, Any] = {
+        name: _activation(config.get(name, default), kind, name) for name, default in _activations(kind).items()
+    }
     found |= {"units": int(config["units"]), "use_bias": bool(config.get("use_bias", True))}
     found |= {name: float(config.get(name, 0.0)) for name in ("dropout", "recurrent_dropout")}
     return found | ({"reset_after": bool(config.get("reset_after", True))} if kind == "GRU" else {})

@@ -124,7 +124,7 @@ def _made_anew(old: nn.Module, kind: type[nn.Module], names: tuple[str, ...]) ->
     new = kind(**arguments, device="meta")
     for name, parameter in old._parameters.items():
         new._parameters[name] = parameter
-    if hasattr(new, "_init_flat_weights") and not isinstance(new, Recurrent):
+    if isinstance(new, nn.RNNBase) and not isinstance(new, Recurrent):
         new._init_flat_weights()  # torch.nn's layers hold their weights a second time
     return new.train(old.training)
 
