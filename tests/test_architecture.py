@@ -151,7 +151,8 @@ NAMED = re.compile(r"`([\w/.]+\.(?:py|h|cpp|js))`")
 @pytest.mark.parametrize("page", ["architecture.md", "decisions/README.md"])
 def test_files_that_the_architecture_names_are_there(page):
     """By the end of their path: a page says `loop.py` where the folder is clear."""
-    known = [f"/{file.relative_to(ROOT)}" for folder in ("carousel", "tests") for file in (ROOT / folder).rglob("*.*")]
+    folders = "benchmarks", "carousel", "tests"
+    known = [f"/{file.relative_to(ROOT)}" for folder in folders for file in (ROOT / folder).rglob("*.*")]
     named = set(NAMED.findall((ROOT / "docs" / page).read_text(encoding="utf-8")))
     assert named
     assert not {name for name in named if not any(file.endswith(f"/{name}") for file in known)}
