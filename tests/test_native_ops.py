@@ -59,7 +59,23 @@ def test_the_tables_agree():
 @pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize(
     "name",
-    ["exp", "sigmoid", "tanh", "softplus", "logsigmoid", "log", "log1p", "expm1", "erf", "sqrt", "rsqrt", "sin", "cos"],
+    [
+        "exp",
+        "sigmoid",
+        "tanh",
+        "softplus",
+        "logsigmoid",
+        "log",
+        "log1p",
+        "expm1",
+        "erf",
+        "atan",
+        "floor",
+        "sqrt",
+        "rsqrt",
+        "sin",
+        "cos",
+    ],
 )
 def test_functions_are_exact_to_4_ulp(name, isa, dtype):
     dtype = DTYPES[dtype]
@@ -88,6 +104,7 @@ def test_functions_are_exact_to_4_ulp(name, isa, dtype):
 def test_the_other_ops_are_torchs_to_the_last_bits(name, isa, dtype):
     dtype = DTYPES[dtype]
     special = [0.0, -0.0, 1.0, -1.0, 0.5, 2.5, -3.25, torch.inf, -torch.inf, torch.nan]
+    special += [1e6 + 0.25, -7.7, 0.1, -0.3] if name == "remainder" else []
     values = torch.tensor(special, dtype=dtype)
     pairs = torch.cartesian_prod(values, values, values)
     a, b, c = (pairs[:, i].contiguous() for i in range(3))

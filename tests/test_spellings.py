@@ -26,6 +26,7 @@ from carousel.errors import ProgramError
 from carousel.program import ops, spellings, trace, untraced
 
 UNITS = 8
+DIVIDING = (operator.truediv, operator.mod, torch.remainder, "remainder")
 
 
 def cell_of(function, **declared) -> Cell:
@@ -127,7 +128,7 @@ def test_every_spelling_means_what_it_means_in_torch(spelling, make, engine):
     pairs = torch.cartesian_prod(NUMBERS, NUMBERS)
     if make == "power" or spelling in (torch.exp2, "exp2", torch.special.exp2, torch.addcdiv, "addcdiv"):
         pairs = pairs[(pairs[:, 0].abs() < 100) & (pairs[:, 1].abs() < 100)]
-    if make in ("div", "reciprocal") or spelling is operator.truediv:
+    if make in ("div", "reciprocal") or spelling in DIVIDING:
         pairs = pairs[(pairs.abs() > 1e-20).all(1)]
     pairs = pairs[torch.randperm(len(pairs), generator=torch.Generator().manual_seed(0))]
     pairs = pairs[: len(pairs) // UNITS * UNITS]
@@ -226,9 +227,11 @@ def test_a_norm_of_another_number_of_units_is_refused():
 
 
 REFUSED = {
-    "remainder": (lambda h, n: torch.remainder(n, 2) + h, r"torch.remainder is outside.*Count steps in a state"),
-    "%": (lambda h, n: n % 2 + h, r"operator.mod is outside.*Count steps in a state"),
-    "floor": (lambda h, n: n.floor() + h, r"Tensor.floor is outside.*Count steps in a state"),
+    "fmod": (
+        lambda h, n: torch.fmod(n, 2) + h,
+        r"torch.fmod is outside.*Write torch.floor\(a / b\) or torch.remainder",
+    ),
+    "//": (lambda h, n: n // 2 + h, r"operator.floordiv is outside.*Write torch.floor\(a / b\) or torch.remainder"),
     "rounding": (lambda h, n: torch.div(h, n, rounding_mode="floor"), "a division that rounds"),
     "a wrong keyword": (lambda h, n: torch.add(h, n, beta=2), "unexpected keyword argument 'beta'"),
     "too many": (lambda h, n: torch.tanh(h, n), "takes 1 positional argument but 2 were given"),
@@ -290,7 +293,7 @@ def test_refusals_say_what_and_where(function, match):
 def test_what_is_refused_runs_as_plain_torch():
     torch.manual_seed(0)
     x = torch.randn(3, 2, 3)
-    for name in ("remainder", "%", "floor", "rounding", "max over units", "nn.LayerNorm", "item", "randn_like"):
+    for name in ("fmod", "//", "rounding", "max over units", "nn.LayerNorm", "item", "randn_like"):
         function, _ = REFUSED[name]
         layer = carousel.Recurrent(cell_of(function), 3, 4, engine="reference")
         assert layer(x)[0].shape == (3, 2, 4)

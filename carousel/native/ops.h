@@ -140,6 +140,15 @@ template <class T> inline Vec<T> softplus(Vec<T> x) {
     return by_lane<T>(x, [](T a) { return a > 20 ? a : std::log1p(std::exp(a)); });
 }
 
+// What is left of a whole number of times b, exactly, with b's sign: torch's remainder and Python's %.
+template <class T> inline Vec<T> remainder(Vec<T> a, Vec<T> b) {
+    for (int i = 0; i < lanes<T>; ++i) {
+        const T left = std::fmod(a[i], b[i]);
+        a[i] = left != 0 && (left < 0) != (b[i] < 0) ? left + b[i] : left;
+    }
+    return a;
+}
+
 template <class T> inline Vec<T> truth(Ints<T> mask) { return select<T>(mask, all(T(1)), all(T(0))); }
 
 // name, arity, value. A comparison gives 1 or 0, which only `where` asks for. NaN goes through: max and relu pass it on.
@@ -162,6 +171,9 @@ template <class T> inline Vec<T> truth(Ints<T> mask) { return select<T>(mask, al
     OP(log1p, 1, by_lane<T>(a, [](T x) { return std::log1p(x); }))                   \
     OP(expm1, 1, by_lane<T>(a, [](T x) { return std::expm1(x); }))                   \
     OP(erf, 1, by_lane<T>(a, [](T x) { return std::erf(x); }))                       \
+    OP(atan, 1, by_lane<T>(a, [](T x) { return std::atan(x); }))                     \
+    OP(floor, 1, by_lane<T>(a, [](T x) { return std::floor(x); }))                   \
+    OP(remainder, 2, remainder<T>(a, b))                                             \
     OP(detach, 1, a)                                                                 \
     OP(sigmoid, 1, logistic<T>(a))                                                   \
     OP(tanh, 1, hyperbolic_tangent(a))                                               \

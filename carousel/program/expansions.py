@@ -97,6 +97,18 @@ def log10(b: Builder, input: Value) -> Ref:
     return b.op("div", b.op("log", input), math.log(10))
 
 
+def ceil(b: Builder, input: Value) -> Ref:
+    return b.op("neg", b.op("floor", b.op("neg", input)))
+
+
+def trunc(b: Builder, input: Value) -> Ref:
+    return b.op("mul", b.op("sign", input), b.op("floor", b.op("abs", input)))
+
+
+def frac(b: Builder, input: Value) -> Ref:
+    return b.op("sub", input, trunc(b, input))
+
+
 def tan(b: Builder, input: Value) -> Ref:
     return b.op("div", b.op("sin", input), b.op("cos", input))
 

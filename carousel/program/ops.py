@@ -128,6 +128,11 @@ def _erf(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
     return (b.op("mul", g, b.op("mul", 2 / math.sqrt(math.pi), b.op("exp", b.op("neg", b.op("mul", p, p))))),)
 
 
+def _remainder(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
+    # p - y is floor(p / q) times q, so that the factor is minus that whole number, as y itself has it: no slope.
+    return g, b.op("mul", g, b.op("detach", b.op("div", b.op("sub", y, p), q)))
+
+
 def _highest_grad(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
     is_highest = b.op("eq", p, y)
     share = b.op("div", g, b.op("sum", b.op("where", is_highest, 1.0, 0.0)))  # as many as there are share it
@@ -162,6 +167,9 @@ ROWS = [
     Op("log1p", 1, torch.log1p, lambda b, g, y, p: (b.op("div", g, b.op("add", 1.0, p)),), "log1p({})", (torch.log1p, "log1p")),
     Op("expm1", 1, torch.expm1, lambda b, g, y, p: (b.op("mul", g, b.op("add", y, 1.0)),), "expm1({})", (torch.expm1, "expm1")),
     Op("erf", 1, torch.erf, _erf, "erf({})", (torch.erf, "erf")),
+    Op("atan", 1, torch.atan, lambda b, g, y, p: (b.op("div", g, b.op("add", 1.0, b.op("mul", p, p))),), "atan({})", (torch.atan, torch.arctan, "atan", "arctan")),
+    Op("floor", 1, torch.floor, _none, "⌊{}⌋", (torch.floor, "floor")),
+    Op("remainder", 2, torch.remainder, _remainder, "({} mod {})", (operator.mod, torch.remainder, "remainder")),
     Op("detach", 1, torch.detach, _none, "fixed({})", (torch.detach, "detach")),
     # what recurrent networks are made of
     Op("sigmoid", 1, torch.sigmoid, lambda b, g, y, p: (b.op("sigmoid_grad", g, y),), "σ({})", (torch.sigmoid, F.sigmoid, "sigmoid")),

@@ -97,6 +97,9 @@ _enter(e.addcdiv, torch.addcdiv, "addcdiv")
 _enter(e.exp2, torch.exp2, torch.special.exp2, "exp2")
 _enter(e.log2, torch.log2, "log2")
 _enter(e.log10, torch.log10, "log10")
+_enter(e.ceil, torch.ceil, "ceil")
+_enter(e.trunc, torch.trunc, torch.fix, "trunc", "fix")
+_enter(e.frac, torch.frac, "frac")
 _enter(e.tan, torch.tan, "tan")
 _enter(e.sinh, torch.sinh, "sinh")
 _enter(e.cosh, torch.cosh, "cosh")
@@ -169,14 +172,14 @@ _enter(e.as_number, "float", "double")
 _ROWS_STAY = "A step sees rows of units, which keep their size: declare a gate for each part of what you compute."
 _NO_VALUES = "A step says what is computed, not on which numbers: choose by torch.where(condition, a, b)."
 _NO_CHANCE = "A step draws nothing: a layer has recurrent_dropout=, candidate_dropout= and zoneout= for that."
-_NO_COUNTS = "Count steps in a state of the cell's own, and begin it anew by torch.where(t >= period, 0.0, t + 1)."
+_NO_COUNTS = "Write torch.floor(a / b) or torch.remainder(a, b), the second of which has a gradient."
 _MATRIX = 'Declare the matrix, matrices = {"W_ab": ("hidden", "hidden")}, and call it: W_ab(v).'
 _HINTS = {
     _ROWS_STAY: "cat concat stack chunk split unbind view reshape unsqueeze squeeze transpose permute flatten T mT "
     "roll flip expand repeat narrow select index_select gather",
     _NO_VALUES: "any all item tolist numpy nonzero equal allclose is_nonzero isclose argmax argmin topk sort max min",
     _NO_CHANCE: "dropout alpha_dropout rand_like randn_like randint_like bernoulli normal gumbel_softmax",
-    _NO_COUNTS: "remainder fmod floor floor_divide floordiv mod ceil round trunc frac fix",
+    _NO_COUNTS: "fmod floor_divide floordiv round",
     _MATRIX: "matmul mm bmm mv linear einsum bilinear addmm tensordot inner dot",
     "Write torch.sqrt((v * v).sum(-1, keepdim=True)).": "norm vector_norm",
     "Write m = v.mean(-1, keepdim=True) and ((v - m) ** 2).mean(-1, keepdim=True).": "var std var_mean std_mean",
