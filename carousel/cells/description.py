@@ -50,6 +50,11 @@ class Description:
         found = _YEAR.search(self.source)
         return int(found[0]) if found else None
 
+    @property
+    def authors(self) -> str:
+        """Those of the first source; where it names none, its title."""
+        return re.split(r',? "', self.source, maxsplit=1)[0] or self.source.split('"')[1].rstrip(",.")
+
 
 @cache
 def describe(name: str, cell: Cell) -> Description:

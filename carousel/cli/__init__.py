@@ -12,6 +12,7 @@ from typing import Any
 from cyclopts import CycloptsError, Parameter
 
 from carousel.cli.backtest import backtest
+from carousel.cli.cells import cells
 from carousel.cli.complete import complete
 from carousel.cli.doctor import doctor
 from carousel.cli.evaluate import evaluate
@@ -43,6 +44,7 @@ for command in (
     backtest,
     evaluate,
     inspect,
+    cells,
     doctor,
 ):
     app.command(command)

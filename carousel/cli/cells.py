@@ -1,0 +1,146 @@
+"""carousel cells"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from carousel.cells.description import Description
+
+
+def cells(name: str | None = None, /, *, latex: Annotated[bool, Parameter(negative=())] = False) -> None:
+    """List the cells of the catalogue, or show one: its equations, facts, cost and source.
+
+    For example:
+
+    ```
+    carousel cells
+    carousel cells mgu
+    carousel cells mgu --latex
+    ```
+
+    Parameters
+    ----------
+    name
+        A cell of the catalogue, or one of your own as path/to/file.py:ClassName (the file is run as Python).
+    latex
+        Print the equations of one step in LaTeX, and nothing else.
+    """
+    from carousel.cells import catalogue, find
+    from carousel.cells.description import describe
+    from carousel.cli.terminal import show
+    from carousel.errors import DataError
+    from carousel.program import trace
+    from carousel.program.latex import latex as in_latex
+
+    if name is None:
+        if latex:
+            raise DataError("--latex prints the equations of one cell: name it, as in carousel cells lstm --latex")
+        show(_listed([describe(each, cell) for each, cell in catalogue().items()]))
+        return
+    cell = find(name)
+    show(f"{in_latex(trace(cell))}\n" if latex else _shown(describe(name, cell)))
+
+
+def _listed(found: "list[Description]") -> str:
+    """A table of cells, family by family."""
+    from rich.table import Table
+
+    from carousel.program import trace
+    from carousel.program.cost import multiply_adds, parameters
+
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    for column in ("cell", "year", "states", "parameters", "multiply-adds", "engines", "source"):
+        table.add_column(
+            column, no_wrap=column not in ("states", "source"), max_width=12 if column == "states" else None
+        )
+    for family in dict.fromkeys(each.family for each in found):
+        table.add_row()
+        table.add_row(family.partition(":")[0].rstrip("."))
+        for each in (each for each in found if each.family == family):
+            program = trace(each.cell)
+            cost = [str(parameters(program)), str(multiply_adds(program))]
+            states = ", ".join(program.states)
+            table.add_row(f"  {each.name}", str(each.year), states, *cost, _engines(program), each.authors)
+    return (
+        f"{_as_text(table)}\nParameters and multiply-adds are those of one hidden unit, in a layer and direction with I "
+        "inputs,\nH hidden units and P projected. Equations, facts and source of one: carousel cells NAME\n"
+    )
+
+
+def _shown(found: "Description") -> str:
+    """All that is known of one cell."""
+    from carousel.program import trace
+    from carousel.program.cost import multiply_adds, parameters
+
+    program = trace(found.cell)
+    blocks = [f"{found.name}: {found.title}"]
+    blocks += [_indented(found.equations)] if found.equations else []
+    blocks += [found.options] if found.options else []
+    if found.facts:
+        blocks.append("Whatever the weights are:\n" + _indented("\n".join(map(str, found.facts))))
+    said = [("Use", found.use), ("Reading", found.reading), ("Fidelity", found.fidelity), ("Source", found.source)]
+    said += [("Family", found.family)] if found.family else []
+    said += [
+        ("Cost", f"{parameters(program)} parameters and {multiply_adds(program)} multiply-adds for each hidden unit"),
+        ("Engines", _engines(program)),
+    ]
+    blocks.append("\n".join(_wrapped(f"{word + ':':<10}{text}") for word, text in said if text))
+    blocks.append(_example(found, program))
+    return "\n\n".join(blocks) + "\n"
+
+
+def _example(found: "Description", program: Any) -> str:
+    sizes = [*program.states.values(), *(s for w in program.weights.values() for s in (w.rows, w.columns))]
+    projected = ", proj_size=32" if "projection" in sizes else ""
+    states = tuple(program.states)
+    hx = f"({', '.join(states)})" if len(states) > 1 else states[0]
+    lines = [
+        f'layer = carousel.Recurrent("{found.name}", 64, 128{projected})',
+        f"output, {hx} = layer(torch.randn(100, 32, 64))",
+    ]
+    lines += [] if projected else ["", f"$ carousel train my.txt --cell {found.name}"]
+    return "For example:\n" + _indented("\n".join(lines))
+
+
+def _engines(program: Any) -> str:
+    """Those of this machine that run it, in float32."""
+    import torch
+
+    from carousel.engines import ENGINES
+
+    here = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    places = {torch.device("cpu"), here}
+    runs = [
+        name
+        for name, engine in ENGINES.items()
+        if any(engine.why_not(program, torch.float32, place) is None for place in places)
+    ]
+    return ", ".join(runs)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())
+
+
+def _wrapped(text: str) -> str:
+    from textwrap import fill
+
+    return fill(text, _width(), subsequent_indent=" " * 10)
+
+
+def _as_text(table: Any) -> str:
+    """What rich draws, as plain lines: to a terminal of that width, or to a file."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    lines = StringIO()
+    Console(file=lines, width=_width()).print(table)
+    return "\n".join(line.rstrip() for line in lines.getvalue().splitlines()) + "\n"
+
+
+def _width() -> int:
+    from shutil import get_terminal_size
+
+    return max(100, get_terminal_size((140, 24)).columns)
