@@ -33,9 +33,8 @@ def test_it_lists_every_cell_once_with_its_year_states_cost_engines_and_source(s
         assert 1980 < int(line) < 2030, name
         assert f" {cell.states[0]}" in text
     (mgu,) = re.findall(r"^  mgu .*$", text, re.MULTILINE)
-    assert re.split(r"  +", mgu.strip()) == [
-        "mgu", "2016 h", "2 I + 2 H + 4", "2 I + 2 H", "native, reference Zhou et al."
-    ] or "2 I + 2 H + 4" in mgu  # fmt: skip
+    assert "2 I + 2 H + 4" in mgu
+    assert mgu.endswith("Zhou et al.")
     assert "GRU and its relatives" in text
     assert "carousel cells NAME" in text
 
@@ -48,7 +47,8 @@ def test_it_shows_each_with_an_example_that_runs(said, name):
     assert "h' " in text
     for fact in catalogue()[name].facts:
         assert f"  {fact}\n" in text
-    example = text.partition("For example:\n")[2].partition("\n\n")[0].replace("\n  ", "\n").strip()
+    example = text.partition("For example:\n")[2].replace("\n  ", "\n").strip()
+    example = "\n".join(line for line in example.splitlines() if not line.startswith("$"))
     exec(example, {"carousel": carousel, "torch": torch})
 
 

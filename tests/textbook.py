@@ -31,7 +31,7 @@ class Weights:
 
     def __init__(self, equations: Equations, parameters: Mapping[str, np.ndarray], bias: bool):
         def blocks(name: str) -> dict:
-            gates = equations.gates + (equations.inputs if name.endswith("ih") else equations.recurrents)
+            gates = (*equations.gates, *(equations.inputs if name.endswith("ih") else equations.recurrents))
             if name not in parameters:  # a layer without biases, or a cell that has none
                 return dict.fromkeys(gates, 0.0)
             return dict(zip(gates, np.split(parameters[name], len(gates)), strict=True))

@@ -9,8 +9,10 @@ from __future__ import annotations
 import numpy as np
 from textbook import Equations, relu, sigmoid
 
+from carousel.cells.continuous.lem import LEM
 from carousel.cells.deep.highway import RHN
 from carousel.cells.gru.ugrnn import UGRNN
+from carousel.cells.light.ind_rnn import IndRNN
 from carousel.cells.lstm.janet import JANET
 from carousel.cells.lstm.nas import NAS
 
@@ -244,3 +246,184 @@ WITH_OPTIONS = {
     RHN(depth=2): _rhn(2),
     RHN(depth=5): _rhn(5),
 }
+
+
+# --- gates of one side
+
+
+def _mut1(x, states, w):
+    (h,) = states
+    z, r = sigmoid(_x(w, "z", x)), sigmoid(w.gate("r", x, h))
+    return (tanh(_u(w, "n", r * h) + tanh(_x(w, "n", x))) * z + h * (1.0 - z),)
+
+
+def _min_gru(x, states, w):
+    (h,) = states
+    z = sigmoid(_x(w, "z", x))
+    return ((1.0 - z) * h + z * _x(w, "n", x),)
+
+
+def _min_lstm(x, states, w):
+    (h,) = states
+    f, i = sigmoid(_x(w, "f", x)), sigmoid(_x(w, "i", x))
+    return ((f * h + i * _x(w, "g", x)) / (f + i),)
+
+
+def _sru(x, states, w):
+    _, c = states
+    f, r = (sigmoid(_x(w, g, x) + w[f"v_{g}"] * c) for g in "fr")
+    c_next = f * c + (1.0 - f) * _x(w, "g", x)
+    return r * c_next + (1.0 - r) * _x(w, "k", x), c_next
+
+
+def _qrnn(x, states, w):
+    _, c = states
+    f = sigmoid(_x(w, "f", x))
+    c_next = f * c + (1.0 - f) * tanh(_x(w, "g", x))
+    return sigmoid(_x(w, "o", x)) * c_next, c_next
+
+
+def _ran(x, states, w):
+    h, c = states
+    c_next = sigmoid(w.gate("i", x, h)) * _x(w, "g", x) + sigmoid(w.gate("f", x, h)) * c
+    return tanh(c_next), c_next
+
+
+def _cfn(x, states, w):
+    (h,) = states
+    return (sigmoid(w.gate("t", x, h)) * tanh(h) + sigmoid(w.gate("e", x, h)) * tanh(_x(w, "n", x)),)
+
+
+def _star(x, states, w):
+    (h,) = states
+    k = sigmoid(w.gate("k", x, h))
+    return (tanh((1.0 - k) * h + k * tanh(_x(w, "n", x))),)
+
+
+def _light_ru(x, states, w):
+    (h,) = states
+    f = sigmoid(w.gate("f", x, h))
+    return ((1.0 - f) * h + f * tanh(_x(w, "n", x)),)
+
+
+def _minimal_rnn(x, states, w):
+    (h,) = states
+    z = tanh(_x(w, "n", x))
+    u = sigmoid(_u(w, "u", h) + w["weight_zu"] @ z)
+    return (u * h + (1.0 - u) * z,)
+
+
+def _t_rnn(x, states, w):
+    (h,) = states
+    f = sigmoid(_x(w, "f", x))
+    return (f * h + (1.0 - f) * _x(w, "n", x),)
+
+
+def _typed(x, states, w):
+    """z, f, o of W x_t + V x_{t-1} + b, and the three products that the next step adds."""
+    before = states[-3:]
+    z, f, o = (_x(w, gate, x) + last for gate, last in zip("zfo", before, strict=True))
+    return z, sigmoid(f), tanh(o), tuple(_x(w, f"V_{gate}", x) for gate in "zfo")
+
+
+def _t_gru(x, states, w):
+    z, f, o, products = _typed(x, states, w)
+    return f * states[0] + z * o, *products
+
+
+def _t_lstm(x, states, w):
+    z, f, o, products = _typed(x, states, w)
+    c = f * states[1] + (1.0 - f) * z
+    return c * o, c, *products
+
+
+def _ind_rnn(nonlinearity):
+    def step(x, states, w):
+        (h,) = states
+        return (nonlinearity(_x(w, "n", x) + w["u"] * h),)
+
+    return Equations("", step, inputs="n")
+
+
+def _brc(x, states, w):
+    (h,) = states
+    a = 1.0 + tanh(_x(w, "a", x) + w["w_a"] * h)
+    c = sigmoid(_x(w, "c", x) + w["w_c"] * h)
+    return (c * h + (1.0 - c) * tanh(_x(w, "n", x) + a * h),)
+
+
+def _nbrc(x, states, w):
+    (h,) = states
+    a, c = 1.0 + tanh(w.gate("a", x, h)), sigmoid(w.gate("c", x, h))
+    return (c * h + (1.0 - c) * tanh(_x(w, "n", x) + a * h),)
+
+
+def _lem(dt):
+    def step(x, states, w):
+        """tk-rusch/LEM: the new z in the equation of y."""
+        y, z = states
+        dt_bar, step_of_z = dt * sigmoid(w.gate("a", x, y)), dt * sigmoid(w.gate("b", x, y))
+        z = (1.0 - step_of_z) * z + step_of_z * tanh(w.gate("g", x, y))
+        y = (1.0 - dt_bar) * y + dt_bar * tanh(w["weight_zn"] @ z + w.shift("d") + _x(w, "n", x))
+        return y, z
+
+    return Equations("abg", step, inputs="n")
+
+
+def _unicornn(x, states, w):
+    y, z = states
+    scale = 0.1 * (0.5 + 0.5 * tanh(w["k"] / 2.0))
+    z = z - scale * (tanh(w["w"] * y + _x(w, "n", x)) + 0.5 * y)
+    return y + scale * z, z
+
+
+def _scrn(x, states, w):
+    h, s = states
+    s = 0.05 * _x(w, "k", x) + 0.95 * s
+    return sigmoid(w["weight_sn"] @ s + w.gate("n", x, h)), s
+
+
+def _residual_lstm(x, states, w):
+    h, c = states
+    i = sigmoid(w.gate("i", x, h) + w["p_i"] * c)
+    f = sigmoid(w.gate("f", x, h) + w["p_f"] * c)
+    c_next = f * c + i * tanh(w.gate("g", x, h))
+    o = sigmoid(w.gate("o", x, h) + w["p_o"] * c_next)
+    return o * (w["weight_hm"] @ tanh(c_next) + _x(w, "r", x)), c_next
+
+
+def _lru(x, states, w):
+    """In complex numbers: lambda = exp(-exp(nu) + i exp(theta)), and inputs scaled by sqrt(1 - |lambda|^2)."""
+    real, imaginary = states
+    factor = np.exp(-np.exp(w["nu"]) + 1j * np.exp(w["theta"]))
+    scale = np.sqrt(1.0 - np.abs(factor) ** 2)
+    new = factor * (real + 1j * imaginary) + scale * (_x(w, "a", x) + 1j * _x(w, "b", x))
+    return new.real, new.imag
+
+
+TYPED = ("z", "f", "o", "V_z", "V_f", "V_o")
+
+EQUATIONS |= {
+    "mut1": Equations("rn", _mut1, inputs="z"),
+    "mingru": Equations("", _min_gru, inputs="zn"),
+    "minlstm": Equations("", _min_lstm, inputs="fig"),
+    "sru": Equations("", _sru, inputs="gfrk"),
+    "qrnn": Equations("", _qrnn, inputs="gfo"),
+    "ran": Equations("if", _ran, inputs="g"),
+    "cfn": Equations("te", _cfn, inputs="n"),
+    "star": Equations("k", _star, inputs="n"),
+    "light-ru": Equations("f", _light_ru, inputs="n"),
+    "minimal-rnn": Equations("", _minimal_rnn, inputs="n", recurrents="u"),
+    "t-rnn": Equations("", _t_rnn, inputs="nf"),
+    "t-gru": Equations((), _t_gru, inputs=TYPED),
+    "t-lstm": Equations((), _t_lstm, inputs=TYPED),
+    "indrnn": _ind_rnn(relu),
+    "brc": Equations("", _brc, inputs="acn"),
+    "nbrc": Equations("ac", _nbrc, inputs="n"),
+    "lem": _lem(1.0),
+    "unicornn": Equations("", _unicornn, inputs="n"),
+    "scrn": Equations("n", _scrn, inputs="k"),
+    "residual-lstm": Equations("ifgo", _residual_lstm, inputs="r"),
+    "lru": Equations("", _lru, inputs="ab"),
+}
+WITH_OPTIONS |= {LEM(dt=0.3): _lem(0.3), IndRNN("tanh"): _ind_rnn(tanh)}

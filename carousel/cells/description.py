@@ -52,8 +52,12 @@ class Description:
 
     @property
     def authors(self) -> str:
-        """Those of the first source; where it names none, its title."""
-        return re.split(r',? "', self.source, maxsplit=1)[0] or self.source.split('"')[1].rstrip(",.")
+        """Those of the first source, the first alone of three or more; where it names none, its title."""
+        named, _, title = self.source.partition('"')
+        if not named:
+            return title.partition('"')[0].rstrip(",.")
+        people = named.strip(" ,").replace(" & ", ", ").split(", ")
+        return " & ".join(people) if len(people) < 3 else f"{people[0]} et al."
 
 
 @cache

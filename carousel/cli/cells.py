@@ -63,8 +63,8 @@ def _listed(found: "list[Description]") -> str:
             states = ", ".join(program.states)
             table.add_row(f"  {each.name}", str(each.year), states, *cost, _engines(program), each.authors)
     return (
-        f"{_as_text(table)}\nParameters and multiply-adds are those of one hidden unit, in a layer and direction with I "
-        "inputs,\nH hidden units and P projected. Equations, facts and source of one: carousel cells NAME\n"
+        f"{_as_text(table)}\nParameters and multiply-adds are those of one hidden unit, in a layer and direction with\n"
+        "I inputs, H hidden units and P projected. Equations, facts and source of one: carousel cells NAME\n"
     )
 
 

@@ -9,23 +9,8 @@ from carousel.program.program import Program
 
 SIGNS = {"⊙": r"\odot", "≥": r"\geq", "≤": r"\leq", "≠": r"\neq", "ᵀ": r"^{\top}", "∂": r"\partial ", "σ": r"\sigma"}
 FUNCTIONS = ("tanh", "exp", "log", "max", "min", "sin", "cos", "arctan")
-GREEK = (
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "kappa",
-    "lambda",
-    "mu",
-    "nu",
-    "phi",
-    "tau",
-)
-_WORD = re.compile(r"[^\W\d]\w*|[⊙≥≤≠ᵀ∂]")
+GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "mu", "nu", "phi", "tau")
+_WORD = re.compile(r"[^\W\dᵀ][^\Wᵀ]*|[⊙≥≤≠ᵀ∂]")
 
 
 def latex(program: Program) -> str:

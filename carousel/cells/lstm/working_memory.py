@@ -17,8 +17,8 @@ class WorkingMemoryLSTM(Cell):
         h' = o * tanh(c')                                          next state,      (batch, hidden)
 
     Use: where peepholes help, and training is steadier: the tanh keeps a large cell state from saturating the gates.
-    Reading: o sees the new cell state c', as in peephole LSTMs, and the candidate sees h, as in every LSTM. Two
-    libraries differ: torchrecurrent 0.2.5 has no tanh around W_c c, and other ports fed o the old c.
+    Reading: o sees the new cell state c', as in peephole LSTMs, and the candidate sees h, as in every LSTM.
+    Libraries have fed o the old c, and torchrecurrent 0.2.5 documents no tanh around W_c c, though its code has one.
     Fidelity: as in the paper; the three connections have no biases of their own, which would add to c_i, c_f and c_o
     inside a tanh.
     Source: Landi, Baraldi, Cornia & Cucchiara, "Working memory connections for LSTM", Neural Networks 144
