@@ -18,6 +18,7 @@ from carousel.insight.refusal import TooShort
 from carousel.insight.shown import Shown
 from carousel.insight.timeline import Timeline
 from carousel.layers import Recurrent
+from carousel.layers.regularizers import zoneout_by_state
 from carousel.program import Program
 from carousel.program.rewrite import spelling
 
@@ -185,12 +186,12 @@ def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str 
 
 def _share(seen: Observation, state: str, gates: Tensor) -> Tensor:
     """(P, T, B, H), how much of a state each step keeps, of the share that its gates keep."""
-    zoned = seen.layer.regularizers.zoneout.get(state, 0.0)
+    zoned = zoneout_by_state(seen.layer.program, seen.layer.zoneout).get(state, 0.0)
     share = zoned + (1 - zoned) * gates
     if isinstance(seen.input, Tensor):
-        streams = seen.layer.given_by_step(seen.input, seen.options.get("keep"))
-        if f"keep_{state}" in streams:
-            share = share * streams[f"keep_{state}"].detach().cpu().view(*share.shape[1:3], -1)
+        for by_step in seen.layer.given_by_step(seen.input, seen.options.get("keep")):
+            if (keep := by_step.given.get(f"keep_{state}")) is not None:
+                share = share * keep.detach().cpu().view(*share.shape[1:3], -1)
     return share
 
 

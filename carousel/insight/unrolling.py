@@ -14,6 +14,7 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from carousel.engines import reference
 from carousel.errors import DataError
 from carousel.insight.observation import Observation, places
+from carousel.layers.stack import stream_rows
 from carousel.program import Program
 
 States = tuple[Tensor, ...]
@@ -65,13 +66,12 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
     layer, suffix = seen.layer, seen.layer.suffixes()[scan]
     steps, batch = x.shape[:2]
     units = {name: layer.sizes[size] for name, size in layer.program.states.items()}
-    streams = layer.regularizers.streams(units, x.new_empty(steps * batch, 1), training=False)
-    if isinstance(seen.input, Tensor):
-        streams |= layer.given_by_step(seen.input, seen.options.get("keep"), seen.options.get("add"))
-    modified = tuple(name for name in units if f"keep_{name}" in streams)
-    program = layer.regularizers.rewritten(layer.program, training=False, modified=modified)
+    by_step = seen.options.get("keep"), seen.options.get("add")
+    joined = layer.given_by_step(seen.input, *by_step) if isinstance(seen.input, Tensor) else ()
+    add_ins = layer.add_ins(False, *joined)
+    program, streams = add_ins.program, add_ins.streams(stream_rows(layer, x.new_empty(steps * batch, 1)))
     weights = {name: weight.detach() for name, weight in layer.weights_of(suffix).items()}
-    cell, changed = reference.prepare(program, weights, x), layer.hooked(suffix.removeprefix("_"))
+    cell, changed = reference.prepare(program, weights, x), add_ins.change(suffix[1:])
     ends = torch.tensor([0, *units.values()]).cumsum(0).tolist()
     parts = {name: slice(a, b) for name, (a, b) in zip(units, pairwise(ends), strict=True)}
     names = program.streams if isinstance(program, Program) else ()

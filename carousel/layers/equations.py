@@ -79,9 +79,9 @@ class Equations(nn.Module):
         """The parameters of one scan as engines take them; suffix: of a layer and direction, "_l0_reverse"."""
         names = (name for name in self._program.parameters if name not in self._program.own)
         weights: dict[str, Tensor] = {name: getattr(self, name + suffix) for name in names}
-        return weights | self._own(weights[naming.W].dtype)
+        return weights | self.own_weights(weights[naming.W].dtype)
 
-    def _own(self, dtype: torch.dtype) -> dict[str, Tensor]:
+    def own_weights(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """The cell's own parameters, as engines take them: a number as a row of it.
 
         In the weights' dtype: another layer of the same cell may have another.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any, TypedDict, Unpack
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import torch
 from torch import nn
@@ -21,6 +22,7 @@ from carousel.layers.recurrent import Recurrent
 
 Device = torch.device | str | None
 Dtype = torch.dtype | None
+F = TypeVar("F", bound=Recurrent)
 
 
 class Options(TypedDict, total=False):
@@ -57,11 +59,39 @@ class _Face(Recurrent):
         return text + options_text(self, self._extras)
 
 
+def described(equations: type[Cell]) -> Callable[[type[F]], type[F]]:
+    """Completes the help of a face: the equations of its cell, and the options that it takes as `Recurrent` does.
+
+    They stand in those classes, and `help` and notebooks look at one class alone.
+    """
+
+    def complete(face: type[F]) -> type[F]:
+        own = inspect.signature(face.__init__)
+        options = [p for p in inspect.signature(Recurrent.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        face.__init__.__signature__ = own.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
+        if face.__doc__ and Recurrent.__doc__:  # python -OO drops them
+            shared = inspect.cleandoc(Recurrent.__doc__)
+            shared = shared[shared.index("Options that torch.nn has too:") :]
+            if "proj_size" not in own.parameters:
+                shared = re.sub(r"proj_size: .*\n", "", shared)
+            summary, rest = inspect.cleandoc(face.__doc__).split("\n\n", 1)
+            _, formulas, *_ = (inspect.getdoc(equations) or "").split("\n\n")
+            face.__doc__ = "\n\n".join([summary, CALL.format(face.__name__), formulas, rest, shared])
+        return face
+
+    return complete
+
+
+CALL = "    layer = {}(input_size, hidden_size)\n    output, hx = layer(input, hx=None)    # shapes: see `forward`"
+
+
+@described(RNNEquations)
 class RNN(_Face):
     """torch.nn.RNN on Carousel's engines: same arguments, call, results, parameters and initialisation.
 
     nonlinearity: "tanh", "relu", and also "sigmoid".
-    options, equations, shapes and errors: see `Recurrent` and `carousel.cells.rnn.RNN`.
+    Source of the equations: see `carousel.cells.rnn.RNN`.
     """
 
     def __init__(
@@ -89,13 +119,14 @@ class RNN(_Face):
         return f"RNN_{self.nonlinearity.upper()}"
 
 
+@described(LSTMEquations)
 class LSTM(_Face):
     """torch.nn.LSTM on Carousel's engines: same arguments, call, results, parameters and initialisation.
 
     peepholes: any of "input", "forget", "output", or "all": the gates that also see the cell state.
     coupled: no input gate of its own, i = 1 - f.
     layer_norm: the layer-normalised LSTM of Ba et al. (2016), by itself: not with the two above or proj_size.
-    options, equations, shapes and errors: see `Recurrent`, `carousel.cells.lstm.LSTM` and
+    Equations with these options, and sources: see `carousel.cells.lstm.LSTM` and
     `carousel.cells.lstm.LayerNormLSTM`.
     """
 
@@ -129,12 +160,13 @@ class LSTM(_Face):
         self.coupled, self.layer_norm = coupled, layer_norm
 
 
+@described(GRUEquations)
 class GRU(_Face):
     """torch.nn.GRU on Carousel's engines: same arguments, call, results, parameters and initialisation.
 
     reset: "after" the matrix product, as torch does, or "before" it, as Cho et al. (2014) wrote it.
     layer_norm: the layer-normalised GRU of Ba et al. (2016), which resets after the product.
-    options, equations, shapes and errors: see `Recurrent`, `carousel.cells.gru.GRU` and
+    Equations with these options, and sources: see `carousel.cells.gru.GRU` and
     `carousel.cells.gru.LayerNormGRU`.
     """
 

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from carousel.engines.inside_torch import autocast_is_on
+from carousel.layers.add_ins import AddIn, Change, States
 
-States = tuple[Tensor, ...]
 Function = Callable[[int, dict[str, Tensor]], Mapping[str, Tensor] | None]
 
 
@@ -22,31 +22,37 @@ class StepHook:
     at: str | None
 
 
-def change(
-    layer: str, hooks: Collection[StepHook], at: str, names: tuple[str, ...]
-) -> Callable[[int, States], States] | None:
-    """What the hooks of one scan, in order, make of the states before a step; None if there is no such hook."""
-    here = [hook for hook in hooks if hook.at in (None, at)]
-    if not here:
-        return None
+class Hooks(AddIn):
+    """The hooks of a layer, in their order. names: its states."""
 
-    def changed(t: int, states: States) -> States:
-        # Copies: a hook may write into what it is given, and other steps must not notice.
-        by_name = {name: state.clone() for name, state in zip(names, states, strict=False)}
-        for hook in here:
-            found = hook.function(t, by_name)
-            where = f"{layer}: the hook {getattr(hook.function, '__name__', hook.function)} at step {t} of {at}"
-            if not (found is None or isinstance(found, Mapping)):
-                raise TypeError(
-                    f"{where} must give back new states by name, or None to keep what is in those it was given, "
-                    f"but gave a {type(found).__name__}"
-                )
-            by_name |= found or {}
-            _check(where, by_name, names, states)
-        rest = states[len(names) :]  # what regularisers carry along
-        return (*(by_name[name].to(state.dtype) for name, state in zip(names, states, strict=False)), *rest)
+    def __init__(self, layer: str, hooks: Collection[StepHook], names: tuple[str, ...]):
+        self.layer, self.hooks, self.names = layer, hooks, names
 
-    return changed
+    def change(self, at: str) -> Change | None:
+        """What the hooks of one scan make of the states before a step; None if there is no such hook."""
+        here = [hook for hook in self.hooks if hook.at in (None, at)]
+        names = self.names
+        if not here:
+            return None
+
+        def changed(t: int, states: States) -> States:
+            # Copies: a hook may write into what it is given, and other steps must not notice.
+            by_name = {name: state.clone() for name, state in zip(names, states, strict=False)}
+            for hook in here:
+                found = hook.function(t, by_name)
+                called = getattr(hook.function, "__name__", hook.function)
+                where = f"{self.layer}: the hook {called} at step {t} of {at}"
+                if not (found is None or isinstance(found, Mapping)):
+                    raise TypeError(
+                        f"{where} must give back new states by name, or None to keep what is in those it was given, "
+                        f"but gave a {type(found).__name__}"
+                    )
+                by_name |= found or {}
+                _check(where, by_name, names, states)
+            rest = states[len(names) :]  # what regularisers carry along
+            return (*(by_name[name].to(state.dtype) for name, state in zip(names, states, strict=False)), *rest)
+
+        return changed
 
 
 def _check(where: str, found: dict[str, Any], names: tuple[str, ...], states: States) -> None:

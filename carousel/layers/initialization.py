@@ -6,19 +6,16 @@ Each changes only what it speaks of; `reset_parameters` goes back to torch.nn's 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from carousel.layers.layer import Layer
 from carousel.program import Program, naming
 from carousel.program.keeping import Gate, Keeping, keeping
 
-if TYPE_CHECKING:
-    from carousel.layers.recurrent import Recurrent
 
-
-def orthogonal(layer: Recurrent, longest: int | None) -> None:
+def orthogonal(layer: Layer, longest: int | None) -> None:
     """Every U a random orthogonal matrix, so that products of them neither grow nor shrink a gradient.
 
     Source: Saxe, McClelland & Ganguli (arXiv:1312.6120, 2014).
@@ -29,7 +26,7 @@ def orthogonal(layer: Recurrent, longest: int | None) -> None:
         nn.init.orthogonal_(block)
 
 
-def identity(layer: Recurrent, longest: int | None) -> None:
+def identity(layer: Layer, longest: int | None) -> None:
     """Every U the identity and every bias 0, as for an RNN of rectified units (IRNN).
 
     Source: Le, Jaitly & Hinton (arXiv:1504.00941, 2015).
@@ -43,7 +40,7 @@ def identity(layer: Recurrent, longest: int | None) -> None:
             nn.init.zeros_(block)
 
 
-def forget_bias(layer: Recurrent, longest: int | None) -> None:
+def forget_bias(layer: Layer, longest: int | None) -> None:
     """A bias of 1 for the gates that keep a state, beside what the equations add: at first the cell remembers.
 
     Which gates these are is read off the equations (`carousel.program.keeping`): f in f * c + i * g, and in
@@ -58,7 +55,7 @@ def forget_bias(layer: Recurrent, longest: int | None) -> None:
             _set_bias(layer, gate, [torch.full((layer.hidden_size,), gate.sign * towards)] * len(layer.suffixes()))
 
 
-def chrono(layer: Recurrent, longest: int | None) -> None:
+def chrono(layer: Layer, longest: int | None) -> None:
     """Biases for time constants from 1 to `longest` steps: b_f = log(uniform(1, longest - 1)), b_i = -b_f.
 
     f stands for the gate that keeps a state, and i for one of its own that scales what is written; both are read off
@@ -80,7 +77,7 @@ def chrono(layer: Recurrent, longest: int | None) -> None:
                 _set_bias(layer, gate, [gate.biases(-times) for times in drawn])
 
 
-SCHEMES: dict[str, Callable[[Recurrent, int | None], None]] = {
+SCHEMES: dict[str, Callable[[Layer, int | None], None]] = {
     "orthogonal": orthogonal,
     "identity": identity,
     "forget-bias": forget_bias,
@@ -88,7 +85,7 @@ SCHEMES: dict[str, Callable[[Recurrent, int | None], None]] = {
 }
 
 
-def initialize_by_name(layer: Recurrent, names: tuple[str, ...], longest: int | None) -> None:
+def initialize_by_name(layer: Layer, names: tuple[str, ...], longest: int | None) -> None:
     """Applies schemes in order, without gradients. Raises ValueError for a name that there is not."""
     for name in names:
         if name not in SCHEMES:
@@ -98,21 +95,21 @@ def initialize_by_name(layer: Recurrent, names: tuple[str, ...], longest: int | 
             SCHEMES[name](layer, longest)
 
 
-def _blocks(layer: Recurrent, parameter: str) -> Iterator[Tensor]:
+def _blocks(layer: Layer, parameter: str) -> Iterator[Tensor]:
     """The part of each gate in a parameter, of all layers and directions."""
     for suffix in layer.suffixes():
         gates = _gates_of(layer, parameter)
         yield from layer.get_parameter(parameter + suffix).chunk(len(gates)) if gates else ()
 
 
-def _check_recurrent(scheme: str, layer: Recurrent) -> None:
+def _check_recurrent(scheme: str, layer: Layer) -> None:
     if not layer.program.recurrents:
         raise ValueError(
             f"{scheme} draws the matrices U that multiply the state, and no gate of {layer.program.cell} has one"
         )
 
 
-def _kept(scheme: str, layer: Recurrent) -> list[Keeping]:
+def _kept(scheme: str, layer: Layer) -> list[Keeping]:
     """How the layer's cell keeps its states. Raises ValueError where no gate keeps any."""
     program = layer.program
     if not isinstance(program, Program):
@@ -128,7 +125,7 @@ def _kept(scheme: str, layer: Recurrent) -> list[Keeping]:
     return found
 
 
-def _set_bias(layer: Recurrent, gate: Gate, biases: list[Tensor]) -> None:
+def _set_bias(layer: Layer, gate: Gate, biases: list[Tensor]) -> None:
     """Gives a gate these biases, one for each layer and direction: b, or the learned vector in its place, and c zero.
 
     Raises ValueError for a gate without one.
@@ -143,14 +140,14 @@ def _set_bias(layer: Recurrent, gate: Gate, biases: list[Tensor]) -> None:
             _part(layer, naming.C + suffix, of).zero_()
 
 
-def _part(layer: Recurrent, parameter: str, gate: str | None) -> Tensor:
+def _part(layer: Layer, parameter: str, gate: str | None) -> Tensor:
     """The part of a gate in a parameter; all of it where it has no such parts."""
     whole = layer.get_parameter(parameter)
     gates = _gates_of(layer, parameter)
     return whole if gate is None else whole.chunk(len(gates))[gates.index(gate)]
 
 
-def _gates_of(layer: Recurrent, parameter: str) -> tuple[str, ...]:
+def _gates_of(layer: Layer, parameter: str) -> tuple[str, ...]:
     """The gates whose blocks a parameter is made of."""
     program, name = layer.program, parameter.rpartition("_l")[0] or parameter
     if name in (naming.U, naming.C):

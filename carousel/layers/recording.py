@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from carousel.engines.inside_torch import same_at_every_call
+from carousel.layers.add_ins import AddIn, Rewriting, Rows, Streams
 from carousel.program import Interface, Program, naming
 from carousel.program.rewrite import is_recordable, names_of, spelling
 
@@ -22,7 +23,7 @@ def _this_thread() -> int:
     return threading.get_ident()
 
 
-class _InUse:
+class _InUse(AddIn):
     """Stands in the layer's list `active` of what it reports to, from `with` to its end; of calls in its own thread."""
 
     active: list[Any]
@@ -59,6 +60,13 @@ class Recording(_InUse, Mapping[str, Tensor]):
         self.names, self.active = names, active
         self.found: dict[str, Tensor] = {}
 
+    @property
+    def reads(self) -> tuple[str, ...]:
+        return self.names
+
+    def end(self, values: Mapping[str, Tensor]) -> None:
+        self.found = {name: values[name] for name in self.names}
+
     def __getitem__(self, name: str) -> Tensor:
         known = spelling(self.found, name)
         if known not in self.found:
@@ -90,8 +98,8 @@ class Tap(_InUse):
     of that state. Laid out as the values of `layer.record`; 0 where there is padding. It is of the last call.
     """
 
-    def __init__(self, states: tuple[str, ...], active: list[Tap]):
-        self.states, self.active = states, active
+    def __init__(self, names: tuple[str, ...], active: list[Tap]):
+        self.names, self.active = names, active
         self._scans: list[dict[str, Tensor]] = []  # of each scan the zeros that were added to its states
         self._every_step: Callable[[Tensor], Tensor] | None = None
 
@@ -102,18 +110,19 @@ class Tap(_InUse):
         """
         if self._every_step is None:
             raise RuntimeError("tap: no gradients yet; call the layer inside `with layer.tap() as tap:`")
-        leaves = [scan[state] for state in self.states for scan in self._scans]
+        leaves = [scan[state] for state in self.names for scan in self._scans]
         found = iter(torch.autograd.grad(value, leaves, retain_graph=True, allow_unused=True, materialize_grads=True))
-        return {state: self._every_step(torch.stack([next(found) for _ in self._scans])) for state in self.states}
+        return {state: self._every_step(torch.stack([next(found) for _ in self._scans])) for state in self.names}
+
+    def rewritings(self) -> tuple[Rewriting, ...]:
+        return (Rewriting("modify", self.names),)
 
     def begin(self, every_step: Callable[[Tensor], Tensor]) -> None:
-        """Called by the layer before its scans. every_step: from rows to the caller's layout."""
         self._scans, self._every_step = [], every_step
 
-    def joined(self, streams: Mapping[str, Tensor], sizes: Mapping[str, int], rows: Tensor) -> dict[str, Tensor]:
-        """The streams of the next scan, with this tap's zeros added to every state. sizes: units by state."""
-        # Zeros of the graph: adding them changes nothing, and their gradient is that by the state.
-        zeros = {state: rows.new_zeros(len(rows), size).requires_grad_() for state, size in sizes.items()}
+    def streams(self, streams: Streams, of: Rows) -> Streams:
+        """Zeros of the graph, added to every state: they change nothing, and their gradient is that by the state."""
+        zeros = {state: of.rows.new_zeros(of.count, of.states[state]).requires_grad_() for state in self.names}
         self._scans.append(zeros)
         joined = dict(streams)
         for state, zero in zeros.items():

@@ -92,7 +92,9 @@ class RecurrentCell(Equations, nn.RNNCellBase):
             _check_dtype(name, given, weight)
         # Under autocast what is given may come in bfloat16: a step runs in the weights' precision, states above all.
         x, states = x.to(weight.dtype), tuple(state.to(weight.dtype) for state in states)
-        _, new = engines.scan(self.engine, self._program, x, [x.shape[0]], states, weights | self._own(weight.dtype))
+        _, new = engines.scan(
+            self.engine, self._program, x, [x.shape[0]], states, weights | self.own_weights(weight.dtype)
+        )
         new = new if batched else tuple(state.squeeze(0) for state in new)
         return new[0] if len(new) == 1 else new
 

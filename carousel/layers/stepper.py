@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from carousel import engines
 from carousel.layers.arguments import as_states, check_dtype, check_input
-
-if TYPE_CHECKING:
-    from carousel.layers.recurrent import Recurrent
+from carousel.layers.layer import Layer
+from carousel.layers.stack import stream_rows
 
 States = tuple[Tensor, ...]
 
@@ -31,12 +30,12 @@ class Stepper:
     """
 
     @torch.inference_mode(False)  # what it holds outlives that mode, whose tensors nobody may write to
-    def __init__(self, layer: Recurrent, batch: int):
+    def __init__(self, layer: Layer, batch: int):
         if layer.bidirectional:
             raise ValueError(
                 f"{type(layer).__name__}: a bidirectional layer needs the end of a sequence before its first step"
             )
-        if layer._hooks:
+        if layer.hooks:
             raise ValueError(
                 f"{type(layer).__name__}: a stepper calls no hooks; remove them, or change `state` yourself"
             )
@@ -44,14 +43,13 @@ class Stepper:
             raise ValueError(f"{type(layer).__name__}: a stepper needs a batch of at least 1 row, got {batch}")
         self.name, self.batch, self.input_size = type(layer).__name__, batch, layer.input_size
         self._states_of = layer.program.states
-        program = layer.regularizers.rewritten(layer.program, training=False)
         like = layer.weight_ih_l0.detach()
-        units = {state: layer.sizes[size] for state, size in layer.program.states.items()}
-        constant = layer.regularizers.streams(units, like.new_empty(batch, 1), training=False)
+        add_ins = layer.add_ins(training=False)
+        constant = add_ins.streams(stream_rows(layer, like.new_empty(batch, 1)))
         self._made_of = []  # of each layer, what its step is made of
         for suffix in layer.suffixes():
             weights = {name: weight.detach().clone() for name, weight in layer.weights_of(suffix).items()}
-            self._made_of.append((layer.engine, program, weights, batch, constant))
+            self._made_of.append((layer.engine, add_ins.program, weights, batch, constant))
         with torch.no_grad():
             self._fresh = tuple(state.clone() for state in layer.fresh_states(batch))
         self._like, self._dtype, self._device = like, like.dtype, like.device

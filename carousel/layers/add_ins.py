@@ -1,0 +1,193 @@
+"""What joins the scans of a call beside the cell: one interface for everything that does.
+
+A regulariser, keep= and add=, a recording, a tap, a hook: each is an `AddIn`. A layer collects those of a call,
+and the loop over its scans (`stack`) asks them all at the same places, without knowing which they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from torch import Tensor
+
+from carousel.engines.inside_torch import is_compiled, same_at_every_call
+from carousel.program import Interface, Program, rewrite
+from carousel.program.sharing import LOCK
+
+States = tuple[Tensor, ...]
+Streams = dict[str, Tensor]
+Change = Callable[[int, States], States]
+Sequences = Callable[[], tuple[Tensor, int]]
+
+
+class Rewriting(NamedTuple):
+    """A change of a program. name: of a function in `carousel.program.rewrite`; states: those that it changes.
+
+    It is written down and not called, because programs are made once: equal rewritings give the same program.
+    """
+
+    name: str
+    states: tuple[str, ...] = ()
+
+
+class Rows(NamedTuple):
+    """What streams are made for. rows: the input of a scan, (rows, input). states: units of each; hidden: of a gate."""
+
+    rows: Tensor
+    states: Mapping[str, int]
+    hidden: int
+
+    @property
+    def count(self) -> int:
+        return self.rows.shape[0]
+
+
+class AddIn:
+    """Something that joins every scan of a call. Each method changes nothing unless a subclass says otherwise.
+
+    The methods are called in this order: `reads` and `rewritings` once a call, then `begin`; for each scan `states`,
+    `change`, `rows`, `weights` and `streams`; and `end` after the last scan.
+    """
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The names of values that it reads out of every step."""
+        return ()
+
+    def rewritings(self) -> tuple[Rewriting, ...]:
+        """What it changes in the cell's program. Two add-ins that name the same function share one rewriting."""
+        return ()
+
+    def begin(self, every_step: Callable[[Tensor], Tensor]) -> None:
+        """A call begins. every_step: (scans, rows, size) -> the same values laid out as the caller's input is."""
+
+    def states(self, first: Tensor) -> States:
+        """The states it adds behind the cell's. first: the output state that sequences begin with, (rows, size)."""
+        del first
+        return ()
+
+    def change(self, at: str) -> Change | None:
+        """What runs before each step of the scan `at`, such as "l0_reverse": (t, states) -> states."""
+        del at
+        return None
+
+    def rows(self, rows: Tensor, sequences: Sequences) -> Tensor:
+        """The input of a scan, (rows, input). sequences: gives the number of each row's sequence, and their count."""
+        del sequences
+        return rows
+
+    def weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The parameters of a scan, by name."""
+        return weights
+
+    def streams(self, streams: Streams, of: Rows) -> Streams:
+        """The streams of a scan, with its own added to those of the add-ins before it."""
+        del of
+        return streams
+
+    def end(self, values: Mapping[str, Tensor]) -> None:
+        """The call ends. values: what all add-ins read, by name, (scans, ...) laid out as the caller's input is."""
+
+
+@dataclass(frozen=True)
+class AddIns:
+    """All that join a call, as one. program: the cell's with their rewritings. reads: what it emits besides."""
+
+    each: tuple[AddIn, ...]
+    program: Interface
+    reads: tuple[str, ...]
+
+    @classmethod
+    def of(cls, program: Interface, each: Iterable[AddIn]) -> AddIns:
+        each = tuple(each)
+        if not each:  # as nearly always
+            return cls(each, program, ())
+        reads = tuple(dict.fromkeys(name for one in each for name in one.reads))
+        changed: dict[str, dict[str, None]] = {}
+        for one in each:
+            for name, states in one.rewritings():
+                changed.setdefault(name, {}).update(dict.fromkeys(states))
+        asked = tuple((name, tuple(states)) for name, states in changed.items())
+        return cls(each, _rewritten(program, asked, reads), reads)
+
+    def begin(self, every_step: Callable[[Tensor], Tensor]) -> None:
+        for one in self.each:
+            one.begin(every_step)
+
+    def states(self, first: States) -> States:
+        """The states that sequences begin with, those of the cell first."""
+        added: States = ()
+        for one in self.each:
+            added = (*added, *one.states(first[0]))
+        return (*first, *added)
+
+    def change(self, at: str) -> Change | None:
+        """All that runs before each step of a scan, in order; None if nothing does."""
+        found = [one.change(at) for one in self.each]
+        changes = [change for change in found if change is not None]
+        return partial(_in_order, changes) if changes else None
+
+    def rows(self, rows: Tensor, sequences: Sequences) -> Tensor:
+        for one in self.each:
+            rows = one.rows(rows, sequences)
+        return rows
+
+    def weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        for one in self.each:
+            weights = one.weights(weights)
+        return weights
+
+    def streams(self, of: Rows) -> Streams:
+        found: Streams = {}
+        for one in self.each:
+            found = one.streams(found, of)
+        return found
+
+    def end(self, values: Mapping[str, Tensor]) -> None:
+        for one in self.each:
+            one.end(values)
+
+
+def _in_order(changes: list[Change], t: int, states: States) -> States:
+    for change in changes:
+        states = change(t, states)
+    return states
+
+
+def _rewritten(program: Interface, changes: tuple[Any, ...], reads: tuple[str, ...]) -> Interface:
+    """The program of a scan: the cell's own where nothing is to be changed or read. changes: as `Rewriting`."""
+    if not (changes or reads) or not isinstance(program, Program):
+        return program
+    if not is_compiled():
+        return _changed(program, changes, reads)
+    name = _kept_for_compilers(program, changes, reads)
+    rewritten: Program = getattr(_for_compilers, name)
+    return rewritten
+
+
+def _changed(program: Program, changes: tuple[Any, ...], reads: tuple[str, ...]) -> Program:
+    derived = tuple(name for name in reads if rewrite.stands_for(program, name) is None)
+    if derived:  # now, while the equations are the cell's own
+        program = rewrite.record(program, derived)
+    for name, states in changes:
+        change = getattr(rewrite, name)
+        program = change(program, states) if states else change(program)
+    return rewrite.record(program, reads) if reads else program
+
+
+# A compiler need not look at how programs are made, but must find each where it can look again later, to see that it
+# is still the same: so what it takes for granted is a name here. Layers of equal cells share theirs, and so one graph.
+_for_compilers = SimpleNamespace()
+
+
+@same_at_every_call
+def _kept_for_compilers(program: Program, changes: tuple[Any, ...], reads: tuple[str, ...]) -> str:
+    rewritten, known = _changed(program, changes, reads), vars(_for_compilers)
+    with LOCK:  # two threads must not give two programs one name
+        name = next((name for name, other in known.items() if other is rewritten), f"program_{len(known)}")
+        setattr(_for_compilers, name, rewritten)
+    return name

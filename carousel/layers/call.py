@@ -1,0 +1,180 @@
+"""From what a caller gave to what scans take: a batch as rows, the states to begin with, what is given by step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import PackedSequence
+
+from carousel import engines
+from carousel.engines.inside_torch import becomes_a_graph, is_batched, is_compiled, is_jit_traced
+from carousel.layers.add_ins import AddIn, Rewriting, Rows, States, Streams
+from carousel.layers.arguments import as_mask, as_states, check_checkpoint, check_input, check_states
+from carousel.layers.in_time import InTime
+from carousel.layers.layer import Layer
+from carousel.layers.layout import Packed, Padded
+from carousel.layers.segments import Segments, segments
+from carousel.program import Program, naming
+
+Layout = Packed | Padded | InTime
+ByStep = Tensor | Mapping[str, Tensor] | None
+
+
+def check_options(layer: Layer) -> None:
+    """Raises ValueError for options that do not go together. They may be changed between calls."""
+    check_checkpoint(layer.checkpoint)
+    if layer.hooks and isinstance(layer.checkpoint, int):
+        raise ValueError(
+            f"{type(layer).__name__}: checkpoint={layer.checkpoint} runs steps twice, which a hook would notice; "
+            "remove the hook or set checkpoint=None"
+        )
+
+
+def lay_out(
+    layer: Layer,
+    input: Tensor | PackedSequence,
+    lengths: Tensor | Sequence[int] | None,
+    mask: Tensor | None,
+    reset: Tensor | None,
+    given_by_step: bool,
+) -> Layout:
+    """The input, checked, as rows for engines. given_by_step: whether keep or add will be laid out like it."""
+    flags = lengths, mask, reset
+    if not isinstance(input, PackedSequence):
+        return _padded(layer, input, *flags)
+    if given_by_step or any(given is not None for given in flags):
+        raise ValueError(
+            f"{type(layer).__name__}: a PackedSequence brings its own lengths; pad it to give lengths, mask, reset, "
+            "keep or add"
+        )
+    return _packed(layer, input)
+
+
+def _packed(layer: Layer, input: PackedSequence) -> Layout:
+    name, weight = type(layer).__name__, layer.weight_ih_l0
+    check_input(name, input.data, layer.input_size, (2,), weight)
+    open_ended = becomes_a_graph() and not _unrolls(layer)
+    if is_jit_traced() and not open_ended:
+        raise RuntimeError(
+            f"{name}: torch.jit.trace would keep the lengths of this PackedSequence for ever, since the "
+            "reference engine runs this layer step by step (`explain()` says why); trace the layer with "
+            "a padded input and lengths, or without torch.jit.trace"
+        )
+    packed = Packed(PackedSequence(input.data.to(weight.dtype), *input[1:]), open_ended)
+    return InTime.of_packed(packed) if layer.hooks else packed
+
+
+def _padded(
+    layer: Layer,
+    input: Tensor,
+    lengths: Tensor | Sequence[int] | None,
+    mask: Tensor | None,
+    reset: Tensor | None,
+) -> Layout:
+    name, weight = type(layer).__name__, layer.weight_ih_l0
+    check_input(name, input, layer.input_size, (2, 3), weight)
+    batched = input.dim() == 3
+    transposed = batched and layer.batch_first
+    # Under autocast an input may come in bfloat16: scans run in the weights' precision, states above all.
+    x = input.to(weight.dtype)
+    x = x if batched else x.unsqueeze(1)
+    x = x.transpose(0, 1) if transposed else x
+    steps, batch = x.shape[:2]
+    if steps == 0 and layer.refuses_no_steps:
+        raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
+    compiled, in_time = becomes_a_graph(), bool(layer.hooks)
+    unrolled = compiled and _unrolls(layer)
+    if unrolled and is_jit_traced():  # the graph is for these numbers of steps and rows: it refuses others
+        x = x.expand(int(steps), int(batch), -1)
+    real = starts = sequences = None
+    if not (lengths is None and mask is None and reset is None):
+        real, starts = as_mask(name, steps, batch, lengths, mask, reset, batched, transposed)
+        if is_compiled():
+            _check_compiled(layer)
+        in_time = in_time or unrolled or _have_no_values(real, starts)
+        sequences = None if in_time else _sequences(real, starts, x.device, reset is not None)
+    in_chunks = isinstance(layer.checkpoint, int) and not is_jit_traced()  # of which a trace has no need
+    open_ended = compiled and not (unrolled or in_chunks)
+    rows = x.reshape(steps * batch, layer.input_size)
+    padded = Padded(steps, batch, batched, transposed, rows, sequences, open_ended)
+    if not in_time:
+        return padded
+    return InTime(padded, steps, batch, *(flags if flags is None else flags.to(x.device) for flags in (real, starts)))
+
+
+def _unrolls(layer: Layer) -> bool:
+    """Whether the engine of such a scan takes steps one by one in Python, so that a graph has so many of them."""
+    weight = layer.weight_ih_l0
+    return engines.choose(layer.engine, layer._program, weight.dtype, weight.device, bool(layer.hooks))[0].calls_python
+
+
+def _check_compiled(layer: Layer) -> None:
+    if isinstance(layer.checkpoint, int):
+        raise ValueError(
+            f"{type(layer).__name__}: in torch.compile and torch.export checkpoint={layer.checkpoint} does not go "
+            "together with lengths, mask or reset; leave one of them away, or do not compile this layer"
+        )
+
+
+def _have_no_values(real: Tensor, starts: Tensor) -> bool:
+    """Whether flags have no values, or several at once, so that no sequences can be cut by them."""
+    return not becomes_a_graph() and any(flags.is_meta or is_batched(flags) for flags in (real, starts))
+
+
+def _sequences(real: Tensor, starts: Tensor, device: torch.device, by_resets: bool) -> Segments:
+    # A compiler wants shapes that no value decides: then there is room for as many sequences as there could be.
+    most = None if not becomes_a_graph() else "step" if by_resets else "row"
+    return segments(real, starts, device, most)
+
+
+def first_states(layer: Layer, hx: Tensor | States | None, layout: Layout) -> States:
+    """hx, checked, or the states that a sequence begins with where it is None; (L * D, B, size) each."""
+    if hx is None:
+        return layer.fresh_states(layout.batch)
+    name = type(layer).__name__
+    states = as_states(name, hx, layer._program.states)
+    return check_states(name, states, layout.batched, layer.expected_states(layout.batch), layer.weight_ih_l0)
+
+
+class GivenByStep(AddIn):
+    """keep= and add= of a call: streams keep_c and add_c for each state c that either is given for."""
+
+    def __init__(self, layer: Layer, layout: Layout, keep: ByStep, add: ByStep):
+        """Raises ValueError for states that there are not, and for a shape or dtype that does not fit the input."""
+        self.name, program = type(layer).__name__, layer._program
+        named = {kind: _by_state(program.states, value) for kind, value in (("keep", keep), ("add", add))}
+        if not isinstance(program, Program):
+            raise ValueError(
+                f"{self.name}: keep and add rewrite the cell's program, and this cell's step runs as plain Python"
+            )
+        if unknown := {state for states in named.values() for state in states} - set(program.states):
+            raise ValueError(
+                f"{self.name}: keep and add are for the states {', '.join(program.states)}; "
+                f"there is no state {min(unknown)!r}"
+            )
+        assert not isinstance(layout, Packed)
+        self.changed = tuple(state for state in program.states if any(state in states for states in named.values()))
+        self.given: Streams = {}
+        made: dict[tuple[str, str | int], Tensor] = {}  # what is given for all states is laid out once
+        for state in self.changed:
+            size = layer.sizes[program.states[state]]
+            for kind, name, nothing in (("keep", naming.keep(state), 1.0), ("add", naming.add(state), 0.0)):
+                of = kind, state if isinstance({"keep": keep, "add": add}[kind], Mapping) else size
+                if of not in made:
+                    made[of] = layout.stream(self.name, name, named[kind].get(state), size, nothing)
+                self.given[name] = made[of]
+
+    def rewritings(self) -> tuple[Rewriting, ...]:
+        return (Rewriting("modify", self.changed),) if self.changed else ()
+
+    def streams(self, streams: Streams, of: Rows) -> Streams:
+        del of
+        return streams | self.given
+
+
+def _by_state(states: Mapping[str, str], given: ByStep) -> dict[str, Tensor]:
+    if given is None:
+        return {}
+    return dict(given) if isinstance(given, Mapping) else dict.fromkeys(states, given)

@@ -1,0 +1,44 @@
+"""What `layer.explain()` says: which engine runs a layer, why, and what a step costs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from carousel import engines
+from carousel.engines.engine import Engine
+from carousel.layers.layer import Layer
+from carousel.program import Interface, Program
+
+
+def explain(layer: Layer, steps: int, batch: int, plan: bool) -> str:
+    """See `Recurrent.explain`."""
+    program = layer.add_ins(layer.training).program
+    weight = layer.weight_ih_l0
+    chosen, reasons = engines.choose(layer.engine, program, weight.dtype, weight.device, bool(layer.hooks))
+    lines = [f"{layer}", f"engine: {chosen.name}" + (" (asked for)" if layer.engine != "auto" else "")]
+    lines += [f"not {other}: {why}" for other, why in reasons.items()]
+    lines.append(_cost(program, layer.why_untraced))
+    if chosen.division is not None and steps > 0 and batch > 0:
+        how = chosen.division(program, weight.dtype, layer.sizes, layer.input_size, steps, batch)
+        lines.append(f"{steps} steps of {batch} rows: {how}")
+    if plan:
+        lines += _plan(layer, chosen, program)
+    return "\n".join(lines)
+
+
+def _cost(program: Interface, why_untraced: str) -> str:
+    if not isinstance(program, Program):
+        return f"the step runs as plain Python: {why_untraced}"
+    products = len(program.products)
+    return (
+        f"one step: {program.count('pointwise')} pointwise ops, {products} matrix "
+        f"product{'s' * (products != 1)}, {program.sequential_products} of them one after another"
+    )
+
+
+def _plan(layer: Layer, chosen: Engine, program: Interface) -> Iterator[str]:
+    if chosen.listing is None:
+        yield f"the {chosen.name} engine runs the program as it stands: print(layer.program)"
+        return
+    yield ""
+    yield chosen.listing(program, layer.weight_ih_l0.dtype, layer.sizes, layer.input_size)

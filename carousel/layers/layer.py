@@ -1,0 +1,60 @@
+"""What the parts of a layer know of it: `call`, `stack`, `stepper`, `initialization` and `explaining` take a `Layer`.
+
+`Recurrent` is one. The parts name this description and not the class, so that they need not import what imports them.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from carousel.layers.add_ins import AddIn, AddIns, States
+from carousel.layers.hooks import StepHook
+from carousel.program import Interface
+
+
+class Layer(Protocol):
+    """A cell over sequences, with what `Recurrent` is constructed from as attributes."""
+
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    batch_first: bool
+    bidirectional: bool
+    dropout: float
+    training: bool
+    checkpoint: int | str | None
+    engine: str
+    sizes: dict[str, int]  # numbers for the names "hidden" and "projection"
+    weight_ih_l0: Tensor  # the dtype and device of any parameter are the layer's
+    refuses_no_steps: bool
+    _program: Interface
+
+    @property
+    def program(self) -> Interface:
+        """The cell's program, after asking whether the cell was changed; `_program` does not ask."""
+        ...
+
+    @property
+    def why_untraced(self) -> str: ...
+
+    @property
+    def hooks(self) -> tuple[StepHook, ...]: ...
+
+    def add_ins(self, training: bool, *more: AddIn) -> AddIns: ...
+
+    def expected_states(self, batch: int) -> list[tuple[int, int, int]]: ...
+
+    def fresh_states(self, batch: int) -> States: ...
+
+    def scan_shapes(self, suffix: str) -> dict[str, tuple[int, ...]]: ...
+
+    def suffixes(self) -> list[str]: ...
+
+    def weights_of(self, suffix: str = "") -> dict[str, Tensor]: ...
+
+    def get_parameter(self, target: str) -> Tensor: ...
+
+    def own_weights(self, dtype: torch.dtype) -> dict[str, Tensor]: ...

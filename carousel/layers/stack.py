@@ -1,0 +1,89 @@
+"""The loop over layers and directions: each scan reads what the layer below gave."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from carousel import engines
+from carousel.layers.add_ins import AddIns, Rows, States
+from carousel.layers.arguments import check_weights
+from carousel.layers.call import Layout
+from carousel.layers.in_time import InTime, Walk
+from carousel.layers.layer import Layer
+
+
+def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[Tensor, States]:
+    """All scans of a call: the outputs of the last layer, (rows, D * size), and the states after last steps.
+
+    first: the states before them, (L * D, sequences, size) each, as those after.
+    """
+    add_ins.begin(layout.every_step)
+    x = layout.rows
+    last: list[States] = []
+    read: list[States] = []
+    own, suffixes = layer.own_weights(x.dtype), layer.suffixes()
+    directions = 1 + layer.bidirectional
+    for k in range(layer.num_layers):
+        outputs = []
+        for suffix in suffixes[k * directions : (k + 1) * directions]:
+            weights = _weights(layer, suffix) | own
+            emitted, states = _scan(layer, layout, x, suffix, weights, tuple(s[len(last)] for s in first), add_ins)
+            outputs.append(emitted[0])
+            read.append(emitted[1:])
+            last.append(states)
+        x = torch.cat(outputs, -1) if directions > 1 else outputs[0]
+        if layer.dropout and layer.training and k < layer.num_layers - 1:
+            x = F.dropout(x, layer.dropout)
+    found = zip(add_ins.reads, map(torch.stack, zip(*read, strict=True)), strict=True)
+    add_ins.end({name: layout.every_step(values) for name, values in found})
+    # Copied even where it is one: a view could not be detached in place, as loops over windows do.
+    return x, tuple(torch.stack(states) for states in zip(*last, strict=True))
+
+
+def _weights(layer: Layer, suffix: str) -> dict[str, Tensor]:
+    shapes = layer.scan_shapes(suffix)
+    weights: dict[str, Tensor] = {name: getattr(layer, name + suffix) for name in shapes}
+    check_weights(weights, shapes, suffix, layer.hidden_size)
+    return weights
+
+
+def _scan(
+    layer: Layer,
+    layout: Layout,
+    x: Tensor,
+    suffix: str,
+    weights: dict[str, Tensor],
+    first: States,
+    add_ins: AddIns,
+) -> tuple[States, States]:
+    """One scan: what it emits at every step, and the cell's last states."""
+    at, reverse = suffix[1:], suffix.endswith("_reverse")
+    states, walk = add_ins.states(first), None
+    if isinstance(layout, InTime):
+        fresh = partial(_fresh, layer, layout.batch, layer.suffixes().index(suffix), add_ins)
+        walk = Walk(layout, reverse, states, fresh, add_ins.change(at))
+    # Steps are walked in time for a hook, which only some engines call, or where only the reference can.
+    engine = layer.engine if walk is None or layer.hooks else "reference"
+    rows = add_ins.rows(x, layout.sequences)
+    weights = add_ins.weights(weights)
+    streams = add_ins.streams(stream_rows(layer, x))
+    emitted, final = engines.scan(
+        engine, add_ins.program, rows, layout.batch_sizes, states, weights, reverse, streams, layer.checkpoint, walk
+    )
+    final = final if walk is None else walk.last(final)
+    return emitted, final[: len(first)]
+
+
+def _fresh(layer: Layer, batch: int, place: int, add_ins: AddIns) -> States:
+    """The states of a sequence that begins within a scan, with what add-ins add to them."""
+    return add_ins.states(tuple(state[place] for state in layer.fresh_states(batch)))
+
+
+def stream_rows(layer: Layer, rows: Tensor) -> Rows:
+    """What the streams of a scan over such rows are made for."""
+    program = layer._program
+    return Rows(rows, {state: layer.sizes[size] for state, size in program.states.items()}, layer.hidden_size)
