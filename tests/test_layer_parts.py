@@ -85,7 +85,7 @@ class Reader(AddIn):
         return (Rewriting("modify", ("c",)),)
 
     def streams(self, streams, of):
-        ones = of.rows.new_ones(of.count, of.states["c"])
+        ones = of.rows.new_ones(len(of.rows), of.states["c"])
         return streams | {"keep_c": streams.get("keep_c", ones), "add_c": streams.get("add_c", 0 * ones) + ones}
 
     def end(self, values):

@@ -41,10 +41,6 @@ class Rows(NamedTuple):
     states: Mapping[str, int]
     hidden: int
 
-    @property
-    def count(self) -> int:
-        return self.rows.shape[0]
-
 
 class AddIn:
     """Something that joins every scan of a call. Each method changes nothing unless a subclass says otherwise.

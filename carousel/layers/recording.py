@@ -122,7 +122,7 @@ class Tap(_InUse):
 
     def streams(self, streams: Streams, of: Rows) -> Streams:
         """Zeros of the graph, added to every state: they change nothing, and their gradient is that by the state."""
-        zeros = {state: of.rows.new_zeros(of.count, of.states[state]).requires_grad_() for state in self.names}
+        zeros = {state: of.rows.new_zeros(len(of.rows), of.states[state]).requires_grad_() for state in self.names}
         self._scans.append(zeros)
         joined = dict(streams)
         for state, zero in zeros.items():

@@ -84,7 +84,7 @@ class CandidateDropout(Regularizer):
 
     def streams(self, streams: Streams, of: Rows) -> Streams:
         """0 where a unit is dropped, else 1 / (1 - p)."""
-        ones = of.rows.new_ones(of.count, of.hidden)
+        ones = of.rows.new_ones(len(of.rows), of.hidden)
         return streams | {naming.CANDIDATE_MASK: F.dropout(ones, self.p)}
 
 
@@ -106,7 +106,7 @@ class Zoneout(Regularizer):
         """1 where the old value is kept; in evaluation the probability of it everywhere."""
         drawn = {}
         for state, p in self.p.items():
-            zone = of.rows.new_empty(of.count, of.states[state])
+            zone = of.rows.new_empty(len(of.rows), of.states[state])
             drawn[naming.zone(state)] = zone.bernoulli_(p) if self.training else zone.fill_(p)
         return streams | drawn
 
