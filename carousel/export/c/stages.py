@@ -14,6 +14,7 @@ from carousel.export.c.numbers import number
 from carousel.export.c.products import Products
 from carousel.export.c.scan_step import Names, ScanStep
 from carousel.layers import Recurrent
+from carousel.layers.stack import stream_rows
 from carousel.program import Program
 
 
@@ -66,7 +67,9 @@ class Scan:
             raise ProgramError(
                 f"exporting to C: the step of {program.cell} is not a program: {self.layer.why_untraced}"
             )
-        self.program: Program = self.layer.regularizers.rewritten(program, training=False)  # type: ignore[assignment]
+        rewritten = self.layer.add_ins(training=False).program
+        assert isinstance(rewritten, Program)
+        self.program = rewritten
         self.comment = str(self.program)
         self.width = self.layer.sizes[program.states[program.output_state]]
 
@@ -81,9 +84,8 @@ class Scan:
     def lines(self, products: Products) -> list[str]:
         weights = {n: as_array(w) for n, w in self.layer.weights_of(self.suffix).items()}
         parameters = {n: products.add(f"{self.name}_{n}", values) for n, values in weights.items()}
-        units = {state: self.layer.sizes[size] for state, size in self.program.states.items()}
         like = self.layer.weight_ih_l0.detach().new_empty(1, 1)
-        constant = self.layer.regularizers.streams(units, like, training=False)
+        constant = self.layer.add_ins(training=False).streams(stream_rows(self.layer, like))
         streams = {n: products.add(f"{self.name}_{n}", as_array(rows[0])) for n, rows in constant.items()}
         states = {state: f"state->{self.name}_{state}" for state in self.program.states}
         step = ScanStep(self.program, self.layer.sizes, Names(parameters, streams, states), products)

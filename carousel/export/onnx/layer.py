@@ -12,6 +12,7 @@ from carousel.export.onnx import standard
 from carousel.export.onnx.graph import Graph
 from carousel.export.onnx.scan import Sequence, Weights, scan
 from carousel.layers import Recurrent
+from carousel.layers.stack import stream_rows
 from carousel.program import Program
 
 
@@ -33,7 +34,8 @@ def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
     program = layer.program
     if not isinstance(program, Program):
         raise ProgramError(f"exporting to ONNX: the step of {program.cell} is not a program: {layer.why_untraced}")
-    rewritten: Program = layer.regularizers.rewritten(program, training=False)  # type: ignore[assignment]
+    rewritten = layer.add_ins(training=False).program
+    assert isinstance(rewritten, Program)
     dtype = layer.weight_ih_l0.dtype
     operator = standard.operator_of(layer.cell) if rewritten is program and dtype == torch.float32 else None
     directions = 2 if layer.bidirectional else 1
@@ -89,10 +91,7 @@ def _real_steps(graph: Graph, given: Given) -> str:
 
 def _arrays(layer: Recurrent, suffix: str) -> dict[str, np.ndarray]:
     """The parameters of one scan and the rows that its regularisers give in evaluation, by name."""
-    program = layer.program
-    assert isinstance(program, Program)
-    units = {state: layer.sizes[size] for state, size in program.states.items()}
     like = layer.weight_ih_l0.detach().new_empty(1, 1)
-    constant = layer.regularizers.streams(units, like, training=False)
+    constant = layer.add_ins(training=False).streams(stream_rows(layer, like))
     found = {name: rows[0] for name, rows in constant.items()} | dict(layer.weights_of(suffix))
     return {name: values.detach().cpu().contiguous().numpy() for name, values in found.items()}
