@@ -11,6 +11,7 @@ from textbook import Equations, relu, sigmoid
 
 from carousel.cells.continuous.lem import LEM
 from carousel.cells.deep.highway import RHN
+from carousel.cells.gru.simple_gate import DSGU, SGU
 from carousel.cells.gru.ugrnn import UGRNN
 from carousel.cells.light.ind_rnn import IndRNN
 from carousel.cells.lstm.janet import JANET
@@ -427,3 +428,21 @@ EQUATIONS |= {
     "lru": Equations("", _lru, inputs="ab"),
 }
 WITH_OPTIONS |= {LEM(dt=0.3): _lem(0.3), IndRNN("tanh"): _ind_rnn(tanh)}
+
+
+# --- hard sigmoids: Keras' of 2016 has the slope 1/5, torch's 1/6
+
+
+def _simple_gate(slope, deep):
+    def step(x, states, w):
+        (h,) = states
+        scaled = tanh(w.U["g"] @ (_x(w, "g", x) * h) + w.k["g"]) * h
+        n = sigmoid(w["weight_kn"] @ scaled) if deep else np.log(1.0 + np.exp(scaled))
+        z = np.minimum(1.0, np.maximum(0.0, slope * w.gate("z", x, h) + 0.5))
+        return ((1.0 - z) * h + z * n,)
+
+    return Equations("gz", step)
+
+
+EQUATIONS |= {"sgu": _simple_gate(0.2, False), "dsgu": _simple_gate(0.2, True)}
+WITH_OPTIONS |= {SGU("torch"): _simple_gate(1 / 6, False), DSGU("torch"): _simple_gate(1 / 6, True)}
