@@ -12,6 +12,7 @@ import torch
 from torch.utils.flop_counter import register_flop_formula
 
 from carousel.engines.parameters import parameters_of
+from carousel.engines.sums import PRODUCTS
 from carousel.program import Program
 
 Shape = Sequence[int]
@@ -53,7 +54,7 @@ def _multiply_adds(program: Program, parameters: list[Shape]) -> tuple[int, dict
     rows, columns = shapes["weight_ih"]
     found: dict[str, int] = {}
     for node in program.nodes:
-        if node.op == "product":
+        if node.op in PRODUCTS:
             weight = program.weights[node.attr]
             units, width = shapes[weight.parameter]
             units = units if weight.gate is None else units // len(program.recurrents)

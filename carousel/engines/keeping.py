@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from carousel.engines.sums import PRODUCTS
 from carousel.program import Derivative, Program, ops
 
 # What costs less to compute again in backward than to write down and read.
@@ -29,11 +30,12 @@ class Kept:
 def kept(program: Program, derivative: Derivative) -> Kept:
     """The least that backward needs."""
     leaves = [node for node in derivative.program.nodes if node.op in ("state", "input")]
-    sources = [program.nodes[g.source] for g in program.products]
+    multiplied = {node.args[0] for node in program.nodes if node.op in PRODUCTS}
+    sources = [program.nodes[i] for i in multiplied]
     states = {node.attr for node in (*leaves, *sources) if node.op == "state"} - {program.output_state}
     results = {program.outputs[s] for s in (*states, program.output_state)}
     in_order = tuple(s for s in program.states if s in states)
-    multiplied = {g.source for g in program.products if program.nodes[g.source].op != "state"}
+    multiplied = {i for i in multiplied if program.nodes[i].op != "state"}
     needed = set(derivative.saved) | multiplied
     needed |= {i for i, node in enumerate(program.nodes) if node.op == "input" and node in leaves}
     again: set[int] = set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from carousel.engines.sums import PRODUCTS
 from carousel.program import Program, naming
 from carousel.program.sharing import made_once
 
@@ -11,9 +12,10 @@ def parameters_of(program: Program) -> tuple[str, ...]:
     """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
     found = [naming.W, naming.B] if program.gate_bias else [naming.W]
     for node in program.nodes:
-        if node.op == "product":
+        if node.op in PRODUCTS:
             weight = program.weights[node.attr]
-            found += [weight.parameter] if weight.bias is None else [weight.parameter, weight.bias]
+            is_biased = node.op == "product" and weight.bias is not None
+            found += [weight.parameter, weight.bias] if is_biased else [weight.parameter]
         elif node.op == "vector":
             found.append(node.attr[0] if isinstance(node.attr, tuple) else node.attr)
     return tuple(dict.fromkeys(found))

@@ -36,12 +36,19 @@ class _Products:
                 bias = _stacked(group.bias, group.gates, blocks, weights)
             for place, index in enumerate(group.nodes):
                 self._of[index] = (group.nodes[0], place, len(group.nodes), weight, bias)
+        self._transposed = {
+            index: _matrix(program, node.attr, weights)
+            for index, node in enumerate(program.nodes)
+            if node.op == "product_transposed"
+        }
 
     def of_a_step(self) -> Callable[[int, Tensor], Tensor]:
         """How to multiply in one step: (product node, row) -> row."""
         done: dict[int, Sequence[Tensor]] = {}
 
         def multiply(index: int, row: Tensor) -> Tensor:
+            if index in self._transposed:
+                return row @ self._transposed[index]
             group, place, count, weight, bias = self._of[index]
             if group not in done:
                 done[group] = F.linear(row, weight, bias).chunk(count, -1)
@@ -160,6 +167,13 @@ def sizes_of(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int
         if weight.gate is None:
             sizes[weight.rows] = weights[weight.parameter].shape[0]
     return sizes
+
+
+def _matrix(program: Interface, name: str, weights: Mapping[str, Tensor]) -> Tensor:
+    """The matrix that a weight's name stands for."""
+    weight = program.weights[name]
+    gates = None if weight.gate is None else (weight.gate,)
+    return _stacked(weight.parameter, gates, len(program.recurrents), weights)
 
 
 def _stacked(parameter: str, gates: tuple[int, ...] | None, count: int, weights: Mapping[str, Tensor]) -> Tensor:

@@ -109,7 +109,7 @@ def _results(program: Program, b: Builder, gradients: dict[int, Ref]) -> dict[An
         return b.broadcast(gradient, program.nodes[index].size) if b.nodes[gradient].size == "one" else gradient
 
     read = {(n.op, n.attr): i for i, n in enumerate(program.nodes) if n.op in ("state", "input", "stream", "vector")}
-    multiplied = {("product", i): i for i, node in enumerate(program.nodes) if node.op == "product"}
+    multiplied = {("product", i): i for i, node in enumerate(program.nodes) if node.op in PRODUCTS}
     return {key: of(index) for key, index in (read | multiplied).items()}
 
 

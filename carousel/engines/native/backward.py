@@ -80,6 +80,7 @@ class _Backward:
                 self.b[self.b.common_leaf(Node("constant", (), "any", 0.0))].homes.append(carried)
         self._gradients_of_inputs()
         self._gradients_of_weights()
+        self._gradients_of_transposed()
         self.b.plan.weight_gradients.sort(key=lambda w: w.source)  # neighbours share their packed source
         return emit(self.b)
 
@@ -181,3 +182,21 @@ class _Backward:
                 plan.weight_gradients.append(
                     WeightGradient(*read, *made, self.b.parameter(group.parameter), gate, bias)
                 )
+
+    def _gradients_of_transposed(self) -> None:
+        """Of y = W'v the gradient of W is v times that of y: the two have changed places, so v needs a buffer."""
+        for index, node in enumerate(self.program.nodes):
+            if node.op != "product_transposed":
+                continue
+            plan, weight = self.b.plan, self.program.weights[node.attr]
+            copy = self.b.op("copy", weight.rows, self._source(node.args[0]))
+            buffer = self.b.buffer(PANEL, weight.rows, CHUNK, WORKSPACE)
+            self.b[copy].homes.append(buffer)
+            read = plan.view(View(BUFFER, self.gradient_of["product", index])), SIZES[weight.columns]
+            made, gate = (buffer, SIZES[weight.rows]), -1 if weight.gate is None else weight.gate
+            plan.weight_gradients.append(WeightGradient(*read, *made, self.b.parameter(weight.parameter), gate, -1))
+
+    def _source(self, index: int) -> int:
+        """The item of a row that a product of the forward scan reads."""
+        node = self.program.nodes[index]
+        return self._leaf(node) if node.op in ("state", "stream") else self._forward_item(index)

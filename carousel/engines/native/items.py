@@ -100,6 +100,7 @@ class Items:
     """The items of one step, and the plan that they become.
 
     direct: the sizes whose rows, as torch stores them, are whole blocks.
+    adds_biases: whether products add their weight's bias, as they do in forward.
     fused_biases: for the buffer of a gate's input part, the (parameter, gate) of a product's bias that starts it too.
     """
 
@@ -108,6 +109,7 @@ class Items:
         self.plan = Plan(parameters_of(program), gates=len(program.gates))
         self.list: list[Item] = []
         self.fused_biases: dict[int, tuple[int, int]] = {}
+        self.adds_biases = True
 
     def __getitem__(self, index: int) -> Item:
         return self.list[index]
@@ -188,10 +190,10 @@ class Items:
     def product(self, size: str, terms: list[tuple[int, str, bool]], start: int | None, bias: str | None) -> int:
         """Sum of terms (source, weight, transposed) on top of an item or a bias."""
         sources = []
-        for source, *_ in terms:
-            item = self.list[source]
+        for source, name, transposed in terms:
+            item, weight = self.list[source], self.program.weights[name]
             if isinstance(item, Leaf) and item.name != "state":  # a product reads a buffer
-                source = self.op("copy", self.program.weights[terms[0][1]].columns, source)
+                source = self.op("copy", weight.rows if transposed else weight.columns, source)
             sources.append(source)
         ready = max(0 if isinstance(self.list[s], Leaf) else self.list[s].level + 1 for s in sources)
         if start is not None and not isinstance(self.list[start], Leaf):

@@ -24,6 +24,7 @@ def select(
         sums it adds to.
     forward_inputs: gates whose input part a product may be added onto; None in backward.
     """
+    items.adds_biases = forward_inputs is not None
     uses = uses_of(nodes, {i: len(homes.get(i, ())) + len(sums.get(i, ())) for i in (*homes, *sums)})
     trees, absorbed = sum_trees(nodes, uses)
     value: dict[int, int] = {}
@@ -36,7 +37,8 @@ def select(
             value[index] = _SumTree(items, nodes, trees[index], value).item(uses, forward_inputs)
         elif node.op in PRODUCTS:
             term = (value[node.args[0]], node.attr, node.op == "product_transposed")
-            value[index] = items.product(node.size, [term], None, node.attr if _is_biased(items, node) else None)
+            bias = node.attr if _is_biased(items, node) else None
+            value[index] = items.product(node.size, [term], None, bias)
         elif node.op in REDUCTIONS:
             value[index] = items.reduction(node.op, value[node.args[0]])
         elif node.op == "broadcast":
@@ -48,7 +50,8 @@ def select(
 
 
 def _is_biased(items: Items, node: Node) -> bool:
-    return node.op == "product" and items.program.weights[node.attr].bias is not None
+    """Whether it is a product of forward: what backward multiplies with the same matrix is a gradient."""
+    return items.adds_biases and node.op == "product" and items.program.weights[node.attr].bias is not None
 
 
 class _SumTree:
