@@ -18,7 +18,7 @@ from carousel.engines.native import plan as native_plan
 from carousel.engines.native import verify as native_verify
 from carousel.engines.native.plan import Plan, Vector, View
 from carousel.errors import CarouselError
-from carousel.program import differentiate, trace
+from carousel.program import differentiate, ops, trace
 
 HEADER = Path(carousel.__file__).parent / "native" / "plan.h"
 GOLDEN = Path(__file__).parent / "plans"
@@ -50,6 +50,15 @@ def test_enumerators_have_the_numbers_of_the_header(enum):
     sizes = {name.upper(): number for name, number in native_plan.SIZES.items()}
     here = vars(native_plan) | native_plan.Structural.__members__ | sizes
     assert [here[name] for name in ENUMS[enum]] == list(range(first, first + len(ENUMS[enum])))
+
+
+@pytest.mark.parametrize("name", [name for name, op in ops.TABLE.items() if op.kind == "reduction"])
+def test_a_reduction_has_its_two_instructions(name):
+    of_blocks, of_parts = f"PARTIAL_{name.upper()}", f"TOTAL_{name.upper()}"
+    for what in (of_blocks, of_parts):
+        assert what in ENUMS["CarouselStructural"], f"native/plan.h lacks {what}, for the reduction {name}"
+        assert what in native_plan.Structural.__members__, f"Structural of engines/native/plan.py lacks {what}"
+    assert native_plan.REDUCTIONS[name] == tuple(native_plan.Structural[what] for what in (of_blocks, of_parts))
 
 
 @pytest.mark.parametrize("struct", ["Plan", "Scan", "Constant"])

@@ -31,13 +31,24 @@ from carousel.page.readers.passage import Passage, passage_for
 from carousel.page.readers.symbols import pieces_of
 from carousel.page.readers.typed_language import TypedLanguage
 from carousel.page.scans import scans
-from carousel.program import evaluate, trace
+from carousel.program import evaluate, ops, trace
 from carousel.tasks.language import LanguageModel
 from carousel.tasks.language.vocabulary import ByteVocabulary, CharVocabulary, WordVocabulary
 from carousel.training.run_folder import RunFolder
 
 TEXT = 'The clouds are in the sky.\nHe said "the fish (in the sea) are \t here".\n'
 STATIC = Path(carousel.__file__).parent / "page" / "static"
+
+
+FORWARD = [name for name, op in ops.TABLE.items() if op.kind != "product" and not name.endswith("_grad")]
+
+
+@pytest.mark.parametrize("name", FORWARD)
+def test_an_op_has_its_place_in_the_page(name):
+    """That it computes the same there, a browser is asked (`test_page_browser.py`)."""
+    script = (STATIC / "program.js").read_text(encoding="utf-8")
+    tables = "".join(re.findall(r"const (?:OPS|REDUCTIONS) = \{(.*?)\n\};", script, re.DOTALL))
+    assert name in re.findall(r"^  (\w+)[:,]", tables, re.MULTILINE), f"page/static/program.js lacks {name}"
 
 
 TRACED = [row for row in matrix.KINDS if row.traced]

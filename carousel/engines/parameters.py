@@ -14,8 +14,9 @@ def parameters_of(program: Program) -> tuple[str, ...]:
     for node in program.nodes:
         if node.op in PRODUCTS:
             weight = program.weights[node.attr]
-            is_biased = node.op == "product" and weight.bias is not None
-            found += [weight.parameter, weight.bias] if is_biased else [weight.parameter]
+            found.append(weight.parameter)
+            if node.op == "product" and weight.bias is not None:
+                found.append(weight.bias)
         elif node.op == "vector":
             found.append(node.attr[0] if isinstance(node.attr, tuple) else node.attr)
     return tuple(dict.fromkeys(found))

@@ -41,7 +41,7 @@ POINTWISE = [name for name, op in ops.TABLE.items() if op.kind in ("pointwise", 
 REDUCTIONS = {
     name: (Structural[f"PARTIAL_{name.upper()}"], Structural[f"TOTAL_{name.upper()}"])
     for name, op in ops.TABLE.items()
-    if op.kind == "reduction"
+    if op.kind == "reduction" and f"TOTAL_{name.upper()}" in Structural.__members__
 }
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
