@@ -349,15 +349,15 @@ def test_steps_of_another_shape_are_refused() -> None:
 
 def test_loudness_shifts_all_of_a_sequence_alike() -> None:
     e, lengths = torch.zeros(6, 4, 8), torch.full((4,), 6)
-    changed = Augmentation(level=1.0).of_steps(e, lengths)
+    changed, _ = Augmentation(level=1.0).of_steps(e, lengths)
     assert (changed == changed[0, :, :1]).all(), "at every step and in every band"
     assert len(set(changed[0, :, 0].tolist())) == 4, "each sequence in its own way"
 
 
 def test_augmentation_masks_within_bounds_and_without_it_changes_nothing() -> None:
     e, lengths = torch.ones(20, 300, 10), torch.full((300,), 20)
-    assert Augmentation().of_steps(e, lengths) is e
-    masked = Augmentation(time_masks=1, time_share=0.25, band_masks=1, band_share=0.3).of_steps(e, lengths) == 0
+    assert Augmentation().of_steps(e, lengths)[0] is e
+    masked = Augmentation(time_masks=1, time_share=0.25, band_masks=1, band_share=0.3).of_steps(e, lengths)[0] == 0
     assert masked.all(2).sum(0).max() == 5, "up to a quarter of 20 steps"
     assert masked.all(0).sum(1).max() == 3, "up to three of ten channels"
     assert masked.all(2).sum(0).min() == 0

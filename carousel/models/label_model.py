@@ -1,7 +1,7 @@
 """The network that reads a whole sequence and says what it is."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from carousel.layers import Recurrent
+from carousel.models.convolutions import Convolutions
 from carousel.models.pooling import HEADS
 
 
@@ -18,13 +19,17 @@ class LabelModel(nn.Module):
         e_t = (x_t - mean) / scale, or E[x_t] of symbols      what is read at step t,           (B, inputs or embedding)
         h_t = recurrent(e_1 ... e_t)                          any cell, depth and direction,    (B, W)
         p = pooled(h_1 ... h_T)                               see `carousel.models.pooling`,    (B, W)
-        y = V p + C                                           scores, softmax(y) probabilities, (B, classes)
+        q = convolutions(e_1 ... e_T)                         see `carousel.models.convolutions`, (B, 3 convolutions)
+        y = V [p ; q] + C                                     scores, softmax(y) probabilities, (B, classes)
 
-    with W = hidden, twice that if bidirectional. mean and scale are those of the training part: see `standardize_on`.
-    In training, dropout zeroes elements of embeddings, of what passes between layers, and of p; never of numbers that
-    are read, of which there may be one a step.
+    with W = hidden, twice that if bidirectional; without convolutions there is no q. They are causal where the
+    recurrence is not bidirectional, so that such a network can follow a sequence as it arrives. mean and scale are
+    those of the training part: see `standardize_on`. In training, dropout zeroes elements of embeddings, of what passes
+    between layers, and of p and q; never of numbers that are read, of which there may be one a step.
 
-    inputs: numbers at each step; symbols: instead, how many different symbols there are. Raises DataError for an
+    inputs: numbers at each step; symbols: instead, how many different symbols there are. convolutions: channels of
+    each, 0 for none; stride: steps from one of their frames to the next; points: the steps that each sequence is
+    stretched to before them, 0 for as it is. Raises DataError for an
     unknown cell, ValueError for an unknown head.
     """
 
@@ -43,6 +48,9 @@ class LabelModel(nn.Module):
         bidirectional: bool = False,
         head: str = "attention",
         embedding: int = 64,
+        convolutions: int = 0,
+        stride: int = 1,
+        points: int = 0,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -61,6 +69,11 @@ class LabelModel(nn.Module):
         self.recurrent = Recurrent(cell, inputs or embedding, hidden, layers, bidirectional=bidirectional)
         width = hidden * (2 if bidirectional else 1)
         self.pooling = HEADS[head](width)
+        self.convolutions = None
+        if convolutions:
+            size = inputs or embedding
+            self.convolutions = Convolutions(size, convolutions, stride=stride, causal=not bidirectional, points=points)
+            width += self.convolutions.width
         self.head = nn.Linear(width, classes)
         self.dropout = nn.Dropout()
         self.set_dropout(dropout)
@@ -90,7 +103,10 @@ class LabelModel(nn.Module):
         directions = 2 if self.recurrent.bidirectional else 1
         final = state[-directions:].transpose(0, 1).flatten(1)
         present = torch.arange(len(e), device=e.device).unsqueeze(-1) < lengths.to(e.device)
-        return self.head(self.dropout(self.pooling(outputs, final, present)))
+        pooled = self.pooling(outputs, final, present)
+        if self.convolutions is not None:
+            pooled = torch.cat([pooled, self.convolutions(e, lengths)], 1)
+        return self.head(self.dropout(pooled))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Scores (B, classes). x: numbers (T, B, inputs), or symbols (T, B); lengths (B)."""
@@ -132,22 +148,40 @@ class Arriving:
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
-        self._readers: list[tuple[Any, Any, Any]] = []
-        for member in ensemble.members:
-            device = member.head.weight.device
-            self._readers.append((member, member.recurrent.stepper(batch=1), member.pooling.running(1, device)))
+        self._readers = [_Reader(member) for member in ensemble.members]
 
     @torch.inference_mode()
     def push(self, steps: np.ndarray) -> None:
         """numbers (n, inputs), or symbols (n)."""
-        for member, stepper, running in self._readers:
-            for e in member.read(torch.from_numpy(steps).to(member.head.weight.device)):
-                running.push(stepper(e.unsqueeze(0)))
+        for reader in self._readers:
+            reader.push(torch.from_numpy(steps))
 
     @torch.inference_mode()
     def log_probabilities(self) -> Tensor:
         """ln P of each class, (classes)."""
-        return averaged([member.head(running.value()) for member, _, running in self._readers])[0]
+        return averaged([reader.scores() for reader in self._readers])[0]
+
+
+class _Reader:
+    """One network that reads a sequence as it arrives."""
+
+    def __init__(self, member: LabelModel) -> None:
+        self._member, self._device = member, member.head.weight.device
+        self._stepper = member.recurrent.stepper(batch=1)
+        self._pooled = member.pooling.running(1, self._device)
+        self._shapes = None if member.convolutions is None else member.convolutions.running(self._device)
+
+    def push(self, steps: Tensor) -> None:
+        for e in self._member.read(steps.to(self._device)):
+            self._pooled.push(self._stepper(e.unsqueeze(0)))
+            if self._shapes is not None:
+                self._shapes.push(e)
+
+    def scores(self) -> Tensor:
+        pooled = self._pooled.value()
+        if self._shapes is not None:
+            pooled = torch.cat([pooled, self._shapes.value()], 1)
+        return self._member.head(pooled)
 
 
 def averaged(scores: Sequence[Tensor]) -> Tensor:

@@ -179,8 +179,8 @@ def examine(
                 "was read at each step.",
                 *_said_of_influence(front_end.unit, len(at), len(steps)),
             ],
-            "units": [*([both_ways] if layer.bidirectional else []), *too_short],
-            "flow": [_said_of_flow(member, truth is not None), *untold],
+            "units": [*([both_ways] if layer.bidirectional else []), *_said_of_convolutions(member), *too_short],
+            "flow": [_said_of_flow(member, truth is not None), *_said_of_convolutions(member), *untold],
             "findings": too_little,
         },
     )
@@ -229,6 +229,20 @@ def _said_of_flow(member: LabelModel, known: bool) -> str:
     )
 
 
+def _beside(member: LabelModel) -> str:
+    beside = member.convolutions
+    return "" if beside is None else f", beside it three convolutions of {beside.width // 3} channels"
+
+
+def _said_of_convolutions(member: LabelModel) -> list[str]:
+    if member.convolutions is None:
+        return []
+    return [
+        "This is the recurrence alone. The convolutions beside it read the same steps and carry nothing from step to "
+        "step: what they find moves the answer, and is in what moves it, but has no gates and no state to show."
+    ]
+
+
 def _about(trained: Trained, chosen: Chosen, network: int, steps: np.ndarray, length: int) -> list[tuple[str, str]]:
     member, front_end = trained.network.members[network], trained.front_end
     layer, several = member.recurrent, len(trained.network.members)
@@ -239,7 +253,8 @@ def _about(trained: Trained, chosen: Chosen, network: int, steps: np.ndarray, le
         (
             "network",
             f"{layer.cell}, {layer.num_layers} x {layer.hidden_size} units{', both ways' * layer.bidirectional}, head "
-            f"{type(member.pooling).__name__.lower()}{f'; number {network + 1} of {several}' if several > 1 else ''}",
+            f"{type(member.pooling).__name__.lower()}{_beside(member)}"
+            f"{f'; number {network + 1} of {several}' if several > 1 else ''}",
         ),
         ("classes", f"{len(trained.classes)}; of {sum(trained.counts):,} sequences in training"),
     ]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from carousel.insight import GradientFlow, gradient_flow, input_influence
+from carousel.insight import GradientFlow, gradient_flow
 from carousel.models.label_model import LabelModel
 from carousel.page import analysis
 from carousel.page.telling import Telling
@@ -62,11 +62,22 @@ def influence(
         ends = at[begin : begin + at_once]
         x, lengths = beginnings(member, steps, ends)
         classes = torch.from_numpy(answer[begin : begin + at_once]).to(x.device)
-        found = input_influence(member, x, lengths, of=partial(log_odds, classes=classes)).norms[0]
+        found = pushed(member, x, lengths, classes)
         for row, end in enumerate(ends):
             norms[begin + row, : end + 1] = found[: end + 1, row].flip(0).numpy()
         telling.done(begin + len(ends))
     return norms
+
+
+@torch.inference_mode(False)
+@torch.enable_grad()
+def pushed(member: LabelModel, x: Tensor, lengths: Tensor, classes: Tensor) -> Tensor:
+    """(T, B): |d log-odds / d e_s| of each row's class by what was read at each step, on all ways that lead from
+    there to the answer: through the recurrence, and through the convolutions beside it. On the CPU."""
+    e = member.read(x.clone()).detach().requires_grad_()
+    odds = log_odds(member.score(e, lengths), classes)
+    (gradient,) = torch.autograd.grad(odds.sum(), e)
+    return gradient.double().norm(dim=-1).cpu()
 
 
 def log_odds(scores: Tensor, classes: Tensor) -> Tensor:

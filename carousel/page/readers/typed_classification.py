@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from carousel.insight import input_influence
 from carousel.page.packing import plain, steps_record
-from carousel.page.readers.label_measures import beginnings, log_odds
+from carousel.page.readers.label_measures import beginnings, pushed
 from carousel.page.readers.label_steps import read_steps
 from carousel.page.readers.typed import require_readable, require_step
 from carousel.tasks.classification.examples import Examples
@@ -36,8 +34,8 @@ class TypedText:
         answer = self.trained.of_steps(Steps.of([steps[: step + 1]])).argmax(1)
         member = self.trained.network.members[0]
         x, lengths = beginnings(member, steps, np.array([step]))
-        of = partial(log_odds, classes=torch.from_numpy(answer).to(x.device))
-        return {"shares": plain(input_influence(member, x, lengths, of=of).share()[0].flip(0).numpy())}
+        norms = pushed(member, x, lengths, torch.from_numpy(answer).to(x.device))[:, 0]
+        return {"shares": plain((norms / norms.sum().clamp(min=1e-300)).flip(0).numpy())}
 
     def _steps(self, text: str) -> tuple[Examples, np.ndarray]:
         example = Examples("text", [text], ["what was typed"])

@@ -52,7 +52,7 @@ class Learning:
         x, lengths = self.steps.batch(numbers, self.device)
         e = member.read(self.augmentation.of_symbols(x) if member.embedding is not None else x)
         if member.embedding is None:
-            e = self.augmentation.of_steps(e, lengths)
+            e, lengths = self.augmentation.of_steps(e, lengths)
         truth = torch.from_numpy(self.labels[numbers]).to(self.device)
         return functional.cross_entropy(
             member.score(e, lengths), truth, weight=self.class_weights, label_smoothing=self.label_smoothing

@@ -56,8 +56,9 @@ class Prepared:
     @property
     def model(self) -> dict[str, Any]:
         """The arguments of a network."""
-        names = ("cell", "hidden", "layers", "bidirectional", "head", "embedding")
-        return {name: getattr(self.settings, name) for name in names}
+        names = ("cell", "hidden", "layers", "bidirectional", "head", "embedding", "convolutions")
+        model = {name: getattr(self.settings, name) for name in names}
+        return model | choices.frames(self.settings, self.front_end.kind, self.steps.lengths)
 
 
 def prepare(examples: Examples, settings: Settings, report: Report) -> Prepared:
@@ -90,7 +91,8 @@ def prepare(examples: Examples, settings: Settings, report: Report) -> Prepared:
         folds = _folds(examples, truth, settings)
     prepared = Prepared(settings, classes, front_end, steps, truth, folds, given)
     threads = settings.threads or torch.get_num_threads()
-    settings = choices.resolved(settings, prepared.learnt, int(steps.lengths.sum()), threads)
+    lengths = steps.lengths if prepared.members > 1 else steps.lengths[folds != 0]
+    settings = choices.resolved(settings, front_end.kind, lengths, threads)
     prepared = replace(prepared, settings=settings)
     _announce_model(prepared, report, grouped=examples.groups is not None)
     return prepared
@@ -172,6 +174,15 @@ def _announce_model(data: Prepared, report: Report, *, grouped: bool) -> None:
     network = ensemble(data.front_end, len(data.classes), data.model, members)
     dropped = choices.dropout(data.front_end.kind) if settings.dropout is None else settings.dropout
     report.say(
-        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {direction}, head {settings.head}; "
+        f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {direction}, head {settings.head}"
+        f"{_beside(data.model)}; "
         f"{parameter_count(network):,} parameters; dropout {dropped:g}; {settings.device}, {settings.threads} threads"
     )
+
+
+def _beside(model: dict[str, Any]) -> str:
+    if not model["convolutions"]:
+        return ""
+    every = f", a frame every {model['stride']} steps" if model["stride"] > 1 else ""
+    over = f" over each sequence stretched to {model['points']} steps" if model["points"] else ""
+    return f"; beside it three convolutions of {model['convolutions']} channels{over}{every}"

@@ -63,6 +63,7 @@ class SequenceClassifier(Estimator):
         bidirectional: bool = True,
         head: str = "attention",
         embedding: int = 64,
+        convolutions: int | None = None,
         dropout: float | None = None,
         learning_rate: float = 4e-3,
         minutes: float | None = None,

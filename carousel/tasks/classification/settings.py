@@ -94,6 +94,12 @@ class Settings(TrainingSettings):
     bidirectional: bool = setting(
         True, "Read sequences in both directions; a model that reads in one direction can stream.", group=MODEL
     )
+    convolutions: int | None = setting(
+        None,
+        "Channels of the convolutions beside the recurrence, 0 for none. Without it: 32 for series and sounds, none for "
+        "texts.",
+        group=MODEL,
+    )
     embedding: int = setting(64, "Size of the vector that stands for a symbol at the input.", group=MODEL)
 
     folds: int | None = setting(
@@ -123,6 +129,8 @@ class Settings(TrainingSettings):
         for name in ("id", "time"):
             if isinstance(given := getattr(self, name), list | tuple):
                 object.__setattr__(self, name, ",".join(map(str, given)))
+        if self.convolutions != 0:
+            self.require_at_least_one("convolutions")
         if self.head not in get_args(Head):
             raise DataError(f"There is no head {self.head!r}. There are: {', '.join(get_args(Head))}.")
         if self.level not in (None, "word", "char"):

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from carousel.insight.confusion import draw_confusion
-from carousel.tasks.classification import choices
+from carousel.tasks.classification import choices, verdict
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.learning import Learning
 from carousel.tasks.classification.metrics import Evaluation, evaluate
@@ -126,7 +126,8 @@ def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         words = f"{baseline[0]}, {MEASURE.words(baseline[1])}"
         announce_start(folder, settings, network.members[0].recurrent.explain(), words, report)
     carry_out(run, report, resuming=resuming)
-    result = _conclude(folder, judge, report)
+    rivals = verdict.baselines(steps, truth, folds, trained.front_end, seed=settings.seed)
+    result = _conclude(folder, judge, rivals, report)
     if folder.kept:
         _draw(folder, result, baseline)
 
@@ -170,7 +171,7 @@ class _Judge:
         return f"accuracy {self.latest.accuracy:.1%}, macro-F1 {self.latest.macro_f1:.1%}"
 
 
-def _conclude(folder: RunFolder, judge: _Judge, report: Report) -> Evaluation:
+def _conclude(folder: RunFolder, judge: _Judge, rivals: Sequence[verdict.Baseline], report: Report) -> Evaluation:
     folder.load_into(judge.trained.network)
     judge.trained.network.to(judge.learning.device)
     judge.validate()
@@ -183,12 +184,15 @@ def _conclude(folder: RunFolder, judge: _Judge, report: Report) -> Evaluation:
         macro_f1=result.macro_f1,
         baseline=result.baseline,
         sequences=result.count,
+        baselines={rival.name: rival.accuracy for rival in rivals},
     )
     (folder.path / Steps.FILE).unlink(missing_ok=True)  # the data are the user's; a finished run needs no copy
     report.say(
         f"best model: {judge.summary()} on {result.count:,} sequences held out; always the commonest class: "
         f"{result.baseline:.1%}"
     )
+    for line in verdict.said(result, rivals):
+        report.say(line)
     if len(judge.trained.network.members) > 1:
         report.say(
             f"each was judged by the one network that had not learnt from it; new ones get the vote of all "

@@ -1,0 +1,81 @@
+"""How a trained classifier stands beside what people would use instead, on the same sequences held out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+import numpy as np
+
+from carousel.tasks.classification import front_ends, neighbours
+from carousel.tasks.classification.metrics import Evaluation
+from carousel.tasks.classification.steps import Steps
+
+SHORTEST = 9  # steps of a series that MiniRocket can read
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """accuracy: on `count` sequences held out. instead: how to use it."""
+
+    name: str
+    accuracy: float
+    count: int
+    instead: str = ""
+
+
+def baselines(
+    steps: Steps, truth: np.ndarray, folds: np.ndarray, front_end: front_ends.FrontEnd, *, seed: int
+) -> list[Baseline]:
+    """What the data's own parts say of the nearest neighbour and, where aeon is installed (the extra `baselines`) and
+    these are series, of MiniRocket (Dempster et al. 2021), each learning from what a network learns from."""
+    values = values_of(steps, front_end)
+    near = neighbours.of_held_out(values, truth, folds, symbolic=front_end.symbolic, seed=seed)
+    found = [Baseline("1-nearest neighbour", near.accuracy(truth), len(near.judged), _NEIGHBOUR[front_end.symbolic])]
+    if front_end.kind == "series" and steps.lengths.max(initial=0) >= SHORTEST and find_spec("aeon"):
+        held = np.flatnonzero(folds >= 0)
+        right = mini_rocket(values, truth, folds, seed=seed)[held] == truth[held]
+        instead = "aeon.classification.convolution_based.MiniRocketClassifier"
+        found.append(Baseline("MiniRocket", float(right.mean()), len(held), instead))
+    return found
+
+
+_NEIGHBOUR = {
+    False: "KNeighborsTimeSeriesClassifier of aeon or tslearn, n_neighbors=1, distance dtw",
+    True: "TfidfVectorizer and KNeighborsClassifier of scikit-learn, n_neighbors=1, metric cosine",
+}
+
+
+def values_of(steps: Steps, front_end: front_ends.FrontEnd) -> list[np.ndarray]:
+    """Of series the values alone, without marks and changes; all that is read of others."""
+    width = len(front_end.channels) if isinstance(front_end, front_ends.SeriesFrontEnd) else None
+    return [steps[k] if width is None else steps[k][:, :width] for k in range(len(steps))]
+
+
+def mini_rocket(values: Sequence[np.ndarray], truth: np.ndarray, folds: np.ndarray, *, seed: int) -> np.ndarray:
+    """The class of each sequence that is held out, by MiniRocket; -1 for the others. Shorter ones end in zeros."""
+    from aeon.classification.convolution_based import MiniRocketClassifier
+
+    longest = max(map(len, values))
+    x = np.stack([np.pad(one, ((0, longest - len(one)), (0, 0))).T for one in values]).astype(np.float32)
+    answers = np.full(len(x), -1)
+    for fold in range(int(folds.max()) + 1):
+        model = MiniRocketClassifier(random_state=seed % 2**31).fit(x[folds != fold], truth[folds != fold])
+        answers[folds == fold] = model.predict(x[folds == fold])
+    return answers
+
+
+def said(result: Evaluation, rivals: Sequence[Baseline]) -> Iterator[str]:
+    """The accuracies beside the model's, and which of them is the best to use."""
+    for one in rivals:
+        share = "the same sequences" if one.count == result.count else f"{one.count:,} of them"
+        yield f"{one.name}: {one.accuracy:.1%} on {share}"
+    best = max(rivals, key=lambda one: one.accuracy)
+    if best.accuracy > result.accuracy:
+        yield (
+            f"{best.name} is better on these data than this model: use that instead ({best.instead}), or give more "
+            f"sequences and train longer"
+        )
+    elif result.baseline >= result.accuracy:
+        yield "the commonest class is as good an answer as any here: what was read says nothing of the classes"
+    else:
+        yield f"this model is the best of them, by {100 * (result.accuracy - best.accuracy):.1f} points"
