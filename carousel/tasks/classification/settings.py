@@ -96,8 +96,8 @@ class Settings(TrainingSettings):
     )
     convolutions: int | None = setting(
         None,
-        "Channels of the convolutions beside the recurrence, 0 for none. Without it: 32 for series and sounds, none for "
-        "texts.",
+        "Channels of the convolutions beside the recurrence, 0 for none. Without it: 32 for series and sounds, none "
+        "for texts.",
         group=MODEL,
     )
     embedding: int = setting(64, "Size of the vector that stands for a symbol at the input.", group=MODEL)
