@@ -25,6 +25,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
     "document",
     [
         "README.md",
+        "docs/cells.md",
         "docs/insight.md",
         "docs/inspect.md",
         "docs/classification.md",
