@@ -128,6 +128,19 @@ class ScanAlone(Cell):
         return (1 - z) * h + z * n
 
 
+class Antisymmetric(Cell):
+    """A matrix and its transpose, U - U^T (Chang et al., "AntisymmetricRNN", arXiv:1902.09689, 2019), and one that is
+    not square, both ways."""
+
+    gates = "n"
+    sizes = {"h": "projection"}
+    matrices = {"W_hr": ("projection", "hidden")}
+
+    def step(self, h, n, W_hr, U_n):
+        n = torch.tanh(n)
+        return h + 0.1 * torch.tanh(W_hr(n) + U_n.T(W_hr.T(h)) - 0.1 * h)
+
+
 # --- the table
 
 
@@ -212,8 +225,12 @@ USERS = [
     Row("competing", Competing(), textbook.competing),
     Row("one-sided", OneSided(), textbook.one_sided),
     Row("scan-alone", ScanAlone(), textbook.scan_alone),
+    Row("antisymmetric", Antisymmetric(), textbook.antisymmetric),
     Row("ordered", Ordered(), textbook.ordered, traced=False),
 ]
+
+# Those that have a program, by name.
+TRACED = {row.name: row.cell for row in USERS if row.traced}
 
 
 def _equations(cell: Cell) -> textbook.Equations | None:

@@ -144,7 +144,7 @@ def check_derivative(program: Program):
 
     wanted = {(node.op, node.attr): leaves[i] for i, node in enumerate(program.nodes) if leaves[i] is not None}
     wanted = {key: leaf for key, leaf in wanted.items() if key[0] in ("state", "input", "stream", "vector")}
-    wanted |= {("product", i): values[i] for i, node in enumerate(program.nodes) if node.op == "product"}
+    wanted |= {("product", i): values[i] for i, node in enumerate(program.nodes) if node.op in ops.PRODUCTS}
     assert set(results) == set(wanted)
     at = [*wanted.values(), *matrices.values()]
     by_autograd = grad([*new.values()], at, [upstream[key] for key in new], allow_unused=True)
@@ -154,8 +154,12 @@ def check_derivative(program: Program):
 
     # "The gradient of a weight is the sum over rows of (gradient of its product) x (row it multiplied)."
     for name, expected in zip(matrices, by_autograd[len(wanted) :], strict=True):
-        uses = [(i, node.args[0]) for i, node in enumerate(program.nodes) if node.attr == name and node.op == "product"]
-        total = sum(results["product", i].expand_as(values[i]).T @ values[read] for i, read in uses)
+        # For a transposed one, the other way round.
+        total = torch.zeros_like(expected)
+        for i, node in enumerate(program.nodes):
+            if node.attr == name and node.op in ops.PRODUCTS:
+                outer = results["product", i].expand_as(values[i]).T @ values[node.args[0]]
+                total = total + (outer.T if node.op == "product_transposed" else outer)
         assert_close(total, expected, terms=roundings(3, 0, 4), what=f"the gradient of {name}")
 
 

@@ -10,7 +10,7 @@ import os
 
 import pytest
 import torch
-from matrix import FIRST, USERS
+from matrix import FIRST, TRACED
 
 import carousel
 from carousel.cells import Cell
@@ -25,7 +25,7 @@ if isinstance(missing := native_binding.find(), str):
 
 from test_native_scan import FEW, ISAS, SHAPES, Scan
 
-CELLS = FIRST | {row.name: row.cell for row in USERS if row.traced}
+CELLS = FIRST | TRACED
 EPS = torch.finfo(torch.bfloat16).eps
 
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from matrix import FIRST, USERS
+from matrix import FIRST, TRACED
 
 import carousel
 from carousel.engines.keeping import kept as kept_by
@@ -22,7 +22,7 @@ from carousel.program import differentiate, ops, trace
 
 HEADER = Path(carousel.__file__).parent / "native" / "plan.h"
 GOLDEN = Path(__file__).parent / "plans"
-CELLS = FIRST | {row.name: row.cell for row in USERS if row.traced}
+CELLS = FIRST | TRACED
 BLOCKS = {"whole blocks": frozenset(native_plan.SIZES), "odd sizes": frozenset()}
 
 # -- the border -------------------------------------------------------------------------------------------------

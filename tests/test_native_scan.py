@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from matrix import FIRST, USERS, assert_close
+from matrix import FIRST, TRACED, assert_close
 from torch import Tensor
 
 import carousel
@@ -29,7 +29,7 @@ if isinstance(missing := native_binding.find(), str):
 
 ISAS = prepared.library().isas_here
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-CELLS = FIRST | {row.name: row.cell for row in USERS if row.traced}
+CELLS = FIRST | TRACED
 
 
 @pytest.fixture(autouse=True)

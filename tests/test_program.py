@@ -459,6 +459,19 @@ class TestDeclarations:
             recurrents="u",
         )
 
+    def test_a_matrix_that_is_used_only_transposed(self):
+        self.refuse(
+            r"uses U_n only as U_n.T, so that nothing reads its bias; write U_n\(v\)",
+            lambda h, x_n, U_n: x_n + U_n.T(h),
+        )
+
+    def test_a_transposed_matrix_of_a_row_that_does_not_fit(self):
+        self.refuse(
+            r"W_ab.T\(...\) of a row of size 'hidden', where the matrix takes 'projection'",
+            lambda n, W_ab: n + W_ab.T(n),
+            matrices={"W_ab": ("projection", "hidden")},
+        )
+
     def test_no_gate_of_the_input(self):
         self.refuse("declares no gate that reads the input, only u of the state", lambda u: u, gates=(), recurrents="u")
 

@@ -216,6 +216,13 @@ def _scan_alone(x, states, w):
     return ((1.0 - z) * h + z * (w.W["n"] @ x + w.b["n"]),)
 
 
+def _antisymmetric(x, states, w):
+    (h,) = states
+    v = np.tanh(w.gate("n", x, h))
+    back = w.U["n"].T @ (w["weight_hr"].T @ h)
+    return (h + 0.1 * np.tanh(w["weight_hr"] @ v + back - 0.1 * h),)
+
+
 light_gru = Equations("zn", _light_gru)
 multiplicative_lstm = Equations("mifgo", _multiplicative_lstm)
 slstm = Equations("zifo", _slstm)
@@ -223,6 +230,7 @@ low_rank_memory = Equations("n", _low_rank_memory)
 competing = Equations("av", _competing)
 ordered = Equations("zn", _ordered)
 one_sided = Equations("f", _one_sided, inputs="n", recurrents="u")
+antisymmetric = Equations("n", _antisymmetric)
 scan_alone = Equations("", _scan_alone, inputs="zn")
 
 

@@ -54,8 +54,10 @@ class Cell:
 
     - `c`: a state, (batch, size);
     - `f`: a gate, all of it; `x_f`: its input part W_f x + b_f alone; `U_f`: its recurrent map,
-      to be called, U_f(v) = U_f v + c_f; `x` and `U`: the tuples of all of these, `x.f` and `U.f` by name;
-    - a vector, (hidden,); a matrix `W_ab`, to be called, W_ab(v) = W_ab v. The layer names it `weight_ab`.
+      to be called, U_f(v) = U_f v + c_f, and U_f.T(v), its transpose times v, without c_f; `x` and `U`: the tuples
+      of all of these, `x.f` and `U.f` by name;
+    - a vector, (hidden,); a matrix `W_ab`, to be called, W_ab(v) = W_ab v, or W_ab.T(v). The layer names it
+      `weight_ab`.
     - an argument with a default keeps it when nothing of that name is declared.
 
     No name stands for two things. A layer names parameters after these names, torch.nn's `weight_ih`, `weight_hh`,

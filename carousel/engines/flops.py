@@ -12,8 +12,8 @@ import torch
 from torch.utils.flop_counter import register_flop_formula
 
 from carousel.engines.parameters import parameters_of
-from carousel.engines.sums import PRODUCTS
 from carousel.program import Program
+from carousel.program.ops import PRODUCTS
 
 Shape = Sequence[int]
 

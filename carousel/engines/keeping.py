@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carousel.engines.sums import PRODUCTS
 from carousel.program import Derivative, Program, ops
+from carousel.program.ops import PRODUCTS
 
 # What costs less to compute again in backward than to write down and read.
 CHEAP = ("add", "sub", "mul", "neg", "abs", "maximum", "minimum", "relu")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from carousel.engines.sums import PRODUCTS
-from carousel.program import Program, naming
+from carousel.program import Program, naming, ops
 from carousel.program.sharing import made_once
 
 
@@ -12,7 +11,7 @@ def parameters_of(program: Program) -> tuple[str, ...]:
     """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
     found = [naming.W, naming.B] if program.gate_bias else [naming.W]
     for node in program.nodes:
-        if node.op in PRODUCTS:
+        if node.op in ops.PRODUCTS:
             weight = program.weights[node.attr]
             found.append(weight.parameter)
             if node.op == "product" and weight.bias is not None:

@@ -108,7 +108,7 @@ def _whole_rows(program: Program) -> set[int]:
     vectors or of single numbers alone, and torch leaves them as short as these."""
     found: set[int] = set()
     for index, node in enumerate(program.nodes):
-        if node.op in ("input", "state", "stream", "product"):
+        if node.op in ("input", "state", "stream", *ops.PRODUCTS):
             found |= {index} if node.size != "one" else set()
         elif node.op in ops.TABLE and ops.TABLE[node.op].kind in ("pointwise", "relation"):
             found |= {index} if any(a in found for a in node.args) else set()
@@ -118,13 +118,13 @@ def _whole_rows(program: Program) -> set[int]:
 def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
     names = list(program.states)
 
-    def multiply(name: str, row: Tensor) -> Tensor:
+    def multiply(name: str, row: Tensor, transposed: bool) -> Tensor:
         weight = program.weights[name]
-        if weight.gate is None:
-            return F.linear(row, weights[weight.parameter])
-        rows = (weight.gate,), len(program.recurrents)
-        bias = None if weight.bias is None else _stacked(weight.bias, *rows, weights)
-        return F.linear(row, _stacked(weight.parameter, *rows, weights), bias)
+        matrix = _matrix(program, name, weights)
+        if transposed or weight.bias is None:
+            return row @ matrix if transposed else F.linear(row, matrix)
+        gates = None if weight.gate is None else (weight.gate,)
+        return F.linear(row, matrix, _stacked(weight.bias, gates, len(program.recurrents), weights))
 
     def step(rows: Rows, states: Rows) -> tuple[Rows, Rows]:
         (inputs,) = rows

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from carousel.program import Node
-
-PRODUCTS = ("product", "product_transposed")
+from carousel.program.ops import PRODUCTS
 
 
 def uses_of(nodes: tuple[Node, ...], besides: dict[int, int]) -> list[int]:

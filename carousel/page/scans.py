@@ -14,7 +14,7 @@ from torch import Tensor
 from carousel import engines
 from carousel.layers import Recurrent
 from carousel.page.equations import Equation, equations, nodes
-from carousel.program import Program
+from carousel.program import Program, ops
 from carousel.program.verify import finished
 
 
@@ -80,7 +80,7 @@ def scans(
 @lru_cache(maxsize=64)
 def _telling(program: Program) -> tuple[Program, tuple[int, ...]]:
     """The program, emitting its products and those states that are not its output as well."""
-    products = tuple(sorted(node for product in program.products for node in product.nodes))
+    products = tuple(index for index, node in enumerate(program.nodes) if node.op in ops.PRODUCTS)
     told = {("record", f"product {node}"): node for node in products}
     told |= {("record", s): program.outputs[s] for s in program.states if s != program.output_state}
     return finished(replace(program, outputs=program.outputs | told)), products
@@ -129,7 +129,7 @@ def _scan(
 def _read_directly(program: Program, state: str) -> bool:
     """Whether anything but matrix products needs to know the state."""
     leaves = {i for i, n in enumerate(program.nodes) if n.op == "state" and n.attr == state}
-    pointwise = any(leaves & set(n.args) for n in program.nodes if n.op != "product")
+    pointwise = any(leaves & set(n.args) for n in program.nodes if n.op not in ops.PRODUCTS)
     return pointwise or bool(leaves & set(program.outputs.values()))
 
 

@@ -99,7 +99,8 @@ class Builder:
         if found in ("one", "any") and transposed:
             a = self.broadcast(a, takes)
         elif found != takes:
-            raise ProgramError(f"{weight}(...) of a row of size {found!r}, where the matrix takes {takes!r}")
+            called = f"{weight}.T" if transposed else weight
+            raise ProgramError(f"{called}(...) of a row of size {found!r}, where the matrix takes {takes!r}")
         name = "product_transposed" if transposed else "product"
         return self._enter(Node(name, (a,), gives, weight, "", self.line))
 

@@ -22,7 +22,21 @@ class Symbols(Protocol):
 
     def gate(self, gate: str, state: str) -> Any: ...
 
-    def product(self, weight: str) -> Callable[[Any], Any]: ...
+    def product(self, weight: str) -> Map: ...
+
+
+class Map:
+    """A matrix, to be called: U_f(v) is U_f v + c_f, and U_f.T(v) is its transpose times v."""
+
+    def __init__(self, multiply: Callable[[Any, bool], Any]):
+        self._multiply = multiply
+
+    def __call__(self, row: Any) -> Any:
+        return self._multiply(row, False)
+
+    @property
+    def T(self) -> Callable[[Any], Any]:  # as torch calls it
+        return lambda row: self._multiply(row, True)
 
 
 # The nodes that read a weight, by its name in their attr.
@@ -186,6 +200,14 @@ class Declaration:
         """A weight that no equation reads, and that nobody would train: what it is and the way out, and the line of
         the equation that reads the other part of its gate, 0 for none."""
         reads = {node.attr: index for index, node in enumerate(program.nodes) if node.op in READS}
+        plain = {node.attr for node in program.nodes if node.op == "product"}
+        for gate in self.recurrents:
+            if f"U_{gate}" in reads and f"U_{gate}" not in plain:
+                index = reads[f"U_{gate}"]
+                return (
+                    f"uses U_{gate} only as U_{gate}.T, so that nothing reads its bias; write U_{gate}(v)",
+                    index and (program.nodes[index].line),
+                )
         line = {a: node.line for node in reversed(program.nodes) for a in node.args}  # where a value is read first
         for gate in self.gates:
             parts = {"x_" + gate: reads.get(gate), "U_" + gate: reads.get("U_" + gate)}

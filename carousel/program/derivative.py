@@ -17,8 +17,6 @@ from carousel.program.program import Node, Program
 from carousel.program.sharing import made_once
 from carousel.program.verify import verify
 
-PRODUCTS = ("product", "product_transposed")
-
 
 @dataclass(frozen=True)
 class Derivative:
@@ -28,8 +26,9 @@ class Derivative:
         program) and the forward program's own leaves. Its results, per row of the batch, are the gradients of
         ("state", name), ("input", gate), ("stream", name), ("vector", attr), and of what a forward product gave,
         ("product", its node). What step does not read has none.
-        The gradient of a weight is the sum over steps and rows of (gradient of its product) x (row it multiplied);
-        of its bias, the sum of the gradient of its product: engines do both as one large product over all steps.
+        The gradient of a weight is the sum over steps and rows of (gradient of its product) x (row it multiplied), for
+        a transposed one of (row it multiplied) x (gradient of its product); of its bias, the sum of the gradient of its
+        product: engines do both as one large product over all steps.
     saved: the forward values that it reads, in order.
     """
 
@@ -70,7 +69,7 @@ class _Sum:
 
     def add(self, b: Builder, part: Ref) -> None:
         node = b.nodes[part]
-        kind = "product" if node.op in PRODUCTS else "number" if node.size in ("one", "any") else "row"
+        kind = "product" if node.op in ops.PRODUCTS else "number" if node.size in ("one", "any") else "row"
         self.kinds[kind] = _plus(b, self.kinds[kind], part) if kind in self.kinds else part
 
     def total(self, b: Builder) -> Ref:
@@ -82,7 +81,7 @@ def _plus(b: Builder, p: Ref, q: Ref) -> Ref:
     """p + q; where one of them is -r and the other is no product, which adds onto its place, a difference."""
     if b.nodes[q].op == "neg":
         return b.op("sub", p, Ref(b.nodes[q].args[0]))
-    if b.nodes[p].op == "neg" and b.nodes[q].op not in PRODUCTS:
+    if b.nodes[p].op == "neg" and b.nodes[q].op not in ops.PRODUCTS:
         return b.op("sub", q, Ref(b.nodes[p].args[0]))
     return b.op("add", p, q)
 
@@ -109,7 +108,7 @@ def _results(program: Program, b: Builder, gradients: dict[int, Ref]) -> dict[An
         return b.broadcast(gradient, program.nodes[index].size) if b.nodes[gradient].size == "one" else gradient
 
     read = {(n.op, n.attr): i for i, n in enumerate(program.nodes) if n.op in ("state", "input", "stream", "vector")}
-    multiplied = {("product", i): i for i, node in enumerate(program.nodes) if node.op in PRODUCTS}
+    multiplied = {("product", i): i for i, node in enumerate(program.nodes) if node.op in ops.PRODUCTS}
     return {key: of(index) for key, index in (read | multiplied).items()}
 
 

@@ -198,6 +198,7 @@ ROWS = [
 ]  # fmt: skip
 
 TABLE = {row.name: row for row in ROWS}
+PRODUCTS = tuple(row.name for row in ROWS if row.kind == "product")
 
 # What a program starts from. A node of one of these has no arguments.
 #   input     the input part of a gate, new at every step (attr: the gate)

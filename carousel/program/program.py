@@ -191,7 +191,10 @@ class Program(Interface):
 
     @cached_property
     def products(self) -> tuple[Product, ...]:
-        """The matrix products of one step, in order, those of one row and one parameter taken together."""
+        """The matrix products of one step, in order, those of one row and one parameter taken together.
+
+        Those by a transpose are not among them: each is one by itself.
+        """
         groups: dict[tuple[int, str, str | None], list[int]] = {}
         for index, node in enumerate(self.nodes):
             if node.op == "product":
@@ -213,7 +216,7 @@ class Program(Interface):
         """How many matrix products must wait for one another within one step (LSTM 1, reset-before GRU 2)."""
         depth = [0] * len(self.nodes)
         for index, node in enumerate(self.nodes):
-            depth[index] = max((depth[a] for a in node.args), default=0) + (node.op == "product")
+            depth[index] = max((depth[a] for a in node.args), default=0) + (node.op in ops.PRODUCTS)
         return max(depth, default=0)
 
     @cached_property

@@ -16,7 +16,7 @@ from carousel.cells.cell import Cell
 from carousel.errors import ProgramError
 from carousel.program import spellings
 from carousel.program.builder import Builder, Ref
-from carousel.program.declaration import Declaration, title
+from carousel.program.declaration import Declaration, Map, title
 from carousel.program.symbols import Shape, Symbol
 
 
@@ -51,14 +51,14 @@ class Recorder:
             return Symbol(self, b.product(f"U_{gate}", fed))
         return Symbol(self, b.op("add", b.leaf("input", gate, name=gate), b.product(f"U_{gate}", fed)))
 
-    def product(self, weight: str) -> Callable[[Symbol], Symbol]:
-        def product(row: Symbol) -> Symbol:
+    def product(self, weight: str) -> Map:
+        def product(row: Symbol, transposed: bool) -> Symbol:
             self.look()
             if not isinstance(row, Symbol):
-                raise self.refuse(f"{weight}({row!r}), of something that is not a row,")
-            return self._made(lambda: self.builder.product(weight, row.ref))
+                raise self.refuse(f"{weight}{'.T' * transposed}({row!r}), of something that is not a row,")
+            return self._made(lambda: self.builder.product(weight, row.ref, transposed))
 
-        return product
+        return Map(product)
 
     def units(self, symbol: Symbol) -> Symbol:
         return Symbol(self, self.builder.units(symbol.ref))

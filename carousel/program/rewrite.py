@@ -121,7 +121,8 @@ def recurrent_dropout(program: Program) -> Program:
     new: dict[int, Ref] = {}
     for index, node in enumerate(program.nodes):
         args = [new[a] for a in node.args]
-        if node.op == "product" and program.weights[node.attr].gate is not None:
+        of_state = node.op in ops.PRODUCTS and b.nodes[args[0]].size == size
+        if of_state and program.weights[node.attr].gate is not None:
             args = [b.op("mul", args[0], mask)]
         new[index] = b.copy(node, args)
     outputs: dict[Any, int] = {key: new[index] for key, index in program.outputs.items()}

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from carousel.cells.cell import Cell
-from carousel.program.declaration import Declaration
+from carousel.program.declaration import Declaration, Map
 from carousel.program.program import Interface
 
 
@@ -19,8 +19,11 @@ class Untraced(Interface):
 
     declaration: Declaration
 
-    def step(self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor], Tensor]) -> tuple[Tensor, ...]:
-        """The new states, given the value of each leaf by (op, attr), and how to multiply: (weight, row) -> row."""
+    def step(
+        self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor, bool], Tensor]
+    ) -> tuple[Tensor, ...]:
+        """The new states, given the value of each leaf by (op, attr), and how to multiply: (weight, row, transposed) ->
+        row."""
         rows = _Rows(leaf, multiply, self.declaration)
         results = self.declaration.with_symbols(rows).step(**self.declaration.arguments(rows))
         return self.declaration.returned(results)
@@ -38,7 +41,7 @@ class _Rows:
     def __init__(
         self,
         value: Callable[[str, Any], Tensor],
-        multiply: Callable[[str, Tensor], Tensor],
+        multiply: Callable[[str, Tensor, bool], Tensor],
         declaration: Declaration,
     ):
         self.value, self.multiply, self.declaration = value, multiply, declaration
@@ -53,8 +56,8 @@ class _Rows:
         if gate in self.declaration.inputs:
             parts.append(self.value("input", gate))
         if gate in self.declaration.recurrents:
-            parts.append(self.multiply(f"U_{gate}", self.value("state", state)))
+            parts.append(self.multiply(f"U_{gate}", self.value("state", state), False))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
-    def product(self, weight: str) -> Callable[[Tensor], Tensor]:
-        return lambda row: self.multiply(weight, row)
+    def product(self, weight: str) -> Map:
+        return Map(lambda row, transposed: self.multiply(weight, row, transposed))

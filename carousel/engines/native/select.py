@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from carousel.engines.native.items import Items, Leaf, MatrixProduct
 from carousel.engines.native.plan import REDUCTIONS
-from carousel.engines.sums import PRODUCTS, sum_trees, uses_of
+from carousel.engines.sums import sum_trees, uses_of
 from carousel.program import Node, ops
+from carousel.program.ops import PRODUCTS
 
 
 def select(

@@ -51,7 +51,7 @@ class Layer {
         const gate = this.gates.indexOf(node.attr);
         return inputs.subarray(gate * hidden, (gate + 1) * hidden);
       }
-      if (node.op === "product") return row(this.products[index], step);
+      if (node.op === "product" || node.op === "product_transposed") return row(this.products[index], step);
       if (node.op === "state") return node.attr in this.before ? row(this.before[node.attr], step) : null;
       if (node.op === "vector") return this.vectors[index];
       return this.constants[index];

@@ -153,6 +153,7 @@ class EquationLine {
       case "input":
         return `, what this step's input gives to ${attr}`;
       case "product":
+      case "product_transposed":
         return ", a matrix product";
       case "state":
         return `, ${attr} as the step ${this.layer.reverse ? "after" : "before"} left it`;
