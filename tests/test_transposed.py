@@ -60,3 +60,7 @@ def test_dropout_of_what_u_multiplies_is_of_both():
     made = layer(recurrent_dropout=1.0, bias=False)
     out, _ = made(torch.zeros(4, 2, 3, dtype=torch.float64), torch.ones(1, 2, 5, dtype=torch.float64))
     torch.testing.assert_close(out, torch.ones_like(out))
+
+
+def test_what_a_step_costs_counts_both_products():
+    assert "2 matrix products, 1 of them one after another" in layer().explain()

@@ -29,7 +29,7 @@ def explain(layer: Layer, steps: int, batch: int, plan: bool) -> str:
 def _cost(program: Interface, why_untraced: str) -> str:
     if not isinstance(program, Program):
         return f"the step runs as plain Python: {why_untraced}"
-    products = len(program.products)
+    products = len(program.products) + sum(node.op == "product_transposed" for node in program.nodes)
     return (
         f"one step: {program.count('pointwise')} pointwise ops, {products} matrix "
         f"product{'s' * (products != 1)}, {program.sequential_products} of them one after another"
