@@ -18,34 +18,34 @@ from torch import nn
 
 from carousel.errors import RunError
 from carousel.models import TokenModel
-from carousel.training.batches import Batches
+from carousel.training.batches import ShuffledBatches
 from carousel.training.budget import Budget
-from carousel.training.lane_batches import Reading
+from carousel.training.lane_batches import LaneBatches
 from carousel.training.lanes import Lanes
 from carousel.training.loop import Loop
 from carousel.training.measure import Measure
 from carousel.training.progress import Quiet
 from carousel.training.run import Run
 from carousel.training.run_folder import RunFolder
-from carousel.training.schedule import Plan
+from carousel.training.schedule import TrainingPlan
 
 
 def reading_loop() -> Loop:
     torch.manual_seed(0)
     network = TokenModel(5, hidden=4, embedding=3)
-    return Loop(network, Reading(Lanes(np.arange(60) % 5, lanes=2, window=4)), peak_rate=1e-3)
+    return Loop(network, LaneBatches(Lanes(np.arange(60) % 5, lanes=2, window=4)), peak_rate=1e-3)
 
 
 def batches_loop() -> Loop:
     torch.manual_seed(0)
     network = nn.Linear(3, 2)
     x = torch.randn(10, 3)
-    return Loop(network, Batches(10, 4, lambda model, at: model(x[at]).square().mean(), seed=0), peak_rate=1e-3)
+    return Loop(network, ShuffledBatches(10, 4, lambda model, at: model(x[at]).square().mean(), seed=0), peak_rate=1e-3)
 
 
 def saved_by(make: Callable[[], Loop], steps: int = 2) -> dict[str, Any]:
     loop = make()
-    loop.plan = Plan.of(20)
+    loop.plan = TrainingPlan.of(20)
     for _ in range(steps):
         loop.step()
     return copy.deepcopy(loop.state_dict())
@@ -183,7 +183,7 @@ def test_what_a_training_saved_is_taken(make: Callable[[], Loop], steps: int) ->
     loop.load_state_dict(copy.deepcopy(saved))
     loop.step()
     other = make()
-    other.plan = Plan.of(20)
+    other.plan = TrainingPlan.of(20)
     for _ in range(steps + 1):
         other.step()
     assert all(torch.equal(a, b) for a, b in zip(everything_of(loop), everything_of(other), strict=True))

@@ -21,7 +21,7 @@ from carousel.tasks.catalogue import task_for
 from carousel.tasks.classification import training
 from carousel.tasks.classification.arrays import from_python
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.steps import StoredSteps
 from carousel.training.progress import Lines, Quiet
 from carousel.training.run_folder import RunFolder
 
@@ -295,9 +295,9 @@ def test_a_run_that_broke_off_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 def test_examples_come_back_from_the_run_folder_as_they_were(tmp_path: Path, order: str) -> None:
     """Whatever the order of an array's axes in memory."""
     sequences = [np.asfortranarray(np.arange(6.0).reshape(3, 2)), np.asfortranarray(np.ones((1, 2)))]
-    steps = Steps(np.asarray(np.concatenate(sequences), order=order), np.array([3, 1]))
+    steps = StoredSteps(np.asarray(np.concatenate(sequences), order=order), np.array([3, 1]))
     steps.save(tmp_path, labels=np.array([1, 0]))
-    again, others = Steps.load(tmp_path)
+    again, others = StoredSteps.load(tmp_path)
     for k, one in enumerate(sequences):
         np.testing.assert_array_equal(again[k], one)
     assert others["labels"].tolist() == [1, 0]

@@ -18,9 +18,9 @@ from carousel.tasks.classification.arrays import from_python
 from carousel.tasks.classification.augmentation import Augmentation
 from carousel.tasks.classification.learning import Learning
 from carousel.tasks.classification.metrics import evaluate
-from carousel.tasks.classification.recordings import Recording
+from carousel.tasks.classification.recordings import Sound
 from carousel.tasks.classification.splits import folds, held_out
-from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.steps import StoredSteps
 
 # -- log-mel --------------------------------------------------------------------------------------------------------
 
@@ -272,7 +272,7 @@ KINDS = {
     "series": from_python(
         [np.where(chance.random((9, 2)) < 0.3, np.nan, chance.normal(size=(9, 2))) for _ in range(3)]
     ),
-    "audio": from_python([Recording(chance.normal(size=900).astype(np.float32), 8000) for _ in range(3)]),
+    "audio": from_python([Sound(chance.normal(size=900).astype(np.float32), 8000) for _ in range(3)]),
     "text": from_python(["The film is good. Isn't it?", "the film is bad", "is it good, the film? is it?"]),
 }
 NOTHING = {"level": None, "differences": None}
@@ -373,7 +373,7 @@ def test_no_network_learns_from_what_it_holds_out_and_each_is_judged_by_the_one_
     sequences = [np.float32(np.random.default_rng(k).normal(size=(k % 4 + 1, 2))) for k in range(9)]
     fold = np.arange(9) % 3
     learning = Learning(
-        Steps.of(sequences),
+        StoredSteps.of(sequences),
         np.arange(9) % 2,
         fold,
         augmentation=Augmentation(),

@@ -17,7 +17,7 @@ from carousel.tasks.classification import tables
 from carousel.tasks.classification.arrays import from_python, read_npz
 from carousel.tasks.classification.examples import Columns, joined, plain
 from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
-from carousel.tasks.classification.recordings import Recording, as_samples, read_recording, resampled, whole_numbers
+from carousel.tasks.classification.recordings import Sound, as_samples, read_recording, resampled, whole_numbers
 from carousel.tasks.classification.sources import read_examples, recognize
 from carousel.tasks.classification.ts_file import read_ts
 
@@ -230,7 +230,7 @@ def test_without_soundfile_flac_is_refused_with_what_to_install(tmp_path: Path, 
 
 def test_without_soxr_another_rate_is_refused_with_what_to_install(monkeypatch) -> None:
     without("soxr", monkeypatch)
-    sound = Recording(np.zeros(9, np.float32), 44_100)
+    sound = Sound(np.zeros(9, np.float32), 44_100)
     assert sound.at(44_100) is sound
     with pytest.raises(
         DataError,
@@ -350,7 +350,7 @@ def test_arrays_lists_padding_and_labels() -> None:
     assert examples.labels == [2, 1]
     assert from_python(["a", "b"]).kind == "text"
     assert from_python([np.zeros(9, np.int16)], rate=8000).items[0].rate == 8000
-    assert from_python([Recording(np.zeros(3, np.float32), 16_000)]).kind == "audio"
+    assert from_python([Sound(np.zeros(3, np.float32), 16_000)]).kind == "audio"
 
 
 @pytest.mark.parametrize(

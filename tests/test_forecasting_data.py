@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from carousel.errors import DataError
 from carousel.tasks.forecasting.network import planning
-from carousel.tasks.forecasting.network.transform import Log, Transform
+from carousel.tasks.forecasting.network.transform import LogTransform, Transform
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import calendar
 from carousel.tasks.forecasting.table.durations import DAY, SECOND
@@ -338,13 +338,13 @@ def test_the_logarithm_is_taken_where_spread_grows_with_level():
     rng = np.random.default_rng(1)
     level = np.exp(np.linspace(0, 3, 240))
     in_proportion = level * np.exp(0.1 * rng.normal(size=240))
-    assert Transform.fit(in_proportion[:, None], 1, 12).logs == [Log(shift=0.0, least=in_proportion.min())]
+    assert Transform.fit(in_proportion[:, None], 1, 12).logs == [LogTransform(shift=0.0, least=in_proportion.min())]
     assert Transform.fit((level + rng.normal(size=240))[:, None] + 5, 1, 12).logs == [None]
     assert Transform.fit((level * rng.normal(size=240))[:, None], 1, 12).logs == [None]
 
 
 def test_the_logarithm_and_back():
-    transform = Transform([Log(shift=0.5, least=0.5), None])
+    transform = Transform([LogTransform(shift=0.5, least=0.5), None])
     values = np.array([[0.0, -1.0], [3.0, 2.0]])
     there = transform.forward(values)
     np.testing.assert_allclose(there[:, 0], np.log([0.5, 3.5]))

@@ -23,7 +23,7 @@ from carousel.tasks.forecasting.answers.backtesting import Backtest
 from carousel.tasks.forecasting.answers.following import corrections_at
 from carousel.tasks.forecasting.network import predicting, training
 from carousel.tasks.forecasting.network.predicting import absolute, quantiles_at
-from carousel.tasks.forecasting.network.trained import CALIBRATED_ON, Trained, held_out, reading_to_json
+from carousel.tasks.forecasting.network.trained import CALIBRATED_ON, TrainedForecaster, held_out, reading_to_json
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.metrics import LEVELS, Scores
 from carousel.tasks.forecasting.settings import Settings
@@ -585,7 +585,7 @@ def test_a_saved_forecaster_is_the_same(plain, tmp_path):
 def test_a_run_that_was_stopped_can_forecast(tmp_path):
     with pytest.raises(InterruptedError):
         training.train(shops(), Settings(target="sold", **QUICK), out=tmp_path / "run", sources=[], report=Stopping(5))
-    assert Trained.load(tmp_path / "run").correction is None
+    assert TrainedForecaster.load(tmp_path / "run").correction is None
     assert np.isfinite(numbers(Forecaster.load(tmp_path / "run").predict())).all()
 
 

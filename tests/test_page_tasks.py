@@ -35,7 +35,7 @@ from carousel.page.readers import (
 from carousel.page.scans import scans
 from carousel.tasks import task_names
 from carousel.tasks.classification import SequenceClassifier
-from carousel.tasks.classification.recordings import Recording
+from carousel.tasks.classification.recordings import Sound
 from carousel.tasks.forecasting import Forecaster
 from carousel.training.progress import Quiet
 
@@ -70,7 +70,7 @@ def classifier_of(kind: str) -> tuple[SequenceClassifier, list]:
         x = [rng.normal(size=(14, 2)).astype(np.float32) for _ in range(12)]
         model = SequenceClassifier(folds=1, head="last", **small).fit(x, labels)
     elif kind == "audio":
-        x = [Recording((0.3 * rng.normal(size=2400)).astype(np.float32), 8000) for _ in range(12)]
+        x = [Sound((0.3 * rng.normal(size=2400)).astype(np.float32), 8000) for _ in range(12)]
         model = SequenceClassifier(folds=2, head="mean", **small).fit(x, labels)
     else:
         x = [*GOOD, *BAD] * 3
@@ -137,7 +137,7 @@ def beginning(kind: str, item, steps: int):
         words = item.replace(",", " ,").split()
         return " ".join(words[:steps])
     if kind == "audio":
-        return Recording(item.samples[: 200 + 80 * (steps - 1)], item.rate)  # 25 ms, and 10 ms for each further frame
+        return Sound(item.samples[: 200 + 80 * (steps - 1)], item.rate)  # 25 ms, and 10 ms for each further frame
     return item[:steps]
 
 

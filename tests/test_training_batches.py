@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from carousel.training.batches import Batches
+from carousel.training.batches import ShuffledBatches
 from carousel.training.loop import Loop
-from carousel.training.schedule import Plan
+from carousel.training.schedule import TrainingPlan
 
 
 class Heard:
@@ -28,7 +28,7 @@ class Heard:
 
 def heard(count: int, batch: int, steps: int, *, seed: int = 0, begin: dict | None = None) -> list[list[int]]:
     ear = Heard()
-    lessons = Batches(count, batch, ear.loss, seed=seed)
+    lessons = ShuffledBatches(count, batch, ear.loss, seed=seed)
     if begin is not None:
         lessons.load_state_dict(begin)
     for _ in range(steps):
@@ -40,7 +40,7 @@ def heard(count: int, batch: int, steps: int, *, seed: int = 0, begin: dict | No
 @given(count=st.integers(1, 40), batch=st.integers(1, 50), stop=st.integers(0, 30))
 def test_every_example_once_an_epoch_and_a_stop_changes_nothing(count: int, batch: int, stop: int) -> None:
     ear = Heard()
-    lessons = Batches(count, batch, ear.loss, seed=3)
+    lessons = ShuffledBatches(count, batch, ear.loss, seed=3)
     epoch = lessons.steps_per_epoch
     for step in range(2 * epoch):
         if step == stop:
@@ -62,11 +62,11 @@ def test_epochs_and_seeds_differ_in_their_order() -> None:
 
 
 def test_a_position_among_other_examples_is_refused() -> None:
-    saved = Batches(10, 4, Heard().loss, seed=0).state_dict()
+    saved = ShuffledBatches(10, 4, Heard().loss, seed=0).state_dict()
     with pytest.raises(ValueError, match="a position among 10 examples in batches of 4, and these are 11"):
-        Batches(11, 4, Heard().loss, seed=0).load_state_dict(saved)
+        ShuffledBatches(11, 4, Heard().loss, seed=0).load_state_dict(saved)
     with pytest.raises(ValueError, match="lessons need examples: 0"):
-        Batches(0, 4, Heard().loss, seed=0)
+        ShuffledBatches(0, 4, Heard().loss, seed=0)
 
 
 def test_a_loop_over_batches_resumes_to_the_same_bits() -> None:
@@ -79,8 +79,10 @@ def test_a_loop_over_batches_resumes_to_the_same_bits() -> None:
         def loss(model: nn.Module, chosen: torch.Tensor) -> torch.Tensor:
             return (model(x[chosen]).squeeze(-1) - y[chosen]).square().mean()
 
-        loop = Loop(nn.Sequential(nn.Dropout(0.3), nn.Linear(3, 1)), Batches(50, 8, loss, seed=0), peak_rate=0.1)
-        loop.plan = Plan.of(40)
+        loop = Loop(
+            nn.Sequential(nn.Dropout(0.3), nn.Linear(3, 1)), ShuffledBatches(50, 8, loss, seed=0), peak_rate=0.1
+        )
+        loop.plan = TrainingPlan.of(40)
         return loop
 
     whole = fresh()

@@ -21,13 +21,13 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def test_every_file_of_a_run_stands_in_its_documentation() -> None:
-    from carousel.tasks.classification.steps import Steps
+    from carousel.tasks.classification.steps import StoredSteps
     from carousel.tasks.forecasting.network.trained import SERIES
     from carousel.tasks.language.corpus import TOKENS
     from carousel.training import run_folder
 
     text = (Path(__file__).parent.parent / "docs" / "runs.md").read_text("utf-8")
-    files = (run_folder.CONFIG, run_folder.MODEL, run_folder.STATE, run_folder.LOG, TOKENS, Steps.FILE, SERIES)
+    files = (run_folder.CONFIG, run_folder.MODEL, run_folder.STATE, run_folder.LOG, TOKENS, StoredSteps.FILE, SERIES)
     assert all(f"`{name}`" in text for name in files)
     assert f'"format": {run_folder.FORMAT}`' in text
 

@@ -5,11 +5,11 @@ from itertools import pairwise
 import pytest
 
 from carousel.training.budget import Budget
-from carousel.training.schedule import WARM_UP, Plan, learning_rate
+from carousel.training.schedule import WARM_UP, TrainingPlan, learning_rate
 
 
 def test_the_rate_climbs_then_falls_to_a_hundredth() -> None:
-    plan = Plan.of(2000)
+    plan = TrainingPlan.of(2000)
     rates = [learning_rate(step, 1.0, plan) for step in range(2000)]
     assert rates[0] == pytest.approx(1 / WARM_UP)
     assert max(rates) == rates[WARM_UP - 1] == 1.0
@@ -19,12 +19,12 @@ def test_the_rate_climbs_then_falls_to_a_hundredth() -> None:
 
 def test_fixing_the_plan_changes_no_rate_that_has_been_used() -> None:
     for step in range(WARM_UP):
-        assert learning_rate(step, 3e-3, None) == learning_rate(step, 3e-3, Plan.of(5000))
+        assert learning_rate(step, 3e-3, None) == learning_rate(step, 3e-3, TrainingPlan.of(5000))
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 19, 20, 45, 1000, 100_001])
 def test_every_plan_validates_after_its_last_step_and_not_just_before(steps: int) -> None:
-    plan = Plan.of(steps)
+    plan = TrainingPlan.of(steps)
     at = [step for step in range(1, steps + 1) if plan.validates_at(step)]
     assert at[-1] == steps
     assert len(at) <= max(40, steps / 1000)

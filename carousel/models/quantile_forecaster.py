@@ -1,4 +1,4 @@
-"""The network that reads a series and tells the quantiles of what comes."""
+"""The network that encodes the history of a series and decodes quantiles of its next values."""
 
 from collections.abc import Sequence
 
@@ -24,9 +24,9 @@ class QuantileForecaster(nn.Module):
     so quantiles never cross. V and b start at 0: before the first step of training the network is its anchor, which
     `set_anchor` takes from a linear regression, with the spread r of that regression's errors; training improves on it.
 
-    form "encoder-decoder" has both scans, and tells up to `horizon` steps at once. "autoregressive" has the first
-    alone, which also reads u_1 and tells one step, d_1 = s_t; for more, what it tells is fed back as if it had been
-    seen.
+    The form "encoder-decoder" has both scans, and forecasts up to `horizon` steps at once. The form "autoregressive"
+    has the first scan alone, which also reads u_1, and forecasts one step, d_1 = s_t; for further steps its forecasts
+    are fed back as if they had been observed.
 
     Arguments: `step`, `origin`, `ahead`, widths of x, o and u; `levels`, increasing, with 0.5 among them.
     """
@@ -71,36 +71,40 @@ class QuantileForecaster(nn.Module):
             self.spread.copy_(torch.cat([r[:, : self.median], middle, r[:, self.median :]], dim=1))
 
     def encode(self, steps: Tensor, mask: Tensor | None = None, state: States | None = None) -> States:
-        """Every state after every step: (layers, T, B, hidden) each, of steps (T, B, step). mask: (T, B), True where a
-        series has begun."""
+        """Reads the history. Returns the states after each step, (layers, T, B, hidden) each.
+
+        steps: (T, B, step); mask: (T, B), True from the step at which a series begins; state: the states before the
+        first step, zero where None."""
         given = None if state is None else (state if len(state) > 1 else state[0])
         _, _, states = self.encoder(self.dropout(steps), given, mask=mask, return_states=True)
         return tuple(states.values())
 
     def decode(self, state: States, origins: Tensor, ahead: Tensor) -> Tensor:
-        """Quantiles (H, B, levels) after origins with these states, (layers, B, hidden) each; `origins` (B, origin);
-        `ahead` (H, B, ahead), H at most `at_once`."""
+        """Decodes forecasts: quantiles (H, B, levels) for the H steps after each of B origins, H at most `at_once`.
+
+        state: the encoder's states there, each (layers, B, hidden); origins: features of the origins, (B, origin);
+        ahead: what is known of the steps ahead, (H, B, ahead)."""
         anchor = self.linear(origins, ahead)
         if self.decoder is None:
-            read = state[0][-1:]
+            outputs = state[0][-1:]
         else:
             given = state if len(state) > 1 else state[0]
-            read, _ = self.decoder(torch.cat([ahead, anchor.unsqueeze(-1)], dim=-1), given)
-        told = self.head(self.dropout(read))
-        gaps = functional.softplus(told + self.spread[: len(ahead), None])
+            outputs, _ = self.decoder(torch.cat([ahead, anchor.unsqueeze(-1)], dim=-1), given)
+        v = self.head(self.dropout(outputs))
+        gaps = functional.softplus(v + self.spread[: len(ahead), None])
         m = self.median
-        middle = anchor + told[..., m]
+        middle = anchor + v[..., m]
         above = middle.unsqueeze(-1) + gaps[..., m + 1 :].cumsum(dim=-1)
         below = middle.unsqueeze(-1) - gaps[..., :m].flip(-1).cumsum(dim=-1).flip(-1)
         return torch.cat([below, middle.unsqueeze(-1), above], dim=-1)
 
     def linear(self, origins: Tensor, ahead: Tensor) -> Tensor:
-        """The anchor, (H, B)."""
+        """The anchor's forecast m_h, (H, B), of the same arguments as `decode`."""
         of_origin, of_ahead = self.anchor[: len(ahead)].split([origins.shape[-1], ahead.shape[-1] + 1], dim=1)
         return of_origin @ origins.T + torch.einsum("hbu,hu->hb", ahead, of_ahead[:, :-1]) + of_ahead[:, -1:]
 
     def set_dropout(self, probability: float) -> None:
-        """Change how much is dropped from the next step on; parameters and state stay as they are."""
+        """Set the probability of dropout for all later steps. Parameters and states do not change."""
         self.dropout.p = probability
         between = probability if self.encoder.num_layers > 1 else 0.0
         self.encoder.dropout = between
@@ -108,13 +112,13 @@ class QuantileForecaster(nn.Module):
             self.decoder.dropout = between
 
 
-def quantile_loss(told: Tensor, came: Tensor, levels: Tensor, dim: int | None = None) -> Tensor:
-    """Mean over what came (NaN where nothing did) and the levels p of 2 max(p (y - q), (p - 1)(y - q)).
+def quantile_loss(quantiles: Tensor, actual: Tensor, levels: Tensor, dim: int | None = None) -> Tensor:
+    """The mean of 2 max(p (y - q), (p - 1)(y - q)) over the levels p and over the actual values y that are not NaN.
 
-    told: (..., levels); came: (...). dim: the only axis of `came` that the mean is over; None: all of them. At the
-    median it is the absolute error. Source: Koenker & Bassett (Econometrica 46, 1978).
+    quantiles: (..., levels); actual: (...). dim: the one axis of `actual` to average over; None: all axes. At the
+    median the loss is the absolute error. Source: Koenker & Bassett (Econometrica 46, 1978).
     """
-    seen = torch.isfinite(came)
-    error = torch.where(seen, came, 0.0).unsqueeze(-1) - told
+    seen = torch.isfinite(actual)
+    error = torch.where(seen, actual, 0.0).unsqueeze(-1) - quantiles
     loss = 2 * torch.maximum(levels * error, (levels - 1) * error).mean(dim=-1)
     return torch.where(seen, loss, 0.0).sum(dim) / seen.sum(dim).clamp_min(1)

@@ -10,7 +10,7 @@ from torch import nn
 from carousel.training.checkpoint import require_count
 
 
-class Batches:
+class ShuffledBatches:
     """A lesson is `batch` of `count` examples; the last of an epoch may be smaller.
 
     `loss(model, indices)` is the mean loss on the examples of those numbers, int64 (batch,). The order of an epoch

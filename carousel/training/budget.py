@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from carousel.training.schedule import VALIDATIONS, Plan
+from carousel.training.schedule import VALIDATIONS, TrainingPlan
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,19 @@ class Budget:
         if (self.minutes or self.epochs or 0) <= 0:
             raise ValueError(f"a budget must be positive, not {self.minutes or self.epochs}")
 
-    def plan_for_epochs(self, windows_per_epoch: int) -> Plan | None:
+    def plan_for_epochs(self, windows_per_epoch: int) -> TrainingPlan | None:
         if self.epochs is None:
             return None
-        return Plan.of(round(self.epochs * windows_per_epoch))
+        return TrainingPlan.of(round(self.epochs * windows_per_epoch))
 
     @property
     def trial_seconds(self) -> float:
         """How much of the training is timed before the number of steps is fixed."""
         return min(15.0, 0.06 * 60 * (self.minutes or 0))
 
-    def plan_for_minutes(self, *, steps: int, elapsed: float, step_seconds: float, validation_seconds: float) -> Plan:
+    def plan_for_minutes(
+        self, *, steps: int, elapsed: float, step_seconds: float, validation_seconds: float
+    ) -> TrainingPlan:
         """The plan that ends on time, from what `steps` steps have shown.
 
         `elapsed`: seconds since training began; `step_seconds`, `validation_seconds`: what one of each takes.
@@ -44,4 +46,6 @@ class Budget:
         validations = VALIDATIONS
         if validation_seconds * validations > 0.1 * left:
             validations = max(2, int(0.1 * left / validation_seconds))
-        return Plan.of(steps + max(0, int((left - validations * validation_seconds) / step_seconds)), validations)
+        return TrainingPlan.of(
+            steps + max(0, int((left - validations * validation_seconds) / step_seconds)), validations
+        )

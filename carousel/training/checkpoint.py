@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from carousel.training.fitting import misfit, misfit_of
-from carousel.training.schedule import Plan
+from carousel.training.schedule import TrainingPlan
 
 if TYPE_CHECKING:
     from carousel.training.loop import Loop
@@ -120,7 +120,7 @@ def _require_optimizer(optimizer: torch.optim.Optimizer, saved: Any, steps: int)
 def _require_plan(plan: Any, steps: int) -> None:
     if plan is None:
         return
-    _require_entries("plan", plan, tuple(Plan.__dataclass_fields__))
+    _require_entries("plan", plan, tuple(TrainingPlan.__dataclass_fields__))
     for name, value in plan.items():
         require_count(f"plan.{name}", value, least=1)
     if plan["steps"] < steps:

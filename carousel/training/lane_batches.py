@@ -11,7 +11,7 @@ from carousel.training.checkpoint import require_state_like
 from carousel.training.lanes import Lanes
 
 
-class Reading:
+class LaneBatches:
     """A lesson is one window of every lane, read from the state s that the window before left:
 
         y, s' = model(window, s)

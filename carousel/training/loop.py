@@ -8,7 +8,7 @@ from torch import nn
 
 from carousel.training.batch_source import BatchSource
 from carousel.training.checkpoint import require_checkpoint_of
-from carousel.training.schedule import Plan, learning_rate
+from carousel.training.schedule import TrainingPlan, learning_rate
 
 
 class Loop:
@@ -35,7 +35,7 @@ class Loop:
             model.parameters(), lr=peak_rate, betas=(0.9, 0.99), weight_decay=weight_decay, fused=True
         )
         self.steps = 0
-        self.plan: Plan | None = None
+        self.plan: TrainingPlan | None = None
         # Sums of losses stay on the device until someone wants to see them: reading one back waits for it.
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
@@ -102,7 +102,7 @@ class Loop:
         self.optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": groups})
         self.batches.load_state_dict(saved["lessons"])
         self.steps = saved["steps"]
-        self.plan = None if saved["plan"] is None else Plan(**saved["plan"])
+        self.plan = None if saved["plan"] is None else TrainingPlan(**saved["plan"])
         self.loss_sum = saved["loss_sum"].to(self.device)
         self.loss_count = saved["loss_count"]
         self.recent_loss = saved["recent_loss"].to(self.device)

@@ -13,7 +13,7 @@ from carousel.training.loop import Loop
 from carousel.training.measure import Measure
 from carousel.training.progress import Report, Status
 from carousel.training.run_folder import CONFIG, LOG, MODEL, STATE, Log, RunFolder, RunGone
-from carousel.training.schedule import Plan
+from carousel.training.schedule import TrainingPlan
 from carousel.training.stopping import StopWish
 
 
@@ -189,7 +189,7 @@ class Run:
         self._set_plan(plan)
         self._save()
 
-    def _set_plan(self, plan: Plan) -> None:
+    def _set_plan(self, plan: TrainingPlan) -> None:
         self.loop.plan = plan
         self.planned(self.loop)
 

@@ -8,7 +8,7 @@ VALIDATIONS = 20  # in a run, usually
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingPlan:
     """Everything that is decided by the number of steps. Once made it never changes, so a step's number alone
     says what happens at it, and a resumed run does what the uninterrupted one would have done."""
 
@@ -17,7 +17,7 @@ class Plan:
     validate_every: int  # steps between two validations
 
     @classmethod
-    def of(cls, steps: int, validations: int = VALIDATIONS) -> "Plan":
+    def of(cls, steps: int, validations: int = VALIDATIONS) -> "TrainingPlan":
         """With so many validations, evenly spread; more where they would be over 2000 steps apart."""
         steps = max(1, steps)
         return cls(
@@ -32,7 +32,7 @@ class Plan:
         return left <= 0 or (step % self.validate_every == 0 and left >= self.validate_every // 2)
 
 
-def learning_rate(step: int, peak: float, plan: Plan | None) -> float:
+def learning_rate(step: int, peak: float, plan: TrainingPlan | None) -> float:
     """The rate at a step (counted from 0): a straight climb to `peak`, then half a cosine down to 1 % of it.
 
     The climb takes `WARM_UP` steps, or a tenth of a shorter run. Without a plan yet, the rate climbs and stays.

@@ -35,7 +35,7 @@ from carousel.tasks.classification import sources
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.front_ends.text import TextFrontEnd
 from carousel.tasks.classification.sequence_classifier import SequenceClassifier
-from carousel.tasks.classification.trained import Trained
+from carousel.tasks.classification.trained import TrainedClassifier
 
 Model = SequenceClassifier
 PICTURED = 8  # outputs in the picture of influence
@@ -64,7 +64,7 @@ class Reader:
 
     def __init__(self, model: SequenceClassifier) -> None:
         self.model, self.run = model, model.run
-        self.trained: Trained = model.trained
+        self.trained: TrainedClassifier = model.trained
         require_equations(self.trained.network.members[0].recurrent)
 
     def choose(self, data: Any, *, item: str | int | None, steps: int) -> Chosen:
@@ -131,7 +131,7 @@ class Reader:
 
 
 def examine(
-    trained: Trained, name: str, chosen: Chosen, report: Report = lambda _: None, *, network: int = 0
+    trained: TrainedClassifier, name: str, chosen: Chosen, report: Report = lambda _: None, *, network: int = 0
 ) -> tuple[Moments, Drawings]:
     """Everything a page shows of one classifier and sequence, and the pictures beside it. network: of those that vote,
     the one whose units are shown."""
@@ -200,7 +200,9 @@ def _said_of_influence(unit: str, measured: int, steps: int) -> list[str]:
     ]
 
 
-def _said_so_far(trained: Trained, chosen: Chosen, network: int, truth: int | None, shown: Classes) -> list[str]:
+def _said_so_far(
+    trained: TrainedClassifier, chosen: Chosen, network: int, truth: int | None, shown: Classes
+) -> list[str]:
     members, unit = trained.network.members, trained.front_end.unit
     said = [f"After each {unit}: what is said of a sequence that ends there, as by `carousel predict --every 1`."]
     if members[0].recurrent.bidirectional:
@@ -243,7 +245,9 @@ def _said_of_convolutions(member: LabelModel) -> list[str]:
     ]
 
 
-def _about(trained: Trained, chosen: Chosen, network: int, steps: np.ndarray, length: int) -> list[tuple[str, str]]:
+def _about(
+    trained: TrainedClassifier, chosen: Chosen, network: int, steps: np.ndarray, length: int
+) -> list[tuple[str, str]]:
     member, front_end = trained.network.members[network], trained.front_end
     layer, several = member.recurrent, len(trained.network.members)
     cut = f", of which the first {len(steps):,}" if len(steps) < length else ""

@@ -15,9 +15,9 @@ from carousel.insight import input_influence
 from carousel.models.quantile_forecaster import quantile_loss
 from carousel.page.analysis import Measure
 from carousel.tasks.forecasting.answers.forecast import forecast_at
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import absolute, on_device
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring.metrics import LEVELS, MEDIAN
 
 
@@ -25,7 +25,7 @@ from carousel.tasks.forecasting.scoring.metrics import LEVELS, MEDIAN
 class Stretch:
     """The steps that are shown: rows of time, one column of values. hx: the states before the first, as hx."""
 
-    inputs: Inputs
+    inputs: NetworkInputs
     column: int
     rows: np.ndarray
     hx: tuple[Tensor, ...] | None
@@ -35,12 +35,12 @@ class Stretch:
         return np.full(len(self.rows), self.column)
 
 
-def forecasts(trained: Trained, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
+def forecasts(trained: TrainedForecaster, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
     """From each step: quantiles (T, horizon, levels), as `Forecaster.predict` gives them of the history up to there,
     and the linear forecast alone (T, horizon); NaN where a covariate that must be known ahead is not."""
     network, inputs = trained.network, stretch.inputs
     rows, columns, horizon = stretch.rows, stretch.columns, trained.horizon
-    told = forecast_at(trained, inputs, rows, columns, horizon)
+    quantiles = forecast_at(trained, inputs, rows, columns, horizon)
     at_once = min(horizon, network.at_once)
     with torch.no_grad():
         origins, ahead = inputs.at_origins(rows, columns), inputs.ahead(rows, columns, at_once)
@@ -48,11 +48,11 @@ def forecasts(trained: Trained, stretch: Stretch) -> tuple[np.ndarray, np.ndarra
     linear = np.full((horizon, len(rows)), np.nan)
     linear[:at_once] = absolute(inputs, anchor[..., None], rows, columns)[..., 0]
     unknown = beyond_known(inputs, rows, stretch.column, horizon)
-    told[unknown] = linear[unknown] = np.nan
-    return told.transpose(1, 0, 2), linear.T
+    quantiles[unknown] = linear[unknown] = np.nan
+    return quantiles.transpose(1, 0, 2), linear.T
 
 
-def beyond_known(inputs: Inputs, rows: np.ndarray, column: int, horizon: int) -> np.ndarray:
+def beyond_known(inputs: NetworkInputs, rows: np.ndarray, column: int, horizon: int) -> np.ndarray:
     """(horizon, T): which steps ahead need covariates that the table does not have."""
     panel = inputs.panel
     if not panel.known.shape[2]:
@@ -60,18 +60,18 @@ def beyond_known(inputs: Inputs, rows: np.ndarray, column: int, horizon: int) ->
     return rows + np.arange(1, horizon + 1)[:, None] >= panel.known_until[panel.owner[column]]
 
 
-def told_before(told: np.ndarray) -> np.ndarray:
+def told_before(quantiles: np.ndarray) -> np.ndarray:
     """What was told of each step one step before, (T, levels); NaN for the first."""
-    return np.concatenate([np.full((1, told.shape[2]), np.nan), told[:-1, 0]])
+    return np.concatenate([np.full((1, quantiles.shape[2]), np.nan), quantiles[:-1, 0]])
 
 
-def level_of(came: np.ndarray, told: np.ndarray) -> np.ndarray:
+def level_of(actual: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     """At which level p of told (T, levels) what came (T) lay, straight between the levels; beyond the outermost, those.
     NaN where nothing came or nothing was told, or all levels are one."""
-    level = np.full(len(came), np.nan)
-    for t in np.flatnonzero(np.isfinite(came) & np.isfinite(told).all(1)):
-        if told[t, -1] > told[t, 0]:
-            level[t] = np.interp(came[t], told[t], LEVELS)
+    level = np.full(len(actual), np.nan)
+    for t in np.flatnonzero(np.isfinite(actual) & np.isfinite(quantiles).all(1)):
+        if quantiles[t, -1] > quantiles[t, 0]:
+            level[t] = np.interp(actual[t], quantiles[t], LEVELS)
     return level
 
 
@@ -81,7 +81,13 @@ def surprise_of(level: np.ndarray) -> np.ndarray:
 
 
 def told_in_scales(
-    trained: Trained, stretch: Stretch, steps: Tensor, x: Tensor, hx: Any = None, *, at: Sequence[int] | None = None
+    trained: TrainedForecaster,
+    stretch: Stretch,
+    steps: Tensor,
+    x: Tensor,
+    hx: Any = None,
+    *,
+    at: Sequence[int] | None = None,
 ) -> Tensor:
     """What the network tells at once after each of `at`, (W, B, steps ahead * levels), in scales from the series' level
     there; zeros at other steps. Differentiable by x.
@@ -98,18 +104,18 @@ def told_in_scales(
     which = steps.reshape(len(x), -1)[chosen].flatten().numpy()
     rows, columns = stretch.rows[which], stretch.columns[which]
     ahead = inputs.ahead(rows, columns, network.at_once)
-    told = network.decode(picked, on_device(network, inputs.at_origins(rows, columns)), on_device(network, ahead))
-    found = told.permute(1, 0, 2).reshape(len(chosen), x.shape[1], -1)
+    quantiles = network.decode(picked, on_device(network, inputs.at_origins(rows, columns)), on_device(network, ahead))
+    found = quantiles.permute(1, 0, 2).reshape(len(chosen), x.shape[1], -1)
     if at is None:
         return found
     return x.new_zeros(len(x), *found.shape[1:]).index_copy(0, torch.tensor(chosen, device=x.device), found)
 
 
-def measure_of(trained: Trained, stretch: Stretch, x: Tensor) -> Measure:
+def measure_of(trained: TrainedForecaster, stretch: Stretch, x: Tensor) -> Measure:
     """|d m_t / d x_s|: m_t, the median after step t averaged over the steps told at once; x_s, what was read at s."""
 
-    def median(told: Tensor) -> Tensor:
-        return told.unflatten(-1, (-1, len(LEVELS)))[..., MEDIAN].mean(-1)
+    def median(quantiles: Tensor) -> Tensor:
+        return quantiles.unflatten(-1, (-1, len(LEVELS)))[..., MEDIAN].mean(-1)
 
     def measure(steps: Tensor, hx: Any, at: Sequence[int]) -> Tensor:
         module: Callable[..., Tensor] = partial(told_in_scales, trained, stretch, steps, at=at)
@@ -118,9 +124,9 @@ def measure_of(trained: Trained, stretch: Stretch, x: Tensor) -> Measure:
     return measure
 
 
-def losses_of(trained: Trained, stretch: Stretch, told: Tensor) -> Tensor:
+def losses_of(trained: TrainedForecaster, stretch: Stretch, quantiles: Tensor) -> Tensor:
     """The quantile loss of the forecast after each step, (T, 1)."""
     network = trained.network
-    came = on_device(network, stretch.inputs.outcomes(stretch.rows, stretch.columns, network.at_once).T)
-    levels = torch.tensor(LEVELS, device=told.device, dtype=told.dtype)
-    return quantile_loss(told.unflatten(-1, (-1, len(LEVELS))), came[:, None], levels, dim=-1)
+    actual = on_device(network, stretch.inputs.outcomes(stretch.rows, stretch.columns, network.at_once).T)
+    levels = torch.tensor(LEVELS, device=quantiles.device, dtype=quantiles.dtype)
+    return quantile_loss(quantiles.unflatten(-1, (-1, len(LEVELS))), actual[:, None], levels, dim=-1)

@@ -39,9 +39,9 @@ from carousel.tasks import table
 from carousel.tasks.files import require_existing
 from carousel.tasks.forecasting.answers.charts import drawn
 from carousel.tasks.forecasting.forecaster import Forecaster
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import network_inputs, on_device, states_at
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class Reader:
 
     def __init__(self, model: Forecaster) -> None:
         self.model, self.run = model, model.run if model.kept else None
-        self.trained: Trained = model.trained
+        self.trained: TrainedForecaster = model.trained
         require_equations(self.trained.network.encoder)
 
     def choose(self, data: Any, *, item: str | int | None, steps: int) -> Chosen:
@@ -104,7 +104,9 @@ class Reader:
         )
 
 
-def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda _: None) -> tuple[Moments, Drawings]:
+def examine(
+    trained: TrainedForecaster, name: str, chosen: Chosen, report: Report = lambda _: None
+) -> tuple[Moments, Drawings]:
     """Everything a page shows of one forecaster and series, and the pictures beside it."""
     network, encoder = trained.network.eval(), trained.network.encoder
     stretch = stretch_of(trained, chosen)
@@ -188,7 +190,7 @@ def examine(trained: Trained, name: str, chosen: Chosen, report: Report = lambda
 # -- what is read -----------------------------------------------------------------------------------------------
 
 
-def stretch_of(trained: Trained, chosen: Chosen) -> Stretch:
+def stretch_of(trained: TrainedForecaster, chosen: Chosen) -> Stretch:
     """The last steps of the series that is meant. Raises DataError where it is too short or there is none."""
     inputs = trained.inputs(chosen.frame)
     column, begin, end = span_of(inputs, chosen.item)
@@ -200,7 +202,7 @@ def stretch_of(trained: Trained, chosen: Chosen) -> Stretch:
     return Stretch(inputs, column, np.arange(first, end), hx)
 
 
-def span_of(inputs: Inputs, item: str | int | None) -> tuple[int, int, int]:
+def span_of(inputs: NetworkInputs, item: str | int | None) -> tuple[int, int, int]:
     """The column of the series that is meant, the row of its first step, and the row after its last."""
     panel = inputs.panel
     names = [panel.name(column) for column in range(panel.values.shape[1])]
@@ -214,7 +216,7 @@ def span_of(inputs: Inputs, item: str | int | None) -> tuple[int, int, int]:
     return column, begin, end
 
 
-def times_of(trained: Trained, inputs: Inputs, rows: np.ndarray, column: int) -> list[str]:
+def times_of(trained: TrainedForecaster, inputs: NetworkInputs, rows: np.ndarray, column: int) -> list[str]:
     """What these steps of a column of values are called in the columns of the data that tell the time."""
     stamps = trained.reading.layout.roles.time.restore(inputs.panel.stamps(rows, inputs.panel.owner[column]))
     if not stamps.width:
@@ -225,7 +227,7 @@ def times_of(trained: Trained, inputs: Inputs, rows: np.ndarray, column: int) ->
     return [word.removesuffix(said_by_none) for word in words]
 
 
-def signals_of(trained: Trained, stretch: Stretch, times: list[str]) -> Signals:
+def signals_of(trained: TrainedForecaster, stretch: Stretch, times: list[str]) -> Signals:
     """The series itself, and beside it the covariates that are numbers, in their own units."""
     panel, rows = stretch.inputs.panel, stretch.rows
     owner, layout = panel.owner[stretch.column], panel.layout
@@ -268,7 +270,7 @@ def _filled(values: np.ndarray) -> np.ndarray:
     return np.where(latest < 0, values[seen][0], values[np.maximum(latest, 0)])
 
 
-def _said_of_forecast(trained: Trained, told: np.ndarray) -> list[str]:
+def _said_of_forecast(trained: TrainedForecaster, told: np.ndarray) -> list[str]:
     said = [
         "Surprise: p is the level of the forecast, told one step before, at which what came lay, straight between the "
         "levels told; −log₂(2 min(p, 1 − p)) is 0 bits at the median, 1 where half of all would lie further out, and "
@@ -295,7 +297,7 @@ def _said_of_scan(network: QuantileForecaster) -> str:
     )
 
 
-def _about(trained: Trained, chosen: Chosen, series: str, steps: int) -> list[tuple[str, str]]:
+def _about(trained: TrainedForecaster, chosen: Chosen, series: str, steps: int) -> list[tuple[str, str]]:
     network, layout = trained.network, trained.reading.layout
     encoder = network.encoder
     seasons = ", ".join(map(str, trained.reading.recipe.seasons)) or "none"

@@ -13,7 +13,7 @@ from carousel.insight import GradientFlow, gradient_flow
 from carousel.models.label_model import LabelModel
 from carousel.page import analysis
 from carousel.page.telling import Telling
-from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.steps import StoredSteps
 
 ORIGINS = 16  # beginnings whose losses are followed back
 MOST_TOGETHER = 1 << 18  # steps of all beginnings of a sequence that a page reads anew, and numbers it keeps of them
@@ -101,7 +101,7 @@ def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
 
 def beginnings(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
     """The sequences up to and with each of these steps, as a batch."""
-    beginnings = Steps.of([steps[: end + 1] for end in ends])
+    beginnings = StoredSteps.of([steps[: end + 1] for end in ends])
     return beginnings.batch(np.arange(len(ends)), member.head.weight.device)
 
 

@@ -19,13 +19,13 @@ from carousel.tasks.classification.early import moments_at
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
 from carousel.tasks.classification.front_ends.text import WORD, TextFrontEnd
-from carousel.tasks.classification.steps import Steps
-from carousel.tasks.classification.trained import Trained
+from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.classification.trained import TrainedClassifier
 
 MOST_MARKED = 6  # channels that units may be found to follow
 
 
-def begun_steps(trained: Trained, example: Examples, most: int) -> tuple[np.ndarray, int]:
+def begun_steps(trained: TrainedClassifier, example: Examples, most: int) -> tuple[np.ndarray, int]:
     """A sequence's first steps, and how many it has. Raises DataError where it is of another kind, or too short."""
     (steps,) = trained.steps_of(example)
     if len(steps) < 2:
@@ -38,7 +38,7 @@ def begun_steps(trained: Trained, example: Examples, most: int) -> tuple[np.ndar
 
 
 def read_steps(
-    trained: Trained, example: Examples, steps: np.ndarray, network: int
+    trained: TrainedClassifier, example: Examples, steps: np.ndarray, network: int
 ) -> tuple[PageSteps, np.ndarray, int | None]:
     """What the networks say after each step, the class they hold likeliest then, (T), and which it is in fact."""
     member, every = trained.network.members[network], np.arange(len(steps))
@@ -50,7 +50,7 @@ def read_steps(
         for voter in trained.network.members
     ]
     chances, alone = np.mean(each, axis=0), each[network] if len(each) > 1 else None
-    before = np.exp(trained.of_steps(Steps.of([steps[:0]])))
+    before = np.exp(trained.of_steps(StoredSteps.of([steps[:0]])))
     known = [str(label) for label in trained.classes]
     said = None if example.labels is None else str(example.labels[0])
     truth = known.index(said) if said in known else None
@@ -68,7 +68,7 @@ def read_steps(
     return PageSteps(_reads(trained, example, steps), expects, told), expects.probability.argmax(1), truth
 
 
-def _reads(trained: Trained, example: Examples, steps: np.ndarray) -> Symbols | Signals:
+def _reads(trained: TrainedClassifier, example: Examples, steps: np.ndarray) -> Symbols | Signals:
     front_end, item, count = trained.front_end, example.items[0], len(steps)
     if isinstance(front_end, TextFrontEnd):
         return symbols_of(front_end, item, count)

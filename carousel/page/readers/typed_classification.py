@@ -12,8 +12,8 @@ from carousel.page.readers.label_measures import beginnings, pushed
 from carousel.page.readers.label_steps import read_steps
 from carousel.page.readers.typed import require_readable, require_step
 from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.steps import Steps
-from carousel.tasks.classification.trained import Trained
+from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.classification.trained import TrainedClassifier
 
 
 class TypedText:
@@ -21,7 +21,7 @@ class TypedText:
 
     longest = 300
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: TrainedClassifier) -> None:
         self.trained = trained
 
     def read(self, page: str, text: str, shown: str) -> dict[str, Any]:  # noqa: ARG002 (nothing is kept of a page)
@@ -31,7 +31,7 @@ class TypedText:
     def influence(self, page: str, text: str, step: int) -> dict[str, Any]:  # noqa: ARG002
         _, steps = self._steps(text)
         require_step(step, len(steps))
-        answer = self.trained.of_steps(Steps.of([steps[: step + 1]])).argmax(1)
+        answer = self.trained.of_steps(StoredSteps.of([steps[: step + 1]])).argmax(1)
         member = self.trained.network.members[0]
         x, lengths = beginnings(member, steps, np.array([step]))
         norms = pushed(member, x, lengths, torch.from_numpy(answer).to(x.device))[:, 0]

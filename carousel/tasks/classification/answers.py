@@ -11,7 +11,7 @@ from carousel.errors import DataError, option
 from carousel.tasks.classification import arrays, sources
 from carousel.tasks.classification.early import moments
 from carousel.tasks.classification.examples import Examples, Label
-from carousel.tasks.classification.trained import Trained, load
+from carousel.tasks.classification.trained import TrainedClassifier, load
 
 SHOWN = 3  # classes in a line, the likeliest
 
@@ -44,7 +44,7 @@ def ask(
     return frame, trained.classes
 
 
-def read(trained: Trained, data: Sequence[Path]) -> Examples:
+def read(trained: TrainedClassifier, data: Sequence[Path]) -> Examples:
     """Sequences for a trained model, from files that may or may not say their classes."""
     return sources.read_examples(data, trained.columns, channels=getattr(trained.front_end, "channels", ()), asked=True)
 
@@ -63,13 +63,13 @@ def shown(frame: pl.DataFrame, classes: Sequence[Label]) -> Iterator[str]:
         yield "  ".join(parts)
 
 
-def table(trained: Trained, examples: Examples) -> pl.DataFrame:
+def table(trained: TrainedClassifier, examples: Examples) -> pl.DataFrame:
     """A row for each sequence: sequence, its class as the data give it if they do, prediction, and P(class) for each
     class."""
     return _rows(trained, examples, list(range(len(examples))), trained.log_probabilities(examples), {})
 
 
-def early_table(trained: Trained, examples: Examples, every: int) -> pl.DataFrame:
+def early_table(trained: TrainedClassifier, examples: Examples, every: int) -> pl.DataFrame:
     """The same after every so many steps, and at the end; the column `steps` says after how many."""
     numbers, stops, answers = [], [], []
     for number, steps in enumerate(trained.steps_of(examples)):
@@ -81,7 +81,7 @@ def early_table(trained: Trained, examples: Examples, every: int) -> pl.DataFram
 
 
 def _rows(
-    trained: Trained, examples: Examples, numbers: list[int], logs: np.ndarray, more: dict[str, Any]
+    trained: TrainedClassifier, examples: Examples, numbers: list[int], logs: np.ndarray, more: dict[str, Any]
 ) -> pl.DataFrame:
     columns: dict[str, Any] = {"sequence": [examples.names[number] for number in numbers], **more}
     if examples.labels is not None:

@@ -11,7 +11,7 @@ import numpy as np
 from carousel.errors import DataError, option
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.labels import labels_of
-from carousel.tasks.classification.recordings import Recording, as_samples
+from carousel.tasks.classification.recordings import Sound, as_samples
 from carousel.tasks.classification.values import as_array, held, on_host, refuse_infinite, without_padding
 
 # The names that arrays of sequences and their classes have in .npz files, the likelier first. Those of a test part
@@ -48,10 +48,9 @@ def from_python(
     names = [str(number) for number in range(len(items))]
     if all(isinstance(item, str) for item in items):
         return Examples("text", [str(item) for item in items], names, labels, belonging)
-    if rate is not None or all(isinstance(item, Recording) for item in items):
+    if rate is not None or all(isinstance(item, Sound) for item in items):
         sounds = [
-            item if isinstance(item, Recording) else Recording(_sound(k, item), rate or 0)
-            for k, item in enumerate(items)
+            item if isinstance(item, Sound) else Sound(_sound(k, item), rate or 0) for k, item in enumerate(items)
         ]
         return Examples("audio", sounds, names, labels, belonging)
     series, said = _series(items, axes, channels)

@@ -9,8 +9,8 @@ import numpy as np
 from carousel.errors import DataError, option
 from carousel.models.label_model import Arriving
 from carousel.tasks.classification.examples import Label
-from carousel.tasks.classification.steps import Steps
-from carousel.tasks.classification.trained import Trained
+from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.classification.trained import TrainedClassifier
 
 
 class Stream:
@@ -26,7 +26,7 @@ class Stream:
     Raises DataError for a bidirectional model, which reads a sequence from its end as well.
     """
 
-    def __init__(self, trained: Trained) -> None:
+    def __init__(self, trained: TrainedClassifier) -> None:
         self._trained = trained
         self._front_end = trained.front_end.stream()
         self._arriving = arriving(trained)
@@ -55,7 +55,7 @@ class Stream:
         return self._trained.classes[int(self.probabilities.argmax())]
 
 
-def arriving(trained: Trained) -> Arriving:
+def arriving(trained: TrainedClassifier) -> Arriving:
     try:
         return trained.network.arriving()
     except ValueError:
@@ -73,16 +73,16 @@ class Moment:
     log_probabilities: np.ndarray
 
 
-def moments(trained: Trained, steps: np.ndarray, every: int) -> Iterator[Moment]:
+def moments(trained: TrainedClassifier, steps: np.ndarray, every: int) -> Iterator[Moment]:
     """After every so many steps of a sequence, and at its end. A bidirectional model reads each beginning anew."""
     return moments_at(trained, steps, [*range(every, len(steps), every), len(steps)])
 
 
-def moments_at(trained: Trained, steps: np.ndarray, stops: Iterable[int]) -> Iterator[Moment]:
+def moments_at(trained: TrainedClassifier, steps: np.ndarray, stops: Iterable[int]) -> Iterator[Moment]:
     """After each of these numbers of steps, which increase. A bidirectional model reads each beginning anew."""
     stops = [int(stop) for stop in stops]
     if trained.network.members[0].recurrent.bidirectional:
-        answers = trained.of_steps(Steps.of([steps[:stop] for stop in stops]))
+        answers = trained.of_steps(StoredSteps.of([steps[:stop] for stop in stops]))
         yield from (Moment(stop, answer) for stop, answer in zip(stops, answers, strict=True))
         return
     reader, read = trained.network.arriving(), 0

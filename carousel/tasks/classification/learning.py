@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.tasks.classification.augmentation import Augmentation
-from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.steps import StoredSteps
 
 
 class Learning:
@@ -19,7 +19,7 @@ class Learning:
 
     def __init__(
         self,
-        steps: Steps,
+        steps: StoredSteps,
         labels: np.ndarray,
         folds: np.ndarray,
         *,

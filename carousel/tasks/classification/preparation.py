@@ -13,7 +13,7 @@ from carousel.errors import DataError, option
 from carousel.tasks.classification import choices, front_ends, splits
 from carousel.tasks.classification.examples import Examples, Label
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import ensemble, steps_of
 from carousel.tasks.table import listed
 from carousel.training.progress import Report
@@ -34,7 +34,7 @@ class Prepared:
     settings: Settings
     classes: tuple[Label, ...]
     front_end: front_ends.FrontEnd
-    steps: Steps
+    steps: StoredSteps
     truth: np.ndarray
     folds: np.ndarray
     numbers: np.ndarray  # of each among the examples that were given
@@ -98,7 +98,7 @@ def prepare(examples: Examples, settings: Settings, report: Report) -> Prepared:
     return prepared
 
 
-def _steps(front_end: front_ends.FrontEnd, examples: Examples, report: Report) -> Steps:
+def _steps(front_end: front_ends.FrontEnd, examples: Examples, report: Report) -> StoredSteps:
     """All that the front end makes of the examples; of many recordings that takes a while, so it is told."""
     sequences, told = [], time.monotonic()
     for number in range(len(examples)):
@@ -106,7 +106,7 @@ def _steps(front_end: front_ends.FrontEnd, examples: Examples, report: Report) -
         if time.monotonic() - told >= TELL_EVERY:
             report.say(f"read {number + 1:,} of {len(examples):,}")
             told = time.monotonic()
-    return Steps.of(sequences)
+    return StoredSteps.of(sequences)
 
 
 def _classes(labels: Sequence[Label]) -> tuple[Label, ...]:

@@ -30,17 +30,17 @@ UNREADABLE = (".m4a", ".aac", ".wma", ".amr", ".webm", ".mp4", ".3gp")  # sounds
 
 
 @dataclass(frozen=True)
-class Recording:
+class Sound:
     """samples: float32 (n,), between -1 and 1; rate: samples a second."""
 
     samples: np.ndarray
     rate: int
 
-    def at(self, rate: int) -> "Recording":
-        return self if rate == self.rate else Recording(resampled(self.samples, self.rate, rate), rate)
+    def at(self, rate: int) -> "Sound":
+        return self if rate == self.rate else Sound(resampled(self.samples, self.rate, rate), rate)
 
 
-def read_recording(path: Path) -> Recording:
+def read_recording(path: Path) -> Sound:
     """One file; several channels become their mean. WAV of 8, 16, 24 and 32 bits is read by Python's own `wave`,
     anything else by soundfile. Raises DataError where the file cannot be read."""
     if path.suffix.lower() != ".wav":
@@ -60,7 +60,7 @@ def read_recording(path: Path) -> Recording:
     if rate < 1 or channels < 1 or width not in (1, 2, 3, 4):
         raise DataError(f"{path} says it has {channels} channels of {8 * width} bits at {rate} Hz: it is damaged.")
     samples = whole_numbers(content[: len(content) // (channels * width) * channels * width], width)
-    return Recording(samples.reshape(-1, channels).mean(1, dtype=np.float32), rate)
+    return Sound(samples.reshape(-1, channels).mean(1, dtype=np.float32), rate)
 
 
 def recorded_rate(path: Path) -> int:
@@ -108,7 +108,7 @@ def as_samples(sound: Any) -> np.ndarray:
     return ((values - (full if values.dtype.kind == "u" else 0.0)) / full).astype(np.float32)
 
 
-def _with_soundfile(path: Path, what: str) -> Recording:
+def _with_soundfile(path: Path, what: str) -> Sound:
     try:
         import soundfile
     except ImportError:
@@ -121,7 +121,7 @@ def _with_soundfile(path: Path, what: str) -> Recording:
         samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
     except (RuntimeError, OSError) as problem:
         raise DataError(f"{path} cannot be read as sound: {problem}.") from None
-    return Recording(samples.mean(1, dtype=np.float32), int(rate))
+    return Sound(samples.mean(1, dtype=np.float32), int(rate))
 
 
 def resampled(samples: np.ndarray, rate: int, wanted: int) -> np.ndarray:

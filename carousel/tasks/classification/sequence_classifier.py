@@ -15,7 +15,7 @@ from carousel.tasks.classification.early import Stream
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.trained import Trained, load, opened
+from carousel.tasks.classification.trained import TrainedClassifier, load, opened
 from carousel.tasks.estimator import Estimator
 from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Quiet, Report, report_for
@@ -95,7 +95,7 @@ class SequenceClassifier(Estimator):
         given = locals()
         for name in self._parameters():
             setattr(self, name, given[name])
-        self._trained: Trained | None = None
+        self._trained: TrainedClassifier | None = None
         self._run: Path | None = None
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class SequenceClassifier(Estimator):
         return model
 
     @property
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedClassifier:
         """What it has learnt: front end, networks and classes. Raises RunError before that."""
         return self._fitted("looked into")
 
@@ -229,7 +229,7 @@ class SequenceClassifier(Estimator):
         log.close()
         return folder.path
 
-    def _take(self, folder: RunFolder, trained: Trained) -> None:
+    def _take(self, folder: RunFolder, trained: TrainedClassifier) -> None:
         self._trained, self._config, self._log = trained, folder.config(), folder.log_lines()
         self.classes_ = np.array(trained.classes)
 
@@ -284,7 +284,7 @@ class SequenceClassifier(Estimator):
     def _log_probabilities(self, X: Any) -> np.ndarray:
         return self._fitted("asked").log_probabilities(X if isinstance(X, Examples) else self._asked(X))
 
-    def _fitted(self, what: str) -> Trained:
+    def _fitted(self, what: str) -> TrainedClassifier:
         if self._trained is None:
             raise RunError(f"A classifier must have learnt before it can be {what}: call fit first, or load a run.")
         return self._trained

@@ -14,7 +14,7 @@ from carousel.files import read, write_atomically
 BATCH_STEPS = 1 << 16  # in a batch that is only read, padding included
 
 
-class Steps:
+class StoredSteps:
     """flat: all steps one after another, (total, size) float32 or float64, or (total,) int64; lengths: of each
     sequence, (N)."""
 
@@ -23,7 +23,7 @@ class Steps:
         self._starts = np.concatenate([[0], np.cumsum(self.lengths)])
 
     @classmethod
-    def of(cls, sequences: Sequence[np.ndarray]) -> "Steps":
+    def of(cls, sequences: Sequence[np.ndarray]) -> "StoredSteps":
         return cls(np.concatenate(list(sequences)), np.array([len(one) for one in sequences], np.int64))
 
     def __len__(self) -> int:
@@ -32,9 +32,9 @@ class Steps:
     def __getitem__(self, number: int) -> np.ndarray:
         return self.flat[self._starts[number] : self._starts[number + 1]]
 
-    def at(self, numbers: np.ndarray) -> "Steps":
+    def at(self, numbers: np.ndarray) -> "StoredSteps":
         """Those sequences alone."""
-        return Steps.of([self[number] for number in numbers])
+        return StoredSteps.of([self[number] for number in numbers])
 
     def batch(self, numbers: np.ndarray, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
         """x (T, B, size) or (T, B), as long as the longest and zero after a sequence's end; lengths (B)."""
@@ -73,7 +73,7 @@ class Steps:
             ) from None
 
     @classmethod
-    def load(cls, folder: Path) -> tuple["Steps", dict[str, np.ndarray]]:
+    def load(cls, folder: Path) -> tuple["StoredSteps", dict[str, np.ndarray]]:
         """The steps, and the others that were saved with them. Raises RunError where they are not whole."""
         try:
             arrays = safetensors.numpy.load(read(folder / cls.FILE))

@@ -13,14 +13,14 @@ from carousel.models.label_model import Ensemble, LabelModel
 from carousel.tasks.classification import front_ends
 from carousel.tasks.classification.examples import Columns, Examples, Label
 from carousel.tasks.classification.metrics import Evaluation, evaluate
-from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.steps import StoredSteps
 from carousel.training.building import build, require_counts
 from carousel.training.run_folder import RunFolder
 from carousel.training.session import running
 
 
 @dataclass
-class Trained:
+class TrainedClassifier:
     """Answers for examples of the kind that it was trained on.
 
     counts: how many training sequences were of each class. columns: where a table has what.
@@ -33,7 +33,9 @@ class Trained:
     columns: Columns
 
     @classmethod
-    def described_by(cls, folder: RunFolder, config: dict[str, Any], *, trained: bool, device: str) -> "Trained":
+    def described_by(
+        cls, folder: RunFolder, config: dict[str, Any], *, trained: bool, device: str
+    ) -> "TrainedClassifier":
         """As a run's config.json describes it; `trained`: with the best weights of the run so far."""
         with folder.reading_config():
             model, members = folder.model(config), config["members"]
@@ -63,7 +65,7 @@ class Trained:
 
     def log_probabilities(self, examples: Examples) -> np.ndarray:
         """ln P of each class for each sequence, (N, classes) float64."""
-        answers = self.of_steps(Steps.of(self.steps_of(examples)))
+        answers = self.of_steps(StoredSteps.of(self.steps_of(examples)))
         if len(lost := np.flatnonzero(~np.isfinite(answers).all(1))):
             raise DataError(
                 f"The model has no answer for the sequence {examples.names[lost[0]]}: its values are too far from "
@@ -72,7 +74,7 @@ class Trained:
         return answers
 
     @torch.inference_mode()
-    def of_steps(self, steps: Steps) -> np.ndarray:
+    def of_steps(self, steps: StoredSteps) -> np.ndarray:
         answers = np.empty((len(steps), len(self.classes)))
         for numbers in steps.batches(np.arange(len(steps))):
             answers[numbers] = self.network(*steps.batch(numbers, self.device)).cpu().numpy()
@@ -126,7 +128,7 @@ def opened(run: str | Path, *, cell: Any = None, trust_cell: bool = False) -> Ru
     return folder
 
 
-def load(run: str | Path, *, device: str = "cpu", cell: Any = None, trust_cell: bool = False) -> Trained:
+def load(run: str | Path, *, device: str = "cpu", cell: Any = None, trust_cell: bool = False) -> TrainedClassifier:
     """The best model of a run so far. Raises RunError as `opened` does."""
     folder = opened(run, cell=cell, trust_cell=trust_cell)
-    return Trained.described_by(folder, folder.config(), trained=True, device=device)
+    return TrainedClassifier.described_by(folder, folder.config(), trained=True, device=device)

@@ -15,9 +15,9 @@ from carousel.tasks.classification.learning import Learning
 from carousel.tasks.classification.metrics import Evaluation, evaluate
 from carousel.tasks.classification.preparation import Prepared, prepare
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.steps import Steps
-from carousel.tasks.classification.trained import Trained, ensemble
-from carousel.training.batches import Batches
+from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.classification.trained import TrainedClassifier, ensemble
+from carousel.training.batches import ShuffledBatches
 from carousel.training.loop import Loop
 from carousel.training.measure import Measure
 from carousel.training.progress import Report
@@ -75,10 +75,10 @@ def train(
                 "held_out": _remembered(data, examples),
                 **hash_of(settings.cell),
             },
-            data=[Steps.FILE],
+            data=[StoredSteps.FILE],
         )
     except BaseException:
-        folder.discard(Steps.FILE)
+        folder.discard(StoredSteps.FILE)
         raise
     continue_run(folder, report, resuming=False)
 
@@ -89,9 +89,9 @@ def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     with folder.reading_config():
         settings = Settings(**config["settings"])
         torch.manual_seed(settings.seed)
-        trained = Trained.described_by(folder, config, trained=False, device=str(settings.torch_device))
+        trained = TrainedClassifier.described_by(folder, config, trained=False, device=str(settings.torch_device))
     if resuming:
-        folder.data(Steps.FILE, Steps.WHAT)
+        folder.data(StoredSteps.FILE, StoredSteps.WHAT)
     steps, truth, folds = _stored(folder, trained)
     network = trained.network.train()
     network.set_dropout(choices.dropout(trained.front_end.kind) if settings.dropout is None else settings.dropout)
@@ -107,7 +107,7 @@ def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         label_smoothing=settings.label_smoothing,
         device=settings.torch_device,
     )
-    batches = Batches(len(learning.learnt), settings.batch or 1, learning.loss, seed=settings.seed)
+    batches = ShuffledBatches(len(learning.learnt), settings.batch or 1, learning.loss, seed=settings.seed)
     judge = _Judge(learning, trained)
     baseline = ("class frequencies", _entropy(truth, learning))
     report.begin(MEASURE, baseline, samples="on the sequences held out")
@@ -132,10 +132,10 @@ def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         _draw(folder, result, baseline)
 
 
-def _stored(folder: RunFolder, trained: Trained) -> tuple[Steps, np.ndarray, np.ndarray]:
+def _stored(folder: RunFolder, trained: TrainedClassifier) -> tuple[StoredSteps, np.ndarray, np.ndarray]:
     """The steps that the run learns from, the number of each sequence's class, and the network that each is held out
     from. Raises RunError where they are not those of this run."""
-    steps, arrays = Steps.load(folder.path)
+    steps, arrays = StoredSteps.load(folder.path)
     front_end, limits = trained.front_end, {"labels": (0, len(trained.classes))}
     limits["folds"] = (-1, len(trained.network.members))
     flat, lengths = steps.flat, steps.lengths
@@ -149,14 +149,14 @@ def _stored(folder: RunFolder, trained: Trained) -> tuple[Steps, np.ndarray, np.
         whole = whole and array.dtype == np.int64 and array.shape == lengths.shape
         whole = whole and bool(np.all((array >= least) & (array < beyond)))
     if not whole:
-        raise folder.lost_data(Steps.FILE, Steps.WHAT, "holds others")
+        raise folder.lost_data(StoredSteps.FILE, StoredSteps.WHAT, "holds others")
     return steps, arrays["labels"], arrays["folds"]
 
 
 class _Judge:
     """Judges the networks on what each of them holds out, and remembers the last judgement."""
 
-    def __init__(self, learning: Learning, trained: Trained) -> None:
+    def __init__(self, learning: Learning, trained: TrainedClassifier) -> None:
         self.learning, self.trained = learning, trained
         self.latest: Evaluation | None = None
 
@@ -186,7 +186,7 @@ def _conclude(folder: RunFolder, judge: _Judge, rivals: Sequence[verdict.Baselin
         sequences=result.count,
         baselines={rival.name: rival.accuracy for rival in rivals},
     )
-    (folder.path / Steps.FILE).unlink(missing_ok=True)  # the data are the user's; a finished run needs no copy
+    (folder.path / StoredSteps.FILE).unlink(missing_ok=True)  # the data are the user's; a finished run needs no copy
     report.say(
         f"best model: {judge.summary()} on {result.count:,} sequences held out; always the commonest class: "
         f"{result.baseline:.1%}"
@@ -225,7 +225,7 @@ def _remembered(data: Prepared, examples: Examples) -> list[dict[str, Any]]:
 # -- the parts of a run ---------------------------------------------------------------------------------------------
 
 
-def _weights(trained: Trained, settings: Settings) -> torch.Tensor | None:
+def _weights(trained: TrainedClassifier, settings: Settings) -> torch.Tensor | None:
     """Balanced: n / (K · n_c) for class c, so that every class weighs as much as every other (King and Zeng 2001)."""
     if settings.class_weights == "none":
         return None

@@ -18,11 +18,11 @@ from carousel.tasks.estimator import Estimator
 from carousel.tasks.forecasting.answers.backtesting import OURS, Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast
-from carousel.tasks.forecasting.answers.streaming import Stream
+from carousel.tasks.forecasting.answers.streaming import ForecastStream
 from carousel.tasks.forecasting.home import Remembering, TemporaryHome
 from carousel.tasks.forecasting.network import training
-from carousel.tasks.forecasting.network.inputs import Inputs
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.ahead import require_after
@@ -49,8 +49,8 @@ class Forecaster(Estimator):
     with `cv=TimeSeriesSplit()`.
     """
 
-    _stream: Stream | None
-    _history: Inputs | None
+    _stream: ForecastStream | None
+    _history: NetworkInputs | None
 
     def __init__(
         self,
@@ -118,7 +118,7 @@ class Forecaster(Estimator):
             training.train(frame, settings, out=folder, sources=[], report=remembering, kept=out is not None)
         self._home, self._description = home, "\n".join(said)
         own = settings.cell if in_file(settings.cell) else None
-        trained = Trained.load(folder, cell=own)
+        trained = TrainedForecaster.load(folder, cell=own)
         self._open(trained, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
         self._named_step = sources.STEP in getattr(X, "columns", ())
         return self
@@ -134,7 +134,7 @@ class Forecaster(Estimator):
         """
         model = cls()
         model._home = None
-        return model._open(Trained.load(run, cell=cell, trust_cell=trust_cell), "polars")
+        return model._open(TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell), "polars")
 
     @classmethod
     @speaking(python=True)
@@ -231,7 +231,7 @@ class Forecaster(Estimator):
             rows = {name: [value] for name, value in rows.items()}
         frame = self._fitted().read(rows)
         if self._stream is None:
-            self._stream = Stream(self._fitted(), self._inputs_of(None, None))
+            self._stream = ForecastStream(self._fitted(), self._inputs_of(None, None))
         self._stream.update(frame)
         return self
 
@@ -297,7 +297,7 @@ class Forecaster(Estimator):
         return forecast_figure(pictures(inputs, quantiles), title=f"{steps} steps ahead")
 
     @property
-    def trained(self) -> Trained:
+    def trained(self) -> TrainedForecaster:
         """What it has learnt: network, and how series are read. Raises RunError before that."""
         return self._fitted()
 
@@ -323,19 +323,19 @@ class Forecaster(Estimator):
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _open(self, trained: Trained, kind: str, *, one_dimensional: bool = False) -> Forecaster:
+    def _open(self, trained: TrainedForecaster, kind: str, *, one_dimensional: bool = False) -> Forecaster:
         self._trained, self._kind, self._one_dimensional = trained, kind, one_dimensional
         self._stream, self._history, self._named_step = None, None, True
         return self
 
-    def _fitted(self) -> Trained:
+    def _fitted(self) -> TrainedForecaster:
         if not hasattr(self, "_trained"):
             raise RunError(
                 "This Forecaster has not learnt anything yet: call fit(table) first, or Forecaster.load(run)."
             )
         return self._trained
 
-    def _inputs_of(self, data: Any, future: pl.DataFrame | None) -> Inputs:
+    def _inputs_of(self, data: Any, future: pl.DataFrame | None) -> NetworkInputs:
         trained = self._fitted()
         if data is None and future is None:
             if self._history is None:

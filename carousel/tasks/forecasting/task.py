@@ -15,7 +15,7 @@ from carousel.tasks.forecasting.answers.backtesting import Backtest, backtest, n
 from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast, require_known
 from carousel.tasks.forecasting.network import preparation, training
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.roles import find_roles
@@ -101,7 +101,7 @@ def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = 
     """Judge the model on what was held out, draw its forecast, and say what to type next."""
     from carousel.insight.forecast_chart import forecast_figure
 
-    trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
+    trained = TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell)
     inputs = trained.inputs(trained.history())
     result = backtest(trained, inputs, own_data=True)
     report.say(f"\n{result.judged_on}:")
@@ -154,7 +154,7 @@ def backtest_of(
     trust_cell: bool = False,
 ) -> Backtest:
     """The backtest of a run on files, or on the held-out part of its own data."""
-    trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
+    trained = TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell)
     inputs = trained.inputs(trained.read_history(list(paths)) if paths else trained.history())
     own = not paths or nothing_new(trained, inputs)
     return backtest(trained, inputs, horizon=horizon, stride=stride, own_data=own)
@@ -181,7 +181,7 @@ def forecast_of(
     it."""
     from carousel.insight.forecast_chart import forecast_figure
 
-    trained = Trained.load(run, cell=cell, trust_cell=trust_cell)
+    trained = TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell)
     steps = trained.horizon if horizon is None else horizon
     frame = trained.read_history(list(paths), say) if paths else trained.history()
     ahead = None if future is None else trained.read(future, say)

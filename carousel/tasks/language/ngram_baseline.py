@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Baseline", "count"]
+__all__ = ["NgramBaseline", "count"]
 
 TRAINED_ON = 3_000_000  # tokens at most, the last ones before the validation text: counting sorts them all
 
 
 @dataclass(frozen=True)
-class Baseline:
+class NgramBaseline:
     """`nats[k - 1]`: mean loss per token of counts of order k (1: frequencies alone, 2: pairs, ...)."""
 
     nats: list[float]
@@ -35,7 +35,7 @@ class Baseline:
         return f"{self.order}-gram counts"
 
 
-def count(training: np.ndarray, validation: np.ndarray, symbols: int, *, orders: int = 6) -> Baseline:
+def count(training: np.ndarray, validation: np.ndarray, symbols: int, *, orders: int = 6) -> NgramBaseline:
     """The loss of counts of order 1 to `orders` on a validation text, whose context begins in the training text."""
     training = training[-TRAINED_ON:]
     text = np.concatenate([training, validation]).astype(np.int64)
@@ -56,4 +56,4 @@ def count(training: np.ndarray, validation: np.ndarray, symbols: int, *, orders:
         probability = np.where(seen, mixed, probability)
         nats.append(float(-np.log(probability).mean()))
         context = np.concatenate([[0], pair[:-1] + 1])  # 0: the beginning of the text, before any symbol
-    return Baseline(nats, len(training))
+    return NgramBaseline(nats, len(training))

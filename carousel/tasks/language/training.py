@@ -14,7 +14,7 @@ from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings, automatic_dropout
 from carousel.tasks.language.writing import write
 from carousel.training.building import build, require_counts
-from carousel.training.lane_batches import Reading
+from carousel.training.lane_batches import LaneBatches
 from carousel.training.lanes import Lanes
 from carousel.training.loop import Loop
 from carousel.training.measure import Measure, bits
@@ -90,7 +90,7 @@ def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     network = build(folder, lambda: network_of(symbols.size, model, settings), trained=False).to(settings.torch_device)
     lanes = Lanes(text.training, lanes=settings.lanes, window=settings.window)
     device = settings.torch_device
-    loop = Loop(network, Reading(lanes, device), peak_rate=settings.learning_rate, device=device)
+    loop = Loop(network, LaneBatches(lanes, device), peak_rate=settings.learning_rate, device=device)
 
     measure = _measure(text.training_tally, symbols)
     validation_measure = _measure(text.validation_tally, symbols)

@@ -7,7 +7,7 @@ A front end is fitted to the training examples, written to the run's config.json
     symbolic: bool                  whether a step is a symbol, int64 (T,), or numbers, float32 (T, size)
     unit: str                       what one step is: "step", "frame", "word", "character"
     steps(item) -> ndarray          the steps of one example, whole
-    stream() -> Stream              the same, as the example arrives
+    stream() -> StepStream            the same, as the example arrives
     said: str                       what it does, in a line
     to_json()
 
@@ -24,7 +24,7 @@ from carousel.tasks.classification.front_ends.series import SeriesFrontEnd
 from carousel.tasks.classification.front_ends.text import TextFrontEnd
 
 
-class Stream(Protocol):
+class StepStream(Protocol):
     def push(self, piece: Any) -> np.ndarray:
         """The steps that are complete with this piece: numbers, samples or characters, any number of them."""
 
@@ -45,7 +45,7 @@ class FrontEnd(Protocol):
 
     def steps(self, item: Any) -> np.ndarray: ...
 
-    def stream(self) -> Stream: ...
+    def stream(self) -> StepStream: ...
 
     def to_json(self) -> dict[str, Any]: ...
 

@@ -12,7 +12,7 @@ import torch
 from carousel.errors import DataError
 from carousel.models.log_mel import LogMel
 from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.recordings import Recording, as_samples, read_recording, recorded_rate
+from carousel.tasks.classification.recordings import Sound, as_samples, read_recording, recorded_rate
 
 HIGHEST, MOST_BANDS = 10_000_000, 1000  # samples a second, and bands of a frame, in what a run says
 RATES_ASKED = 200  # recordings whose rate is looked up to find the commonest
@@ -58,8 +58,8 @@ class AudioFrontEnd:
         except ValueError as problem:
             raise DataError(f"The recordings' rate is too low for log-mel features: {problem}.") from None
 
-    def steps(self, item: Recording | str | Path) -> np.ndarray:
-        recording = item if isinstance(item, Recording) else read_recording(Path(item))
+    def steps(self, item: Sound | str | Path) -> np.ndarray:
+        recording = item if isinstance(item, Sound) else read_recording(Path(item))
         return self._frames(recording.at(self.rate).samples)
 
     def stream(self) -> "AudioStream":
@@ -107,5 +107,5 @@ def mel_of(rate: int, bands: int) -> LogMel:
 
 def _commonest_rate(items: Any) -> int:
     some = items[:: max(1, len(items) // RATES_ASKED)]
-    rates = Counter(item.rate if isinstance(item, Recording) else recorded_rate(Path(item)) for item in some)
+    rates = Counter(item.rate if isinstance(item, Sound) else recorded_rate(Path(item)) for item in some)
     return max(rates, key=lambda rate: (rates[rate], rate))

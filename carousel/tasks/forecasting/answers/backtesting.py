@@ -13,9 +13,9 @@ import polars as pl
 from carousel.errors import DataError, option, speaking
 from carousel.tasks.forecasting.answers.charts import SHOWN, axis, drawn
 from carousel.tasks.forecasting.answers.following import corrections_at
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import absolute, actual_after, corrected, floored, quantiles_at
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.baselines import baselines
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
@@ -85,7 +85,13 @@ class Backtest:
 
 
 def backtest(
-    trained: Trained, inputs: Inputs, *, horizon: int | None = None, stride: int = 1, start: Any = None, own_data: bool
+    trained: TrainedForecaster,
+    inputs: NetworkInputs,
+    *,
+    horizon: int | None = None,
+    stride: int = 1,
+    start: Any = None,
+    own_data: bool,
 ) -> Backtest:
     """Forecasts of `horizon` steps (default: as trained) from every `stride`-th origin of those whose next step comes
     after training ended, or at `start` or later: a time, or a number of steps after the first value.
@@ -162,7 +168,7 @@ def _starts(time: TimeColumn) -> str:
     return f"at a time as it stands under {time.label}, or {steps}"
 
 
-def _before_training_ended(trained: Trained, panel: Panel) -> np.ndarray:
+def _before_training_ended(trained: TrainedForecaster, panel: Panel) -> np.ndarray:
     """(T, N) what the columns of a table were until training ended: in the run's own history, which the table need not
     reach back to, and in the table itself for series that the run did not have; NaN where neither says. Rows without a
     time are counted from the first that the table has, so that nothing else can be meant."""
@@ -181,7 +187,7 @@ def _before_training_ended(trained: Trained, panel: Panel) -> np.ndarray:
     return values.reshape(len(values), -1)
 
 
-def _origins(inputs: Inputs, first: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+def _origins(inputs: NetworkInputs, first: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
     """(rows, columns): an origin's next step must have been seen, or one soon after."""
     seen = np.isfinite(inputs.values[first:])
     at, columns = np.nonzero(seen)
@@ -203,7 +209,12 @@ def _by_step(quantiles: np.ndarray, actual: np.ndarray) -> list[float]:
 
 
 def _frame(
-    trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, quantiles: np.ndarray, actual: np.ndarray
+    trained: TrainedForecaster,
+    inputs: NetworkInputs,
+    rows: np.ndarray,
+    columns: np.ndarray,
+    quantiles: np.ndarray,
+    actual: np.ndarray,
 ) -> pl.DataFrame:
     panel = inputs.panel
     horizon = len(quantiles)
@@ -227,7 +238,7 @@ def _frame(
     return pl.concat([origins.rename(lambda name: f"origin_{name}"), stamps, frame], how="horizontal")
 
 
-def trained_until(trained: Trained, inputs: Inputs) -> np.ndarray:
+def trained_until(trained: TrainedForecaster, inputs: NetworkInputs) -> np.ndarray:
     """(N,) the row up to which training had the values of each column, learnt from or held out; 0 for a series that it
     did not have. Rows without a time are the same where their values are."""
     panel, roles = inputs.panel, trained.reading.layout.roles
@@ -240,12 +251,14 @@ def trained_until(trained: Trained, inputs: Inputs) -> np.ndarray:
     return np.array([end if key in there else 0 for key in panel.ids.rows()])[panel.owner]
 
 
-def nothing_new(trained: Trained, inputs: Inputs) -> bool:
+def nothing_new(trained: TrainedForecaster, inputs: NetworkInputs) -> bool:
     """Are these the values that a run was trained on, and no other? Then what can be judged is what it held out."""
     return bool((trained_until(trained, inputs) >= inputs.panel.end[inputs.panel.owner]).all())
 
 
-def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, actual: np.ndarray) -> str:
+def _words(
+    trained: TrainedForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, actual: np.ndarray
+) -> str:
     time, horizon = trained.reading.layout.roles.time, len(actual)
     ends = time.restore(
         inputs.panel.stamps(np.array([rows.min() + 1, min(rows.max() + horizon, inputs.panel.steps - 1)]))
@@ -266,7 +279,7 @@ def _words(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarr
 
 
 def _pictures(
-    inputs: Inputs, rows: np.ndarray, columns: np.ndarray, quantiles: np.ndarray, horizon: int
+    inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, quantiles: np.ndarray, horizon: int
 ) -> list[dict[str, Any]]:
     """What a chart of up to four series shows: values, and forecasts that follow one another without overlap."""
     panel = inputs.panel

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from carousel.tasks.forecasting.answers.forecast import ends
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.table.frequency import local
 
 SHOWN = 4  # series in a picture
 
 
-def pictures(inputs: Inputs, quantiles: np.ndarray) -> list[dict[str, Any]]:
+def pictures(inputs: NetworkInputs, quantiles: np.ndarray) -> list[dict[str, Any]]:
     """What a chart of up to four series shows of a forecast (horizon, N, levels)."""
     rows, columns = ends(inputs)
     shown = []
@@ -30,7 +30,7 @@ def pictures(inputs: Inputs, quantiles: np.ndarray) -> list[dict[str, Any]]:
     return shown
 
 
-def drawn(inputs: Inputs, row: int, column: int, quantiles: np.ndarray) -> dict[str, Any]:
+def drawn(inputs: NetworkInputs, row: int, column: int, quantiles: np.ndarray) -> dict[str, Any]:
     """A forecast (horizon, levels) of a column of values from this row as charts draw it."""
     return {
         "x": axis(inputs, row + np.arange(1, len(quantiles) + 1), column),
@@ -39,7 +39,7 @@ def drawn(inputs: Inputs, row: int, column: int, quantiles: np.ndarray) -> dict[
     }
 
 
-def axis(inputs: Inputs, rows: np.ndarray, column: int) -> np.ndarray:
+def axis(inputs: NetworkInputs, rows: np.ndarray, column: int) -> np.ndarray:
     """Rows of a column of values as what a chart's axis shows: times, or numbers where time is counted."""
     layout = inputs.panel.layout
     stamps = inputs.panel.stamps(rows, inputs.panel.owner[column])

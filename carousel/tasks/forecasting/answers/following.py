@@ -10,15 +10,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring import conformal
 
 AT_ONCE = 20_000  # forecasts
 
 
-def corrections_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def corrections_at(
+    trained: TrainedForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
     """r of each interval, step and origin, (pairs, horizon, origins), as what came up to these origins left it.
 
     Of a network that tells by drawing paths it stays that of training: to judge it at every step would cost too much.
@@ -49,7 +51,9 @@ def corrections_at(trained: Trained, inputs: Inputs, rows: np.ndarray, columns: 
     return r
 
 
-def _errors(trained: Trained, inputs: Inputs, some: np.ndarray, first: int, last: int) -> Iterator[np.ndarray]:
+def _errors(
+    trained: TrainedForecaster, inputs: NetworkInputs, some: np.ndarray, first: int, last: int
+) -> Iterator[np.ndarray]:
     """E (pairs, horizon, columns) of the forecasts from each row of time before `last`; nan before a column begins."""
     at_a_time = max(1, AT_ONCE // len(some))
     for start in range(first, last, at_a_time):

@@ -5,9 +5,9 @@ import polars as pl
 
 from carousel.errors import DataError, option
 from carousel.tasks.forecasting.answers.following import corrections_at
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import absolute, corrected, quantiles_at
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.table.ahead import written
@@ -17,7 +17,9 @@ MOST_AHEAD = 100_000  # steps
 YEAR_10000 = 253_402_300_800_000_000  # microseconds since 1970
 
 
-def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray, progress: Progress = silent) -> np.ndarray:
+def forecast(
+    trained: TrainedForecaster, inputs: NetworkInputs, horizon: int | np.ndarray, progress: Progress = silent
+) -> np.ndarray:
     """Quantiles after the end of every series, (horizon, N, levels), in the units of the data. `horizon` may be of each
     series, (I,), as a table asks for: the longest is told of all.
 
@@ -30,8 +32,8 @@ def forecast(trained: Trained, inputs: Inputs, horizon: int | np.ndarray, progre
 
 
 def forecast_at(
-    trained: Trained,
-    inputs: Inputs,
+    trained: TrainedForecaster,
+    inputs: NetworkInputs,
     rows: np.ndarray,
     columns: np.ndarray,
     horizon: int,
@@ -46,13 +48,13 @@ def forecast_at(
     return corrected(inputs, quantiles, corrections_at(trained, inputs, rows, columns), columns)
 
 
-def ends(inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+def ends(inputs: NetworkInputs) -> tuple[np.ndarray, np.ndarray]:
     """(rows, columns): the last origin of each column of values."""
     columns = np.arange(inputs.values.shape[1])
     return np.maximum(0, inputs.panel.end[inputs.panel.owner] - 1), columns
 
 
-def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
+def require_known(inputs: NetworkInputs, horizon: int | np.ndarray) -> None:
     """A horizon of each series is one that rows of a table ask for: those must be there, one after the other."""
     if not isinstance(horizon, np.ndarray):
         require_steps("A horizon", horizon)
@@ -87,7 +89,7 @@ def require_known(inputs: Inputs, horizon: int | np.ndarray) -> None:
     )
 
 
-def as_table(inputs: Inputs, quantiles: np.ndarray, asked: np.ndarray | None = None) -> pl.DataFrame:
+def as_table(inputs: NetworkInputs, quantiles: np.ndarray, asked: np.ndarray | None = None) -> pl.DataFrame:
     """The forecasts as rows in the columns and types of the data: time, ids, each target, and the ends of its
     intervals; of each series so many steps as are asked for, (I,), or all.
 

@@ -21,7 +21,7 @@ from carousel.errors import DataError
 from carousel.tasks.forecasting.answers.charts import SHOWN, pictures
 from carousel.tasks.forecasting.answers.following import corrections_at
 from carousel.tasks.forecasting.answers.forecast import as_table, require_known
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import (
     absolute,
     actual_after,
@@ -32,7 +32,7 @@ from carousel.tasks.forecasting.network.predicting import (
     states_at,
 )
 from carousel.tasks.forecasting.network.signals import COUNT, advance
-from carousel.tasks.forecasting.network.trained import Trained
+from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.table import covariates
 from carousel.tasks.forecasting.table.ahead import keys_of, places_ahead, steps_asked, written
@@ -41,7 +41,7 @@ from carousel.tasks.forecasting.table.panel import Panel
 MOST_PASSED = 100_000  # steps that one row may come after the last: minutes of the network's time
 
 
-class Stream:
+class ForecastStream:
     """Series that are carried on, observation by observation.
 
         stream = Stream(trained, inputs)      # reads the whole history, once
@@ -51,10 +51,10 @@ class Stream:
     A row of a series costs one step of the network, however many there were before.
     """
 
-    def __init__(self, trained: Trained, inputs: Inputs) -> None:
+    def __init__(self, trained: TrainedForecaster, inputs: NetworkInputs) -> None:
         self.trained = trained
         self.layout = inputs.panel.layout
-        self.series: dict[tuple[Any, ...], SeriesStream] = {}
+        self.series: dict[tuple[Any, ...], CarriedSeries] = {}
         rows = inputs.panel.end[inputs.panel.owner] - 2
         columns = np.arange(len(rows))
         begun = rows >= inputs.panel.begin
@@ -68,7 +68,7 @@ class Stream:
                 # A column that begins with its last step has read nothing yet.
                 read = on_device(trained.network, begun[mine])[None, :, None]
                 state = tuple(s[:, mine].where(read, f) for s, f in zip(states, fresh, strict=True))
-                self.series[key] = SeriesStream(trained, inputs, number, state)
+                self.series[key] = CarriedSeries(trained, inputs, number, state)
 
     @cached_property
     def stepper(self) -> Any:
@@ -153,12 +153,14 @@ class Stream:
             seen = np.isfinite(values)
             begin = np.where(seen.any(axis=0), seen.argmax(axis=0), len(values) - 1)
             panel = replace(inputs.panel, values=values, begin=begin)
-            shown += pictures(Inputs.resumed(panel, inputs.signals, inputs), quantiles)
+            shown += pictures(NetworkInputs.resumed(panel, inputs.signals, inputs), quantiles)
             if len(shown) >= SHOWN:
                 break
         return shown[:SHOWN]
 
-    def _forecasts(self, horizon: int | None, future: pl.DataFrame | None) -> Iterator[tuple[Inputs, np.ndarray]]:
+    def _forecasts(
+        self, horizon: int | None, future: pl.DataFrame | None
+    ) -> Iterator[tuple[NetworkInputs, np.ndarray]]:
         """Each series that is asked for and its forecast, (horizon, targets, levels), in the units of the data."""
         layout = self.layout
         if future is not None:
@@ -191,11 +193,11 @@ class Step(NamedTuple):
     past: np.ndarray
 
 
-class SeriesStream:
+class CarriedSeries:
     """One series (all its targets): a panel of its last few steps, rolled on by one at each observation, with what is
     known in advance of the steps to come."""
 
-    def __init__(self, trained: Trained, inputs: Inputs, number: int, state: tuple[Any, ...]) -> None:
+    def __init__(self, trained: TrainedForecaster, inputs: NetworkInputs, number: int, state: tuple[Any, ...]) -> None:
         panel, recipe = inputs.panel, inputs.recipe
         self.trained = trained
         self.correction = trained.calibrated()
@@ -230,7 +232,7 @@ class SeriesStream:
             furthest=0,
             gaps=0,
         )
-        self.inputs = Inputs.resumed(mini, signals, inputs, columns)
+        self.inputs = NetworkInputs.resumed(mini, signals, inputs, columns)
         last = np.full(targets, max(0, end - 1))
         self.r = corrections_at(trained, inputs, last, columns)
 
@@ -242,12 +244,12 @@ class SeriesStream:
         """The next step: now that it is known, the network reads the one before it."""
         inputs, panel = self.inputs, self.inputs.panel
         extended = self.knowing(np.array([self.now + 1]), step.known[None], step.unknown[None], np.zeros(1, bool))
-        self.state = self.read(stepper, Inputs.resumed(extended, inputs.signals, inputs))
+        self.state = self.read(stepper, NetworkInputs.resumed(extended, inputs.signals, inputs))
         if self.wait and self.place >= self.trained.split.end - 1:
             self.pending.append((self.state, self.r))
         back = [inputs.signals[1 + self.now - m] for m in inputs.recipe.seasons]
         signals = advance(inputs.recipe, inputs.signals[-1], back, step.observed)
-        self.inputs = Inputs.resumed(
+        self.inputs = NetworkInputs.resumed(
             replace(
                 panel,
                 first=panel.first + 1,
@@ -272,7 +274,7 @@ class SeriesStream:
         found = conformal.errors(quantiles, actual_after(inputs, rows, columns, self.wait))
         self.r = self.correction.moved(self.r, used, found)
 
-    def read(self, stepper: Any, inputs: Inputs) -> tuple[Any, ...]:
+    def read(self, stepper: Any, inputs: NetworkInputs) -> tuple[Any, ...]:
         """The state after the last step, which `inputs` may know more about than the series itself."""
         network = self.trained.network
         rows, columns = np.full(inputs.panel.targets, self.now), np.arange(inputs.panel.targets)
@@ -283,14 +285,14 @@ class SeriesStream:
         begun = on_device(network, inputs.signals[-1, :, COUNT] > 0)[None, :, None]
         return tuple(new.where(begun, old) for new, old in zip(after, self.state, strict=True))
 
-    def with_future(self, future: pl.DataFrame, places: np.ndarray) -> Inputs:
+    def with_future(self, future: pl.DataFrame, places: np.ndarray) -> NetworkInputs:
         """Its inputs, knowing these rows of covariates known in advance, at these places after the last."""
         inputs, encoders = self.inputs, self.inputs.panel.layout.known
         known, unknown, given = (
             f(encoders, future) for f in (covariates.encode, covariates.missing, covariates.complete)
         )
         panel = self.knowing(places - inputs.panel.first, known, unknown, given)
-        return Inputs.resumed(panel, inputs.signals, inputs)
+        return NetworkInputs.resumed(panel, inputs.signals, inputs)
 
     def knowing(self, rows: np.ndarray, known: np.ndarray, unknown: np.ndarray, given: np.ndarray) -> Panel:
         """Its panel, with what these rows tell in advance; where they have no value, what was known stays."""

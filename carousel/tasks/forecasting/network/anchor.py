@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 
 PENALTIES = (np.inf, 10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4)  # the simplest first: it wins where nothing tells them apart
 FOLDS = 8
@@ -47,7 +47,7 @@ class Origins:
     """What the regression sees: x (origins, width) and y (origins,) of each step ahead; y is nan from `until` on."""
 
     def __init__(
-        self, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, *, until: int, horizon: int, seed: int
+        self, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, *, until: int, horizon: int, seed: int
     ) -> None:
         chosen = np.random.default_rng(seed).permutation(len(rows))[:MOST_ORIGINS]
         chosen = chosen[np.argsort(rows[chosen], kind="stable")]
@@ -124,7 +124,7 @@ def _ridge(square: np.ndarray, product: np.ndarray, count: int) -> np.ndarray:
     return np.stack([(vectors @ (projected / (values.clip(0) + p)[:, None])).T for p in PENALTIES], axis=1)
 
 
-def _naive(inputs: Inputs, width: int) -> np.ndarray:
+def _naive(inputs: NetworkInputs, width: int) -> np.ndarray:
     """Weights that make naive forecasts, the last value first: (candidates, width)."""
     reading = inputs.reading
     rows = [np.eye(width)[0], np.zeros(width)]

@@ -5,19 +5,19 @@ import torch
 from torch import nn
 
 from carousel.models.quantile_forecaster import QuantileForecaster, quantile_loss
-from carousel.tasks.forecasting.network.inputs import Inputs
+from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import network_inputs
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
 
 ORIGINS = 4  # in a stretch, evenly spread over its later half
 
 
-class Examples:
+class TrainingStretches:
     """Numbers stand for (column, last origin): every step of every column that has begun, up to `until`, where training
     data end. A stretch is the `context` steps up to its last origin; what lies before its column's beginning is masked.
     """
 
-    def __init__(self, inputs: Inputs, *, until: int, context: int, horizon: int, device: torch.device) -> None:
+    def __init__(self, inputs: NetworkInputs, *, until: int, context: int, horizon: int, device: torch.device) -> None:
         self.inputs, self.until, self.context, self.horizon, self.device = inputs, until, context, horizon, device
         self.begin = inputs.panel.begin + warm_up(inputs, until)
         lengths = np.maximum(0, until - 1 - self.begin)
@@ -59,7 +59,7 @@ class Examples:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
 
 
-def warm_up(inputs: Inputs, until: int) -> np.ndarray:
+def warm_up(inputs: NetworkInputs, until: int) -> np.ndarray:
     """(N,) steps after its beginning at which a column may first be an origin: its level and scale must be worth
     something. A season, a quarter of what there is where that is less, and one step at least."""
     usual = min(inputs.recipe.seasons, default=12)

@@ -37,7 +37,7 @@ MOST_NAMED = 32  # columns that the network tells apart by name
 
 
 @dataclass(frozen=True)
-class Reading:
+class TableReading:
     """How a panel is read, fixed in training."""
 
     layout: Layout
@@ -112,19 +112,21 @@ def _scaled(values: np.ndarray, now: np.ndarray) -> np.ndarray:
     return np.divide(values, scale, out=np.zeros_like(values), where=scale > 0)
 
 
-class Inputs:
+class NetworkInputs:
     """A panel, transformed, followed, and ready to be read at any step."""
 
     floored: np.ndarray  # (N,) columns whose forecasts end at 0, as neither training nor they themselves go below
 
-    def __init__(self, panel: Panel, reading: Reading) -> None:
+    def __init__(self, panel: Panel, reading: TableReading) -> None:
         values = reading.transform.forward(panel.values)
         self._set(panel, reading, values, follow(values, reading.recipe))
         negative = np.nanmin(panel.values, axis=0, initial=0.0) < 0
         self.floored = np.resize(np.array(reading.transform.floors), values.shape[1]) & ~negative
 
     @classmethod
-    def resumed(cls, panel: Panel, signals: np.ndarray, before: "Inputs", columns: Any = slice(None)) -> "Inputs":
+    def resumed(
+        cls, panel: Panel, signals: np.ndarray, before: "NetworkInputs", columns: Any = slice(None)
+    ) -> "NetworkInputs":
         """Of the last steps of a series, whose signals are there already: (T, N, width). `before`: inputs that have the
         same series as these of their columns."""
         inputs = cls.__new__(cls)
@@ -132,7 +134,7 @@ class Inputs:
         inputs.identity, inputs.floored = before.identity[columns], before.floored[columns]
         return inputs
 
-    def _set(self, panel: Panel, reading: Reading, values: np.ndarray, signals: np.ndarray) -> None:
+    def _set(self, panel: Panel, reading: TableReading, values: np.ndarray, signals: np.ndarray) -> None:
         self.panel, self.reading, self.recipe = panel, reading, reading.recipe
         self.values, self.signals = values, signals
         self._calendar = np.zeros((0, calendar.width(panel.layout.frequency)), np.float32)

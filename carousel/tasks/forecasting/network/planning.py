@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.forecasting.network.inputs import MOST_NAMED, Reading
+from carousel.tasks.forecasting.network.inputs import MOST_NAMED, TableReading
 from carousel.tasks.forecasting.network.season import shown_season
 from carousel.tasks.forecasting.network.signals import Recipe
 from carousel.tasks.forecasting.network.trained import Split
@@ -56,7 +56,7 @@ def horizon_of(panel: Panel, settings: Settings) -> int:
     return max(1, min(usual, longest // 5))
 
 
-def reading_for(panel: Panel, settings: Settings, seasons: tuple[int, ...], until: int) -> Reading:
+def reading_for(panel: Panel, settings: Settings, seasons: tuple[int, ...], until: int) -> TableReading:
     lags = min(max(seasons[0], 3), MOST_LAGS) if seasons else USUAL_LAGS
     lags = max(1, min(lags, _longest(panel) // 8))
     recipe = Recipe(span=max(SPAN, 2 * max(seasons, default=0)), seasons=seasons, lags=lags)
@@ -73,7 +73,7 @@ def reading_for(panel: Panel, settings: Settings, seasons: tuple[int, ...], unti
         transform = Transform(transform.logs, never)
     columns = panel.values.shape[1]
     names = tuple(panel.name(column) for column in range(columns)) if 2 <= columns <= MOST_NAMED else ()
-    return Reading(panel.layout, recipe, transform, names)
+    return TableReading(panel.layout, recipe, transform, names)
 
 
 def split_of(panel: Panel, settings: Settings, horizon: int) -> Split:

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from carousel.models.quantile_forecaster import QuantileForecaster, States
-from carousel.tasks.forecasting.network.inputs import Inputs, ahead_signals, origin_signals, step_signals
+from carousel.tasks.forecasting.network.inputs import NetworkInputs, ahead_signals, origin_signals, step_signals
 from carousel.tasks.forecasting.network.signals import LEVEL, SCALE, Tail
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
@@ -16,7 +16,9 @@ PATHS = 100  # that a forecast takes where what is told is fed back
 STEPS, COLUMNS, ORIGINS = 1024, 256, 4096  # at once
 
 
-def network_inputs(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def network_inputs(
+    network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray
+) -> np.ndarray:
     """What the scan over the history reads: (..., step), with the step ahead beside it where the form asks for it."""
     steps = inputs.at_steps(rows, columns)
     if network.autoregressive:
@@ -25,7 +27,7 @@ def network_inputs(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray
 
 
 @torch.inference_mode()
-def states_at(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray) -> States:
+def states_at(network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray) -> States:
     """The states after these steps of these columns, (layers, origins, hidden) each, having read all from the first."""
     order = np.unique(columns)
     found: list[list[torch.Tensor]] = []
@@ -54,7 +56,7 @@ def states_at(network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, col
 @torch.inference_mode()
 def quantiles_at(
     network: QuantileForecaster,
-    inputs: Inputs,
+    inputs: NetworkInputs,
     rows: np.ndarray,
     columns: np.ndarray,
     horizon: int,
@@ -83,7 +85,7 @@ def quantiles_at(
 
 def quantiles_after(
     network: QuantileForecaster,
-    inputs: Inputs,
+    inputs: NetworkInputs,
     state: States,
     rows: np.ndarray,
     columns: np.ndarray,
@@ -111,7 +113,7 @@ def on_device(network: QuantileForecaster, array: np.ndarray) -> torch.Tensor:
 
 def _fed_back(
     network: QuantileForecaster,
-    inputs: Inputs,
+    inputs: NetworkInputs,
     state: States,
     rows: np.ndarray,
     columns: np.ndarray,
@@ -167,7 +169,7 @@ def _fed_back(
 
 def _later_inputs(
     network: QuantileForecaster,
-    inputs: Inputs,
+    inputs: NetworkInputs,
     own: np.ndarray,
     tail: Tail,
     rows: np.ndarray,
@@ -209,7 +211,7 @@ def mixture(quantiles: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarr
     return out
 
 
-def absolute(inputs: Inputs, quantiles: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def absolute(inputs: NetworkInputs, quantiles: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Quantiles in scales from the levels, (..., origins, levels), in the units of the data. A series that has never
     moved stays where it is; one that has never been seen is nan."""
     now = inputs.look(rows, columns)(0)
@@ -217,18 +219,18 @@ def absolute(inputs: Inputs, quantiles: np.ndarray, rows: np.ndarray, columns: n
     return inputs.reading.transform.backward(values, columns, axis=1)
 
 
-def actual_after(inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
+def actual_after(inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
     """(horizon, origins): what came after these origins, in the units of the data; nan where nothing was seen, and
     after a series that had never moved."""
     actual = inputs.outcomes(rows, columns, horizon)
     return np.where(np.isfinite(actual), absolute(inputs, actual[..., None], rows, columns)[..., 0], np.nan)
 
 
-def corrected(inputs: Inputs, quantiles: np.ndarray, r: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def corrected(inputs: NetworkInputs, quantiles: np.ndarray, r: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Quantiles (horizon, origins, levels), in the units of the data, their intervals corrected by r; of what is never
     negative, none below 0."""
     return floored(inputs, conformal.corrected(quantiles, r), columns)
 
 
-def floored(inputs: Inputs, quantiles: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def floored(inputs: NetworkInputs, quantiles: np.ndarray, columns: np.ndarray) -> np.ndarray:
     return np.where(inputs.floored[columns][:, None], np.maximum(quantiles, 0.0), quantiles)

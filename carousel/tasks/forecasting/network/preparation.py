@@ -10,8 +10,8 @@ from carousel.errors import DataError, option
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
 from carousel.tasks.forecasting.network import planning
-from carousel.tasks.forecasting.network.examples import Examples
-from carousel.tasks.forecasting.network.inputs import Inputs, Reading
+from carousel.tasks.forecasting.network.examples import TrainingStretches
+from carousel.tasks.forecasting.network.inputs import NetworkInputs, TableReading
 from carousel.tasks.forecasting.network.trained import (
     Split,
     held_out,
@@ -22,7 +22,7 @@ from carousel.tasks.forecasting.settings import LISTS, STEPS, Settings
 from carousel.tasks.forecasting.table.frequency import Frequency
 from carousel.tasks.forecasting.table.panel import Layout, Panel
 from carousel.tasks.forecasting.table.roles import Roles, find_roles, refuse_nearly_numbers
-from carousel.training.batches import Batches
+from carousel.training.batches import ShuffledBatches
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
 from carousel.training.session import (
@@ -41,7 +41,7 @@ class Prepared:
 
     frame: pl.DataFrame
     settings: Settings
-    inputs: Inputs
+    inputs: NetworkInputs
     split: Split
     horizon: int
     model: dict[str, Any]  # the arguments of the network
@@ -60,7 +60,7 @@ class Prepared:
         return self.reading.recipe.seasons
 
     @property
-    def reading(self) -> Reading:
+    def reading(self) -> TableReading:
         return self.inputs.reading
 
 
@@ -93,8 +93,8 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared
     settings = _resolved(settings, horizon, context)
     _announce_data(settings, panel, reading.transform, seasons, until, report)
 
-    inputs = Inputs(panel, reading)
-    examples = Examples(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)
+    inputs = NetworkInputs(panel, reading)
+    examples = TrainingStretches(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)
     if not examples.count:
         raise DataError(f"No series has two values before the held-out part, the last {panel.steps - until} steps.")
     if settings.minutes is None and settings.epochs is None:
@@ -142,8 +142,8 @@ def network_of(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
         raise DataError(f"The cell {settings.cell!r} cannot be the forecaster's: {problem}") from None
 
 
-def batches_of(examples: Examples, settings: Settings) -> Batches:
-    return Batches(examples.count, settings.batch, examples.loss, seed=settings.seed)
+def batches_of(examples: TrainingStretches, settings: Settings) -> ShuffledBatches:
+    return ShuffledBatches(examples.count, settings.batch, examples.loss, seed=settings.seed)
 
 
 def _announce_data(
@@ -169,7 +169,7 @@ def _announce_data(
     )
 
 
-def _announce_model(network: QuantileForecaster, examples: Examples, report: Report) -> None:
+def _announce_model(network: QuantileForecaster, examples: TrainingStretches, report: Report) -> None:
     encoder = network.encoder
     report.say(
         f"model: {network.form}, {encoder.cell}, {encoder.num_layers} x {encoder.hidden_size} units, "

@@ -14,10 +14,10 @@ import torch
 from carousel.errors import DataError
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
-from carousel.tasks.forecasting.network.inputs import Inputs, Reading
+from carousel.tasks.forecasting.network.inputs import NetworkInputs, TableReading
 from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
 from carousel.tasks.forecasting.network.signals import Recipe
-from carousel.tasks.forecasting.network.transform import Log, Transform
+from carousel.tasks.forecasting.network.transform import LogTransform, Transform
 from carousel.tasks.forecasting.scoring.conformal import Correction
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
 from carousel.tasks.forecasting.settings import Settings, require_steps
@@ -50,9 +50,9 @@ class Split:
 
 
 @dataclass
-class Trained:
+class TrainedForecaster:
     settings: Settings
-    reading: Reading
+    reading: TableReading
     network: QuantileForecaster
     split: Split
     horizon: int
@@ -60,7 +60,7 @@ class Trained:
     run: Path
 
     @classmethod
-    def load(cls, path: str | Path, *, cell: Any = None, trust_cell: bool = False) -> Trained:
+    def load(cls, path: str | Path, *, cell: Any = None, trust_cell: bool = False) -> TrainedForecaster:
         """The best forecaster of a run so far. Raises RunError where the folder is none, is damaged, or is too new."""
         folder = RunFolder.open(path, task="forecasting", cell=cell, trust_cell=trust_cell)
         trained = cls.planned(folder, trained=True)
@@ -74,7 +74,7 @@ class Trained:
         return trained
 
     @classmethod
-    def planned(cls, folder: RunFolder, *, trained: bool = False) -> Trained:
+    def planned(cls, folder: RunFolder, *, trained: bool = False) -> TrainedForecaster:
         """As the run's config describes it; `trained`: with the best weights of the run so far."""
         config = folder.config()
         with folder.reading_config():
@@ -104,14 +104,14 @@ class Trained:
             require_apart(frame.select(roles.needed), roles.time, roles.id)
         return frame
 
-    def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> Inputs:
+    def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> NetworkInputs:
         """A table, and rows of the covariates known in advance that come after it, ready to be read.
 
         Raises DataError where it is not of the kind that was trained on, and where the rows do not come after it.
         """
         return self.inputs_asked(frame, future)[0] if future is not None else self._read(frame)
 
-    def inputs_asked(self, frame: pl.DataFrame, future: pl.DataFrame) -> tuple[Inputs, np.ndarray]:
+    def inputs_asked(self, frame: pl.DataFrame, future: pl.DataFrame) -> tuple[NetworkInputs, np.ndarray]:
         """The same, and how many steps ahead the rows of the future go, of each series."""
         layout = self.reading.layout
         below = self._below(frame, future)
@@ -121,8 +121,8 @@ class Trained:
         keys = inputs.panel.ids.rows() if layout.roles.id else [()]
         return inputs, np.array([asked.get(key, 0) for key in keys])
 
-    def _read(self, frame: pl.DataFrame) -> Inputs:
-        return Inputs(Panel.build(frame, self.reading.layout), self.reading)
+    def _read(self, frame: pl.DataFrame) -> NetworkInputs:
+        return NetworkInputs(Panel.build(frame, self.reading.layout), self.reading)
 
     def unseen(self, frame: pl.DataFrame) -> list[str]:
         """What is to be said of a table with categories that the data of training did not have."""
@@ -191,7 +191,7 @@ def stored_series(folder: RunFolder) -> pl.DataFrame:
         raise folder.lost_data(SERIES, what, f"cannot be read ({str(problem).splitlines()[0][:200]})") from None
 
 
-def require_whole(reading: Reading, split: Split, model: dict[str, Any], horizon: int) -> None:
+def require_whole(reading: TableReading, split: Split, model: dict[str, Any], horizon: int) -> None:
     """Raises ValueError where a reading is not that of the network, or asks for what no series has."""
     widths = {"step": reading.step_width, "origin": reading.origin_width, "ahead": reading.ahead_width}
     for name, width in widths.items():
@@ -206,7 +206,9 @@ def require_whole(reading: Reading, split: Split, model: dict[str, Any], horizon
         raise ValueError("its seasons or its horizon are no numbers of steps")
 
 
-def held_out(inputs: Inputs, until: int, most: int, network: QuantileForecaster) -> tuple[np.ndarray, np.ndarray]:
+def held_out(
+    inputs: NetworkInputs, until: int, most: int, network: QuantileForecaster
+) -> tuple[np.ndarray, np.ndarray]:
     """Origins whose first step ahead is held out and seen, evenly spread where there are more than `most`,
     or than an eighth of it for a network that tells by drawing paths."""
     most = most // PATHS_COST if network.autoregressive else most
@@ -221,7 +223,7 @@ def held_out(inputs: Inputs, until: int, most: int, network: QuantileForecaster)
     return rows, columns
 
 
-def reading_to_json(reading: Reading) -> dict[str, Any]:
+def reading_to_json(reading: TableReading) -> dict[str, Any]:
     layout = reading.layout
     return {
         "roles": layout.roles.to_json(),
@@ -238,7 +240,7 @@ def reading_to_json(reading: Reading) -> dict[str, Any]:
     }
 
 
-def reading_from_json(saved: dict[str, Any]) -> Reading:
+def reading_from_json(saved: dict[str, Any]) -> TableReading:
     encoders = {k: tuple(Encoder.from_json(e) for e in saved[k]) for k in ("known", "past", "static")}
     roles, frequency = Roles.from_json(saved["roles"]), Frequency.from_json(saved["frequency"])
     layout = Layout(
@@ -253,9 +255,9 @@ def reading_from_json(saved: dict[str, Any]) -> Reading:
         narrow=tuple(saved["narrow"]),
     )
     recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
-    return Reading(
+    return TableReading(
         layout,
         recipe,
-        Transform([None if log is None else Log(*log) for log in saved["logs"]], saved.get("floors")),
+        Transform([None if log is None else LogTransform(*log) for log in saved["logs"]], saved.get("floors")),
         tuple(saved["names"]),
     )

@@ -12,14 +12,14 @@ import torch
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
 from carousel.tasks.forecasting.network import anchor
-from carousel.tasks.forecasting.network.examples import Examples
-from carousel.tasks.forecasting.network.inputs import Inputs, relative
+from carousel.tasks.forecasting.network.examples import TrainingStretches
+from carousel.tasks.forecasting.network.inputs import NetworkInputs, relative
 from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
 from carousel.tasks.forecasting.network.preparation import VALIDATED_ON, batches_of, network_of, prepare
 from carousel.tasks.forecasting.network.trained import (
     CALIBRATED_ON,
     SERIES,
-    Trained,
+    TrainedForecaster,
     held_out,
     reading_to_json,
     stored_series,
@@ -85,20 +85,20 @@ def train(
 
 def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
     """Train from where the folder stands to the end, then calibrate the best model's intervals."""
-    reading = Trained.planned(folder).reading
-    inputs = Inputs(Panel.build(stored_series(folder), reading.layout), reading)
+    reading = TrainedForecaster.planned(folder).reading
+    inputs = NetworkInputs(Panel.build(stored_series(folder), reading.layout), reading)
     _continue_run(folder, inputs, report, resuming=resuming)
 
 
-def _continue_run(folder: RunFolder, inputs: Inputs, report: Report, *, resuming: bool) -> None:
+def _continue_run(folder: RunFolder, inputs: NetworkInputs, report: Report, *, resuming: bool) -> None:
     config = folder.config()
-    trained = Trained.planned(folder)
+    trained = TrainedForecaster.planned(folder)
     settings, horizon, model = trained.settings, trained.horizon, folder.model(config)
     until = trained.split.rows(inputs.panel)
     network = build(folder, lambda: network_of(model, settings), trained=False).to(settings.torch_device)
     assert settings.context is not None
     device = settings.torch_device
-    examples = Examples(inputs, until=until, context=settings.context, horizon=horizon, device=device)
+    examples = TrainingStretches(inputs, until=until, context=settings.context, horizon=horizon, device=device)
     _start_from_anchor(network, inputs, examples, settings.seed)
     loop = Loop(network, batches_of(examples, settings), peak_rate=settings.learning_rate, device=device)
 
@@ -126,7 +126,7 @@ def _continue_run(folder: RunFolder, inputs: Inputs, report: Report, *, resuming
 def _conclude(
     folder: RunFolder,
     network: QuantileForecaster,
-    inputs: Inputs,
+    inputs: NetworkInputs,
     until: int,
     horizon: int,
     baseline: tuple[str, float],
@@ -162,7 +162,9 @@ def _conclude(
 # -- the parts of a run -----------------------------------------------------------------------------------------
 
 
-def _start_from_anchor(network: QuantileForecaster, inputs: Inputs, examples: Examples, seed: int) -> None:
+def _start_from_anchor(
+    network: QuantileForecaster, inputs: NetworkInputs, examples: TrainingStretches, seed: int
+) -> None:
     rows, columns = examples.at(np.arange(examples.count))
     origins = anchor.Origins(inputs, rows, columns, until=examples.until, horizon=network.at_once, seed=seed)
     found = anchor.fit(origins, np.array(LEVELS))
@@ -170,7 +172,7 @@ def _start_from_anchor(network: QuantileForecaster, inputs: Inputs, examples: Ex
 
 
 def _validator(
-    network: QuantileForecaster, inputs: Inputs, rows: np.ndarray, columns: np.ndarray, horizon: int
+    network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, horizon: int
 ) -> Callable[[], float]:
     """The mean quantile loss on the held-out part, each origin told from the whole history before it."""
     actual = inputs.outcomes(rows, columns, horizon)
@@ -178,7 +180,7 @@ def _validator(
 
 
 def best_baseline(
-    inputs: Inputs, until: int, season: int, rows: np.ndarray, columns: np.ndarray, horizon: int
+    inputs: NetworkInputs, until: int, season: int, rows: np.ndarray, columns: np.ndarray, horizon: int
 ) -> tuple[str, float]:
     """The best of the naive forecasts there, and its loss in the same scales."""
     actual, now = inputs.outcomes(rows, columns, horizon), inputs.look(rows, columns)(0)

@@ -10,14 +10,14 @@ STEEP = 0.5  # of the slope of log spread on log level: 0 for steady spread, 1 f
 FEW_ZEROS = 0.3
 
 
-class Log(NamedTuple):
+class LogTransform(NamedTuple):
     """z = log(y + shift). A y of 0 where training saw none is read as `least`, the smallest that it saw above 0."""
 
     shift: float
     least: float
 
     @classmethod
-    def of(cls, seen: np.ndarray) -> "Log":
+    def of(cls, seen: np.ndarray) -> "LogTransform":
         """From values of 0 or more."""
         positive = seen[seen > 0]
         least = float(positive.min()) if len(positive) else 1.0
@@ -32,7 +32,7 @@ class Transform:
     `shift` is the smallest positive value where there are zeros, else 0.
     """
 
-    def __init__(self, logs: list[Log | None], floors: list[bool] | None = None) -> None:
+    def __init__(self, logs: list[LogTransform | None], floors: list[bool] | None = None) -> None:
         self.logs = logs  # of each target; None: no logarithm
         self.floors = floors or [log is not None for log in logs]  # of each target: forecasts end at 0
 
@@ -44,13 +44,13 @@ class Transform:
     @classmethod
     def forced(cls, values: np.ndarray, targets: int) -> "Transform":
         """The logarithm of every target. Raises DataError for one that is negative somewhere."""
-        logs: list[Log | None] = []
+        logs: list[LogTransform | None] = []
         for target in range(targets):
             mine = values[:, target::targets]
             seen = mine[np.isfinite(mine)]
             if seen.min(initial=0.0) < 0:
                 raise DataError(f"A logarithm needs values of 0 or more, and the target goes down to {seen.min():g}.")
-            logs.append(Log.of(seen))
+            logs.append(LogTransform.of(seen))
         return cls(logs)
 
     def forward(self, values: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ class Transform:
         return out
 
 
-def _log(values: np.ndarray, block: int) -> Log | None:
+def _log(values: np.ndarray, block: int) -> LogTransform | None:
     seen = values[np.isfinite(values)]
     if not len(seen) or seen.min() < 0 or (seen == 0).mean() > FEW_ZEROS or len(values) < 4 * block:
         return None
@@ -101,4 +101,4 @@ def _log(values: np.ndarray, block: int) -> Log | None:
     xs, ys = np.concatenate(x), np.concatenate(y)
     if xs.std() < 0.05 or (xs @ ys) / (xs @ xs) <= STEEP:
         return None
-    return Log.of(seen)
+    return LogTransform.of(seen)
