@@ -45,7 +45,7 @@ def test_training_says_what_it_decided_and_what_to_type_next(folder, capsys):
         "past covariates: price (--past; what is known in advance: --known)",
         "120 rows: 1 series of 120 values, daily, 01.01.2024 to 29.04.2024",
         "seasons: 7 (--season); horizon: 5 steps (--horizon)",
-        "a naive rival to beat:",
+        "a naive baseline to beat:",
         "95 % intervals held",
         "seasonal naive",
         "carousel forecast",

@@ -892,10 +892,10 @@ def test_rows_without_a_time_are_known_by_their_values():
 @pytest.mark.parametrize(
     ("ours", "words"),
     [
-        (1.0, r"is as that of the best rival, naive: on these data, use naive, or train longer"),
-        (0.996, "is as that of the best rival, naive: on"),
-        (1.0049, "is as that of the best rival, naive: on"),
-        (0.97, "is 3% below that of the best rival, naive$"),
+        (1.0, r"is as that of the best baseline, naive: on these data, use naive, or train longer"),
+        (0.996, "is as that of the best baseline, naive: on"),
+        (1.0049, "is as that of the best baseline, naive: on"),
+        (0.97, "is 3% below that of the best baseline, naive$"),
         (1.2, "loses to naive, by 20% in mean absolute error: on these data, use naive, or train longer"),
     ],
 )

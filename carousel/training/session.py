@@ -71,10 +71,12 @@ def may_resume(folder: RunFolder, *, threads: int | None, report: Report) -> boo
 def announce_start(
     folder: RunFolder, settings: TrainingSettings, explained: str, baseline: str, report: Report
 ) -> None:
-    """What every training says last before it begins. explained: by the layer; rival: its name and figure, in words."""
+    """Reports what every training says last before it begins.
+
+    explained: what the layer's `explain()` returned; baseline: the name and loss of the naive baseline, in words."""
     for line in explained.splitlines()[1:]:
         report.say(line)
-    report.say(f"a naive rival to beat: {baseline}")
+    report.say(f"a naive baseline to beat: {baseline}")
     if folder.kept:
         report.say(f"writing to {folder.path}")
     if settings.minutes is not None:

@@ -1,4 +1,4 @@
-"""The backtest: forecasts from one origin after another, beside what came and what naive rivals said."""
+"""The backtest: forecasts from one origin after another, compared with the actual values and with naive baselines."""
 
 import re
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ OURS = "carousel"
 
 @dataclass
 class Backtest:
-    """`scores`: of the model and its rivals, by name; `forecasts`: a row for each origin, series and step ahead.
+    """`scores`: of the model and its baselines, by name; `forecasts`: a row for each origin, series and step ahead.
 
     `by_step`: the mean absolute error at each step ahead, by name.
     """
@@ -61,19 +61,19 @@ class Backtest:
 
     @speaking(python=True)
     def verdict(self) -> str:
-        """Whether the model beat its rivals, in a sentence."""
+        """One sentence that says whether the model is better than its baselines."""
         ours = self.scores[OURS]
         rest = {name: s for name, s in self.scores.items() if name != OURS}
         best = min(rest, key=lambda name: rest[name].mae)
         part = 1 - ours.mae / rest[best].mae if rest[best].mae > 0 else 0.0
         if abs(part) < 0.005:
-            return f"the model's mean absolute error is as that of the best rival, {best}: {_losing(best)}"
+            return f"the model's mean absolute error is as that of the best baseline, {best}: {_losing(best)}"
         if part > 0:
-            return f"the model's mean absolute error is {part:.0%} below that of the best rival, {best}"
+            return f"the model's mean absolute error is {part:.0%} below that of the best baseline, {best}"
         return f"the model loses to {best}, by {-part:.0%} in mean absolute error: {_losing(best)}"
 
     def plot(self) -> Any:
-        """A matplotlib figure: forecasts over what came, error and coverage by step ahead."""
+        """A matplotlib figure: forecasts over the actual values, and the error and coverage of each step ahead."""
         from carousel.insight.forecast_chart import backtest_figure
 
         held = {name: (scores.coverage_80, scores.coverage_95) for name, scores in self.scores.items()}
@@ -97,9 +97,10 @@ def backtest(
     after training ended, or at `start` or later: a time, or a number of steps after the first value.
 
     With `own_data`, the held-out part of a run's own table, the intervals of one half of its time are corrected by
-    the errors in the other; elsewhere by the whole held-out part and by what had come at each origin, as in a
-    forecast.
-    Raises DataError where nothing came after any origin, and for a horizon, a stride or a start that is none.
+    the errors in the other half. On other data they are corrected by the errors on the whole held-out part, and by
+    those that were known at each origin, as in a forecast.
+    Raises DataError where no origin has an actual value after it, and for a horizon, a stride or a start that cannot
+    be used.
     """
     horizon = trained.horizon if horizon is None else require_steps("A horizon", horizon)
     stride = require_steps("A stride", stride)

@@ -1,8 +1,8 @@
-"""What the intervals of forecasts made after training are corrected by: by the errors that were known then.
+"""Corrects the intervals of forecasts made after training, by the errors that were known at the time.
 
-`Correction` says how one error moves r. Here the forecasts of every step since training ended are made again, series
-by series, and judged in the order in which they could have been: that of origin t once step t + horizon is there. The
-stream does the same as it goes.
+`Correction` says how one error moves r. Here the forecasts from every step since training ended are made again, series
+by series, and their errors move r in the order in which they became known: the forecast from origin t is judged when
+step t + horizon has been observed. A stream does the same as its observations arrive.
 """
 
 from collections import deque
@@ -21,9 +21,10 @@ AT_ONCE = 20_000  # forecasts
 def corrections_at(
     trained: TrainedForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """r of each interval, step and origin, (pairs, horizon, origins), as what came up to these origins left it.
+    """r of each interval, step and origin, (pairs, horizon, origins), moved by the values observed up to each origin.
 
-    Of a network that tells by drawing paths it stays that of training: to judge it at every step would cost too much.
+    For a network that forecasts by sample paths, r stays as training left it: making its forecasts again at every
+    step would take too long.
     """
     correction = trained.calibrated()
     r = np.repeat(correction.r[..., None], len(rows), axis=2)

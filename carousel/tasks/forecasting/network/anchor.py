@@ -2,7 +2,7 @@
 
 For each step ahead h, over origins of the training part,
 
-    anchor_h = naive_h + w_h · x_h,    w_h = argmin Σ (came - naive_h - w·x_h)² + λ n |w|²
+    anchor_h = naive_h + w_h · x_h,    w_h = argmin Σ (y_h - naive_h - w·x_h)² + λ n |w|²
 
 x_h: the last values, the seasonal ones, the calendar, known covariates, and 1. naive_h: the level, the last value, the
 value a season ago, or that moved by the change since (as in the airline model of Box & Jenkins). Without bound, λ
@@ -39,12 +39,12 @@ class Choice:
 @dataclass(frozen=True)
 class Anchor:
     weights: np.ndarray  # (H, origin + ahead + 1)
-    quantiles: np.ndarray  # (H, levels), of what came less the anchor
+    quantiles: np.ndarray  # (H, levels), of the actual values minus the anchor
     choice: Choice
 
 
 class Origins:
-    """What the regression sees: x (origins, width) and y (origins,) of each step ahead; y is nan from `until` on."""
+    """The data of the regression: x (origins, width) and y (origins,) of each step ahead; y is NaN from `until` on."""
 
     def __init__(
         self, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, *, until: int, horizon: int, seed: int
@@ -65,7 +65,7 @@ class Origins:
 
 
 def fit(origins: Origins, levels: np.ndarray) -> Anchor:
-    """The anchor that rolling origins find best, with the spread of its errors there."""
+    """The anchor with the smallest loss in a rolling-origin validation, with the quantiles of its errors there."""
     borders = np.quantile(origins.rows, np.linspace(FIRST_FOLD, 1, FOLDS + 1), method="lower")
     judged_in = np.searchsorted(borders, origins.rows, side="left") - 1  # -1: before the first time
     losses = np.zeros((len(origins.naive), len(PENALTIES)))
@@ -113,7 +113,7 @@ def _square(x: np.ndarray) -> np.ndarray:
 
 
 def _product(x: np.ndarray, y: np.ndarray, naive: np.ndarray) -> np.ndarray:
-    """(width, candidates): of x with what each of the naive forecasts leaves."""
+    """xᵀ times the errors of each naive forecast, (width, candidates)."""
     return x.T @ (y[:, None] - x @ naive.T).clip(-FURTHEST, FURTHEST)
 
 
@@ -137,7 +137,8 @@ def _naive(inputs: NetworkInputs, width: int) -> np.ndarray:
 
 
 def _spread(errors: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Quantiles of errors; of few, as if they were as likely the other way round."""
+    """Quantiles of errors. Where there are few, those of a symmetric distribution: an error and its negative are taken
+    to be equally likely."""
     if not len(errors):
         return levels - 0.5
     if len(errors) >= 5 * FEW:

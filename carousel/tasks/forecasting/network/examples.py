@@ -1,4 +1,4 @@
-"""What a step of training learns from: stretches of history, each with the forecasts due at several of its steps."""
+"""The examples of a training: stretches of history, each with the values to forecast after several of its steps."""
 
 import numpy as np
 import torch
@@ -13,8 +13,9 @@ ORIGINS = 4  # in a stretch, evenly spread over its later half
 
 
 class TrainingStretches:
-    """Numbers stand for (column, last origin): every step of every column that has begun, up to `until`, where training
-    data end. A stretch is the `context` steps up to its last origin; what lies before its column's beginning is masked.
+    """Examples by number. Each number stands for a column and a last origin, which may be any step after the column's
+    first value and before `until`, where the training part ends. The stretch is the `context` steps up to its last
+    origin; steps before the column's first value are masked.
     """
 
     def __init__(self, inputs: NetworkInputs, *, until: int, context: int, horizon: int, device: torch.device) -> None:
@@ -60,7 +61,7 @@ class TrainingStretches:
 
 
 def warm_up(inputs: NetworkInputs, until: int) -> np.ndarray:
-    """(N,) steps after its beginning at which a column may first be an origin: its level and scale must be worth
-    something. A season, a quarter of what there is where that is less, and one step at least."""
+    """(N,): how many steps after its first value a column may have its first origin, so that its level and scale rest
+    on enough values: one season, or a quarter of the training part where that is shorter, and one step at least."""
     usual = min(inputs.recipe.seasons, default=12)
     return np.clip((until - inputs.panel.begin) // 4, 1, usual)

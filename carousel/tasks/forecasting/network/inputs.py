@@ -1,7 +1,7 @@
-"""What a network reads, out of a panel and its signals: at a step, at an origin, and for each step ahead of it.
+"""The inputs of a network, from a panel and its signals: at a step, at an origin, and for each step ahead of it.
 
-An origin is a step whose forecast is wanted: everything up to it is known. Nothing here looks further, except at what
-is known ahead: the calendar and the known covariates.
+An origin is the last step that a forecast knows. No input uses a later step, except for what is known in advance: the
+calendar and the known covariates.
 """
 
 from collections.abc import Callable
@@ -63,7 +63,7 @@ class TableReading:
 
 
 def step_signals(look: Look, recipe: Recipe) -> np.ndarray:
-    """What the network reads of the series itself at a step."""
+    """The features of the series itself at a step, for the scan over the history."""
     now, before = look(0), look(1)
     parts = [
         relative(now[..., LAST], now),
@@ -79,7 +79,7 @@ def step_signals(look: Look, recipe: Recipe) -> np.ndarray:
 
 
 def origin_signals(look: Look, recipe: Recipe) -> np.ndarray:
-    """What the anchor is a linear map of, besides what lies ahead: the last values, their mean, values a season
+    """The features of an origin, which the anchor is linear in: the last values, their mean, and values one season
     before."""
     now = look(0)
     parts = [relative(look(lag)[..., LAST], now) for lag in range(recipe.lags)]
@@ -91,7 +91,8 @@ def origin_signals(look: Look, recipe: Recipe) -> np.ndarray:
 
 
 def ahead_signals(look: Look, recipe: Recipe, ahead: int) -> np.ndarray:
-    """What seasons say of the step `ahead` steps after the origin: the value then a season ago, and what is usual."""
+    """The seasonal features of the step `ahead` steps after the origin: the value one season before it, and the usual
+    value of its phase."""
     now = look(0)
     parts = []
     for k, m in enumerate(recipe.seasons):
@@ -103,7 +104,7 @@ def ahead_signals(look: Look, recipe: Recipe, ahead: int) -> np.ndarray:
 
 
 def relative(values: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """In scales from the level; 0 for a series that has never moved."""
+    """Values minus the level, divided by the scale; 0 for a series that has been constant so far."""
     return _scaled(values - now[..., LEVEL], now)
 
 
@@ -113,7 +114,7 @@ def _scaled(values: np.ndarray, now: np.ndarray) -> np.ndarray:
 
 
 class NetworkInputs:
-    """A panel, transformed, followed, and ready to be read at any step."""
+    """A panel whose values are transformed and whose signals are computed: it gives the inputs of any step."""
 
     floored: np.ndarray  # (N,) columns whose forecasts end at 0, as neither training nor they themselves go below
 
@@ -127,8 +128,8 @@ class NetworkInputs:
     def resumed(
         cls, panel: Panel, signals: np.ndarray, before: "NetworkInputs", columns: Any = slice(None)
     ) -> "NetworkInputs":
-        """Of the last steps of a series, whose signals are there already: (T, N, width). `before`: inputs that have the
-        same series as these of their columns."""
+        """Inputs of the last steps of a series whose signals, (T, N, width), are computed already. columns: where the
+        inputs `before` have the same series."""
         inputs = cls.__new__(cls)
         inputs._set(panel, before.reading, panel.values, signals)
         inputs.identity, inputs.floored = before.identity[columns], before.floored[columns]
@@ -142,7 +143,7 @@ class NetworkInputs:
 
     @cached_property
     def identity(self) -> np.ndarray:
-        """(N, names) a place for each column that is known by name."""
+        """(N, names): one-hot, 1 where a column has one of the names that the network knows."""
         mine = [self.panel.name(column) for column in range(self.values.shape[1])] if self.reading.names else []
         return np.array([[name == known for known in self.reading.names] for name in mine], np.float32).reshape(
             self.values.shape[1], len(self.reading.names)
@@ -161,14 +162,15 @@ class NetworkInputs:
         return back
 
     def at_steps(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Inputs of the scan over history: (..., step_width) float32. Rows before 0 are as if nothing was seen."""
+        """Inputs of the scan over the history, (..., step_width) float32. A row before 0 has no value."""
         own = step_signals(self.look(rows, columns), self.recipe)
         return self.with_covariates(own, np.maximum(rows, 0), columns)
 
     def with_covariates(
         self, own: np.ndarray, rows: np.ndarray, columns: np.ndarray, past_rows: np.ndarray | None = None
     ) -> np.ndarray:
-        """`past_rows`: where the past covariates are read, for steps whose own are not known yet."""
+        """Features of the series with its covariates beside them. past_rows: the rows to take past covariates from, for
+        steps whose own are not known yet."""
         panel, owner = self.panel, self.panel.owner[columns]
         past_rows = rows if past_rows is None else past_rows
         rows, owner = np.broadcast_arrays(rows, owner)
@@ -179,11 +181,11 @@ class NetworkInputs:
         return np.concatenate(parts, axis=-1, dtype=np.float32)
 
     def at_origins(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """(..., origin_width) float32."""
+        """The features of these origins, (..., origin_width) float32."""
         return origin_signals(self.look(rows, columns), self.recipe).astype(np.float32)
 
     def ahead(self, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
-        """(horizon, ..., ahead_width) float32, for the steps after each origin."""
+        """The features of the steps ahead of each origin, (horizon, ..., ahead_width) float32."""
         look = self.look(rows, columns)
         own = [ahead_signals(look, self.recipe, h) for h in range(1, horizon + 1)]
         return self.with_known(np.stack(own), rows, columns)
@@ -199,7 +201,8 @@ class NetworkInputs:
         return np.concatenate([own, self.calendar(later), known], axis=-1, dtype=np.float32)
 
     def outcomes(self, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
-        """(horizon, ...) float32: what came, in scales from the level at the origin; NaN where nothing was seen."""
+        """The actual values after each origin, (horizon, ...) float32, in scales from the level at the origin; NaN where no value
+        was observed."""
         now = self.look(rows, columns)(0)
         later = np.asarray(rows)[None] + np.arange(1, horizon + 1).reshape(-1, *[1] * np.ndim(rows))
         beyond = later >= len(self.values)

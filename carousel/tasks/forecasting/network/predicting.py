@@ -1,4 +1,4 @@
-"""A trained network asked for the future: quantiles at any origins, as far ahead as wanted."""
+"""Forecasts of a trained network: quantiles from any origins, any number of steps ahead."""
 
 from collections.abc import Sequence
 
@@ -12,14 +12,15 @@ from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
 from carousel.training.progress import Progress, silent
 
-PATHS = 100  # that a forecast takes where what is told is fed back
+PATHS = 100  # sample paths of each origin, where forecasts are fed back
 STEPS, COLUMNS, ORIGINS = 1024, 256, 4096  # at once
 
 
 def network_inputs(
     network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """What the scan over the history reads: (..., step), with the step ahead beside it where the form asks for it."""
+    """The inputs of the scan over the history, (..., step). Those of an autoregressive network also have the features of
+    the next step."""
     steps = inputs.at_steps(rows, columns)
     if network.autoregressive:
         steps = np.concatenate([steps, inputs.ahead(rows, columns, 1)[0]], axis=-1)
@@ -28,7 +29,7 @@ def network_inputs(
 
 @torch.inference_mode()
 def states_at(network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray) -> States:
-    """The states after these steps of these columns, (layers, origins, hidden) each, having read all from the first."""
+    """The states after these steps of these columns, each (layers, origins, hidden), from each column's first value on."""
     order = np.unique(columns)
     found: list[list[torch.Tensor]] = []
     places: list[np.ndarray] = []
@@ -64,8 +65,8 @@ def quantiles_at(
     seed: int = 0,
     progress: Progress = silent,
 ) -> np.ndarray:
-    """Quantiles (horizon, origins, levels) after these origins, in scales from their levels; float64. `progress` hears
-    of the steps that are fed back, which take long."""
+    """Quantiles (horizon, origins, levels) after these origins, in scales from their levels; float64. `progress` is
+    called for the steps that are fed back, which take long."""
     was_training = network.training
     network.eval()
     states = states_at(network, inputs, rows, columns)
@@ -122,10 +123,11 @@ def _fed_back(
     seed: int,
     progress: Progress,
 ) -> np.ndarray:
-    """What comes after the steps told at once, (more steps, origins, levels): of each origin many paths are drawn, a
-    whole block of steps at one probability, and read as if they had been seen; what is told after them is mixed.
+    """Forecasts beyond the steps decoded at once, (further steps, origins, levels). From each origin PATHS sample paths
+    are drawn, each block of steps at one probability level, and fed back as if observed; the forecasts that follow are
+    averaged over the paths.
 
-    The same seed draws the same paths, for each origin by itself.
+    The same seed draws the same paths, whichever other origins there are.
     """
     rng = np.random.default_rng(seed)
     origins, recipe = len(rows), inputs.recipe
@@ -176,7 +178,7 @@ def _later_inputs(
     columns: np.ndarray,
     origin_rows: np.ndarray,
 ) -> np.ndarray:
-    """Inputs of a step that has not come: past covariates stay as they were at the origin."""
+    """The inputs of a step after the origin: past covariates keep their values at the origin."""
     steps = inputs.with_covariates(own, rows, columns, origin_rows)
     if network.autoregressive:
         ahead = ahead_signals(tail.look, inputs.recipe, 1)
@@ -185,8 +187,8 @@ def _later_inputs(
 
 
 def drawn(quantiles: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """The quantile at a probability, (steps, rows), of told (steps, rows, levels): straight between the levels, and as
-    far beyond the outermost as a straight line of the last slope goes on to 0 and 1."""
+    """The quantile at a probability, (steps, rows), of quantiles (steps, rows, levels): linear between the levels, and
+    beyond the outermost levels continued with the same slope up to 0 and 1."""
     levels = np.array(LEVELS)
     above = np.clip(np.searchsorted(levels, probability), 1, len(levels) - 1)
     part = (probability - levels[above - 1]) / (levels[above] - levels[above - 1])
@@ -196,8 +198,8 @@ def drawn(quantiles: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
 
 def mixture(quantiles: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarray:
-    """Quantiles (..., levels) of the mixture of equally likely (..., paths, levels): each told quantile stands for the
-    probability around its level."""
+    """Quantiles (..., levels) of the mixture of equally likely (..., paths, levels): each quantile has the weight of
+    the probability around its level."""
     edges = np.concatenate([[0.0], (np.array(levels)[1:] + np.array(levels)[:-1]) / 2, [1.0]])
     weights = np.broadcast_to(np.diff(edges) / quantiles.shape[-2], quantiles.shape).reshape(*quantiles.shape[:-2], -1)
     values = quantiles.reshape(*quantiles.shape[:-2], -1)
@@ -212,23 +214,23 @@ def mixture(quantiles: np.ndarray, levels: Sequence[float] = LEVELS) -> np.ndarr
 
 
 def absolute(inputs: NetworkInputs, quantiles: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Quantiles in scales from the levels, (..., origins, levels), in the units of the data. A series that has never
-    moved stays where it is; one that has never been seen is nan."""
+    """Quantiles in scales from the levels, (..., origins, levels), in the units of the data. A series that has been
+    constant is forecast as constant; one without a value is NaN."""
     now = inputs.look(rows, columns)(0)
     values = now[:, LEVEL, None] + np.where(now[:, SCALE, None] > 0, now[:, SCALE, None] * quantiles, 0.0)
     return inputs.reading.transform.backward(values, columns, axis=1)
 
 
 def actual_after(inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
-    """(horizon, origins): what came after these origins, in the units of the data; nan where nothing was seen, and
-    after a series that had never moved."""
+    """The actual values after these origins, (horizon, origins), in the units of the data; NaN where no value was
+    observed, and for a series that had been constant."""
     actual = inputs.outcomes(rows, columns, horizon)
     return np.where(np.isfinite(actual), absolute(inputs, actual[..., None], rows, columns)[..., 0], np.nan)
 
 
 def corrected(inputs: NetworkInputs, quantiles: np.ndarray, r: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """Quantiles (horizon, origins, levels), in the units of the data, their intervals corrected by r; of what is never
-    negative, none below 0."""
+    """Quantiles (horizon, origins, levels), in the units of the data, with intervals corrected by r, and none below 0
+    for series that are never negative."""
     return floored(inputs, conformal.corrected(quantiles, r), columns)
 
 

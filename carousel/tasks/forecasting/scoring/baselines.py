@@ -1,4 +1,4 @@
-"""The naive rivals: what a forecast must beat to be worth its training.
+"""The naive baselines: forecasts that a trained model must beat to be worth its training.
 
     naive             y_{t+h} = y_t
     seasonal naive    y_{t+h} = y_{t+h-m}, the value a season ago (the last that was seen at that phase)
@@ -15,7 +15,8 @@ ERRORS_FROM = 2_000  # origins of each series, the last ones
 
 
 class Baseline:
-    """One rival over (T, N) values, whose errors are those in `training`: what the same columns were before."""
+    """One naive forecast of (T, N) values. Its intervals come from its errors on `training`, the earlier values of the
+    same columns."""
 
     def __init__(self, name: str, values: np.ndarray, *, training: np.ndarray, season: int = 1) -> None:
         self.name = name

@@ -1,6 +1,6 @@
-"""Intervals that hold what they promise: conformalised quantile regression, which goes on with what comes.
+"""Intervals with the promised coverage: conformalised quantile regression, updated as observations arrive.
 
-On held-out time, for the interval [lo, hi] around the median m that the network tells at step h, in the units of the
+On held-out time, for the interval [lo, hi] around the median m that the network forecasts at step h, in the units of the
 data (so that what is learnt as a logarithm is corrected by a sum, and not by powers),
 
     E = max(lo - y, y - hi) / w,  w = (hi - lo) / 2         how far outside y was, in halves of the interval
@@ -12,7 +12,7 @@ steps in common, so that n of them tell as much as fewer would that stand apart:
 best at cuts within the training parts of the benchmark's sets. Where a step has few errors, those of the steps next to
 it count as well.
 
-Time is not exchangeable. So each forecast made after training moves r, once all that it told has come:
+Time is not exchangeable. So each forecast made after training updates r as soon as all its steps have been observed:
 
     r_h ← r_h + g_h (1 if E > the r_h it was corrected by, else -α)      g_h = 0.3 / H mean |E + 1| on the held-out time
 
@@ -53,7 +53,7 @@ class Correction:
 
     @classmethod
     def fit(cls, quantiles: np.ndarray, actual: np.ndarray) -> Correction:
-        """From told (horizon, origins, levels) and came (horizon, origins), of held-out time."""
+        """From quantiles (horizon, origins, levels) and actual values (horizon, origins) of held-out time."""
         sizes = np.abs(errors(quantiles, actual) + 1)
         seen = np.isfinite(sizes)
         overall = np.where(seen, sizes, 0).sum(axis=(1, 2)) / np.maximum(1, seen.sum(axis=(1, 2)))
@@ -81,7 +81,7 @@ class Correction:
 
 
 def errors(quantiles: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """E of each interval, (pairs, horizon, origins), nan where nothing was seen."""
+    """E of each interval, (pairs, horizon, origins); NaN where no value was observed."""
     seen = np.isfinite(actual) & np.isfinite(quantiles[..., MEDIAN])
     found = []
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -92,7 +92,8 @@ def errors(quantiles: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def corrections(quantiles: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """(pairs, horizon): r_h of each interval, from told (horizon, origins, levels) and came (horizon, origins)."""
+    """(pairs, horizon): r_h of each interval, from quantiles (horizon, origins, levels) and actual values
+    (horizon, origins)."""
     horizon = len(quantiles)
     found = np.zeros((len(PAIRS), horizon))
     for pair, (alpha, mine) in enumerate(zip(ALPHAS, errors(quantiles, actual), strict=True)):
@@ -106,7 +107,7 @@ def corrected(quantiles: np.ndarray, r: np.ndarray) -> np.ndarray:
     steps that it has, by that of the last.
 
     An inner interval stays within an outer one, and no two ends meet: where the corrections would have them so (too few
-    errors tell the intervals apart, or all lie deep inside them), a part of what the network told between them stays.
+    errors tell the intervals apart, or all lie deep inside them), a part of the distance between the quantiles of the network stays.
     """
     steps = np.minimum(np.arange(len(quantiles)), r.shape[1] - 1)
     r = r if r.ndim == 3 else r[..., None]
@@ -127,8 +128,9 @@ def corrected(quantiles: np.ndarray, r: np.ndarray) -> np.ndarray:
 
 
 def crossed(quantiles: np.ndarray, actual: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The values that came in each half of the held-out time judged by intervals that the other half's corrected, so
-    that none is judged by itself: forecasts from origins near the middle tell of both halves."""
+    """Quantiles whose intervals in each half of the held-out time are corrected by the actual values of the other half,
+    so that no value judges an interval that it has corrected. Forecasts from origins near the middle have steps in
+    both halves."""
     later = rows + np.arange(1, len(quantiles) + 1)[:, None]
     seen = np.isfinite(actual)
     early = later <= np.median(later[seen]) if seen.any() else np.ones(later.shape, bool)

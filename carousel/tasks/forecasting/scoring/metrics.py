@@ -22,8 +22,8 @@ DECILES = [k for k, level in enumerate(LEVELS) if 0.1 <= level <= 0.9]
 
 @dataclass(frozen=True)
 class Scores:
-    """nan where there is nothing to judge by: MASE of series that never move, or that training did not have. What
-    judges quantiles (WQL, coverage, widths) is of those forecasts that have them."""
+    """Each is NaN where it cannot be computed, as MASE of constant series and of series that training did not have.
+    WQL, coverage and widths are averaged only over forecasts with quantiles."""
 
     mase: float
     rmse: float
@@ -39,8 +39,8 @@ class Scores:
 
 
 def score(quantiles: np.ndarray, actual: np.ndarray, unit: np.ndarray) -> Scores:
-    """told: (horizon, origins, levels); came: (horizon, origins), NaN where nothing was seen; unit: (origins,), MASE's
-    s."""
+    """quantiles: (horizon, origins, levels); actual: (horizon, origins), NaN where no value was observed; unit:
+    (origins,), s of MASE."""
     seen = np.isfinite(actual) & np.isfinite(quantiles[..., MEDIAN])
     if not seen.any():
         return Scores(*[np.nan] * 8)
@@ -84,7 +84,7 @@ def mean_quantile_loss(quantiles: np.ndarray, actual: np.ndarray) -> float:
 
 
 def naive_error(values: np.ndarray, season: int) -> np.ndarray:
-    """MASE's s of each column of (T, N) values; nan where it cannot be had."""
+    """MASE's s of each column of (T, N) values; NaN where there are no two values to compare."""
     if len(values) <= season:
         season = 1
     change = np.abs(values[season:] - values[:-season])
