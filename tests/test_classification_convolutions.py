@@ -248,11 +248,11 @@ def test_the_verdict_names_the_best(others: tuple[float, float], said: str) -> N
     truth = np.array([0, 1] * 10)
     logs = np.log(np.where(np.eye(2)[np.where(np.arange(20) < 15, truth, 1 - truth)] > 0, 0.9, 0.1))
     result = evaluate(truth, logs, ("a", "b"), 0)
-    rivals = [
-        verdict.Baseline("1-nearest neighbour", others[0], 20, "scikit-learn"),
-        verdict.Baseline("MiniRocket", others[1], 10, "aeon"),
+    baselines = [
+        verdict.BaselineScore("1-nearest neighbour", others[0], 20, "scikit-learn"),
+        verdict.BaselineScore("MiniRocket", others[1], 10, "aeon"),
     ]
-    lines = list(verdict.said(result, rivals))
+    lines = list(verdict.said(result, baselines))
     assert lines[:2] == [
         f"1-nearest neighbour: {others[0]:.1%} on the same sequences",
         f"MiniRocket: {others[1]:.1%} on 10 of them",

@@ -65,6 +65,7 @@ SHARED = {
     "Op": "engines and program",
     "Recorder": "two of the program",
     "_Rows": "tables and program",
+    "_Reader": "models and program",
 }
 
 

@@ -126,8 +126,8 @@ def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
         words = f"{baseline[0]}, {MEASURE.words(baseline[1])}"
         announce_start(folder, settings, network.members[0].recurrent.explain(), words, report)
     carry_out(run, report, resuming=resuming)
-    rivals = verdict.baselines(steps, truth, folds, trained.front_end, seed=settings.seed)
-    result = _conclude(folder, judge, rivals, report)
+    baselines = verdict.baselines(steps, truth, folds, trained.front_end, seed=settings.seed)
+    result = _conclude(folder, judge, baselines, report)
     if folder.kept:
         _draw(folder, result, baseline)
 
@@ -171,7 +171,9 @@ class _Judge:
         return f"accuracy {self.latest.accuracy:.1%}, macro-F1 {self.latest.macro_f1:.1%}"
 
 
-def _conclude(folder: RunFolder, judge: _Judge, rivals: Sequence[verdict.Baseline], report: Report) -> Evaluation:
+def _conclude(
+    folder: RunFolder, judge: _Judge, baselines: Sequence[verdict.BaselineScore], report: Report
+) -> Evaluation:
     folder.load_into(judge.trained.network)
     judge.trained.network.to(judge.learning.device)
     judge.validate()
@@ -184,14 +186,14 @@ def _conclude(folder: RunFolder, judge: _Judge, rivals: Sequence[verdict.Baselin
         macro_f1=result.macro_f1,
         baseline=result.baseline,
         sequences=result.count,
-        baselines={rival.name: rival.accuracy for rival in rivals},
+        baselines={baseline.name: baseline.accuracy for baseline in baselines},
     )
     (folder.path / StoredSteps.FILE).unlink(missing_ok=True)  # the data are the user's; a finished run needs no copy
     report.say(
         f"best model: {judge.summary()} on {result.count:,} sequences held out; always the commonest class: "
         f"{result.baseline:.1%}"
     )
-    for line in verdict.said(result, rivals):
+    for line in verdict.said(result, baselines):
         report.say(line)
     if len(judge.trained.network.members) > 1:
         report.say(

@@ -8,13 +8,13 @@ import numpy as np
 
 from carousel.tasks.classification import front_ends, neighbours
 from carousel.tasks.classification.metrics import Evaluation
-from carousel.tasks.classification.steps import Steps
+from carousel.tasks.classification.steps import StoredSteps
 
 SHORTEST = 9  # steps of a series that MiniRocket can read
 
 
 @dataclass(frozen=True)
-class Baseline:
+class BaselineScore:
     """accuracy: on `count` sequences held out. instead: how to use it."""
 
     name: str
@@ -24,18 +24,20 @@ class Baseline:
 
 
 def baselines(
-    steps: Steps, truth: np.ndarray, folds: np.ndarray, front_end: front_ends.FrontEnd, *, seed: int
-) -> list[Baseline]:
+    steps: StoredSteps, truth: np.ndarray, folds: np.ndarray, front_end: front_ends.FrontEnd, *, seed: int
+) -> list[BaselineScore]:
     """What the data's own parts say of the nearest neighbour and, where aeon is installed (the extra `baselines`) and
     these are series, of MiniRocket (Dempster et al. 2021), each learning from what a network learns from."""
     values = values_of(steps, front_end)
     near = neighbours.of_held_out(values, truth, folds, symbolic=front_end.symbolic, seed=seed)
-    found = [Baseline("1-nearest neighbour", near.accuracy(truth), len(near.judged), _NEIGHBOUR[front_end.symbolic])]
+    found = [
+        BaselineScore("1-nearest neighbour", near.accuracy(truth), len(near.judged), _NEIGHBOUR[front_end.symbolic])
+    ]
     if front_end.kind == "series" and steps.lengths.max(initial=0) >= SHORTEST and find_spec("aeon"):
         held = np.flatnonzero(folds >= 0)
         right = mini_rocket(values, truth, folds, seed=seed)[held] == truth[held]
         instead = "aeon.classification.convolution_based.MiniRocketClassifier"
-        found.append(Baseline("MiniRocket", float(right.mean()), len(held), instead))
+        found.append(BaselineScore("MiniRocket", float(right.mean()), len(held), instead))
     return found
 
 
@@ -45,7 +47,7 @@ _NEIGHBOUR = {
 }
 
 
-def values_of(steps: Steps, front_end: front_ends.FrontEnd) -> list[np.ndarray]:
+def values_of(steps: StoredSteps, front_end: front_ends.FrontEnd) -> list[np.ndarray]:
     """Of series the values alone, without marks and changes; all that is read of others."""
     width = len(front_end.channels) if isinstance(front_end, front_ends.SeriesFrontEnd) else None
     return [steps[k] if width is None else steps[k][:, :width] for k in range(len(steps))]
@@ -64,12 +66,12 @@ def mini_rocket(values: Sequence[np.ndarray], truth: np.ndarray, folds: np.ndarr
     return answers
 
 
-def said(result: Evaluation, rivals: Sequence[Baseline]) -> Iterator[str]:
+def said(result: Evaluation, baselines: Sequence[BaselineScore]) -> Iterator[str]:
     """The accuracies beside the model's, and which of them is the best to use."""
-    for one in rivals:
+    for one in baselines:
         share = "the same sequences" if one.count == result.count else f"{one.count:,} of them"
         yield f"{one.name}: {one.accuracy:.1%} on {share}"
-    best = max(rivals, key=lambda one: one.accuracy)
+    best = max(baselines, key=lambda one: one.accuracy)
     if best.accuracy > result.accuracy:
         yield (
             f"{best.name} is better on these data than this model: use that instead ({best.instead}), or give more "

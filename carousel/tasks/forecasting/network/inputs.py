@@ -201,8 +201,8 @@ class NetworkInputs:
         return np.concatenate([own, self.calendar(later), known], axis=-1, dtype=np.float32)
 
     def outcomes(self, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
-        """The actual values after each origin, (horizon, ...) float32, in scales from the level at the origin; NaN where no value
-        was observed."""
+        """The actual values after each origin, (horizon, ...) float32, in scales from the level at the origin; NaN
+        where no value was observed."""
         now = self.look(rows, columns)(0)
         later = np.asarray(rows)[None] + np.arange(1, horizon + 1).reshape(-1, *[1] * np.ndim(rows))
         beyond = later >= len(self.values)

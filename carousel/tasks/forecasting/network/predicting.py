@@ -19,8 +19,8 @@ STEPS, COLUMNS, ORIGINS = 1024, 256, 4096  # at once
 def network_inputs(
     network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray
 ) -> np.ndarray:
-    """The inputs of the scan over the history, (..., step). Those of an autoregressive network also have the features of
-    the next step."""
+    """The inputs of the scan over the history, (..., step). For an autoregressive network they include the features
+    of the next step."""
     steps = inputs.at_steps(rows, columns)
     if network.autoregressive:
         steps = np.concatenate([steps, inputs.ahead(rows, columns, 1)[0]], axis=-1)
@@ -29,7 +29,8 @@ def network_inputs(
 
 @torch.inference_mode()
 def states_at(network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray) -> States:
-    """The states after these steps of these columns, each (layers, origins, hidden), from each column's first value on."""
+    """The states after these steps of these columns, each (layers, origins, hidden). The scan begins at the
+    column's first value."""
     order = np.unique(columns)
     found: list[list[torch.Tensor]] = []
     places: list[np.ndarray] = []

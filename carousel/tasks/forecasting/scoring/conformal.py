@@ -1,7 +1,7 @@
 """Intervals with the promised coverage: conformalised quantile regression, updated as observations arrive.
 
-On held-out time, for the interval [lo, hi] around the median m that the network forecasts at step h, in the units of the
-data (so that what is learnt as a logarithm is corrected by a sum, and not by powers),
+On held-out time, for the interval [lo, hi] around the median m that the network forecasts at step h, in the units of
+the data (so that what is learnt as a logarithm is corrected by a sum, and not by powers),
 
     E = max(lo - y, y - hi) / w,  w = (hi - lo) / 2         how far outside y was, in halves of the interval
     r_h = the quantile (n' + 1)(1 - α) / n' of the n errors E of step h,  n' = 2 n / H
@@ -107,7 +107,8 @@ def corrected(quantiles: np.ndarray, r: np.ndarray) -> np.ndarray:
     steps that it has, by that of the last.
 
     An inner interval stays within an outer one, and no two ends meet: where the corrections would have them so (too few
-    errors tell the intervals apart, or all lie deep inside them), a part of the distance between the quantiles of the network stays.
+    errors tell the intervals apart, or all lie deep inside them), a part of the
+    distance between the quantiles of the network stays.
     """
     steps = np.minimum(np.arange(len(quantiles)), r.shape[1] - 1)
     r = r if r.ndim == 3 else r[..., None]
