@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from carousel.program import Interface
+from carousel.program import Interface, Program
 
 Rows = tuple[Tensor, ...]
 Step = Callable[[Rows, Rows], tuple[Rows, Rows]]
@@ -29,6 +29,21 @@ class Stepper(Protocol):
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
 
 
+class OneStep(Protocol):
+    """One step without gradients, made ready for tensors of certain shapes and dtypes.
+
+    A call takes x, (batch, input), the states and the parameters, in the order of `names`, and gives the new states;
+    None where any of them is not of the kind that it was made for.
+    """
+
+    program: Program
+    names: tuple[str, ...]
+
+    def __call__(
+        self, x: Tensor, states: Sequence[Tensor], parameters: Sequence[Tensor | None]
+    ) -> tuple[Tensor, ...] | None: ...
+
+
 @dataclass(frozen=True)
 class Engine:
     """A way to run programs over time.
@@ -43,6 +58,7 @@ class Engine:
         where that is not the engine's own choice.
     listing: (program, dtype, sizes, input) -> what it makes of the program, line by line, forward and backward; None
         where it runs the program as it stands.
+    one_step: (program, x, states, weights) -> a OneStep for such tensors, or None; None where the engine has none.
     """
 
     name: str
@@ -53,3 +69,4 @@ class Engine:
     calls_python: bool = False
     division: Callable[..., str] | None = None
     listing: Callable[..., str] | None = None
+    one_step: Callable[..., OneStep | None] | None = None

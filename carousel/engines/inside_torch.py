@@ -83,6 +83,18 @@ def autocast_is_on() -> bool:
     return torch._C._is_any_autocast_enabled()
 
 
+def is_plain_call() -> bool:
+    """Whether a call here and now is one without gradients that nothing watches, transforms, compiles or casts."""
+    return not (
+        torch.is_grad_enabled()
+        or is_compiled()
+        or operators_are_watched()
+        or is_transformed()
+        or autocast_is_on()
+        or torch.jit.is_tracing()
+    )
+
+
 class Writes:
     """Counts the writes to a tensor, without its memory: a graph that keeps this does not keep the tensor alive."""
 

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from carousel import engines
 from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
-from carousel.engines.inside_torch import autocast_is_on
+from carousel.engines.engine import OneStep
+from carousel.engines.inside_torch import autocast_is_on, is_plain_call
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
@@ -20,8 +21,19 @@ from carousel.layers.parameters import (
     parameter_shapes,
     register,
 )
+from carousel.program import Program
 
 States = tuple[Tensor, ...]
+
+# How many numbers of rows a cell keeps a call ready for.
+MOST_READY = 16
+
+
+class _Ready(dict[tuple[int, torch.dtype, str], OneStep]):
+    """Calls that are kept ready, by number of rows, dtype and engine. Copies of a cell begin without any."""
+
+    def __reduce__(self) -> tuple[type[_Ready], tuple[()]]:
+        return _Ready, ()
 
 
 class RecurrentCell(Equations, nn.RNNCellBase):
@@ -60,11 +72,12 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         self._register_own()
         self.reset_parameters()
 
-    _derived = (*Equations._derived, "sizes", "_shapes")
+    _derived = (*Equations._derived, "sizes", "_shapes", "_steps")
 
     def _derive(self) -> None:
         self.sizes = check_projection(self._program, self.hidden_size, self.proj_size)
         self._shapes = parameter_shapes(self._program, self.input_size, self.sizes)
+        self._steps = _Ready()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The names of all parameters and their shapes, in torch.nn's order."""
@@ -75,9 +88,16 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         initialize(self, self._program, self.hidden_size)
 
     def forward(self, input: Tensor, hx: Tensor | States | None = None) -> Tensor | States:
+        """One step: the new states, in the form of hx.
+
+        input: (B, I) or (I). hx: (B, H) or (H), zero if None; a tuple in the cell's order where it has several states.
+        Raises TypeError, ValueError or RuntimeError for what torch.nn's cells refuse, in their words.
+        """
         if is_proxy(input):
             return as_leaf(self, input, hx)
         self._follow()
+        if (made := self._at_once(input, hx)) is not None:
+            return made[0] if len(made) == 1 else made
         # Not get_parameter: under torch.func.functional_call weights are plain tensors.
         name, weights = type(self).__name__, {n: getattr(self, n) for n in self._shapes}
         weight = weights["weight_ih"]
@@ -95,8 +115,34 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         _, new = engines.scan(
             self.engine, self._program, x, [x.shape[0]], states, weights | self.own_weights(weight.dtype)
         )
+        if batched and is_plain_call():
+            self._keep_ready(x, states, weights)
         new = new if batched else tuple(state.squeeze(0) for state in new)
         return new[0] if len(new) == 1 else new
+
+    def _at_once(self, input: Tensor, hx: Tensor | States | None) -> States | None:
+        """The new states where a call like this one was made before, and nothing is to be said or watched; else None.
+
+        At this length a call's checks take longer than its arithmetic: here they are only compared with those made.
+        """
+        if not self._steps or hx is None or not is_plain_call() or type(input) is not Tensor or input.dim() != 2:
+            return None
+        step = self._steps.get((input.shape[0], input.dtype, self.engine))
+        if step is None or step.program is not self._program:
+            return None
+        own = self._parameters
+        parameters = [own.get(name) for name in step.names]  # under a parametrization one is not there
+        return step(input, hx if isinstance(hx, tuple) else (hx,), parameters)
+
+    def _keep_ready(self, x: Tensor, states: States, weights: dict[str, Tensor]) -> None:
+        """Makes the next call like this one quick."""
+        if self._program.own or not isinstance(self._program, Program):
+            return
+        if len(self._steps) >= MOST_READY:
+            self._steps.clear()
+        step = engines.one_step(self.engine, self._program, x, states, weights)
+        if step is not None:
+            self._steps[x.shape[0], x.dtype, self.engine] = step
 
     def _initial(self, hx: Tensor | States | None, batch: int, batched: bool, weight: Tensor) -> States:
         """The states to begin with, batched. Raises for what does not fit, in torch.nn's words."""

@@ -55,7 +55,7 @@ _local = threading.local()
 KEEP_WORKSPACE = 64 << 20
 
 
-def _workspace(count: int) -> Tensor:
+def workspace(count: int) -> Tensor:
     """Memory for a call's own use, kept per thread: asking for it anew would cost a page fault every 4 KB."""
     kept = getattr(_local, "workspace", None)
     if kept is None or kept.shape[0] < count:
@@ -94,8 +94,8 @@ def forward(given: Inputs, keep: bool) -> Given:
     scan.rows_of_steps, scan.last = map(ctypes.addressof, alive[-2:])
     scan.saved = saved.data_ptr()
     c = library().c
-    workspace = _workspace(c.carousel_forward_workspace(isa(), scan))
-    scan.workspace = workspace.data_ptr()
+    memory = workspace(c.carousel_forward_workspace(isa(), scan))
+    scan.workspace = memory.data_ptr()
     c.carousel_forward(isa(), scan)
     return emitted, last, saved
 
@@ -123,8 +123,8 @@ def backward(given: Inputs, upstream: Upstream, wanted: Sequence[bool]) -> Gradi
     scan.saved = saved.data_ptr()
     scan.grad_x = None if grad_x is None else grad_x.data_ptr()
     c = library().c
-    workspace = _workspace(c.carousel_backward_workspace(isa(), scan))
-    scan.workspace = workspace.data_ptr()
+    memory = workspace(c.carousel_backward_workspace(isa(), scan))
+    scan.workspace = memory.data_ptr()
     c.carousel_backward(isa(), scan)
     wanted_streams = [g if want else None for g, want in zip(grad_streams, want_streams, strict=False)]
     return [grad_x, *grad_first, *grad_parameters, *(wanted_streams or [None] * len(streams))]
