@@ -246,6 +246,7 @@ class Ordered(carousel.Cell):
     [
         (lambda: carousel.GRU(2, 3, bidirectional=True), ProgramError, "train with one direction"),
         (lambda: carousel.Recurrent(Ordered(), 2, 3, engine="reference"), ProgramError, "is not a program"),
+        (lambda: LabelModel(2, inputs=3, convolutions=4), ProgramError, "has convolutions beside its recurrence"),
         (lambda: nn.Linear(2, 3), TypeError, "Linear has no C form"),
         (lambda: nn.LSTM(2, 3), TypeError, "carousel.export|carousel.Recurrent"),
     ],

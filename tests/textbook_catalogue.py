@@ -215,7 +215,24 @@ def _rhn(depth):
     return Equations("nt", step)
 
 
+# --- antisymmetric
+
+
+def _antisymmetric(x, states, w):
+    (h,) = states
+    A = w.U["n"] - w.U["n"].T - 0.01 * np.eye(h.size)
+    return (h + 0.1 * tanh(A @ h + _x(w, "n", x) + w.k["n"]),)
+
+
+def _gated_antisymmetric(x, states, w):
+    (h,) = states
+    a = (w.U["n"] - w.U["n"].T - 0.01 * np.eye(h.size)) @ h + w.k["n"]
+    return (h + 0.1 * sigmoid(a + _x(w, "z", x)) * tanh(a + _x(w, "n", x)),)
+
+
 EQUATIONS = {
+    "antisymmetric-rnn": Equations("n", _antisymmetric),
+    "gated-antisymmetric-rnn": Equations("n", _gated_antisymmetric, inputs="z"),
     "lstm-1997": Equations("igo", _lstm_1997),
     "janet": _janet(1.0),
     "multiplicative-lstm": Equations("mifgo", _multiplicative_lstm),

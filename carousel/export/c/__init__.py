@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from carousel.errors import DataError
+from carousel.errors import DataError, ProgramError
 from carousel.export.c import sources
 from carousel.export.c.numbers import DOUBLE, SINGLE
 from carousel.export.c.pools import pool_of
@@ -86,6 +86,11 @@ def _chains(module: nn.Module) -> tuple[list[list[Stage]], int, str]:
 
 
 def _of_labels(prefix: str, model: LabelModel) -> list[Stage]:
+    if model.convolutions is not None:
+        raise ProgramError(
+            "exporting to C: this LabelModel has convolutions beside its recurrence, which have no C form yet; train "
+            "one without them (convolutions=0)"
+        )
     first: Stage
     if model.embedding is not None:
         first = Lookup(f"{prefix}embedding", model.embedding)
