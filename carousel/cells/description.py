@@ -28,6 +28,8 @@ PARTS = ("Use", "Reading", "Fidelity", "Source", "Sources")
 _PART = re.compile(rf"^({'|'.join(PARTS)}):\s*", re.MULTILINE)
 _YEAR = re.compile(r"(?<![\w:.])(?:19|20)\d\d(?![\w.])")
 
+__all__ = ["Description", "describe"]
+
 
 @dataclass(frozen=True)
 class Description:

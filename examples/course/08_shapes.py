@@ -29,7 +29,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import carousel
-from carousel.tasks.language import baseline
+from carousel.tasks.language import ngram_baseline
 from carousel.training import Quiet
 
 ONES, TENS = (
@@ -236,7 +236,7 @@ def predictors(lesson, folder):
         learnt, asked = (
             model.vocabulary.encode((folder / name).read_text()).ids for name in ("learn.txt", "judge.txt")
         )
-        counts = baseline.count(np.asarray(learnt), np.asarray(asked), model.vocabulary.size, orders=6)
+        counts = ngram_baseline.count(np.asarray(learnt), np.asarray(asked), model.vocabulary.size, orders=6)
         nats[f"{level}s: LSTM"] = judged.nats_per_character * judged.characters / 500
         nats[f"{level}s: counts of pairs"] = counts.nats[1] * len(asked) / 500
         nats[f"{level}s: counts of six"] = counts.nats[5] * len(asked) / 500
