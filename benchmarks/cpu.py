@@ -40,7 +40,7 @@ from cpu_candidates import Candidate, candidates, fma_limit, layer_of, verify
 from cpu_tables import Row
 
 from carousel.engines import native
-from carousel.engines.native import call
+from carousel.engines.native import prepared
 
 SIZES = ("1x128", "8x128", "32x128", "32x256", "64x1024")
 CELLS = ("lstm", "gru", "rnn", "user-lstm", "user-rnn")
@@ -58,7 +58,7 @@ def environment(isa: str, threads: int) -> dict[str, str]:
     """Of a process in which all candidates use one instruction set, and JAX so many threads."""
     given = os.environ | {"CAROUSEL_ISA": isa, "OMP_NUM_THREADS": str(threads)}
     flags = "--xla_cpu_multi_thread_eigen=false " if threads == 1 else ""
-    if isa in RESTRICTED and isa != call.library().isas_here[0]:
+    if isa in RESTRICTED and isa != prepared.library().isas_here[0]:
         aten, onednn, mkl, xla = RESTRICTED[isa]
         given |= {"ATEN_CPU_CAPABILITY": aten, "ONEDNN_MAX_CPU_ISA": onednn, "MKL_ENABLE_INSTRUCTIONS": mkl}
         flags += f"--xla_cpu_max_isa={xla}"
@@ -93,7 +93,7 @@ def measured(arguments: argparse.Namespace, name: str, size: str, train: bool, l
     flops = (3 if train else 1) * 4 * arguments.steps * batch * gates * hidden * hidden
     medians = {peer: statistics.median(taken) for peer, taken in measure(found, arguments.seconds).items()}
     return Row(
-        call.library().isas[call.isa()], torch.get_num_threads(), name, size, train, flops / 1e9, limit, medians, errors
+        prepared.library().isas[prepared.isa()], torch.get_num_threads(), name, size, train, flops / 1e9, limit, medians, errors
     )
 
 
@@ -101,7 +101,7 @@ def inside(arguments: argparse.Namespace) -> list[Row]:
     """The rows of this process, whose instruction set and number of threads are decided."""
     torch.set_num_threads(arguments.threads[0])
     limit = fma_limit(arguments.threads[0])
-    isa, best = native.status()["instruction set"], call.library().isas_here[0]
+    isa, best = native.status()["instruction set"], prepared.library().isas_here[0]
     print(f"\n{cpu_tables.processor()}, {isa}, {arguments.threads[0]} threads, torch {torch.__version__}")
     print(f"limit of float32 multiply-adds: {limit:.0f} GFLOP/s; {arguments.steps} steps, input size = hidden size\n")
     print(cpu_tables.heading(), flush=True)
@@ -128,7 +128,7 @@ def in_processes(arguments: argparse.Namespace) -> list[Row]:
 
 
 def main() -> None:
-    here = call.library().isas_here
+    here = prepared.library().isas_here
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--isas", nargs="+", choices=here, default=here, help="instruction sets; all of this machine")
     parser.add_argument("--cells", nargs="+", default=CELLS, help="names in the catalogue, or light-gru, user-...")

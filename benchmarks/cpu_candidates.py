@@ -12,7 +12,7 @@ import torch
 
 import carousel
 from carousel import cells
-from carousel.engines.native import call
+from carousel.engines.native import prepared
 
 PEERS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
 
@@ -67,7 +67,7 @@ class Candidate:
 
 def fma_limit(threads: int) -> float:
     """GFLOP/s that float32 multiply-adds reach on all threads: the best of many short stretches."""
-    library, isa = call.library(), call.isa()
+    library, isa = prepared.library(), prepared.isa()
     best = float("inf")
     for _ in range(200):
         begin = time.perf_counter()

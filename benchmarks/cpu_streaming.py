@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 import carousel
-from carousel.engines.native import call
+from carousel.engines.native import prepared
 
 
 def stepping(hidden: int) -> dict[str, Callable[[], object]]:
@@ -26,7 +26,7 @@ def stepping(hidden: int) -> dict[str, Callable[[], object]]:
     torch.testing.assert_close(rounded(x_rounded).float(), state[0], rtol=0, atol=2**-6)
     weights = torch.cat([layer.weight_ih_l0, layer.weight_hh_l0]).detach()
     share = weights.numel() // stepper._top.threads  # each thread has its part of them in its own cache
-    read, isa = call.library().c.carousel_read, call.isa()
+    read, isa = prepared.library().c.carousel_read, prepared.isa()
     y = torch.empty(1, hidden)
     return {
         "read the weights": lambda: read(isa, weights.data_ptr(), share, 1),

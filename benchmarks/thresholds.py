@@ -138,7 +138,7 @@ def split(seconds: float) -> None:
         chosen = "units" if "hidden units" in layer.explain(steps=STEPS, batch=batch) else "rows"
 
         def divided(split: int, run: Callable[[], object] = run) -> object:
-            with mock.patch.object(call.settings, "split", split):
+            with mock.patch.object(prepared.settings, "split", split):
                 return run()
 
         ratio = in_turns({"rows": lambda: divided(1), "units": lambda: divided(2)}, seconds)["units"]

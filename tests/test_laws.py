@@ -2,7 +2,7 @@
 
 Splitting a sequence, truncating, other rows, ragged batches, nothing at all, the same again, the other direction.
 Each law is one test over every cell of `matrix.KINDS`, on one engine by turns and with `-m full` on the others too;
-Hypothesis draws the layer and the shapes.
+Hypothesis draws the layer, the shapes, and the instruction set of the native engine among those of the machine.
 To add a law, write it for a `Setup` and mark it @law.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import pytest
@@ -21,10 +22,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 import carousel
-from carousel.engines import ENGINES
+from carousel.engines import ENGINES, native
+from carousel.engines.native import binding
 from carousel.training.carry import detach
 
 States = tuple[Tensor, ...]
+ISAS = [] if isinstance(library := binding.find(), str) else library.isas_here
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Setup:
     seed: int
     input_size: int
     hidden_size: int
+    isa: str | None
 
     @property
     def terms(self) -> int:
@@ -79,6 +83,7 @@ def setups(draw, row: Row, engine: str, **fixed) -> Setup:
         "seed": draw(st.integers(0, 1000)),
         "input_size": draw(st.integers(1, 4)),
         "hidden_size": draw(st.integers(3, 6)),
+        "isa": draw(st.sampled_from(ISAS)) if engine == "native" else None,
     }
     return Setup(row=row, engine=engine, **drawn | fixed)
 
@@ -94,7 +99,8 @@ def law(test=None, **fixed):
 
     def each(row, engine, data):
         setup = data.draw(setups(row, engine, **fixed), label="setup")
-        test(setup, data) if draws_more else test(setup)
+        with native.use_isa(setup.isa) if setup.isa else nullcontext():
+            test(setup, data) if draws_more else test(setup)
 
     each.__name__ = each.__qualname__ = test.__name__
     each.__doc__, each.__module__ = test.__doc__, test.__module__

@@ -49,14 +49,27 @@ template <class T, int M, int P>
         const ptrdiff_t row = piece[p].row, step = piece[p].step;
         const T* a = piece[p].at + first_row * row;
         for (int k = 0; k < piece[p].depth; ++k) {
-            Vec<T> b[WIDE];
+            // Of the two factors the one that takes fewer registers is held, or the sums would not all find one.
+            if constexpr (M < WIDE) {
+                Vec<T> x[M];
 #pragma GCC unroll 16
-            for (int v = 0; v < WIDE; ++v) b[v] = load(panel + column(v, next.panel));
+                for (int m = 0; m < M; ++m) x[m] = all(a[m * row]);
 #pragma GCC unroll 16
-            for (int m = 0; m < M; ++m) {
-                const Vec<T> x = all(a[m * row]);
+                for (int v = 0; v < WIDE; ++v) {
+                    const Vec<T> b = load(panel + column(v, next.panel));
 #pragma GCC unroll 16
-                for (int v = 0; v < WIDE; ++v) sum[m][v] += x * b[v];
+                    for (int m = 0; m < M; ++m) sum[m][v] += x[m] * b;
+                }
+            } else {
+                Vec<T> b[WIDE];
+#pragma GCC unroll 16
+                for (int v = 0; v < WIDE; ++v) b[v] = load(panel + column(v, next.panel));
+#pragma GCC unroll 16
+                for (int m = 0; m < M; ++m) {
+                    const Vec<T> x = all(a[m * row]);
+#pragma GCC unroll 16
+                    for (int v = 0; v < WIDE; ++v) sum[m][v] += x * b[v];
+                }
             }
             a += step;
             panel += BLOCK<T>;
@@ -155,17 +168,23 @@ inline void multiply_across(const Piece<A>* piece, int pieces, int64_t rows, con
     } while (pieces > 0);
 }
 
+// clang and GCC from 12 on have the first, GCC before 12 the second.
+#if __has_builtin(__builtin_shufflevector)
+#define CAROUSEL_SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define CAROUSEL_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Order{__VA_ARGS__})
+#endif
+
 // Four rows of four numbers turned into columns: 4 loads, 8 shuffles and 4 stores for 16 numbers.
 inline void transpose_4x4(const float* from, ptrdiff_t from_row, float* to, ptrdiff_t to_row) {
     typedef float Four __attribute__((vector_size(16)));
-    typedef int32_t Order __attribute__((vector_size(16)));
+    typedef int32_t Order [[maybe_unused]] __attribute__((vector_size(16)));
     Four r[4];
     for (int i = 0; i < 4; ++i) std::memcpy(&r[i], from + i * from_row, sizeof(Four));
-    const Four a = __builtin_shuffle(r[0], r[1], Order{0, 4, 1, 5}), b = __builtin_shuffle(r[2], r[3], Order{0, 4, 1, 5});
-    const Four c = __builtin_shuffle(r[0], r[1], Order{2, 6, 3, 7}), d = __builtin_shuffle(r[2], r[3], Order{2, 6, 3, 7});
-    const Four columns[4] = {
-        __builtin_shuffle(a, b, Order{0, 1, 4, 5}), __builtin_shuffle(a, b, Order{2, 3, 6, 7}),
-        __builtin_shuffle(c, d, Order{0, 1, 4, 5}), __builtin_shuffle(c, d, Order{2, 3, 6, 7})};
+    const Four a = CAROUSEL_SHUFFLE(r[0], r[1], 0, 4, 1, 5), b = CAROUSEL_SHUFFLE(r[2], r[3], 0, 4, 1, 5);
+    const Four c = CAROUSEL_SHUFFLE(r[0], r[1], 2, 6, 3, 7), d = CAROUSEL_SHUFFLE(r[2], r[3], 2, 6, 3, 7);
+    const Four columns[4] = {CAROUSEL_SHUFFLE(a, b, 0, 1, 4, 5), CAROUSEL_SHUFFLE(a, b, 2, 3, 6, 7),
+                             CAROUSEL_SHUFFLE(c, d, 0, 1, 4, 5), CAROUSEL_SHUFFLE(c, d, 2, 3, 6, 7)};
     for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_row, &columns[i], sizeof(Four));
 }
 inline void transpose_4x4(const double* from, ptrdiff_t from_row, double* to, ptrdiff_t to_row) {

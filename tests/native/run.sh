@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds the C++ tests of the engine and runs them: plainly, and under AddressSanitizer with UndefinedBehaviorSanitizer,
 # and under ThreadSanitizer. Usage: tests/native/run.sh [--quick] [plain] [address] [thread]   (all three if none is named)
-# --quick: one instruction set and fewer shapes. neon: for ARM, with Debian's g++-aarch64-linux-gnu and qemu-user-static.
+# --quick: one instruction set and fewer shapes. clang: built by it. neon: for ARM, with Debian's g++-aarch64-linux-gnu and
+# qemu-user-static.
 set -eu
 quick= engine=
 if [ "${1:-}" = --quick ]; then quick=--quick engine=-DCAROUSEL_PORTABLE_ONLY=ON; shift; fi
@@ -16,6 +17,7 @@ for kind in ${*:-plain address thread}; do
             machine="-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++"
             ;;
         plain) flags="" ;;
+        clang) flags="" machine="-DCMAKE_CXX_COMPILER=clang++" ;;
         address) flags="-fsanitize=address,undefined -fno-sanitize-recover=all" ;;
         thread) flags="-fsanitize=thread" ;;
     esac
