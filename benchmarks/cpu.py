@@ -92,9 +92,8 @@ def measured(arguments: argparse.Namespace, name: str, size: str, train: bool, l
     gates = len(layer_of(name, 1, "reference").program.gates)
     flops = (3 if train else 1) * 4 * arguments.steps * batch * gates * hidden * hidden
     medians = {peer: statistics.median(taken) for peer, taken in measure(found, arguments.seconds).items()}
-    return Row(
-        prepared.library().isas[prepared.isa()], torch.get_num_threads(), name, size, train, flops / 1e9, limit, medians, errors
-    )
+    isa = prepared.library().isas[prepared.isa()]
+    return Row(isa, torch.get_num_threads(), name, size, train, flops / 1e9, limit, medians, errors)
 
 
 def inside(arguments: argparse.Namespace) -> list[Row]:

@@ -27,7 +27,7 @@ from unittest import mock
 import torch
 
 import carousel
-from carousel.engines.native import binding, call, identity
+from carousel.engines.native import binding, identity, prepared
 
 REPOSITORY = Path(__file__).parent.parent
 HEADER = Path("carousel/native/thresholds.h")

@@ -111,7 +111,7 @@ def test_built_by_clang_the_engine_is_right_and_keeps_sums_in_registers():
     assert done.returncode == 0, done.stdout + done.stderr
     assert "portable: 0 failures" in done.stdout
     loops = loops_of(RUN.parent.parent.parent / "build/tests-native/clang/_native.so")
-    for isa in LIBRARY.isas:
+    for isa in ("avx512", "avx2"):
         # clang keeps sums of five and six rows on the stack where bfloat16 is widened.
         check_that_sums_stay_in_registers(loops, isa, but="tile_widened")
 

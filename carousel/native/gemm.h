@@ -49,8 +49,9 @@ template <class T, int M, int P>
         const ptrdiff_t row = piece[p].row, step = piece[p].step;
         const T* a = piece[p].at + first_row * row;
         for (int k = 0; k < piece[p].depth; ++k) {
-            // Of the two factors the one that takes fewer registers is held, or the sums would not all find one.
-            if constexpr (M < WIDE) {
+            // Of the two factors the one that takes fewer registers is held, or the sums would not all find one. Where a
+            // product needs a register of its own before it is added, GCC finds room for the right factor only.
+            if constexpr (FUSED && M < WIDE) {
                 Vec<T> x[M];
 #pragma GCC unroll 16
                 for (int m = 0; m < M; ++m) x[m] = all(a[m * row]);

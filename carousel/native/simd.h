@@ -44,6 +44,14 @@ constexpr int VECTORS = 4;
 constexpr int VECTORS = 2;
 #endif
 constexpr int TILE_ROWS = 6;
+
+// Whether a multiply-add is one instruction.
+#if defined(__FMA__) || defined(__AVX512F__) || defined(__aarch64__)
+constexpr bool FUSED = true;
+#else
+constexpr bool FUSED = false;
+#endif
+
 template <class T> constexpr int BLOCK = VECTORS * lanes<T>;
 
 template <class T> inline Vec<T> load(const T* p) {
