@@ -9,7 +9,7 @@ from torch import Tensor
 
 from carousel.engines import native, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
-from carousel.engines.engine import Around, Engine, OneStep, Stepper
+from carousel.engines.engine import Around, Engine, ReadyStep, Stepper
 from carousel.engines.step import sizes_of
 from carousel.program import Interface
 
@@ -106,7 +106,7 @@ def stepper(
 
 def one_step(
     engine: str, program: Interface, x: Tensor, states: tuple[Tensor, ...], weights: Mapping[str, Tensor]
-) -> OneStep | None:
+) -> ReadyStep | None:
     """A step of that engine made ready for calls with such tensors, which must fit; None where it cannot be."""
     chosen, _ = choose(engine, program, x.dtype, x.device)
     return None if chosen.one_step is None else chosen.one_step(program, x, states, weights)

@@ -29,7 +29,7 @@ class Stepper(Protocol):
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
 
 
-class OneStep(Protocol):
+class ReadyStep(Protocol):
     """One step without gradients, made ready for tensors of certain shapes and dtypes.
 
     A call takes x, (batch, input), the states and the parameters, in the order of `names`, and gives the new states;
@@ -58,7 +58,7 @@ class Engine:
         where that is not the engine's own choice.
     listing: (program, dtype, sizes, input) -> what it makes of the program, line by line, forward and backward; None
         where it runs the program as it stands.
-    one_step: (program, x, states, weights) -> a OneStep for such tensors, or None; None where the engine has none.
+    one_step: (program, x, states, weights) -> a ReadyStep for such tensors, or None; None where the engine has none.
     """
 
     name: str
@@ -69,4 +69,4 @@ class Engine:
     calls_python: bool = False
     division: Callable[..., str] | None = None
     listing: Callable[..., str] | None = None
-    one_step: Callable[..., OneStep | None] | None = None
+    one_step: Callable[..., ReadyStep | None] | None = None

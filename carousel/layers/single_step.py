@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from carousel import engines
 from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
-from carousel.engines.engine import OneStep
+from carousel.engines.engine import ReadyStep
 from carousel.engines.inside_torch import autocast_is_on, is_plain_call
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
@@ -29,7 +29,7 @@ States = tuple[Tensor, ...]
 MOST_READY = 16
 
 
-class _Ready(dict[tuple[int, torch.dtype, str], OneStep]):
+class _Ready(dict[tuple[int, torch.dtype, str], ReadyStep]):
     """Calls that are kept ready, by number of rows, dtype and engine. Copies of a cell begin without any."""
 
     def __reduce__(self) -> tuple[type[_Ready], tuple[()]]:
