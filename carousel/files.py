@@ -101,7 +101,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes what crashes have left half written, of files that nobody writes any more."""
+    """Removes the unfinished files that a crash has left in a folder. No process may be writing there."""
     for left in folder.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(OSError):
             left.unlink()

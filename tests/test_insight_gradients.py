@@ -261,7 +261,7 @@ def test_too_short_says_by_how_much():
     with pytest.raises(
         TooShort,
         match=r"gradient flow of h, layer 0: the gradient falls by 18% over the 20 lags measured, and a "
-        r"memory length of about 99 steps cannot be told from that; it takes at least 199 lags: "
+        r"memory length of about 99 steps cannot be measured from that; it takes at least 199 lags: "
         r"give longer sequences, or more lags\.",
     ) as refused:
         flow.memory_length()

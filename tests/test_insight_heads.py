@@ -175,7 +175,7 @@ def test_what_cannot_be_told_is_a_finding():
 
     found = diagnose(Reverse(), torch.randn(80, 6, I), memory=50)
     assert [f.fault for f in found] == ["cannot-be-told"]
-    assert found[0].what == "how far back gradients reach cannot be told"
+    assert found[0].what == "how far back gradients reach cannot be measured"
     ragged = diagnose(carousel.GRU(I, H), torch.randn(80, 6, I), lengths=[80, 70, 60, 50, 40, 30])
     assert "cannot-be-told" in [f.fault for f in ragged]
     assert "memory=, as many steps as you know" in str(ragged[0])

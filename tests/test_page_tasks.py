@@ -212,13 +212,13 @@ def test_what_takes_long_tells_how_far_it_is(classifiers, monkeypatch):
 def test_beginnings_that_are_read_anew_grow_no_faster_than_the_sequence(steps, most):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(label_measures, "MOST_TOGETHER", most)
-        ends = label_measures.ends_of_beginnings(steps)
+        ends = label_measures.ends_of_prefixes(steps)
     assert ends[0] == 0
     assert ends[-1] == steps - 1
     assert (np.diff(ends) > 0).all()
     if steps * steps <= most:
         assert len(ends) == steps
-    fewest = label_measures.FEWEST_BEGINNINGS + label_measures.LAST
+    fewest = label_measures.FEWEST_PREFIXES + label_measures.LAST
     assert len(ends) * steps <= most + fewest * steps
 
 
@@ -249,8 +249,8 @@ def test_of_a_long_sequence_some_answers_are_followed_and_they_are_the_right_one
         shown.moved[at][1:], label_measures.moved(np.concatenate([before[:1], asked.probability[at]]))[1:], atol=1e-4
     )
     assert "after 25 of the 60 steps" in " ".join(thinned.notes["influence"])
-    assert "25 beginnings were read of the 60" in " ".join(thinned.notes["expects"])
-    assert "beginnings were read of" not in " ".join(whole.notes["expects"])
+    assert "25 prefixes were read of the 60" in " ".join(thinned.notes["expects"])
+    assert "prefixes were read of" not in " ".join(whole.notes["expects"])
 
 
 @pytest.mark.parametrize("kind", ["series", "both-last", "forward", "letters"])
@@ -374,7 +374,7 @@ def test_the_true_class_is_told_where_it_is_known(classifiers, tmp_path):
         assert moments.steps.expects.truth == truth
         notes = " ".join(moments.notes["expects"])
         assert said in notes if said else "class it is" not in notes
-        assert "read both ways" in notes
+        assert "read in both directions" in notes
 
 
 def test_a_long_sequence_is_shown_from_its_beginning(classifiers):
@@ -551,12 +551,12 @@ def test_from_each_step_the_forecast_is_that_of_the_history_so_far(forecasters, 
     reads, expects = moments.steps.reads, moments.steps.expects
     assert isinstance(expects, Quantiles)
     assert expects.levels == (0.025, 0.1, 0.5, 0.9, 0.975)
-    assert expects.told.shape == (30, 3, 5)
+    assert expects.quantiles.shape == (30, 3, 5)
     columns = ["sales_lo_95", "sales_lo_80", "sales", "sales_hi_80", "sales_hi_95"]
     for t in (0, 17, 29):
         predicted = model.predict(3, data=until(frame, reads.times[t], form == "encoder-decoder"))
         expected = predicted.filter(pl.col("shop") == "south").select(columns).to_numpy()
-        np.testing.assert_allclose(expects.told[t], expected, rtol=1e-5)
+        np.testing.assert_allclose(expects.quantiles[t], expected, rtol=1e-5)
     seen = frame.filter((pl.col("shop") == "south") & (pl.col("date") <= datetime.date(2024, 3, 10)))
     np.testing.assert_array_equal(reads.values[:, 0], seen["sales"].tail(30).fill_null(np.nan).to_numpy())
     assert reads.times[-1] == "2024-03-10"
@@ -570,7 +570,7 @@ def test_the_last_steps_are_shown_as_they_follow_from_all_before(forecasters):
     model = forecasters["encoder-decoder"]
     whole, end = (examined(model, None, item=0, steps=steps) for steps in (500, 25))
     assert len(whole.steps.reads.times) == 70
-    np.testing.assert_allclose(end.steps.expects.told, whole.steps.expects.told[-25:], rtol=1e-6)
+    np.testing.assert_allclose(end.steps.expects.quantiles, whole.steps.expects.quantiles[-25:], rtol=1e-6)
     for ours, theirs in zip(end.steps.scans, whole.steps.scans, strict=True):
         for node, values in ours.products.items():
             np.testing.assert_allclose(values, theirs.products[node][-25:], atol=1e-5)
@@ -610,7 +610,7 @@ def test_surprise_is_how_far_out_in_the_forecast_it_lay(forecasters):
     assert np.isnan(expects.surprise[0])
     assert np.isnan(expects.surprise[60])
     for t in (10, 50, 65):
-        low, high = expects.told[t - 1, 0, [1, 3]]
+        low, high = expects.quantiles[t - 1, 0, [1, 3]]
         assert (low <= values[t] <= high) == (0.1 <= expects.level[t] <= 0.9)
 
 
@@ -647,7 +647,7 @@ def test_influence_is_the_slope_of_the_median(forecasters, form):
 def test_where_nothing_is_known_ahead_no_forecast_is_shown(forecasters):
     model = forecasters["encoder-decoder"]
     moments = examined(model, sales(future=1), item="north")
-    told = moments.steps.expects.told
+    told = moments.steps.expects.quantiles
     assert np.isfinite(told[:, 0]).all()
     # The last steps: their second or third step ahead has no price.
     assert np.isnan(told[-1, 1:]).all()
@@ -668,7 +668,7 @@ def test_a_network_that_adds_nothing_to_the_linear_forecast_is_shown_as_that(tmp
     assert "No step of training improved on the linear forecast" in " ".join(moments.notes["expects"])
     assert not moments.influence.shares.any()
     assert any("gradients are above 0" in note for note in moments.notes["flow"])
-    np.testing.assert_allclose(moments.steps.expects.told[:, :, 2], moments.steps.expects.linear, rtol=0.05)
+    np.testing.assert_allclose(moments.steps.expects.quantiles[:, :, 2], moments.steps.expects.linear, rtol=0.05)
     assert inspect(model, out=tmp_path / "page").exists()
 
 

@@ -106,7 +106,7 @@ def test_the_probabilities_at_a_step_are_what_predict_says_of_the_sequence_so_fa
 def test_the_true_class_stands_out(open_page):
     shown = open_page("series")
     assert "It is down." in shown.text(".view-expects p:not(.note)")
-    assert "← it is" in shown.text(".likely tr.came")
+    assert "← it is" in shown.text(".likely tr.actual")
     assert "down, which it is" in shown.text(".view-expects .key")
     options = shown.page.get_by_label("colour by").locator("option").all_inner_texts()
     assert options == [
@@ -295,7 +295,7 @@ def test_the_forecast_shown_is_the_forecasters_from_that_origin(open_page, seen)
         assert f"From {times[step]}: " in words
         assert number(re.search(r": ([\d.]+) at", words)[1]) == pytest.approx(expected["sales"][0], rel=6e-3)
         assert f"forecasts {re.search(r': ([0-9.]+) at', words)[1]} next" in shown.status
-        came = re.search(r"at \S+ \(80 %: \S+ to [^)]+\), and ([\d.]+) came", words)
+        came = re.search(r"at \S+ \(80 %: \S+ to [^)]+\); the actual value is ([\d.]*\d)", words)
         assert (came is None) == (step == 69)
         assert came is None or number(came[1]) == pytest.approx(moments.steps.reads.values[step + 1, 0], rel=6e-3)
 
@@ -311,13 +311,13 @@ def test_the_fan_is_drawn_where_its_numbers_are(open_page, seen):
         points = shown.page.locator(f".view-expects svg {selector}").first.get_attribute("points")
         return np.array([float(p.split(",")[1]) for p in points.split()])
 
-    came, median, widest = ordinates("polyline.came"), ordinates("polyline.median"), ordinates("polygon.band0")
+    came, median, widest = ordinates("polyline.actual"), ordinates("polyline.median"), ordinates("polygon.band0")
     values = reads.values[40 - 24 : 44, 0]
     slope, base = np.polyfit(values, came, 1)
     np.testing.assert_allclose(came, slope * values + base, atol=0.1)
-    np.testing.assert_allclose(median[1:], slope * expects.told[40, :, 2] + base, atol=0.15)
-    np.testing.assert_allclose(widest[1:4], slope * expects.told[40, :, 4] + base, atol=0.15)
-    np.testing.assert_allclose(widest[4:], slope * expects.told[40, ::-1, 0] + base, atol=0.15)
+    np.testing.assert_allclose(median[1:], slope * expects.quantiles[40, :, 2] + base, atol=0.15)
+    np.testing.assert_allclose(widest[1:4], slope * expects.quantiles[40, :, 4] + base, atol=0.15)
+    np.testing.assert_allclose(widest[4:], slope * expects.quantiles[40, ::-1, 0] + base, atol=0.15)
     assert "From 2024-02-10" in shown.page.locator(".view-expects svg.chart").get_attribute("aria-label")
 
 
@@ -332,9 +332,9 @@ def test_surprise_is_told_and_coloured(open_page, seen):
     values = shown.js("page.reads[0].colouring.shown().values.map((x) => Number.isNaN(x) ? null : x)")
     np.testing.assert_allclose(np.array(values, float), expects.surprise, rtol=1e-4, atol=1e-6)
     go(shown, 60)
-    assert "nothing had been told of it" in shown.text(".view-expects > p:nth-of-type(2)")
+    assert "there was no forecast of it" in shown.text(".view-expects > p:nth-of-type(2)")
     go(shown, 0)
-    assert "nothing had been told of it" in shown.text(".view-expects > p:nth-of-type(2)")
+    assert "there was no forecast of it" in shown.text(".view-expects > p:nth-of-type(2)")
 
 
 # -- what all have ----------------------------------------------------------------------------------------------

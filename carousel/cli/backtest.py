@@ -21,10 +21,10 @@ def backtest(
     cell: Annotated[str | None, Parameter(group=OWN)] = None,
     trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
-    """Judge a trained forecaster by forecasts from one origin after another, beside naive rivals.
+    """Judge a trained forecaster by forecasts from one origin after another, compared with naive baselines.
 
-    Without data, on the part of its own that training held out; with them, on what they have after the time it was
-    trained on. MASE, RMSE, MAE, weighted quantile loss (WQL), and what the intervals held.
+    Without data: on the part of its own data that training held out. With data: on what they have after the end of the
+    training data. Prints MASE, RMSE, MAE, the weighted quantile loss (WQL) and the coverage of the intervals.
 
     For example:
 
@@ -40,16 +40,15 @@ def backtest(
     data
         A longer table of the same columns.
     horizon
-        Steps ahead. Without it: as many as were trained for.
+        Steps to forecast. Without it: the horizon of the training.
     stride
         Steps from one origin to the next.
     decimal
-        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
-        found.
+        The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
-        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
+        The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
-        A file for all the forecasts beside what came: .csv, .tsv, .parquet or .arrow.
+        A file for all forecasts and the actual values: .csv, .tsv, .parquet or .arrow.
     plot
         A file for the picture: .png, .svg or .pdf.
     cell

@@ -33,10 +33,9 @@ def evaluate(
     data
         Files or folders of the kind that it was trained on.
     decimal
-        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
-        found.
+        The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
-        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
+        The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
         A folder for pictures and tables, where the task makes them.
     cell

@@ -43,10 +43,9 @@ def forecast(
     future
         A table of the covariates that are known in advance. They may also stand below the data, without a target.
     decimal
-        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
-        found.
+        The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
-        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
+        The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
         A file for the table: .csv, .tsv, .parquet or .arrow. Without it, it is shown.
     plot

@@ -60,10 +60,9 @@ def inspect(
     steps
         Steps to show at most.
     decimal
-        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
-        found.
+        The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
-        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
+        The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
         The folder to write to. Without it: `inspect` in the run's.
     live

@@ -42,10 +42,9 @@ def predict(
     every
         Early prediction: answers after every so many steps, while the sequence is still arriving.
     decimal
-        What stands before the decimals of numbers in a text table, "." or ",". Without it: as the run was told, or
-        found.
+        The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
-        What stands between thousands: ",", ".", " " or "'". Without it: as the run was told, or found.
+        The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
         A table of all answers and probabilities: .csv, .tsv, .parquet or .arrow. Without it they are shown.
     cell

@@ -133,7 +133,7 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
 
 
 def _own(cell: str | None) -> str | None:
-    """The cell that was named, where it stands in a file."""
+    """The name of the cell where it is one of a file; None for a cell of the catalogue."""
     from carousel.training.run_cell import in_file
 
     return cell if in_file(cell) else None

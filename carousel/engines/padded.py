@@ -15,7 +15,7 @@ from carousel.engines.call import Given, Gradients, Inputs, Runner, Upstream, ch
 
 
 def forward(runner: Runner, given: Inputs, keep: bool) -> Given:
-    """`runner.forward`, of a scan with or without room to spare."""
+    """`runner.forward` for rows that may end in padding. Only the other rows are run; the padding gets zeros."""
     used = _used(given)
     x, states = given.x, given.states
     found: Given | None = None

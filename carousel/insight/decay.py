@@ -143,7 +143,7 @@ def memory_length_of(decay: Decay, *, what: str) -> MemoryLength:
                 estimate=decay,
             )
         raise TooShort(
-            f"{begun}that and cannot be told. Give many times longer sequences, or more of them.",
+            f"{begun}that. Give many times longer sequences, or more of them.",
             needed=10 * decay.lags,
             estimate=decay,
         )
@@ -151,7 +151,7 @@ def memory_length_of(decay: Decay, *, what: str) -> MemoryLength:
     if decay.lags < 2 * steps:
         raise TooShort(
             f"{what}: the gradient falls by {1 - decay.factor**decay.lags:.0%} over the {decay.lags} lags measured, "
-            f"and a memory length of about {steps:.0f} steps cannot be told from that; it takes at least "
+            f"and a memory length of about {steps:.0f} steps cannot be measured from that; it takes at least "
             f"{math.ceil(2 * steps)} lags: give longer sequences, or more lags.",
             needed=math.ceil(2 * steps),
             estimate=decay,

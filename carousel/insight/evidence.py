@@ -120,7 +120,7 @@ class Evidence:
 
     @cached_property
     def reaches(self) -> dict[tuple[str, int], float | None]:
-        """By state and place: the lag beyond which nothing of a gradient is left; None where it cannot be told."""
+        """By state and place: the lag beyond which nothing of a gradient is left; None where it cannot be measured."""
         places = range(len(self.flow.places))
         return {(s, p): blind_after(self.flow, s, p, self.remember) for p in places for s in self.flow.states}
 
@@ -146,7 +146,7 @@ class Evidence:
 
     @property
     def untold_memory(self) -> bool:
-        """Whether nobody knows how far back the data reach."""
+        """Whether the memory of the data is unknown: neither given nor measurable."""
         return self.memory is None and self._ragged
 
     @property
@@ -196,7 +196,7 @@ def decay_of(flow: GradientFlow, state: str, place: int) -> Decay | None:
 def blind_after(flow: GradientFlow, state: str, place: int, wanted: float) -> float | None:
     """The lag at which a millionth of the gradient that arrives is left, in steps: seen, or as the decay goes on.
 
-    Infinite where it is further away than `wanted`, or never; None where it cannot be told.
+    Infinite where it is further away than `wanted`, or never; None where it cannot be measured.
     """
     if not flow.read[place]:
         return None

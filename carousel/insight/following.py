@@ -52,22 +52,22 @@ def units_following(values: Any, property: Any, *, draws: int = 200, seed: int =
     Raises DataError for shapes that do not fit, or a property that is the same everywhere; TooShort where it changes
     fewer than 10 times, since anything that drifts would then follow it.
     """
-    held, told = torch.as_tensor(values), torch.as_tensor(property)
+    held, target = torch.as_tensor(values), torch.as_tensor(property)
     if held.dim() == 2:
         held = held.unsqueeze(1)
-    if told.dim() == 1:
-        told = told.unsqueeze(1)
-    if held.dim() != 3 or told.shape != held.shape[:2]:
+    if target.dim() == 1:
+        target = target.unsqueeze(1)
+    if held.dim() != 3 or target.shape != held.shape[:2]:
         raise DataError(
             f"Values must be (T, H) or (T, B, H) and the property (T) or (T, B), "
             f"but they are {tuple(torch.as_tensor(values).shape)} and {tuple(torch.as_tensor(property).shape)}."
         )
-    kind = "auc" if told.dtype == torch.bool else "correlation"
+    kind = "auc" if target.dtype == torch.bool else "correlation"
     real = ~held.isnan().any(-1)
     # Sequence by sequence, without padding.
     rows = [real[:, row].nonzero().squeeze(1) for row in range(held.shape[1])]
     x = torch.cat([held[steps, row] for row, steps in enumerate(rows)]).double()
-    sequences = [told[steps, row].double() for row, steps in enumerate(rows)]
+    sequences = [target[steps, row].double() for row, steps in enumerate(rows)]
     _check(sequences)
     score = _auc(x) if kind == "auc" else _correlation(x)
     scores = score(torch.cat(sequences)[None])[0]

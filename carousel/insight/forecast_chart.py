@@ -5,7 +5,7 @@ from typing import Any
 
 from carousel.insight.shown import in_a_picture
 
-# Okabe & Ito's palette, which the colour-blind tell apart; rivals also differ in their dashes.
+# Okabe & Ito's palette, which colour-blind readers can distinguish; baselines also differ in their dashes.
 OURS, CAME = "#0072B2", "#333333"
 RIVALS = {"naive": ("#D55E00", "--"), "seasonal naive": ("#009E73", "-."), "drift": ("#CC79A7", ":")}
 BANDS = {95: 0.15, 80: 0.22}  # per cent: opacity; the narrower lies on the wider
@@ -34,7 +34,7 @@ def backtest_figure(
     title: str = "",
 ) -> Any:
     """As `forecast_figure`, and below: the mean absolute error at each step ahead of the model (the first name) and its
-    rivals; and the part of what came that intervals of 80 and 95 % held, by name."""
+    baselines; and the part of the actual values that intervals of 80 and 95 % held, by name."""
     figure = _figure(len(series) + 1)
     grid = figure.add_gridspec(len(series) + 1, 2, width_ratios=(3, 2))
     panels = [figure.add_subplot(grid[row, :]) for row in range(len(series))]

@@ -18,7 +18,7 @@ from carousel.insight.refusal import TooShort
 from carousel.insight.shown import Shown
 from carousel.layers import Recurrent
 
-ORIGINS = 16  # steps whose losses are followed back, unless told otherwise
+ORIGINS = 16  # steps whose losses are followed back, by default
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class GradientFlow(Shown):
         """See `samples`: -1 or, where it is the other direction, -2."""
         top = self.places[-1].removesuffix(" reverse")
         both = [place for place, name in enumerate(self.places) if name.removesuffix(" reverse") == top]
-        told = [p for p in both if self.read[p] and self._followed(p) >= FEWEST_LAGS]
-        return (told or both)[-1] - len(self.places)
+        measured = [p for p in both if self.read[p] and self._followed(p) >= FEWEST_LAGS]
+        return (measured or both)[-1] - len(self.places)
 
     def _followed(self, place: int) -> int:
         """How many lags there are of a scan."""

@@ -16,7 +16,7 @@ from carousel.insight.observation import Observation, observe, with_gradients
 from carousel.insight.shown import Shown
 from carousel.layers import Recurrent
 
-LAST = 8  # outputs that are looked at, unless told otherwise
+LAST = 8  # outputs that are looked at, by default
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from carousel.insight.shown import Shown
 from carousel.insight.unrolling import jacobian, unroll
 from carousel.layers import Recurrent
 
-STEPS = 32  # unless told otherwise
+STEPS = 32  # by default
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def draw_learning_curve(
 ) -> None:
     """Write a PNG picture of losses over the x of the points; where they are in nats, an axis on the right has bits.
 
-    `baseline`: name and loss of a naive rival, drawn as a level line. Losses far above the rest, as before the
+    `baseline`: name and loss of a naive baseline, drawn as a level line. Losses far above the rest, as before the
     first step, are cut off so that the part where something is learnt fills the picture.
     """
     # Here, not above: matplotlib takes most of a second to import.

@@ -16,7 +16,7 @@ from carousel.insight.shown import Shown
 from carousel.insight.unrolling import pushed, unroll
 from carousel.layers import Recurrent
 
-LEADING = 8  # exponents, unless told otherwise
+LEADING = 8  # exponents, by default
 FEWEST_STEPS = 20
 BLOCKS = 10
 

@@ -16,9 +16,9 @@ from carousel.insight.shown import Shown
 from carousel.insight.surrogates import Bounds, bounds_of_information, bounds_of_numbers, strongest_correlations
 
 FEWEST_STEPS = 10
-MATTERS = 0.01  # of the variance, or of the entropy: so much must be told for it to be worth remembering
+MATTERS = 0.01  # of the variance, or of the entropy: a lag that explains less is not worth remembering
 ORDERED = 0.9  # of the dependence of symbols that counts must show
-SYMBOLS = 64  # that are told apart; the rarer ones count as one
+SYMBOLS = 64  # that are distinguished; the rarer ones count as one
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def data_memory(
         channels. What goes on from step to step is memory, trends and seasons too.
     Symbols: the informational correlation sqrt(1 - exp(-2 I)) of the mutual information I, which is |correlation|
         where both are normal (Linfoot, Information and Control 1, 1957), less what chance finds. The 63 most frequent
-        symbols are told apart.
+        symbols are distinguished.
     Noise: from surrogates, the data cut into blocks that are put together again in a random order. Blocks no longer
         than a lag keep what dependence is shorter, and the slow swings that make chance correlations large, and lose
         what is at that lag (Künsch, Annals of Statistics 17, 1989; Theiler et al., Physica D 58, 1992). At least 16

@@ -112,7 +112,7 @@ def find_layer(module: Any, layer: Recurrent | str | None) -> Recurrent:
         return layer
     if isinstance(module, RecurrentCell):
         raise DataError(
-            f"A {type(module).__name__} runs one step, and its steps are in a loop of your own, which nobody can look "
+            f"A {type(module).__name__} runs one step, and its steps are in a loop of your own, which cannot be looked "
             f"into. Measure a layer with its weights: layer = Recurrent(cell.cell, {module.input_size}, "
             f"{module.hidden_size}, bias={module.bias}); "
             "layer.load_state_dict({f'{name}_l0': weight for name, weight in cell.state_dict().items()})."

@@ -11,7 +11,7 @@ class TooShort(DataError):
     """What was measured is too short, or too little, to mean anything.
 
     needed: how much would do, in the unit that the message names; infinite where nothing would.
-    estimate: what came out all the same, if anything.
+    estimate: what was measured all the same, if anything.
     """
 
     def __init__(self, message: str, *, needed: float, estimate: Any = None) -> None:

@@ -62,7 +62,7 @@ class NextSymbols:
 
     likely, probability: (T, K), the likeliest after each step, likeliest first, as indices into `names`.
     surprise: (T), -ln P of the symbol that in fact came next; NaN where none did.
-    rank: (T), how many symbols were thought likelier than that one, plus 1; 0 where none came.
+    rank: (T), how many symbols were thought likelier than that one, plus 1; 0 where there is none.
     """
 
     names: list[str]
@@ -93,17 +93,19 @@ class Classes:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Which numbers would come, in the units of the first of the signals.
+    """The values that are forecast after each step, in the units of the first of the signals.
 
-    levels: (Q), increasing, with 0.5 among them. told: (T, horizon, Q), after each step, of the steps ahead; NaN where
-        nothing can be told. linear: (T, horizon), what the forecast would be without the network; NaN likewise.
+    levels: (Q), increasing, with 0.5 among them.
+    quantiles: (T, horizon, Q), forecast after each step for the steps ahead; NaN where nothing can be forecast.
+    linear: (T, horizon), what the forecast would be without the network; NaN likewise.
     times: (horizon), what the steps after the last are called.
-    surprise: (T), how unlikely what came at a step was, told one step before: -log2(2 min(p, 1 - p)) bits, p being the
-        level at which it lay. level: (T), that p. NaN where nothing came, or nothing was told.
+    surprise: (T), how unlikely the value of a step was by the forecast of one step before: -log2(2 min(p, 1 - p)) bits,
+        p being the level of the value among its quantiles. level: (T), that p. NaN where there is no value or no
+        forecast.
     """
 
     levels: tuple[float, ...]
-    told: np.ndarray
+    quantiles: np.ndarray
     linear: np.ndarray
     times: list[str]
     surprise: np.ndarray
@@ -176,7 +178,7 @@ class Moments:
     timescales: for each scan, (units), how many steps a unit remembers.
     findings: what is wrong with the network, how it was seen, what to try; in words.
     notes: by view ("findings", "reads", "expects", "influence", "units", "flow"), what its reader must know: why
-        something cannot be told, or what exactly is shown.
+        something cannot be measured, or what exactly is shown.
     """
 
     name: str

@@ -125,7 +125,7 @@ def _classes(expects: Classes) -> dict[str, Any]:
 def _quantiles(expects: Quantiles) -> dict[str, Any]:
     return {
         "levels": expects.levels,
-        "told": quantised(expects.told.reshape(len(expects.told), -1), 16),
+        "quantiles": quantised(expects.quantiles.reshape(len(expects.quantiles), -1), 16),
         "linear": quantised(expects.linear, 16),
         "times": expects.times,
         "surprise": numbers(expects.surprise),

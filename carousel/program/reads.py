@@ -60,7 +60,7 @@ class Reads:
         self._has_more = bool(self._in_lists or self._in_closures or self._versions or self._sets or self._arrays)
 
     def changed(self, cell: Cell) -> bool:
-        """Whether anything is another object, or a tensor written to, since this was made; or cell another cell."""
+        """Whether the cell, or anything that its step has read, has changed since this was made."""
         if cell is not self.cell or not self.complete:
             return True
         for mapping, key, value in self._in_mappings:

@@ -90,7 +90,7 @@ def _require_optimizer(optimizer: torch.optim.Optimizer, saved: Any, steps: int)
     for number, (group, own) in enumerate(zip(theirs, ours, strict=True)):
         where = f"optimizer.param_groups.{number}"
         if not isinstance(group, Mapping) or group.get("params") != own["params"]:
-            raise ValueError(f"{where}.params are not those of the model's parameters")
+            raise ValueError(f"{where}.params should be {own['params']}, the numbers of the model's parameters")
         require_number(f"{where}.lr", group.get("lr"), least=0)
         for name in own.keys() & group.keys() - {"params", "lr"}:
             if type(group[name]) is not type(own[name]) or group[name] != own[name]:

@@ -53,11 +53,11 @@ def window_too_short(e: Evidence) -> Iterator[Finding]:
 
 
 def cannot_be_told(e: Evidence) -> Iterator[Finding]:
-    """What a diagnosis looks for and could not see: no sign of health."""
+    """What the diagnosis could not judge. It is reported, since an empty list means that all was judged."""
     if e.untold_memory:
         yield Finding(
             "cannot-be-told",
-            "how far back the data reach cannot be told",
+            "how far back the data reach cannot be measured",
             "sequences differ in length or begin anew, and padding is no data: whether gradients, gates and the window "
             "reach far enough was not judged",
             "memory=, as many steps as you know the data to reach back",
@@ -65,7 +65,7 @@ def cannot_be_told(e: Evidence) -> Iterator[Finding]:
     if e.measurable and e.gates.hooks and e.gates.keeps:
         yield Finding(
             "cannot-be-told",
-            "how long gates hold a state cannot be told",
+            "how long gates hold a state cannot be measured",
             f"{' and '.join(e.gates.hooks)} may change it before each step, and whether gates are shut was not judged",
             "a diagnosis without hooks, or with keep= and add=, which are taken into account",
         )
@@ -77,7 +77,7 @@ def cannot_be_told(e: Evidence) -> Iterator[Finding]:
             why = str(refusal).rstrip(".")
         yield Finding(
             "cannot-be-told",
-            "how far back gradients reach cannot be told",
+            "how far back gradients reach cannot be measured",
             why,
             "longer sequences, more of them, or a loss that reads the layer at later steps (loss=)",
         )

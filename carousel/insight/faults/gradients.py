@@ -38,15 +38,15 @@ def vanishing(e: Evidence) -> Iterator[Finding]:
     if not e.measurable:
         return
     flow = e.flow
-    told = {where: reach for where, reach in e.reaches.items() if reach is not None}
-    if not told:
-        return  # and cannot_be_told says so
-    (state, place), blind = max(told.items(), key=lambda item: item[1])
+    known = {where: reach for where, reach in e.reaches.items() if reach is not None}
+    if not known:
+        return  # and `cannot_be_told` reports it
+    (state, place), blind = max(known.items(), key=lambda item: item[1])
     if not blind < e.remember:
         return
     decay = decay_of(flow, state, place)
     numbers = {} if decay is None else {"factor": decay.factor, "low": decay.low, "high": decay.high}
-    speed = "come to nothing at once" if decay is None else f"shrink by {decay.factor:.2g} a step"
+    speed = "vanish at once" if decay is None else f"shrink by {decay.factor:.2g} a step"
     yield Finding(
         "vanishing",
         "gradients vanish",

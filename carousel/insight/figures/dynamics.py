@@ -48,7 +48,7 @@ def jacobian_spectrum(jacobians: StepJacobians, state: str | None = None) -> Fig
 
 
 def lyapunov_spectrum(found: Lyapunov) -> Figure:
-    """Lyapunov exponents with their intervals, and how the estimates came to rest."""
+    """Lyapunov exponents with their intervals, and how the estimates converged."""
     figure, (left, right) = canvas(9, 4, ncols=2)
     count = len(found.exponents)
     there = found.exponents.isfinite()
@@ -67,5 +67,5 @@ def lyapunov_spectrum(found: Lyapunov) -> Figure:
         axes.axhline(0, color="#777777", linewidth=1)
         axes.grid(alpha=0.25)
     left.set_title(f"Lyapunov exponents: {found.kind}")
-    right.set_title("How the estimates came to rest")
+    right.set_title("How the estimates converged")
     return figure

@@ -1,8 +1,8 @@
 """A classifier reading a sequence (numbers over time, sound, text): after each step, to which class it would belong.
 
-What it holds likely after t steps is what it says of a sequence of those t steps: see
-`carousel.tasks.classification.early`. A network that reads both ways reads each such beginning anew, and so does
-whoever asks what moved an answer: of a long sequence that is done after some of the steps, `ends_of_beginnings`.
+What it answers after t steps is what it answers for the sequence of those t steps: see
+`carousel.tasks.classification.early`. A bidirectional network reads each prefix anew, and so does the measure
+of what moved an answer. Of a long sequence this is done for some of the prefixes only: see `ends_of_prefixes`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from carousel.page.moments import Classes, Influence, Moments, Signals, Symbols
 from carousel.page.moments import Steps as PageSteps
 from carousel.page.readers import Drawings, Report, number_of, require_equations
 from carousel.page.readers.label_measures import (
-    ends_of_beginnings,
+    ends_of_prefixes,
     flow_of,
     influence,
     received,
@@ -142,14 +142,14 @@ def examine(
     shown, answer, truth = read_steps(trained, chosen.example, steps, network)
     assert isinstance(shown.expects, Classes)
     report(f"{name}: which {front_end.unit}s moved the answer")
-    at = ends_of_beginnings(len(steps))
+    at = ends_of_prefixes(len(steps))
     norms = influence(member, steps, answer[at], lambda line: report(f"{name}: {line}"), at=at)
     report(f"{name}: gates and gradients")
     with torch.no_grad():
         e = received(member, steps)
     gates = read_gates(layer, e)
     flow = flow_of(member, steps, int(answer[-1]) if truth is None else truth)
-    curves, untold = analysis.curves_of(flow)
+    curves, refusals = analysis.curves_of(flow)
     timescales, too_short = analysis.timescales_of(gates)
     report(f"{name}: what is wrong with it, units that follow the {subject}")
     findings, too_little = analysis.findings(gates.places, layer, e, lags=analysis.lags_for(len(steps)))
@@ -180,7 +180,7 @@ def examine(
                 *_said_of_influence(front_end.unit, len(at), len(steps)),
             ],
             "units": [*([both_ways] if layer.bidirectional else []), *_said_of_convolutions(member), *too_short],
-            "flow": [_said_of_flow(member, truth is not None), *_said_of_convolutions(member), *untold],
+            "flow": [_said_of_flow(member, truth is not None), *_said_of_convolutions(member), *refusals],
             "findings": too_little,
         },
     )
@@ -206,10 +206,10 @@ def _said_so_far(
     members, unit = trained.network.members, trained.front_end.unit
     said = [f"After each {unit}: what is said of a sequence that ends there, as by `carousel predict --every 1`."]
     if members[0].recurrent.bidirectional:
-        said.append("The networks read both ways, and read each such beginning anew, from its end as well.")
+        said.append("The networks read in both directions: each prefix of the sequence is read anew, from its end too.")
     if shown.at is not None:
         said.append(
-            f"That is much for a long sequence: {len(shown.at):,} beginnings were read of the "
+            f"That is much for a long sequence: {len(shown.at):,} prefixes were read of the "
             f"{len(shown.probability):,} that there are. Between two of them stands what was said after the first."
         )
     if len(members) > 1:

@@ -1,4 +1,4 @@
-"""What a forecaster tells after each step of a series, how surprising what came was, and what moved the forecast."""
+"""The forecasts after each step of a series, how surprising the actual values were, and what moved the forecasts."""
 
 from __future__ import annotations
 
@@ -60,14 +60,17 @@ def beyond_known(inputs: NetworkInputs, rows: np.ndarray, column: int, horizon: 
     return rows + np.arange(1, horizon + 1)[:, None] >= panel.known_until[panel.owner[column]]
 
 
-def told_before(quantiles: np.ndarray) -> np.ndarray:
-    """What was told of each step one step before, (T, levels); NaN for the first."""
+def forecast_before(quantiles: np.ndarray) -> np.ndarray:
+    """The quantiles of each step as forecast one step before, (T, levels); NaN for the first."""
     return np.concatenate([np.full((1, quantiles.shape[2]), np.nan), quantiles[:-1, 0]])
 
 
 def level_of(actual: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
-    """At which level p of told (T, levels) what came (T) lay, straight between the levels; beyond the outermost, those.
-    NaN where nothing came or nothing was told, or all levels are one."""
+    """The level p of each actual value (T) among its quantiles (T, levels), interpolated linearly between the levels.
+
+    Beyond the outermost quantile it is the outermost level. NaN where there is no value or no forecast, or where all
+    quantiles are equal.
+    """
     level = np.full(len(actual), np.nan)
     for t in np.flatnonzero(np.isfinite(actual) & np.isfinite(quantiles).all(1)):
         if quantiles[t, -1] > quantiles[t, 0]:
@@ -80,7 +83,7 @@ def surprise_of(level: np.ndarray) -> np.ndarray:
     return -np.log2(2 * np.minimum(level, 1 - level)) + 0.0
 
 
-def told_in_scales(
+def quantiles_in_scales(
     trained: TrainedForecaster,
     stretch: Stretch,
     steps: Tensor,
@@ -112,13 +115,16 @@ def told_in_scales(
 
 
 def measure_of(trained: TrainedForecaster, stretch: Stretch, x: Tensor) -> Measure:
-    """|d m_t / d x_s|: m_t, the median after step t averaged over the steps told at once; x_s, what was read at s."""
+    """|d m_t / d x_s|: x_s is what was read at step s.
+
+    m_t is the median of the forecast after step t, averaged over the steps that are decoded at once.
+    """
 
     def median(quantiles: Tensor) -> Tensor:
         return quantiles.unflatten(-1, (-1, len(LEVELS)))[..., MEDIAN].mean(-1)
 
     def measure(steps: Tensor, hx: Any, at: Sequence[int]) -> Tensor:
-        module: Callable[..., Tensor] = partial(told_in_scales, trained, stretch, steps, at=at)
+        module: Callable[..., Tensor] = partial(quantiles_in_scales, trained, stretch, steps, at=at)
         return input_influence(module, x[steps, 0], hx, at=at, of=median, layer=trained.network.encoder).norms
 
     return measure

@@ -25,13 +25,13 @@ from carousel.page.moments import Steps as PageSteps
 from carousel.page.readers import Drawings, Report, number_of, require_equations
 from carousel.page.readers.forecast_measures import (
     Stretch,
+    forecast_before,
     forecasts,
     level_of,
     losses_of,
     measure_of,
+    quantiles_in_scales,
     surprise_of,
-    told_before,
-    told_in_scales,
 )
 from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Model = Forecaster
-SHOWN = tuple(LEVELS.index(level) for level in (0.025, 0.1, 0.5, 0.9, 0.975))  # of the quantiles told
+SHOWN = tuple(LEVELS.index(level) for level in (0.025, 0.1, 0.5, 0.9, 0.975))  # of the quantiles
 PICTURED = 8  # outputs in the picture of influence
 LATEST = 5  # forecasts in the picture of them
 
@@ -117,13 +117,13 @@ def examine(
     hx = stretch.hx or encoder.fresh_states(1)
     told_scans, _, after = scans(encoder, x[:, 0], hx, np.arange(steps))
     report(f"{name}: a forecast from each step, {trained.horizon} ahead")
-    told, linear = forecasts(trained, stretch)
+    quantiles, linear = forecasts(trained, stretch)
     times = times_of(trained, inputs, np.arange(rows[0], rows[-1] + 1 + trained.horizon), stretch.column)
     reads = signals_of(trained, stretch, times[:steps])
-    level = level_of(inputs.panel.values[rows, stretch.column], told_before(told))
+    level = level_of(inputs.panel.values[rows, stretch.column], forecast_before(quantiles))
     expects = Quantiles(
         levels=tuple(LEVELS[k] for k in SHOWN),
-        told=told[..., list(SHOWN)],
+        quantiles=quantiles[..., list(SHOWN)],
         linear=linear,
         times=times[steps:],
         surprise=surprise_of(level),
@@ -141,12 +141,17 @@ def examine(
     outputs = torch.arange(steps)
     forecast_loss = partial(losses_of, trained, stretch)
     flow = gradient_flow(
-        partial(told_in_scales, trained, stretch, outputs), x, initial, loss=forecast_loss, lags=lags, layer=encoder
+        partial(quantiles_in_scales, trained, stretch, outputs),
+        x,
+        initial,
+        loss=forecast_loss,
+        lags=lags,
+        layer=encoder,
     )
-    curves, untold = analysis.curves_of(flow)
+    curves, refusals = analysis.curves_of(flow)
     report(f"{name}: what is wrong with it, units that follow the series")
     findings, too_little = analysis.findings(
-        gates.places, partial(told_in_scales, trained, stretch, outputs), x, initial,
+        gates.places, partial(quantiles_in_scales, trained, stretch, outputs), x, initial,
         loss=forecast_loss, window=trained.settings.context, lags=lags, layer=encoder,
     )  # fmt: skip
     moments = Moments(
@@ -165,16 +170,16 @@ def examine(
         properties=analysis.followers(_marks(reads), gates),
         findings=findings,
         notes={
-            "expects": _said_of_forecast(trained, told),
+            "expects": _said_of_forecast(trained, quantiles),
             "influence": [
                 "What moves the forecast: the gradient of the median, averaged over the steps ahead, by what the "
                 "network read at each step. What the linear forecast sees for itself is not counted."
             ],
             "units": [_said_of_scan(network), *too_short],
             "flow": [
-                f"The quantile loss of the forecast from a step, over the {network.at_once} steps ahead that are told "
-                f"at once, followed back through the scan over the history.",
-                *untold,
+                f"The quantile loss of the forecast from a step, over the {network.at_once} steps ahead that are "
+                f"decoded at once, followed back through the scan over the history.",
+                *refusals,
             ],
             "findings": too_little,
         },
@@ -182,7 +187,7 @@ def examine(
     drawings = pictures.of_network(gates, flow) | {
         "influence": partial(pictures.influence_at_end, shares, reads.times, PICTURED),
         "signals": partial(pictures.signals_over_time, reads),
-        "forecast": partial(_picture, name, stretch, told),
+        "forecast": partial(_picture, name, stretch, quantiles),
     }
     return moments, drawings
 
@@ -217,12 +222,12 @@ def span_of(inputs: NetworkInputs, item: str | int | None) -> tuple[int, int, in
 
 
 def times_of(trained: TrainedForecaster, inputs: NetworkInputs, rows: np.ndarray, column: int) -> list[str]:
-    """What these steps of a column of values are called in the columns of the data that tell the time."""
+    """The times of these rows of a column of values, as the columns of time in the data write them."""
     stamps = trained.reading.layout.roles.time.restore(inputs.panel.stamps(rows, inputs.panel.owner[column]))
     if not stamps.width:
         return [f"row {row + 1}" for row in rows]
     words = ["-".join(map(str, row)) for row in stamps.rows()]
-    # Parts of the clock that are nothing at every step say nothing.
+    # A time of day that is midnight at every step is left out.
     said_by_none = next((end for end in (" 00:00:00", ":00") if all(word.endswith(end) for word in words)), "")
     return [word.removesuffix(said_by_none) for word in words]
 
@@ -270,20 +275,20 @@ def _filled(values: np.ndarray) -> np.ndarray:
     return np.where(latest < 0, values[seen][0], values[np.maximum(latest, 0)])
 
 
-def _said_of_forecast(trained: TrainedForecaster, told: np.ndarray) -> list[str]:
+def _said_of_forecast(trained: TrainedForecaster, quantiles: np.ndarray) -> list[str]:
     said = [
-        "Surprise: p is the level of the forecast, told one step before, at which what came lay, straight between the "
-        "levels told; −log₂(2 min(p, 1 − p)) is 0 bits at the median, 1 where half of all would lie further out, and "
-        "4.3 at the ends of the 95 % interval and beyond them, where nothing is told."
+        "Surprise: p is the level at which the actual value lies among the quantiles forecast one step before, "
+        "interpolated linearly between their levels. −log₂(2 min(p, 1 − p)) is 0 bits at the median, 1 where half of "
+        "all values would lie further out, and 4.3 at the ends of the 95 % interval and beyond them."
     ]
     if not trained.network.head.weight.any():
         said.append("No step of training improved on the linear forecast: the network adds nothing to it.")
-    if np.isnan(told).any():
+    if np.isnan(quantiles).any():
         names = ", ".join(trained.reading.layout.roles.known)
         said.append(
             f"Forecasts end where the table has no {names}, known in advance: add rows with them and without a target."
             if names
-            else "There is no forecast where nothing had been seen."
+            else "There is no forecast before the first value."
         )
     return said
 
@@ -315,17 +320,17 @@ def _about(trained: TrainedForecaster, chosen: Chosen, series: str, steps: int) 
     ]
 
 
-def _picture(name: str, stretch: Stretch, told: np.ndarray) -> Figure:
+def _picture(name: str, stretch: Stretch, quantiles: np.ndarray) -> Figure:
     """The series and its latest forecasts that do not overlap."""
     from carousel.tasks.forecasting.answers.charts import axis
 
-    horizon, rows = told.shape[1], stretch.rows
-    origins = [k for k in range(len(rows) - 1, -1, -horizon) if np.isfinite(told[k]).all()][:LATEST][::-1]
+    horizon, rows = quantiles.shape[1], stretch.rows
+    origins = [k for k in range(len(rows) - 1, -1, -horizon) if np.isfinite(quantiles[k]).all()][:LATEST][::-1]
     seen = rows[max(0, (origins[0] if origins else 0) - 4 * horizon) :]
     shown = {
         "name": stretch.inputs.panel.name(stretch.column),
         "x": axis(stretch.inputs, seen, stretch.column),
         "y": stretch.inputs.panel.values[seen, stretch.column],
-        "forecasts": [drawn(stretch.inputs, int(rows[k]), stretch.column, told[k]) for k in origins],
+        "forecasts": [drawn(stretch.inputs, int(rows[k]), stretch.column, quantiles[k]) for k in origins],
     }
     return forecast_figure([shown], title=f"{name}: {horizon} steps ahead")

@@ -15,11 +15,11 @@ from carousel.page import analysis
 from carousel.page.telling import Telling
 from carousel.tasks.classification.steps import StoredSteps
 
-ORIGINS = 16  # beginnings whose losses are followed back
-MOST_TOGETHER = 1 << 18  # steps of all beginnings of a sequence that a page reads anew, and numbers it keeps of them
-FEWEST_BEGINNINGS = 16
+ORIGINS = 16  # prefixes whose losses are followed back
+MOST_TOGETHER = 1 << 18  # steps of all prefixes of a sequence that a page reads anew, and numbers it keeps of them
+FEWEST_PREFIXES = 16
 LAST = 8  # steps at the end, after each of which there is a beginning
-BATCH_STEPS = 1 << 15  # of beginnings whose influence is measured at once
+BATCH_STEPS = 1 << 15  # of prefixes whose influence is measured at once
 
 
 def moved(chances: np.ndarray) -> np.ndarray:
@@ -28,13 +28,13 @@ def moved(chances: np.ndarray) -> np.ndarray:
     return np.maximum(0, (after * (np.log2(np.maximum(after, 1e-30)) - np.log2(before))).sum(1))
 
 
-def ends_of_beginnings(steps: int) -> np.ndarray:
-    """The last steps of those beginnings of a sequence that a page reads anew, in order, 0 and T - 1 among them.
+def ends_of_prefixes(steps: int) -> np.ndarray:
+    """The last step of each prefix of a sequence that a page reads anew: in order, with 0 and T - 1 among them.
 
-    A beginning costs as many steps as it has. All T of them are read where T^2 is within MOST_TOGETHER; of a longer
-    sequence fewer, evenly apart, and those of the last steps: so that what is read and kept grows no faster than T.
+    A prefix costs as many steps as it has. All T prefixes are read if T^2 <= MOST_TOGETHER. Of a longer sequence only
+    some are read, evenly spaced, and those that end in its last steps, so that the work grows no faster than T.
     """
-    count = max(FEWEST_BEGINNINGS, MOST_TOGETHER // steps)
+    count = max(FEWEST_PREFIXES, MOST_TOGETHER // steps)
     if count >= steps:
         return np.arange(steps)
     apart = np.linspace(0, steps - 1, count).round().astype(np.int64)
@@ -60,7 +60,7 @@ def influence(
     at_once, telling = max(1, BATCH_STEPS // len(steps)), Telling(report, len(at), "steps")
     for begin in range(0, len(at), at_once):
         ends = at[begin : begin + at_once]
-        x, lengths = beginnings(member, steps, ends)
+        x, lengths = prefixes(member, steps, ends)
         classes = torch.from_numpy(answer[begin : begin + at_once]).to(x.device)
         found = pushed(member, x, lengths, classes)
         for row, end in enumerate(ends):
@@ -90,19 +90,18 @@ def log_odds(scores: Tensor, classes: Tensor) -> Tensor:
 def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
     """How the loss of an answer reaches back through the recurrence.
 
-    Of several beginnings of the sequence; the log-odds are split by the steps at which they read the layer, as
+    Of several prefixes of the sequence; the log-odds are split by the steps at which they read the layer, as
     `gradient_flow` splits every loss of sequences, which works for every head and for both directions.
     """
     ends = np.unique(np.linspace(0, len(steps) - 1, ORIGINS).round().astype(int))
-    x, lengths = beginnings(member, steps, ends)
+    x, lengths = prefixes(member, steps, ends)
     odds = partial(log_odds, classes=torch.full((len(ends),), answer, device=member.head.weight.device))
     return gradient_flow(member, x, lengths, loss=odds, lags=analysis.lags_for(len(steps)))
 
 
-def beginnings(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
+def prefixes(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
     """The sequences up to and with each of these steps, as a batch."""
-    beginnings = StoredSteps.of([steps[: end + 1] for end in ends])
-    return beginnings.batch(np.arange(len(ends)), member.head.weight.device)
+    return StoredSteps.of([steps[: end + 1] for end in ends]).batch(np.arange(len(ends)), member.head.weight.device)
 
 
 def received(member: LabelModel, steps: np.ndarray) -> Tensor:

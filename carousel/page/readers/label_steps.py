@@ -12,7 +12,7 @@ from carousel.models.label_model import Ensemble
 from carousel.page import analysis
 from carousel.page.moments import Classes, Signals, Symbols
 from carousel.page.moments import Steps as PageSteps
-from carousel.page.readers.label_measures import ends_of_beginnings, moved, received
+from carousel.page.readers.label_measures import ends_of_prefixes, moved, received
 from carousel.page.readers.symbols import Names
 from carousel.page.scans import scans
 from carousel.tasks.classification.early import moments_at
@@ -42,7 +42,7 @@ def read_steps(
 ) -> tuple[PageSteps, np.ndarray, int | None]:
     """What the networks say after each step, the class they hold likeliest then, (T), and which it is in fact."""
     member, every = trained.network.members[network], np.arange(len(steps))
-    at = ends_of_beginnings(len(steps)) if member.recurrent.bidirectional else every
+    at = ends_of_prefixes(len(steps)) if member.recurrent.bidirectional else every
     each = [
         np.exp(
             [one.log_probabilities for one in moments_at(replace(trained, network=Ensemble([voter])), steps, at + 1)]
@@ -58,14 +58,14 @@ def read_steps(
         e = received(member, steps)[:, 0]
         layer = member.recurrent
         rows = steps if trained.front_end.symbolic else np.arange(len(steps))
-        told, _, _ = scans(layer, e, layer.fresh_states(1), rows)
+        scanned, _, _ = scans(layer, e, layer.fresh_states(1), rows)
     by = np.full(len(steps), np.nan)
     by[at] = moved(np.concatenate([before, chances]))
-    # Between two beginnings stands what was said after the first of them.
+    # Between two prefixes stands what was said after the first of them.
     which = np.searchsorted(at, every, side="right") - 1
     alone = None if alone is None else alone[which]
     expects = Classes(known, chances[which], by, truth, alone, None if len(at) == len(steps) else at)
-    return PageSteps(_reads(trained, example, steps), expects, told), expects.probability.argmax(1), truth
+    return PageSteps(_reads(trained, example, steps), expects, scanned), expects.probability.argmax(1), truth
 
 
 def _reads(trained: TrainedClassifier, example: Examples, steps: np.ndarray) -> Symbols | Signals:

@@ -74,7 +74,7 @@ def examine(
     symbols, loss, lags = column(network, ids), _loss(column(network, ids[1:])), analysis.lags_for(len(ids))
     gates = read_gates(network, symbols)
     flow = gradient_flow(network, symbols[:-1], loss=loss, lags=lags)
-    curves, untold = analysis.curves_of(flow)
+    curves, refusals = analysis.curves_of(flow)
     report(f"{name}: timescales, what is wrong with it")
     timescales, too_short = analysis.timescales_of(gates)
     # The lags of the curve beside it: a line through more of them is another line.
@@ -97,7 +97,7 @@ def examine(
         flow=curves,
         properties=analysis.followers(analysis.properties_of_text(passage.text, starts), gates),
         findings=findings,
-        notes={"flow": untold, "units": too_short, "findings": too_little},
+        notes={"flow": refusals, "units": too_short, "findings": too_little},
     )
     at_end = analysis.influence_at_end(measure, len(ids), states, outputs=PICTURED)
     labels = pieces[-len(at_end.norms[0]) :]
@@ -130,7 +130,7 @@ def _about(model: LanguageModel, passage: Passage, nats: float, count: int) -> l
             f"guessing among all {model.vocabulary.size:,} symbols would be {guess:.3f}",
         ),
         *([("unknown", f"{strange:,} places that the model has no symbol for")] if strange else []),
-        ("trained with", ", ".join(f"{name} {value}" for name, value in settings.items()) or "not told"),
+        ("trained with", ", ".join(f"{name} {value}" for name, value in settings.items()) or "not recorded"),
     ]
 
 

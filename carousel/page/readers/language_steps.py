@@ -35,7 +35,7 @@ def read_steps(
     """
     layer = network.recurrent
     symbols = torch.from_numpy(ids).to(network.head.weight.device)
-    told, output, after = scans(layer, network.embedding(symbols), hx or layer.fresh_states(1), ids)
+    scanned, output, after = scans(layer, network.embedding(symbols), hx or layer.fresh_states(1), ids)
     logs = network.head(output).log_softmax(-1).float().cpu()
     top = logs.topk(min(LIKELY, logs.shape[1]))
     actual = torch.from_numpy(ids[1:]).unsqueeze(1)
@@ -47,7 +47,7 @@ def read_steps(
     likely = np.array([[expected.place(symbol_text(vocabulary, i)) for i in row] for row in top.indices.tolist()])
     reads = Symbols(names.texts, read, starts)
     expects = NextSymbols(expected.texts, likely, top.values.exp().numpy(), surprise, rank)
-    return Steps(reads, expects, told), after
+    return Steps(reads, expects, scanned), after
 
 
 def measure_of(network: TokenModel, ids: np.ndarray) -> Measure:

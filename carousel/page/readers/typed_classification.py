@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from carousel.page.packing import plain, steps_record
-from carousel.page.readers.label_measures import beginnings, pushed
+from carousel.page.readers.label_measures import prefixes, pushed
 from carousel.page.readers.label_steps import read_steps
 from carousel.page.readers.typed import require_readable, require_step
 from carousel.tasks.classification.examples import Examples
@@ -33,7 +33,7 @@ class TypedText:
         require_step(step, len(steps))
         answer = self.trained.of_steps(StoredSteps.of([steps[: step + 1]])).argmax(1)
         member = self.trained.network.members[0]
-        x, lengths = beginnings(member, steps, np.array([step]))
+        x, lengths = prefixes(member, steps, np.array([step]))
         norms = pushed(member, x, lengths, torch.from_numpy(answer).to(x.device))[:, 0]
         return {"shares": plain((norms / norms.sum().clamp(min=1e-300)).flip(0).numpy())}
 

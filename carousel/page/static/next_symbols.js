@@ -1,4 +1,4 @@
-// The next symbol: which were expected after each step, and which came.
+// The next symbol: which were expected after each step, and which followed.
 
 class NextSymbols {
   constructor(record, reads) {
@@ -37,7 +37,7 @@ class NextSymbols {
     return `expects ${quoted(best.text)} (${percent(best.probability)})`;
   }
 
-  /** The probability given to the symbol that came next; null at the end of the text. */
+  /** The probability given to the symbol that followed; null at the end of the text. */
   ofNext(step) {
     const surprise = this.surprise[step];
     return surprise === null || surprise === undefined ? null : Math.exp(-surprise);
@@ -95,7 +95,7 @@ class NextSymbolsView {
           `${figure(expects.surprise[step] / Math.LN2)} bits, number ${expects.rank[step]} of what was expected.`;
     this.rows.replaceChildren(
       ...expects.likely[step].map(({ text, probability: p }) =>
-        likelyRow(quoted(text), [p], probability !== null && text === next ? " ← came" : ""),
+        likelyRow(quoted(text), [p], probability !== null && text === next ? " ← actual" : ""),
       ),
     );
   }
@@ -107,7 +107,7 @@ function likelyRow(name, probabilities, mark) {
   bar.style.width = `${100 * probabilities[0]}%`;
   return make(
     "tr",
-    { class: mark ? "came" : "" },
+    { class: mark ? "actual" : "" },
     make("th", { scope: "row" }, name, mark ? make("strong", {}, mark) : ""),
     ...probabilities.map((p) => make("td", { class: "number" }, percent(p))),
     make("td", { class: "bars" }, bar),

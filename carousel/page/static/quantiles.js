@@ -1,4 +1,4 @@
-// The forecast from a step: median, intervals, and what came.
+// The forecast from a step: median, intervals, and the actual values.
 
 const BEFORE = 2; // horizons of history before a forecast in its picture
 const FEWEST_BEFORE = 24; // steps
@@ -8,7 +8,7 @@ class Quantiles {
   constructor(record, reads) {
     this.reads = reads;
     this.levels = record.levels;
-    this.told = table(record.told);
+    this.quantiles = table(record.quantiles);
     this.linear = table(record.linear);
     this.later = record.times;
     this.surprise = record.surprise;
@@ -21,9 +21,9 @@ class Quantiles {
     return "What comes next";
   }
 
-  /** A quantile of the step `ahead` (1, 2, ...) of a step; NaN where nothing was told. */
+  /** A quantile of the step `ahead` (1, 2, ...) of a step; NaN where nothing was forecast. */
   quantile(step, ahead, place = this.median) {
-    return row(this.told, step)[(ahead - 1) * this.levels.length + place];
+    return row(this.quantiles, step)[(ahead - 1) * this.levels.length + place];
   }
 
   /** The intervals, widest first: what part they are to hold, and the places of their ends. */
@@ -55,11 +55,11 @@ class Quantiles {
         label: "how surprising it was",
         values: this.surprise.map((bits) => bits ?? NaN),
         span: [0, 4.33],
-        what: "bits: how far out in the forecast, told one step before, what came lay",
+        what: "bits: how far out the value lies in the forecast of one step before",
       },
       {
         key: "level",
-        label: "below or above what was told",
+        label: "below or above the forecast",
         values: this.level.map((p) => (p === null ? NaN : p - 0.5)),
         span: [-0.5, 0.5],
         signed: true,
@@ -74,20 +74,20 @@ class QuantilesView {
     this.run = run;
     this.page = page;
     this.words = make("p");
-    this.came = make("p");
+    this.actual = make("p");
     this.moved = make("p");
     this.place = make("div");
     this.table = new Unfolding("This forecast as a table", () => this.lines());
     const { expects } = run;
     parent.append(
       this.words,
-      this.came,
+      this.actual,
       this.place,
       make(
         "ul",
         { class: "key" },
-        keyItem("came", "what came"),
-        keyItem("median", "the median told"),
+        keyItem("actual", "the actual values"),
+        keyItem("median", "the median of the forecast"),
         ...expects.intervals.map(({ part }, k) => keyItem(`band band${k}`, `${part} % interval`)),
         keyItem("linear", "the linear forecast alone, which the network corrects"),
       ),
@@ -104,18 +104,18 @@ class QuantilesView {
     const { step, expects, reads } = run;
     const last = expects.horizon;
     const { part, low, high } = expects.intervals.at(-1);
-    const told = expects.quantile(step, 1);
-    this.words.textContent = Number.isNaN(told)
+    const median = expects.quantile(step, 1);
+    this.words.textContent = Number.isNaN(median)
       ? `From ${reads.times[step]} nothing can be forecast.`
       : `From ${reads.times[step]}: ${this.inWords(1, part, low, high)}` +
         (last > 1 && !Number.isNaN(expects.quantile(step, last))
           ? `; ${last} steps ahead ${this.inWords(last, part, low, high)}.`
           : ".");
     const bits = expects.surprise[step];
-    this.came.textContent =
+    this.actual.textContent =
       bits === null
-        ? `${reads.words(step)}: nothing had been told of it.`
-        : `${reads.words(step)} itself lay at the level ${percent(expects.level[step])} of what was told one step ` +
+        ? `${reads.words(step)}: there was no forecast of it.`
+        : `${reads.words(step)} itself lies at the level ${percent(expects.level[step])} of the forecast of one step ` +
           `before: ${figure(bits)} bits of surprise.`;
     this.moved.textContent = moversOf(run, this.page);
     this.table.fill();
@@ -125,8 +125,8 @@ class QuantilesView {
   inWords(ahead, part, low, high) {
     const { expects, step, reads } = this.run;
     const [a, b] = [low, high].map((place) => figure(expects.quantile(step, ahead, place)));
-    const came = reads.at(step + ahead);
-    const then = came === undefined || Number.isNaN(came) ? "" : `, and ${figure(came)} came`;
+    const actual = reads.at(step + ahead);
+    const then = actual === undefined || Number.isNaN(actual) ? "" : `; the actual value is ${figure(actual)}`;
     return `${figure(expects.quantile(step, ahead))} at ${expects.timeOf(step + ahead)} (${part} %: ${a} to ${b})${then}`;
   }
 
@@ -134,7 +134,7 @@ class QuantilesView {
     const { expects, step, reads } = this.run;
     const shown = expects.intervals.toReversed();
     return {
-      columns: ["ahead", "time", "came", "median", ...shown.flatMap((i) => [`${i.part} % from`, "to"]), "linear alone"],
+      columns: ["ahead", "time", "actual", "median", ...shown.flatMap((i) => [`${i.part} % from`, "to"]), "linear alone"],
       rows: Array.from({ length: expects.horizon }, (_, k) => [
         String(k + 1),
         expects.timeOf(step + k + 1) ?? "",
@@ -210,7 +210,7 @@ class QuantilesView {
         points: points(ahead.map((h) => at(step + h, expects.quantile(step, h)))),
         class: "curve median",
       }),
-      svg("polyline", { points: seen.map(([t, value]) => at(t, value)).join(" "), class: "curve came" }),
+      svg("polyline", { points: seen.map(([t, value]) => at(t, value)).join(" "), class: "curve actual" }),
       svg("line", { x1: x(step), x2: x(step), y1: FAN.top, y2: FAN.height - FAN.bottom, class: "cursor" }),
     );
     this.place.replaceChildren(picture);

@@ -111,7 +111,7 @@ def without_padding(series: np.ndarray) -> np.ndarray:
 
 
 def held(series: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The sequences (T, C) of some data in single precision, where that loses nothing to speak of.
+    """The sequences (T, C) in single precision, or in double precision where single would lose too much.
 
     A channel around 10⁹ that moves by 1 must keep double precision until it is standardised: single precision knows
     no number between 1,000,000,000 and 1,000,000,064.

@@ -9,7 +9,7 @@ from carousel.tasks.language.sampling import check_scores
 from carousel.tasks.language.vocabulary import ByteVocabulary, Vocabulary
 from carousel.tasks.language.writing import prompt_ids
 
-BEAM = 48  # beginnings of words followed at once
+BEAM = 48  # prefixes of words followed at once
 LONGEST = 24  # symbols in a word
 
 
@@ -18,7 +18,7 @@ class Completion(NamedTuple):
     probability: float
 
 
-class Beginning(NamedTuple):
+class Prefix(NamedTuple):
     ids: tuple[int, ...]
     log_probability: float
     in_word: bool  # whether a word has begun, as opposed to spaces before it
@@ -29,7 +29,7 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
     """The `count` likeliest continuations of a prompt, likeliest first: the next word, or the rest of this one.
 
     At the word level a continuation is one token. At the char and byte levels it is searched for symbol by symbol,
-    keeping the likeliest `BEAM` beginnings: spaces, then letters, until the model ends the word. Its probability
+    keeping the likeliest `BEAM` prefixes: spaces, then letters, until the model ends the word. Its probability
     is that of those symbols and of the word ending there; a mark of punctuation is a continuation by itself.
     Whether a prompt that ends in a letter ends a word, or breaks off within one, is what the model finds likelier:
     "in the" asks for the next word, "the clou" for the rest of this one.
@@ -49,22 +49,22 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
         goes_on = logs[0, letters].exp().sum() > 0.5
         logs[0, ~letters if goes_on else letters] = -torch.inf
     found: list[Completion] = []
-    beginnings = [Beginning((), 0.0, in_word=False)]
+    prefixes = [Prefix((), 0.0, in_word=False)]
     for _ in range(LONGEST):
-        candidates: list[tuple[float, int, int]] = []  # log probability, row of the beginning, next symbol
-        for row, beginning in enumerate(beginnings):
+        candidates: list[tuple[float, int, int]] = []  # log probability, row of the prefix, next symbol
+        for row, prefix in enumerate(prefixes):
             ends = logs[row, ~letters].exp().sum().item()
-            if beginning.in_word:
-                text = vocabulary.decode(beginning.ids)
-                found.append(Completion(text, ends * torch.tensor(beginning.log_probability).exp().item()))
+            if prefix.in_word:
+                text = vocabulary.decode(prefix.ids)
+                found.append(Completion(text, ends * torch.tensor(prefix.log_probability).exp().item()))
             for symbol in logs[row].topk(min(BEAM, vocabulary.size)).indices.tolist():
-                log = beginning.log_probability + logs[row, symbol].item()
+                log = prefix.log_probability + logs[row, symbol].item()
                 if log == -torch.inf:
                     continue
-                if letters[symbol] or (spaces[symbol] and not beginning.in_word):
+                if letters[symbol] or (spaces[symbol] and not prefix.in_word):
                     candidates.append((log, row, symbol))
-                elif not beginning.in_word:
-                    text = vocabulary.decode((*beginning.ids, symbol))
+                elif not prefix.in_word:
+                    text = vocabulary.decode((*prefix.ids, symbol))
                     found.append(Completion(text, torch.tensor(log).exp().item()))
         candidates = sorted(candidates, reverse=True)[:BEAM]
         best = sorted((completion.probability for completion in found), reverse=True)[count - 1 : count]
@@ -75,8 +75,8 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
         symbols = torch.tensor([symbol for *_, symbol in candidates], device=device)
         scores, state = network(symbols.unsqueeze(0), state)
         logs = _log_probabilities(scores[0], vocabulary)
-        beginnings = [
-            Beginning((*beginnings[row].ids, symbol), log, beginnings[row].in_word or bool(letters[symbol]))
+        prefixes = [
+            Prefix((*prefixes[row].ids, symbol), log, prefixes[row].in_word or bool(letters[symbol]))
             for log, row, symbol in candidates
         ]
     return sorted(found, key=lambda completion: -completion.probability)[:count]

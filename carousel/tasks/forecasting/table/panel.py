@@ -134,7 +134,7 @@ class Panel:
         return np.where(missing.any(axis=0), missing.argmax(axis=0), np.maximum(len(self.given), self.end))
 
     def stamps(self, rows: np.ndarray, series: np.ndarray | int | None = None) -> np.ndarray:
-        """Of these rows of time, as the series (one for each row, or one for all) have them."""
+        """The stamps of these rows of the grid. series: whose stamps they are, one for each row or one for all."""
         shifts = 0 if series is None else self.shifts[series]
         return self.layout.frequency.stamps(np.asarray(rows) + self.first, shifts)
 
