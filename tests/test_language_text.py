@@ -229,7 +229,7 @@ def test_a_token_file_that_is_not_whole_is_refused(tmp_path: Path) -> None:
         _ = built.training
 
 
-# -- the naive rival --------------------------------------------------------------------------------------------
+# -- the naive baseline --------------------------------------------------------------------------------------------
 
 
 def test_counts_match_witten_bell_by_hand() -> None:

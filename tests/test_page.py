@@ -104,8 +104,8 @@ def computed_again(program, scan, t):
     for index, node in enumerate(program.nodes):
         match node.op:
             case "input":
-                parts = np.split(scan.inputs[scan.input_rows[t]], len(program.gates))
-                leaves.append(torch.from_numpy(parts[program.gates.index(node.attr)]))
+                parts = np.split(scan.inputs[scan.input_rows[t]], len(program.inputs))
+                leaves.append(torch.from_numpy(parts[program.inputs.index(node.attr)]))
             case "state":
                 row = scan.before.get(node.attr)
                 leaves.append(None if row is None else torch.from_numpy(row[t]))

@@ -296,8 +296,9 @@ def pushed(e, step, unit, by):
 
 
 def log_odds(member, e, t, answer):
-    p = member.score(e[: t + 1], torch.tensor([t + 1])).softmax(-1)[0, answer].item()
-    return np.log(p / (1 - p))
+    """ln(P / (1 - P)), from the scores: a probability that rounds to 1 has no odds."""
+    scores = member.score(e[: t + 1], torch.tensor([t + 1]))[0].detach().numpy()
+    return scores[answer] - np.logaddexp.reduce(np.delete(scores, answer))
 
 
 def test_log_odds_do_not_go_flat_where_the_answer_is_sure():
@@ -317,13 +318,14 @@ def test_the_loss_is_followed_back_through_the_recurrence(classifiers):
     last = len(steps) - 1
     origin = (flow.at[:, -1] == last).nonzero().item()
     e = label_measures.received(member, steps).detach()
+    beside = member.convolutions(e, torch.tensor([len(e)])).detach()
     for k in (1, 2, 5):
         with torch.no_grad():
             _, hx = member.recurrent(e[: last + 1 - k])
         hx = tuple(state.clone().requires_grad_() for state in hx)
         output, _ = member.recurrent(e[last + 1 - k :], hx)
-        p = member.head(output[-1]).softmax(-1)[0, 1]
-        gradients = torch.autograd.grad(torch.log(p / (1 - p)), hx)
+        no, yes = member.head(torch.cat([output[-1], beside], 1))[0]
+        gradients = torch.autograd.grad(yes - no, hx)  # of the log-odds of one class of two
         for state, gradient in zip(flow.states, gradients, strict=True):
             found = flow.samples(state, 1, relative=False)[origin, -1, k - 1].item()
             assert found == pytest.approx(gradient[1, 0].norm().item(), rel=1e-3)

@@ -39,7 +39,7 @@ class Report(Protocol):
     """What a training tells as it goes on."""
 
     def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:
-        """Called once: the measure of what follows, the name and figure of a naive rival, and what samples are."""
+        """Called once: the measure of what follows, the name and figure of a naive baseline, and what samples are."""
 
     def say(self, line: str) -> None: ...
 

@@ -18,7 +18,7 @@ from carousel.tasks.classification.steps import StoredSteps
 ORIGINS = 16  # prefixes whose losses are followed back
 MOST_TOGETHER = 1 << 18  # steps of all prefixes of a sequence that a page reads anew, and numbers it keeps of them
 FEWEST_PREFIXES = 16
-LAST = 8  # steps at the end, after each of which there is a beginning
+LAST = 8  # steps at the end, after each of which a prefix ends
 BATCH_STEPS = 1 << 15  # of prefixes whose influence is measured at once
 
 

@@ -130,10 +130,10 @@ class ClassesView {
     const first = expects.best(step);
     const is = truth === null ? "" : ` It is ${visible(expects.names[truth])}.`;
     const said = expects.saidAfter(step);
-    const moved = `This step${expects.at ? ", with those since the last beginning," : ""} moved the probabilities by `;
+    const moved = `This step${expects.at ? ", with those since the last prefix that was read," : ""} moved the probabilities by `;
     this.words.textContent =
       `After ${run.reads.words(said)}: ${first[0]}, ${first[1]}.${is} ` +
-      (said === step ? `${moved}${figure(expects.moved[step])} bits.` : "The beginning up to this step was not read.");
+      (said === step ? `${moved}${figure(expects.moved[step])} bits.` : "The prefix up to this step was not read.");
     this.rows.replaceChildren(
       ...order.map((k) => {
         const chances = [expects.probability, ...(expects.alone ? [expects.alone] : [])].map((of) => row(of, step)[k]);

@@ -74,12 +74,12 @@ class Moment:
 
 
 def moments(trained: TrainedClassifier, steps: np.ndarray, every: int) -> Iterator[Moment]:
-    """After every so many steps of a sequence, and at its end. A bidirectional model reads each beginning anew."""
+    """After every so many steps of a sequence, and at its end. A bidirectional model reads each prefix anew."""
     return moments_at(trained, steps, [*range(every, len(steps), every), len(steps)])
 
 
 def moments_at(trained: TrainedClassifier, steps: np.ndarray, stops: Iterable[int]) -> Iterator[Moment]:
-    """After each of these numbers of steps, which increase. A bidirectional model reads each beginning anew."""
+    """After each of these numbers of steps, which increase. A bidirectional model reads each prefix anew."""
     stops = [int(stop) for stop in stops]
     if trained.network.members[0].recurrent.bidirectional:
         answers = trained.of_steps(StoredSteps.of([steps[:stop] for stop in stops]))

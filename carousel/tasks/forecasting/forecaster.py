@@ -37,7 +37,7 @@ class Forecaster(Estimator):
 
         model = Forecaster(horizon=28).fit(frame)       # pandas, polars, Arrow, NumPy, or the name of a file
         model.predict()                                 # the same kind of table: y, y_lo_80, y_hi_80, ...
-        model.backtest().table                          # beside naive rivals, on time that was held out
+        model.backtest().table                          # beside naive baselines, on time that was held out
         model.plot().savefig("forecast.png")
         model.update({"date": "2024-06-01", "sales": 12.0}).predict()
 
@@ -237,8 +237,8 @@ class Forecaster(Estimator):
 
     @speaking(python=True)
     def backtest(self, data: Any = None, *, horizon: int | None = None, stride: int = 1, start: Any = None) -> Backtest:
-        """Forecasts from one origin after another beside naive rivals: on the part of the data that training held out,
-        or on what another table has after the time that was trained on.
+        """Forecasts from one origin after another beside naive baselines: on the part of the data that training held
+        out, or on what another table has after the time that was trained on.
 
         `horizon`: steps ahead (default: as trained); `stride`: steps from one origin to the next. `start`: the first
         step to forecast instead, as a time ("2024-07-01", a date; a mapping of columns where several tell the time),

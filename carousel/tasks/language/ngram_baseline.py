@@ -1,4 +1,4 @@
-"""The naive rival: counts of what followed the last few symbols.
+"""The naive baseline: counts of what followed the last few symbols.
 
     P_k(w | c) = (count(c w) + T(c) · P_{k-1}(w | c')) / (count(c) + T(c))        Witten-Bell interpolation
 

@@ -166,7 +166,7 @@ class TrainedForecaster:
 
     @property
     def season(self) -> int:
-        """That of the naive rivals and of MASE: the shortest."""
+        """That of the naive baselines and of MASE: the shortest."""
         return self.reading.recipe.seasons[0] if self.reading.recipe.seasons else 1
 
     def calibrated(self) -> Correction:
