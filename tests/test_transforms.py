@@ -222,6 +222,9 @@ def test_meta_device(row):
 @ROWS
 def test_weight_norm(row, name):
     layer, x = make(row), some_input(B)
+    if name not in layer.shapes():
+        assert not layer.program.recurrents  # a cell whose gates read the input alone has no weight_hh
+        return
     wanted = layer(x)[0]
     parametrizations.weight_norm(layer, name)
     assert_close(layer(x)[0], wanted, terms=2 * TERMS)

@@ -96,8 +96,10 @@ def shortened(sequence: np.ndarray) -> np.ndarray:
 def _alike(first: list[np.ndarray], second: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
     """Shortened, and each channel standardised on those that are known."""
     steps = np.concatenate(second).astype(np.float64)
-    mean, deviation = steps.mean(0), steps.std(0)
-    scale = np.where(deviation > 1e-9 * np.abs(steps).max(0), deviation, 1.0)
+    largest = np.abs(steps).max(0)
+    unit = np.where(largest > 0, largest, 1.0)  # so that squares of large numbers do not overflow
+    mean, deviation = (steps / unit).mean(0) * unit, (steps / unit).std(0)
+    scale = np.where(deviation > 1e-9, deviation * unit, 1.0)
     return tuple([(shortened(one) - mean) / scale for one in some] for some in (first, second))  # type: ignore[return-value]
 
 
