@@ -5,8 +5,8 @@ For each step ahead h, over origins of the training part,
     anchor_h = naive_h + w_h · x_h,    w_h = argmin Σ (y_h - naive_h - w·x_h)² + λ n |w|²
 
 x_h: the last values, the seasonal ones, the calendar, known covariates, and 1. naive_h: the level, the last value, the
-value a season ago, or that moved by the change since (as in the airline model of Box & Jenkins). Without bound, λ
-leaves the naive forecast as it is.
+value a season ago, or that moved by the change since (as in the airline model of Box & Jenkins), or what exponential
+smoothing forecasts (see `smoothing`). Without bound, λ leaves the naive forecast as it is.
 
 Which naive forecast and which λ, one pair for all h, is found by rolling origins: what is fitted up to each of several
 times is judged by the mean absolute error up to the next (Hyndman & Athanasopoulos, Forecasting: Principles and
@@ -41,6 +41,7 @@ class Anchor:
     weights: np.ndarray  # (H, origin + ahead + 1)
     quantiles: np.ndarray  # (H, levels), of the actual values minus the anchor
     choice: Choice
+    loss: float  # mean absolute error over the rolling origins, in scales
 
 
 class Origins:
@@ -93,7 +94,7 @@ def fit(origins: Origins, levels: np.ndarray) -> Anchor:
     pooled = np.concatenate(mine)
     quantiles = [_spread(of if len(of) >= FEW else pooled, levels) for of in mine]
     choice = Choice(int(naive), PENALTIES[penalty])
-    return Anchor(refit(origins, choice), np.array(quantiles), choice)
+    return Anchor(refit(origins, choice), np.array(quantiles), choice, float(losses.min() / max(1, len(pooled))))
 
 
 def refit(origins: Origins, choice: Choice) -> np.ndarray:
@@ -133,6 +134,8 @@ def _naive(inputs: NetworkInputs, width: int) -> np.ndarray:
         before_now = reading.recipe.lags + 1 + k
         rows.append(np.eye(width)[before_then])
         rows.append(np.eye(width)[before_then] + np.eye(width)[0] - np.eye(width)[before_now])
+    if reading.recipe.smoothing:
+        rows.append(np.eye(width)[reading.origin_width + 2 * len(reading.recipe.seasons)])
     return np.array(rows)
 
 

@@ -11,13 +11,16 @@ from typing import Any
 
 import numpy as np
 
+from carousel.tasks.forecasting.network import smoothing
 from carousel.tasks.forecasting.network.signals import (
     AGE,
     BEFORE,
+    COUNT,
     EACH,
     FAST,
     LAST,
     LEVEL,
+    PHASE_COUNT,
     SCALE,
     SEASONS,
     SEEN,
@@ -59,7 +62,8 @@ class TableReading:
     @property
     def ahead_width(self) -> int:
         known = sum(encoder.width for encoder in self.layout.known)
-        return 2 * len(self.recipe.seasons) + calendar.width(self.layout.frequency) + known
+        own = 2 * len(self.recipe.seasons) + (1 if self.recipe.smoothing else 0)
+        return own + calendar.width(self.layout.frequency) + known
 
 
 def step_signals(look: Look, recipe: Recipe) -> np.ndarray:
@@ -100,7 +104,22 @@ def ahead_signals(look: Look, recipe: Recipe, ahead: int) -> np.ndarray:
         before = relative(then[..., at + BEFORE], now)
         parts.append(np.where(np.isfinite(before), before, np.nan_to_num(relative(now[..., LAST], now))))
         parts.append(np.nan_to_num(_scaled(then[..., at + SMOOTH], now)))
+    if recipe.smoothing:
+        parts.append(np.nan_to_num(relative(_smoothed(look, recipe, ahead), now)))
     return np.stack(parts, axis=-1) if parts else np.zeros((*now.shape[:-1], 0))
+
+
+def _smoothed(look: Look, recipe: Recipe, ahead: int) -> np.ndarray:
+    """What exponential smoothing says of the step `ahead` steps after the origin."""
+    assert recipe.smoothing is not None
+    now, usual = look(0), np.zeros(look(0).shape[:-1])
+    signals = now[..., recipe.smoothed :]
+    if recipe.seasons:
+        m = recipe.seasons[0]
+        then = look(m * -(-ahead // m) - ahead)
+        seen, value = then[..., SEASONS + PHASE_COUNT], then[..., recipe.smoothed + smoothing.SEASON]
+        usual = np.where(now[..., COUNT] < m, 0.0, smoothing.season_of(value, seen, signals[..., smoothing.OPENING]))
+    return smoothing.forecast(signals, usual, ahead, recipe.smoothing.damping)
 
 
 def relative(values: np.ndarray, now: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ import torch
 from carousel.errors import DataError, option
 from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
-from carousel.tasks.forecasting.network import planning
+from carousel.tasks.forecasting.network import choosing, planning
 from carousel.tasks.forecasting.network.examples import TrainingStretches
 from carousel.tasks.forecasting.network.inputs import NetworkInputs, TableReading
 from carousel.tasks.forecasting.network.trained import (
@@ -89,9 +89,13 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared
     if roles.known or roles.past or roles.static:
         panel = Panel.build(frame, layout.encoding(frame, split.until))
     reading = planning.reading_for(panel, settings, seasons, until)
+    smoothed = choosing.with_smoothing(panel, reading, until=until, horizon=horizon, seed=settings.seed)
+    reading = smoothed.reading
     context = planning.context_of(settings, seasons, horizon, until)
     settings = _resolved(settings, horizon, context)
     _announce_data(settings, panel, reading.transform, seasons, until, report)
+    if smoothed.said:
+        report.say(smoothed.said)
 
     inputs = NetworkInputs(panel, reading)
     examples = TrainingStretches(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)

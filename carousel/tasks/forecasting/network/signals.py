@@ -10,7 +10,8 @@ A series is never handed to the network as it is, but relative to a level and a 
     before_t[m] = y_t, smooth_t[m] += max(1 / k, 1 / 4) (y_t - level_t - smooth_t-m[m])   for each season length m
 
 where y_t is observed; where it is missing everything stays, `before` and `smooth` as they were a season ago (k counts
-the observations of that phase). So forecasts move with the series: of a y + b they are a times those of y, plus b; a
+the observations of that phase). Where the recipe has a smoothing, the signals of `smoothing.py` stand beside these.
+So forecasts move with the series: of a y + b they are a times those of y, plus b; a
 step costs the same however long the history is; and a series that was not in training needs no fitting. The scale is
 the mean change, not the mean distance from the level: that would grow with a trend, which the level lags behind, and a
 trend that slows would be told to go on.
@@ -20,6 +21,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from carousel.tasks.forecasting.network import smoothing
+from carousel.tasks.forecasting.network.smoothing import Rates
+
 LAST, LEVEL, SCALE, FAST, SEEN, COUNT, AGE, SEASONS = range(8)
 BEFORE, SMOOTH, PHASE_COUNT, EACH = 0, 1, 2, 3  # for each season, from SEASONS on
 FAST_RATE = 0.25
@@ -28,16 +32,23 @@ PHASE_RATE = 0.25
 
 @dataclass(frozen=True)
 class Recipe:
-    """`span`: observations that the level looks back on; `seasons`: the lengths; `lags`: last values kept in reach."""
+    """`span`: observations that the level looks back on; `seasons`: the lengths; `lags`: last values kept in reach;
+    `smoothing`: the rates of an exponential smoothing, with the first of the seasons, or None for none."""
 
     span: int
     seasons: tuple[int, ...]
     lags: int
+    smoothing: Rates | None = None
 
     @property
     def width(self) -> int:
         """Signals of a series at a step: last, level, scale, fast, whether y was seen, how many were, steps since then;
-        and before, smooth and their count for each season."""
+        and before, smooth and their count for each season; and those of the smoothing."""
+        return self.smoothed + (smoothing.WIDTH if self.smoothing else 0)
+
+    @property
+    def smoothed(self) -> int:
+        """Where the signals of the smoothing begin."""
         return SEASONS + EACH * len(self.seasons)
 
     @property
@@ -49,7 +60,7 @@ class Recipe:
         """The signals before the first step, (N, width)."""
         row = np.full((series, self.width), np.nan)
         row[:, [SCALE, SEEN, COUNT, AGE]] = 0.0
-        row[:, SEASONS + PHASE_COUNT :: EACH] = 0.0
+        row[:, SEASONS + PHASE_COUNT : self.smoothed : EACH] = 0.0
         return row
 
 
@@ -80,6 +91,13 @@ def advance(recipe: Recipe, previous: np.ndarray, a_season_ago: list[np.ndarray]
         row[:, at + PHASE_COUNT] = counts
         row[:, at + SMOOTH] = np.where(seen, np.where(counts > 1, learnt, away), smooth)
         row[:, at + BEFORE] = np.where(seen, observed, back[:, at + BEFORE])
+    if recipe.smoothing:
+        at = recipe.smoothed
+        then, then_seen = np.zeros(len(row)), np.zeros(len(row))
+        if recipe.seasons:
+            then, then_seen = a_season_ago[0][:, at + smoothing.SEASON], a_season_ago[0][:, SEASONS + PHASE_COUNT]
+        m = recipe.seasons[0] if recipe.seasons else 1
+        row[:, at:] = smoothing.advance(previous[:, at:], then, then_seen, observed, row[:, COUNT], m, recipe.smoothing)
     return row
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from carousel.tasks import table
 from carousel.tasks.forecasting.network.inputs import NetworkInputs, TableReading
 from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
 from carousel.tasks.forecasting.network.signals import Recipe
+from carousel.tasks.forecasting.network.smoothing import Rates
 from carousel.tasks.forecasting.network.transform import LogTransform, Transform
 from carousel.tasks.forecasting.scoring.conformal import Correction
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
@@ -255,6 +256,8 @@ def reading_from_json(saved: dict[str, Any]) -> TableReading:
         narrow=tuple(saved["narrow"]),
     )
     recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
+    if recipe.smoothing is not None:
+        recipe = replace(recipe, smoothing=Rates.of(recipe.smoothing))
     return TableReading(
         layout,
         recipe,
