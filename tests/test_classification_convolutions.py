@@ -1,6 +1,7 @@
 """Convolutions beside a recurrence, time warping, nearest neighbours: each against an independent statement."""
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
@@ -234,27 +235,48 @@ def test_a_neighbour_is_sought_among_what_the_network_learns_from() -> None:
     assert found.answers[[0, 1, 4, 5]].tolist() == [0, 1, 0, 1]
     words = [np.array(one) for one in ([1, 2, 0], [3, 4, 0], [2, 1, 1, 0], [4, 0, 0, 3])]
     near = neighbours.of_held_out(words, truth[:4], folds[:4], symbolic=True, seed=0)
-    assert near.accuracy(truth[:4]) == 1.0
+    assert near.right(truth[:4]).all()
+
+
+def test_a_difference_by_chance_is_counted_out() -> None:
+    """Against all 2^d ways in which the sequences that one alone has right may fall to either."""
+    for d in range(9):
+        for theirs in range(d + 1):
+            first, second = np.arange(d) >= theirs, np.arange(d) < theirs
+            agreed = np.array([True, False, True])
+            ways = [sum(way) for way in product((0, 1), repeat=d)]
+            as_far = np.mean([abs(2 * of - d) >= abs(2 * theirs - d) for of in ways])
+            found = verdict.by_chance(np.append(first, agreed), np.append(second, agreed))
+            assert found == pytest.approx(as_far, rel=1e-12)
+    many = np.arange(4000) < 1900
+    assert verdict.by_chance(many, ~many) == pytest.approx(math.erfc(99.5 / math.sqrt(2000)), rel=0.01)
 
 
 @pytest.mark.parametrize(
-    ("others", "said"),
+    ("neighbour", "rocket", "said"),
     [
-        ((0.5, 0.9), "MiniRocket is better on these data than this model: use that instead (aeon)"),
-        ((0.5, 0.6), "this model is the best of them, by 15.0 points"),
+        # Of 40 sequences, of which the model has 30 right: how many of those and of the other ten a baseline has right.
+        ((20, 0), (30, 9), "MiniRocket is better on these data than this model (p = 0.0039 by McNemar's test): use"),
+        ((20, 0), (30, 2), "MiniRocket has 2 more of 40 right, which may be chance (p = 0.5 by McNemar's test)"),
+        ((20, 0), (25, 5), "this model and MiniRocket have equally many right"),
+        ((28, 0), (20, 0), "this model is the best of them, by 5.0 points, which may be chance (p = 0.5 by"),
+        ((20, 0), (10, 0), "this model is the best of them, by 25.0 points"),
     ],
 )
-def test_the_verdict_names_the_best(others: tuple[float, float], said: str) -> None:
-    truth = np.array([0, 1] * 10)
-    logs = np.log(np.where(np.eye(2)[np.where(np.arange(20) < 15, truth, 1 - truth)] > 0, 0.9, 0.1))
+def test_the_verdict_names_the_best(neighbour: tuple[int, int], rocket: tuple[int, int], said: str) -> None:
+    truth, right = np.array([0, 1] * 20), np.arange(40) < 30
+    logs = np.log(np.where(np.eye(2)[np.where(right, truth, 1 - truth)] > 0, 0.9, 0.1))
+    place = np.arange(40)
     result = evaluate(truth, logs, ("a", "b"), 0)
     baselines = [
-        verdict.BaselineScore("1-nearest neighbour", others[0], 20, "scikit-learn"),
-        verdict.BaselineScore("MiniRocket", others[1], 10, "aeon"),
+        verdict.BaselineScore(name, place, (place < here) | ((place >= 30) & (place < 30 + beyond)), "that")
+        for name, (here, beyond) in (("1-nearest neighbour", neighbour), ("MiniRocket", rocket))
     ]
-    lines = list(verdict.said(result, baselines))
-    assert lines[:2] == [
-        f"1-nearest neighbour: {others[0]:.1%} on the same sequences",
-        f"MiniRocket: {others[1]:.1%} on 10 of them",
-    ]
+    lines = list(verdict.said(result, right, baselines))
+    assert lines[:2] == [f"{one.name}: {one.accuracy:.1%} on the same sequences" for one in baselines]
     assert lines[2].startswith(said)
+    assert lines[2].count("chance") == said.count("chance")
+    few = verdict.BaselineScore("MiniRocket", place[25:35], np.full(10, True), "that")  # five more of ten, p = 1/16
+    share, found = verdict.said(result, right, [few])
+    assert share == "MiniRocket: 100.0% on 10 of them"
+    assert found.startswith("MiniRocket has 5 more of 10 right, which may be chance (p = 0.062")

@@ -1,4 +1,4 @@
-"""The classical rival of every classifier: a sequence is of the class of the nearest one that is known."""
+"""The classical baseline of every classifier: a sequence is of the class of the nearest one that is known."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,9 @@ class Neighbours:
     judged: np.ndarray
     answers: np.ndarray
 
-    def accuracy(self, truth: np.ndarray) -> float:
-        return float((self.answers == truth[self.judged]).mean())
+    def right(self, truth: np.ndarray) -> np.ndarray:
+        """Which of them are right, (n)."""
+        return np.asarray(self.answers == truth[self.judged])
 
 
 def of_held_out(

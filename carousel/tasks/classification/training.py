@@ -159,10 +159,12 @@ class _Judge:
     def __init__(self, learning: Learning, trained: TrainedClassifier) -> None:
         self.learning, self.trained = learning, trained
         self.latest: Evaluation | None = None
+        self.right = np.zeros(len(learning.labels), bool)  # which sequences were answered rightly
 
     def validate(self) -> float:
         held, learning = self.learning.held, self.learning
         answers = learning.held_out(self.trained.network)[held]
+        self.right[held] = answers.argmax(1) == learning.labels[held]
         self.latest = evaluate(learning.labels[held], answers, self.trained.classes, self.trained.commonest)
         return self.latest.nats
 
@@ -193,7 +195,7 @@ def _conclude(
         f"best model: {judge.summary()} on {result.count:,} sequences held out; always the commonest class: "
         f"{result.baseline:.1%}"
     )
-    for line in verdict.said(result, baselines):
+    for line in verdict.said(result, judge.right, baselines):
         report.say(line)
     if len(judge.trained.network.members) > 1:
         report.say(

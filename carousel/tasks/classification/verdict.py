@@ -11,16 +11,26 @@ from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.steps import StoredSteps
 
 SHORTEST = 9  # steps of a series that MiniRocket can read
+BY_CHANCE = 0.05  # a difference that chance alone makes as often as this, or more often, decides nothing
 
 
 @dataclass(frozen=True)
 class BaselineScore:
-    """accuracy: on `count` sequences held out. instead: how to use it."""
+    """judged: the numbers of sequences held out, (n); right: which of them it answers rightly, (n). instead: how to use
+    it."""
 
     name: str
-    accuracy: float
-    count: int
+    judged: np.ndarray
+    right: np.ndarray
     instead: str = ""
+
+    @property
+    def count(self) -> int:
+        return len(self.judged)
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.right.mean())
 
 
 def baselines(
@@ -30,14 +40,12 @@ def baselines(
     these are series, of MiniRocket (Dempster et al. 2021), each learning from what a network learns from."""
     values = values_of(steps, front_end)
     near = neighbours.of_held_out(values, truth, folds, symbolic=front_end.symbolic, seed=seed)
-    found = [
-        BaselineScore("1-nearest neighbour", near.accuracy(truth), len(near.judged), _NEIGHBOUR[front_end.symbolic])
-    ]
+    found = [BaselineScore("1-nearest neighbour", near.judged, near.right(truth), _NEIGHBOUR[front_end.symbolic])]
     if front_end.kind == "series" and steps.lengths.max(initial=0) >= SHORTEST and find_spec("aeon"):
         held = np.flatnonzero(folds >= 0)
         right = mini_rocket(values, truth, folds, seed=seed)[held] == truth[held]
         instead = "aeon.classification.convolution_based.MiniRocketClassifier"
-        found.append(BaselineScore("MiniRocket", float(right.mean()), len(held), instead))
+        found.append(BaselineScore("MiniRocket", held, right, instead))
     return found
 
 
@@ -66,18 +74,46 @@ def mini_rocket(values: Sequence[np.ndarray], truth: np.ndarray, folds: np.ndarr
     return answers
 
 
-def said(result: Evaluation, baselines: Sequence[BaselineScore]) -> Iterator[str]:
-    """The accuracies beside the model's, and which of them is the best to use."""
+def by_chance(first: np.ndarray, second: np.ndarray) -> float:
+    """How often two equally good models would differ at least as much as these do, which are right (n) or not on the
+    same sequences. McNemar's test, exact: of the d sequences that one alone has right, each is either's with P = 1/2,
+
+        p = min(1, 2 Σ_{k ≤ fewer} C(d, k) / 2^d)
+    """
+    differ = int((first != second).sum())
+    fewer = min(int((first & ~second).sum()), int((second & ~first).sum()))
+    total = term = 1
+    for k in range(fewer):
+        term = term * (differ - k) // (k + 1)
+        total += term
+    return min(1.0, 2 * total / 2**differ)
+
+
+def said(result: Evaluation, right: np.ndarray, baselines: Sequence[BaselineScore]) -> Iterator[str]:
+    """The accuracies beside the model's, and which of them is the best to use. right: which sequences of the data the
+    model answered rightly, while they were held out. A difference that may be chance recommends nothing."""
     for one in baselines:
         share = "the same sequences" if one.count == result.count else f"{one.count:,} of them"
         yield f"{one.name}: {one.accuracy:.1%} on {share}"
     best = max(baselines, key=lambda one: one.accuracy)
-    if best.accuracy > result.accuracy:
+    mine = right[best.judged]
+    more, chance = int(best.right.sum()) - int(mine.sum()), by_chance(mine, best.right)
+    decided = chance < BY_CHANCE
+    how = f"p = {chance:.2g} by McNemar's test"
+    if more > 0 and decided:
         yield (
-            f"{best.name} is better on these data than this model: use that instead ({best.instead}), or give more "
-            f"sequences and train longer"
+            f"{best.name} is better on these data than this model ({how}): use that instead ({best.instead}), or give "
+            f"more sequences and train longer"
         )
     elif result.baseline >= result.accuracy:
         yield "the commonest class is as good an answer as any here: what was read says nothing of the classes"
+    elif more > 0:
+        yield (
+            f"{best.name} has {more:,} more of {best.count:,} right, which may be chance ({how}): neither is shown to "
+            f"be better"
+        )
+    elif more == 0:
+        yield f"this model and {best.name} have equally many right"
     else:
-        yield f"this model is the best of them, by {100 * (result.accuracy - best.accuracy):.1f} points"
+        only_chance = "" if decided else f", which may be chance ({how})"
+        yield f"this model is the best of them, by {-100 * more / best.count:.1f} points{only_chance}"
