@@ -46,13 +46,17 @@ def rounded(scan: Scan) -> Scan:
 
 
 def compare(scan: Scan) -> None:
+    """Off by a few roundings; where a cell amplifies them, by no more than half as much again as the reference is."""
     expected, actual = scan.run(reference.scan, torch.float64), scan.run(native.scan, torch.bfloat16)
+    plain = scan.run(reference.scan, torch.bfloat16)
     for name, value in expected.items():
         if value is None:
             continue
         assert actual[name].dtype == torch.bfloat16
         off, largest = (actual[name].double() - value).abs().max().item(), value.abs().max().item()
-        assert off <= 8 * EPS * max(1, largest), f"{name}, {scan.shape}: off by {off:.3g}, of {largest:.3g}"
+        amplified = 1.5 * (plain[name].double() - value).abs().max().item()
+        allowed = max(8 * EPS * max(1, largest), amplified)
+        assert off <= allowed, f"{name}, {scan.shape}: off by {off:.3g}, of {largest:.3g}"
 
 
 @pytest.mark.parametrize("cell", CELLS)

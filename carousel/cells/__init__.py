@@ -48,7 +48,7 @@ def find(name: str) -> Cell:
         near = difflib.get_close_matches(name.lower().replace("_", "-"), catalogue(), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise DataError(
-            f"there is no cell {name!r}.{hint} The catalogue has: {', '.join(catalogue())}. "
+            f"there is no cell {name!r}.{hint} The catalogue has {len(catalogue())}, which `carousel cells` lists. "
             "A cell of your own is named by its file and class: my_cells.py:MyCell."
         )
     return catalogue()[name]

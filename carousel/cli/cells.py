@@ -141,6 +141,8 @@ def _as_text(table: Any) -> str:
 
 
 def _width() -> int:
+    """That of the terminal, and of a page of plain text where there is none."""
+    import sys
     from shutil import get_terminal_size
 
-    return max(100, get_terminal_size((140, 24)).columns)
+    return max(100, get_terminal_size().columns) if sys.stdout.isatty() else 160
