@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from carousel.convert import keras_files
-from carousel.convert.keras_layers import Scan, kind_of, layer_of, theirs
+from carousel.convert.keras_layers import Scan, kind_of, layer_of, require_concat, theirs
 from carousel.errors import DataError
 from carousel.layers import Recurrent
 
@@ -53,12 +53,7 @@ def to_keras(layer: Recurrent) -> list[np.ndarray]:
 def _scans(layer: Any) -> list[list[Scan]]:
     name = type(layer).__name__
     if name == "Bidirectional":
-        config = layer.get_config()
-        if config.get("merge_mode", "concat") != "concat":
-            raise DataError(
-                f"reading a Keras Bidirectional: merge_mode must be 'concat', but is {config.get('merge_mode')!r}; add "
-                "or average the two halves of the output yourself"
-            )
+        require_concat(layer.get_config(), "reading a Keras Bidirectional")
         forward, backward = _scans(layer.forward_layer), _turned(layer.backward_layer)
         return [f + b for f, b in zip(forward, backward, strict=True)]
     if name == "RNN":

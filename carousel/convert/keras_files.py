@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.convert.keras_layers import Scan, kind_of
+from carousel.convert.keras_layers import Scan, kind_of, require_concat
 from carousel.errors import CarouselError, DataError
 
 LARGEST_CONFIG = 16 << 20  # bytes of config.json
@@ -99,11 +99,7 @@ def _snake(name: str) -> str:
 
 def _scans(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> list[list[Scan]]:
     if class_name == "Bidirectional":
-        if config.get("merge_mode", "concat") != "concat":
-            raise DataError(
-                f"reading {path}: a Bidirectional layer must have merge_mode='concat', but has "
-                f"{config.get('merge_mode')!r}; add or average the two halves of the output yourself"
-            )
+        require_concat(config, f"reading {path}, a Bidirectional layer")
         inner = _get(config, "layer")
         inner_class, inner_config = str(inner.get("class_name", "")), _get(inner, "config")
         forward = _scans(inner_class, inner_config, file, f"{group}/forward_layer", path)

@@ -42,6 +42,15 @@ def kind_of(class_name: str) -> str:
     return kind
 
 
+def require_concat(config: Mapping[str, Any], reading: str) -> None:
+    """Raises DataError for a Bidirectional whose two directions are not laid side by side, as ours are."""
+    if (mode := config.get("merge_mode", "concat")) != "concat":
+        raise DataError(
+            f"{reading}: merge_mode must be 'concat', but is {mode!r}; add or average the two halves of the output "
+            "yourself"
+        )
+
+
 def layer_of(scans: Sequence[Sequence[Scan]]) -> Recurrent:
     """A Carousel layer. scans: for each layer from below, its directions, forward first.
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from carousel.errors import ProgramError
-from carousel.export.c.numbers import number
 from carousel.export.c.products import Products
 from carousel.export.c.scan_step import Names, ScanStep
 from carousel.layers import Recurrent
@@ -122,7 +121,6 @@ class Lookup:
     name: str
     table: nn.Embedding
     comment: str = "y = E[symbol]"
-    reads_symbol = True
 
     @property
     def width(self) -> int:
@@ -202,4 +200,4 @@ def as_array(values: Tensor) -> np.ndarray:
     return values.detach().to("cpu", torch.float64).numpy()
 
 
-__all__ = ["Affine", "Held", "Lookup", "Scan", "Softmax", "Stage", "Standardize", "as_array", "layers_of", "number"]
+__all__ = ["Affine", "Held", "Lookup", "Scan", "Softmax", "Stage", "Standardize", "as_array", "layers_of"]
