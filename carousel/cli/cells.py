@@ -126,7 +126,9 @@ def _indented(text: str) -> str:
 def _wrapped(text: str) -> str:
     from textwrap import fill
 
-    return fill(text, _width(), subsequent_indent=" " * 10)
+    from carousel.training.terminal import page_width
+
+    return fill(text, page_width(), subsequent_indent=" " * 10)
 
 
 def _as_text(table: Any) -> str:
@@ -135,14 +137,8 @@ def _as_text(table: Any) -> str:
 
     from rich.console import Console
 
+    from carousel.training.terminal import page_width
+
     lines = StringIO()
-    Console(file=lines, width=_width()).print(table)
+    Console(file=lines, width=page_width()).print(table)
     return "\n".join(line.rstrip() for line in lines.getvalue().splitlines()) + "\n"
-
-
-def _width() -> int:
-    """That of the terminal, and of a page of plain text where there is none."""
-    import sys
-    from shutil import get_terminal_size
-
-    return max(100, get_terminal_size().columns) if sys.stdout.isatty() else 160

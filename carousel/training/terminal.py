@@ -7,6 +7,7 @@ recolour or retitle a terminal, and marks that turn the order of letters round, 
 from __future__ import annotations
 
 import sys
+from shutil import get_terminal_size
 from typing import TextIO
 from unicodedata import category
 
@@ -44,3 +45,8 @@ def write(text: object, stream: TextIO | None = None, *, exact: bool = False) ->
 def write_line(line: object) -> None:
     """Writes a line to standard output."""
     write(f"{line}\n")
+
+
+def page_width() -> int:
+    """How many characters a line of standard output may have: the terminal's own width, and 160 where there is none."""
+    return max(100, get_terminal_size().columns) if sys.stdout.isatty() else 160
