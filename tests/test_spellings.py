@@ -244,7 +244,7 @@ REFUSED = {
     "a dtype": (lambda h, n: torch.softmax(n, -1, dtype=torch.float32) + h, "torch.softmax with dtype=torch.float32"),
     "a dtype of a sum": (lambda h, n: h + n.sum(-1, True, dtype=torch.float64), "Tensor.sum with dtype"),
     "softmax over rows": (lambda h, n: torch.softmax(n, 0) + h, "a softmax that is not over the units"),
-    "max over units": (lambda h, n: n.max(-1, keepdim=True)[0] + h, r"which also gives places \(write torch.amax"),
+    "max over units": (lambda h, n: n.max(-1, keepdim=True)[0] + h, r"which also gives indices \(write torch.amax"),
     "a product": (lambda h, n: h @ n, r"operator.matmul is outside.*Declare the matrix"),
     "F.linear": (lambda h, n: F.linear(n, torch.ones(4, 4)) + h, "linear is outside.*Declare the matrix"),
     "chunk": (lambda h, n: n.chunk(2)[0] + h, "Tensor.chunk is outside.*declare a gate for each part"),

@@ -1,8 +1,8 @@
-"""Every name that the library gives, and the checks that no name stands for two things. Nothing else makes names.
+"""The names that the library makes from those of a cell, and the checks that no name means two things.
 
-Authors name states, gates, vectors and matrices. From these follow the names of the arguments that step may ask for, of
-a layer's parameters, and of the rows that options of a scan add to a program. Two things of one name would share their
-numbers without a word, so a cell that has them is refused.
+An author names states, gates, vectors and matrices. From these the library makes the names of step's arguments, of a
+layer's parameters, and of the rows that options of a scan add to a program. No other module makes names. Two things
+with one name would silently share their numbers, so a cell that has them is refused.
 """
 
 from __future__ import annotations
@@ -21,32 +21,32 @@ CANDIDATE_MASK = "drop_candidate"
 
 
 def of_matrix(matrix: str) -> str:
-    """The parameter of the matrix W_ab: torch.nn calls W_hr so."""
+    """The parameter of the matrix W_ab: weight_ab, as torch.nn calls the parameter of W_hr weight_hr."""
     return f"weight_{matrix.removeprefix('W_')}"
 
 
 def initial(state: str) -> str:
-    """The parameter that a layer with learned initial states begins a state with."""
+    """The parameter that holds the learned initial value of a state."""
     return f"initial_{state}"
 
 
 def keep(state: str) -> str:
-    """The stream that a state is multiplied with before a step."""
+    """The stream that a state is multiplied by before each step."""
     return f"keep_{state}"
 
 
 def add(state: str) -> str:
-    """The stream that is added to a state before a step."""
+    """The stream that is added to a state before each step."""
     return f"add_{state}"
 
 
 def zone(state: str) -> str:
-    """The stream that says where zoneout keeps a state."""
+    """The stream that is 1 where zoneout keeps the old value of a state."""
     return f"zone_{state}"
 
 
 def mask(state: str) -> str:
-    """The state that holds recurrent dropout's mask of a state."""
+    """The state that carries the mask of recurrent dropout for a state."""
     return f"drop_{state}"
 
 
@@ -58,15 +58,25 @@ def check(
     matrices: Iterable[str],
     own: Iterable[str],
 ) -> None:
-    """Raises ProgramError for names that step could not ask for, and where one name would stand for two things.
+    """Raises ProgramError for a name that no argument of step can have, and for one name that two things would have.
 
-    own: the cell's own parameters, which step reads as attributes of the cell.
+    title: what messages call the cell. own: the names of the cell's own parameters, which step reads as attributes.
     """
     kinds = {"state": states, "gate": gates, "vector": list(vectors), "matrix": list(matrices)}
     declared = [(kind, name) for kind, names in kinds.items() for name in names]
     for kind, name in declared:
         _check_spelling(title, kind, name)
+    attributes = [("attribute", name) for name in own]
+    _check_arguments(title, gates, declared)
+    _check_parameters(title, states, kinds, attributes)
+    _check_rows(title, states, [*declared, *attributes])
 
+
+Declared = Sequence[tuple[str, str]]  # the kind of each thing that the author declared, and its name
+
+
+def _check_arguments(title: str, gates: Sequence[str], declared: Declared) -> None:
+    """No two arguments of step have one name."""
     arguments = _Claims(title, "the argument of step")
     for name in ("x", "U", "self"):
         arguments.keep_back(name, "the cell itself" if name == "self" else "all input parts or maps")
@@ -76,6 +86,11 @@ def check(
     for kind, name in declared:
         arguments.claim(name, kind, name)
 
+
+def _check_parameters(
+    title: str, states: Sequence[str], kinds: Mapping[str, Sequence[str]], attributes: Declared
+) -> None:
+    """No two parameters of a layer have one name."""
     parameters = _Claims(title, "the parameter")
     for name, what in ((W, "the W of all gates"), (U, "the U of all gates"), (B, "the b of all"), (C, "the c of all")):
         parameters.keep_back(name, what)
@@ -85,9 +100,12 @@ def check(
         parameters.claim(of_matrix(matrix), "matrix", matrix)
     for vector in kinds["vector"]:
         parameters.claim(vector, "vector", vector)
-    for name in own:
-        parameters.claim(name, "attribute", name)
+    for kind, name in attributes:
+        parameters.claim(name, kind, name)
 
+
+def _check_rows(title: str, states: Sequence[str], declared: Declared) -> None:
+    """No two rows that a program reads have one name."""
     rows = _Claims(title, "a row of the program called")
     rows.keep_back(CANDIDATE_MASK, "the mask of candidate_dropout")
     for state in states:
@@ -97,14 +115,12 @@ def check(
         rows.keep_back(zone(state), f"the zoneout of the state {state!r}")
     for kind, name in declared:
         rows.claim(name, kind, name)
-    for name in own:
-        rows.claim(name, "attribute", name)
 
 
 def check_free(title: str, layer: type, names: Iterable[str], taken: Mapping[str, Any]) -> None:
-    """Raises ProgramError for a parameter that has the name of something else in a layer.
+    """Raises ProgramError for a parameter whose name an attribute of the layer, or of its class, has already.
 
-    taken: the layer's own attributes, by name; what its class has counts too.
+    taken: the attributes of the layer by name.
     """
     for name in names:
         if name in taken or hasattr(layer, name):
@@ -128,7 +144,7 @@ def _check_spelling(title: str, kind: str, name: Any) -> None:
 
 
 class _Claims:
-    """Who stands under each name of one kind of things."""
+    """The names of one kind of thing, such as the arguments of step, and who has each of them."""
 
     def __init__(self, title: str, kind: str):
         self.title, self.kind = title, kind
@@ -136,11 +152,11 @@ class _Claims:
         self.claimed: dict[str, tuple[str, str]] = {}
 
     def keep_back(self, name: str, what: str) -> None:
-        """Keeps a name for something of the library's."""
+        """Reserves a name for `what`, which belongs to the library."""
         self.kept_back[name] = what
 
     def claim(self, name: str, kind: str, author: str) -> None:
-        """Gives a name to what the author declared as `author`. Raises ProgramError where it has one already."""
+        """Gives `name` to what the author declared as `author`. Raises ProgramError if it has an owner."""
         if name in self.kept_back:
             is_own = name == author and self.kind == "the argument of step"
             would = "" if is_own else f" would be {self.kind} {name!r}, which"

@@ -1,7 +1,7 @@
-"""What a trace may have read beside its symbols: a cell's attributes, and what its functions name outside of it.
+"""Everything beside its symbols that a trace may have read: a cell's attributes, and globals that its functions name.
 
-All of it is part of a cell's identity: where any of it is another object than it was, the equations may be others. A
-look takes a microsecond or two, since it only compares what stands where; nothing is called and nothing is copied.
+All of it is part of a cell's identity: if one of these objects has been replaced, the equations may be different. A
+check takes a microsecond or two, since it only compares identities of objects; it calls and copies nothing.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from torch import Tensor, nn
 from carousel.cells.cell import Cell
 from carousel.program.declaration import own_parameters
 
-# Libraries whose names nobody gives another meaning while a program runs; and Python's own.
+# Libraries whose names keep their meaning while a program runs. The standard library is fixed too.
 FIXED = ("carousel", "torch", "numpy")
 STANDARD = Path(sysconfig.get_path("stdlib"))
 
-# What holds nothing that could change.
+# Types whose values never change.
 PLAIN = (int, float, complex, str, bytes, bool, type(None), range, torch.dtype, torch.device, torch.Size)
 
-MOST = 2000  # places; a cell that reaches more is traced anew at every look
+MOST = 2000  # objects; a cell that reaches more is traced again at each check
 MOST_BYTES = 1 << 16  # of an array
 _ABSENT = object()
 
 
 class Reads:
-    """The places that a cell's equations can be read from, and what stood there.
+    """The objects that a cell's equations may depend on, as they were when this object was made.
 
-    It follows attributes of the cell and of objects in them, lists and mappings, the cell's class, and globals and
-    closures that its functions name, of the author's own modules and classes.
+    The search follows the attributes of the cell, of the objects in them and of the cell's class; lists and mappings;
+    and the globals and closures that its functions name, in the author's own modules and classes.
     """
 
     def __init__(self, cell: Cell):
@@ -54,13 +54,13 @@ class Reads:
         self._own = {id(parameter) for parameter in own_parameters(cell).values()}
         self._names: set[str] = set()
         waiting: list[Any] = [cell]
-        while waiting and self.complete:  # near things first
+        while waiting and self.complete:  # breadth first
             waiting += self._look_at(waiting.pop(0))
             self.complete &= len(self._in_mappings) + sum(len(items) for items, _ in self._in_lists) <= MOST
         self._has_more = bool(self._in_lists or self._in_closures or self._versions or self._sets or self._arrays)
 
     def changed(self, cell: Cell) -> bool:
-        """Whether the cell, or anything that its step has read, has changed since this was made."""
+        """Whether the cell, or any object that its step may read, has changed since this object was made."""
         if cell is not self.cell or not self.complete:
             return True
         for mapping, key, value in self._in_mappings:
@@ -83,16 +83,11 @@ class Reads:
         )
 
     def _look_at(self, value: Any) -> list[Any]:
-        """Remembers what stands in a value, and gives what is to be looked at next."""
+        """Records what a value refers to, and returns the values to visit next."""
         if isinstance(value, PLAIN) or id(value) in self._seen:
             return []
         self._seen[id(value)] = value
         match value:
-            case Tensor():
-                # The cell's own parameters have no number in the equations: they are read at every call.
-                if id(value) not in self._own and not value.is_inference():
-                    self._versions.append((value, value._version))
-                return []
             case FunctionType():
                 return self._look_at_function(value)
             case MethodType():
@@ -111,6 +106,16 @@ class Reads:
                 if _is_fixed(value.__name__):
                     return []
                 return self._items(vars(value), [name for name in self._names if name in vars(value)])
+        return self._look_at_data(value)
+
+    def _look_at_data(self, value: Any) -> list[Any]:
+        """As `_look_at`, for tensors, arrays and containers, and for objects of other classes."""
+        match value:
+            case Tensor():
+                # The equations do not contain the numbers of the cell's own parameters: each call reads them anew.
+                if id(value) not in self._own and not value.is_inference():
+                    self._versions.append((value, value._version))
+                return []
             case list():
                 self._in_lists.append((value, tuple(value)))
                 return list(value)
@@ -139,13 +144,13 @@ class Reads:
         if isinstance(own, dict):
             self._lengths.append((own, len(own)))
             names = list(own)
-            if isinstance(value, nn.Module):  # without its hooks and what torch keeps there besides
+            if isinstance(value, nn.Module):  # not its hooks, nor other attributes of torch's
                 names = [n for n in names if n in self._names or n in ("_parameters", "_buffers", "_modules")]
             found += self._items(own, names)
         for kind in type(value).__mro__:
             slots = vars(kind).get("__slots__", ())
             for name in (slots,) if isinstance(slots, str) else slots:
-                # What stands in slots is not watched itself: a frozen object, as nearly always, cannot change there.
+                # Slots themselves are not watched: nearly all objects with slots are frozen.
                 found += [getattr(value, name)] if hasattr(value, name) else []
         return found
 
@@ -167,7 +172,7 @@ class Reads:
         for closed in function.__closure__ or ():
             try:
                 self._in_closures.append((closed, closed.cell_contents))
-            except ValueError:  # it is empty
+            except ValueError:  # the closure is empty
                 continue
             found.append(closed.cell_contents)
         return found
@@ -178,12 +183,12 @@ def _is_fixed(module: str) -> bool:
     top = module.partition(".")[0]
     if top in FIXED or top not in sys.stdlib_module_names or top == "__main__":
         return top in FIXED
-    # An author's file may be called as one of Python's own, code.py or test.py.
+    # An author's file may have the name of a module of Python, such as code.py or test.py.
     file = getattr(sys.modules.get(top), "__file__", None)
     return file is None or Path(file).is_relative_to(STANDARD)
 
 
 def _names_in(code: CodeType) -> set[str]:
-    """The names that a function, and those inside of it, reads from outside or as attributes."""
+    """The names of globals and attributes that a function, and the functions inside it, read."""
     inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
     return set(code.co_names).union(*map(_names_in, inner))

@@ -1,4 +1,4 @@
-"""The grammar of programs. Every engine may assume that a program it is given has passed `verify`."""
+"""The grammar of programs. An engine may assume that each program it receives has passed `verify`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ SIZES = ("hidden", "projection", "one", "any")
 
 
 def verify(program: Program) -> None:
-    """Checks that a program is well formed; raises ProgramError naming the node that is not.
+    """Checks that a program is well formed. Raises ProgramError, which names the node that breaks a rule.
 
-    1. A node is a leaf without arguments, or an op of the alphabet with as many arguments as its row says.
-    2. It reads only nodes before it; a node that nothing reads is a result.
-    3. Rows that meet are equally long, or one of them is a single number.
-    4. A relation is read by `where` alone, as its first argument, and `where` takes nothing else there.
-    5. A product's row and result are as long as its weight's columns and rows; for a transposed one the reverse.
-    6. Results that are states have the state's size.
-    7. A leaf stands for something that the program declares, and is as long as that.
-    8. No parameter has two shapes, and a block of a parameter's rows is that of a gate.
+    1. A node is a leaf without arguments, or an op of the alphabet with as many arguments as `ops.TABLE` says.
+    2. A node reads only nodes before it. A node that no other node reads is a result.
+    3. The arguments of an op have one length, apart from single numbers.
+    4. Only `where` reads a relation, as its first argument, and its first argument is always a relation.
+    5. A product's argument has the length of its weight's columns, its result that of the rows; a transposed product
+       the reverse.
+    6. A result that is a state has the size of that state.
+    7. The program declares what a leaf stands for, and the leaf has the declared size.
+    8. No parameter has two shapes, and each block of rows of a parameter belongs to a gate.
     """
     if problem := _problem_of_declaration(program):
         raise ProgramError(f"the program of {program.cell} is ill-formed: {problem}")
@@ -47,7 +48,7 @@ def verify(program: Program) -> None:
 
 
 def problem_of(program: Program, index: int) -> str:
-    """What is wrong with a node by itself, as a phrase; nothing if it is well formed."""
+    """A phrase that says which rule a node breaks, or "" if it is well formed."""
     node = program.nodes[index]
     if node.size not in SIZES:
         return f"{node.size!r} is not a size"
@@ -66,6 +67,11 @@ def problem_of(program: Program, index: int) -> str:
         return "it reads a relation, which only the first argument of where may: torch.where(condition, a, b)"
     if node.op == "where" and not relations[0]:
         return "its first argument is not a relation"
+    return _problem_of_sizes(program, node, row, arguments)
+
+
+def _problem_of_sizes(program: Program, node: Node, row: ops.Op, arguments: list[Node]) -> str:
+    """A phrase that says why an op's arguments and result do not fit each other's sizes, or "" if they do."""
     sizes = {a.size for a in arguments} - {"any"}
     match row.kind:
         case "product":
@@ -89,7 +95,7 @@ def problem_of(program: Program, index: int) -> str:
 
 
 def _problem_of_declaration(program: Program) -> str:
-    """What is wrong with what a program declares, as a phrase; nothing if all is well."""
+    """A phrase that says what is wrong with the declarations of a program, or "" if all is well."""
     count = len(program.nodes)
     if outside := [key for key, index in program.outputs.items() if not 0 <= index < count]:
         return f"its result {outside[0]!r} is no node"
@@ -107,7 +113,7 @@ def _problem_of_declaration(program: Program) -> str:
 
 
 def _problem_of_leaf(program: Program, node: Node) -> str:
-    """What is wrong with a leaf by itself, as a phrase."""
+    """A phrase that says what is wrong with a leaf, or "" if it is well formed."""
     declared: dict[Any, str]
     match node.op:
         case "input":
@@ -131,15 +137,16 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
     return "" if node.size == declared[node.attr] else f"a row of {node.attr!r} has the size {declared[node.attr]!r}"
 
 
-# Finished programs by what they say, as long as somebody holds them.
+# Finished programs by their content, for as long as something refers to them.
 _finished: WeakValueDictionary[Any, Program] = WeakValueDictionary()
 
 
 def finished(program: Program) -> Program:
-    """A verified program, with the facts that scans ask for derived now: a compiler that traces a scan cannot.
+    """Verifies a program, and returns the one object that stands for all programs with the same content.
 
-    Programs that say the same are one object, wherever they come from: a trace, a saved graph, another process. So
-    they share what engines prepare for them.
+    Two programs with the same content may come from a trace, a saved graph or another process; as one object they share
+    what engines prepare for them. The facts that scans ask for are derived here, because a compiler that traces a scan
+    cannot derive them.
     """
     said = program.said()
     with LOCK:

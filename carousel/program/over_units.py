@@ -1,0 +1,106 @@
+"""Expansions over the units of a row: sums, softmax and norms. `expansions.py` says what holds for all expansions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carousel.errors import ProgramError
+from carousel.program.builder import Builder, Ref
+from carousel.program.expansions import Value
+
+
+def _check_over_units(what: str, dim: Any, keepdim: bool) -> None:
+    if dim not in (-1, 1, [-1], [1], (-1,), (1,)) or not keepdim:
+        raise ProgramError(f"a {what} that is not over the units (write dim=-1, keepdim=True)")
+
+
+def sum(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
+    _check_over_units("sum or mean", dim, keepdim)
+    return b.op("sum", input)
+
+
+def mean(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
+    _check_over_units("sum or mean", dim, keepdim)
+    return _mean(b, b.value(input))
+
+
+def _mean(b: Builder, a: Ref) -> Ref:
+    return a if b.nodes[a].size == "any" else b.op("mul", b.op("sum", a), b.per_unit(a))
+
+
+def amax(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
+    _check_over_units("highest or lowest", dim, keepdim)
+    return b.op("highest", input)
+
+
+def amin(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
+    return b.op("neg", amax(b, b.op("neg", input), dim, keepdim))
+
+
+def _parts(b: Builder, input: Value, dim: Any) -> tuple[Ref, Ref]:
+    """v - max(v), and exp(v - max(v)): softmax is made of these two, and neither overflows."""
+    _check_over_units("softmax", dim, True)
+    # Subtracting the maximum does not change the result, so the maximum needs no gradient.
+    less = b.op("sub", input, b.op("detach", b.op("highest", input)))
+    return less, b.op("exp", less)
+
+
+def softmax(b: Builder, input: Value, dim: Any = None) -> Ref:
+    _, powers = _parts(b, input, dim)
+    return b.op("div", powers, b.op("sum", powers))
+
+
+def softmin(b: Builder, input: Value, dim: Any = None) -> Ref:
+    return softmax(b, b.op("neg", input), dim)
+
+
+def log_softmax(b: Builder, input: Value, dim: Any = None) -> Ref:
+    less, powers = _parts(b, input, dim)
+    return b.op("sub", less, b.op("log", b.op("sum", powers)))
+
+
+def logsumexp(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
+    _check_over_units("logsumexp", dim, keepdim)
+    highest = b.op("detach", b.op("highest", input))
+    return b.op("add", highest, b.op("log", b.op("sum", b.op("exp", b.op("sub", input, highest)))))
+
+
+def layer_norm(
+    b: Builder,
+    input: Value,
+    normalized_shape: Any,
+    weight: Value | None = None,
+    bias: Value | None = None,
+    eps: float = 1e-5,
+) -> Ref:
+    """Ba, Kiros & Hinton, "Layer normalization" (arXiv:1607.06450, 2016), over all units of the row."""
+    _check_shape(b, input, normalized_shape)
+    centred = b.op("sub", input, _mean(b, b.value(input)))
+    scale = b.op("rsqrt", b.op("add", _mean(b, b.op("mul", centred, centred)), eps))
+    return _scaled(b, b.op("mul", centred, scale), weight, bias)
+
+
+def rms_norm(
+    b: Builder, input: Value, normalized_shape: Any, weight: Value | None = None, eps: float | None = None
+) -> Ref:
+    """Zhang & Sennrich, "Root mean square layer normalization" (arXiv:1910.07467, 2019), over all units of the row."""
+    _check_shape(b, input, normalized_shape)
+    if eps is None:
+        raise ProgramError("rms_norm without eps, which then depends on the dtype (give eps=1e-6, say)")
+    scale = b.op("rsqrt", b.op("add", _mean(b, b.op("mul", input, input)), eps))
+    return _scaled(b, b.op("mul", input, scale), weight, None)
+
+
+def _check_shape(b: Builder, input: Value, shape: Any) -> None:
+    """Checks normalized_shape: v.shape[-1:], or the number of units, which a layer then compares with its own."""
+    last = shape[0] if isinstance(shape, tuple) and len(shape) == 1 else shape
+    if isinstance(last, Ref) and last == b.units(b.value(input)):
+        return
+    if isinstance(last, Ref) or not isinstance(last, float):
+        raise ProgramError("a norm that is not over the units (write v.shape[-1:] for the shape)")
+    b.demand(b.value(input), last)
+
+
+def _scaled(b: Builder, row: Ref, weight: Value | None, bias: Value | None) -> Ref:
+    row = row if weight is None else b.op("mul", row, weight)
+    return row if bias is None else b.op("add", row, bias)
