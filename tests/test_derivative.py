@@ -18,6 +18,8 @@ from carousel.program.builder import Builder, Ref, prune
 float64 = torch.float64
 SIZES = {"hidden": 3, "projection": 2, "one": 1}
 WEIGHTS = {"W_ab": Weight("weight_ab", "projection", "hidden")}
+# What a cell declares, for programs of one op.
+DECLARED = {"cell": "One", "gates": (), "inputs": (), "recurrents": (), "vectors": {}, "gate_bias": False, "own": {}}
 POSITIVE = ("log", "sqrt", "rsqrt")
 
 # Numbers at which rows meet every case of an op: kinks, equal values, both signs, far and near.
@@ -71,7 +73,7 @@ def program_of(op: ops.Op, sizes: tuple[str, ...], second: bool = False) -> Prog
         rows = zip(names, by, sizes, strict=False)
         outputs = {name: b.broadcast(b.value(v), size) for name, v, size in rows if v is not None}
     nodes, results = prune(b.nodes, outputs)
-    return Program("One", (), (), (), states, {}, WEIGHTS, False, {}, nodes, results)
+    return Program(**DECLARED, states=states, weights=WEIGHTS, nodes=nodes, outputs=results)
 
 
 def made(b: Builder, op: ops.Op, arguments: list[Ref], condition: Ref | None) -> Ref:
@@ -213,5 +215,5 @@ def test_equal_factors_are_one_gradient():
     b = Builder({})
     p = b.leaf("state", "p")
     nodes, outputs = prune(b.nodes, {"y": b.op("mul", p, p)})
-    program = Program("Square", (), (), (), {"p": "hidden"}, {}, {}, False, {}, nodes, outputs)
+    program = Program(**DECLARED, states={"p": "hidden"}, weights={}, nodes=nodes, outputs=outputs)
     assert [n.op for n in differentiate(program).program.nodes if n.op in ops.TABLE] == ["mul", "mul"]

@@ -175,7 +175,7 @@ needs_native = pytest.mark.skipif("absent" in native.status()["native engine"], 
 
 
 def inputs(program, **changed):
-    shapes = program.parameter_shapes(4, 0, 3)
+    shapes = program.parameter_shapes({"hidden": 4, "input": 3})
     given = {
         "x": torch.zeros(5, 3),
         "states": [torch.zeros(2, 4) for _ in program.states],

@@ -100,8 +100,8 @@ def test_what_is_kept_is_rounded_for_backward_alone(cell):
 
 
 def test_pointwise_values_are_kept_in_bfloat16():
-    program, sizes = trace(CELLS["lstm"]), {"hidden": 128}
-    single, half = (native.kept(program, sizes, 128, dtype) for dtype in (torch.float32, torch.bfloat16))
+    program, sizes = trace(CELLS["lstm"]), {"hidden": 128, "input": 128}
+    single, half = (native.kept(program, sizes, dtype) for dtype in (torch.float32, torch.bfloat16))
     panels = 7  # h', c', four gates, tanh(c'); the states are float32
     assert (single, half) == (panels * 128 * 4, 2 * 128 * 4 + (panels - 2) * 128 * 2)
 

@@ -86,7 +86,8 @@ class Scan:
 
         self.program, self.shape = program, shape
         batch = shape.batch_sizes[0] if shape.batch_sizes else 3
-        shapes = program.parameter_shapes(shape.hidden, shape.size("projection"), shape.input)
+        sizes = {"hidden": shape.hidden, "projection": shape.size("projection"), "input": shape.input}
+        shapes = program.parameter_shapes(sizes)
         weights = {name: draw(*size) for name, size in shapes.items()}
         # Gentle weights: a chaotic network would make any rounding as large as one likes.
         self.weights = {name: w * (0.5 / w.shape[-1] ** 0.5 if w.dim() == 2 else 0.3) for name, w in weights.items()}

@@ -378,7 +378,7 @@ class TestCheckpointing:
             _output = layer(torch.randn(steps, batch, I))
         parameters = sum(p.numel() * 4 for p in layer.parameters())
         held = sum(kept.values()) - parameters
-        said = ENGINES[engine].kept(layer.program, layer.sizes, I, torch.float32) * steps * batch
+        said = ENGINES[engine].kept(layer.program, layer.sizes, torch.float32) * steps * batch
         assert said / 2 < held < 2 * said
         if engine == "native":
             assert said <= held < 1.2 * said

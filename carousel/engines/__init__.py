@@ -83,7 +83,7 @@ def scan(
     if checkpoint is not None and torch.is_grad_enabled() and not isinstance(batch_sizes, Tensor):
 
         def keeps() -> int:
-            return x.shape[0] * chosen.kept(program, sizes_of(program, weights), x.shape[1], x.dtype)
+            return x.shape[0] * chosen.kept(program, sizes_of(program, weights), x.dtype)
 
         every = chunk_length(checkpoint, len(batch_sizes), keeps)
         if every is not None:

@@ -38,18 +38,12 @@ def sizes_of(program: Program, parameters: Sequence[Tensor]) -> Sizes:
 @made_once(1024)  # layers are called again and again
 def _sizes_of_shapes(program: Program, *shapes: tuple[int, ...]) -> Sizes:
     names = parameters_of(program)
-    for name, shape in zip(names, shapes, strict=True):
-        if len(shape) != len(program.parameters[name]):
-            raise ValueError(f"{name} must have {len(program.parameters[name])} axes, but is {tuple(shape)}")
-    units = {"one": 1, "hidden": shapes[0][0] // len(program.inputs), "projection": 0}
-    for name, shape in zip(names, shapes, strict=True):
-        found = dict(zip(program.parameters[name], shape, strict=True))
-        units["projection"] = found.get("projection", units["projection"])
+    units = {"projection": 0} | program.sizes_of(dict(zip(names, shapes, strict=True)))
     return Sizes(
         program,
         units,
         units[program.states[program.output_state]],
-        shapes_of(program, units["hidden"], units["projection"], shapes[0][1]),
+        shapes_of(program, units),
         tuple(units[size] for size in program.states.values()),
         tuple(units[program.nodes[index].size] for index in program.emitted),
         tuple(units[size] for size in program.streams.values()),

@@ -52,11 +52,11 @@ class Engine:
     stepper: (program, weights, batch, streams) -> a Stepper, the weights prepared once; streams are the same at every
         step.
     why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
-    kept: (program, sizes by name, input, dtype) -> how many bytes a scan keeps for backward for each row of a step.
+    kept: (program, sizes by name, dtype) -> how many bytes a scan keeps for backward for each row of a step.
     calls_python: whether its scan takes `around` too, Python that is called in the place of each step.
-    division: (program, dtype, sizes, input, steps, batch) -> how threads divide a scan of that shape, as a phrase; None
+    division: (program, dtype, sizes, steps, batch) -> how threads divide a scan of that shape, as a phrase; None
         where that is not the engine's own choice.
-    listing: (program, dtype, sizes, input) -> what it makes of the program, line by line, forward and backward; None
+    listing: (program, dtype, sizes) -> what it makes of the program, line by line, forward and backward; None
         where it runs the program as it stands.
     one_step: (program, x, states, weights) -> a ReadyStep for such tensors, or None; None where the engine has none.
     """
@@ -65,7 +65,7 @@ class Engine:
     scan: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]]
     why_not: Callable[[Interface, torch.dtype, torch.device], str | None]
     stepper: Callable[..., Stepper]
-    kept: Callable[[Any, dict[str, int], int, torch.dtype], int]
+    kept: Callable[[Any, dict[str, int], torch.dtype], int]
     calls_python: bool = False
     division: Callable[..., str] | None = None
     listing: Callable[..., str] | None = None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from carousel.program import Program, naming, ops
 from carousel.program.sharing import made_once
 
@@ -21,8 +23,7 @@ def parameters_of(program: Program) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-@made_once(1024)
-def shapes_of(program: Program, hidden: int, projection: int, input_size: int) -> tuple[tuple[int, ...], ...]:
-    """The shapes of `parameters_of` a program."""
-    shapes = program.parameter_shapes(hidden, projection, input_size)
+def shapes_of(program: Program, sizes: Mapping[str, int]) -> tuple[tuple[int, ...], ...]:
+    """The shapes of `parameters_of` a program. sizes: a number for each size name, "input" among them."""
+    shapes = program.parameter_shapes(sizes)
     return tuple(shapes[name] for name in parameters_of(program))

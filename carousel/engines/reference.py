@@ -85,12 +85,11 @@ class Stepper:
         self._held = tuple(state.detach().clone() for state in states)
 
 
-def kept(program: Interface, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
+def kept(program: Interface, sizes: dict[str, int], dtype: torch.dtype) -> int:
     """How many bytes a scan keeps for backward for each row of a step, about.
 
     Autograd keeps what most ops give, but not sums and products; of a step that is not traced nobody knows.
     """
-    del input
     forgotten = ("add", "sub", "neg", "sum", "broadcast", "detach", "product")
     if not isinstance(program, Program):
         return 16 * sizes["hidden"] * dtype.itemsize
@@ -125,7 +124,7 @@ def _backward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int],
 def _nothing(program: Interface, x: Tensor, states: States, weights: Mapping[str, Tensor]) -> tuple[Rows, States]:
     """What a scan without any row gives: no rows, whose gradient by every weight is zero rather than absent."""
     nothing = x.sum() + sum(weight.sum() for weight in weights.values())
-    sizes = sizes_of(program, weights) | {"one": 1}
+    sizes = sizes_of(program, weights)
     if isinstance(program, Program):
         emitted = [sizes[program.nodes[index].size] for index in program.emitted]
     else:

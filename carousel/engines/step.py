@@ -161,12 +161,7 @@ def _leaf(program: Interface, op: str, attr: Any, weights: Mapping[str, Tensor],
 
 def sizes_of(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int]:
     """Numbers for the size names, as the parameters have them."""
-    sizes = {"hidden": weights["weight_ih"].shape[0] // len(program.inputs)}
-    for weight in program.weights.values():
-        sizes[weight.columns] = weights[weight.parameter].shape[1]
-        if weight.gate is None:
-            sizes[weight.rows] = weights[weight.parameter].shape[0]
-    return sizes
+    return program.sizes_of({name: w.shape for name, w in weights.items() if name not in program.own})
 
 
 def _matrix(program: Interface, name: str, weights: Mapping[str, Tensor]) -> Tensor:

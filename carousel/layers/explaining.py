@@ -19,7 +19,7 @@ def explain(layer: Layer, steps: int, batch: int, plan: bool) -> str:
     lines += [f"not {other}: {why}" for other, why in reasons.items()]
     lines.append(_cost(program, layer.why_untraced))
     if chosen.division is not None and steps > 0 and batch > 0:
-        how = chosen.division(program, weight.dtype, layer.sizes, layer.input_size, steps, batch)
+        how = chosen.division(program, weight.dtype, layer.sizes, steps, batch)
         lines.append(f"{steps} steps of {batch} rows: {how}")
     if plan:
         lines += _plan(layer, chosen, program)
@@ -41,4 +41,4 @@ def _plan(layer: Layer, chosen: Engine, program: Interface) -> Iterator[str]:
         yield f"the {chosen.name} engine runs the program as it stands: print(layer.program)"
         return
     yield ""
-    yield chosen.listing(program, layer.weight_ih_l0.dtype, layer.sizes, layer.input_size)
+    yield chosen.listing(program, layer.weight_ih_l0.dtype, layer.sizes)

@@ -27,7 +27,7 @@ class Layer(Protocol):
     training: bool
     checkpoint: int | str | None
     engine: str
-    sizes: dict[str, int]  # numbers for the names "hidden" and "projection"
+    sizes: dict[str, int]  # numbers for the size names, "input" among them: of the first layer
     weight_ih_l0: Tensor  # the dtype and device of any parameter are the layer's
     refuses_no_steps: bool
     _program: Interface

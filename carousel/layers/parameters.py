@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,15 +12,17 @@ from torch import nn
 from carousel.program import Interface, Program, naming
 
 
-def check_projection(program: Interface, hidden_size: int, proj_size: int) -> dict[str, int]:
-    """Numbers for the size names. Raises ValueError if the cell and proj_size do not agree."""
+def check_sizes(program: Interface, sizes: dict[str, int]) -> dict[str, int]:
+    """Numbers for the size names, "input", "hidden" and "projection" among them, as they were given.
+
+    Raises ValueError if the cell and the layer's proj_size do not agree, or where equations need another number.
+    """
     matrix_sizes = [size for weight in program.weights.values() for size in (weight.rows, weight.columns)]
-    uses = "projection" in (*program.states.values(), *matrix_sizes)
+    uses, proj_size = "projection" in (*program.states.values(), *matrix_sizes), sizes["projection"]
     if uses and not proj_size:
         raise ValueError(f"{program.cell} uses the size 'projection': give the layer a proj_size above zero")
     if proj_size and not uses:
         raise ValueError(f"proj_size is for cells that use the size 'projection', which {program.cell} does not")
-    sizes = {"hidden": hidden_size, "projection": proj_size}
     for size, units in program.lengths.items() if isinstance(program, Program) else ():
         if sizes[size] != units:
             raise ValueError(
@@ -29,9 +32,9 @@ def check_projection(program: Interface, hidden_size: int, proj_size: int) -> di
     return sizes
 
 
-def parameter_shapes(program: Interface, input_size: int, sizes: dict[str, int]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of one scan's parameters, in torch.nn's order."""
-    shapes = program.parameter_shapes(sizes["hidden"], sizes["projection"], input_size)
+def parameter_shapes(program: Interface, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of one scan's parameters, in torch.nn's order. sizes: a number for each size name."""
+    shapes = program.parameter_shapes(sizes)
     return {name: shape for name, shape in shapes.items() if name not in program.own}
 
 
@@ -51,7 +54,7 @@ def register(
 def initialize(module: nn.Module, program: Interface, hidden_size: int, suffix: str = "") -> None:
     """Draws one scan's parameters: uniform in ±1/sqrt(hidden_size), or what a vector's `initial` says."""
     bound = 1.0 / math.sqrt(hidden_size)
-    for name in parameter_shapes(program, 1, {"hidden": 1, "projection": 1}):
+    for name in (name for name in program.parameters if name not in program.own):
         parameter = module.get_parameter(name + suffix)
         vector = program.vectors.get(name)
         if vector is not None and vector.initial is not None:

@@ -26,7 +26,7 @@ from carousel.layers.equations import Equations
 from carousel.layers.fx_leaf import as_leaf, is_proxy
 from carousel.layers.hooks import Function, Hooks, StepHook
 from carousel.layers.initialization import initialize_by_name
-from carousel.layers.parameters import check_projection, initialize, options_text, parameter_shapes, register
+from carousel.layers.parameters import check_sizes, initialize, options_text, parameter_shapes, register
 from carousel.layers.recording import Recording, Tap, check_names, of_this_thread
 from carousel.layers.rnn_base import RNNBase
 from carousel.layers.stepper import Stepper
@@ -129,10 +129,13 @@ class Recurrent(Equations, RNNBase):
     _derived = (*Equations._derived, "sizes", "_shapes", "_recordings", "_taps")
 
     def _derive(self) -> None:
-        self.sizes = check_projection(self._program, self.hidden_size, self.proj_size)
+        sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
+        self.sizes = check_sizes(self._program, sizes)
         width = (1 + self.bidirectional) * self.sizes[self._program.states[self._program.output_state]]
         # The shapes of the first layer's parameters, and of those of every layer above it.
-        self._shapes = [parameter_shapes(self._program, size, self.sizes) for size in (self.input_size, width)]
+        self._shapes = [
+            parameter_shapes(self._program, self.sizes | {"input": size}) for size in (self.input_size, width)
+        ]
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
 

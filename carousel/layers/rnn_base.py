@@ -48,7 +48,7 @@ class RNNBase(nn.RNNBase):
     @property
     def _all_weights(self) -> list[list[str]]:  # type: ignore[override]
         """The names of the parameters, one list per layer and direction; `all_weights` has the parameters."""
-        names = parameter_shapes(self.program, 1, self.sizes)
+        names = parameter_shapes(self.program, self.sizes)
         return [[name + suffix for name in names] for suffix in self.suffixes()]
 
     @property

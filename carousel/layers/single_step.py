@@ -15,7 +15,7 @@ from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
 from carousel.layers.fx_leaf import as_leaf, is_proxy
 from carousel.layers.parameters import (
-    check_projection,
+    check_sizes,
     initialize,
     options_text,
     parameter_shapes,
@@ -75,8 +75,9 @@ class RecurrentCell(Equations, nn.RNNCellBase):
     _derived = (*Equations._derived, "sizes", "_shapes", "_steps")
 
     def _derive(self) -> None:
-        self.sizes = check_projection(self._program, self.hidden_size, self.proj_size)
-        self._shapes = parameter_shapes(self._program, self.input_size, self.sizes)
+        sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
+        self.sizes = check_sizes(self._program, sizes)
+        self._shapes = parameter_shapes(self._program, self.sizes)
         self._steps = _Ready()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:

@@ -30,7 +30,7 @@ def parameters(program: Program) -> PerUnit:
     """The learned numbers of one layer and direction, for each hidden unit, with I inputs, H units, P projected."""
 
     def total(sizes: Sizes) -> int:
-        return sum(map(prod, program.parameter_shapes(sizes["hidden"], sizes["projection"], sizes["input"]).values()))
+        return sum(map(prod, program.parameter_shapes(sizes).values()))
 
     return _per_unit(total)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
@@ -62,7 +62,7 @@ class Product:
     gates: tuple[int, ...] | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Interface:
     """What a cell asks of a layer and an engine: its gates, states and weights. (batch, size) is every row's shape.
 
@@ -127,14 +127,25 @@ class Interface:
         """How many blocks of hidden units the sizes of parameters have that are made of gates."""
         return {"gates": len(self.gates), "inputs": len(self.inputs), "recurrents": len(self.recurrents)}
 
-    def parameter_shapes(self, hidden: int, projection: int, input: int) -> dict[str, tuple[int, ...]]:
-        """`parameters` in numbers."""
-        blocks = {name: count * hidden for name, count in self.blocks.items()}
-        units = {"hidden": hidden, "projection": projection, "input": input} | blocks
+    def parameter_shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """`parameters` in numbers. sizes: a number for each size name, "input" among them."""
+        units = {**sizes, **{name: count * sizes["hidden"] for name, count in self.blocks.items()}}
         return {name: tuple(units[size] for size in shape) for name, shape in self.parameters.items()}
 
+    def sizes_of(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
+        """The reverse of `parameter_shapes`: numbers for the size names, of which parameters of these shapes are made.
 
-@dataclass(frozen=True, eq=False)
+        Raises ValueError for a parameter that has another number of axes.
+        """
+        units = {"one": 1, "hidden": shapes[naming.W][0] // len(self.inputs)}
+        for name, shape in shapes.items():
+            if len(shape) != len(self.parameters[name]):
+                raise ValueError(f"{name} must have {len(self.parameters[name])} axes, but is {tuple(shape)}")
+            units |= {of: n for of, n in zip(self.parameters[name], shape, strict=True) if of not in self.blocks}
+        return units
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Program(Interface):
     """One step, ready for engines: nodes in order, and which of them are results.
 
@@ -152,12 +163,14 @@ class Program(Interface):
         """All that the program says, to be compared and hashed; not the lines of the author's file."""
         # As text, 0.0 and -0.0 differ and NaN is itself.
         nodes = ((n.op, n.args, n.size, repr(n.attr) if n.op == "constant" else n.attr, n.name) for n in self.nodes)
-        tables = (self.states, self.vectors, self.weights, self.own, self.outputs, self.lengths)
-        gates = self.gates, self.inputs, self.recurrents
-        return self.cell, gates, self.gate_bias, *(tuple(table.items()) for table in tables), tuple(nodes)
+        others = (value for name, value in self._fields().items() if name != "nodes")
+        return *(tuple(value.items()) if isinstance(value, dict) else value for value in others), tuple(nodes)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, tuple(getattr(self, f.name) for f in fields(self))
+        return _again, (self._fields(),)
+
+    def _fields(self) -> dict[str, Any]:
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
     def __str__(self) -> str:
         from carousel.program.printing import equations
@@ -233,9 +246,9 @@ class Program(Interface):
         return sum(1 for n in self.nodes if n.op in ops.TABLE and (not kinds or ops.TABLE[n.op].kind in kinds))
 
 
-def _again(*fields: Any) -> Program:
+def _again(fields: dict[str, Any]) -> Program:
     """A program that was pickled: the very one that is here already, if there is one."""
     from carousel.program.verify import finished
 
-    program = Program(*fields)
+    program = Program(**fields)
     return finished(program) if program.states else program  # a derivative belongs to its program

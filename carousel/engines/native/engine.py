@@ -75,21 +75,21 @@ def _autocast_rounds() -> bool:
     return on and multiplies_bfloat16()
 
 
-def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int, steps: int, batch: int) -> str:
-    """How the threads divide `steps` steps of `batch` rows, as a phrase. sizes: of "hidden" and "projection"."""
-    how = facts.division(program, dtype, sizes, input, steps, batch)
+def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], steps: int, batch: int) -> str:
+    """How the threads divide `steps` steps of `batch` rows, as a phrase. sizes: of each size name."""
+    how = facts.division(program, dtype, sizes, steps, batch)
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
-def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], input: int) -> str:
+def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int]) -> str:
     """The plans of a scan of that shape and of backpropagation through it (`text.py`)."""
-    return facts.listing(program, dtype, sizes, input)
+    return facts.listing(program, dtype, sizes)
 
 
 @same_at_every_call
-def kept(program: Program, sizes: dict[str, int], input: int, dtype: torch.dtype) -> int:
-    """How many bytes a scan keeps for backward for each row of a step. sizes: of "hidden" and "projection"."""
-    return facts.kept(program, dtype, sizes, input)
+def kept(program: Program, sizes: dict[str, int], dtype: torch.dtype) -> int:
+    """How many bytes a scan keeps for backward for each row of a step. sizes: of each size name."""
+    return facts.kept(program, dtype, sizes)
 
 
 @same_at_every_call

@@ -15,43 +15,39 @@ from carousel.engines.parameters import shapes_of
 from carousel.program import Program
 
 
-def _scan_of(
-    program: Program, dtype: torch.dtype, units: dict[str, int], input_size: int, steps: int = 1, batch: int = 1
-) -> Inputs:
-    """A scan of such a shape, of tensors without memory. units: of "hidden" and "projection"."""
+def _scan_of(program: Program, dtype: torch.dtype, units: dict[str, int], steps: int = 1, batch: int = 1) -> Inputs:
+    """A scan of such a shape, of tensors without memory. units: of each size name."""
     bfloat16 = dtype == torch.bfloat16
     wide = torch.float32 if bfloat16 else dtype
 
     def rows(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=wide, device="meta")
 
-    shapes = shapes_of(program, units["hidden"], units.get("projection", 0), input_size)
+    shapes = shapes_of(program, units)
     batch_sizes = torch.full((steps,), batch, dtype=torch.int64, device="cpu")
     states = [rows(batch, units[size]) for size in program.states.values()]
     parameters = [rows(*shape) for shape in shapes]
-    return Inputs(program, rows(steps * batch, input_size), states, parameters, (), batch_sizes, False, bfloat16)
+    return Inputs(program, rows(steps * batch, units["input"]), states, parameters, (), batch_sizes, False, bfloat16)
 
 
-def listing(program: Program, dtype: torch.dtype, units: dict[str, int], input_size: int) -> str:
+def listing(program: Program, dtype: torch.dtype, units: dict[str, int]) -> str:
     """The plans of a scan that keeps what backward needs, and of backward, as text."""
-    given = _scan_of(program, dtype, units, input_size)
+    given = _scan_of(program, dtype, units)
     ready = prepared_for(given, given.sizes, keep=True)
     plans = {"forward": ready.plan, "backward": backward_plan(program, ready.direct, False, given.bfloat16)}
     return "\n\n".join(f"{name}:\n{made.plan}" for name, made in plans.items())
 
 
-def kept(program: Program, dtype: torch.dtype, units: dict[str, int], input_size: int) -> int:
+def kept(program: Program, dtype: torch.dtype, units: dict[str, int]) -> int:
     """How many bytes a scan keeps for backward for each row of a step, its results among them."""
-    given = _scan_of(program, dtype, units, input_size)
+    given = _scan_of(program, dtype, units)
     sizes = given.sizes
     return (sum(sizes.emitted) + prepared_for(given, sizes, keep=True).saved) * given.x.dtype.itemsize
 
 
-def division(
-    program: Program, dtype: torch.dtype, units: dict[str, int], input_size: int, steps: int, batch: int
-) -> str:
+def division(program: Program, dtype: torch.dtype, units: dict[str, int], steps: int, batch: int) -> str:
     """How the threads would divide a scan of such a shape, as a phrase."""
-    given = _scan_of(program, dtype, units, input_size, steps, batch)._replace(bfloat16=False)
+    given = _scan_of(program, dtype, units, steps, batch)._replace(bfloat16=False)
     sizes = given.sizes
     scan, alive = describe(prepared_for(given, sizes, keep=False).plan, sizes, given)
     alive.append(binding.pointers([None] * (len(program.emitted) + len(program.streams))))
