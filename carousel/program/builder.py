@@ -1,4 +1,4 @@
-"""Puts programs together: numbers values so that nothing is computed twice, and folds what literal numbers decide."""
+"""Builds programs node by node: equal nodes become one node, and operations on literal numbers are folded."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ WHERE = "torch.where(condition, a, b)"
 
 
 class Ref(int):
-    """A node of a builder, by index. Any other number, where a value is asked for, is that number."""
+    """The index of a node in a builder. Where a function takes a value, any number that is no Ref means itself."""
 
 
 class Builder:
-    """Appends nodes; the same op of the same arguments is one node. Numbers may stand wherever nodes may."""
+    """Appends nodes. The same op with the same arguments is one node. Each method takes numbers as well as nodes."""
 
     def __init__(self, weights: dict[str, Weight], nodes: tuple[Node, ...] = ()):
         self.weights = weights
         self.nodes = list(nodes)
         self.index = {node: i for i, node in enumerate(nodes)}
         self.line = 0
-        self.lengths: dict[str, int] = {}  # how many units the equations demand, by size
+        self.lengths: dict[str, int] = {}  # the number of units that the equations demand of a size
 
     def leaf(self, op: str, attr: Any, size: str = "hidden", name: str = "") -> Ref:
         return self._enter(Node(op, (), size, attr, name))
@@ -53,13 +53,13 @@ class Builder:
         return self.op("div", 1.0, self.per_unit(a))
 
     def demand(self, a: Ref, units: float) -> None:
-        """Remembers that the rows of a must have as many units."""
+        """Demands that the rows of a have this number of units; a layer checks it."""
         size = self.nodes[a].size
         if units != self.lengths.setdefault(size, int(units)) or size in ("one", "any"):
             raise ProgramError(f"a row of {units:g} units, where it has another number of them,")
 
     def value(self, a: Ref | float) -> Ref:
-        """The node for a, which is one already or a number. Raises ProgramError for anything else."""
+        """The node for a, where a is a node or a number. Raises ProgramError for anything else."""
         if isinstance(a, Ref):
             return a
         if not isinstance(a, int | float):
@@ -92,7 +92,7 @@ class Builder:
         return self._enter(Node(name, nodes, size, None, "", self.line))
 
     def product(self, weight: str, a: Ref, transposed: bool = False) -> Ref:
-        """The node weight @ a, or its transpose @ a."""
+        """The node weight @ a, or weight.T @ a if transposed."""
         shape = self.weights[weight]
         takes, gives = (shape.rows, shape.columns) if transposed else (shape.columns, shape.rows)
         found = self.nodes[a].size
@@ -105,7 +105,7 @@ class Builder:
         return self._enter(Node(name, (a,), gives, weight, "", self.line))
 
     def broadcast(self, a: Ref, size: str) -> Ref:
-        """The node that repeats a number for every unit of a row of this size; a itself if it is such a row."""
+        """The node that repeats the number a for every unit of a row of this size; a itself if it is such a row."""
         if self.nodes[a].size == size:
             return a
         if self.nodes[a].size not in ("one", "any"):
@@ -113,7 +113,7 @@ class Builder:
         return self._enter(Node("broadcast", (a,), size, None, "", self.line))
 
     def copy(self, node: Node, args: list[Ref]) -> Ref:
-        """A node of another program, reading these nodes of this one."""
+        """Copies a node of another program; `args` are its arguments here."""
         if node.op in ops.LEAVES:
             return self._enter(node)
         if ops.TABLE[node.op].kind == "product":
@@ -127,12 +127,12 @@ class Builder:
         return made
 
     def call(self, a: Ref, name: str) -> None:
-        """Remembers what the author calls a node; the first name stays."""
+        """Gives a node the author's name for it. The first name stays."""
         if not self.nodes[a].name and self.nodes[a].op in ops.TABLE:
             self.nodes[a] = replace(self.nodes[a], name=name)
 
     def _enter(self, node: Node) -> Ref:
-        # Nodes are equal when they compute the same: names and lines do not count.
+        # Two nodes are equal if they compute the same; their names and lines do not count.
         if node not in self.index:
             self.index[node] = len(self.nodes)
             self.nodes.append(node)
@@ -147,7 +147,8 @@ class Builder:
         return self.nodes[a].attr if self.nodes[a].op == "constant" else None
 
     def _fold(self, name: str, args: tuple[Ref, ...]) -> Ref | None:
-        """What literal numbers decide. A literal 0 is how an absent vector reads, so 0 * c is 0 whatever c holds."""
+        """The result of an op if literal numbers determine it, else None. 0 * c is 0 even where c is infinite or NaN,
+        because an absent vector is a literal 0."""
         numbers = [self._number(a) for a in args]
         if name in FOLD and all(n is not None for n in numbers) and (name, numbers[-1]) != ("div", 0.0):
             return self.constant(FOLD[name](*numbers))
@@ -164,7 +165,7 @@ class Builder:
 
 
 def prune(nodes: list[Node], outputs: Mapping[Any, int]) -> tuple[tuple[Node, ...], dict[Any, int]]:
-    """The nodes that results need, renumbered, and the results."""
+    """Removes nodes that no result needs. Returns the renumbered nodes and results."""
     needed: set[int] = set()
     waiting = list(outputs.values())
     while waiting:

@@ -1,4 +1,4 @@
-"""What a cell costs, in numbers per hidden unit: parameters, and multiplications with addition in one step."""
+"""The cost of a cell: its parameters, and its multiply-adds in one step, both per hidden unit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Sizes = dict[str, int]
 
 @dataclass(frozen=True)
 class PerUnit:
-    """A sum of sizes: `input` times the layer's inputs, and so on. `one` is a number by itself."""
+    """A linear function of sizes: input * I + hidden * H + ... + one, with the layer's sizes I, H, ..."""
 
     input: int
     hidden: int
@@ -27,7 +27,7 @@ class PerUnit:
 
 
 def parameters(program: Program) -> PerUnit:
-    """The learned numbers of one layer and direction, for each hidden unit, with I inputs, H units, P projected."""
+    """The parameters of one layer and direction, per hidden unit; I inputs, H hidden units, P projected units."""
 
     def total(sizes: Sizes) -> int:
         return sum(map(prod, program.parameter_shapes(sizes).values()))
@@ -36,7 +36,7 @@ def parameters(program: Program) -> PerUnit:
 
 
 def multiply_adds(program: Program) -> PerUnit:
-    """The multiplications with addition of one step's matrix products, for each hidden unit."""
+    """The multiply-adds of the matrix products of one step, per hidden unit."""
 
     def total(sizes: Sizes) -> int:
         of_input = sum(node.op == "input" for node in program.nodes) * sizes["hidden"] * sizes["input"]
@@ -47,7 +47,7 @@ def multiply_adds(program: Program) -> PerUnit:
 
 
 def _per_unit(total: Callable[[Sizes], int]) -> PerUnit:
-    """The coefficients of what grows with the hidden units, and for each with other sizes."""
+    """The coefficients of a total that is proportional to H and linear in the other sizes, divided by H."""
     at = {"input": 2, "hidden": 60, "projection": 3}
 
     def per_unit(**more: int) -> int:

@@ -1,4 +1,4 @@
-"""What a cell declares, checked: the names that step may ask for, and what each of them stands for."""
+"""Checks what a cell declares, and says which arguments step may have and what each of them means."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from carousel.program.program import Program, Weight
 
 
 class Symbols(Protocol):
-    """Makes what step receives: symbols when it is traced, rows when it is run as it stands."""
+    """Makes the values that step receives: symbols when step is traced, rows when it runs as plain Python."""
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Any: ...
 
@@ -26,7 +26,7 @@ class Symbols(Protocol):
 
 
 class Map:
-    """A matrix, to be called: U_f(v) is U_f v + c_f, and U_f.T(v) is its transpose times v."""
+    """A matrix that step calls: U_f(v) is U_f v + c_f, and U_f.T(v) is its transpose times v."""
 
     def __init__(self, multiply: Callable[[Any, bool], Any]):
         self._multiply = multiply
@@ -39,12 +39,12 @@ class Map:
         return lambda row: self._multiply(row, True)
 
 
-# The nodes that read a weight, by its name in their attr.
+# The ops whose attr is the name of a weight.
 READS = ("input", "vector", "product", "product_transposed")
 
 
 class Declaration:
-    """What a cell declares, checked, for a layer with or without biases."""
+    """The checked declaration of a cell, for a layer with or without biases."""
 
     def __init__(self, cell: Cell, bias: bool):
         self.cell = cell
@@ -122,7 +122,7 @@ class Declaration:
         }
 
     def with_symbols(self, symbols: Symbols) -> Cell:
-        """The cell, its own parameters replaced by what stands for them: step reads those as attributes."""
+        """A copy of the cell whose own parameters are replaced by symbols. step reads them as attributes."""
         if not self.own:
             return self.cell
         made = object.__new__(type(self.cell))
@@ -135,7 +135,7 @@ class Declaration:
         return made
 
     def returned(self, results: Any) -> tuple[Any, ...]:
-        """What step returned, one value for each state."""
+        """Checks what step returned: one value for each state, as a tuple."""
         several = isinstance(results, tuple | list)
         values = tuple(results) if several else (results,)
         if len(values) != len(self.states) or isinstance(results, dict):
@@ -147,7 +147,7 @@ class Declaration:
         return values
 
     def arguments(self, symbols: Symbols) -> dict[str, Any]:
-        """What step is called with, by the names in its signature."""
+        """The arguments for a call of step, by the names in its signature."""
         arguments: dict[str, Any] = {}
         for name, parameter in inspect.signature(self.cell.step).parameters.items():
             if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
@@ -160,7 +160,7 @@ class Declaration:
         return arguments
 
     def _unknown(self, name: str) -> ProgramError:
-        """The error for an argument of step that stands for nothing."""
+        """The error for an argument of step that the cell does not declare."""
         cell, (kind, _, gate) = type(self.cell).__name__, name.partition("_")
         if kind in ("x", "U") and gate in self.gates:
             side, other = ("inputs", "state") if kind == "U" else ("recurrents", "input")
@@ -197,8 +197,11 @@ class Declaration:
         return None
 
     def unused(self, program: Program) -> tuple[str, int] | None:
-        """A weight that no equation reads, and that nobody would train: what it is and the way out, and the line of
-        the equation that reads the other part of its gate, 0 for none."""
+        """A weight that no equation reads, so that no training would change it; None if there is none.
+
+        The result is a phrase with the weight and the remedy, and the line of the equation that reads the other part of
+        the weight's gate, or 0.
+        """
         reads = {node.attr: index for index, node in enumerate(program.nodes) if node.op in READS}
         plain = {node.attr for node in program.nodes if node.op == "product"}
         for gate in self.recurrents:
@@ -208,7 +211,7 @@ class Declaration:
                     f"uses U_{gate} only as U_{gate}.T, so that nothing reads its bias; write U_{gate}(v)",
                     index and (program.nodes[index].line),
                 )
-        line = {a: node.line for node in reversed(program.nodes) for a in node.args}  # where a value is read first
+        line = {a: node.line for node in reversed(program.nodes) for a in node.args}  # the first line that reads it
         for gate in self.gates:
             parts = {"x_" + gate: reads.get(gate), "U_" + gate: reads.get("U_" + gate)}
             asked = {f"x_{g}" for g in self.inputs} | {f"U_{g}" for g in self.recurrents}
@@ -231,13 +234,13 @@ class Declaration:
 
 
 def _by_name(names: Sequence[str], make: Callable[[str], Any]) -> Any:
-    """A tuple with one of each, by name: x.f."""
+    """A named tuple with make(name) for each name: x.f, x.i, ..."""
     kind = namedtuple("gates", names)  # type: ignore[misc]
     return kind(*map(make, names))
 
 
 def own_parameters(cell: Cell) -> dict[str, nn.Parameter]:
-    """The parameters that are attributes of a cell, by name; a cell may be an nn.Module besides."""
+    """The parameters that are attributes of a cell, by name. The cell may be an nn.Module or a plain object."""
     found = dict(vars(cell))
     if isinstance(cell, nn.Module):
         found |= cell._parameters

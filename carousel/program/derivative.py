@@ -1,7 +1,7 @@
-"""The derivative of a program, as a program: each op's own from its row in `ops`, from the last op to the first.
+"""The derivative of a program, as another program. The derivative of each op stands in its row of `ops.TABLE`.
 
-This is reverse accumulation (Griewank & Walther, "Evaluating derivatives", 2008, chapter 3), on symbols: no tensor is
-made and nothing of torch is run, so that it is the same in every mode and every thread.
+This is reverse accumulation (Griewank & Walther, "Evaluating derivatives", 2008, chapter 3), from the last op to the
+first. It works on symbols and runs nothing of torch, so that the result is the same in every mode and every thread.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from carousel.program.verify import verify
 
 @dataclass(frozen=True)
 class Derivative:
-    """One step of backpropagation: from the gradients of the new states to the gradients of everything step read.
+    """One step of backpropagation: gradients of the new states in, gradients of all values that step read out.
 
-    program: its leaves are `gradient` (of each new state and recorded value), `saved` (a value of the forward
-        program) and the forward program's own leaves. Its results, per row of the batch, are the gradients of
-        ("state", name), ("input", gate), ("stream", name), ("vector", attr), and of what a forward product gave,
-        ("product", its node). What step does not read has none.
-        The gradient of a weight is the sum over steps and rows of (gradient of its product) x (row it multiplied), for
-        a transposed one of (row it multiplied) x (gradient of its product); of its bias, the sum of the gradient of its
-        product: engines do both as one large product over all steps.
-    saved: the forward values that it reads, in order.
+    program: its leaves are `gradient` (of a new state or of a recorded value), `saved` (a value of the forward
+        program) and the leaves of the forward program. Its results are gradients per row of the batch, with the keys
+        ("state", name), ("input", gate), ("stream", name) and ("vector", attr); and ("product", node) for the result
+        of each product of the forward program. A value that step does not read has no gradient here.
+        Engines compute the gradients of weights from these, as one large product over all steps. For a product W v
+        the gradient of W is the sum over steps and rows of (gradient of W v) vᵀ, for a transposed one of
+        v (gradient of Wᵀ v)ᵀ; the gradient of the bias is the sum of the gradient of W v.
+    saved: the nodes of the forward program whose values the derivative reads, in order.
     """
 
     program: Program
@@ -38,8 +38,8 @@ class Derivative:
 
 @made_once(256)
 def differentiate(program: Program) -> Derivative:
-    """The derivative of a forward program, which every forward program has."""
-    b = Builder(program.weights, program.nodes)  # what repeats a forward value is found, not added
+    """The derivative of a forward program. Every forward program has one."""
+    b = Builder(program.weights, program.nodes)  # an op that repeats a forward value becomes that node
     sums: dict[int, _Sum] = defaultdict(_Sum)
     for key, index in program.outputs.items():
         sums[index].add(b, b.leaf("gradient", key, program.nodes[index].size))
@@ -59,9 +59,10 @@ def differentiate(program: Program) -> Derivative:
 
 
 class _Sum:
-    """What a node's gradient is the sum of: numbers, rows and products apart.
+    """The terms of a node's gradient, in three groups: single numbers, rows, and products.
 
-    To add a number to a row costs a row, and products are added onto what is there: so they come last.
+    Numbers are added first among themselves, which is cheap. Products come last, because an engine adds a product to
+    a value that exists.
     """
 
     def __init__(self) -> None:
@@ -78,7 +79,7 @@ class _Sum:
 
 
 def _plus(b: Builder, p: Ref, q: Ref) -> Ref:
-    """p + q; where one of them is -r and the other is no product, which adds onto its place, a difference."""
+    """p + q, written as p - r where q is -r, unless p is a product, which an engine adds to its other term."""
     if b.nodes[q].op == "neg":
         return b.op("sub", p, Ref(b.nodes[q].args[0]))
     if b.nodes[p].op == "neg" and b.nodes[q].op not in ops.PRODUCTS:
@@ -87,19 +88,20 @@ def _plus(b: Builder, p: Ref, q: Ref) -> Ref:
 
 
 def _as_long_as(b: Builder, gradient: Ref, size: str, of: str) -> Ref:
-    """The gradient of an argument of this size, which may be one number that an op has used for every unit of a row.
+    """The gradient of an argument of this size.
 
-    of: the size of the op's value. A gradient that is itself one number stands for every unit of that row.
+    If the argument is one number that the op used for every unit of a row, its gradient is the sum over the units.
+    of: the size of the op's value. A gradient that is one number stands for every unit of that row.
     """
     if size != "one" or of == "one":
         return gradient
-    if b.nodes[gradient].op == "neg":  # a number costs less to negate than a row
+    if b.nodes[gradient].op == "neg":  # it is cheaper to negate the sum than the row
         return b.op("neg", _as_long_as(b, Ref(b.nodes[gradient].args[0]), size, of))
     return b.op("sum", b.broadcast(gradient, of))
 
 
 def _results(program: Program, b: Builder, gradients: dict[int, Ref]) -> dict[Any, Ref]:
-    """The gradients that are asked for, by key, each as long as the row that it is the gradient of."""
+    """The results of the derivative by key. Each gradient has the size of its row."""
 
     def of(index: int) -> Ref:
         gradient = gradients.get(index)
@@ -113,12 +115,12 @@ def _results(program: Program, b: Builder, gradients: dict[int, Ref]) -> dict[An
 
 
 def _separate(program: Program, b: Builder, results: dict[Any, Ref]) -> Derivative:
-    """Cuts the backward half off: forward values that it reads become `saved` leaves."""
+    """Separates the derivative from the forward nodes: each forward value that it reads becomes a `saved` leaf."""
     forward = len(program.nodes)
     nodes = list(b.nodes)
     for index in range(forward):
         node = nodes[index]
-        # A relation is no row that could be saved: it is made anew from the rows it compares.
+        # A relation cannot be saved, since it is no row: it is computed again from the rows that it compares.
         if node.op in ops.TABLE and ops.TABLE[node.op].kind != "relation":
             nodes[index] = Node("saved", (), node.size, index, node.name, node.line)
     kept, outputs = prune(nodes, results)

@@ -1,4 +1,4 @@
-"""The meaning of a program: walk its nodes in order, each op as its row in `ops` defines it."""
+"""The meaning of a program: its nodes are computed in order, each as its row in `ops.TABLE` defines it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from carousel.program.program import Program
 def evaluate(
     program: Program, leaves: Sequence[Tensor | None], multiply: Callable[[int, Tensor], Tensor]
 ) -> list[Tensor]:
-    """The values of all nodes, given those of the leaves in their places (anything elsewhere).
+    """The values of all nodes.
 
-    multiply: how products are done, (product node, row) -> row.
+    leaves: an entry for each node; the entry of a leaf is its value, any other entry is ignored.
+    multiply: computes a product, (product node, row) -> row.
     """
     values: list[Tensor] = list(leaves)  # type: ignore[arg-type]
     for index, meaning, args in program.lines:

@@ -1,8 +1,8 @@
-"""Which gates keep a state, and in which direction: read off the equations, whatever they are called or how written.
+"""Finds the gates that keep a state, from the equations alone: their names and spelling do not matter.
 
-The new value of a state c is A * c + B, where A and B have no c but inside other functions. A is the share of the old
-value that is kept, B is what is written. A gate keeps c if A lies between 0 and 1 and rises or falls with that gate: in
-f * c + i * g the gate f keeps when it is 1, in (1 - z) * h + z * n the gate z keeps when it is 0.
+The new value of a state c is A * c + B, where A and B contain c only inside other functions. A is the share of the old
+value that is kept, and B is the value that is written. A gate keeps c if A lies between 0 and 1 and rises or falls with
+that gate: in f * c + i * g the gate f keeps c where f = 1, in (1 - z) * h + z * n the gate z keeps h where z = 0.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from carousel.program.printing import Printer
 from carousel.program.program import Program
 from carousel.program.sharing import made_once
 
-# What an op's result cannot leave. Others may be anything.
+# Bounds of the results of ops. An op that is not listed has no bounds.
 BOUNDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "sin": (-1.0, 1.0), "cos": (-1.0, 1.0)}
 
 NEAR = 1e-9
-MOST_GATES = 8  # that keep one state; every corner of their bounds is looked at
+MOST_GATES = 8  # that keep one state; the search visits all 2^8 corners of their bounds
 
 
 @dataclass(frozen=True)
 class Gate:
-    """A value with bounds, and what drives it.
+    """A value with bounds, and the bias that moves it.
 
-    node: the value. op: what it is, "sigmoid", "tanh", "clamp" (to its bounds), or a relation such as "gt" (0 or 1).
-    name: what the author called it. sign: 1 if it keeps (or writes) at its upper bound, -1 if at its lower one.
-    bias: what its argument adds, ("input", gate) for W x + b, ("vector", (name, gate)) for a learned vector; None where
-        it has none that stands by itself. slope, offset: its argument is slope * bias + offset + ...
+    node: the value. op: "sigmoid", "tanh", "clamp" (to its bounds), or a relation such as "gt" (0 or 1).
+    name: the author's name for it. sign: 1 if it keeps (or writes) at its upper bound, -1 if at its lower bound.
+    bias: the learned term of its argument, ("input", gate) for W x + b, ("vector", (name, gate)) for a vector; None
+        if no learned term stands by itself. slope, offset: the argument is slope * bias + offset + ...
     """
 
     node: int
@@ -48,7 +48,7 @@ class Gate:
     offset: float
 
     def biases(self, logits: Tensor) -> Tensor:
-        """The biases at which it keeps, or writes, the share sigmoid(logits), before x and h have their say."""
+        """The biases for which the gate keeps, or writes, the share sigmoid(logits) when x and h are 0."""
         logits = self.sign * logits
         match self.op:
             case "tanh":
@@ -64,8 +64,8 @@ class Gate:
 class Keeping:
     """How one state is kept: new value = share * old value + written.
 
-    name: the share in the author's words, "f", "1 - z". share: it, as a polynomial of nodes.
-    keeps: the gates that it follows. writes: those that scale what is written, and are not among them.
+    name: the share in the author's names, "f" or "1 - z". share: the same as a polynomial of nodes.
+    keeps: the gates that the share depends on. writes: other gates, which scale the value that is written.
     """
 
     state: str
@@ -77,7 +77,7 @@ class Keeping:
 
 @made_once(at_most=256)
 def keeping(program: Program) -> dict[str, Keeping]:
-    """By state, for those that a gate keeps; see the module."""
+    """How each state is kept, for the states that a gate keeps. The docstring of this module defines it."""
     reader = _Reader(program)
     found = {state: reader.keeping(state) for state in program.states}
     return {state: how for state, how in found.items() if how is not None}
@@ -85,10 +85,10 @@ def keeping(program: Program) -> dict[str, Keeping]:
 
 @made_once(at_most=256)
 def candidates(program: Program) -> tuple[int, ...]:
-    """The values that a step writes into what it keeps, g of f * c + i * g, by node: no gate, and in all of B.
+    """The nodes of the candidates: the values that a step writes into states that it keeps, such as g in f * c + i * g.
 
-    Of every state of which a share is kept by the equations, if only a fixed one. Empty where none is kept, or where
-    what is written is not one value times gates.
+    A candidate is no gate, and every term of B contains it. A state counts if its equations keep a share of it, even
+    a fixed share. The result is empty if no state is kept, or if B is not one value times gates.
     """
     reader = _Reader(program)
     found: list[int] = []
@@ -142,22 +142,22 @@ class _Reader:
         return Keeping(state, self._name_of(share), share, tuple(keeps), tuple(writes))
 
     def is_gate(self, atom: int) -> bool:
-        """Whether an atom has bounds, and rises from one to the other with what it is of."""
+        """Whether an atom has two bounds and rises from one to the other with its argument."""
         return self._op(atom) != "" and all(map(math.isfinite, self.bounds(atom)))
 
     def scales(self, atom: int) -> bool:
-        """Whether an atom is a gate that is never negative: what it multiplies keeps its sign."""
+        """Whether an atom is a gate that is never negative, so that it does not change the sign of its factor."""
         return self.is_gate(atom) and self.bounds(atom)[0] >= 0
 
     def _op(self, atom: int) -> str:
-        """Which kind of gate an atom is; "" for none."""
+        """The kind of gate that an atom is, or "" if it is no gate."""
         op = self.program.nodes[atom].op
         if op in ("sigmoid", "tanh") or self.polynomials.is_relation(atom):
             return op
         return "clamp" if self._inside(atom) != atom else ""
 
     def bounds(self, index: int) -> tuple[float, float]:
-        """What a value cannot leave."""
+        """The lower and the upper bound of a value."""
         node = self.program.nodes[index]
         if node.op in BOUNDS:
             return BOUNDS[node.op]
@@ -176,7 +176,7 @@ class _Reader:
         return -math.inf, math.inf
 
     def _inside(self, index: int) -> int:
-        """What a value is that is cut off at numbers: by where(a < 0, 0, a) or max(a, 0), one in another."""
+        """The node a inside nested limits such as where(a < 0, 0, a) and max(a, 0); the node itself without limits."""
         node = self.program.nodes[index]
         constant = [self.program.nodes[a].op == "constant" for a in node.args]
         if node.op in ("minimum", "maximum") and any(constant):
@@ -190,21 +190,21 @@ class _Reader:
         return index
 
     def gate(self, atom: int, sign: int) -> Gate | None:
-        """The atom as a gate; None where no gate of the cell has a say in it."""
+        """The atom as a gate; None if it depends on no gate of the cell."""
         if not self._reads_input(atom):
             return None
         bias, slope, offset = self._bias(self._argument(atom))
         return Gate(atom, self._op(atom), self.bounds(atom), self._name(atom), sign, bias, slope, offset)
 
     def _writes(self, written: Terms, atom: int) -> int:
-        """1 where all of it is multiplied by the atom, -1 by 1 - atom, else 0."""
+        """1 if every term of `written` has the factor atom, -1 if the factor is 1 - atom, else 0."""
         by, without = split(written, atom)
         if not without:
             return 1
         return -1 if not plus(by, without) else 0
 
     def _argument(self, atom: int) -> Terms:
-        """What a gate is of: what it is the sigmoid of, what it cuts off, what it compares with 0."""
+        """The argument of a gate: of its sigmoid, of its limits, or of its comparison with 0."""
         node = self.program.nodes[atom]
         if self._op(atom) == "clamp":
             return self.terms[self._inside(atom)]
@@ -215,7 +215,7 @@ class _Reader:
         return plus(second, first, -1.0) if node.op in ("lt", "le") else plus(first, second, -1.0)
 
     def _bias(self, argument: Terms) -> tuple[tuple[str, Any] | None, float, float]:
-        """What stands in a sum by itself and is learned: (what, its slope, the number beside it)."""
+        """The learned term that stands by itself in a sum, or None; its slope; and the constant of the sum."""
         nodes, offset = self.program.nodes, argument.get((), 0.0)
         single = {term[0]: slope for term, slope in argument.items() if len(term) == 1}
         for op in ("input", "vector"):
@@ -239,7 +239,7 @@ class _Reader:
         return any(self.program.nodes[i].op == "input" for i in reads)
 
     def _name(self, atom: int) -> str:
-        """What the author calls a gate: its own name, or that of the gate that it is the sigmoid of."""
+        """The author's name for a gate: its own name, or the name of the gate inside its sigmoid."""
         node = self.program.nodes[atom]
         if node.name:
             return node.name
@@ -251,7 +251,7 @@ class _Reader:
         return Printer(self.program).text(atom)
 
     def _name_of(self, share: Terms) -> str:
-        """A share in words: what the author called it, or 1 - z of the names of gates."""
+        """The text of a share: the author's name for it, or an expression of names of gates such as 1 - z."""
         for index, node in enumerate(self.program.nodes):
             if node.name and node.op in ops.TABLE and self.terms[index] == share:
                 return node.name

@@ -1,4 +1,4 @@
-"""A program as equations in LaTeX: what `print(program)` shows, for a paper or a page."""
+"""The equations that `print(program)` shows, in LaTeX, for a paper or a page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _WORD = re.compile(r"[^\W\dᵀ][^\Wᵀ]*|[⊙≥≤≠ᵀ∂]")
 
 
 def latex(program: Program) -> str:
-    """The equations of a program, aligned at their signs of equality; `amsmath` has what it uses."""
+    """The equations of a program, aligned at the equals signs. The text needs the package amsmath."""
     rows = Printer(program).rows()
     lines = [f"  {in_latex(name)} &= {in_latex(text)}" for name, _, text in rows]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
 def in_latex(text: str) -> str:
-    """One side of an equation as it is printed, in LaTeX."""
+    """Translates one side of a printed equation to LaTeX."""
     return _WORD.sub(lambda found: _word(found[0]), text)
 
 

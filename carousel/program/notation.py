@@ -1,4 +1,4 @@
-"""A program as a line of text, and back: how a saved graph takes its programs along to another process."""
+"""Writes a program as a line of text and reads it again, so that a saved graph can carry its programs along."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carousel.program.verify import finished
 
 
 def write(program: Program) -> str:
-    """The program in JSON: what is computed, not what the author called it or where it stands in a file."""
+    """The program in JSON, without the author's names and the line numbers."""
     return json.dumps(
         {
             "cell": program.cell,
@@ -22,7 +22,7 @@ def write(program: Program) -> str:
             "vectors": {name: astuple(vector) for name, vector in program.vectors.items()},
             "weights": {name: astuple(weight) for name, weight in program.weights.items()},
             "gate_bias": program.gate_bias,
-            # A program without any of them is written as it always was, so that its fingerprint stays what it was.
+            # A program without any of them is written as in older versions, so that its fingerprint stays the same.
             **({} if program.inputs == program.recurrents else {"inputs": program.inputs}),
             **({} if program.inputs == program.recurrents else {"recurrents": program.recurrents}),
             "own": program.own,
@@ -34,7 +34,7 @@ def write(program: Program) -> str:
 
 
 def read(text: str) -> Program:
-    """The program that was written. Raises ProgramError for anything else: nothing of the text is run."""
+    """Reads a program from JSON. Raises ProgramError for any other text. It executes nothing of the text."""
     try:
         found = json.loads(text)
         program = Program(

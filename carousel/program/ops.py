@@ -1,8 +1,8 @@
-"""The alphabet: every op a program may contain, one row each. Engines implement these and nothing else.
+"""The alphabet: all ops that a program may contain, each in one row of a table. Engines implement these and no others.
 
-All values are rows of a batch: an op reads one row of each argument and writes one row, so a row of a batch can
-never see another. A row is as long as its size says: "hidden" or "projection" units, or one number ("one"), which
-stands for every unit wherever it meets a longer row.
+All values are rows of a batch. An op reads one row of each argument and writes one row, so that a row of a batch never
+sees another row. The size of a row is "hidden" or "projection" units, or one number ("one"); beside a longer row, one
+number stands for every unit.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from carousel.program.builder import Builder, Ref
 
-# What a derivative is made of: a value, a number, or None where the gradient is zero.
+# A gradient: a node, a number, or None where the gradient is zero.
 Gradients = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Op:
-    """One letter of the alphabet.
+    """One op of the alphabet.
 
-    kind: "pointwise"; "relation" (pointwise, its result may only be asked by `where`); "reduction" (a row to one
+    kind: "pointwise"; "relation" (pointwise; only `where` may read its result); "reduction" (a row to one
         number); "broadcast" (one number to a row); "product" (a row times a named weight).
-    meaning: what it computes, in torch. This is the definition; every engine is tested against it.
-    derivative: (b, g, y, *arguments) -> the gradient by each argument, written in this alphabet with the `Builder` b,
-        from the gradient g of the op's value y. A product has the name of its weight in the place of its argument.
-        Where rows of different sizes meet, `derivative.differentiate` sums. It gives what torch gives, at kinks too.
-    text: how it is printed; binding: how tightly the printed text holds together (see `printing`).
-    spellings: what authors write for it: torch functions, operators, and names of tensor methods.
+    meaning: the op as a function of torch. This is its definition; every engine is tested against it.
+    derivative: (b, g, y, *arguments) -> the gradients of the arguments, as nodes of the `Builder` b. y is the op's
+        value and g the gradient of y. For a product, the name of its weight stands in the place of its argument.
+        Where rows have different sizes, `derivative.differentiate` sums. The gradients are torch's, also at kinks.
+    text: the printed form. binding: the precedence of that text, by which `printing` sets brackets.
+    spellings: the ways in which authors write the op: functions of torch, operators, names of tensor methods.
     """
 
     name: str
@@ -95,12 +95,12 @@ def _div(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
 
 def _larger(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
     del y
-    shared = b.op("where", b.op("eq", p, q), b.op("mul", 0.5, g), g)  # equal values have half of it each
+    shared = b.op("where", b.op("eq", p, q), b.op("mul", 0.5, g), g)  # of two equal values each receives half
     return b.op("where", b.op("lt", p, q), 0.0, shared), b.op("where", b.op("gt", p, q), 0.0, shared)
 
 
 def _smaller(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
-    return _larger(b, g, y, q, p)  # p has no gradient where it is the larger one, as q has in max(q, p)
+    return _larger(b, g, y, q, p)  # min(p, q) gives its gradient to p where max(q, p) gives it to q
 
 
 def _rsqrt(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
@@ -129,13 +129,13 @@ def _erf(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
 
 
 def _remainder(b: Builder, g: Ref, y: Ref, p: Ref, q: Ref) -> Gradients:
-    # p - y is floor(p / q) times q, so that the factor is minus that whole number, as y itself has it: no slope.
+    # y = p - floor(p / q) * q, so that the derivative by q is -floor(p / q) = -(p - y) / q.
     return g, b.op("mul", g, b.op("detach", b.op("div", b.op("sub", y, p), q)))
 
 
 def _highest_grad(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
     is_highest = b.op("eq", p, y)
-    share = b.op("div", g, b.op("sum", b.op("where", is_highest, 1.0, 0.0)))  # as many as there are share it
+    share = b.op("div", g, b.op("sum", b.op("where", is_highest, 1.0, 0.0)))  # equal maxima share the gradient
     return (b.op("where", is_highest, share, 0.0),)
 
 
@@ -144,7 +144,7 @@ def _none(b: Builder, g: Ref, y: Ref, *arguments: Ref) -> Gradients:
     return (None,) * len(arguments)
 
 
-# Each row:  name, arity, meaning, derivative, text, what authors write, kind, binding
+# Each row:  name, arity, meaning, derivative, text, spellings, kind, binding
 # ruff: noqa: E501, ARG005
 ROWS = [
     # arithmetic
@@ -171,13 +171,13 @@ ROWS = [
     Op("floor", 1, torch.floor, _none, "⌊{}⌋", (torch.floor, "floor")),
     Op("remainder", 2, torch.remainder, _remainder, "({} mod {})", (operator.mod, torch.remainder, "remainder")),
     Op("detach", 1, torch.detach, _none, "fixed({})", (torch.detach, "detach")),
-    # what recurrent networks are made of
+    # activations of recurrent networks
     Op("sigmoid", 1, torch.sigmoid, lambda b, g, y, p: (b.op("sigmoid_grad", g, y),), "σ({})", (torch.sigmoid, F.sigmoid, "sigmoid")),
     Op("tanh", 1, torch.tanh, lambda b, g, y, p: (b.op("tanh_grad", g, y),), "tanh({})", (torch.tanh, F.tanh, "tanh")),
     Op("relu", 1, torch.relu, lambda b, g, y, p: (b.op("relu_grad", g, y),), "relu({})", (torch.relu, "relu")),
     Op("softplus", 1, F.softplus, lambda b, g, y, p: (b.op("mul", g, b.op("sigmoid", p)),), "softplus({})", (F.softplus,)),
     Op("logsigmoid", 1, F.logsigmoid, lambda b, g, y, p: (b.op("mul", g, b.op("sigmoid", b.op("neg", p))),), "log σ({})", (F.logsigmoid,)),
-    # their derivatives, from the upstream gradient and the function's own value
+    # their derivatives, from the gradient of the result and the result
     Op("sigmoid_grad", 2, _sigmoid_grad, _sigmoid_twice, "σ'({}; {})"),
     Op("tanh_grad", 2, _tanh_grad, _tanh_twice, "tanh'({}; {})"),
     Op("relu_grad", 2, _relu_grad, lambda b, g, y, p, q: (b.op("relu_grad", g, q), None), "relu'({}; {})"),
@@ -200,10 +200,10 @@ ROWS = [
 TABLE = {row.name: row for row in ROWS}
 PRODUCTS = tuple(row.name for row in ROWS if row.kind == "product")
 
-# What a program starts from. A node of one of these has no arguments.
-#   input     the input part of a gate, new at every step (attr: the gate)
-#   state     what the cell carries into the step (attr: its name)
-#   stream    a row given for every step from outside the network: a mask, an amount (attr: its name)
+# The leaves of a program, which have no arguments.
+#   input     the input part of a gate, W x + b (attr: the gate)
+#   state     a state before the step (attr: its name)
+#   stream    a row that the caller gives for every step, such as a mask (attr: its name)
 #   vector    a learned vector (attr: its name, or (name, gate) where each gate has a part of it)
 #   constant  a number (attr)
 #   per_unit  1 / (number of units of the size in attr)

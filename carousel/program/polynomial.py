@@ -1,7 +1,7 @@
-"""Values of a step as polynomials of what is neither a sum nor a product: the one form of all spellings of a sum.
+"""The values of a step as polynomials, so that all spellings of the same sum have one form.
 
-(1 - z) * h + z * n, h + z * (n - h), torch.lerp(h, n, z) and h - z * h + z * n are different programs, and one
-polynomial.
+(1 - z) * h + z * n, h + z * (n - h), torch.lerp(h, n, z) and h - z * h + z * n are different programs but one
+polynomial. Its variables, here called atoms, are the nodes that are neither sums nor products.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from carousel.program import ops
 from carousel.program.builder import Builder, Ref
 from carousel.program.program import Program
 
-# A sum of terms: the nodes that a term multiplies, in rising order, -> its factor. The empty term is a plain number.
+# A sum of terms: {the nodes of a product, in rising order: its factor}. The empty product stands for the constant.
 Terms = dict[tuple[int, ...], float]
 
-MOST = 64  # terms; a step that has more is not one that anybody reads
+MOST = 64  # terms; a value with more is treated as an atom
 
 
 class Polynomials:
@@ -34,7 +34,7 @@ class Polynomials:
             self.terms.append({(index,): 1.0} if found is None or len(found) > MOST else found)
 
     def _of(self, index: int) -> Terms | None:
-        """None where a node is an atom."""
+        """The polynomial of a node, or None if the node is an atom."""
         node = self.program.nodes[index]
         args = [self.terms[a] for a in node.args]
         match node.op:
@@ -82,19 +82,19 @@ def times(a: Terms, b: Terms) -> Terms:
 
 
 def split(terms: Terms, atom: int) -> tuple[Terms, Terms]:
-    """(A, B) of A * atom + B, where A has no atom of this kind; what it multiplies twice belongs to neither."""
+    """(A, B) of A * atom + B, where A does not contain the atom. Terms with its square belong to neither."""
     once = {tuple(a for a in term if a != atom): n for term, n in terms.items() if Counter(term)[atom] == 1}
     without = {term: n for term, n in terms.items() if atom not in term}
     return once, without
 
 
 def atoms(terms: Terms) -> tuple[int, ...]:
-    """Those it is made of, in rising order."""
+    """The atoms of a polynomial, in rising order."""
     return tuple(sorted({atom for term in terms for atom in term}))
 
 
 def value(terms: Terms, at: dict[int, float]) -> float:
-    """Its value, given those of its atoms."""
+    """The value of a polynomial. at: the values of its atoms."""
     total = 0.0
     for term, number in terms.items():
         for atom in term:
@@ -104,9 +104,9 @@ def value(terms: Terms, at: dict[int, float]) -> float:
 
 
 def build(b: Builder, program: Program, terms: Terms) -> Ref:
-    """The node that computes it, in a builder that holds the program."""
+    """The node that computes a polynomial, in a builder that holds the program."""
     total: Ref | float = 0.0
-    # A plain number first, so that 1 - z reads so.
+    # The constant comes first, so that the text is 1 - z and not -z + 1.
     for term, number in sorted(terms.items()):
         part: Ref | float = abs(number)
         for atom in term:

@@ -1,7 +1,7 @@
-"""A program as equations, in the field's notation and with the author's own names.
+"""Prints a program as equations, in the field's notation and with the author's names.
 
-One line for every value that has a name: what the author called it, a new state (c'), or, for a value used more than
-once without one, t1, t2, ... Everything else is written where it is used.
+Each value with a name has a line of its own: a value that the author named, a new state (c'), and a value without a
+name that is used more than once (t1, t2, ...). All other values are written where they are used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ LEAF_BINDING = 9
 
 
 def equations(program: Program) -> str:
-    """The text of a program: a line that declares, then an equation a line."""
+    """The text of a program: one line with its declarations, then one equation per line."""
     rows = Printer(program).rows()
     width = max((len(name) for name, _, _ in rows), default=0)
     states = f"states {', '.join(program.states)}; " if program.states else ""
@@ -24,7 +24,7 @@ def equations(program: Program) -> str:
 
 
 class Printer:
-    """Writes the values of a program as text. A subclass may write some of them otherwise, by overriding `text`."""
+    """Writes the values of a program as text. A subclass may override `text` to write some of them in another way."""
 
     def __init__(self, program: Program):
         self.program = program
@@ -32,9 +32,9 @@ class Printer:
         self.names = self._names()
 
     def rows(self) -> list[tuple[str, int, str]]:
-        """The equations in order: the name on the left, the node it stands for, the text on the right."""
+        """The equations in order, each as (name on the left, node, text on the right)."""
         rows = [(self.names[i], i, self.expression(i)[0]) for i in sorted(self.names)]
-        # A result that is a leaf, or the same value as another result, is an equation of its own.
+        # A result that is a leaf or equals another result has an equation of its own.
         shown = {index: key for key, index in reversed(self.program.outputs.items())}
         for key, index in self.program.outputs.items():
             if shown.get(index) != key or self.program.nodes[index].op in ops.LEAVES:
@@ -42,7 +42,7 @@ class Printer:
         return rows
 
     def _names(self) -> dict[int, str]:
-        """Which nodes get an equation of their own, and what it is called."""
+        """{node: name} for the nodes that have an equation of their own."""
         results = {index: _result_name(key) for key, index in reversed(self.program.outputs.items())}
         given = {node.attr for node in self.program.nodes if node.op in ("vector", "stream")}
         taken = {*results.values(), *self.program.states, *given}
@@ -62,14 +62,14 @@ class Printer:
         return names
 
     def text(self, index: int, at_least: int = 0) -> str:
-        """A value where it is used, in brackets if it holds together less tightly than it must."""
+        """The text of a value inside an expression, in brackets if its precedence is below `at_least`."""
         if index in self.names:
             return self.names[index]
         text, binding = self.expression(index)
         return text if binding >= at_least else f"({text})"
 
     def expression(self, index: int) -> tuple[str, int]:
-        """What a node is made of, and how tightly the text holds together."""
+        """The expression that computes a node, and its precedence."""
         node = self.program.nodes[index]
         if node.op in ops.LEAVES:
             return self._leaf(node)
@@ -80,8 +80,8 @@ class Printer:
             return self._product(node, row)
         if row.kind == "broadcast":
             return self.text(node.args[0]), 0
-        # Inside brackets and bars anything may stand; beside an operator, what binds as tightly, and on the right of
-        # - and / only what binds tighter.
+        # Brackets and bars may contain any expression. Operands need at least the precedence of the operator, and the
+        # right operand of - and / needs a higher one.
         inside = 0 if row.binding == LEAF_BINDING else row.binding
         right = inside + (node.op in ("sub", "div"))
         parts = [self.text(a, right if place else inside) for place, a in enumerate(node.args)]
@@ -114,7 +114,7 @@ class Printer:
         return text.format(self.text(node.args[0], LEAF_BINDING)), row.binding if bias else 8
 
     def _mean_of(self, node: Node) -> int | None:
-        """The value whose mean this is: a sum over units times one over their number."""
+        """The value of which this node is the mean (the sum over units times 1 / units), or None."""
         if node.op != "mul":
             return None
         for total, share in (node.args, node.args[::-1]):
@@ -128,7 +128,7 @@ class Printer:
 
 
 def _result_name(key: object) -> str:
-    """A new state is c'; the results of a derivative are gradients, ∂c, of what stands behind the ∂."""
+    """The name of a result: c' for a new state; ∂c, the gradient of c, for a result of a derivative."""
     if not isinstance(key, tuple):
         return f"{key}'"
     kind, what = key

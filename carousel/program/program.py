@@ -21,7 +21,7 @@ class Node:
     args: the nodes it reads, by index; always smaller than its own.
     size: how long its rows are: "hidden", "projection", "one", or "any" for a constant.
     attr: what a leaf stands for (see `ops.LEAVES`), or the name of a product's weight.
-    name: what the author called it, if anything. line: where in the author's file it was written, 0 if nowhere.
+    name: the author's name for it, or "". line: its line in the author's file, or 0.
     """
 
     op: str
@@ -34,10 +34,10 @@ class Node:
 
 @dataclass(frozen=True)
 class Weight:
-    """A matrix that products use: `rows` x `columns` numbers of a layer's parameter.
+    """A matrix of size `rows` x `columns` that products use: a layer's parameter, or a block of its rows.
 
-    gate: which block of hidden-sized rows of the parameter it is, as `Interface.recurrents` counts; None for the whole.
-    bias: the parameter whose same block is added to the product, if any.
+    gate: the index of the block in the order of `Interface.recurrents`; a block has "hidden" rows. None for the whole
+        parameter. bias: the parameter whose block of the same index is added to the product, or None.
     """
 
     parameter: str
@@ -49,10 +49,10 @@ class Weight:
 
 @dataclass(frozen=True)
 class Product:
-    """Products that read the same row and stand in one parameter: engines do them as one matrix product.
+    """Products of the same row with blocks of one parameter, which engines compute as one matrix product.
 
-    source: the node they read. nodes: the results, by rising gate. gates: the blocks of rows of the parameter that they
-    use, in that order; None for the whole parameter.
+    source: the node that they read. nodes: the results, by rising gate. gates: the blocks of the parameter, in the
+    same order; None for the whole parameter.
     """
 
     source: int
@@ -64,11 +64,12 @@ class Product:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Interface:
-    """What a cell asks of a layer and an engine: its gates, states and weights. (batch, size) is every row's shape.
+    """The gates, states and weights that a cell needs from a layer and an engine. Each row has the shape (batch, size).
 
-    gates: all of them: first those that read x and the output state, then those of `inputs`, then those of `recurrents`
-        alone. inputs: the gates that read x, in the order of their blocks of rows in weight_ih. recurrents: those that
-        read the state, in the order of weight_hh. A gate of both kinds has the same place in all three.
+    gates: all gates, first those that read both x and the output state, then those that read x alone, then those that
+        read the state alone. inputs: the gates that read x, in the order of their blocks of rows in weight_ih.
+        recurrents: the gates that read the state, in the order of weight_hh. A gate that reads both has the same index
+        in all three.
     """
 
     cell: str
@@ -76,26 +77,26 @@ class Interface:
     inputs: tuple[str, ...]
     recurrents: tuple[str, ...]
     states: dict[str, str]  # name -> size name, in order
-    vectors: dict[str, Vector]  # those that are present
+    vectors: dict[str, Vector]  # the vectors that this layer has
     weights: dict[str, Weight]
     gate_bias: bool
-    own: dict[str, str]  # the cell's own parameters, one for all layers: name -> "number" or "row", one per unit
+    own: dict[str, str]  # the cell's own parameters, shared by all layers: name -> "number" or "row"
 
     def __deepcopy__(self, memo: object) -> Interface:
-        return self  # nothing in it changes, and caches know it by identity
+        return self  # it never changes, and caches compare it by identity
 
     @property
     def output_state(self) -> str:
-        """The state that a layer gives out at every step: the first."""
+        """The first state, which is the output of a layer at every step."""
         return next(iter(self.states))
 
     @cached_property
     def parameters(self) -> dict[str, tuple[str, ...]]:
         """The parameters of a scan and their shapes, in torch.nn's order: name -> sizes.
 
-        A size is "hidden", "projection", "input", or the hidden units of some gates, one gate after another: of all,
-        "gates"; of those that read x, "inputs"; of those that read the state, "recurrents".
-        Raises ProgramError where one parameter would have two shapes.
+        A size is "hidden", "projection", "input", or the total of hidden units of several gates: "gates" of all gates,
+        "inputs" of those that read x, "recurrents" of those that read the state.
+        Raises ProgramError if one parameter would have two shapes.
         """
         found: dict[str, tuple[str, ...]] = {}
 
@@ -118,13 +119,13 @@ class Interface:
                 enter(weight.bias, "recurrents")
         for name, vector in self.vectors.items():
             enter(name, "gates" if vector.per_gate else "hidden")
-        for name in self.own:  # a number is given to engines as a row of it
+        for name in self.own:  # engines receive a number as a row that repeats it
             enter(name, "hidden")
         return found
 
     @property
     def blocks(self) -> dict[str, int]:
-        """How many blocks of hidden units the sizes of parameters have that are made of gates."""
+        """The number of gates in each of the sizes "gates", "inputs" and "recurrents"."""
         return {"gates": len(self.gates), "inputs": len(self.inputs), "recurrents": len(self.recurrents)}
 
     def parameter_shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
@@ -133,9 +134,9 @@ class Interface:
         return {name: tuple(units[size] for size in shape) for name, shape in self.parameters.items()}
 
     def sizes_of(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
-        """The reverse of `parameter_shapes`: numbers for the size names, of which parameters of these shapes are made.
+        """The reverse of `parameter_shapes`: the number for each size name, from the shapes of the parameters.
 
-        Raises ValueError for a parameter that has another number of axes.
+        Raises ValueError for a parameter with the wrong number of axes.
         """
         units = {"one": 1, "hidden": shapes[naming.W][0] // len(self.inputs)}
         for name, shape in shapes.items():
@@ -147,12 +148,12 @@ class Interface:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Program(Interface):
-    """One step, ready for engines: nodes in order, and which of them are results.
+    """One step, ready for engines: its nodes in order, and the nodes that are results.
 
-    outputs: result -> node. In a forward program the results are the new states by name, in order, and the values it
-        records at every step, as ("record", name); for a derivative see `derivative.Derivative`.
-    lengths: how many units the equations demand of a size, where they do (a norm over 8 units, say).
-    Programs are compared by identity: `verify.finished` makes those that say the same one object.
+    outputs: result -> node. The results of a forward program are the new states by name, in order, and the recorded
+        values, as ("record", name). `derivative.Derivative` describes the results of a derivative.
+    lengths: the number of units that the equations demand of a size, if they do (as a norm over 8 units does).
+    Programs are compared by identity: `verify.finished` makes programs with the same content one object.
     """
 
     nodes: tuple[Node, ...]
@@ -160,8 +161,8 @@ class Program(Interface):
     lengths: dict[str, int] = field(default_factory=dict)
 
     def said(self) -> tuple[Any, ...]:
-        """All that the program says, to be compared and hashed; not the lines of the author's file."""
-        # As text, 0.0 and -0.0 differ and NaN is itself.
+        """The content of the program, to be compared and hashed, without the line numbers of the author's file."""
+        # Constants are compared as text, where 0.0 and -0.0 differ and NaN equals NaN.
         nodes = ((n.op, n.args, n.size, repr(n.attr) if n.op == "constant" else n.attr, n.name) for n in self.nodes)
         others = (value for name, value in self._fields().items() if name != "nodes")
         return *(tuple(value.items()) if isinstance(value, dict) else value for value in others), tuple(nodes)
@@ -180,11 +181,11 @@ class Program(Interface):
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"  # in a notebook
 
-    # Facts. Derived, never declared.
+    # Facts that follow from the nodes. Nobody declares them.
 
     @cached_property
     def lines(self) -> tuple[tuple[int, Callable[..., Any] | None, tuple[int, ...]], ...]:
-        """What is to be computed, in order: (node, its meaning or None for a product, its arguments)."""
+        """The nodes to compute, in order: (node, its meaning or None for a product, its arguments)."""
         return tuple(
             (index, None if (row := ops.TABLE[node.op]).kind == "product" else row.meaning, node.args)
             for index, node in enumerate(self.nodes)
@@ -193,20 +194,20 @@ class Program(Interface):
 
     @cached_property
     def emitted(self) -> tuple[int, ...]:
-        """What a scan gives out at every step: the output state, then the recorded values in order."""
+        """The nodes that a scan returns for every step: the output state, then the recorded values in order."""
         recorded = [index for key, index in self.outputs.items() if isinstance(key, tuple) and key[0] == "record"]
         return (self.outputs[self.output_state], *recorded)
 
     @cached_property
     def streams(self) -> dict[str, str]:
-        """The rows that must be given for every step: name -> size name."""
+        """The rows that a caller must give for every step: name -> size name."""
         return {node.attr: node.size for node in self.nodes if node.op == "stream"}
 
     @cached_property
     def products(self) -> tuple[Product, ...]:
-        """The matrix products of one step, in order, those of one row and one parameter taken together.
+        """The matrix products of one step, in order. Products of one row with one parameter are taken together.
 
-        Those by a transpose are not among them: each is one by itself.
+        Products by a transpose are left out: each of them is computed by itself.
         """
         groups: dict[tuple[int, str, str | None], list[int]] = {}
         for index, node in enumerate(self.nodes):
@@ -226,7 +227,8 @@ class Program(Interface):
 
     @cached_property
     def sequential_products(self) -> int:
-        """How many matrix products must wait for one another within one step (LSTM 1, reset-before GRU 2)."""
+        """The length of the longest chain of matrix products in one step that need one another (LSTM 1, reset-before
+        GRU 2)."""
         depth = [0] * len(self.nodes)
         for index, node in enumerate(self.nodes):
             depth[index] = max((depth[a] for a in node.args), default=0) + (node.op in ops.PRODUCTS)
@@ -234,7 +236,7 @@ class Program(Interface):
 
     @cached_property
     def depends_on_state(self) -> frozenset[int]:
-        """Nodes that need a state; the others can be computed for all steps at once."""
+        """The nodes that depend on a state. All other nodes can be computed for all steps at once."""
         found: set[int] = set()
         for index, node in enumerate(self.nodes):
             if node.op == "state" or any(a in found for a in node.args):
@@ -242,13 +244,13 @@ class Program(Interface):
         return frozenset(found)
 
     def count(self, *kinds: str) -> int:
-        """How many nodes are ops of these kinds (all kinds if none is named); leaves are not ops."""
+        """The number of ops of these kinds, or of all ops if no kind is given. Leaves are not ops."""
         return sum(1 for n in self.nodes if n.op in ops.TABLE and (not kinds or ops.TABLE[n.op].kind in kinds))
 
 
 def _again(fields: dict[str, Any]) -> Program:
-    """A program that was pickled: the very one that is here already, if there is one."""
+    """Unpickles a program. If this process has a program with the same content already, the result is that object."""
     from carousel.program.verify import finished
 
     program = Program(**fields)
-    return finished(program) if program.states else program  # a derivative belongs to its program
+    return finished(program) if program.states else program  # a derivative is kept by its forward program

@@ -1,4 +1,4 @@
-"""Writes down what a step does with the symbols that it is run on, and where in the author's code it does so."""
+"""Records the ops that a step applies to symbols, and the line of the author's code for each."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from carousel.program.symbols import Shape, Symbol
 
 
 class Recorder:
-    """Makes the symbols that step receives, and writes down each op with its line and the names step gives to values.
+    """Makes the symbols that step receives, and records each op with its line and the names that step gives to values.
 
-    place: where the author's code is, as (file, line): innermost first, step last.
+    place: the current lines of the author's code, as (file, line): the innermost function first, step last.
     """
 
     def __init__(self, cell: Cell, declaration: Declaration):
@@ -33,16 +33,16 @@ class Recorder:
         self.made: list[tuple[Symbol, Ref]] = []
         self.named: dict[tuple[int, Ref], str] = {}
         self.named_by_helpers: dict[tuple[int, Ref], str] = {}
-        self.own: dict[int, Symbol] = {}  # what stands for each parameter of the cell's own
+        self.own: dict[int, Symbol] = {}  # the symbol for each of the cell's own parameters
 
-    # What step receives.
+    # --- symbols for the arguments of step
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Symbol:
         text = "_".join(attr) if isinstance(attr, tuple) else attr
         return Symbol(self, self.builder.leaf(op, attr, size, name=text))
 
     def gate(self, gate: str, state: str) -> Symbol:
-        """W x + b + U h + c, as one value; what the gate does not have is left out."""
+        """W x + b + U h + c as one value, without the terms that the gate does not have."""
         b = self.builder
         if gate not in self.declaration.recurrents:
             return self.leaf("input", gate)
@@ -63,15 +63,17 @@ class Recorder:
     def units(self, symbol: Symbol) -> Symbol:
         return Symbol(self, self.builder.units(symbol.ref))
 
-    # What step does.
+    # --- running step
 
     def run(self, cell: Cell, arguments: dict[str, Any]) -> Any:
-        """What the step of the cell returns, whose own parameters are symbols. Raises ProgramError for whatever it
-        raises: of NumPy's or math's, which know no symbols, or of the author's own."""
+        """Calls the step of a cell whose own parameters are symbols, and returns its result.
+
+        Raises ProgramError for any exception in it, such as those of NumPy and math, which do not know symbols.
+        """
         step = cell.step
         self.own = {id(value): getattr(cell, name) for name, value in self.declaration.own.items()}
         try:
-            # So that what is computed from a parameter that is no symbol can be told from a number.
+            # requires_grad then tells a value computed from a parameter that is no symbol from a plain number.
             with torch.inference_mode(False), torch.enable_grad():
                 return step(**arguments)
         except ProgramError:
@@ -81,7 +83,7 @@ class Recorder:
             raise self.refuse(f"what raised {type(error).__name__} ({error})") from error
 
     def call(self, called: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Symbol:
-        """What an op, a function or a method, given by its name, makes of symbols and numbers."""
+        """Applies an op, a function or a method (given by its name) to symbols and numbers."""
         self.look()
         spelling, name = spellings.find(called), spellings.name_of(called)
         if written := spelling is None and name.endswith("_"):  # h.mul_(f), torch.tanh_(n)
@@ -96,7 +98,7 @@ class Recorder:
             return spelling.make(self.builder, **{key: self._argument(value) for key, value in given.items()})
 
         made = self._made(make)
-        if written and isinstance(args[0], Symbol):  # as torch has it: every name of this row sees the change
+        if written and isinstance(args[0], Symbol):  # as in torch, every name of this row sees the change
             args[0].ref = made.ref
             return args[0]
         return made
@@ -110,7 +112,7 @@ class Recorder:
         return symbol
 
     def _argument(self, value: Any) -> Any:
-        """A symbol as its node; a number of any kind as a float; what else torch takes as it is."""
+        """The node of a symbol; a number of any kind as a float; any other argument unchanged."""
         if isinstance(value, Symbol):
             return value.ref
         if isinstance(value, Shape):
@@ -136,10 +138,10 @@ class Recorder:
                 raise ProgramError("an op of a number that no float holds") from None
         return value
 
-    # Where the author is, and what things are called there.
+    # --- lines and names in the author's code
 
     def look(self) -> None:
-        """Looks where step is now, and at the names in it and in the functions of the author's that it called."""
+        """Records the current line of step, and the names of values in step and in the author's functions below it."""
         above = _authors(sys._getframe(1))
         if not above:
             return
@@ -147,11 +149,11 @@ class Recorder:
         self.builder.line = above[-1].f_lineno
         _note(above[-1], self.named)
         for helper in above[:-1]:
-            if not helper.f_code.co_name.startswith("<"):  # a comprehension's names are nobody's
+            if not helper.f_code.co_name.startswith("<"):  # names inside a comprehension or a lambda do not count
                 _note(helper, self.named_by_helpers)
 
     def _place_of(self, error: TracebackType | None) -> list[tuple[str, int]]:
-        """Where in the author's code an exception came from."""
+        """The lines of the author's code from which an exception came, innermost first."""
         place: list[tuple[str, int]] = []
         while error is not None:
             if _is_the_authors(error.tb_frame):
@@ -166,22 +168,22 @@ class Recorder:
                 called[name] = ref
             elif name := self.named_by_helpers.get((id(symbol), ref)):
                 self.builder.call(ref, name)
-        # A name that step gave twice (f = ...; f = sigmoid(f)) is what it meant in the end.
+        # If step gives a name twice (f = ...; f = sigmoid(f)), the name belongs to the last value.
         for name, ref in called.items():
             self.builder.call(ref, name)
 
     def refuse_declaration(self, what: str, line: int) -> ProgramError:
-        """The error for something declared that the equations do not fit, with the equation if there is one."""
+        """The error for a declaration that the equations contradict. It quotes the equation at `line`, if any."""
         if not line or not self.place:
             return ProgramError(what)
         file = self.place[-1][0]
         return ProgramError(f"{what}\n  {file}:{line}\n    {linecache.getline(file, line).strip()}")
 
     def refuse(self, what: str, hint: str = "") -> ProgramError:
-        """The error for something outside the alphabet: what, where, and the way out."""
+        """The error for something outside the alphabet. It says what and where it is, and gives the hint."""
         now = _authors(sys._getframe(1))
         place = [(frame.f_code.co_filename, frame.f_lineno) for frame in now] or self.place or [_first_line(self.cell)]
-        where = dict.fromkeys((place[0], place[-1]))  # the helper at work, and the line of step
+        where = dict.fromkeys((place[0], place[-1]))  # the innermost function, and the line of step
         lines = [f"  {file}:{number}\n    {linecache.getline(file, number).strip()}\n" for file, number in where]
         way_out = (
             f"{hint}{' ' if hint else ''}Write it with the ops listed in carousel.program.ops, or run this cell as "
@@ -192,7 +194,7 @@ class Recorder:
 
 
 def _authors(frame: FrameType | None) -> list[FrameType]:
-    """The author's frames above this one: from the function at work to step."""
+    """The frames of the author's code above this one, from the innermost function to step."""
     found = []
     while frame is not None and frame.f_code is not Recorder.run.__code__:
         if _is_the_authors(frame):
@@ -202,7 +204,7 @@ def _authors(frame: FrameType | None) -> list[FrameType]:
 
 
 def _is_the_authors(frame: FrameType) -> bool:
-    """Whether its code and its names are the author's: not torch's, NumPy's or ours."""
+    """Whether a frame runs the author's code, and not code of torch, NumPy or this package."""
     module = frame.f_globals.get("__name__", "")
     return not module.startswith(("torch.", "numpy.", "carousel.program."))
 
@@ -214,6 +216,6 @@ def _note(frame: FrameType, named: dict[tuple[int, Ref], str]) -> None:
 
 
 def _first_line(cell: Cell) -> tuple[str, int]:
-    """Where step begins, for what has no line."""
+    """The file and first line of step, for errors that have no line of their own."""
     code = inspect.unwrap(cell.step).__code__
     return code.co_filename, code.co_firstlineno

@@ -1,6 +1,7 @@
-"""Options of a scan, as rewritings of its program: what they add is equations, so every engine runs them.
+"""Options of a scan as rewritings of its program. They add equations, so every engine can run them.
 
-Each takes a program and gives another. Programs never change; the same rewriting of the same program is one program.
+Each function takes a program and returns another. A program never changes. The same rewriting of the same program
+returns the same object.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from carousel.program.program import Node, Program
 from carousel.program.sharing import made_once
 from carousel.program.verify import finished
 
-# What the field calls the gates that cells name by letters.
+# The field's words for gates that cells name by letters.
 WORDS = {
     "input": ("i",),
     "forget": ("f",),
@@ -28,26 +29,26 @@ WORDS = {
 
 
 def recordable(program: Program) -> dict[str, int]:
-    """The values of a step that have names: new states, and whatever the author named."""
+    """{name: node} of the values that can be recorded: the new states, and the values that the author named."""
     named = {node.name: index for index, node in enumerate(program.nodes) if node.name and node.op in ops.TABLE}
     whole_rows = {name: index for name, index in named.items() if program.nodes[index].size != "one"}
     return whole_rows | {state: program.outputs[state] for state in program.states}
 
 
 def spelling(possible: Collection[str], name: str) -> str:
-    """What a name is called among those possible: itself, a letter that the field's word stands for, or that word."""
+    """The possible name that `name` means: itself, the letter of a gate for its word, or the word for its letter."""
     words = (word for word, letters in WORDS.items() if name in letters)
     return next((other for other in (name, *WORDS.get(name, ()), *words) if other in possible), name)
 
 
 def stands_for(program: Program, name: str) -> int | None:
-    """The node that a name means: a state, a name that step gives to a value, or the field's word for a gate."""
+    """The node that a name means, or None: a state, a value that the author named, or the field's word for a gate."""
     possible = recordable(program)
     return possible.get(spelling(possible, name))
 
 
 def names_of(program: Program) -> tuple[str, ...]:
-    """What a step's values are called: see `recordable`; and the shares of states that gates keep, as in "1 - z"."""
+    """The names of all values that can be recorded: those of `recordable`, and shares that gates keep ("1 - z")."""
     return tuple(dict.fromkeys([*recordable(program), *(how.name for how in keeping(program).values())]))
 
 
@@ -57,10 +58,10 @@ def is_recordable(program: Program, name: str) -> bool:
 
 @made_once(256)
 def record(program: Program, names: tuple[str, ...]) -> Program:
-    """The program, emitting these values too, in this order.
+    """The program with these recorded values as further results, in this order.
 
-    A share that is nowhere computed is added to the program: it must be recorded before other rewritings, of which
-    some write it otherwise, and may be asked for again after them.
+    A share that no node computes is added to the program. It must be recorded before other rewritings, because some of
+    them change its form. After them it may be recorded again.
     """
     b = Builder(program.weights, program.nodes)
     outputs = dict(program.outputs)
@@ -79,7 +80,8 @@ def record(program: Program, names: tuple[str, ...]) -> Program:
 def modify(program: Program, states: tuple[str, ...]) -> Program:
     """The program with keep_c * c + add_c in the place of the state c that it reads, for each of these states.
 
-    keep_c and add_c are streams: rows given for every step. keep 0 forgets, keep 1 and add 0 changes nothing.
+    keep_c and add_c are streams, rows that a caller gives for every step. keep = 0 forgets the state; keep = 1 with
+    add = 0 changes nothing.
     """
 
     def changed(b: Builder, node: Node, leaf: Ref) -> Ref:
@@ -93,7 +95,8 @@ def modify(program: Program, states: tuple[str, ...]) -> Program:
 def zoneout(program: Program, states: tuple[str, ...]) -> Program:
     """The program with zone_c * c + (1 - zone_c) * c' in the place of each new state c'.
 
-    zone_c is a stream: 1 where a unit keeps its old value for a step, or in evaluation everywhere its probability.
+    zone_c is a stream. In training it is 1 where a unit keeps its old value for a step, else 0; in evaluation it is the
+    probability of keeping.
     Source: Krueger et al., "Zoneout" (arXiv:1606.01305, 2017), equation 2.
     """
     b = Builder(program.weights, program.nodes)
@@ -110,7 +113,7 @@ def zoneout(program: Program, states: tuple[str, ...]) -> Program:
 def recurrent_dropout(program: Program) -> Program:
     """The program with drop_h * v in the place of every row v that a recurrent matrix U multiplies.
 
-    drop_h is a state that no step changes: one mask for a whole sequence. It is the last of the states.
+    drop_h is the last of the states. No step changes it, so that one mask serves a whole sequence.
     Source: Gal & Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks"
     (arXiv:1512.05287, 2016), equation 7.
     """
@@ -132,14 +135,14 @@ def recurrent_dropout(program: Program) -> Program:
 
 @made_once(256)
 def candidate_dropout(program: Program) -> Program:
-    """The program with drop_candidate * g in the place of the candidate g, what a step would write into its memory.
+    """The program with drop_candidate * g in the place of the candidate g, the value that a step writes into a state.
 
-    drop_candidate is a stream. What the memory holds already is never dropped. Which value is the candidate is read off
-    the equations: see `keeping.candidates`.
+    drop_candidate is a stream. The old value of the state is never dropped. `keeping.candidates` finds g in the
+    equations.
     Source: Semeniuta, Severyn & Barth, "Recurrent dropout without memory loss" (arXiv:1603.05118, 2016).
     """
     dropped = candidates(program)
-    assert dropped, "there is no candidate"  # checked at the border
+    assert dropped, "there is no candidate"  # the caller has checked it
     b = Builder(program.weights)
     new: dict[int, Ref] = {}
     for index, node in enumerate(program.nodes):
@@ -150,7 +153,7 @@ def candidate_dropout(program: Program) -> Program:
 
 
 def _with_states(program: Program, states: tuple[str, ...], changed: Callable[[Builder, Node, Ref], Ref]) -> Program:
-    """The program with another value in the place of each of these states, wherever it reads them."""
+    """The program that reads changed(...) in the place of each of these states."""
     b = Builder(program.weights)
     new: dict[int, Ref] = {}
     for index, node in enumerate(program.nodes):

@@ -1,8 +1,7 @@
-"""What all threads share and nobody has made yet: it is made once, by the first who asks, while the others wait.
+"""Objects that all threads share are made once: the first thread that needs one makes it, and the others wait.
 
-Programs, their derivatives and what engines prepare for them are made when a layer first needs them, and threads may
-need them at the same moment. There is one lock for all of these, which a thread may take again while it holds it: two
-locks could be taken in two orders.
+Programs, derivatives and plans are made when a layer first needs them, and several threads may need them at the same
+moment. One reentrant lock guards them all. With two locks, two threads could each hold one and wait for the other.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ R = TypeVar("R")
 
 
 def made_once(at_most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """A decorator: the function is called once for the same arguments, by one thread, and its result is kept.
+    """A decorator: for the same arguments the function is called once, by one thread, and its result is kept.
 
-    The arguments are given by place and can be hashed. Of more than `at_most` results those made first are let go.
+    The arguments are positional and hashable. At most `at_most` results are kept; the oldest is dropped first.
     """
 
     def decorate(make: Callable[P, R]) -> Callable[P, R]:
@@ -31,7 +30,7 @@ def made_once(at_most: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
         def get(*key: P.args, **named: P.kwargs) -> R:
             assert not named
             try:
-                return made[key]  # without the lock: it is here at nearly every call
+                return made[key]  # without the lock, because nearly every call finds it
             except KeyError:
                 pass
             with LOCK:

@@ -1,7 +1,7 @@
-"""What authors may write: each function, operator and method of torch's that a step may call, and what it means here.
+"""The functions, operators and methods of torch that a step may call, and the ops that each of them becomes.
 
-A row of the alphabet brings its own spellings; the others are expansions. Arguments are bound by torch's own names, so
-that a call means the same however it is spelled, and a call that torch would refuse is refused.
+A row of `ops.TABLE` lists its own spellings; the others are expansions. Arguments have torch's names, so that each
+spelling of a call has the same meaning, and a call that torch refuses is refused here.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from carousel.program import activations, ops, over_units
 from carousel.program import expansions as e
 from carousel.program.builder import Builder, Ref
 
-# Names that NumPy has given to arguments, which torch takes too.
+# NumPy's names of arguments, which torch accepts too.
 ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """make: (b, *arguments) -> the value. takes: its arguments, by torch's names.
+    """One function of torch that a step may call.
 
-    fixed: arguments of torch's that a step can give only as they are by default.
-    inplace: whether there is an argument of that name, the last.
+    make: (b, *arguments) -> the value. takes: its signature, with torch's names of arguments.
+    fixed: arguments of torch's function that a step may give only with their default values.
     """
 
     make: Callable[..., Ref]
@@ -38,7 +38,7 @@ class Spelling:
     fixed: Mapping[str, Any]
 
     def arguments(self, name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[dict[str, Any], bool]:
-        """The arguments by name, those left out left out; and whether the result is written in the first's place."""
+        """The arguments that a call gives, by name; and whether it is in place (`inplace=True`)."""
         try:
             found = self.takes.bind(*args, **{ALIASES.get(key, key): value for key, value in kwargs.items()}).arguments
         except TypeError as error:
@@ -66,7 +66,7 @@ def _enter(make: Callable[..., Ref], *spellings: Any, **fixed: Any) -> None:
 
 
 def _letter(row: ops.Op) -> Callable[..., Ref]:
-    """The op itself, as a function of arguments that have torch's names."""
+    """A function that applies an op, and whose arguments have torch's names."""
 
     def one(b: Builder, input: Any) -> Ref:
         return b.op(row.name, input)
@@ -188,23 +188,23 @@ HINTS = {name: hint for hint, names in _HINTS.items() for name in names.split()}
 
 
 def name_of(called: Any) -> str:
-    """What an author calls it: torch.tanh, Tensor.add, or the operator's sign."""
+    """The name of a function in messages: torch.tanh, Tensor.add, operator.mod."""
     if isinstance(called, str):
         return f"Tensor.{called}"
     name = getattr(called, "__name__", type(called).__name__)
     if getattr(operator, name, None) is called:
         return f"operator.{name}"
     if getattr(torch, name, None) is called:
-        return f"torch.{name}"  # torch calls the class it is a method of its module
+        return f"torch.{name}"  # its own qualified name would be that of a private class
     if getattr(Tensor, name, None) is called:
         return f"Tensor.{name}"
     return torch.typename(called)
 
 
 def find(called: Any) -> Spelling | None:
-    """How a function, an operator or a method by its name is spelled in the alphabet."""
+    """The spelling of a function, of an operator, or of a method given by its name; None if a step may not call it."""
     if called in TABLE:
         return TABLE[called]
-    # Tensor.add, of a number that is a tensor and a row.
+    # Tensor.add of a tensor with one number and a symbol.
     kind, _, name = getattr(called, "__qualname__", "").rpartition(".")
     return TABLE.get(name) if kind in ("Tensor", "TensorBase") else None

@@ -1,4 +1,4 @@
-"""The symbols that step receives in the place of rows: whatever is done with one is told to a recorder."""
+"""The symbols that step receives in the place of rows. A recorder records each op that is applied to one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carousel.program.builder import Ref
 
 
 class Recorder(Protocol):
-    """Writes down what is done with symbols; see `recorder`."""
+    """Records the ops that are applied to symbols. `recorder.py` has the implementation."""
 
     def call(self, called: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
 
@@ -23,11 +23,11 @@ class Recorder(Protocol):
 
 
 class NoSuchAttribute(ProgramError, AttributeError):
-    """So that hasattr and copy find out that there is none."""
+    """An AttributeError too, so that hasattr and copy see that the attribute is missing."""
 
 
 class Symbol:
-    """A row that a step computes with: a node of the program. It has no numbers, and Python cannot look at any."""
+    """A row of a step: a node of the program. It has no numbers, so that Python code cannot branch on them."""
 
     def __init__(self, recorder: Recorder, ref: Ref):
         self.recorder, self.ref = recorder, ref
@@ -45,7 +45,7 @@ class Symbol:
         return symbol.recorder.call(OPERATORS.get(name, called), args, kwargs or {})
 
     def __array_ufunc__(self, ufunc: Any, method: str, *args: Any, **kwargs: Any) -> Any:
-        """A number of NumPy's on the left of an operator comes here as the function of that name."""
+        """NumPy calls this for an operator whose left operand is a number of NumPy."""
         called = getattr(operator, UFUNCS.get(ufunc.__name__, ""), None)
         if called is None or method != "__call__" or kwargs:
             own = getattr(torch, ufunc.__name__, None)
@@ -117,7 +117,7 @@ class Symbol:
 
 
 class Shape:
-    """The shape of a row, (batch, units). How long a row is, a program does not say: it may only be handed on."""
+    """The shape of a row, (batch, units). A program does not know these numbers; a step may only pass them on."""
 
     def __init__(self, symbol: Symbol):
         self.symbol = symbol
@@ -140,7 +140,7 @@ class Shape:
 
 
 class Units(Symbol):
-    """The number of units of a row: a number to compute with, which nothing can be decided on."""
+    """The number of units of a row. A step may compute with it, but not branch on it."""
 
     def __init__(self, of: Symbol):
         self.of = of
@@ -169,7 +169,7 @@ def _operator(called: Callable[..., Any], swapped: bool = False) -> Callable[...
 
 def _written_in_place(called: Callable[..., Any]) -> Callable[[Symbol, Any], Symbol]:
     def method(self: Symbol, other: Any) -> Symbol:
-        # As torch has it: every name of this row sees the change.
+        # As in torch, every name of this row sees the change.
         self.ref = self.recorder.call(called, (self, other), {}).ref
         return self
 
@@ -191,7 +191,7 @@ for _name in ("neg", "pos", "abs", "invert", "lt", "le", "eq", "ne", "gt", "ge")
 for _name in ("lt", "le", "eq", "ne", "gt", "ge"):
     setattr(Units, f"__{_name}__", Units._decides)
 
-# NumPy's names of operators, where a number of its own stands on the left.
+# NumPy's names of operators, for operators whose left operand is a number of NumPy.
 UFUNCS = {
     "add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "true_divide": "truediv",
     "power": "pow", "negative": "neg", "positive": "pos", "absolute": "abs", "floor_divide": "floordiv",

@@ -1,4 +1,4 @@
-"""From a cell's step to a program: run `step` once on symbols, and write down what it did."""
+"""Traces a cell's step: `step` runs once on symbols, and its ops become a program."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def trace(cell: Cell, bias: bool = True) -> Program:
 
 
 def trace_and_watch(cell: Cell, bias: bool) -> tuple[Program, Reads]:
-    """The program, and what it was read from: as long as that does not change, it is the cell's program.
+    """The program of a cell, and the objects from which it was traced. It is valid until one of those objects changes.
 
-    Equal cells are not traced again. Where they are, programs that say the same are one (see `verify.finished`).
+    Equal cells share one trace. Programs with the same content are one object (see `verify.finished`).
     """
     try:
-        # 1 and 1.0, or 0.0 and -0.0, are equal, and not the same number.
+        # 1 and 1.0, and also 0.0 and -0.0, compare as equal but are different numbers.
         options = tuple((n, type(v), v, repr(v) if isinstance(v, float) else "") for n, v in vars(cell).items())
         key = type(cell), cell, options, bias
         hash(key)
@@ -48,7 +48,7 @@ def trace_and_watch(cell: Cell, bias: bool) -> tuple[Program, Reads]:
         return found
 
 
-# Of equal cells: their program, and what that of the first was read from.
+# Their program for each group of equal cells, and the objects from which the first of them was traced.
 _traced: dict[Hashable, tuple[Program, Reads]] = {}
 TRACED_AT_MOST = 256
 
@@ -68,7 +68,7 @@ def _trace(cell: Cell, bias: bool) -> Program:
                 f"{title(cell)} must return a row for the state {state}, but returned a relation: "
                 "choose numbers with torch.where(condition, 1.0, 0.0)"
             )
-        is_number = b.nodes[result.ref].op == "constant"  # of ones_like, say: a row of them
+        is_number = b.nodes[result.ref].op == "constant"  # as from ones_like, which is a row
         outputs[state] = b.broadcast(result.ref, cell.size_of(state)) if is_number else result.ref
     recorder.give_names()
     for state, ref in outputs.items():

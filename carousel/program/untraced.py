@@ -1,4 +1,4 @@
-"""A step that is not traced: the cell's own Python, for cells outside the alphabet. The reference engine runs it."""
+"""A step that is not traced, for cells outside the alphabet: the reference engine calls the cell's own Python."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from carousel.program.program import Interface
 
 @dataclass(frozen=True, eq=False)
 class Untraced(Interface):
-    """The interface of a cell, and its step as it stands."""
+    """The interface of a cell, and its step as plain Python."""
 
     declaration: Declaration
 
     def step(
         self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor, bool], Tensor]
     ) -> tuple[Tensor, ...]:
-        """The new states, given the value of each leaf by (op, attr), and how to multiply: (weight, row, transposed) ->
-        row."""
+        """Computes the new states.
+
+        leaf: (op, attr) -> the value of a leaf. multiply: (weight, row, transposed) -> the product.
+        """
         rows = _Rows(leaf, multiply, self.declaration)
         results = self.declaration.with_symbols(rows).step(**self.declaration.arguments(rows))
         return self.declaration.returned(results)
@@ -36,7 +38,7 @@ def untraced(cell: Cell, bias: bool = True) -> Untraced:
 
 
 class _Rows:
-    """Gives step rows where tracing gives it symbols."""
+    """Gives step rows of numbers where tracing gives it symbols."""
 
     def __init__(
         self,
@@ -47,9 +49,9 @@ class _Rows:
         self.value, self.multiply, self.declaration = value, multiply, declaration
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Tensor:
-        del size  # rows bring their own
+        del size  # a row has its own
         row = self.value(op, attr)
-        return row.clone() if op == "state" else row  # plain Python may write into it, and others read it too
+        return row.clone() if op == "state" else row  # step may write into it, while other code reads it too
 
     def gate(self, gate: str, state: str) -> Tensor:
         parts = []

@@ -107,7 +107,7 @@ def _problem_of_declaration(program: Program) -> str:
     for name, weight in program.weights.items():
         if weight.gate is not None and (weight.rows != "hidden" or weight.gate not in range(len(program.recurrents))):
             return f"the weight {name} is the block of a gate that there is not"
-    if program.states:  # a derivative has none, and the parameters of the program that it is of
+    if program.states:  # a derivative has no states, and the parameters of its forward program
         _ = program.parameters
     return ""
 
