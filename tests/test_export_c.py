@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -39,25 +40,22 @@ def compiler() -> str:
 
 
 class Built:
-    """A C file as a library; a state of its own for each sequence."""
+    """A network of a library, with a state of its own for each sequence."""
 
-    def __init__(self, module: nn.Module, folder: Path, **options):
-        to_c(module, folder, **options)
-        command = [compiler(), *STRICT, "-O1", "-shared", "-fPIC", str(folder / "model.c"), "-lm"]
-        subprocess.run([*command, "-o", str(folder / "model.so")], check=True)
-        self.library = ctypes.CDLL(str(folder / "model.so"))
-        self.dtype = np.float64 if next(module.parameters()).dtype == torch.float64 else np.float32
+    def __init__(self, library: ctypes.CDLL, name: str, dtype: torch.dtype):
+        self.reset, self.library_step = getattr(library, f"{name}_reset"), getattr(library, f"{name}_step")
+        self.dtype = np.float64 if dtype == torch.float64 else np.float32
 
     def state(self) -> ctypes.Array:
         state = ctypes.create_string_buffer(1 << 16)
-        self.library.model_reset(state)
+        self.reset(state)
         return state
 
     def step(self, state: ctypes.Array, x: np.ndarray | int, width: int) -> np.ndarray:
         output = np.full(width, np.nan, self.dtype)
         if not isinstance(x, int):
             x = np.ascontiguousarray(x, self.dtype).ctypes.data_as(ctypes.c_void_p)
-        self.library.model_step(state, x, output.ctypes.data_as(ctypes.c_void_p))
+        self.library_step(state, x, output.ctypes.data_as(ctypes.c_void_p))
         return output
 
     def run(self, xs: np.ndarray | list[int], width: int) -> np.ndarray:
@@ -65,13 +63,57 @@ class Built:
         return np.stack([self.step(state, x, width) for x in xs]) if len(xs) else np.zeros((0, width), self.dtype)
 
 
+def built(module: nn.Module, folder: Path, **options) -> Built:
+    to_c(module, folder, **options)
+    return Built(compiled(folder, "model.c"), "model", next(module.parameters()).dtype)
+
+
+def compiled(folder: Path, *sources: str) -> ctypes.CDLL:
+    command = [compiler(), *STRICT, "-O1", "-shared", "-fPIC", *(str(folder / source) for source in sources), "-lm"]
+    subprocess.run([*command, "-o", str(folder / "networks.so")], check=True)
+    return ctypes.CDLL(str(folder / "networks.so"))
+
+
+def together(modules: dict[str, nn.Module], folder: Path, **options) -> dict[str, Built]:
+    """Many networks, {name: module}, compiled as one source: a compiler takes longer to start than to compile one.
+
+    What a file keeps to itself (its static names, and `real`) has the name of the network before it there.
+    """
+    parts = []
+    for name, module in modules.items():
+        _, source = to_c(module, folder, name=name, **options)
+        own = sorted({"real", *re.findall(r"^static [\w ]+?[ *](\w+)[\[(]", source.read_text(), re.MULTILINE)})
+        parts += [f"#define {word} {name}_own_{word}\n" for word in own]
+        parts += [f'#include "{source.name}"\n', *(f"#undef {word}\n" for word in own)]
+    (folder / "all.c").write_text("".join(parts))
+    library = compiled(folder, "all.c")
+    return {name: Built(library, name, next(module.parameters()).dtype) for name, module in modules.items()}
+
+
 def test_every_op_has_a_c_form():
     products = {name for name, row in ops.TABLE.items() if row.kind == "product"}
     assert set(ops.TABLE) <= set(EXPRESSIONS) | set(REDUCTIONS) | products
 
 
-@pytest.mark.parametrize("name", [n for n, row in ops.TABLE.items() if row.kind in ("pointwise", "relation")])
-def test_an_op_in_c_is_the_op(name, tmp_path):
+POINTWISE = [name for name, row in ops.TABLE.items() if row.kind in ("pointwise", "relation")]
+
+
+@pytest.fixture(scope="module")
+def ops_in_c(tmp_path_factory) -> ctypes.CDLL:
+    """Of each pointwise op, a function f_op of its arguments, double."""
+    parts = ["#include <math.h>\ntypedef double real;\n", *(h.format(s="") + "\n" for h in HELPERS.values())]
+    for name in POINTWISE:
+        arguments = [f"a{k}" for k in range(ops.TABLE[name].arity)]
+        text = EXPRESSIONS[name].format(*arguments, s="")
+        parts.append(f"real f_{name}({', '.join(f'real {a}' for a in arguments)});\n")
+        parts.append(f"real f_{name}({', '.join(f'real {a}' for a in arguments)}) {{ return (real)({text}); }}\n")
+    folder = tmp_path_factory.mktemp("ops")
+    (folder / "ops.c").write_text("".join(parts))
+    return compiled(folder, "ops.c")
+
+
+@pytest.mark.parametrize("name", POINTWISE)
+def test_an_op_in_c_is_the_op(name, ops_in_c):
     row = ops.TABLE[name]
     values = torch.tensor([-30.0, -2.5, -1.0, -0.5, 0.0, 0.25, 1.0, 2.5, 19.0, 30.0], dtype=torch.float64)
     rows = torch.stack([values.roll(3 * k) for k in range(row.arity)])
@@ -79,78 +121,77 @@ def test_an_op_in_c_is_the_op(name, tmp_path):
         rows = rows.abs() + 0.5
     if name == "where":
         rows[0] = (rows[0] > 0).double()
-    arguments = [f"a{k}" for k in range(row.arity)]
-    text = EXPRESSIONS[name].format(*arguments, s="")
-    declared = ", ".join(f"real {a}" for a in arguments)
-    helper = "\n".join(h.format(s="") for h in HELPERS.values())
-    source = f"#include <math.h>\ntypedef double real;\n{helper}\nreal f({declared}) {{ return (real)({text}); }}\n"
-    (tmp_path / "f.c").write_text(source)
-    command = [
-        compiler(),
-        "-std=c99",
-        "-O1",
-        "-shared",
-        "-fPIC",
-        str(tmp_path / "f.c"),
-        "-o",
-        str(tmp_path / "f.so"),
-        "-lm",
-    ]
-    subprocess.run(command, check=True)
-    function = ctypes.CDLL(str(tmp_path / "f.so")).f
+    function = getattr(ops_in_c, f"f_{name}")
     function.restype, function.argtypes = ctypes.c_double, [ctypes.c_double] * row.arity
     found = torch.tensor([function(*column) for column in rows.T.tolist()], dtype=torch.float64)
     given = [r.bool() if name == "where" and k == 0 else r for k, r in enumerate(rows)]
     torch.testing.assert_close(found, row.meaning(*given).double(), rtol=1e-14, atol=1e-15)
 
 
-@pytest.mark.parametrize(("row", "dtype"), RUNS, ids=[f"{row}-{name_of(dtype)}" for row, dtype in RUNS])
-def test_a_layer_in_c_gives_what_the_layer_gives(row, dtype, tmp_path):
+@pytest.fixture(scope="module")
+def cells_in_c(tmp_path_factory) -> dict[str, Built]:
+    modules = {f"cell{k}": row.layer(3, 5).to(dtype) for k, (row, dtype) in enumerate(RUNS)}
+    return together(modules, tmp_path_factory.mktemp("cells"))
+
+
+@pytest.mark.parametrize("k", range(len(RUNS)), ids=[f"{row}-{name_of(dtype)}" for row, dtype in RUNS])
+def test_a_layer_in_c_gives_what_the_layer_gives(k, cells_in_c):
+    row, dtype = RUNS[k]
     layer = row.layer(3, 5).to(dtype)
     x = torch.randn(T, 2, 3, dtype=dtype, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         wanted, _ = layer(x)
-    built = Built(layer, tmp_path)
+    in_c = cells_in_c[f"cell{k}"]
     width = wanted.shape[-1]
     # Two sequences in turns: a step knows the state that it is given, and nothing else.
-    states = [built.state(), built.state()]
-    found = np.stack([[built.step(s, x[t, b].numpy(), width) for b, s in enumerate(states)] for t in range(T)])
-    exact = row.layer(3, 5, engine="reference").double()
-    with torch.no_grad():
-        truth, _ = exact(x.double())
+    states = [in_c.state(), in_c.state()]
+    found = np.stack([[in_c.step(s, x[t, b].numpy(), width) for b, s in enumerate(states)] for t in range(T)])
+    truth = wanted
+    if dtype == torch.float32:
+        with torch.no_grad():
+            truth, _ = row.layer(3, 5).double()(x.double())
     # The layer's own distance to double precision says what rounding does to this cell.
     own = float((wanted.double() - truth).abs().max())
     allowed = max(8 * own, 64 * T * torch.finfo(dtype).eps)
     assert np.abs(found - truth.numpy()).max() <= allowed
-    built.library.model_reset(states[0])
-    assert (built.step(states[0], x[0, 0].numpy(), width) == found[0, 0]).all()
+    in_c.reset(states[0])
+    assert (in_c.step(states[0], x[0, 0].numpy(), width) == found[0, 0]).all()
+
+
+OPTIONS = {
+    "zoneout_learned": {"zoneout": 0.2, "initial_state": "learned"},
+    "dropouts": {
+        "recurrent_dropout": 0.3, "candidate_dropout": 0.2, "input_dropout": 0.1, "dropout": 0.1, "num_layers": 2,
+    },
+    "weight_drop": {"weight_drop": 0.4},
+    "no_bias": {"bias": False},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def layers_in_c(tmp_path_factory) -> tuple[dict[str, carousel.Recurrent], dict[str, Built]]:
+    layers = {
+        name: moved(carousel.GRU(3, 6, dtype=torch.float64, **options)).eval() for name, options in OPTIONS.items()
+    }
+    layers["shift_register"] = carousel.Recurrent(ShiftRegister(), 3, 6, dtype=torch.float64)
+    layers["deep"] = carousel.LSTM(3, 8, 2, proj_size=6, peepholes="all", dtype=torch.float64)
+    return layers, together(layers, tmp_path_factory.mktemp("layers"))
 
 
 @pytest.mark.parametrize("steps", [0, 1, 1000])
-def test_lengths(steps, tmp_path):
-    layer = carousel.LSTM(3, 8, 2, proj_size=4, peepholes="all", dtype=torch.float64)
-    x = torch.randn(steps, 3, dtype=torch.float64)
-    found = Built(layer, tmp_path).run(x.numpy(), 4)
+def test_lengths(steps, layers_in_c):
+    (layers, in_c), x = layers_in_c, torch.randn(steps, 3, dtype=torch.float64)
+    found = in_c["deep"].run(x.numpy(), 6)
     if steps:
         with torch.no_grad():
-            assert_close(found, layer(x)[0], terms=100 + steps)
+            assert_close(found, layers["deep"](x)[0], terms=100 + steps)
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"zoneout": 0.2, "initial_state": "learned"},
-        {"recurrent_dropout": 0.3, "candidate_dropout": 0.2, "input_dropout": 0.1, "dropout": 0.1, "num_layers": 2},
-        {"weight_drop": 0.4},
-        {"bias": False},
-    ],
-    ids=lambda options: "-".join(options),
-)
-def test_options_of_layers_as_in_evaluation(options, tmp_path):
-    layer = moved(carousel.GRU(3, 6, dtype=torch.float64, **options)).eval()
-    x = torch.randn(T, 3, dtype=torch.float64)
+@pytest.mark.parametrize("name", [*OPTIONS, "shift_register"])
+def test_layers_as_in_evaluation(name, layers_in_c):
+    (layers, in_c), x = layers_in_c, torch.randn(T, 3, dtype=torch.float64)
     with torch.no_grad():
-        assert_close(Built(layer, tmp_path).run(x.numpy(), 6), layer(x)[0], terms=1000)
+        assert_close(in_c[name].run(x.numpy(), 6), layers[name](x)[0], terms=1000)
 
 
 class ShiftRegister(carousel.Cell):
@@ -163,25 +204,26 @@ class ShiftRegister(carousel.Cell):
         return torch.tanh(n + a), b, h
 
 
-def test_a_step_reads_the_old_states_only(tmp_path):
-    layer = carousel.Recurrent(ShiftRegister(), 2, 3, dtype=torch.float64)
-    x = torch.randn(T, 2, dtype=torch.float64)
-    with torch.no_grad():
-        assert_close(Built(layer, tmp_path).run(x.numpy(), 3), layer(x)[0], terms=1000)
+@pytest.fixture(scope="module")
+def rounded_in_c(tmp_path_factory) -> tuple[dict[str, carousel.Recurrent], dict[str, Built]]:
+    layers = {
+        cell.replace("-", "_"): carousel.Recurrent(cell, 7, 12, dtype=torch.float64)
+        for cell in ("lstm", "gru-reset-before", "layer-norm-gru", "antisymmetric-rnn")
+    }
+    return layers, together(layers, tmp_path_factory.mktemp("int8"), int8=True)
 
 
-@pytest.mark.parametrize("cell", ["lstm", "gru-reset-before", "layer-norm-gru"])
-def test_int8_is_the_layer_with_rounded_matrices(cell, tmp_path):
-    layer = carousel.Recurrent(cell, 7, 12, dtype=torch.float64)
+@pytest.mark.parametrize("cell", ["lstm", "gru_reset_before", "layer_norm_gru", "antisymmetric_rnn"])
+def test_int8_is_the_layer_with_rounded_matrices(cell, rounded_in_c):
+    layer, in_c = rounded_in_c[0][cell], rounded_in_c[1][cell]
     x = torch.randn(T, 7, dtype=torch.float64)
-    built = Built(layer, tmp_path, int8=True)
     with torch.no_grad():
         for parameter in layer.parameters():
             if parameter.dim() == 2:
                 whole, scale = quantized(parameter.numpy())
                 assert np.abs(whole).max() == 127
                 parameter.copy_(torch.from_numpy(whole * scale[:, None]))
-        assert_close(built.run(x.numpy(), 12), layer(x)[0], terms=2000)
+        assert_close(in_c.run(x.numpy(), 12), layer(x)[0], terms=2000)
 
 
 def test_a_language_model_gives_the_probabilities_of_the_next_symbol(tmp_path):
@@ -189,19 +231,46 @@ def test_a_language_model_gives_the_probabilities_of_the_next_symbol(tmp_path):
     symbols = torch.randint(11, (T, 1))
     with torch.no_grad():
         wanted = torch.softmax(model(symbols)[0][:, 0], -1)
-    assert_close(Built(model, tmp_path).run(symbols[:, 0].tolist(), 11), wanted, terms=1000)
+    assert_close(built(model, tmp_path).run(symbols[:, 0].tolist(), 11), wanted, terms=1000)
 
 
-@pytest.mark.parametrize("head", ["last", "mean", "max", "attention"])
-def test_a_classifier_gives_its_classes_after_the_steps_so_far(head, tmp_path):
-    members = [LabelModel(4, inputs=3, hidden=6, head=head) for _ in range(2)]
-    for member in members:
-        member.standardize_on([np.random.default_rng(0).normal(5, 3, (20, 3))])
-    ensemble = moved(Ensemble(members)).double().eval()
-    x = 5 + 3 * torch.randn(T, 1, 3, dtype=torch.float64)
+# Each head; convolutions of every form that reads one step after another; symbols and numbers; one network and several.
+CLASSIFIERS = {
+    "last": {"inputs": 3, "head": "last"},
+    "mean": {"symbols": 7, "embedding": 3, "head": "mean", "convolutions": 4},
+    "max": {"inputs": 3, "head": "max", "convolutions": 5, "stride": 3},
+    "attention": {"inputs": 3, "head": "attention", "cell": "layer-norm-lstm", "layers": 2},
+}
+
+
+def classifier(name: str) -> Ensemble:
+    members = [LabelModel(4, hidden=6, **CLASSIFIERS[name]) for _ in range(1 + (name in ("mean", "attention")))]
+    for number, member in enumerate(members):
+        moved(member, number)
+        if "inputs" in CLASSIFIERS[name]:
+            member.standardize_on([np.random.default_rng(0).normal(5, 3, (20, 3))])
+        if member.convolutions is not None:
+            for _, norm in member.convolutions.layers():
+                norm.running_mean.uniform_(-1, 1)
+                norm.running_variance.uniform_(0.5, 2)
+    return Ensemble(members).double().eval()
+
+
+@pytest.fixture(scope="module")
+def classifiers_in_c(tmp_path_factory) -> tuple[dict[str, Ensemble], dict[str, Built]]:
+    torch.manual_seed(0)
+    models = {name: classifier(name) for name in CLASSIFIERS}
+    return models, together(models, tmp_path_factory.mktemp("classifiers"))
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_gives_its_classes_after_the_steps_so_far(name, classifiers_in_c):
+    ensemble, in_c = classifiers_in_c[0][name], classifiers_in_c[1][name]
+    numbers = "inputs" in CLASSIFIERS[name]
+    x = 5 + 3 * torch.randn(T, 1, 3, dtype=torch.float64) if numbers else torch.randint(7, (T, 1))
     with torch.no_grad():
         wanted = [torch.exp(ensemble(x[: t + 1], torch.tensor([t + 1])))[0] for t in range(T)]
-    found = Built(ensemble, tmp_path).run(x[:, 0].numpy(), 4)
+    found = in_c.run(x[:, 0].numpy() if numbers else x[:, 0].tolist(), 4)
     # The ensemble averages in single precision.
     assert_close(found, torch.stack(wanted).double(), terms=1000, dtype=torch.float32)
 
@@ -246,7 +315,7 @@ class Ordered(carousel.Cell):
     [
         (lambda: carousel.GRU(2, 3, bidirectional=True), ProgramError, "train with one direction"),
         (lambda: carousel.Recurrent(Ordered(), 2, 3, engine="reference"), ProgramError, "is not a program"),
-        (lambda: LabelModel(2, inputs=3, convolutions=4), ProgramError, "has convolutions beside its recurrence"),
+        (lambda: LabelModel(2, inputs=3, bidirectional=True, convolutions=4), ProgramError, "train with one direction"),
         (lambda: nn.Linear(2, 3), TypeError, "Linear has no C form"),
         (lambda: nn.LSTM(2, 3), TypeError, "carousel.export|carousel.Recurrent"),
     ],

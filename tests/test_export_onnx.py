@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from matrix import CATALOGUE, USERS, assert_close, moved
@@ -11,6 +13,7 @@ from carousel.errors import CarouselError, ProgramError
 from carousel.export import onnx as exporting
 from carousel.export import to_onnx
 from carousel.export.onnx.operations import OPERATIONS
+from carousel.models import Ensemble, LabelModel, QuantileForecaster, TokenModel
 from carousel.program import ops
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
@@ -92,6 +95,71 @@ def test_without_states_a_sequence_begins_with_the_learned_ones(tmp_path):
     assert_close(h, last, terms=1000)
 
 
+def test_a_language_model_goes_on_from_its_states(tmp_path):
+    model = moved(TokenModel(11, hidden=8, layers=2, embedding=5, dropout=0.3)).eval()
+    path, symbols = to_onnx(model, tmp_path / "model.onnx"), torch.randint(11, (9, 4))
+    with torch.no_grad():
+        scores, (h, c) = model(symbols)
+    state = {name: torch.zeros(2, 4, 8).numpy() for name in "hc"}
+    first, *last = run(path, {"symbols": symbols[:5].numpy(), **state})
+    state = {name: values.numpy() for name, values in zip("hc", last, strict=True)}
+    second, *last = run(path, {"symbols": symbols[5:].numpy(), **state})
+    assert_close(torch.cat([first, second]), torch.softmax(scores, -1), terms=2000)
+    for there, here in zip(last, (h, c), strict=True):
+        assert_close(there, here, terms=2000)
+
+
+# Each head, with steps of numbers and of symbols, in one direction and both, with every form of the convolutions.
+CLASSIFIERS = {
+    "last": {"head": "last", "inputs": 3, "cell": "lstm"},
+    "last-both": {"head": "last", "inputs": 3, "bidirectional": True, "convolutions": 4, "points": 12},
+    "mean": {"head": "mean", "symbols": 7, "embedding": 4, "convolutions": 4, "stride": 2},
+    "max": {"head": "max", "symbols": 7, "embedding": 4, "layers": 2},
+    "attention": {"head": "attention", "inputs": 3, "convolutions": 4, "cell": "layer-norm-gru"},
+    "attention-both": {"head": "attention", "inputs": 3, "bidirectional": True, "convolutions": 4, "stride": 3},
+}
+
+
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_a_classifier_in_onnx_gives_its_probabilities(name, tmp_path):
+    options = CLASSIFIERS[name]
+    members = [moved(LabelModel(4, hidden=6, **options), seed) for seed in range(2)]
+    if "inputs" in options:
+        for member in members:
+            member.standardize_on([1e6 + torch.randn(20, 3, dtype=torch.float64).numpy()])
+    model = Ensemble(members).eval()
+    path = to_onnx(model, tmp_path / "model.onnx")
+    for steps, lengths in ((1, [1]), (9, [9, 0, 4, 1])):
+        lengths = torch.tensor(lengths)
+        shape = (steps, len(lengths))
+        x = torch.randint(7, shape) if "symbols" in options else 1e6 + torch.randn(*shape, 3)
+        given = {"symbols" if "symbols" in options else "input": x.numpy(), "lengths": lengths.numpy()}
+        with torch.no_grad():
+            assert_close(run(path, given)[0], model(x, lengths).exp(), terms=4000)
+
+
+@pytest.mark.parametrize(("form", "cell"), [("encoder-decoder", "lstm"), ("autoregressive", "gru-reset-before")])
+def test_a_forecaster_in_onnx_gives_its_quantiles(form, cell, tmp_path):
+    levels = [0.1, 0.3, 0.5, 0.8, 0.9]
+    model = QuantileForecaster(
+        step=4, origin=3, ahead=2, horizon=5, levels=levels, form=form, cell=cell, hidden=6, layers=2
+    )
+    moved(model).eval().anchor.normal_()
+    path, steps = to_onnx(model, tmp_path / "model.onnx"), 4 + 2 * model.autoregressive
+    history, lengths, origin = torch.randn(12, 3, steps), torch.tensor([12, 1, 7]), torch.randn(3, 3)
+    ahead = torch.randn(model.at_once, 3, 2)
+    zero = {name: torch.zeros(2, 3, 6).numpy() for name in model.encoder.program.states}
+    given = {"history": history, "lengths": lengths, "origin": origin, "ahead": ahead}
+    found = run(path, {name: values.numpy() for name, values in given.items()} | zero)
+    with torch.no_grad():
+        states = model.encode(history)
+        at = tuple(state[:, lengths - 1, torch.arange(3)] for state in states)
+        wanted = model.decode(at, origin, ahead)
+    assert (wanted.diff(dim=-1) >= 0).all()
+    for there, here in zip(found, (wanted, *at), strict=True):
+        assert_close(there, here, terms=4000)
+
+
 class Ordered(carousel.Cell):
     gates = "n"
 
@@ -105,8 +173,8 @@ def test_refusals(tmp_path, monkeypatch):
         to_onnx(carousel.Recurrent(Ordered(), 2, 3, engine="reference"), path)
     with pytest.raises(TypeError, match=r"give a carousel\.Recurrent"):
         to_onnx(torch.nn.LSTM(2, 3), path)
-    right = exporting.model_of(carousel.GRU(2, 3))
-    monkeypatch.setattr(exporting, "model_of", lambda *_, **__: right)
+    ours, other = (exporting.of_module(carousel.GRU(2, 3)) for _ in range(2))
+    monkeypatch.setattr(exporting, "of_module", lambda *_, **__: dataclasses.replace(ours, model=other.model))
     with pytest.raises(CarouselError, match="differs by"):
         to_onnx(carousel.GRU(2, 3), path)
     assert not path.exists()

@@ -49,6 +49,7 @@ class QuantileForecaster(nn.Module):
         self.form = form
         self.autoregressive = form == "autoregressive"
         self.at_once = 1 if self.autoregressive else horizon
+        self.ahead = ahead
         self.median = list(levels).index(0.5)
         self.encoder = Recurrent(cell, step + (ahead if self.autoregressive else 0), hidden, layers)
         self.decoder = None if self.autoregressive else Recurrent(cell, ahead + 1, hidden, layers)

@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from carousel.errors import DataError, ProgramError
+from carousel.errors import DataError
 from carousel.export.c import sources
+from carousel.export.c.convolutions import BesideConvolutions
 from carousel.export.c.numbers import DOUBLE, SINGLE
 from carousel.export.c.pools import pool_of
 from carousel.export.c.products import Products
@@ -23,7 +24,7 @@ from carousel.models.token_model import TokenModel
 TAKEN = """
 auto break case char const continue default do double else enum extern float for goto if inline int long main register
 restrict return short signed sizeof static struct switch typedef union unsigned void volatile while
-affine highest larger real sigmoid sign smaller softplus sum
+affine highest larger real remember sigmoid sign smaller softplus sum
 """
 
 
@@ -86,20 +87,17 @@ def _chains(module: nn.Module) -> tuple[list[list[Stage]], int, str]:
 
 
 def _of_labels(prefix: str, model: LabelModel) -> list[Stage]:
-    if model.convolutions is not None:
-        raise ProgramError(
-            "exporting to C: this LabelModel has convolutions beside its recurrence, which have no C form yet; train "
-            "one without them (convolutions=0)"
-        )
     first: Stage
     if model.embedding is not None:
         first = Lookup(f"{prefix}embedding", model.embedding)
     else:
         first = Standardize(f"{prefix}standardize", model.mean, model.scale)
+    pool = pool_of(f"{prefix}pooling", model.pooling)
+    chain: list[Stage] = [first, *layers_of(f"{prefix}recurrent", model.recurrent), pool]
+    if model.convolutions is not None:
+        chain.append(BesideConvolutions(f"{prefix}convolutions", model.convolutions, first, pool.width))
     return [
-        first,
-        *layers_of(f"{prefix}recurrent", model.recurrent),
-        pool_of(f"{prefix}pooling", model.pooling),
+        *chain,
         Affine(f"{prefix}head", model.head),
         Softmax(f"{prefix}probabilities", model.head.out_features),
     ]

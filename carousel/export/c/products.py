@@ -155,6 +155,17 @@ static real highest(const real *values, int count)
 }"""
 
 
+REMEMBER = """\
+static void remember(real *steps, const real *step, int count, int width)
+{
+    int k;
+    for (k = 0; k < count - width; k++)
+        steps[k] = steps[k + width];
+    for (k = 0; k < width; k++)
+        steps[count - width + k] = step[k];
+}"""
+
+
 def functions(source: str, int8: bool) -> list[str]:
     """The functions of this file that a C text calls."""
     texts = {
@@ -162,5 +173,6 @@ def functions(source: str, int8: bool) -> list[str]:
         "affine_transposed": TRANSPOSED_INT8 if int8 else TRANSPOSED,
         "sum": SUM,
         "highest": HIGHEST,
+        "remember": REMEMBER,
     }
     return [text for name, text in texts.items() if f" {name}(" in source]

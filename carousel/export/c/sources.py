@@ -10,6 +10,7 @@ import numpy as np
 
 import carousel
 from carousel.export.c import products as matrix_products
+from carousel.export.c.convolutions import BesideConvolutions
 from carousel.export.c.numbers import Precision, number
 from carousel.export.c.operations import helpers
 from carousel.export.c.products import Products
@@ -100,6 +101,7 @@ def files(
 def _function(name: str, stage: Stage, products: Products) -> str:
     lines = "\n".join(stage.lines(products))
     argument = "int symbol" if isinstance(stage, Lookup) else "const real *x"
+    argument += ", const real *e" if isinstance(stage, BesideConvolutions) else ""
     state = f"{name}_state *state, " if "state->" in lines else ""
     comment = _comment(stage.comment)
     return f"{comment}static void {stage.name}({state}{argument}, real *y)\n{{\n{indent(lines, '    ')}\n}}"
@@ -160,7 +162,8 @@ def _step(name: str, chains: Sequence[Sequence[Stage]], reads_symbol: bool, prec
             if target != "output":
                 buffers.append(f"real {target}[{stage.width}];")
             state = "state, " if stage.held() else ""
-            calls.append(f"{stage.name}({state}{source}, {target});")
+            also = f", from_{stage.reads.name}" if isinstance(stage, BesideConvolutions) else ""
+            calls.append(f"{stage.name}({state}{source}{also}, {target});")
             source = target
         outputs.append(source)
     if not any(stage.held() for chain in chains for stage in chain):

@@ -75,5 +75,9 @@ class Graph:
             self.constants.append(onnx_package().numpy_helper.from_array(values, self._known[key]))
         return self._known[key]
 
+    def kind(self, dtype: Any) -> int:
+        """ONNX's number for a type of NumPy's, as Cast takes it."""
+        return int(self.helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))
+
     def integers(self, *values: int) -> str:
         return self.constant(np.array(values, np.int64), "axes")

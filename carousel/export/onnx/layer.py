@@ -10,6 +10,7 @@ import torch
 from carousel.errors import ProgramError
 from carousel.export.onnx import standard
 from carousel.export.onnx.graph import Graph
+from carousel.export.onnx.pools import present_steps
 from carousel.export.onnx.scan import Sequence, Weights, scan
 from carousel.layers import Recurrent
 from carousel.layers.stack import stream_rows
@@ -41,7 +42,7 @@ def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
     directions = 2 if layer.bidirectional else 1
     suffixes = list(layer.suffixes())
     x, lasts = given.x, []
-    real = _real_steps(graph, given) if given.lengths and operator is None else None
+    real = present_steps(graph, given.x, given.lengths) if given.lengths and operator is None else None
     for k in range(layer.num_layers):
         here = suffixes[k * directions : (k + 1) * directions]
         arrays = [_arrays(layer, suffix) for suffix in here]
@@ -79,14 +80,6 @@ def _scans(
         return outputs[0], lasts[0]
     both = [graph.op("Concat", *of, axis=0) for of in zip(*lasts, strict=True)]
     return graph.op("Concat", *outputs, axis=2), both
-
-
-def _real_steps(graph: Graph, given: Given) -> str:
-    """(T, B, 1) bool: t < length."""
-    steps = graph.op("Squeeze", graph.op("Shape", given.x, start=0, end=1), graph.integers(0))
-    zero, one = (graph.constant(np.array(v, np.int64), "number_of_steps") for v in (0, 1))
-    t = graph.op("Unsqueeze", graph.op("Range", zero, steps, one), graph.integers(1, 2))
-    return graph.op("Less", t, graph.op("Unsqueeze", given.lengths or "", graph.integers(0, 2)))
 
 
 def _arrays(layer: Recurrent, suffix: str) -> dict[str, np.ndarray]:
