@@ -1,4 +1,4 @@
-"""Engines run a program over time. They all mean the same; which one runs, and why, is always answerable."""
+"""Engines run a program over time. All engines give the same results, and the choice of one is always explained."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carousel.engines.engine import Around, Engine, ReadyStep, Stepper
 from carousel.engines.step import sizes_of
 from carousel.program import Interface
 
-# In order of preference: "auto" takes the first that has no reason not to run.
+# In order of preference: "auto" chooses the first engine that has no reason not to run.
 ENGINES: dict[str, Engine] = {
     "native": Engine(
         "native",
@@ -34,7 +34,7 @@ NAMES = ("auto", *ENGINES)
 
 
 def check_name(name: str) -> None:
-    """Raises ValueError unless there is an engine of this name, or it is "auto"."""
+    """Raises ValueError unless the name is "auto" or that of an engine."""
     if name not in NAMES:
         raise ValueError(f"engine must be one of {', '.join(map(repr, NAMES))}, but {name!r} was given")
 
@@ -42,10 +42,10 @@ def check_name(name: str) -> None:
 def choose(
     name: str, program: Interface, dtype: torch.dtype, device: torch.device, hooked: bool = False
 ) -> tuple[Engine, dict[str, str]]:
-    """The engine that runs a program on such rows, and why each one preferred to it does not.
+    """The engine that runs a program on rows of this dtype and device, and the reasons against the engines before it.
 
-    hooked: whether Python is to be called at every step.
-    Asking by name gets that engine or a ValueError that says why not; only "auto" chooses.
+    name: the name of an engine, or "auto", which chooses. hooked: whether Python code must be called at every step.
+    Raises ValueError with the reason if the engine of that name cannot run the program.
     """
     check_name(name)
     reasons: dict[str, str] = {}
@@ -73,13 +73,14 @@ def scan(
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over time on the named engine; arguments and results as in `reference.scan`.
 
-    checkpoint: how many steps to run again at a time when gradients are asked for, or "auto"; see `chunks`.
-    around: see `reference.scan`; with it everything is kept.
+    checkpoint: the number of steps that backward recomputes at a time, or "auto"; see `chunks`.
+    around: see `reference.scan`; with it nothing is recomputed.
     """
     chosen, _ = choose(engine, program, x.dtype, x.device, around is not None)
     if around is not None:
         return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams, around)
-    # Where a compiler does not know the sizes of steps there are no chunks: layers refuse a number, "auto" keeps all.
+    # A compiler that does not know the sizes of steps cannot divide them into chunks: layers then refuse a number, and
+    # "auto" keeps everything.
     if checkpoint is not None and torch.is_grad_enabled() and not isinstance(batch_sizes, Tensor):
 
         def keeps() -> int:
@@ -98,7 +99,7 @@ def stepper(
     batch: int,
     streams: Mapping[str, Tensor],
 ) -> Stepper:
-    """A program one step at a time, without gradients, the weights prepared once."""
+    """An object that runs a program one step at a time, without gradients. It prepares the weights once."""
     weight = weights["weight_ih"]
     chosen, _ = choose(engine, program, weight.dtype, weight.device)
     return chosen.stepper(program, weights, batch, streams)
@@ -107,6 +108,6 @@ def stepper(
 def one_step(
     engine: str, program: Interface, x: Tensor, states: tuple[Tensor, ...], weights: Mapping[str, Tensor]
 ) -> ReadyStep | None:
-    """A step of that engine made ready for calls with such tensors, which must fit; None where it cannot be."""
+    """One step, prepared by an engine for calls with tensors like these; None if the engine cannot prepare it."""
     chosen, _ = choose(engine, program, x.dtype, x.device)
     return None if chosen.one_step is None else chosen.one_step(program, x, states, weights)

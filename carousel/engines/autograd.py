@@ -1,7 +1,7 @@
-"""What autograd keeps of a fused engine's scan between forward and backward, and what it is given then.
+"""What autograd keeps of a fused engine's scan from forward to backward, and the gradients that backward returns.
 
-First derivatives are the engine's own. Where derivatives are to be differentiated again, or come several at once, the
-reference engine runs the scan anew.
+The engine itself computes first derivatives. For second derivatives, and for several gradients at once, the reference
+engine runs the scan again.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from carousel.engines.parameters import parameters_of
 
 
 def remember(ctx: Any, given: Inputs, outputs: Tensor, saved: Tensor, keep: bool) -> None:
-    """Keeps what backward reads. The caller may write into the outputs, as into those of torch.nn's GRU."""
-    plain = type(outputs) is Tensor  # a compiler's tensors have no memory, and it copies what is written to
+    """Saves what backward reads. The caller may write into the outputs, as into those of torch.nn.GRU."""
+    plain = type(outputs) is Tensor  # a compiler's tensors have no memory, and it copies tensors before a write
     ctx.writes = Writes(outputs) if plain else None
-    # Through `data` autograd takes no notice of writes; `ctx.writes` does, without a copy of the outputs.
+    # Autograd does not notice writes to a tensor that was saved through `data`; `ctx.writes` does, without a copy.
     ctx.save_for_backward(*given.tensors, given.batch_sizes, outputs.data if plain else outputs, saved)
     ctx.counts = 1 + len(given.states), 1 + len(given.states) + len(given.parameters)
     ctx.scan = given.program, given.reverse, given.bfloat16
@@ -30,7 +30,7 @@ def remember(ctx: Any, given: Inputs, outputs: Tensor, saved: Tensor, keep: bool
 
 
 def _recall(ctx: Any) -> tuple[Inputs, Tensor, Tensor]:
-    """The scan that was remembered, its outputs and what it kept."""
+    """What `remember` saved: the inputs of the scan, its outputs and the values kept for backward."""
     *tensors, sizes, outputs, saved = ctx.saved_tensors
     (a, b), (program, reverse, bfloat16) = ctx.counts, ctx.scan
     given = Inputs(program, tensors[0], tensors[1:a], tensors[a:b], tensors[b:], sizes, reverse, bfloat16)
@@ -45,14 +45,14 @@ def gradients(
     grad_last: Sequence[Tensor],
     wanted: list[bool],
 ) -> list[Tensor | None]:
-    """The gradients of x, states, parameters and streams, one after another.
+    """The gradients of x, the states, the parameters and the streams, in this order, in one list.
 
-    run: as `runner.backward`, by an operator where a compiler wants one.
+    run: `runner.backward`, or an operator that does the same where a compiler needs one.
     """
     given, outputs, saved = _recall(ctx)
     upstream = (*grad_emitted, *grad_last)
     again = torch.is_grad_enabled() and any(t.requires_grad for t in (*given.tensors, *upstream))
-    # Several gradients at once (is_grads_batched, vectorised Jacobians) have no memory of their own either.
+    # Batched gradients (is_grads_batched, vectorised Jacobians) are tensors without memory of their own.
     if again or any(map(is_batched, upstream)):
         return _differentiable(given, upstream, wanted)
     if not ctx.keep:
@@ -60,14 +60,14 @@ def gradients(
             "a native scan that kept nothing for backward was asked for gradients: "
             "call it through carousel.engines.scan, which knows when gradients are wanted"
         )
-    if ctx.writes is not None and ctx.writes.happened():  # the caller wrote into the outputs: they are made again
+    if ctx.writes is not None and ctx.writes.happened():  # the caller wrote into the outputs
         outputs = padded.forward(runner, given, keep=False)[0][0]
     made = run(given, Upstream(outputs, saved, grad_emitted, grad_last), wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
 
 
 def _differentiable(given: Inputs, gradients: tuple[Tensor, ...], wanted: list[bool]) -> list[Tensor | None]:
-    """Gradients that can be differentiated again (create_graph=True): the scan is run anew by the reference engine."""
+    """Gradients that can be differentiated again (create_graph=True): the reference engine runs the scan again."""
     program, x, states, parameters, streams, sizes, reverse, _ = given
     weights = dict(zip(parameters_of(program), parameters, strict=True))
     rows = dict(zip(program.streams, streams, strict=True))

@@ -1,4 +1,4 @@
-"""One call of a fused engine: what a scan is given, which sizes follow from it, and what must hold of it."""
+"""One call of a fused engine: the inputs of a scan, the sizes that follow from them, and the checks of both."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from carousel.program.sharing import made_once
 
 @dataclass(frozen=True, eq=False)
 class Sizes:
-    """The sizes of scans with such parameters. Made once for them, and known by identity.
+    """The sizes of all scans whose parameters have the same shapes. There is one object for them, compared by identity.
 
-    units: numbers for the size names. output: how wide the output state is.
-    parameters, states, emitted, streams: the shapes of the parameters, and how wide the rows of the others are.
+    units: the number for each size name. output: the width of the output state. parameters: the shapes of the
+    parameters. states, emitted, streams: the widths of their rows.
     """
 
     program: Program
@@ -51,10 +51,10 @@ def _sizes_of_shapes(program: Program, *shapes: tuple[int, ...]) -> Sizes:
 
 
 class Inputs(NamedTuple):
-    """What a scan is given; see `reference.scan`. parameters, streams: in the program's order.
+    """The inputs of a scan, as in `reference.scan`. parameters, streams: in the program's order.
 
-    batch_sizes: a tensor; plain numbers until `operator.scan` knows who runs the scan.
-    bfloat16: whether the factors of matrix products, and what is kept for backward, are rounded.
+    batch_sizes: a tensor, or plain numbers before `operator.scan` has chosen the way of the call.
+    bfloat16: whether the factors of matrix products, and the values kept for backward, are rounded to bfloat16.
     """
 
     program: Program
@@ -68,7 +68,7 @@ class Inputs(NamedTuple):
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
-        """Those that a scan may be differentiated by."""
+        """The tensors that may have gradients: x, states, parameters and streams."""
         return (self.x, *self.states, *self.parameters, *self.streams)
 
     @property
@@ -87,9 +87,10 @@ class Inputs(NamedTuple):
 
 
 class Upstream(NamedTuple):
-    """What backpropagation is given besides.
+    """The further inputs of backpropagation.
 
-    outputs, saved: the first of what the scan emitted, and what it kept. grad_emitted, grad_last: of what it gave.
+    outputs: the outputs of the scan, the first of its emitted values. saved: the values that forward kept.
+    grad_emitted, grad_last: the gradients of the emitted values and of the last states.
     """
 
     outputs: Tensor
@@ -110,9 +111,9 @@ Gradients = Sequence[Tensor | None]
 class Runner:
     """How a fused engine runs scans, on the tensors of one device.
 
-    forward: (given, keep) -> (what is emitted, the last states, what backward will need: nothing unless keep).
-    backward: (given, upstream, wanted) -> the gradients of `given.tensors`; None for those not wanted.
-    saved: (given, keep) -> how many numbers forward keeps for a row of a step.
+    forward: (given, keep) -> (emitted values, last states, values kept for backward). Nothing is kept unless keep.
+    backward: (given, upstream, wanted) -> the gradients of `given.tensors`; None for each one that is not wanted.
+    saved: (given, keep) -> the count of numbers that forward keeps for each row of a step.
     """
 
     forward: Callable[[Inputs, bool], Given]
@@ -125,7 +126,7 @@ def empty_emitted(x: Tensor, sizes: Sizes) -> list[Tensor]:
 
 
 def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
-    """Raises ValueError for what an engine would read past its end. batch_sizes: those of `given`, as numbers."""
+    """Raises ValueError for tensors so short that an engine would read past their ends. batch_sizes: as numbers."""
     program, x, states, parameters, streams, *_ = given
     count, batch = sum(batch_sizes), batch_sizes[0]
     if x.dtype not in (torch.float32, torch.float64) or given.batch_sizes.dtype != torch.int64:
@@ -155,7 +156,7 @@ def check(given: Inputs, batch_sizes: Sequence[int]) -> None:
 
 
 def check_gradients(given: Inputs, saved_each: int, upstream: Upstream) -> None:
-    """As `check`, of what backward is given besides. saved_each: how many numbers forward kept for a row of a step."""
+    """As `check`, for the further inputs of backward. saved_each: the count of numbers kept for each row of a step."""
     program, x, sizes = given.program, given.x, given.sizes
     outputs, saved, grad_emitted, grad_last = upstream
     count, batch = x.shape[0], given.states[0].shape[0]

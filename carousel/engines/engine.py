@@ -1,4 +1,4 @@
-"""What an engine is."""
+"""The interfaces of an engine."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ Around = Callable[[int, Step, Rows, Rows], tuple[Rows, Rows]]
 
 
 class Stepper(Protocol):
-    """A program run one step at a time, without gradients, from the states it holds: zeros until they are set.
+    """Runs a program one step at a time, without gradients. It holds the states, which are zero until they are set.
 
-    A call takes x, (batch, input), and gives the output, (batch, size); it is written to `out` where that is given,
-    contiguous, of the weights' dtype. The caller has checked x and `out`. `states` are copies, (batch, size) each; they
-    may be finer than the weights' dtype.
+    A call takes x, (batch, input), and returns the output, (batch, size). If `out` is given, a contiguous tensor of the
+    weights' dtype, the output is written to it. The caller has checked x and `out`. `states` returns copies, each
+    (batch, size), perhaps in a dtype of higher precision than that of the weights.
     """
 
     states: tuple[Tensor, ...]
@@ -30,10 +30,10 @@ class Stepper(Protocol):
 
 
 class ReadyStep(Protocol):
-    """One step without gradients, made ready for tensors of certain shapes and dtypes.
+    """One step without gradients, prepared for tensors of certain shapes and dtypes.
 
-    A call takes x, (batch, input), the states and the parameters, in the order of `names`, and gives the new states;
-    None where any of them is not of the kind that it was made for.
+    A call takes x, (batch, input), the states, and the parameters in the order of `names`. It returns the new states,
+    or None if a tensor has another shape or dtype than the prepared one.
     """
 
     program: Program
@@ -49,16 +49,15 @@ class Engine:
     """A way to run programs over time.
 
     scan: (program, x, batch_sizes, states, weights, reverse, streams) -> (emitted, states), as `reference.scan` says.
-    stepper: (program, weights, batch, streams) -> a Stepper, the weights prepared once; streams are the same at every
-        step.
-    why_not: (program, dtype, device) -> None if it can run such a scan, else the reason, as a phrase.
-    kept: (program, sizes by name, dtype) -> how many bytes a scan keeps for backward for each row of a step.
-    calls_python: whether its scan takes `around` too, Python that is called in the place of each step.
-    division: (program, dtype, sizes, steps, batch) -> how threads divide a scan of that shape, as a phrase; None
-        where that is not the engine's own choice.
-    listing: (program, dtype, sizes) -> what it makes of the program, line by line, forward and backward; None
-        where it runs the program as it stands.
-    one_step: (program, x, states, weights) -> a ReadyStep for such tensors, or None; None where the engine has none.
+    stepper: (program, weights, batch, streams) -> a Stepper, which prepares the weights once and uses the same streams
+        at every step.
+    why_not: (program, dtype, device) -> None if the engine can run the scan, else the reason, as a phrase.
+    kept: (program, sizes by name, dtype) -> the number of bytes that a scan keeps for backward for each row of a step.
+    calls_python: whether its scan also takes `around`, a Python function that is called in the place of each step.
+    division: (program, dtype, sizes, steps, batch) -> how the threads divide such a scan, as a phrase. None if the
+        engine does not decide it.
+    listing: (program, dtype, sizes) -> the forward and backward plans as text. None if the engine makes no plan.
+    one_step: (program, x, states, weights) -> a ReadyStep for such tensors, or None. None if the engine has none.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""How many floating-point operations a fused engine's scan is, for torch.utils.flop_counter.
+"""Counts the floating-point operations of a fused engine's scan, for torch.utils.flop_counter.
 
-Two for each multiply-add. As torch counts for its own, the matrix products alone.
+A multiply-add is two operations. As in torch's own counts, only matrix products count.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Shape = Sequence[int]
 
 
 def register(program_of: Callable[[str], Program]) -> None:
-    """Makes the counts of the operators known. program_of: the program that a text stands for."""
+    """Registers the counts of the operators with torch. program_of: text -> the program."""
 
-    # Arguments as in the schemas of `operator.py`, with shapes in the place of tensors.
+    # The arguments are those of the schemas in `operator.py`, with shapes in the place of tensors.
 
     @register_flop_formula(torch.ops.carousel.scan)
     def _(
@@ -42,14 +42,14 @@ def register(program_of: Callable[[str], Program]) -> None:
         names = parameters_of(program)
         begin = 1 + len(states)
         is_wanted = dict(zip(names, wanted[begin : begin + len(names)], strict=True))
-        # The gradient by a product's row flows on through time; that by its matrix is asked for or not.
+        # Backpropagation always needs the gradient of a product's row; the gradient of its matrix only if it is wanted.
         of_rows = of_input * wanted[0] + sum(of_products.values())
         of_matrices = of_input * is_wanted["weight_ih"] + sum(n * is_wanted[name] for name, n in of_products.items())
         return 2 * x[0] * (of_rows + of_matrices)
 
 
 def _multiply_adds(program: Program, parameters: list[Shape]) -> tuple[int, dict[str, int]]:
-    """For one row: of the product with the input, and of the products of a step by the parameter that they read."""
+    """The multiply-adds for one row: of the product with the input, and of the products of a step, by parameter."""
     shapes = dict(zip(parameters_of(program), parameters, strict=True))
     rows, columns = shapes["weight_ih"]
     found: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What a forward scan keeps for backpropagation: the least, for every engine that runs the derivative as a program."""
+"""The smallest set of values that forward must keep for backward, for engines that run the derivative as a program."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from dataclasses import dataclass
 from carousel.program import Derivative, Program, ops
 from carousel.program.ops import PRODUCTS
 
-# What costs less to compute again in backward than to write down and read.
+# Ops that are cheap enough to recompute in backward instead of saving their result.
 CHEAP = ("add", "sub", "mul", "neg", "abs", "maximum", "minimum", "relu")
 SAME_FOR_ALL_ROWS = ("constant", "per_unit", "vector")
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a forward scan keeps for backward: new values of states, and nodes.
+    """The values that a forward scan keeps for backward: new states, and nodes.
 
-    states: by name, other than the output state, which is the scan's result. nodes: by index in the forward program.
-    again: nodes that backward computes again, from kept ones and from what is the same for all rows.
-    pointwise: those of `nodes` that only pointwise ops make and read, so that they may be kept in bfloat16.
+    states: names of states. The output state is not among them, since it is a result of the scan.
+    nodes: indices of nodes of the forward program. again: nodes that backward recomputes, from kept nodes and from
+    values that are the same for all rows.
+    pointwise: those of `nodes` that only pointwise ops compute and read, so that they may be kept in bfloat16.
     """
 
     states: tuple[str, ...]
@@ -28,7 +29,7 @@ class Kept:
 
 
 def kept(program: Program, derivative: Derivative) -> Kept:
-    """The least that backward needs."""
+    """The smallest set of values from which backward can compute all others that it needs."""
     leaves = [node for node in derivative.program.nodes if node.op in ("state", "input")]
     multiplied = {node.args[0] for node in program.nodes if node.op in PRODUCTS}
     sources = [program.nodes[i] for i in multiplied]
@@ -44,7 +45,7 @@ def kept(program: Program, derivative: Derivative) -> Kept:
         if node.op in CHEAP and all(a in needed or program.nodes[a].op in SAME_FOR_ALL_ROWS for a in node.args):
             again.add(i)
     nodes = tuple(i for i in sorted(needed) if i not in results | again)
-    # A sum may be made by a product; the rest of the pointwise ops have nobody else to make or read them.
+    # A product may compute a sum (an engine adds it to the other terms); no other pointwise op is part of a product.
     pointwise = {i for i in nodes if _is_pointwise(program.nodes[i].op) and program.nodes[i].op != "add"}
     return Kept(in_order, nodes, frozenset(again), frozenset(pointwise - multiplied))
 

@@ -1,10 +1,10 @@
-"""Scans of fused engines as torch operators, `torch.ops.carousel.scan` and its backward: one op for compile and export.
+"""Scans of fused engines as torch operators: `torch.ops.carousel.scan` and its backward, for compilers and exporters.
 
-A program is given to them as text: a graph that was exported and saved takes its programs along. To run one in another
-process, `import carousel.layers` there, which makes the operators known, and load it.
+An operator takes its program as text, so that a saved graph contains its programs. To run such a graph in another
+process, first `import carousel.layers` there, which registers the operators.
 
-Which engine runs one is looked up by the device of its rows (`register`). A scan that nothing watches goes to it
-directly, through `_Eager`; the dispatcher's lists of tensors cost a tenth of a millisecond a call in Python.
+The device of the rows decides which engine runs a scan (`register`). A scan that nothing watches calls the engine
+directly, through `_Eager`, because torch's dispatcher costs about 0.1 ms a call.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from carousel.program.sharing import made_once
 _runners: dict[str, Runner] = {}
 _programs: dict[str, Program] = {}
 
-# What every operator is given of a scan, in the order of `Inputs`, with the program last but two.
-# streams may be None, which is what AOTInductor gives for a list of no tensors.
+# The arguments of each operator, in the order of `Inputs`; the program stands before the last two.
+# streams may be None, because AOTInductor passes None for an empty list of tensors.
 GIVEN = (
     "Tensor x, Tensor[] states, Tensor[] parameters, Tensor[]? streams, Tensor batch_sizes, str program, bool reverse,"
     " bool bfloat16"
@@ -41,7 +41,7 @@ _library.define(
 
 
 def register(device: str, runner: Runner) -> None:
-    """Makes an engine the one that runs scans on a device, "cpu" for example."""
+    """Makes `runner` run the scans on a device, "cpu" for example."""
     _runners[device] = runner
     _library.impl("scan", _scan, device.upper())
     _library.impl("scan_backward", _scan_backward, device.upper())
@@ -49,7 +49,7 @@ def register(device: str, runner: Runner) -> None:
 
 @made_once(1024)
 def key_of(program: Program) -> str:
-    """The program as text; remembers whose text it is."""
+    """The text of a program, by which the operators find the program again."""
     key = notation.write(program)
     _programs.setdefault(key, program)
     return key
@@ -64,17 +64,17 @@ def program_of(key: str) -> Program:
 def _inputs(
     x: Tensor, states: Any, parameters: Any, streams: Any, sizes: Any, key: str, reverse: bool, bfloat16: bool
 ) -> Inputs:
-    """What an operator is given, as GIVEN lists it."""
+    """Makes `Inputs` from the arguments of an operator, which GIVEN lists."""
     return Inputs(program_of(key), x, states, parameters, streams or [], sizes, reverse, bfloat16)
 
 
 def _as_given(given: Inputs) -> tuple[Any, ...]:
-    """What an operator is to be given."""
+    """The arguments of an operator for these inputs."""
     program, x, states, parameters, streams, sizes, reverse, bfloat16 = given
     return x, list(states), list(parameters), list(streams), sizes, key_of(program), reverse, bfloat16
 
 
-# The operators, and what compilers take for them. Arguments as in the schemas above.
+# The operators, and their fake implementations for compilers. The schemas above list the arguments.
 
 
 def _scan(*arguments: Any) -> Given:
@@ -127,7 +127,7 @@ def _each(needs: Any, count: int) -> list[bool]:
 
 
 class _Eager(torch.autograd.Function):
-    """The operator without the dispatcher. Its tensors are given twice: in a scan, and to autograd."""
+    """The same scan without torch's dispatcher. Its tensors come twice: in `given`, and one by one for autograd."""
 
     @staticmethod
     def forward(ctx: Any, runner: Runner, given: Inputs, *tensors: Tensor) -> Any:
@@ -145,17 +145,18 @@ class _Eager(torch.autograd.Function):
 
 
 def scan(given: Inputs, key: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """What a scan emits, and its last states: by the operator where something watches operators, else directly.
+    """Runs a scan: through the operator if something watches operators, else directly.
 
-    key: the program's; a compiler that looks at this call is given it and need not look at how it is made.
+    Returns the emitted values and the last states.
+    key: the text of the program, an argument so that a compiler need not trace how the text is made.
     """
     program, x, states, parameters, streams, batch_sizes, reverse, bfloat16 = given
     tensors = (x, *states, *parameters, *streams)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
-    keep = keep or is_jit_traced()  # a trace does not know yet whether it will be asked for gradients
-    # A call that is no graph's may have been laid out for a compiler, whose sizes of steps are a tensor.
+    keep = keep or is_jit_traced()  # a trace may later run with gradients
+    # A call outside a graph may have the layout for a compiler, in which batch_sizes is a tensor.
     if isinstance(batch_sizes, Tensor) or becomes_a_graph() or _is_watched(tensors):
-        # Of a cell it is one, which a graph writes down as a size.
+        # For one step of a cell it is one number, which a graph records as a size.
         if not isinstance(batch_sizes, Tensor) and len(batch_sizes) == 1:
             batch_sizes = torch.full((1,), batch_sizes[0], device=x.device)
         sizes = torch.as_tensor(batch_sizes, dtype=torch.int64, device=x.device)
@@ -175,7 +176,7 @@ def scan(given: Inputs, key: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...
 
 
 def _is_watched(tensors: Sequence[Tensor]) -> bool:
-    """Whether tensors are not plain ones (a subclass may have no memory), or a mode looks at every operator."""
+    """Whether a tensor belongs to a subclass, which may have no memory, or a mode intercepts every operator."""
     return any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors) or operators_are_watched()
 
 

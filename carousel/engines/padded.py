@@ -1,7 +1,7 @@
-"""Scans with room to spare, for compilers: they want shapes that no value decides, and lengths are values.
+"""Scans with padding, for compilers: a compiler needs shapes that do not depend on values, and lengths are values.
 
-Behind the rows of all steps stand more rows, behind the steps steps of 0 rows, behind the sequences more sequences.
-They are neither read nor run; all that comes out for them is zero. The runner (`call.Runner`) sees none of them.
+Padding rows follow the rows of all steps, steps with 0 rows follow the steps, and padding sequences follow the
+sequences. The runner (`call.Runner`) never sees them, and their results are zero.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from carousel.engines.call import Given, Gradients, Inputs, Runner, Upstream, ch
 
 
 def forward(runner: Runner, given: Inputs, keep: bool) -> Given:
-    """`runner.forward` for rows that may end in padding. Only the other rows are run; the padding gets zeros."""
+    """As `runner.forward`, for rows that may end in padding. Results for padding are zero."""
     used = _used(given)
     x, states = given.x, given.states
     found: Given | None = None
@@ -33,7 +33,7 @@ def forward(runner: Runner, given: Inputs, keep: bool) -> Given:
 
 
 def backward(runner: Runner, given: Inputs, upstream: Upstream, wanted: Sequence[bool]) -> Gradients:
-    """`runner.backward`, of a scan with or without room to spare."""
+    """As `runner.backward`, for a scan with or without padding."""
     used = _used(given)
     rows, sequences = len(used.x), len(used.states[0])
     found: Gradients = [None] * len(wanted)
@@ -52,7 +52,7 @@ def backward(runner: Runner, given: Inputs, upstream: Upstream, wanted: Sequence
 
 
 def _used(given: Inputs) -> Inputs:
-    """Without the room to spare."""
+    """The inputs without their padding."""
     sizes = given.batch_sizes[given.batch_sizes > 0]
     rows, sequences = int(sizes.sum()), int(given.batch_sizes[0])
     return given._replace(
@@ -68,7 +68,7 @@ def _is_all(used: Inputs, given: Inputs) -> bool:
 
 
 def _with_zeros(whole: Tensor, part: Tensor | None) -> Tensor:
-    """The part, and behind it zeros."""
+    """The part, followed by zeros up to the shape of the whole."""
     count = 0 if part is None else len(part)
     if part is not None:
         whole[:count] = part

@@ -1,4 +1,4 @@
-"""The parameters that a scan reads: their names, in the order in which engines take them, and their shapes."""
+"""The parameters that a scan reads: their names in the order in which engines take them, and their shapes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from carousel.program.sharing import made_once
 
 @made_once(1024)
 def parameters_of(program: Program) -> tuple[str, ...]:
-    """The names of the parameters that a program reads, weight_ih first; of them bias_ih may be absent."""
+    """The names of the parameters that a program reads, weight_ih first. A layer without biases has no bias_ih."""
     found = [naming.W, naming.B] if program.gate_bias else [naming.W]
     for node in program.nodes:
         if node.op in ops.PRODUCTS:

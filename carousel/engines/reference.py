@@ -1,4 +1,4 @@
-"""The reference engine: a program run over time in torch ops. It is the meaning; every other engine equals it."""
+"""The reference engine runs a program over time in torch ops. It defines the results of every other engine."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def scan(
     streams: Mapping[str, Tensor] | None = None,
     around: Around | None = None,
 ) -> tuple[Rows, States]:
-    """Runs a step over time. Any device, dtype and autograd transform.
+    """Runs a program over time, on any device, in any dtype and under any autograd transform.
 
     x: (sum of batch_sizes, input), the rows of all steps one after another, as in a PackedSequence: step t has
         batch_sizes[t] rows, never more than the step before, and row b of a step continues row b of the step before.
     states: each (batch_sizes[0], size), in the program's order; with no steps, any number of rows.
     weights: the layer's parameters by name: weight_ih, weight_hh, bias_ih, bias_hh, and the cell's own.
-    reverse: from the last step to the first; a row begins at its own last step.
-    streams: for each of the program's streams, its rows, (sum of batch_sizes, size) or (sum of batch_sizes, 1).
+    reverse: whether to go from the last step to the first. A sequence then starts at its own last step.
+    streams: the rows of each of the program's streams, (sum of batch_sizes, size) or (sum of batch_sizes, 1).
     around: called as (t, step, rows, states) in the place of step(rows, states), with the same result.
-    Returns what the program emits at every step, laid out like x: the output state, then recorded values; and every
-    row's states after its last step.
+    Returns the emitted values, laid out like x: the output state, then the recorded values; and the states of each
+    sequence after its last step.
     """
     if x.shape[0] == 0:
         return _nothing(program, x, states, weights)
-    # For all steps at once, but for weights that must see each row of a batch in its place.
+    # For all steps at once, except where torch must see each sample of a batch (per-sample gradients).
     pieces = x.split(list(batch_sizes)) if are_of_samples(weights.values()) else (x,)
     products = [F.linear(rows, weights["weight_ih"], weights.get("bias_ih")) for rows in pieces]
     inputs = torch.cat(products) if len(products) > 1 else products[0]
@@ -61,7 +61,7 @@ def scan(
 
 
 class Stepper:
-    """One step after another from the states it holds; see `engine.Stepper`."""
+    """Runs one step after another, and holds the states. `engine.Stepper` is its interface."""
 
     def __init__(self, program: Interface, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
         self._weight, self._bias = weights["weight_ih"], weights.get("bias_ih")
@@ -74,7 +74,7 @@ class Stepper:
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         _, self._held = self._step((F.linear(x, self._weight, self._bias), *self._streams), self._held)
         output = self._held[0]
-        return output.clone() if out is None else out.copy_(output)  # the caller may write to it
+        return output.clone() if out is None else out.copy_(output)  # a copy: the caller may write to it
 
     @property
     def states(self) -> States:
@@ -86,9 +86,10 @@ class Stepper:
 
 
 def kept(program: Interface, sizes: dict[str, int], dtype: torch.dtype) -> int:
-    """How many bytes a scan keeps for backward for each row of a step, about.
+    """The approximate number of bytes that a scan keeps for backward for each row of a step.
 
-    Autograd keeps what most ops give, but not sums and products; of a step that is not traced nobody knows.
+    Autograd keeps the results of most ops, but not those of sums and products. For a step that is not traced the number
+    is unknown.
     """
     forgotten = ("add", "sub", "neg", "sum", "broadcast", "detach", "product")
     if not isinstance(program, Program):
@@ -122,7 +123,7 @@ def _backward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int],
 
 
 def _nothing(program: Interface, x: Tensor, states: States, weights: Mapping[str, Tensor]) -> tuple[Rows, States]:
-    """What a scan without any row gives: no rows, whose gradient by every weight is zero rather than absent."""
+    """The results of a scan without rows. The gradient of every weight is then zero, not None."""
     nothing = x.sum() + sum(weight.sum() for weight in weights.values())
     sizes = sizes_of(program, weights)
     if isinstance(program, Program):

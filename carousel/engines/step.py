@@ -1,4 +1,4 @@
-"""One step of a program in torch's functions: what the reference engine runs at every step, and what a step means."""
+"""One step of a program in torch's functions. The reference engine runs it, and it defines the result of a step."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from carousel.program import Interface, Program, Untraced, evaluate, ops
 
 
 def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:
-    """One step as a function ((the gates' W x + b in one row each, streams ...), states) -> (emitted, states).
+    """One step as a function ((W x + b of all gates, streams ...), states) -> (emitted values, new states).
 
-    What does not change from step to step is done here, once. like: any tensor of the scan, for dtype and device.
+    Values that are the same at every step are computed here, once. like: any tensor of the scan, for dtype and device.
     """
     if isinstance(program, Program):
         return _prepare_program(program, weights, like)
@@ -25,7 +25,7 @@ def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> 
 
 
 class _Products:
-    """The matrix products of a step: those of one row and one parameter are one, done when the first is asked for."""
+    """The matrix products of a step. Products of one row with one parameter are computed together, at the first use."""
 
     def __init__(self, program: Program, weights: Mapping[str, Tensor]):
         blocks = len(program.recurrents)
@@ -43,7 +43,7 @@ class _Products:
         }
 
     def of_a_step(self) -> Callable[[int, Tensor], Tensor]:
-        """How to multiply in one step: (product node, row) -> row."""
+        """A function (product node, row) -> product, for one step."""
         done: dict[int, Sequence[Tensor]] = {}
 
         def multiply(index: int, row: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
 
         def row(index: int) -> Tensor:
             value = values[index]
-            if value.dtype == torch.bool:  # a relation that is recorded: 1 where it holds
+            if value.dtype == torch.bool:  # a recorded relation becomes 1 and 0
                 value = value.to(rows[0].dtype)
             return (
                 value
@@ -90,7 +90,7 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
 def _leaves(
     program: Program, weights: Mapping[str, Tensor], like: Tensor
 ) -> tuple[list[Tensor | None], list[tuple[int, int]]]:
-    """The leaves' values that are the same at every step, by node; and those that are new: (node, place among them)."""
+    """The values by node of leaves that are the same at every step, and (node, index) for leaves that change."""
     kinds = (("input", program.inputs), ("stream", program.streams), ("state", program.states))
     places = {key: place for place, key in enumerate((op, name) for op, names in kinds for name in names)}
     same: list[Tensor | None] = [None] * len(program.nodes)
@@ -104,8 +104,10 @@ def _leaves(
 
 
 def _whole_rows(program: Program) -> set[int]:
-    """The nodes whose values have a number for every unit of every row of the batch: the others are made of learned
-    vectors or of single numbers alone, and torch leaves them as short as these."""
+    """The nodes whose values have the full shape (batch, units).
+
+    All other values come from learned vectors and single numbers alone, and torch gives them a smaller shape.
+    """
     found: set[int] = set()
     for index, node in enumerate(program.nodes):
         if node.op in ("input", "state", "stream", *ops.PRODUCTS):
@@ -160,19 +162,19 @@ def _leaf(program: Interface, op: str, attr: Any, weights: Mapping[str, Tensor],
 
 
 def sizes_of(program: Interface, weights: Mapping[str, Tensor]) -> dict[str, int]:
-    """Numbers for the size names, as the parameters have them."""
+    """The number for each size name, from the shapes of the parameters."""
     return program.sizes_of({name: w.shape for name, w in weights.items() if name not in program.own})
 
 
 def _matrix(program: Interface, name: str, weights: Mapping[str, Tensor]) -> Tensor:
-    """The matrix that a weight's name stands for."""
+    """The matrix of a weight, by its name: a parameter, or a block of its rows."""
     weight = program.weights[name]
     gates = None if weight.gate is None else (weight.gate,)
     return _stacked(weight.parameter, gates, len(program.recurrents), weights)
 
 
 def _stacked(parameter: str, gates: tuple[int, ...] | None, count: int, weights: Mapping[str, Tensor]) -> Tensor:
-    """The blocks of a parameter's rows that belong to some gates; the parameter itself where it is all of them."""
+    """The blocks of a parameter's rows that belong to these gates; the parameter itself if these are all blocks."""
     whole = weights[parameter]
     if gates is None or gates == tuple(range(count)):
         return whole

@@ -1,4 +1,4 @@
-"""Sums in which matrix products stand: an engine does the products of one sum as one, added onto its other parts."""
+"""Finds sums that contain matrix products, because an engine adds the products of a sum directly to its other terms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from carousel.program.ops import PRODUCTS
 
 
 def uses_of(nodes: tuple[Node, ...], besides: dict[int, int]) -> list[int]:
-    """How often each node's value is read. besides: how often it is, by what is not a node."""
+    """The number of reads of each node's value. besides: {node: further reads, by something that is no node}."""
     uses = [besides.get(i, 0) for i in range(len(nodes))]
     for node in nodes:
         for a in node.args:
@@ -16,9 +16,9 @@ def uses_of(nodes: tuple[Node, ...], besides: dict[int, int]) -> list[int]:
 
 
 def sum_trees(nodes: tuple[Node, ...], uses: list[int]) -> tuple[dict[int, list[int]], set[int]]:
-    """The largest sums with products among their parts: root -> parts; and the nodes that go up in them.
+    """The largest sums with products among their terms, {root: terms}; and the set of inner sums that they replace.
 
-    A sum that is read twice is a part of its own, and so is a product: it must be there for whoever else reads it.
+    A sum or product that is read twice is not dissolved, since its other readers need its value: it is one term.
     """
     trees: dict[int, list[int]] = {}
     absorbed: set[int] = set()
@@ -34,7 +34,7 @@ def sum_trees(nodes: tuple[Node, ...], uses: list[int]) -> tuple[dict[int, list[
 
 
 def _parts(nodes: tuple[Node, ...], uses: list[int], root: int) -> tuple[list[int], list[int]]:
-    """What a sum adds up, from left to right, and the smaller sums within it."""
+    """The terms of a sum, from left to right, and the inner sums that it contains."""
     parts: list[int] = []
     inner: list[int] = []
     waiting = list(reversed(nodes[root].args))
