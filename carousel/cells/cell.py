@@ -47,6 +47,7 @@ class Cell:
     - `vectors`: learned vectors, as names or as a mapping from name to `Vector`.
     - `matrices`: further learned matrices, from name to (rows, columns), each a size name.
     - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection".
+    - `children`: in a cell of trees, how many children a node has at most, or "any"; see below.
     - `gate_bias`: False if the gates have no b and c of their own.
     - `facts`: what is true of it whatever its weights are; see `carousel.cells.facts`.
 
@@ -59,6 +60,13 @@ class Cell:
     - a vector, (hidden,); a matrix `W_ab`, to be called, W_ab(v) = W_ab v, or W_ab.T(v). The layer names it
       `weight_ab`.
     - an argument with a default keeps it when nothing of that name is declared.
+
+    A cell with `children` runs over trees (`carousel.Recursive`): a step is that of one node, and goes on from its
+    children. With `children = 2`, `h` is a tuple of a row for each child (zero, or the layer's initial state, where
+    there is none), gate `f` is W_f x + b_f + U_f_0 h[0] + U_f_1 h[1] + c_f, and U_f((v, w)) = U_f_0 v + U_f_1 w + c_f.
+    With `children = "any"`, `h` has *members*, a row for each child: what is computed of it has too, a row that meets
+    it is the same for each child, and over the children (`dim=-2`) `h.sum(-2)`, `mean`, `amax`, `amin`, `softmax` and
+    `logsumexp` make a row again; a gate `f` is W_f x + b_f + U_f h.sum(-2) + c_f.
 
     No name stands for two things. A layer names parameters after these names, torch.nn's `weight_ih`, `weight_hh`,
     `bias_ih` and `bias_hh` first, and options of a scan add rows called `keep_h`, `add_h`, `zone_h` and `drop_h`: a
@@ -88,6 +96,10 @@ class Cell:
     gate_bias: bool = True
 
     # Properties here, so that a cell may declare them either as class attributes or from its own options.
+    @property
+    def children(self) -> int | str | None:
+        return None
+
     @property
     def gates(self) -> Sequence[str]:
         if self.inputs or self.recurrents:

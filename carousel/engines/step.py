@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from carousel.engines.engine import Rows, Step
-from carousel.program import Interface, Program, Untraced, evaluate, ops
+from carousel.program import Interface, Node, Program, Untraced, evaluate, ops
+from carousel.program.verify import states_read
 
 
 def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:
@@ -19,7 +20,7 @@ def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> 
     Values that are the same at every step are computed here, once. like: any tensor of the scan, for dtype and device.
     """
     if isinstance(program, Program):
-        return _prepare_program(program, weights, like)
+        return prepare_program(program, weights, like)
     assert isinstance(program, Untraced)
     return _prepare_untraced(program, weights)
 
@@ -57,20 +58,32 @@ class _Products:
         return multiply
 
 
-def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tensor) -> Step:
+class StepOfMembers(Protocol):
+    """A step whose rows may have members."""
+
+    def __call__(self, rows: Rows, states: Rows, members: ops.Members | None = None) -> tuple[Rows, Rows]: ...
+
+
+def prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tensor) -> StepOfMembers:
+    """`prepare`, of a program. Its states may be those of a node's children, in the order of `verify.states_read`."""
     gates = len(program.inputs)
     leaves, moving = _leaves(program, weights, like)
     products = _Products(program, weights)
     emitted = program.emitted
     results = tuple(program.outputs[state] for state in program.states)
+    special = {i: node for i, node in enumerate(program.nodes) if ops.is_across_members(node.op)}
     whole, sizes = _whole_rows(program), sizes_of(program, weights)
 
-    def step(rows: Rows, states: Rows) -> tuple[Rows, Rows]:
+    def step(rows: Rows, states: Rows, members: ops.Members | None = None) -> tuple[Rows, Rows]:
         given = list(leaves)
         new = (*rows[0].chunk(gates, -1), *rows[1:], *states)
         for index, place in moving:
             given[index] = new[place]
-        values = evaluate(program, given, products.of_a_step())
+        multiply = products.of_a_step()
+        if members is None:
+            values = evaluate(program, given, multiply)
+        else:
+            values = evaluate(program, given, _with_members(special, multiply, members))
 
         def row(index: int) -> Tensor:
             value = values[index]
@@ -87,11 +100,27 @@ def _prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tens
     return step
 
 
+def _with_members(
+    across: Mapping[int, Node], multiply: Callable[[int, Tensor], Tensor], members: ops.Members
+) -> Callable[[int, Tensor], Tensor]:
+    """What evaluates a product, or an op between rows and members."""
+
+    def value(index: int, row: Tensor) -> Tensor:
+        if index not in across:
+            return multiply(index, row)
+        op = across[index].op
+        if op == "spread":  # a learned vector, or what is made of it, is one row for all
+            row = row.expand(members.rows, row.shape[-1] if row.ndim else 1)
+        return ops.TABLE[op].meaning(row, members)
+
+    return value
+
+
 def _leaves(
     program: Program, weights: Mapping[str, Tensor], like: Tensor
 ) -> tuple[list[Tensor | None], list[tuple[int, int]]]:
     """The values by node of leaves that are the same at every step, and (node, index) for leaves that change."""
-    kinds = (("input", program.inputs), ("stream", program.streams), ("state", program.states))
+    kinds = (("input", program.inputs), ("stream", program.streams), ("state", states_read(program)))
     places = {key: place for place, key in enumerate((op, name) for op, names in kinds for name in names)}
     same: list[Tensor | None] = [None] * len(program.nodes)
     new: list[tuple[int, int]] = []

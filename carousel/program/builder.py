@@ -36,8 +36,8 @@ class Builder:
         self.line = 0
         self.lengths: dict[str, int] = {}  # the number of units that the equations demand of a size
 
-    def leaf(self, op: str, attr: Any, size: str = "hidden", name: str = "") -> Ref:
-        return self._enter(Node(op, (), size, attr, name))
+    def leaf(self, op: str, attr: Any, size: str = "hidden", members: bool = False, name: str = "") -> Ref:
+        return self._enter(Node(op, (), size, attr, members, name))
 
     def constant(self, number: float) -> Ref:
         return self.leaf("constant", float(number), "any")
@@ -83,13 +83,30 @@ class Builder:
         if len(sizes) > 1:
             raise ProgramError(f"{name} of rows of different sizes, {' and '.join(sorted(sizes))}")
         kind = ops.TABLE[name].kind
+        members = any(self.nodes[a].members for a in nodes)
+        if kind == "members":
+            return self._across(name, nodes[0])
+        if members:
+            nodes = tuple(self._across("spread", a) for a in nodes)
         if kind == "reduction":
             if self.nodes[nodes[0]].size == "one":
                 return nodes[0]
             size = "one"
         else:
             size = sizes.pop() if sizes else "one"
-        return self._enter(Node(name, nodes, size, None, "", self.line))
+        return self._enter(Node(name, nodes, size, None, members, "", self.line))
+
+    def _across(self, name: str, a: Ref) -> Ref:
+        """A row for each of its members, or members taken together to a row; what has members is spread already."""
+        node = self.nodes[a]
+        if name == "spread" and (node.members or node.op in ("constant", "per_unit")):
+            return a  # a number is the same for every member
+        if name != "spread" and not node.members:
+            raise ProgramError(
+                f"{name} of a row that has no members (only the states of a cell with children = 'any', and what is "
+                "computed of them, have a row for each child)"
+            )
+        return self._enter(Node(name, (a,), node.size, None, name == "spread", "", self.line))
 
     def product(self, weight: str, a: Ref, transposed: bool = False) -> Ref:
         """The node weight @ a, or weight.T @ a if transposed."""
@@ -102,7 +119,7 @@ class Builder:
             called = f"{weight}.T" if transposed else weight
             raise ProgramError(f"{called}(...) of a row of size {found!r}, where the matrix takes {takes!r}")
         name = "product_transposed" if transposed else "product"
-        return self._enter(Node(name, (a,), gives, weight, "", self.line))
+        return self._enter(Node(name, (a,), gives, weight, self.nodes[a].members, "", self.line))
 
     def broadcast(self, a: Ref, size: str) -> Ref:
         """The node that repeats the number a for every unit of a row of this size; a itself if it is such a row."""
@@ -110,7 +127,7 @@ class Builder:
             return a
         if self.nodes[a].size not in ("one", "any"):
             raise ProgramError(f"a row of size {self.nodes[a].size!r} repeated as one of size {size!r}")
-        return self._enter(Node("broadcast", (a,), size, None, "", self.line))
+        return self._enter(Node("broadcast", (a,), size, None, self.nodes[a].members, "", self.line))
 
     def copy(self, node: Node, args: list[Ref]) -> Ref:
         """Copies a node of another program; `args` are its arguments here."""

@@ -20,13 +20,18 @@ class Symbols(Protocol):
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Any: ...
 
-    def gate(self, gate: str, state: str) -> Any: ...
+    def state(self, name: str) -> Any: ...
 
-    def product(self, weight: str) -> Map: ...
+    def gate(self, gate: str) -> Any: ...
+
+    def product(self, *weights: str) -> Map: ...
 
 
 class Map:
-    """A matrix that step calls: U_f(v) is U_f v + c_f, and U_f.T(v) is its transpose times v."""
+    """A matrix that step calls: U_f(v) is U_f v + c_f, and U_f.T(v) is its transpose times v.
+
+    In a cell with a number of children it is a matrix for each of them: U_f((v, w)) is U_f_0 v + U_f_1 w + c_f.
+    """
 
     def __init__(self, multiply: Callable[[Any, bool], Any]):
         self._multiply = multiply
@@ -57,16 +62,33 @@ class Declaration:
         self.vectors = {name: v for name, v in self.all_vectors.items() if bias or not v.bias}
         self.gate_bias = bias and cell.gate_bias
         self.own = own_parameters(cell)
+        self.children = cell.children
         self._check()
         fed = cell.size_of(self.states[0])
         self.weights = {
-            f"U_{gate}": Weight(naming.U, "hidden", fed, k, naming.C if self.gate_bias else None)
+            name: Weight(parameter, "hidden", fed, k, naming.C if self.gate_bias and child == 0 else None)
             for k, gate in enumerate(self.recurrents)
+            for child, (name, parameter) in enumerate(
+                zip(self.maps(gate), naming.recurrent(self.children), strict=True)
+            )
         } | {name: Weight(naming.of_matrix(name), rows, columns) for name, (rows, columns) in self.matrices.items()}
+
+    def maps(self, gate: str) -> tuple[str, ...]:
+        """The weights that a gate multiplies states with: one, or one for each child. The first has the gate's c."""
+        count = self.children
+        return tuple(naming.map_of(gate, k) for k in range(count)) if isinstance(count, int) else (f"U_{gate}",)
+
+    def _check_children(self, title: str) -> None:
+        if not (self.children in (None, "any") or (type(self.children) is int and self.children > 0)):
+            raise ProgramError(
+                f"the cell {title} declares children = {self.children!r}; write how many children a node has at most, "
+                "children = 2, or children = 'any'; leave it out in a cell of sequences"
+            )
 
     def _check(self) -> None:
         title = type(self.cell).__name__
-        naming.check(title, self.states, self.gates, self.all_vectors, self.matrices, self.own)
+        self._check_children(title)
+        naming.check(title, self.states, self.gates, self.all_vectors, self.matrices, self.own, self.children)
         for name, parameter in self.own.items():
             if (parameter.dim() > 1 and parameter.numel() != 1) or not parameter.is_floating_point():
                 raise ProgramError(
@@ -119,6 +141,7 @@ class Declaration:
             "weights": self.weights,
             "gate_bias": self.gate_bias,
             "own": {name: "number" if parameter.numel() == 1 else "row" for name, parameter in self.own.items()},
+            "children": self.children,
         }
 
     def with_symbols(self, symbols: Symbols) -> Cell:
@@ -178,16 +201,18 @@ class Declaration:
     def _maker(self, name: str, symbols: Symbols) -> Callable[[], Any] | None:
         kind, _, gate = name.partition("_")
         if name in self.states:
-            return lambda: symbols.leaf("state", name, self.cell.size_of(name))
+            return lambda: symbols.state(name)
         if name in self.gates:
-            return lambda: symbols.gate(name, self.states[0])
+            return lambda: symbols.gate(name)
         if name == "x":
             return lambda: _by_name(self.inputs, lambda g: symbols.leaf("input", g))
         if name == "U":
-            return lambda: _by_name(self.recurrents, lambda g: symbols.product(f"U_{g}"))
+            return lambda: _by_name(self.recurrents, lambda g: symbols.product(*self.maps(g)))
         if kind == "x" and gate in self.inputs:
             return lambda: symbols.leaf("input", gate)
-        if (kind == "U" and gate in self.recurrents) or name in self.matrices:
+        if kind == "U" and gate in self.recurrents:
+            return lambda: symbols.product(*self.maps(gate))
+        if name in self.matrices:
             return lambda: symbols.product(name)
         if name in self.all_vectors:
             vector, present = self.all_vectors[name], name in self.vectors
@@ -205,16 +230,16 @@ class Declaration:
         reads = {node.attr: index for index, node in enumerate(program.nodes) if node.op in READS}
         plain = {node.attr for node in program.nodes if node.op == "product"}
         for gate in self.recurrents:
-            if f"U_{gate}" in reads and f"U_{gate}" not in plain:
-                index = reads[f"U_{gate}"]
+            if (first := self.maps(gate)[0]) in reads and first not in plain:
+                index = reads[first]
                 return (
                     f"uses U_{gate} only as U_{gate}.T, so that nothing reads its bias; write U_{gate}(v)",
                     index and (program.nodes[index].line),
                 )
         line = {a: node.line for node in reversed(program.nodes) for a in node.args}  # the first line that reads it
         for gate in self.gates:
-            parts = {"x_" + gate: reads.get(gate), "U_" + gate: reads.get("U_" + gate)}
-            asked = {f"x_{g}" for g in self.inputs} | {f"U_{g}" for g in self.recurrents}
+            parts = {"x_" + gate: reads.get(gate)} | {name: reads.get(name) for name in self.maps(gate)}
+            asked = {f"x_{g}" for g in self.inputs} | {name for g in self.recurrents for name in self.maps(g)}
             absent = [part for part, index in parts.items() if index is None and part in asked]
             present = [index for index in parts.values() if index is not None]
             if absent and not present:

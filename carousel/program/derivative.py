@@ -42,7 +42,7 @@ def differentiate(program: Program) -> Derivative:
     b = Builder(program.weights, program.nodes)  # an op that repeats a forward value becomes that node
     sums: dict[int, _Sum] = defaultdict(_Sum)
     for key, index in program.outputs.items():
-        sums[index].add(b, b.leaf("gradient", key, program.nodes[index].size))
+        sums[index].add(b, b.leaf("gradient", key, program.nodes[index].size, program.nodes[index].members))
     gradients: dict[int, Ref] = {}
     for index, node in reversed(list(enumerate(program.nodes))):
         if index not in sums:
@@ -122,7 +122,7 @@ def _separate(program: Program, b: Builder, results: dict[Any, Ref]) -> Derivati
         node = nodes[index]
         # A relation cannot be saved, since it is no row: it is computed again from the rows that it compares.
         if node.op in ops.TABLE and ops.TABLE[node.op].kind != "relation":
-            nodes[index] = Node("saved", (), node.size, index, node.name, node.line)
+            nodes[index] = Node("saved", (), node.size, index, node.members, node.name, node.line)
     kept, outputs = prune(nodes, results)
     derivative = replace(program, nodes=kept, outputs=outputs, states={})
     verify(derivative)

@@ -15,7 +15,7 @@ def evaluate(
     """The values of all nodes.
 
     leaves: an entry for each node; the entry of a leaf is its value, any other entry is ignored.
-    multiply: computes a product, (product node, row) -> row.
+    multiply: computes a product, or an op between rows and members: (node, row) -> row.
     """
     values: list[Tensor] = list(leaves)  # type: ignore[arg-type]
     for index, meaning, args in program.lines:

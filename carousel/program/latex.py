@@ -7,7 +7,16 @@ import re
 from carousel.program.printing import Printer
 from carousel.program.program import Program
 
-SIGNS = {"⊙": r"\odot", "≥": r"\geq", "≤": r"\leq", "≠": r"\neq", "ᵀ": r"^{\top}", "∂": r"\partial ", "σ": r"\sigma"}
+SIGNS = {
+    "⊙": r"\odot",
+    "≥": r"\geq",
+    "≤": r"\leq",
+    "≠": r"\neq",
+    "ᵀ": r"^{\top}",
+    "∂": r"\partial ",
+    "σ": r"\sigma",
+    "Σ": r"\sum",
+}
 FUNCTIONS = ("tanh", "exp", "log", "max", "min", "sin", "cos", "arctan")
 GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "mu", "nu", "phi", "tau")
 _WORD = re.compile(r"[^\W\dᵀ][^\Wᵀ]*|[⊙≥≤≠ᵀ∂]")

@@ -20,6 +20,16 @@ W, U, B, C = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 CANDIDATE_MASK = "drop_candidate"
 
 
+def recurrent(children: int | str | None) -> tuple[str, ...]:
+    """The parameters that hold the U of all gates: one for each child of a node, where a cell has so many."""
+    return tuple(f"{U}{child}" for child in range(children)) if isinstance(children, int) else (U,)
+
+
+def map_of(gate: str, child: int) -> str:
+    """The weight that a gate multiplies this child's state with."""
+    return f"U_{gate}_{child}"
+
+
 def of_matrix(matrix: str) -> str:
     """The parameter of the matrix W_ab: weight_ab, as torch.nn calls the parameter of W_hr weight_hr."""
     return f"weight_{matrix.removeprefix('W_')}"
@@ -57,10 +67,12 @@ def check(
     vectors: Iterable[str],
     matrices: Iterable[str],
     own: Iterable[str],
+    children: int | str | None = None,
 ) -> None:
     """Raises ProgramError for a name that no argument of step can have, and for one name that two things would have.
 
     title: what messages call the cell. own: the names of the cell's own parameters, which step reads as attributes.
+    children: how many children of a node it goes on from, as the cell declares.
     """
     kinds = {"state": states, "gate": gates, "vector": list(vectors), "matrix": list(matrices)}
     declared = [(kind, name) for kind, names in kinds.items() for name in names]
@@ -68,7 +80,7 @@ def check(
         _check_spelling(title, kind, name)
     attributes = [("attribute", name) for name in own]
     _check_arguments(title, gates, declared)
-    _check_parameters(title, states, kinds, attributes)
+    _check_parameters(title, states, kinds, attributes, recurrent(children))
     _check_rows(title, states, [*declared, *attributes])
 
 
@@ -88,12 +100,14 @@ def _check_arguments(title: str, gates: Sequence[str], declared: Declared) -> No
 
 
 def _check_parameters(
-    title: str, states: Sequence[str], kinds: Mapping[str, Sequence[str]], attributes: Declared
+    title: str, states: Sequence[str], kinds: Mapping[str, Sequence[str]], attributes: Declared, of_gates: Sequence[str]
 ) -> None:
     """No two parameters of a layer have one name."""
     parameters = _Claims(title, "the parameter")
-    for name, what in ((W, "the W of all gates"), (U, "the U of all gates"), (B, "the b of all"), (C, "the c of all")):
+    for name, what in ((W, "the W of all gates"), (B, "the b of all"), (C, "the c of all")):
         parameters.keep_back(name, what)
+    for name in (U, *of_gates):
+        parameters.keep_back(name, "the U of all gates")
     for state in states:
         parameters.keep_back(initial(state), f"the learned initial value of the state {state!r}")
     for matrix in kinds["matrix"]:

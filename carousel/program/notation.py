@@ -26,7 +26,8 @@ def write(program: Program) -> str:
             **({} if program.inputs == program.recurrents else {"inputs": program.inputs}),
             **({} if program.inputs == program.recurrents else {"recurrents": program.recurrents}),
             "own": program.own,
-            "nodes": [(node.op, node.args, node.size, node.attr) for node in program.nodes],
+            **({} if program.children is None else {"children": program.children}),
+            "nodes": [(n.op, n.args, n.size, n.attr, *([True] if n.members else [])) for n in program.nodes],
             "outputs": list(program.outputs.items()),
         },
         separators=(",", ":"),
@@ -47,7 +48,10 @@ def read(text: str) -> Program:
             weights={name: Weight(*fields) for name, fields in found["weights"].items()},
             gate_bias=bool(found["gate_bias"]),
             own=dict(found["own"]),
-            nodes=tuple(Node(op, tuple(args), size, _hashable(attr)) for op, args, size, attr in found["nodes"]),
+            children=found.get("children"),
+            nodes=tuple(
+                Node(op, tuple(args), size, _hashable(attr), *m) for op, args, size, attr, *m in found["nodes"]
+            ),
             outputs={_hashable(key): int(node) for key, node in found["outputs"]},
         )
         return finished(program)

@@ -2,7 +2,8 @@
 
 All values are rows of a batch. An op reads one row of each argument and writes one row, so that a row of a batch never
 sees another row. The size of a row is "hidden" or "projection" units, or one number ("one"); beside a longer row, one
-number stands for every unit.
+number stands for every unit. A row may have members, as a node of a tree has children: then a value may have a row for
+each member, and only `spread`, `total` and `greatest` lead from rows to members and back.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ class Op:
     """One op of the alphabet.
 
     kind: "pointwise"; "relation" (pointwise; only `where` may read its result); "reduction" (a row to one
-        number); "broadcast" (one number to a row); "product" (a row times a named weight).
-    meaning: the op as a function of torch. This is its definition; every engine is tested against it.
+        number); "broadcast" (one number to a row); "product" (a row times a named weight); "members" (between a row
+        and its members).
+    meaning: the op as a function of torch. This is its definition; every engine is tested against it. For an op between
+        rows and members, its last argument is their `Members`.
     derivative: (b, g, y, *arguments) -> the gradients of the arguments, as nodes of the `Builder` b. y is the op's
         value and g the gradient of y. For a product, the name of its weight stands in the place of its argument.
         Where rows have different sizes, `derivative.differentiate` sums. The gradients are torch's, also at kinks.
@@ -54,6 +57,28 @@ def _sum(a: Tensor) -> Tensor:
 
 def _highest(a: Tensor) -> Tensor:
     return a.amax(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Members:
+    """Whose row each member is. of: (members), the row of each, never falling. rows: how many rows there are."""
+
+    of: Tensor
+    rows: int
+
+
+def _spread(a: Tensor, members: Members) -> Tensor:
+    return a.index_select(0, members.of)
+
+
+def _total(a: Tensor, members: Members) -> Tensor:
+    return a.new_zeros(members.rows, a.shape[1]).index_add(0, members.of, a)
+
+
+def _greatest(a: Tensor, members: Members) -> Tensor:
+    """The greatest of a row's members, unit by unit; 0 for a row without any."""
+    index = members.of.unsqueeze(1).expand_as(a)
+    return a.new_zeros(members.rows, a.shape[1]).scatter_reduce(0, index, a, "amax", include_self=False)
 
 
 def _sigmoid_grad(g: Tensor, y: Tensor) -> Tensor:
@@ -139,6 +164,13 @@ def _highest_grad(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
     return (b.op("where", is_highest, share, 0.0),)
 
 
+def _greatest_grad(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
+    is_greatest = b.op("eq", p, y)
+    count = b.op("total", b.op("where", is_greatest, 1.0, 0.0))  # as many as there are share it
+    share = b.op("div", g, b.op("maximum", count, 1.0))  # a row without members is 0, and not 0 / 0
+    return (b.op("where", is_greatest, share, 0.0),)
+
+
 def _none(b: Builder, g: Ref, y: Ref, *arguments: Ref) -> Gradients:
     del b, g, y
     return (None,) * len(arguments)
@@ -193,6 +225,11 @@ ROWS = [
     Op("sum", 1, _sum, lambda b, g, y, p: (g,), "sum({})", kind="reduction"),
     Op("highest", 1, _highest, _highest_grad, "max({})", kind="reduction"),
     Op("broadcast", 1, torch.clone, lambda b, g, y, p: (g,), "{}", kind="broadcast"),
+    # between a row and its members: the builder enters spread wherever a row meets members
+    Op("spread", 1, _spread, lambda b, g, y, p: (b.op("total", g),), "{}", kind="members"),
+    Op("total", 1, _total, lambda b, g, y, p: (b.op("spread", g),), "Σ({})", kind="members"),
+    Op("greatest", 1, _greatest, _greatest_grad, "greatest({})", kind="members"),
+    # with a weight
     Op("product", 1, _product, lambda b, g, y, weight: (b.product(weight, g, transposed=True),), "{weight} {}{bias}", kind="product", binding=5),
     Op("product_transposed", 1, _product_transposed, lambda b, g, y, weight: (b.product(weight, g),), "{weight}ᵀ {}", kind="product", binding=6),
 ]  # fmt: skip
@@ -200,9 +237,15 @@ ROWS = [
 TABLE = {row.name: row for row in ROWS}
 PRODUCTS = tuple(row.name for row in ROWS if row.kind == "product")
 
+
+def is_across_members(op: str) -> bool:
+    """Whether an op leads between a row and its members."""
+    return op in TABLE and TABLE[op].kind == "members"
+
+
 # The leaves of a program, which have no arguments.
 #   input     the input part of a gate, W x + b (attr: the gate)
-#   state     a state before the step (attr: its name)
+#   state     a state before the step (attr: its name; for the state of a node's child, (name, number of the child))
 #   stream    a row that the caller gives for every step, such as a mask (attr: its name)
 #   vector    a learned vector (attr: its name, or (name, gate) where each gate has a part of it)
 #   constant  a number (attr)

@@ -1,4 +1,7 @@
-"""Expansions over the units of a row: sums, softmax and norms. `expansions.py` says what holds for all expansions."""
+"""Expansions over the units of a row, or over its members: sums, softmax and norms.
+
+`expansions.py` says what holds for all expansions.
+"""
 
 from __future__ import annotations
 
@@ -9,19 +12,28 @@ from carousel.program.builder import Builder, Ref
 from carousel.program.expansions import Value
 
 
-def _check_over_units(what: str, dim: Any, keepdim: bool) -> None:
-    if dim not in (-1, 1, [-1], [1], (-1,), (1,)) or not keepdim:
-        raise ProgramError(f"a {what} that is not over the units (write dim=-1, keepdim=True)")
+def _over_members(what: str, dim: Any, keepdim: bool) -> bool:
+    """Whether it is over the members of a row, dim=-2, and not over its units, dim=-1."""
+    dim = dim[0] if isinstance(dim, tuple | list) and len(dim) == 1 else dim
+    if dim == -2:
+        return True  # with or without keepdim: a row meets its members as it is
+    if dim not in (-1, 1) or not keepdim:
+        raise ProgramError(
+            f"a {what} that is not over the units (write dim=-1, keepdim=True; over the children of a node, dim=-2)"
+        )
+    return False
 
 
 def sum(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
-    _check_over_units("sum or mean", dim, keepdim)
-    return b.op("sum", input)
+    return b.op("total" if _over_members("sum or mean", dim, keepdim) else "sum", input)
 
 
 def mean(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
-    _check_over_units("sum or mean", dim, keepdim)
-    return _mean(b, b.value(input))
+    if not _over_members("sum or mean", dim, keepdim):
+        return _mean(b, b.value(input))
+    total = b.op("total", input)
+    one = b.op("where", b.op("eq", input, input), 1.0, 1.0)  # of each member, as there is a row of each
+    return b.op("div", total, b.op("maximum", b.op("total", one), 1.0))  # of none it is 0
 
 
 def _mean(b: Builder, a: Ref) -> Ref:
@@ -29,25 +41,25 @@ def _mean(b: Builder, a: Ref) -> Ref:
 
 
 def amax(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
-    _check_over_units("highest or lowest", dim, keepdim)
-    return b.op("highest", input)
+    return b.op("greatest" if _over_members("highest or lowest", dim, keepdim) else "highest", input)
 
 
 def amin(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
     return b.op("neg", amax(b, b.op("neg", input), dim, keepdim))
 
 
-def _parts(b: Builder, input: Value, dim: Any) -> tuple[Ref, Ref]:
-    """v - max(v), and exp(v - max(v)): softmax is made of these two, and neither overflows."""
-    _check_over_units("softmax", dim, True)
+def _parts(b: Builder, input: Value, dim: Any) -> tuple[Ref, Ref, Ref]:
+    """v - max(v), exp(v - max(v)) and the sum of the latter: softmax is made of these, and none overflows."""
+    highest, sum = ("greatest", "total") if _over_members("softmax", dim, True) else ("highest", "sum")
     # Subtracting the maximum does not change the result, so the maximum needs no gradient.
-    less = b.op("sub", input, b.op("detach", b.op("highest", input)))
-    return less, b.op("exp", less)
+    less = b.op("sub", input, b.op("detach", b.op(highest, input)))
+    powers = b.op("exp", less)
+    return less, powers, b.op(sum, powers)
 
 
 def softmax(b: Builder, input: Value, dim: Any = None) -> Ref:
-    _, powers = _parts(b, input, dim)
-    return b.op("div", powers, b.op("sum", powers))
+    _, powers, total = _parts(b, input, dim)
+    return b.op("div", powers, total)
 
 
 def softmin(b: Builder, input: Value, dim: Any = None) -> Ref:
@@ -55,14 +67,14 @@ def softmin(b: Builder, input: Value, dim: Any = None) -> Ref:
 
 
 def log_softmax(b: Builder, input: Value, dim: Any = None) -> Ref:
-    less, powers = _parts(b, input, dim)
-    return b.op("sub", less, b.op("log", b.op("sum", powers)))
+    less, _, total = _parts(b, input, dim)
+    return b.op("sub", less, b.op("log", total))
 
 
 def logsumexp(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) -> Ref:
-    _check_over_units("logsumexp", dim, keepdim)
-    highest = b.op("detach", b.op("highest", input))
-    return b.op("add", highest, b.op("log", b.op("sum", b.op("exp", b.op("sub", input, highest)))))
+    highest, sum = ("greatest", "total") if _over_members("logsumexp", dim, keepdim) else ("highest", "sum")
+    most = b.op("detach", b.op(highest, input))
+    return b.op("add", most, b.op("log", b.op(sum, b.op("exp", b.op("sub", input, most)))))
 
 
 def layer_norm(

@@ -55,7 +55,7 @@ class Printer:
                 names[index] = results[index]
             elif node.name:
                 names[index] = _free(node.name, taken)
-            elif self.uses[index] > 1:
+            elif self.uses[index] > 1 and node.op != "spread":
                 unnamed += 1
                 names[index] = f"t{unnamed}"
             taken.add(names.get(index, ""))
@@ -78,7 +78,12 @@ class Printer:
             return f"mean({self.text(averaged)})", LEAF_BINDING
         if row.kind == "product":
             return self._product(node, row)
-        if row.kind == "broadcast":
+        if node.op == "spread":
+            (row_of_all,) = node.args
+            return (
+                self.expression(row_of_all) if row_of_all not in self.names else (self.names[row_of_all], LEAF_BINDING)
+            )
+        if node.op == "broadcast":
             return self.text(node.args[0]), 0
         # Brackets and bars may contain any expression. Operands need at least the precedence of the operator, and the
         # right operand of - and / needs a higher one.
@@ -93,8 +98,8 @@ class Printer:
                 return f"W_{node.attr} x + b_{node.attr}", 5
             case "input":
                 return f"W_{node.attr} x", 8
-            case "vector":
-                return "_".join(node.attr) if isinstance(node.attr, tuple) else node.attr, LEAF_BINDING
+            case "vector" | "state":
+                return "_".join(map(str, node.attr)) if isinstance(node.attr, tuple) else node.attr, LEAF_BINDING
             case "constant":
                 return f"{node.attr:g}", LEAF_BINDING if node.attr >= 0 else 7
             case "per_unit":
@@ -139,7 +144,7 @@ def _result_name(key: object) -> str:
             return f"∂y{what}"
         case "record":
             return f"record {what}"
-    return "∂" + ("_".join(what) if isinstance(what, tuple) else str(what))
+    return "∂" + ("_".join(map(str, what)) if isinstance(what, tuple) else str(what))
 
 
 def _free(name: str, taken: set[str]) -> str:

@@ -21,6 +21,7 @@ class Node:
     args: the nodes it reads, by index; always smaller than its own.
     size: how long its rows are: "hidden", "projection", "one", or "any" for a constant.
     attr: what a leaf stands for (see `ops.LEAVES`), or the name of a product's weight.
+    members: whether it has a row for each member of a row, in place of one for the row itself.
     name: the author's name for it, or "". line: its line in the author's file, or 0.
     """
 
@@ -28,6 +29,7 @@ class Node:
     args: tuple[int, ...] = ()
     size: str = "hidden"
     attr: Any = None
+    members: bool = False
     name: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
 
@@ -81,6 +83,7 @@ class Interface:
     weights: dict[str, Weight]
     gate_bias: bool
     own: dict[str, str]  # the cell's own parameters, shared by all layers: name -> "number" or "row"
+    children: int | str | None  # how many nodes a step continues: at most that many, "any" number, or None in sequences
 
     def __deepcopy__(self, memo: object) -> Interface:
         return self  # it never changes, and caches compare it by identity
@@ -107,8 +110,8 @@ class Interface:
                 )
 
         enter(naming.W, "inputs", "input")
-        if self.recurrents:
-            enter(naming.U, "recurrents", self.states[self.output_state])
+        for name in naming.recurrent(self.children) if self.recurrents else ():
+            enter(name, "recurrents", self.states[self.output_state])
         if self.gate_bias:
             enter(naming.B, "inputs")
         if self.gate_bias and self.recurrents:
@@ -163,7 +166,8 @@ class Program(Interface):
     def said(self) -> tuple[Any, ...]:
         """The content of the program, to be compared and hashed, without the line numbers of the author's file."""
         # Constants are compared as text, where 0.0 and -0.0 differ and NaN equals NaN.
-        nodes = ((n.op, n.args, n.size, repr(n.attr) if n.op == "constant" else n.attr, n.name) for n in self.nodes)
+        attrs = (repr(n.attr) if n.op == "constant" else n.attr for n in self.nodes)
+        nodes = ((n.op, n.args, n.size, attr, n.members, n.name) for n, attr in zip(self.nodes, attrs, strict=True))
         others = (value for name, value in self._fields().items() if name != "nodes")
         return *(tuple(value.items()) if isinstance(value, dict) else value for value in others), tuple(nodes)
 
@@ -185,9 +189,10 @@ class Program(Interface):
 
     @cached_property
     def lines(self) -> tuple[tuple[int, Callable[..., Any] | None, tuple[int, ...]], ...]:
-        """The nodes to compute, in order: (node, its meaning or None for a product, its arguments)."""
+        """The nodes to compute, in order: (node, its meaning, its arguments). A meaning that needs a weight or members
+        stands as None."""
         return tuple(
-            (index, None if (row := ops.TABLE[node.op]).kind == "product" else row.meaning, node.args)
+            (index, None if (row := ops.TABLE[node.op]).kind in ("product", "members") else row.meaning, node.args)
             for index, node in enumerate(self.nodes)
             if node.op in ops.TABLE
         )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import linecache
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -38,27 +39,55 @@ class Recorder:
     # --- symbols for the arguments of step
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Symbol:
-        text = "_".join(attr) if isinstance(attr, tuple) else attr
-        return Symbol(self, self.builder.leaf(op, attr, size, name=text))
+        text = "_".join(map(str, attr)) if isinstance(attr, tuple) else attr
+        members = op == "state" and self.declaration.children == "any"
+        return Symbol(self, self.builder.leaf(op, attr, size, members, name=text))
 
-    def gate(self, gate: str, state: str) -> Symbol:
-        """W x + b + U h + c as one value, without the terms that the gate does not have."""
-        b = self.builder
-        if gate not in self.declaration.recurrents:
-            return self.leaf("input", gate)
-        fed = b.leaf("state", state, self.declaration.cell.size_of(state), name=state)
-        if gate not in self.declaration.inputs:
-            return Symbol(self, b.product(f"U_{gate}", fed))
-        return Symbol(self, b.op("add", b.leaf("input", gate, name=gate), b.product(f"U_{gate}", fed)))
+    def state(self, name: str) -> Any:
+        """A state; of a cell with so many children a tuple, one of each child."""
+        count, size = self.declaration.children, self.declaration.cell.size_of(name)
+        if isinstance(count, int):
+            return tuple(self.leaf("state", (name, child), size) for child in range(count))
+        return self.leaf("state", name, size)
 
-    def product(self, weight: str) -> Map:
-        def product(row: Symbol, transposed: bool) -> Symbol:
+    def gate(self, gate: str) -> Symbol:
+        """W x + b + U h + c, as one value; what the gate does not have is left out. Of several children, U of each."""
+        b, parts = self.builder, []
+        if gate in self.declaration.inputs:
+            parts.append(b.leaf("input", gate, name=gate))
+        if gate in self.declaration.recurrents:
+            states = self.state(self.declaration.states[0])
+            for weight, state in zip(self.declaration.maps(gate), self._each(states), strict=True):
+                fed = b.op("total", state.ref) if b.nodes[state.ref].members else state.ref
+                parts.append(b.product(weight, fed))
+        return Symbol(self, reduce(lambda p, q: b.op("add", p, q), parts))
+
+    def product(self, *weights: str) -> Map:
+        """What multiplies with these weights: a row with the one that there is, or rows of all children with theirs."""
+        several = isinstance(self.declaration.children, int) and weights[0] not in self.declaration.matrices
+        name = weights[0].rpartition("_")[0] if several else weights[0]
+
+        def product(row: Any, transposed: bool) -> Any:
             self.look()
-            if not isinstance(row, Symbol):
-                raise self.refuse(f"{weight}{'.T' * transposed}({row!r}), of something that is not a row,")
-            return self._made(lambda: self.builder.product(weight, row.ref, transposed))
+            rows = self._each(row) if several and not transposed else (row,)
+            if not all(isinstance(each, Symbol) for each in rows):
+                raise self.refuse(f"{name}{'.T' * transposed}({row!r}), of something that is not a row,")
+            if transposed:
+                made = tuple(self._made(partial(self.builder.product, w, row.ref, True)) for w in weights)
+                return made if several else made[0]
+            if len(rows) != len(weights):
+                raise self.refuse(f"{name} of {len(rows)} rows, where there are {len(weights)} children,")
+            return self._made(lambda: self._sum_of_products(weights, rows))
 
         return Map(product)
+
+    def _sum_of_products(self, weights: Sequence[str], rows: Sequence[Symbol]) -> Ref:
+        products = [self.builder.product(weight, row.ref) for weight, row in zip(weights, rows, strict=True)]
+        return reduce(lambda p, q: self.builder.op("add", p, q), products)
+
+    @staticmethod
+    def _each(states: Any) -> tuple[Any, ...]:
+        return tuple(states) if isinstance(states, tuple | list) else (states,)
 
     def units(self, symbol: Symbol) -> Symbol:
         return Symbol(self, self.builder.units(symbol.ref))

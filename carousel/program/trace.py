@@ -68,6 +68,11 @@ def _trace(cell: Cell, bias: bool) -> Program:
                 f"{title(cell)} must return a row for the state {state}, but returned a relation: "
                 "choose numbers with torch.where(condition, 1.0, 0.0)"
             )
+        if b.nodes[result.ref].members:
+            raise ProgramError(
+                f"{title(cell)} must return a row for the state {state}, but returned one for each child: take them "
+                "together, as in .sum(-2)"
+            )
         is_number = b.nodes[result.ref].op == "constant"  # as from ones_like, which is a row
         outputs[state] = b.broadcast(result.ref, cell.size_of(state)) if is_number else result.ref
     recorder.give_names()

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from carousel.cells.cell import Cell
+from carousel.errors import ProgramError
 from carousel.program.declaration import Declaration, Map
 from carousel.program.program import Interface
 
@@ -32,8 +33,16 @@ class Untraced(Interface):
 
 
 def untraced(cell: Cell, bias: bool = True) -> Untraced:
-    """The cell's interface and step, untraced. Raises ProgramError if the declaration contradicts itself."""
+    """The cell's interface and step, untraced.
+
+    Raises ProgramError if the declaration contradicts itself, and for a cell with children: plain Python sees one node
+    at a time, and a scan runs many at once.
+    """
     declaration = Declaration(cell, bias)
+    if declaration.children is not None:
+        raise ProgramError(
+            f"{type(cell).__name__} has children, and a step over many nodes at once is run as a program alone"
+        )
     return Untraced(**declaration.interface(), declaration=declaration)
 
 
@@ -53,13 +62,17 @@ class _Rows:
         row = self.value(op, attr)
         return row.clone() if op == "state" else row  # step may write into it, while other code reads it too
 
-    def gate(self, gate: str, state: str) -> Tensor:
+    def state(self, name: str) -> Tensor:
+        return self.leaf("state", name)
+
+    def gate(self, gate: str) -> Tensor:
         parts = []
         if gate in self.declaration.inputs:
             parts.append(self.value("input", gate))
         if gate in self.declaration.recurrents:
-            parts.append(self.multiply(f"U_{gate}", self.value("state", state), False))
+            parts.append(self.multiply(f"U_{gate}", self.value("state", self.declaration.states[0]), False))
         return parts[0] if len(parts) == 1 else parts[0] + parts[1]
 
-    def product(self, weight: str) -> Map:
+    def product(self, *weights: str) -> Map:
+        (weight,) = weights
         return Map(lambda row, transposed: self.multiply(weight, row, transposed))

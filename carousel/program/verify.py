@@ -24,7 +24,9 @@ def verify(program: Program) -> None:
        the reverse.
     6. A result that is a state has the size of that state.
     7. The program declares what a leaf stands for, and the leaf has the declared size.
-    8. No parameter has two shapes, and each block of rows of a parameter belongs to a gate.
+    8. A row meets only rows, and members only members: `spread` makes members of a row, and `total` and `greatest` a
+       row of members. A literal number meets both. States have members in a cell with "any" number of children.
+    9. No parameter has two shapes, and each block of rows of a parameter belongs to a gate.
     """
     if problem := _problem_of_declaration(program):
         raise ProgramError(f"the program of {program.cell} is ill-formed: {problem}")
@@ -39,6 +41,8 @@ def verify(program: Program) -> None:
     if unread:
         raise ProgramError(f"the program of {program.cell} is ill-formed: nothing reads node {min(unread)}")
     for name, size in program.states.items():
+        if name in program.outputs and program.nodes[program.outputs[name]].members:
+            raise ProgramError(f"{program.cell}.step must return a row for the state {name!r}, not one for each child")
         if name in program.outputs and program.nodes[program.outputs[name]].size != size:
             found = program.nodes[program.outputs[name]].size
             raise ProgramError(
@@ -67,7 +71,18 @@ def problem_of(program: Program, index: int) -> str:
         return "it reads a relation, which only the first argument of where may: torch.where(condition, a, b)"
     if node.op == "where" and not relations[0]:
         return "its first argument is not a relation"
-    return _problem_of_sizes(program, node, row, arguments)
+    return _problem_of_members(node, row, arguments) or _problem_of_sizes(program, node, row, arguments)
+
+
+def _problem_of_members(node: Node, row: ops.Op, arguments: list[Node]) -> str:
+    """A phrase that says why an op does not lead between rows and members as it must, or "" if it does."""
+    found = {a.members for a in arguments if a.op not in ("constant", "per_unit")}
+    if row.kind == "members":
+        takes, gives = (False, True) if node.op == "spread" else (True, False)
+        return "" if (found, node.members) == ({takes}, gives) else "it leads between a row and its members"
+    if len(found) > 1:
+        return "it reads rows and members of rows, which only spread makes of one another"
+    return "" if found <= {node.members} else "it gives a row for each member where it reads none, or the reverse"
 
 
 def _problem_of_sizes(program: Program, node: Node, row: ops.Op, arguments: list[Node]) -> str:
@@ -125,7 +140,7 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
                 declared |= dict.fromkeys(leaves, "hidden")
             declared |= dict.fromkeys(program.own, "hidden")
         case "state" if program.states:
-            declared = dict(program.states)
+            declared = states_read(program)
         case "per_unit":
             return "" if node.attr in ("hidden", "projection") and node.size == "one" else "it is no number of units"
         case "constant":
@@ -134,7 +149,16 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
             return ""
     if node.attr not in declared:
         return f"the program declares no {node.op} {node.attr!r}"
+    if node.members != (node.op == "state" and program.children == "any"):
+        return "only the states of a cell with any number of children have members"
     return "" if node.size == declared[node.attr] else f"a row of {node.attr!r} has the size {declared[node.attr]!r}"
+
+
+def states_read(program: Program) -> dict[Any, str]:
+    """The states that a step may read, as leaves know them: by name, or by name and child. Their sizes."""
+    if not isinstance(program.children, int):
+        return dict(program.states)
+    return {(name, k): size for name, size in program.states.items() for k in range(program.children)}
 
 
 # Finished programs by their content, for as long as something refers to them.

@@ -34,6 +34,8 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
         return found
     if not isinstance(program, Program):
         return "the cell's step is not traced to a program"
+    if program.children is not None:
+        return "it does not run over trees yet"
     if torch.device(device).type != "cpu":
         return f"it runs on the CPU, not on {device}"
     if dtype not in (torch.float32, torch.float64, torch.bfloat16):

@@ -1,0 +1,65 @@
+"""The reference engine over trees: a program run level by level in torch ops. It is the meaning of such a scan."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from carousel.engines.engine import Rows
+from carousel.engines.levels import Levels
+from carousel.engines.step import prepare_program
+from carousel.program import Program
+from carousel.program.ops import Members
+
+
+def scan_levels(
+    program: Program,
+    x: Tensor,
+    levels: Levels,
+    first: Rows,
+    weights: Mapping[str, Tensor],
+    at: Tensor | None = None,
+) -> tuple[Rows, Rows]:
+    """Runs a step at every node. Any device, dtype and autograd transform of torch's own functions.
+
+    x: (nodes, input), in the order of the scan; with `at`, (rows, input), of these nodes alone: at all others the input
+        part of a gate is its bias.
+    first: each state, (1, size), of which a node reads a copy for each child that it does not have.
+    weights: as `reference.scan` takes them.
+    Returns what the program emits, and the new states, at every node; (nodes, size) each.
+    """
+    inputs = F.linear(x, weights["weight_ih"], weights.get("bias_ih"))
+    if at is not None:
+        bias = weights.get("bias_ih")
+        nothing = inputs.new_zeros(levels.nodes, inputs.shape[1])
+        inputs = (nothing if bias is None else nothing + bias).index_copy(0, at, inputs)
+    children = program.children
+    slots = None if children == "any" else children if isinstance(children, int) else 1
+    step = prepare_program(program, weights, x)
+    held = first
+    found: list[tuple[Rows, Rows]] = []
+    parts = inputs.split(list(levels.sizes))
+    for visit, rows in zip(levels.visits(slots, x.device), parts, strict=True):
+        read = tuple(state.index_select(0, visit.reads) for state in held)
+        if slots is None:
+            emitted, new = step((rows,), read, Members(visit.of, visit.size))
+        else:  # the rows of all states, child by child
+            emitted, new = step((rows,), tuple(part for state in read for part in _by_child(state, slots)))
+        found.append((emitted, new))
+        held = tuple(
+            torch.cat((state[:1], state.index_select(0, visit.keeps), made.index_select(0, visit.gives)))
+            for state, made in zip(held, new, strict=True)
+        )
+    emitted_levels, state_levels = zip(*found, strict=True)
+    return _together(emitted_levels), _together(state_levels)
+
+
+def _by_child(rows: Tensor, slots: int) -> tuple[Tensor, ...]:
+    return (rows,) if slots == 1 else rows.unflatten(0, (-1, slots)).unbind(1)
+
+
+def _together(levels: tuple[Rows, ...]) -> Rows:
+    return tuple(map(torch.cat, zip(*levels, strict=True)))
