@@ -1,4 +1,4 @@
-"""Layers: any cell over sequences, and torch.nn's own faces."""
+"""Layers: they run any cell over sequences. Some have the interfaces of torch.nn's layers."""
 
 from carousel.layers.faces import GRU, LSTM, RNN
 from carousel.layers.penalties import activation_penalty, temporal_penalty

@@ -1,7 +1,7 @@
-"""What joins the scans of a call beside the cell: one interface for everything that does.
+"""One interface for everything that joins the scans of a call beside the cell.
 
-A regulariser, keep= and add=, a recording, a tap, a hook: each is an `AddIn`. A layer collects those of a call,
-and the loop over its scans (`stack`) asks them all at the same places, without knowing which they are.
+A regulariser, keep= and add=, a recording, a tap and a hook are each an `AddIn`. A layer collects the add-ins of a
+call, and the loop over its scans (`stack`) calls their methods without knowing which add-ins they are.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ Sequences = Callable[[], tuple[Tensor, int]]
 
 
 class Rewriting(NamedTuple):
-    """A change of a program. name: of a function in `carousel.program.rewrite`; states: those that it changes.
+    """A change of a program. name: a function of `carousel.program.rewrite`. states: the states that it changes.
 
-    It is written down and not called, because programs are made once: equal rewritings give the same program.
+    It is a description and not a call, because programs are made once: equal rewritings give the same program.
     """
 
     name: str
@@ -35,7 +35,8 @@ class Rewriting(NamedTuple):
 
 
 class Rows(NamedTuple):
-    """What streams are made for. rows: the input of a scan, (rows, input). states: units of each; hidden: of a gate."""
+    """The sizes of a scan's streams. rows: the input of the scan, (rows, input). states: the units of each state.
+    hidden: the units of a gate."""
 
     rows: Tensor
     states: Mapping[str, int]
@@ -43,7 +44,7 @@ class Rows(NamedTuple):
 
 
 class AddIn:
-    """Something that joins every scan of a call. Each method changes nothing unless a subclass says otherwise.
+    """Something that joins every scan of a call. A subclass overrides the methods that it needs; the others do nothing.
 
     The methods are called in this order: `reads` and `rewritings` once a call, then `begin`; for each scan `states`,
     `change`, `rows`, `weights` and `streams`; and `end` after the last scan.
@@ -51,47 +52,56 @@ class AddIn:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """The names of values that it reads out of every step."""
+        """The names of the values that it needs from every step."""
         return ()
 
     def rewritings(self) -> tuple[Rewriting, ...]:
-        """What it changes in the cell's program. Two add-ins that name the same function share one rewriting."""
+        """Its changes of the cell's program. Two add-ins that name the same function share one rewriting."""
         return ()
 
     def begin(self, every_step: Callable[[Tensor], Tensor]) -> None:
-        """A call begins. every_step: (scans, rows, size) -> the same values laid out as the caller's input is."""
+        """The start of a call.
+
+        every_step: (scans, rows, size) -> the same values in the layout of the caller's input.
+        """
 
     def states(self, first: Tensor) -> States:
-        """The states it adds behind the cell's. first: the output state that sequences begin with, (rows, size)."""
+        """Its own states, which follow those of the cell.
+
+        first: the initial output states of sequences, (rows, size).
+        """
         del first
         return ()
 
     def change(self, at: str) -> Change | None:
-        """What runs before each step of the scan `at`, such as "l0_reverse": (t, states) -> states."""
+        """A function (t, states) -> states, which runs before each step of the scan `at` ("l0_reverse"); or None."""
         del at
         return None
 
     def rows(self, rows: Tensor, sequences: Sequences) -> Tensor:
-        """The input of a scan, (rows, input). sequences: gives the number of each row's sequence, and their count."""
+        """Changes the input of a scan, (rows, input).
+
+        sequences: returns each row's sequence number, and their count.
+        """
         del sequences
         return rows
 
     def weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        """The parameters of a scan, by name."""
+        """Changes the parameters of a scan, by name."""
         return weights
 
     def streams(self, streams: Streams, of: Rows) -> Streams:
-        """The streams of a scan, with its own added to those of the add-ins before it."""
+        """Adds its streams to those of the add-ins before it."""
         del of
         return streams
 
     def end(self, values: Mapping[str, Tensor]) -> None:
-        """The call ends. values: what all add-ins read, by name, (scans, ...) laid out as the caller's input is."""
+        """The end of a call. values: the values that add-ins read, by name, (scans, ...) in the layout of the input."""
 
 
 @dataclass(frozen=True)
 class AddIns:
-    """All that join a call, as one. program: the cell's with their rewritings. reads: what it emits besides."""
+    """All add-ins of a call as one. program: the cell's program with their rewritings. reads: its recorded values."""
 
     each: tuple[AddIn, ...]
     program: Interface
@@ -100,7 +110,7 @@ class AddIns:
     @classmethod
     def of(cls, program: Interface, each: Iterable[AddIn]) -> AddIns:
         each = tuple(each)
-        if not each:  # as nearly always
+        if not each:  # the usual case
             return cls(each, program, ())
         reads = tuple(dict.fromkeys(name for one in each for name in one.reads))
         changed: dict[str, dict[str, None]] = {}
@@ -115,14 +125,14 @@ class AddIns:
             one.begin(every_step)
 
     def states(self, first: States) -> States:
-        """The states that sequences begin with, those of the cell first."""
+        """The initial states of sequences, those of the cell first."""
         added: States = ()
         for one in self.each:
             added = (*added, *one.states(first[0]))
         return (*first, *added)
 
     def change(self, at: str) -> Change | None:
-        """All that runs before each step of a scan, in order; None if nothing does."""
+        """One function for all that runs before each step of a scan, in order; None if nothing does."""
         found = [one.change(at) for one in self.each]
         changes = [change for change in found if change is not None]
         return partial(_in_order, changes) if changes else None
@@ -155,7 +165,10 @@ def _in_order(changes: list[Change], t: int, states: States) -> States:
 
 
 def _rewritten(program: Interface, changes: tuple[Any, ...], reads: tuple[str, ...]) -> Interface:
-    """The program of a scan: the cell's own where nothing is to be changed or read. changes: as `Rewriting`."""
+    """The program of a scan.
+
+    Without changes and reads it is the cell's own. changes: (name, states), as `Rewriting`.
+    """
     if not (changes or reads) or not isinstance(program, Program):
         return program
     if not is_compiled():
@@ -167,7 +180,7 @@ def _rewritten(program: Interface, changes: tuple[Any, ...], reads: tuple[str, .
 
 def _changed(program: Program, changes: tuple[Any, ...], reads: tuple[str, ...]) -> Program:
     derived = tuple(name for name in reads if rewrite.stands_for(program, name) is None)
-    if derived:  # now, while the equations are the cell's own
+    if derived:  # at once, while the cell has these equations
         program = rewrite.record(program, derived)
     for name, states in changes:
         change = getattr(rewrite, name)
@@ -175,8 +188,8 @@ def _changed(program: Program, changes: tuple[Any, ...], reads: tuple[str, ...])
     return rewrite.record(program, reads) if reads else program
 
 
-# A compiler need not look at how programs are made, but must find each where it can look again later, to see that it
-# is still the same: so what it takes for granted is a name here. Layers of equal cells share theirs, and so one graph.
+# A compiler does not trace how programs are made, but its guards must find each program again later. So each program
+# has a name in this module. Layers of equal cells share their programs, and with them one graph.
 _for_compilers = SimpleNamespace()
 
 

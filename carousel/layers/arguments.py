@@ -1,4 +1,4 @@
-"""The checks at the border of every layer. Where torch.nn refuses something too, these are its types and words."""
+"""The checks of a layer's arguments. For errors that torch.nn raises too, types and messages are those of torch.nn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from carousel.engines.inside_torch import autocast_is_on, becomes_a_graph, is_ba
 def check_constructor(
     input_size: int, hidden_size: int, num_layers: int, bias: bool, batch_first: bool, dropout: float, proj_size: int
 ) -> None:
-    """Raises TypeError or ValueError for a layer that cannot be built, in torch.nn's words."""
+    """Raises TypeError or ValueError for arguments that no layer can have, in torch.nn's words."""
     if not isinstance(dropout, numbers.Number) or isinstance(dropout, bool) or not 0 <= dropout <= 1:
         raise ValueError(
             "dropout should be a number in range [0, 1] representing the probability of an element being zeroed"
@@ -46,13 +46,13 @@ def check_constructor(
 
 
 def check_checkpoint(checkpoint: int | str | None) -> None:
-    """Raises ValueError unless it is None, "auto" or a number of steps."""
+    """Raises ValueError unless checkpoint is None, "auto" or a positive number of steps."""
     if not (checkpoint is None or checkpoint == "auto" or (type(checkpoint) is int and checkpoint > 0)):
         raise ValueError(f"checkpoint must be None, 'auto' or a number of steps above 0, but got {checkpoint!r}")
 
 
 def as_size(name: str, value: SupportsIndex) -> int:
-    """A size given as any integer: Python's, NumPy's, a tensor of one. Raises TypeError for anything else."""
+    """A size as an int, from an integer of Python or NumPy or a tensor with one. Raises TypeError for anything else."""
     try:
         return operator.index(value)
     except TypeError:
@@ -60,7 +60,7 @@ def as_size(name: str, value: SupportsIndex) -> int:
 
 
 def check_tensor(layer: str, x: Tensor, dimensions: tuple[int, ...], weight: Tensor) -> None:
-    """Raises TypeError, ValueError or RuntimeError for an input of a kind that the layer cannot read."""
+    """Raises TypeError, ValueError or RuntimeError for an input of the wrong type, dimensions, dtype or device."""
     if not isinstance(x, Tensor):
         raise TypeError(f"{layer}: input must be a Tensor or a PackedSequence, got {type(x).__name__}")
     if x.dim() not in dimensions:
@@ -74,7 +74,7 @@ def check_tensor(layer: str, x: Tensor, dimensions: tuple[int, ...], weight: Ten
 
 
 def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, ...], weight: Tensor) -> None:
-    """Raises TypeError, ValueError or RuntimeError for an input that the layer cannot read."""
+    """As `check_tensor`, and RuntimeError for an input of the wrong size."""
     check_tensor(layer, x, dimensions, weight)
     check_dtype("input", x, weight)
     if x.size(-1) != input_size:
@@ -84,7 +84,10 @@ def check_input(layer: str, x: Tensor, input_size: int, dimensions: tuple[int, .
 def check_weights(
     weights: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]], suffix: str, hidden: int
 ) -> None:
-    """Raises RuntimeError for a parameter that was replaced by one of another shape. hidden: the units of a gate."""
+    """Raises RuntimeError for a parameter of another shape, which a caller has put there.
+
+    hidden: the units of a gate.
+    """
     for name, shape in shapes.items():
         found = weights[name].shape
         if found != shape:
@@ -95,7 +98,7 @@ def check_weights(
 
 
 def check_dtype(what: str, value: Tensor, weight: Tensor) -> None:
-    """Raises ValueError unless dtypes agree or autocast will make them."""
+    """Raises ValueError unless the dtypes agree, or autocast will convert the value."""
     if value.dtype != weight.dtype and not autocast_is_on():
         raise ValueError(
             f"RNN {what} dtype ({value.dtype}) does not match weight dtype ({weight.dtype}). "
@@ -113,14 +116,15 @@ def as_mask(
     batched: bool,
     transposed: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Which of (T, B) steps are real, and before which the state starts anew. Raises ValueError."""
+    """Two (T, B) masks: the real steps, and the steps that begin a new sequence. Raises ValueError for arguments that
+    contradict one another or do not fit the input."""
     if lengths is not None and mask is not None:
         raise ValueError(f"{layer}: lengths and mask both say which steps are real; give one of them")
     real = torch.ones(steps, batch, dtype=torch.bool, device="cpu")
     if lengths is not None:
         lengths = _on_cpu(lengths)
         lengths = lengths if batched else lengths.reshape(-1)
-        lengths = lengths if lengths.numel() else lengths.long()  # torch.tensor([]) is of floats
+        lengths = lengths if lengths.numel() else lengths.long()  # torch.tensor([]) has floats
         if lengths.dtype.is_floating_point or lengths.dtype == torch.bool or lengths.shape != (batch,):
             raise ValueError(
                 f"{layer}: lengths must be {batch} whole numbers, one for each row of the batch, "
@@ -139,14 +143,14 @@ def as_mask(
 
 
 def _on_cpu(given: Tensor | Sequence[int]) -> Tensor:
-    """There it decides where sequences begin and end; a tensor without values stays as it is."""
+    """A copy on the CPU, where the layout is computed; a tensor without values stays where it is."""
     if isinstance(given, Tensor):
         return given if given.is_meta else given.cpu()
     return torch.as_tensor(given, device="cpu")
 
 
 def _within(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
-    """The lengths. Raises ValueError unless the input has as many steps. real: of its shape, (T, B)."""
+    """Returns the lengths. Raises ValueError if one is longer than the input. real: a tensor of shape (T, B)."""
     steps = len(real)
     outside = (lengths < 0) | (lengths > steps)
     if outside.any():
@@ -158,7 +162,8 @@ def _within(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
     return lengths
 
 
-@torch.library.custom_op("carousel::within", mutates_args=())  # what a compiler calls: values are not known before
+# A compiler calls it, because it does not know the values when it compiles.
+@torch.library.custom_op("carousel::within", mutates_args=())
 def _within_op(lengths: Tensor, real: Tensor, layer: str) -> Tensor:
     return _within(lengths, real, layer).clone()
 
@@ -191,7 +196,7 @@ def _flags(layer: str, name: str, flags: Tensor, steps: int, batch: int, batched
 
 
 def as_states(layer: str, hx: Tensor | tuple[Tensor, ...], states: dict[str, str]) -> tuple[Tensor, ...]:
-    """hx as a tuple with one tensor per state. Raises TypeError where it is none."""
+    """hx as a tuple with one tensor for each state. Raises TypeError for anything else."""
     if len(states) == 1 and isinstance(hx, Tensor):
         return (hx,)
     if len(states) == 1 or not isinstance(hx, tuple | list) or len(hx) != len(states):
@@ -222,4 +227,4 @@ def check_states(
         check_dtype("hx", state, weight)
         if state.device != weight.device:
             raise RuntimeError(f"{layer}: hx is on {state.device}, but the weights are on {weight.device}")
-    return tuple(state.to(weight.dtype) for state in states)  # autocast may have brought another
+    return tuple(state.to(weight.dtype) for state in states)  # under autocast they may have another dtype

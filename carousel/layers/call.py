@@ -1,4 +1,4 @@
-"""From what a caller gave to what scans take: a batch as rows, the states to begin with, what is given by step."""
+"""Turns the arguments of a call into those of scans: the batch as rows, the initial states, and keep= and add=."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ByStep = Tensor | Mapping[str, Tensor] | None
 
 
 def check_options(layer: Layer) -> None:
-    """Raises ValueError for options that do not go together. They may be changed between calls."""
+    """Raises ValueError for options that contradict one another. Callers may change options between calls."""
     check_checkpoint(layer.checkpoint)
     if layer.hooks and isinstance(layer.checkpoint, int):
         raise ValueError(
@@ -40,7 +40,7 @@ def lay_out(
     reset: Tensor | None,
     given_by_step: bool,
 ) -> Layout:
-    """The input, checked, as rows for engines. given_by_step: whether keep or add will be laid out like it."""
+    """Checks the input and lays it out as rows for engines. given_by_step: whether the call has keep or add."""
     flags = lengths, mask, reset
     if not isinstance(input, PackedSequence):
         return _padded(layer, input, *flags)
@@ -77,7 +77,7 @@ def _padded(
     check_input(name, input, layer.input_size, (2, 3), weight)
     batched = input.dim() == 3
     transposed = batched and layer.batch_first
-    # Under autocast an input may come in bfloat16: scans run in the weights' precision, states above all.
+    # Under autocast an input may be bfloat16. Scans run in the dtype of the weights, since states need its precision.
     x = input.to(weight.dtype)
     x = x if batched else x.unsqueeze(1)
     x = x.transpose(0, 1) if transposed else x
@@ -86,7 +86,7 @@ def _padded(
         raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
     compiled, in_time = becomes_a_graph(), bool(layer.hooks)
     unrolled = compiled and _unrolls(layer)
-    if unrolled and is_jit_traced():  # the graph is for these numbers of steps and rows: it refuses others
+    if unrolled and is_jit_traced():  # the graph is valid for this T and B alone, and refuses others
         x = x.expand(int(steps), int(batch), -1)
     real = starts = sequences = None
     if not (lengths is None and mask is None and reset is None):
@@ -95,7 +95,7 @@ def _padded(
             _check_compiled(layer)
         in_time = in_time or unrolled or _have_no_values(real, starts)
         sequences = None if in_time else _sequences(real, starts, x.device, reset is not None)
-    in_chunks = isinstance(layer.checkpoint, int) and not is_jit_traced()  # of which a trace has no need
+    in_chunks = isinstance(layer.checkpoint, int) and not is_jit_traced()  # a trace does not need chunks
     open_ended = compiled and not (unrolled or in_chunks)
     rows = x.reshape(steps * batch, layer.input_size)
     padded = Padded(steps, batch, batched, transposed, rows, sequences, open_ended)
@@ -105,7 +105,7 @@ def _padded(
 
 
 def _unrolls(layer: Layer) -> bool:
-    """Whether the engine of such a scan takes steps one by one in Python, so that a graph has so many of them."""
+    """Whether the engine runs the steps one by one in Python, so that a graph contains all of them."""
     weight = layer.weight_ih_l0
     return engines.choose(layer.engine, layer._program, weight.dtype, weight.device, bool(layer.hooks))[0].calls_python
 
@@ -119,18 +119,18 @@ def _check_compiled(layer: Layer) -> None:
 
 
 def _have_no_values(real: Tensor, starts: Tensor) -> bool:
-    """Whether flags have no values, or several at once, so that no sequences can be cut by them."""
+    """Whether the masks have no values, or batched ones, so that they cannot divide the batch into sequences."""
     return not becomes_a_graph() and any(flags.is_meta or is_batched(flags) for flags in (real, starts))
 
 
 def _sequences(real: Tensor, starts: Tensor, device: torch.device, by_resets: bool) -> Segments:
-    # A compiler wants shapes that no value decides: then there is room for as many sequences as there could be.
+    # A compiler needs shapes that do not depend on values, so the layout then has room for the most sequences possible.
     most = None if not becomes_a_graph() else "step" if by_resets else "row"
     return segments(real, starts, device, most)
 
 
 def first_states(layer: Layer, hx: Tensor | States | None, layout: Layout) -> States:
-    """hx, checked, or the states that a sequence begins with where it is None; (L * D, B, size) each."""
+    """The checked hx, or the layer's initial states if hx is None; each (L * D, B, size)."""
     if hx is None:
         return layer.fresh_states(layout.batch)
     name = type(layer).__name__
@@ -139,10 +139,10 @@ def first_states(layer: Layer, hx: Tensor | States | None, layout: Layout) -> St
 
 
 class GivenByStep(AddIn):
-    """keep= and add= of a call: streams keep_c and add_c for each state c that either is given for."""
+    """keep= and add= of a call, as streams keep_c and add_c for each state c that has either of them."""
 
     def __init__(self, layer: Layer, layout: Layout, keep: ByStep, add: ByStep):
-        """Raises ValueError for states that there are not, and for a shape or dtype that does not fit the input."""
+        """Raises ValueError for an unknown state, and for a shape or dtype that does not fit the input."""
         self.name, program = type(layer).__name__, layer._program
         named = {kind: _by_state(program.states, value) for kind, value in (("keep", keep), ("add", add))}
         if not isinstance(program, Program):
@@ -157,7 +157,7 @@ class GivenByStep(AddIn):
         assert not isinstance(layout, Packed)
         self.changed = tuple(state for state in program.states if any(state in states for states in named.values()))
         self.given: Streams = {}
-        made: dict[tuple[str, str | int], Tensor] = {}  # what is given for all states is laid out once
+        made: dict[tuple[str, str | int], Tensor] = {}  # a tensor for all states is laid out once
         for state in self.changed:
             size = layer.sizes[program.states[state]]
             for kind, name, nothing in (("keep", naming.keep(state), 1.0), ("add", naming.add(state), 0.0)):

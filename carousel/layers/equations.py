@@ -1,4 +1,4 @@
-"""What layers have in common: a cell, and the program of its equations, which follows the cell when that changes."""
+"""The common base of layers: a cell and its program, which is traced again when the cell changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from carousel.program.sharing import LOCK
 
 
 def as_cell(cell: Cell | type[Cell] | str) -> Cell:
-    """A cell given as an instance, a class or a name. Raises TypeError for anything else."""
+    """A cell from an instance, a class or a name. Raises TypeError for anything else."""
     if isinstance(cell, str):
         return cells.find(cell)
     if isinstance(cell, type) and issubclass(cell, Cell):
@@ -32,10 +32,10 @@ def as_cell(cell: Cell | type[Cell] | str) -> Cell:
 
 
 class Equations(nn.Module):
-    """A module with a cell. Its program is always that of the cell as it is now.
+    """A module with a cell. Its program always has the current equations of the cell.
 
-    Everything that the trace of a cell reads is part of the cell: its attributes, those of objects in them, globals
-    and closures. Where any of it was changed, the next call runs the new equations; see `carousel.Cell`.
+    All that the trace of a cell reads is part of the cell: its attributes, those of objects in them, globals and
+    closures. After a change of any of these, the next call runs the new equations; see `carousel.Cell`.
     """
 
     cell: Cell
@@ -47,7 +47,7 @@ class Equations(nn.Module):
     _reads: Reads | None
 
     def _take(self, cell: Cell | type[Cell] | str, bias: bool, engine: str) -> None:
-        """Takes its cell, and what follows from it."""
+        """Sets the cell, its program and its engine."""
         self.cell, self.bias, self.engine = as_cell(cell), bias, engine
         self._program, self._why_untraced, self._reads = _read(self.cell, bias, engine)
         self._own_of_cell = own_parameters(self.cell)
@@ -55,36 +55,39 @@ class Equations(nn.Module):
 
     @property
     def program(self) -> Interface:
-        """The cell's program; for the reference engine, asked for by name, the step as it stands where it must be."""
+        """The cell's program.
+
+        With engine="reference", a cell outside the alphabet has its step as plain Python here.
+        """
         self._follow()
         return self._program
 
     @program.setter
     def program(self, program: Interface) -> None:
-        """Takes a program as it is, which then follows no cell."""
+        """Sets a program, which then no longer follows the cell."""
         self._program, self._reads = program, None
 
     @property
     def why_untraced(self) -> str:
-        """Why the cell has no program, if so."""
+        """The reason why the cell has no program, or ""."""
         return self._why_untraced
 
     def _repr_html_(self) -> str:
-        """In a notebook: what it is, and the equations that it runs, or why there are none."""
+        """For notebooks: the layer and its equations, or the reason why it has none."""
         program = self.program
         written = str(program) if isinstance(program, Program) else f"plain Python: {self.why_untraced}"
         return f"<pre>{html.escape(repr(self))}\n\n{html.escape(written)}</pre>"
 
     def weights_of(self, suffix: str = "") -> dict[str, Tensor]:
-        """The parameters of one scan as engines take them; suffix: of a layer and direction, "_l0_reverse"."""
+        """The parameters of one scan, for engines. suffix: that of a layer and direction, such as "_l0_reverse"."""
         names = (name for name in self._program.parameters if name not in self._program.own)
         weights: dict[str, Tensor] = {name: getattr(self, name + suffix) for name in names}
         return weights | self.own_weights(weights[naming.W].dtype)
 
     def own_weights(self, dtype: torch.dtype) -> dict[str, Tensor]:
-        """The cell's own parameters, as engines take them: a number as a row of it.
+        """The cell's own parameters, for engines: each as a row, which repeats a single number.
 
-        In the weights' dtype: another layer of the same cell may have another.
+        They are converted to the dtype of the weights, because layers of other dtypes may share the cell.
         """
         holder = self.cell if isinstance(self.cell, nn.Module) else self
         found: dict[str, Tensor] = {name: getattr(holder, name).to(dtype) for name in self._program.own}
@@ -94,10 +97,10 @@ class Equations(nn.Module):
         return found | {name: found[name].reshape(1).expand(self.hidden_size) for name in numbers}
 
     def _register_own(self) -> None:
-        """Makes the cell's own parameters the layer's: the very same, of the dtype and on the device of the others.
+        """Registers the cell's own parameters in the layer, the same objects, in the layer's dtype and on its device.
 
-        One that is a submodule has them registered already. Raises ValueError for a row of another length, and
-        ProgramError for one with the name of something else.
+        If the cell is a submodule, they are registered already. Raises ValueError for a row of the wrong length, and
+        ProgramError for a name that something else has.
         """
         like = next(self.parameters())
         for name, parameter in own_parameters(self.cell).items():
@@ -116,22 +119,25 @@ class Equations(nn.Module):
                 self.register_parameter(name, parameter)
 
     def _derive(self) -> None:
-        """Makes anew what follows from the program and is neither copied nor saved. A layer with more adds to it."""
+        """Computes the attributes that follow from the program, which are neither copied nor saved.
 
-    # What follows from the cell's program, or belongs to calls that are under way.
+        Subclasses add some.
+        """
+
+    # Attributes that follow from the cell's program, or belong to calls that are running.
     _derived: tuple[str, ...] = ("_program", "_why_untraced", "_reads", "_own_of_cell")
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles: the arguments, the weights, the cell, and which equations it has now."""
+        """For copies and pickles: the arguments, the weights, the cell, and the fingerprint of its equations."""
         state = {name: value for name, value in vars(self).items() if name not in self._derived}
         if "cell" in state:
             state["cell"] = saved_cells.saved(self.cell)
-        if self._reads is None:  # a program of its own
+        if self._reads is None:  # the program follows no cell
             return state | {"_program": self._program, "_why_untraced": self._why_untraced, "_reads": None}
         return state | {"_equations": fingerprint(self.program)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Raises ValueError where the cell needs other parameters now; warns where it has other equations."""
+        """Raises ValueError if the cell now needs other parameters. Warns if it now has other equations."""
         state = dict(state)
         was = state.pop("_equations", None)
         if "cell" in state:
@@ -160,15 +166,15 @@ class Equations(nn.Module):
         )
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Its parameters and their shapes, in torch.nn's order."""
+        """{name: shape} of the parameters, in torch.nn's order."""
         raise NotImplementedError
 
     @same_at_every_call
     def _follow(self) -> None:
-        """Reads the equations anew where the cell, or anything that they are read from, has changed.
+        """Traces the cell again if it, or an object that its equations depend on, has changed.
 
-        Raises ValueError where they would need other parameters. A compiled function keeps the equations that it was
-        compiled with.
+        Raises ValueError if the new equations need other parameters. A compiled function keeps the equations of the
+        time when it was compiled.
         """
         if self._reads is None or not self._reads.changed(self.cell):
             return
@@ -192,7 +198,7 @@ class Equations(nn.Module):
 
 
 def _read(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str, Reads]:
-    """The cell's program or, for the reference engine, its step as it stands and why; and what it was read from."""
+    """(program, "", reads) of a cell; for the reference engine perhaps (untraced step, the reason, reads)."""
     try:
         program, reads = trace_and_watch(cell, bias)
         return program, "", reads
@@ -203,14 +209,17 @@ def _read(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str, Reads]:
 
 
 def fingerprint(program: Interface) -> str:
-    """What stands for the equations: equal for equal ones, in every process. Of plain Python, for what it declares."""
+    """A text that is equal for equal equations, in every process.
+
+    For an untraced step it covers the declaration only.
+    """
     if isinstance(program, Program):
         return hashlib.sha256(notation.write(program).encode()).hexdigest()
     return hashlib.sha256(repr(_needs(program)).encode()).hexdigest()
 
 
 def _needs(program: Interface) -> dict[str, Any]:
-    """What a layer is built for."""
+    """The fields of a program that decide a layer's parameters."""
     return {
         "states were": program.states,
         "gates were": program.gates,

@@ -1,4 +1,4 @@
-"""What `layer.explain()` says: which engine runs a layer, why, and what a step costs."""
+"""The text of `layer.explain()`: which engine runs a layer, why, and the cost of a step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""torch.nn's recurrent layers, with what they refuse as keyword-only options."""
+"""Layers with the interfaces of torch.nn's recurrent layers, and further options by keyword."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ F = TypeVar("F", bound=Recurrent)
 
 
 class Options(TypedDict, total=False):
-    """What every layer takes by keyword; `Recurrent` says what each of them means."""
+    """The keyword options of every layer. `Recurrent` explains each of them."""
 
     initial_state: str
     zoneout: float | Mapping[str, float]
@@ -39,7 +39,7 @@ class Options(TypedDict, total=False):
 
 
 class _Face(Recurrent):
-    """What the three faces share: they print and refuse as torch.nn does."""
+    """The common base of RNN, LSTM and GRU, which print and raise errors as torch.nn does."""
 
     refuses_no_steps = True
     _extras: dict[str, object] = {}
@@ -60,9 +60,9 @@ class _Face(Recurrent):
 
 
 def described(equations: type[Cell]) -> Callable[[type[F]], type[F]]:
-    """Completes the help of a face: the equations of its cell, and the options that it takes as `Recurrent` does.
+    """Completes the docstring of a layer with the equations of its cell and the options of `Recurrent`.
 
-    They stand in those classes, and `help` and notebooks look at one class alone.
+    `help` and notebooks show the docstring of one class alone.
     """
 
     def complete(face: type[F]) -> type[F]:
@@ -70,7 +70,7 @@ def described(equations: type[Cell]) -> Callable[[type[F]], type[F]]:
         options = [p for p in inspect.signature(Recurrent.__init__).parameters.values() if p.kind is p.KEYWORD_ONLY]
         named = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
         face.__init__.__signature__ = own.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
-        if face.__doc__ and Recurrent.__doc__:  # python -OO drops them
+        if face.__doc__ and Recurrent.__doc__:  # python -OO removes docstrings
             shared = inspect.cleandoc(Recurrent.__doc__)
             shared = shared[shared.index("Options that torch.nn has too:") :]
             if "proj_size" not in own.parameters:
@@ -90,7 +90,7 @@ CALL = "    layer = {}(input_size, hidden_size)\n    output, hx = layer(input, h
 class RNN(_Face):
     """torch.nn.RNN on Carousel's engines: same arguments, call, results, parameters and initialisation.
 
-    nonlinearity: "tanh", "relu", and also "sigmoid".
+    nonlinearity: "tanh" or "relu", as in torch, or "sigmoid".
     Source of the equations: see `carousel.cells.rnn.RNN`.
     """
 
@@ -123,9 +123,10 @@ class RNN(_Face):
 class LSTM(_Face):
     """torch.nn.LSTM on Carousel's engines: same arguments, call, results, parameters and initialisation.
 
-    peepholes: any of "input", "forget", "output", or "all": the gates that also see the cell state.
-    coupled: no input gate of its own, i = 1 - f.
-    layer_norm: the layer-normalised LSTM of Ba et al. (2016), by itself: not with the two above or proj_size.
+    peepholes: the gates that also read the cell state, any of "input", "forget" and "output", or "all".
+    coupled: whether the input gate is i = 1 - f.
+    layer_norm: whether this is the layer-normalised LSTM of Ba et al. (2016). It excludes the two options above and
+        proj_size.
     Equations with these options, and sources: see `carousel.cells.lstm.LSTM` and
     `carousel.cells.lstm.LayerNormLSTM`.
     """
@@ -165,7 +166,7 @@ class GRU(_Face):
     """torch.nn.GRU on Carousel's engines: same arguments, call, results, parameters and initialisation.
 
     reset: "after" the matrix product, as torch does, or "before" it, as Cho et al. (2014) wrote it.
-    layer_norm: the layer-normalised GRU of Ba et al. (2016), which resets after the product.
+    layer_norm: whether this is the layer-normalised GRU of Ba et al. (2016), which resets after the product.
     Equations with these options, and sources: see `carousel.cells.gru.GRU` and
     `carousel.cells.gru.LayerNormGRU`.
     """
@@ -197,7 +198,7 @@ class GRU(_Face):
 
 
 def lstm_cell(peepholes: tuple[str, ...] | str, coupled: bool, layer_norm: bool, projection: bool) -> Cell:
-    """The cell behind the LSTM faces. Raises ValueError for options that have no published combination."""
+    """The cell of `LSTM` and `LSTMCell`. Raises ValueError for a combination of options that nobody has published."""
     equations = LSTMEquations(peepholes, coupled, projection)
     if not layer_norm:
         return equations
@@ -210,7 +211,7 @@ def lstm_cell(peepholes: tuple[str, ...] | str, coupled: bool, layer_norm: bool,
 
 
 def gru_cell(reset: str, layer_norm: bool) -> Cell:
-    """The cell behind the GRU faces. Raises ValueError for options that have no published combination."""
+    """The cell of `GRU` and `GRUCell`. Raises ValueError for a combination of options that nobody has published."""
     equations = GRUEquations(reset)
     if not layer_norm:
         return equations

@@ -1,4 +1,4 @@
-"""Layers in graphs of torch.fx: one node each, as torch.nn's own are."""
+"""Makes each layer one node in graphs of torch.fx, as torch.nn's layers are."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from torch import fx, nn
 
 
 def as_leaf(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-    """The node of a call of the module, whose first argument is a proxy: what a tracer does with torch.nn's layers.
+    """The node for a call of the module, whose first argument is a proxy.
 
-    torch.fx knows those by the place they are imported from; any other it would look into, and find decisions there.
-    Raises RuntimeError where the module is all that is traced.
+    torch.fx makes nodes of torch.nn's layers by the module that they come from. It would trace into other layers, and
+    fail at their branches. Raises RuntimeError if the module itself is the root of the trace.
     """
     tracer = args[0].tracer
     if getattr(tracer, "root", None) is module:

@@ -1,4 +1,4 @@
-"""Hooks: Python of the caller's own that is run before each step of a scan."""
+"""Hooks: functions of the caller that run before each step of a scan."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ Function = Callable[[int, dict[str, Tensor]], Mapping[str, Tensor] | None]
 
 @dataclass(frozen=True)
 class StepHook:
-    """function: (t, states by name) -> new ones by name, or None. at: the scan it is for, "l0_reverse"; None: all."""
+    """function: (t, states by name) -> new states by name, or None. at: its scan, such as "l0_reverse"; None: all."""
 
     function: Function
     at: str | None
 
 
 class Hooks(AddIn):
-    """The hooks of a layer, in their order. names: its states."""
+    """The hooks of a layer, in their order. names: the states of the layer."""
 
     def __init__(self, layer: str, hooks: Collection[StepHook], names: tuple[str, ...]):
         self.layer, self.hooks, self.names = layer, hooks, names
 
     def change(self, at: str) -> Change | None:
-        """What the hooks of one scan make of the states before a step; None if there is no such hook."""
+        """One function for the hooks of a scan, (t, states) -> states; None if it has no hooks."""
         here = [hook for hook in self.hooks if hook.at in (None, at)]
         names = self.names
         if not here:
             return None
 
         def changed(t: int, states: States) -> States:
-            # Copies: a hook may write into what it is given, and other steps must not notice.
+            # Copies, because a hook may write into its argument, and other steps must not see that.
             by_name = {name: state.clone() for name, state in zip(names, states, strict=False)}
             for hook in here:
                 found = hook.function(t, by_name)
@@ -49,7 +49,7 @@ class Hooks(AddIn):
                     )
                 by_name |= found or {}
                 _check(where, by_name, names, states)
-            rest = states[len(names) :]  # what regularisers carry along
+            rest = states[len(names) :]  # the states of regularisers
             return (*(by_name[name].to(state.dtype) for name, state in zip(names, states, strict=False)), *rest)
 
         return changed

@@ -1,7 +1,7 @@
-"""A batch walked in time: at each step all its rows at once, padding and new sequences a choice between states.
+"""Runs a batch in the order of time: step t runs for all rows at once, and padding and resets choose between states.
 
-Elsewhere a batch is cut into sequences that run side by side (`segments`), each at a time of its own, at the cost of
-real steps alone. Hooks want the other order, where step t is the same t for every row. Both mean the same.
+The usual way (`segments`) divides a batch into sequences that all start at the first step, and costs only the real
+steps. Hooks need this other way, in which step t is the same t for every row. The results are the same.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ Step = Callable[[States, States], tuple[States, States]]
 
 @dataclass(frozen=True)
 class InTime:
-    """What a caller handed in, as `Padded` or `Packed`, with the rows of all T steps and B sequences for engines.
+    """An input as `Padded` or `Packed`, together with the rows of all T steps and B sequences for engines.
 
-    real: (T, B), which steps are not padding; None for all. starts: (T, B), before which a sequence begins; None for
-        none. places: of the rows of a PackedSequence, t * B + b each; None where the rows are padded already.
+    real: (T, B), a mask of the steps that are not padding; None if all are real. starts: (T, B), a mask of the steps
+        that begin a sequence; None if no step does. places: the index t * B + b of each row of a PackedSequence; None
+        if the input is padded.
     """
 
     given: Padded | Packed
@@ -54,21 +55,21 @@ class InTime:
         rows = self.given.rows
         if self.places is not None:
             return rows.new_zeros(self.steps * self.batch, rows.shape[1]).index_copy(0, self.places, rows)
-        return self._without_padding(rows)  # a NaN there would reach the gradients of weights
+        return self._without_padding(rows)  # a NaN in the padding would reach the gradients of the weights
 
     @property
     def batch_sizes(self) -> list[int]:
         return [self.batch] * self.steps
 
     def sequences(self) -> tuple[Tensor, int]:
-        """Which sequence each row is in, by a number, and how many numbers there are."""
+        """The number of each row's sequence, and the count of these numbers."""
         row = torch.arange(self.batch, device=self.given.rows.device)
         if self.starts is None:
             return row.repeat(self.steps), self.batch
         return (self.starts.cumsum(0) * self.batch + row).flatten(), (self.steps + 1) * self.batch
 
     def first(self, given: States, fresh: Callable[[], States]) -> States:
-        del fresh  # sequences that begin later are `Walk`'s
+        del fresh  # `Walk` handles sequences that begin later
         return given
 
     def last(self, final: States, given: States, fresh: Callable[[], States]) -> States:
@@ -87,21 +88,21 @@ class InTime:
         return self.given.every_step(self._without_padding(rows))
 
     def stream(self, layer: str, name: str, stream: Tensor | None, size: int, nothing: float) -> Tensor:
-        assert isinstance(self.given, Padded)  # a PackedSequence comes without
+        assert isinstance(self.given, Padded)  # a PackedSequence has no resets
         return self.given.stream(layer, name, stream, size, nothing)
 
     def _without_padding(self, rows: Tensor) -> Tensor:
-        """(..., T * B, size) with zeros for padding."""
+        """The rows, (..., T * B, size), with zeros in the padding."""
         if self.real is None:
             return rows
         return torch.where(self.real.reshape(-1, 1), rows, 0.0)
 
 
 class Walk:
-    """What happens around each step of one scan of an `InTime` batch. Engines call it in the place of the step.
+    """Runs each step of one scan of an `InTime` batch, with what happens before and after it.
 
-    given: (B, size) each, the states that a row's first sequence begins with. fresh: makes those of every later one.
-    change: (t, states) -> states, what a hook makes of them before step t.
+    Engines call it in the place of the step. given: the initial states of each row's first sequence, each (B, size).
+    fresh: returns the initial states of every later sequence. change: (t, states) -> states, the hooks before step t.
     """
 
     def __init__(
@@ -116,27 +117,31 @@ class Walk:
         self.given, self.fresh, self.change = given, fresh, change
         self.ended = given
         if self.starts is not None:
-            self.age = self.starts.cumsum(0)  # which of its row's sequences a step is in
+            self.age = self.starts.cumsum(0)  # the index of a step's sequence within its row
 
     def __call__(self, t: int, step: Step, rows: States, states: States) -> tuple[States, States]:
         before = self._enter(t, states)
         changed = before if self.change is None else self.change(t, before)
         emitted, after = step(rows, changed)
-        if self.real is not None:  # padding passes the state on as it came
+        if self.real is not None:  # padding does not change the state
             after = _choose(self.real[t], after, before)
         if self.reverse and self.starts is not None:
-            # Backward in time a row's last sequence ends at its first step: what it ends with is the row's result.
+            # In the reverse direction a row's last sequence ends at its first step, and its states are the row's
+            # result.
             is_last = self.age[t] == self.age[-1]
             ends = is_last & (self.starts[t] if t else torch.ones_like(is_last))
             self.ended = _choose(ends, after, self.ended)
         return emitted, after
 
     def last(self, final: States) -> States:
-        """Every row's states after its last sequence, given those that the scan ended with."""
+        """The states of each row after its last sequence. final: the states after the scan."""
         return self.ended if self.reverse and self.starts is not None and self.steps else final
 
     def _enter(self, t: int, states: States) -> States:
-        """The states before step t, which may be the first of a sequence in the direction of the scan."""
+        """The states before step t.
+
+        If t begins a sequence in the direction of the scan, these are its initial states.
+        """
         if self.starts is None:
             return states
         if not self.reverse:

@@ -1,6 +1,6 @@
-"""Initialisations by name, for any layer: `layer.initialize("orthogonal", "forget-bias")`.
+"""Named initialisations for any layer: `layer.initialize("orthogonal", "forget-bias")`.
 
-Each changes only what it speaks of; `reset_parameters` goes back to torch.nn's own.
+Each scheme changes only the parameters that it names. `reset_parameters` restores torch.nn's initialisation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from carousel.program.keeping import Gate, Keeping, keeping
 
 
 def orthogonal(layer: Layer, longest: int | None) -> None:
-    """Every U a random orthogonal matrix, so that products of them neither grow nor shrink a gradient.
+    """Makes every U a random orthogonal matrix, so that products of them neither enlarge nor shrink a gradient.
 
     Source: Saxe, McClelland & Ganguli (arXiv:1312.6120, 2014).
     """
@@ -27,7 +27,7 @@ def orthogonal(layer: Layer, longest: int | None) -> None:
 
 
 def identity(layer: Layer, longest: int | None) -> None:
-    """Every U the identity and every bias 0, as for an RNN of rectified units (IRNN).
+    """Makes every U the identity and every bias 0, as for an RNN of rectified units (IRNN).
 
     Source: Le, Jaitly & Hinton (arXiv:1504.00941, 2015).
     """
@@ -41,11 +41,11 @@ def identity(layer: Layer, longest: int | None) -> None:
 
 
 def forget_bias(layer: Layer, longest: int | None) -> None:
-    """A bias of 1 for the gates that keep a state, beside what the equations add: at first the cell remembers.
+    """Gives the gates that keep a state a bias of 1, so that the cell remembers at first.
 
-    Which gates these are is read off the equations (`carousel.program.keeping`): f in f * c + i * g, and in
-    (1 - z) * h + z * n the gate z, which keeps when it is shut and gets a bias of -1. Raises ValueError where no gate
-    keeps.
+    `carousel.program.keeping` finds these gates in the equations: f in f * c + i * g, and z in (1 - z) * h + z * n,
+    which keeps the state where z = 0 and therefore receives -1. A constant in the equations comes on top.
+    Raises ValueError if no gate keeps a state.
     Source: Jozefowicz, Zaremba & Sutskever (ICML 2015).
     """
     del longest
@@ -56,11 +56,11 @@ def forget_bias(layer: Layer, longest: int | None) -> None:
 
 
 def chrono(layer: Layer, longest: int | None) -> None:
-    """Biases for time constants from 1 to `longest` steps: b_f = log(uniform(1, longest - 1)), b_i = -b_f.
+    """Sets biases for time constants from 1 to `longest` steps: b_f = log(uniform(1, longest - 1)), b_i = -b_f.
 
-    f stands for the gate that keeps a state, and i for one of its own that scales what is written; both are read off
-    the equations, and a gate that keeps when it is shut gets -b_f. Raises ValueError where no gate keeps, or without
-    `longest`.
+    f is the gate that keeps a state, and i another gate that scales the value to be written; both are found in the
+    equations. A gate that keeps the state where it is 0 receives -b_f. Raises ValueError if no gate keeps a state, or
+    without `longest`.
     Source: Tallec & Ollivier (arXiv:1804.11188, 2018), equation 16.
     """
     if longest is None or longest < 3:
@@ -86,7 +86,7 @@ SCHEMES: dict[str, Callable[[Layer, int | None], None]] = {
 
 
 def initialize_by_name(layer: Layer, names: tuple[str, ...], longest: int | None) -> None:
-    """Applies schemes in order, without gradients. Raises ValueError for a name that there is not."""
+    """Applies schemes in order, without gradients. Raises ValueError for an unknown name."""
     for name in names:
         if name not in SCHEMES:
             raise ValueError(f"there is no initialisation {name!r}; there is {', '.join(SCHEMES)}")
@@ -96,7 +96,7 @@ def initialize_by_name(layer: Layer, names: tuple[str, ...], longest: int | None
 
 
 def _blocks(layer: Layer, parameter: str) -> Iterator[Tensor]:
-    """The part of each gate in a parameter, of all layers and directions."""
+    """The blocks of each gate in a parameter, in all layers and directions."""
     for suffix in layer.suffixes():
         gates = _gates_of(layer, parameter)
         yield from layer.get_parameter(parameter + suffix).chunk(len(gates)) if gates else ()
@@ -110,7 +110,7 @@ def _check_recurrent(scheme: str, layer: Layer) -> None:
 
 
 def _kept(scheme: str, layer: Layer) -> list[Keeping]:
-    """How the layer's cell keeps its states. Raises ValueError where no gate keeps any."""
+    """How the layer's cell keeps its states. Raises ValueError if no gate keeps a state."""
     program = layer.program
     if not isinstance(program, Program):
         raise ValueError(
@@ -126,9 +126,9 @@ def _kept(scheme: str, layer: Layer) -> list[Keeping]:
 
 
 def _set_bias(layer: Layer, gate: Gate, biases: list[Tensor]) -> None:
-    """Gives a gate these biases, one for each layer and direction: b, or the learned vector in its place, and c zero.
+    """Sets the biases of a gate, one for each layer and direction: b (or its learned vector) is set, and c becomes 0.
 
-    Raises ValueError for a gate without one.
+    Raises ValueError for a gate without a bias.
     """
     if gate.bias is None:
         raise ValueError(f"{layer.program.cell} has no bias for its gate {gate.name} (bias=False?)")
@@ -141,14 +141,14 @@ def _set_bias(layer: Layer, gate: Gate, biases: list[Tensor]) -> None:
 
 
 def _part(layer: Layer, parameter: str, gate: str | None) -> Tensor:
-    """The part of a gate in a parameter; all of it where it has no such parts."""
+    """The block of a gate in a parameter; the whole parameter if gate is None."""
     whole = layer.get_parameter(parameter)
     gates = _gates_of(layer, parameter)
     return whole if gate is None else whole.chunk(len(gates))[gates.index(gate)]
 
 
 def _gates_of(layer: Layer, parameter: str) -> tuple[str, ...]:
-    """The gates whose blocks a parameter is made of."""
+    """The gates whose blocks form a parameter, in order."""
     program, name = layer.program, parameter.rpartition("_l")[0] or parameter
     if name in (naming.U, naming.C):
         return program.recurrents

@@ -1,6 +1,6 @@
-"""What the parts of a layer know of it: `call`, `stack`, `stepper`, `initialization` and `explaining` take a `Layer`.
+"""The interface of a layer for its parts: `call`, `stack`, `stepper`, `initialization` and `explaining` take a `Layer`.
 
-`Recurrent` is one. The parts name this description and not the class, so that they need not import what imports them.
+`Recurrent` implements it. The parts import this interface instead of the class, because the class imports them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from carousel.program import Interface
 
 
 class Layer(Protocol):
-    """A cell over sequences, with what `Recurrent` is constructed from as attributes."""
+    """A cell over sequences. The arguments of `Recurrent` are its attributes."""
 
     input_size: int
     hidden_size: int
@@ -27,14 +27,14 @@ class Layer(Protocol):
     training: bool
     checkpoint: int | str | None
     engine: str
-    sizes: dict[str, int]  # numbers for the size names, "input" among them: of the first layer
-    weight_ih_l0: Tensor  # the dtype and device of any parameter are the layer's
+    sizes: dict[str, int]  # the number for each size name, including "input", of the first layer
+    weight_ih_l0: Tensor  # all parameters have its dtype and device
     refuses_no_steps: bool
     _program: Interface
 
     @property
     def program(self) -> Interface:
-        """The cell's program, after asking whether the cell was changed; `_program` does not ask."""
+        """The cell's program, after a check for changes of the cell; `_program` comes without that check."""
         ...
 
     @property

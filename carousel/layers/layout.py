@@ -1,7 +1,7 @@
-"""Between what a caller hands in (padded, packed, a single sequence) and the rows that engines run.
+"""Converts between the caller's form of a batch (padded, packed, a single sequence) and the rows that engines run.
 
-Engines see one form: the rows of all steps one after another, as in a PackedSequence. A layout turns a batch into
-that form and everything that comes out back into the caller's.
+Engines take one form: the rows of all steps one after another, as in a PackedSequence. A layout converts a batch to
+that form, and all results back to the form of the caller.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ States = tuple[Tensor, ...]
 
 @dataclass(frozen=True)
 class Packed:
-    """A PackedSequence: the rows as they are; states are sorted as its sequences were.
+    """A PackedSequence. Its rows need no conversion; states are sorted as its sequences are.
 
-    open_ended: for a graph that takes other lengths too: the sizes of steps are a tensor.
+    open_ended: whether the graph must accept other lengths too, so that the sizes of steps are a tensor.
     """
 
     input: PackedSequence
@@ -45,7 +45,7 @@ class Packed:
     @property
     def batch(self) -> int:
         if self.open_ended and self.input.sorted_indices is not None:
-            return self.input.sorted_indices.shape[0]  # a size, where the first of the sizes is a value
+            return self.input.sorted_indices.shape[0]  # a size; batch_sizes[0] would be a value
         first = self.input.batch_sizes[0]
         return first if is_jit_traced() else int(first)  # type: ignore[return-value]  # it writes down a tensor
 
@@ -56,7 +56,7 @@ class Packed:
         return (torch.arange(len(begins), device="cpu") - begins).to(self.rows.device), self.batch
 
     def first(self, given: States, fresh: Callable[[], States]) -> States:
-        del fresh  # nothing starts anew
+        del fresh  # it has no resets
         order = self.input.sorted_indices
         return given if order is None else tuple(state.index_select(1, order) for state in given)
 
@@ -74,9 +74,9 @@ class Packed:
 
 @dataclass(frozen=True)
 class Padded:
-    """A tensor (T, B, ...), or (B, T, ...) if transposed, or (T, ...) if not batched; cut into sequences or whole.
+    """A tensor (T, B, ...), or (B, T, ...) if transposed, or (T, ...) if not batched, perhaps divided into sequences.
 
-    open_ended: for an exporter, T may be any number: the sizes of steps are a tensor.
+    open_ended: whether an exported graph must accept any T, so that the sizes of steps are a tensor.
     """
 
     steps: int
@@ -114,7 +114,7 @@ class Padded:
         return self.every_step(rows.unsqueeze(0)).squeeze(0)
 
     def every_step(self, rows: Tensor) -> Tensor:
-        """(scans, rows, size) -> (scans, T, B, size), or as the input was laid out; zero where there is padding."""
+        """(scans, rows, size) -> (scans, T, B, size), or the layout of the input, with zeros in the padding."""
         if self.cut is not None:
             rows = self.cut.padded(rows, self.steps * self.batch)
         values = rows.reshape(len(rows), self.steps, self.batch, rows.shape[-1])
@@ -123,9 +123,9 @@ class Padded:
         return values.transpose(1, 2) if self.transposed else values
 
     def stream(self, layer: str, name: str, stream: Tensor | None, size: int, nothing: float) -> Tensor:
-        """Rows given for every step, (T, B), (T, B, 1) or (T, B, size) as the input is laid out, for engines.
+        """Converts a stream, (T, B), (T, B, 1) or (T, B, size) in the layout of the input, to rows for engines.
 
-        None: `nothing` everywhere. Raises ValueError for another shape.
+        If it is None, `nothing` stands everywhere. Raises ValueError for another shape.
         """
         if stream is None:
             return self.flat.new_full(
@@ -135,7 +135,7 @@ class Padded:
             found = stream.dtype if isinstance(stream, Tensor) else type(stream).__name__
             raise ValueError(f"{layer}: {name} must be a Tensor of {self.flat.dtype}, got {found}")
         leading = ((self.batch, self.steps) if self.transposed else (self.steps, self.batch))[: 1 + self.batched]
-        stream = stream.to(self.flat.dtype)  # autocast may have brought another
+        stream = stream.to(self.flat.dtype)  # under autocast it may have another dtype
         value = stream if stream.dim() == len(leading) + 1 else stream.unsqueeze(-1)
         if tuple(value.shape[:-1]) != leading or value.shape[-1] not in (1, size):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""What the layers have in common: the parameters of a cell's program, and how they begin."""
+"""The parameters of layers: their shapes, their registration and their initial values."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from carousel.program import Interface, Program, naming
 
 
 def check_sizes(program: Interface, sizes: dict[str, int]) -> dict[str, int]:
-    """Numbers for the size names, "input", "hidden" and "projection" among them, as they were given.
+    """Returns the sizes, {size name: number} with "input", "hidden" and "projection".
 
-    Raises ValueError if the cell and the layer's proj_size do not agree, or where equations need another number.
+    Raises ValueError if the cell and the layer's proj_size do not agree, or if the equations need another number.
     """
     matrix_sizes = [size for weight in program.weights.values() for size in (weight.rows, weight.columns)]
     uses, proj_size = "projection" in (*program.states.values(), *matrix_sizes), sizes["projection"]
@@ -33,7 +33,7 @@ def check_sizes(program: Interface, sizes: dict[str, int]) -> dict[str, int]:
 
 
 def parameter_shapes(program: Interface, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-    """Names and shapes of one scan's parameters, in torch.nn's order. sizes: a number for each size name."""
+    """{name: shape} of the parameters of one scan, in torch.nn's order. sizes: the number for each size name."""
     shapes = program.parameter_shapes(sizes)
     return {name: shape for name, shape in shapes.items() if name not in program.own}
 
@@ -45,14 +45,14 @@ def register(
     device: torch.device | str | None,
     dtype: torch.dtype | None,
 ) -> None:
-    """Gives a layer its parameters. Raises ProgramError for one that has the name of something else in it."""
+    """Registers the parameters of a layer. Raises ProgramError for a name that another attribute has already."""
     naming.check_free(cell, type(module), shapes, vars(module) | module._parameters)
     for name, shape in shapes.items():
         module.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
 
 
 def initialize(module: nn.Module, program: Interface, hidden_size: int, suffix: str = "") -> None:
-    """Draws one scan's parameters: uniform in ±1/sqrt(hidden_size), or what a vector's `initial` says."""
+    """Draws the parameters of one scan uniformly from ±1/sqrt(hidden_size). A vector with `initial` starts at that."""
     bound = 1.0 / math.sqrt(hidden_size)
     for name in (name for name in program.parameters if name not in program.own):
         parameter = module.get_parameter(name + suffix)

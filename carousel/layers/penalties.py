@@ -1,16 +1,16 @@
-"""Penalties on what a layer gives out, to be added to a loss: how large it is, and how fast it changes.
+"""Penalties on the output of a layer, to be added to a loss: one for its size, and one for its rate of change.
 
     output, _ = layer(x, lengths=lengths)
     dropped = F.dropout(output, 0.4, self.training)
     loss = cross_entropy(decoder(dropped), y)
     loss = loss + 2 * activation_penalty(dropped, lengths=lengths) + temporal_penalty(output, lengths=lengths)
 
-Plain functions of an output: give them the lengths, mask and reset that the layer was given. They read a PackedSequence
-too. In AWD-LSTM, as above, the first is of the output after dropout and the second of the output before it; Keras's
-`activity_regularizer=L2(a)` is the first, by the sum over units where this is their mean.
+Both are functions of an output. Give them the same lengths, mask and reset as the layer; they take a PackedSequence
+too. In AWD-LSTM, as above, the first uses the output after dropout and the second the output before it. Keras's
+`activity_regularizer=L2(a)` is the first, with the sum over units where this function takes the mean.
 
 Source: Merity, McCann & Socher, "Revisiting activation regularization for language RNNs" (arXiv:1708.01009, 2017),
-sections 2 and 3, with means of squares for the norms, as the authors' own code computes them.
+sections 2 and 3. The norms are means of squares, as in the authors' code.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def activation_penalty(
     mask: Tensor | None = None,
     batch_first: bool = False,
 ) -> Tensor:
-    """mean(h_t²), over units and real steps: keeps activations small ("AR", alpha).
+    """mean(h_t²) over units and real steps, which keeps activations small ("AR", alpha).
 
-    output: (T, B, units), (B, T, units) with batch_first, (T, units), or a PackedSequence. lengths, mask: as the layer
-        takes them; padding counts for nothing, whatever stands there. Without any step it is 0.
-    Returns a single number, in float32 for halves. Raises ValueError for flags of another shape.
+    output: (T, B, units), (B, T, units) with batch_first, (T, units), or a PackedSequence. lengths, mask: as for
+        the layer. Values in the padding have no effect. Without real steps the penalty is 0.
+    Returns a single number, in float32 for float16 and bfloat16. Raises ValueError for masks of another shape.
     """
     if isinstance(output, PackedSequence):
         return _mean(output.data.square())
@@ -52,25 +52,24 @@ def temporal_penalty(
     reset: Tensor | None = None,
     batch_first: bool = False,
 ) -> Tensor:
-    """mean((h_t - h_{t+1})²), over units and pairs of neighbouring steps: keeps change slow ("TAR", beta).
+    """mean((h_t - h_{t+1})²) over units and pairs of neighbouring steps, which keeps change slow ("TAR", beta).
 
-    A pair is two steps that follow one another in one sequence: none across a reset or past a row's end, and across a
-    hole in the mask the real steps on its two sides. Without any pair it is 0. Arguments, result and errors: see
-    `activation_penalty`; reset: as the layer takes it.
+    A pair is two real steps of one sequence with no real step between them. There is no pair across a reset. Without
+    pairs the penalty is 0. reset: as for the layer. Other arguments, result and errors: see `activation_penalty`.
     """
     if isinstance(output, PackedSequence):
         sizes = output.batch_sizes
-        # Row b of a step stands as many rows behind row b of the step before as that step has.
+        # If the step before has n rows, row b of a step stands n rows after row b of that step.
         later = torch.arange(int(sizes[0]), int(sizes.sum()), device="cpu")
         earlier = later - sizes[:-1].repeat_interleave(sizes[1:])
         earlier, later = earlier.to(output.data.device), later.to(output.data.device)
         return _mean((output.data.index_select(0, earlier) - output.data.index_select(0, later)).square())
     rows, real, starts = _in_time("temporal_penalty", output, lengths, mask, reset, batch_first)
     if real is None and rows.dtype.itemsize >= 4 and len(rows) > 1 and rows.numel():
-        return F.mse_loss(rows[:-1], rows[1:])  # one pass where the others take three
+        return F.mse_loss(rows[:-1], rows[1:])  # one pass; the general way below takes three
     if real is None:
         return _mean((rows[:-1] - rows[1:]).square())
-    # The real step before each step, -1 if there is none; it is of the same sequence if nothing starts in between.
+    # The real step before each step, or -1. The two are in one sequence if no sequence starts between them.
     time = torch.arange(len(real), device=real.device)[:, None]
     latest = torch.where(real, time, -1).cummax(0).values
     before = torch.cat([torch.full_like(latest[:1], -1), latest[:-1]])
@@ -88,7 +87,8 @@ def _in_time(
     reset: Tensor | None,
     batch_first: bool,
 ) -> tuple[Tensor, Tensor | None, Tensor]:
-    """(T, B, units) with 0 for padding, which (T, B) steps are real (None: all), and before which a sequence starts."""
+    """(T, B, units) with 0 in the padding; a (T, B) mask of real steps, or None; and a (T, B) mask of steps that begin
+    a sequence."""
     if not isinstance(output, Tensor) or output.dim() not in (2, 3):
         found = f"of {output.dim()} dimensions" if isinstance(output, Tensor) else type(output).__name__
         raise ValueError(f"{name}: output must be a Tensor of 2 or 3 dimensions or a PackedSequence, got {found}")
@@ -105,7 +105,7 @@ def _in_time(
 
 
 def _mean(values: Tensor, counted: Tensor | None = None) -> Tensor:
-    """The mean of the values, (steps, ..., units), of those steps that are counted; 0 where there are none."""
+    """The mean of the values, (steps, ..., units), over the counted steps; 0 if no step is counted."""
     dtype = torch.promote_types(values.dtype, torch.float32)
     if counted is None:
         return values.mean(dtype=dtype) if values.numel() else values.sum(dtype=dtype)

@@ -1,4 +1,4 @@
-"""Reading values out of the steps of a scan, and the gradients that flow between them."""
+"""Recordings of values of the steps of a scan, and of the gradients that flow between steps."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def _this_thread() -> int:
 
 
 class _InUse(AddIn):
-    """Stands in the layer's list `active` of what it reports to, from `with` to its end; of calls in its own thread."""
+    """An add-in that is active inside its `with`, for the calls of its own thread.
+
+    active: the layer's list of these.
+    """
 
     active: list[Any]
     thread: int
@@ -41,19 +44,20 @@ class _InUse(AddIn):
 
 
 def of_this_thread(active: list[T]) -> list[T]:
-    """Those of a layer's list that a call in this thread reports to: others' calls are none of its business."""
+    """The active ones that belong to this thread."""
     if not active:
         return []
     thread = _this_thread()
-    return [one for one in tuple(active) if one.thread == thread]  # a copy: other threads change the list meanwhile
+    return [one for one in tuple(active) if one.thread == thread]  # a copy: other threads may change the list
 
 
 class Recording(_InUse, Mapping[str, Tensor]):
-    """What `layer.record(...)` gives: after each call of the layer inside its `with`, the values by name.
+    """The result of `layer.record(...)`: a mapping from names to values, after each call of the layer inside its
+    `with`.
 
-    Calls that other threads make meanwhile are not recorded: a recording belongs to the thread that opened it.
-    Each is (L * D, T, B, H), its first axis in the order of hx's, the others as the input is laid out;
-    (L * D, rows, H) for a PackedSequence.
+    It belongs to the thread that opened it, and does not record calls of other threads.
+    Each value is (L * D, T, B, H), the first axis in the order of hx and the others in the layout of the input; for a
+    PackedSequence (L * D, rows, H).
     """
 
     def __init__(self, names: tuple[str, ...], active: list[Recording]):
@@ -80,33 +84,36 @@ class Recording(_InUse, Mapping[str, Tensor]):
     def __len__(self) -> int:
         return len(self.found)
 
-    __eq__, __hash__ = object.__eq__, object.__hash__  # of equal values there may be two recordings
+    __eq__, __hash__ = object.__eq__, object.__hash__  # two recordings with equal values are different
 
 
 class Tap(_InUse):
-    """What `layer.tap()` gives: the gradient by the states that each step reads, in a call inside its `with`.
+    """The result of `layer.tap()`: gradients with respect to the states that each step reads, for a call inside its
+    `with`.
 
-    Recorded states are results of the scan, which does not read them back: a gradient that flows along the recurrence
-    does not pass through them, and their `.grad` stays None. A tap stands where each step reads its states.
+    Recorded states are results of a scan. A gradient that flows along the recurrence does not pass through them, and
+    their `.grad` stays None. A tap stands where each step reads its states.
 
         with layer.tap() as tap:
             output, _ = layer(x)
-        tap.gradients(output[-1].sum())["c"]    # (L * D, T, B, H), its first axis in the order of hx's
+        tap.gradients(output[-1].sum())["c"]    # (L * D, T, B, H), the first axis in the order of hx
 
-    Entry t is the gradient by the state that step t reads: the one left by the step before it (after it, in the reverse
-    direction), or the initial one. It counts what flows on along the recurrence, not what the layer above was shown
-    of that state. Laid out as the values of `layer.record`; 0 where there is padding. It is of the last call.
+    Entry t is the gradient with respect to the state that step t reads: the state after step t - 1 (t + 1 in the
+    reverse direction), or the initial state. It includes what flows through step t, but not what flows from that state
+    directly into the layer above. It has the layout of `layer.record`, with 0 in the padding, and belongs to the last
+    call.
     """
 
     def __init__(self, names: tuple[str, ...], active: list[Tap]):
         self.names, self.active = names, active
-        self._scans: list[dict[str, Tensor]] = []  # of each scan the zeros that were added to its states
+        self._scans: list[dict[str, Tensor]] = []  # for each scan, the zeros that were added to its states
         self._every_step: Callable[[Tensor], Tensor] | None = None
 
     def gradients(self, value: Tensor) -> dict[str, Tensor]:
-        """d value / d state, by state, of a number that was computed from the layer's output. May be asked again.
+        """d value / d state for each state. value: a number computed from the layer's output. It may be called
+        repeatedly.
 
-        Raises RuntimeError where the layer has not been called inside the `with`.
+        Raises RuntimeError if the layer has not been called inside the `with`.
         """
         if self._every_step is None:
             raise RuntimeError("tap: no gradients yet; call the layer inside `with layer.tap() as tap:`")
@@ -121,7 +128,7 @@ class Tap(_InUse):
         self._scans, self._every_step = [], every_step
 
     def streams(self, streams: Streams, of: Rows) -> Streams:
-        """Zeros of the graph, added to every state: they change nothing, and their gradient is that by the state."""
+        """Adds zeros that require gradients to every state. Their gradient is the gradient of the state."""
         zeros = {state: of.rows.new_zeros(len(of.rows), of.states[state]).requires_grad_() for state in self.names}
         self._scans.append(zeros)
         joined = dict(streams)
@@ -133,7 +140,7 @@ class Tap(_InUse):
 
 
 def check_names(layer: str, program: Interface, names: tuple[str, ...]) -> None:
-    """Raises ValueError for a name that no value of a step has."""
+    """Raises ValueError for a name that no value of the step has."""
     if not isinstance(program, Program):
         raise ValueError(f"{layer}: recording reads a cell's program, and this cell's step runs as plain Python")
     if not names:

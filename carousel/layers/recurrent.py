@@ -1,7 +1,7 @@
 """The layer: any cell, stacked, in one or both directions, over batches, packed sequences or single sequences.
 
-Here stands what a user sees: constructor, call, recordings, hooks. `call` reads what a call was given, `add_ins` says
-how regularisers and the like join it, and `stack` runs its scans.
+This file has what a user sees: constructor, call, recordings and hooks. `call` converts the arguments of a call,
+`add_ins` is how regularisers and the like join it, and `stack` runs its scans.
 """
 
 from __future__ import annotations
@@ -44,42 +44,44 @@ class Recurrent(Equations, RNNBase):
     cell: a `Cell`, a Cell class that needs no arguments, or a name in the catalogue.
     Options that torch.nn has too:
     input_size, hidden_size: I and H, the numbers of units of the input and of the cell's states.
-    num_layers: L; each layer above the first reads the outputs of the one below.
+    num_layers: L; each layer above the first reads the outputs of the layer below.
     bias: whether gates have biases.
-    batch_first: whether a batch is (B, T, I), and outputs alike; states are (L * D, B, H) always.
-    dropout: the probability with which outputs of all layers but the last are dropped in training.
+    batch_first: whether inputs and outputs are (B, T, ...); states are always (L * D, B, H).
+    dropout: the probability of dropping each output of all layers but the last, in training.
     bidirectional: whether a second scan runs from the last step to the first; outputs are the two side by side.
     proj_size: the size of "projection", for cells that use it.
-    device, dtype: where the parameters are, and of what type: float32, float64 or bfloat16 on the native engine, any on
-        the reference. Results have the weights' dtype, under autocast too, where torch.nn's have autocast's: rounding
-        a state at every step loses what it sums.
+    device, dtype: those of the parameters: float32, float64 or bfloat16 on the native engine, any dtype on the
+        reference engine. Results have the dtype of the weights, even under autocast, where torch.nn's results have
+        autocast's dtype: a state that is rounded at every step loses the small numbers that it sums.
     Options by keyword:
-    initial_state: where hx is not given, and after a reset, "zero", or "learned": a parameter for each state, layer and
-        direction, `initial_h_lk`, which begins at zero.
+    initial_state: the state without hx and after a reset: "zero", or "learned", which is a parameter for each state,
+        layer and direction, `initial_h_lk`, with zero as its first value.
     zoneout: the probability that a unit of a state keeps its old value for a step, for all states or by state.
-    recurrent_dropout, input_dropout: of what U multiplies and of each layer's input, one mask for a whole sequence
-        (Gal & Ghahramani). candidate_dropout: of what a step writes into its memory, a mask a step (Semeniuta).
-    weight_drop: of the elements of U. Sources: see `carousel.layers.regularizers`.
-    checkpoint: recompute in backward, this many steps at a time, instead of keeping every step's values: the same
-        gradients, memory for T / k states and k steps, one more forward pass. "auto": only where a scan would keep more
-        than 1 GiB, with k the square root of T.
-    engine: "auto" takes the fastest engine that can run the cell (`explain()` says which, and why); by name, that
-        engine or an error. engine="reference" also runs a cell whose step is outside the alphabet of programs.
+    recurrent_dropout, input_dropout: the probability of dropping units of the row that U multiplies, and of each
+        layer's input; one mask serves a whole sequence (Gal & Ghahramani). candidate_dropout: of the value that a step
+        writes into a state, with a new mask at each step (Semeniuta). weight_drop: of elements of U. Sources: see
+        `carousel.layers.regularizers`.
+    checkpoint: k, the number of steps that backward recomputes at a time, instead of keeping the values of all steps:
+        the same gradients with memory for T / k states and k steps, at the cost of one more forward pass. "auto"
+        recomputes only if a scan would keep more than 1 GiB, with k = sqrt(T).
+    engine: "auto" chooses the fastest engine that can run the cell (`explain()` says which, and why). With the name of
+        an engine, that engine runs or an error says why not. engine="reference" also runs a cell whose step is outside
+        the alphabet of programs.
 
     Parameters of layer k are `weight_ih_lk` (gates * H, I or D * H), `weight_hh_lk` (gates * H, H), `bias_ih_lk`,
     `bias_hh_lk` (gates * H), `weight_hr_lk` and the like for the cell's matrices, and the cell's vectors by name,
-    `p_i_lk`; those of the reverse direction end in `_reverse`. They start uniform in ±1/sqrt(H), a vector with an
-    initial value of its own at that. `initialize` draws them by other published schemes.
+    `p_i_lk`; those of the reverse direction end in `_reverse`. They are drawn uniformly from ±1/sqrt(H); a vector
+    that declares an initial value starts at that value. `initialize` draws them by other published schemes.
 
     Raises ProgramError for a cell that contradicts itself or leaves the alphabet; TypeError, ValueError and
-    RuntimeError for what torch.nn refuses too, in its words; ValueError for options that do not fit the cell or
-    one another.
+    RuntimeError where torch.nn raises them too, in its words; ValueError for options that do not fit the cell or one
+    another.
     """
 
-    # torch.nn's faces refuse a sequence without steps; a layer that stands for itself runs it.
+    # RNN, LSTM and GRU refuse T = 0, as torch.nn does; a plain `Recurrent` allows it.
     refuses_no_steps = False
 
-    weight_ih_l0: Tensor  # registered by name below, with all the others
+    weight_ih_l0: Tensor  # registered by name below, with all other parameters
 
     def __init__(
         self,
@@ -104,7 +106,7 @@ class Recurrent(Equations, RNNBase):
         checkpoint: int | str | None = None,
         engine: str = "auto",
     ):
-        nn.Module.__init__(self)  # not nn.RNNBase's: it would make parameters of its own
+        nn.Module.__init__(self)  # not that of nn.RNNBase, which would make its own parameters
         num_layers, proj_size = as_size("num_layers", num_layers), as_size("proj_size", proj_size)
         check_constructor(input_size, hidden_size, num_layers, bias, batch_first, dropout, proj_size)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
@@ -118,7 +120,7 @@ class Recurrent(Equations, RNNBase):
         self.zoneout, self.recurrent_dropout = zoneout, recurrent_dropout
         self.candidate_dropout = candidate_dropout
         self.input_dropout, self.weight_drop = input_dropout, weight_drop
-        _ = regularizers.chosen(self._program, self, training=True)  # checked now
+        _ = regularizers.chosen(self._program, self, training=True)  # checks the options now
         check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
@@ -132,7 +134,7 @@ class Recurrent(Equations, RNNBase):
         sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
         self.sizes = check_sizes(self._program, sizes)
         width = (1 + self.bidirectional) * self.sizes[self._program.states[self._program.output_state]]
-        # The shapes of the first layer's parameters, and of those of every layer above it.
+        # The shapes of the parameters of the first layer, and of those of each layer above it.
         self._shapes = [
             parameter_shapes(self._program, self.sizes | {"input": size}) for size in (self.input_size, width)
         ]
@@ -150,11 +152,11 @@ class Recurrent(Equations, RNNBase):
         return found
 
     def scan_shapes(self, suffix: str) -> dict[str, tuple[int, ...]]:
-        """The names and shapes of the parameters of one scan, "_l0_reverse", without that suffix."""
+        """{name without suffix: shape} of the parameters of one scan. suffix: that of the scan, as "_l0_reverse"."""
         return self._shapes[not suffix.startswith("_l0")]
 
     def reset_parameters(self) -> None:
-        """Draws every parameter anew, in torch.nn's order: the same seed gives the same weights."""
+        """Draws all parameters again, in torch.nn's order, so that the same seed gives the same weights."""
         for suffix in self.suffixes():
             initialize(self, self._program, self.hidden_size, suffix)
             if self.initial_state == "learned":
@@ -162,9 +164,9 @@ class Recurrent(Equations, RNNBase):
                     nn.init.zeros_(self.get_parameter(naming.initial(state) + suffix))
 
     def initialize(self, *names: str, longest: int | None = None) -> None:
-        """Draws parameters anew by named schemes: "orthogonal", "identity", "forget-bias", "chrono" (with `longest`).
+        """Draws parameters again by named schemes: "orthogonal", "identity", "forget-bias", "chrono" (with `longest`).
 
-        Sources, and what each of them changes: see `carousel.layers.initialization`.
+        `carousel.layers.initialization` has the sources, and says what each scheme changes.
         """
         initialize_by_name(self, names, longest)
 
@@ -187,27 +189,26 @@ class Recurrent(Equations, RNNBase):
         input: (T, B, I); (B, T, I) with batch_first; (T, I) for a single sequence; or a PackedSequence.
         hx: the initial state, (L * D, B, H), zero if None; for a cell with several states a tuple, in the cell's order;
             without the axis B for a single sequence.
-        output: (T, B, D * H), the first state of the last layer at every step; laid out as the input was.
-        The returned hx holds every state after each sequence's last step. T = 0 and B = 0 are legal; of these
-        torch.nn's faces refuse T = 0, as torch.nn does.
+        output: (T, B, D * H), the first state of the last layer at every step, in the layout of the input.
+        The returned hx holds every state after each sequence's last step. T = 0 and B = 0 are legal, except that RNN,
+        LSTM and GRU refuse T = 0, as torch.nn does.
 
-        lengths: (B), how many of each row's steps are real, in any order, 0 included.
-        mask: (T, B) bool, laid out as the input, which steps are real, where padding is on the left or in between.
-            The state passes over padding as if it were not there, the output is 0 there; the cost is that of real
-            steps.
-        reset: (T, B) bool, laid out as the input: before such a step that row begins a new sequence, from the layer's
-            own initial state. Neither values nor gradients pass, in either direction; no other row notices. hx stands
-            before a row's first sequence; the one returned after its last.
-        keep, add: before each step the state becomes keep * state + add: (T, B), (T, B, 1) or (T, B, H), laid out as
-            the input; for every state, or a mapping from state to tensor. Differentiable. keep 0 forgets (but 0 * NaN
-            is NaN: reset forgets anything), keep 1 keeps.
-        return_states: returns (output, hx, states), every state at every step by name, (L * D, T, B, H) each. A loss
-            may be made of them; what the gradient by them is along the recurrence, `tap()` tells, and their `.grad`
-            does not.
+        lengths: (B), the number of real steps of each row, in any order; 0 is allowed.
+        mask: (T, B) bool in the layout of the input, True at real steps, for padding on the left or in between. Padding
+            does not change the state, and the output there is 0. The cost is that of the real steps.
+        reset: (T, B) bool in the layout of the input. Before a step with True the row begins a new sequence, from the
+            layer's own initial state. Neither values nor gradients pass there, in either direction, and other rows are
+            not affected. hx is the state before a row's first sequence; the returned hx that after its last.
+        keep, add: before each step the state becomes keep * state + add. Each is (T, B), (T, B, 1) or (T, B, H) in the
+            layout of the input, for every state, or a mapping from state to tensor. Both are differentiable. keep = 0
+            forgets the state (except NaN, since 0 * NaN is NaN; reset forgets that too), keep = 1 keeps it.
+        return_states: whether to return (output, hx, states), where states has every state at every step by name,
+            (L * D, T, B, H) each. A loss may use them. Their `.grad` is not the gradient along the recurrence;
+            `tap()` gives that.
 
-        Raises TypeError, ValueError or RuntimeError, in torch.nn's words where it refuses the same, for an input or
-        state of another shape, dtype or device; ValueError for lengths, mask, reset, keep or add that do not fit the
-        input, for lengths beside a mask, and for any of these beside a PackedSequence.
+        Raises TypeError, ValueError or RuntimeError, in torch.nn's words where torch.nn raises them too, for an input
+        or state of the wrong shape, dtype or device. Raises ValueError for lengths, mask, reset, keep or add that do
+        not fit the input, for lengths together with mask, and for any of these together with a PackedSequence.
         """
         if is_proxy(input):
             named = {"lengths": lengths, "mask": mask, "reset": reset, "keep": keep, "add": add}
@@ -227,32 +228,32 @@ class Recurrent(Equations, RNNBase):
         return layout.output(rows), last[0] if len(last) == 1 else last, *(all_of.found for all_of in states)
 
     def add_ins(self, training: bool, *more: AddIn) -> AddIns:
-        """What joins each scan of a call: the layer's regularisers and hooks, then `more`."""
+        """The add-ins of a call: the layer's regularisers and hooks, then `more`."""
         each = regularizers.chosen(self._program, self, training)
         hooks = (Hooks(self._name(), self.hooks, tuple(self._program.states)),) if self._hooks else ()
         return AddIns.of(self._program, (*each, *hooks, *more))
 
     def record(self, *names: str) -> Recording:
-        """Reads values out of every step of the calls inside a `with`:
+        """Records values of every step of the calls inside a `with`:
 
             with layer.record("forget", "c") as values:
                 layer(x)
-            values["c"]    # (L * D, T, B, H), its first axis in the order of hx's
+            values["c"]    # (L * D, T, B, H), the first axis in the order of hx
 
-        A loss may be made of them, and its gradients reach the weights and the input. But they are results of the scan,
-        which does not read them back, so that `.grad` of them stays None: gradients by the states are `tap()`'s.
-        names: the states, what the cell's step calls its values, and "input", "forget", "candidate", "output", "reset",
-            "update" for the gates that are called so. Raises ValueError for a name that there is not.
+        A loss may use the values, and its gradients reach the weights and the input. The values are results of a scan,
+        so that their `.grad` stays None; `tap()` gives gradients with respect to the states.
+        names: states, names of values in the cell's step, and "input", "forget", "candidate", "output", "reset",
+            "update" for the usual letters of these gates. Raises ValueError for an unknown name.
         """
         check_names(self._name(), self.program, names)
         return Recording(names, self._recordings)
 
     def tap(self) -> Tap:
-        """Gradients by the states that each step reads, of the call inside a `with`; see `Tap`:
+        """Gradients with respect to the states that each step reads, for the call inside a `with`; see `Tap`:
 
             with layer.tap() as tap:
                 output, _ = layer(x)
-            tap.gradients(output[-1].sum())["c"]    # (L * D, T, B, H): entry t is by the state that step t reads
+            tap.gradients(output[-1].sum())["c"]    # (L * D, T, B, H); entry t: for the state that step t reads
 
         Raises ValueError for a cell whose step runs as plain Python.
         """
@@ -260,22 +261,23 @@ class Recurrent(Equations, RNNBase):
         return Tap(tuple(self._program.states), self._taps)
 
     def hook(self, function: Function, at: str | None = None) -> RemovableHandle:
-        """Lets Python change the states before each step of the calls to come; slow, and gradients flow through it.
+        """Lets a function change the states before each step of later calls. It is slow; gradients flow through it.
 
-            def noisy(t, states):                    # t: the step, 0 to T - 1, falling in the reverse direction
+            def noisy(t, states):                    # t: the step, 0 to T - 1 (T - 1 to 0 in the reverse direction)
                 states["c"] = states["c"] + 0.1 * torch.randn_like(states["c"])
 
             handle = layer.hook(noisy)
             layer(x)
             handle.remove()                          # or: with layer.hook(noisy): layer(x)
 
-        function: (t, states) -> None or new states by name. states: by name, (B, H) each, in the order of the batch,
-            after a reset and before keep and add; a copy that it may write into or change. What it makes of a row that
-            has padding at t is not used. Several hooks run in the order in which they came.
-        at: the scan it is for, "l0", "l0_reverse", "l1", ...; None for every layer and direction.
-        Layers with a hook run on the reference engine, `explain()` says so, and engine="native" refuses. Where a hook
-        forms part of every run of the layer and is affine in the state, keep and add do it at full speed.
-        Raises ValueError for a scan that there is not; the call raises TypeError or ValueError for what is no state.
+        function: (t, states) -> None or new states by name. states: a copy of the states by name, each (B, H) in the
+            order of the batch, after a reset and before keep and add; the function may write into it. Its results
+            for rows with padding at t are ignored. Several hooks run in the order in which they were added.
+        at: the scan in which it runs, "l0", "l0_reverse", "l1", ...; None for all layers and directions.
+        A layer with a hook runs on the reference engine, as `explain()` says, and engine="native" raises an error. If
+        the change is affine in the state, keep= and add= do the same at full speed.
+        Raises ValueError for an unknown scan. The call raises TypeError or ValueError if the result has no valid
+        states.
         """
         there = [suffix.removeprefix("_") for suffix in self.suffixes()]
         if at is not None and at not in there:
@@ -292,26 +294,26 @@ class Recurrent(Equations, RNNBase):
     def given_by_step(
         self, input: Tensor, keep: call.ByStep = None, add: call.ByStep = None
     ) -> tuple[call.GivenByStep, ...]:
-        """keep= and add= of a call as what joins its scans; nothing where both are None."""
+        """keep= and add= of a call as add-ins; empty if both are None."""
         if keep is None and add is None:
             return ()
         return (call.GivenByStep(self, call.lay_out(self, input, None, None, None, True), keep, add),)
 
     def stepper(self, batch: int = 1) -> Stepper:
-        """This layer one step at a time, with the state held inside and the weights as they are now; see `Stepper`."""
+        """A `Stepper`, which runs this layer one step at a time with its current weights, and holds the state."""
         return Stepper(self, batch)
 
     def explain(self, steps: int = 0, batch: int = 0, plan: bool = False) -> str:
-        """Which engine runs this layer's scans, and why; what one step costs.
+        """A text that says which engine runs this layer's scans and why, and what one step costs.
 
-        steps, batch: of an input; if given, also how threads divide the work on it.
-        plan: whether to list what the engine makes of the first layer's program, forward and backward, line by line.
+        steps, batch: T and B of an input; if given, the text also says how threads divide the work.
+        plan: whether to append the engine's plans of the first layer, forward and backward.
         """
         self._follow()
         return explaining.explain(self, steps, batch, plan)
 
     def fresh_states(self, batch: int) -> States:
-        """The states that a sequence begins with when none is given, (L * D, B, size) each."""
+        """The initial states of sequences without hx, (L * D, B, size) each."""
         if self.initial_state == "zero":
             like = self.weight_ih_l0
             return tuple(torch.zeros(s, dtype=like.dtype, device=like.device) for s in self.expected_states(batch))
@@ -325,7 +327,7 @@ class Recurrent(Equations, RNNBase):
 
     @property
     def _printed_options(self) -> dict[str, Any]:
-        """The options and their defaults, in torch.nn's order."""
+        """{option: default} in torch.nn's order."""
         options = {name: p.default for name, p in inspect.signature(Recurrent).parameters.items()}
         unprinted = ("cell", "input_size", "hidden_size", "device", "dtype")
         return {"proj_size": 0} | {name: default for name, default in options.items() if name not in unprinted}

@@ -1,7 +1,7 @@
-"""Regularisers of a scan. Their masks are drawn here, with torch's generator: the same seed, the same on every engine.
+"""Regularisers of a scan. torch's generator draws their masks here, so that a seed gives the same on every engine.
 
-Each is a class: its option of a layer, the source of its equations, and what it adds to a scan. All are off in
-evaluation, but for zoneout, which then takes the mean of its two cases.
+Each is a class with its option of a layer, the source of its equations, and its changes of a scan. In evaluation all
+are off except zoneout, which then takes the mean of its two cases.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from carousel.program.keeping import candidates
 
 
 class Regularizer(AddIn):
-    """What is drawn anew for every call, with probability p.
+    """The base of regularisers, which draw new masks with probability p for every call.
 
-    option: the argument of layers, and the attribute, that turns it on. in_evaluation: whether it is on there too.
-    needs_program: whether it rewrites the cell's program, so that a step in plain Python is not enough.
+    option: the layer's argument and attribute that turns it on. in_evaluation: whether it is on in evaluation too.
+    needs_program: whether it rewrites the cell's program, which an untraced step does not have.
     """
 
     option: ClassVar[str]
@@ -30,7 +30,7 @@ class Regularizer(AddIn):
     needs_program: ClassVar[bool] = False
 
     def __init__(self, program: Interface, p: Any, training: bool):
-        """Raises ValueError unless p is a probability, and the program is one that it can regularise."""
+        """Raises ValueError if p is no probability, or if the regulariser does not fit the program."""
         self.p, self.training = self.checked(program, p), training
         if self.p and self.needs_program and not isinstance(program, Program):
             raise ValueError(
@@ -47,14 +47,14 @@ class Regularizer(AddIn):
 
 
 def check_probability(name: str, p: Any) -> float:
-    """Raises ValueError unless it is a number from 0 to 1."""
+    """Raises ValueError unless p is a number from 0 to 1."""
     if isinstance(p, bool) or not isinstance(p, int | float) or not 0 <= p <= 1:
         raise ValueError(f"{name} must be a probability, from 0 to 1, but {p!r} was given")
     return p
 
 
 def check_recurrent(name: str, program: Interface, p: float) -> float:
-    """Raises ValueError for a cell without the matrix U that the option is about."""
+    """Raises ValueError for a cell without the matrix U, which the option needs."""
     if p and not program.recurrents:
         raise ValueError(
             f"{name} is for cells whose gates multiply the state by U, and no gate of {program.cell} does; "
@@ -64,8 +64,9 @@ def check_recurrent(name: str, program: Interface, p: float) -> float:
 
 
 class CandidateDropout(Regularizer):
-    """Drops units of the candidate that a step writes into its memory, g in f * c + i * g, whatever it is called, by a
-    new mask at every step (Semeniuta, Severyn & Barth, arXiv:1603.05118, 2016).
+    """Drops units of the candidate that a step writes into a state, g in f * c + i * g, with a new mask at each step.
+
+    Source: Semeniuta, Severyn & Barth (arXiv:1603.05118, 2016). The name of the candidate does not matter.
     """
 
     option, needs_program = "candidate_dropout", True
@@ -83,15 +84,15 @@ class CandidateDropout(Regularizer):
         return (Rewriting("candidate_dropout"),)
 
     def streams(self, streams: Streams, of: Rows) -> Streams:
-        """0 where a unit is dropped, else 1 / (1 - p)."""
+        """Adds drop_candidate: 0 where a unit is dropped, else 1 / (1 - p)."""
         ones = of.rows.new_ones(len(of.rows), of.hidden)
         return streams | {naming.CANDIDATE_MASK: F.dropout(ones, self.p)}
 
 
 class Zoneout(Regularizer):
-    """Lets each unit of a state keep its old value for a step (Krueger et al., arXiv:1606.01305, 2017).
+    """Lets each unit of a state keep its old value for a step, at random (Krueger et al., arXiv:1606.01305, 2017).
 
-    p: for each state the probability of it.
+    p: the probability for each state.
     """
 
     option, in_evaluation, needs_program = "zoneout", True, True
@@ -103,7 +104,7 @@ class Zoneout(Regularizer):
         return (Rewriting("zoneout", tuple(self.p)),)
 
     def streams(self, streams: Streams, of: Rows) -> Streams:
-        """1 where the old value is kept; in evaluation the probability of it everywhere."""
+        """Adds zone_c: 1 where the old value is kept, else 0; in evaluation the probability."""
         drawn = {}
         for state, p in self.p.items():
             zone = of.rows.new_empty(len(of.rows), of.states[state])
@@ -112,7 +113,7 @@ class Zoneout(Regularizer):
 
 
 def zoneout_by_state(program: Interface, zoneout: float | Mapping[str, float]) -> dict[str, float]:
-    """The probability of zoneout for each state that has one. Raises ValueError for a state that the cell has not."""
+    """The probability of zoneout for each state with zoneout. Raises ValueError for an unknown state."""
     given = dict(zoneout) if isinstance(zoneout, Mapping) else dict.fromkeys(program.states, zoneout)
     if unknown := set(given) - set(program.states):
         raise ValueError(
@@ -123,7 +124,7 @@ def zoneout_by_state(program: Interface, zoneout: float | Mapping[str, float]) -
 
 
 class RecurrentDropout(Regularizer):
-    """Drops units of the row that U multiplies, by one mask for a whole sequence (Gal & Ghahramani 2016)."""
+    """Drops units of the row that U multiplies, with one mask for a whole sequence (Gal & Ghahramani 2016)."""
 
     option, needs_program = "recurrent_dropout", True
 
@@ -134,12 +135,12 @@ class RecurrentDropout(Regularizer):
         return (Rewriting("recurrent_dropout"),)
 
     def states(self, first: Tensor) -> States:
-        """The mask is a state that no step changes."""
+        """Adds the mask as a state that no step changes."""
         return (F.dropout(torch.ones_like(first), self.p),)
 
 
 class InputDropout(Regularizer):
-    """Drops elements of each layer's input, by one mask for a whole sequence (Gal & Ghahramani 2016)."""
+    """Drops elements of each layer's input, with one mask for a whole sequence (Gal & Ghahramani 2016)."""
 
     option = "input_dropout"
 
@@ -150,7 +151,7 @@ class InputDropout(Regularizer):
 
 
 class WeightDrop(Regularizer):
-    """Drops elements of weight_hh, by one mask for a scan (Merity et al., arXiv:1708.02182, 2018)."""
+    """Drops elements of weight_hh, with one mask for a scan (Merity et al., arXiv:1708.02182, 2018)."""
 
     option = "weight_drop"
 
@@ -161,18 +162,19 @@ class WeightDrop(Regularizer):
         return weights | {naming.U: F.dropout(weights[naming.U], self.p)}
 
 
-# Programs are rewritten, and masks are drawn, in this order.
+# The order in which programs are rewritten and masks are drawn.
 KINDS: tuple[type[Regularizer], ...] = (CandidateDropout, Zoneout, RecurrentDropout, InputDropout, WeightDrop)
 OFF = (0.0,) * len(KINDS)
 
 
 def chosen(program: Interface, options: Any, training: bool) -> tuple[AddIn, ...]:
-    """The regularisers that are on. options: has their options as attributes, which may be changed between calls.
+    """The regularisers that are on. options: an object with their options as attributes, which may change between
+    calls.
 
-    Raises ValueError for an option that does not fit, whether it would be on or not.
+    Raises ValueError for an option that does not fit, even if it is off at the moment.
     """
     given = tuple([getattr(options, kind.option) for kind in KINDS])
-    if given == OFF and bool not in map(type, given):  # as nearly always, and at every call of a layer
+    if given == OFF and bool not in map(type, given):  # the usual case, at every call of a layer
         return ()
     each = [kind(program, p, training) for kind, p in zip(KINDS, given, strict=True)]
     return tuple(one for one in each if one.is_on)

@@ -1,8 +1,8 @@
-"""What scripts ask of a torch.nn layer: whether it is an `nn.RNNBase`, and that class's helpers by their names.
+"""The methods of `nn.RNNBase`, which scripts expect of a recurrent layer.
 
-A layer is no `nn.LSTM`: what asks for one builds its own from the sizes it finds there, and would drop peepholes, layer
-norm and every other option without a word; torch.compile refuses to look into one. To be an `nn.RNNBase` promises only
-parameters of known names, and that is true.
+A layer is an `nn.RNNBase`, since that promises only parameters of known names. It is no `nn.LSTM`: a library that tests
+for `nn.LSTM` builds its own layer from the sizes, and would silently lose peepholes, layer norm and all other options;
+and torch.compile does not trace into one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ States = tuple[Tensor, ...]
 
 
 class RNNBase(nn.RNNBase):
-    """nn.RNNBase without its second list of the weights: parameters stand in the module alone, and are read from it."""
+    """nn.RNNBase without its second list of the weights. The module's parameters are the only ones."""
 
-    program: Interface  # of the layer, as sizes
-    _program: Interface  # the same, without asking whether the cell was changed
+    program: Interface
+    _program: Interface  # the same, without a check for changes of the cell
     sizes: dict[str, int]
 
-    # What nn.RNNBase does here keeps its list of weights in step with the parameters.
+    # nn.RNNBase updates its list of weights in these methods; there is no such list here.
     __setattr__ = nn.Module.__setattr__  # type: ignore[assignment]
     __getstate__ = object.__getstate__
     __setstate__ = nn.Module.__setstate__
@@ -34,16 +34,16 @@ class RNNBase(nn.RNNBase):
 
     @property
     def mode(self) -> str:  # type: ignore[override]
-        """What torch.nn calls the kind of a layer: "LSTM", "GRU", "RNN_TANH", ...; of another cell its name."""
+        """torch.nn's name for the kind of a layer: "LSTM", "GRU", "RNN_TANH", ...; for other cells the cell's name."""
         return self.program.cell.upper()
 
     def suffixes(self) -> list[str]:
-        """What the parameter names of each scan end in, "_l0", "_l0_reverse", ..., in the order of hx."""
+        """The suffixes of parameter names, one for each scan in the order of hx: "_l0", "_l0_reverse", ..."""
         directions = ("", "_reverse") if self.bidirectional else ("",)
         return [f"_l{k}{direction}" for k in range(self.num_layers) for direction in directions]
 
     def flatten_parameters(self) -> None:
-        """Does nothing: engines pack weights themselves. It is here because training scripts call torch.nn's."""
+        """Does nothing, because engines pack weights themselves. It exists because scripts call it."""
 
     @property
     def _all_weights(self) -> list[list[str]]:  # type: ignore[override]
@@ -61,7 +61,7 @@ class RNNBase(nn.RNNBase):
 
     @_flat_weights.setter  # type: ignore[override]
     def _flat_weights(self, weights: Sequence[Tensor]) -> None:
-        """For scripts that refresh torch.nn's list. Raises ValueError for what would not be the parameters."""
+        """For scripts that set torch.nn's list. Raises ValueError for a list with other tensors than the parameters."""
         for name, weight, own in zip(self._flat_weights_names, weights, self._flat_weights, strict=True):
             if weight is not own:
                 raise ValueError(
@@ -90,7 +90,7 @@ class RNNBase(nn.RNNBase):
             self.check_hidden_size(state, shape, f"Expected {name} size {{}}, got {{}}")
 
     def permute_hidden(self, hx: Tensor | States, permutation: Tensor | None) -> Tensor | States:
-        """hx with its sequences in another order."""
+        """hx with its sequences in the order of the permutation."""
         if permutation is None:
             return hx
         if isinstance(hx, Tensor):

@@ -1,7 +1,7 @@
-"""How a layer's cell is saved: one that Carousel ships by its name and options, so that loading needs no class of it.
+"""How the cell of a layer is saved: a cell of the catalogue by name and options, so that loading needs no class of it.
 
-torch.load(..., weights_only=True) builds objects of those classes alone that its caller allows by name. A layer should
-need no more of them than torch.nn's: its own class.
+torch.load(..., weights_only=True) makes objects of only those classes that its caller allows by name. A layer should
+need just one of them, as a layer of torch.nn does: its own class.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PLAIN = (int, float, str, type(None))
 
 
 def saved(cell: Cell) -> Any:
-    """("family", "class", options) for one that Carousel ships; any other as it is."""
+    """("family", "class", options) for a cell of the catalogue; any other cell itself."""
     kind, options = type(cell), dict(vars(cell))
     values = [v for value in options.values() for v in (value if isinstance(value, tuple) else (value,))]
     if shipped(kind.__name__) is kind and all(type(v) in (*PLAIN, bool) for v in values):
@@ -23,7 +23,7 @@ def saved(cell: Cell) -> Any:
 
 
 def loaded(found: Any) -> Cell:
-    """The cell that was saved. Its class is found by name, so that its file may move. Raises ValueError for none."""
+    """The cell that was saved. Its class is found by name, so that its file may move. Raises ValueError without it."""
     if isinstance(found, Cell):
         return found
     try:

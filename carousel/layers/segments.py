@@ -1,8 +1,8 @@
-"""Ragged batches and resets: cut every row into sequences, and lay the sequences out as a PackedSequence does.
+"""Ragged batches and resets: every row is divided into sequences, which are laid out as in a PackedSequence.
 
-A reset starts a new sequence, padding belongs to none: so both are a matter of which steps stand in which sequence, and
-engines need to know nothing of either. The cost is that of the real steps; gradients stop at a reset because nothing
-flows between two sequences.
+A reset starts a new sequence, and padding belongs to no sequence. So both only decide which steps belong to which
+sequence, and engines need not know of them. The cost is that of the real steps. Gradients stop at a reset because
+nothing flows between two sequences.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from torch import Tensor
 class Segments:
     """The sequences of a padded batch of T steps and B rows.
 
-    steps: (real steps) of the padded rows t * B + b, in packed order: all first steps, all second steps, ...
-    batch_sizes: how many sequences are at least 1, 2, ... steps long.
-    sequence: (real steps), which sequence each of them is in.
-    row: (sequences), the batch row of each, longest sequence first.
-    fresh: (sequences), whether it begins at a reset; the others continue the initial state given to the layer.
-    last: (B), the sequence at which each row ends; -1 for a row without steps.
+    steps: (real steps), the padded rows t * B + b in packed order: all first steps, all second steps, ...
+    batch_sizes: the number of sequences with at least 1, 2, ... steps.
+    sequence: (real steps), the sequence of each step.
+    row: (sequences), the batch row of each sequence; the longest sequence stands first.
+    fresh: (sequences), whether it begins at a reset; the others begin with the hx of the call.
+    last: (B), the last sequence of each row; -1 for a row without steps.
     ends_fresh: (B), whether a row ends with a reset that no step follows.
     """
 
@@ -35,11 +35,13 @@ class Segments:
     ends_fresh: Tensor
 
     def first_states(self, given: Tensor, fresh: Tensor) -> Tensor:
-        """(scans, B, size) states given, and of a new sequence -> (scans, sequences, size), before first steps."""
+        """The states before the first steps, (scans, sequences, size). given, fresh: the states of hx and of new
+        sequences, (scans, B, size)."""
         return torch.where(self.fresh[:, None], fresh.index_select(1, self.row), given.index_select(1, self.row))
 
     def last_states(self, final: Tensor, given: Tensor, fresh: Tensor) -> Tensor:
-        """(scans, sequences, size) states after last steps -> (scans, B, size). A row without steps keeps its own."""
+        """The states of each row, (scans, B, size), from those after the last steps, (scans, sequences, size). A row
+        without steps keeps its given state."""
         kept = torch.where(self.ends_fresh[:, None], fresh, given)
         if self.row.shape[0] == 0:
             return kept
@@ -47,19 +49,19 @@ class Segments:
         return torch.where(stays[:, None], kept, final.index_select(1, self.last.clamp(min=0)))
 
     def padded(self, rows: Tensor, count: int) -> Tensor:
-        """(scans, real steps, size) packed rows -> (scans, count = T * B, size), zero where there is padding."""
+        """(scans, real steps, size) packed rows -> (scans, count = T * B, size), with zeros in the padding."""
         return rows.new_zeros(len(rows), count, rows.shape[-1]).index_copy(1, self.steps, rows)
 
 
 def segments(mask: Tensor, reset: Tensor, device: torch.device, most: str | None = None) -> Segments:
-    """Cuts a padded batch into sequences.
+    """Divides a padded batch into sequences.
 
-    mask: (T, B) bool, which steps are real. reset: (T, B) bool, before which steps the state starts anew; on padding
-        it counts for the row's next real step.
-    most: for a graph, which wants to know shapes before values: how many sequences there may be, one for each "row" or,
-        with resets, each "step" of each row. Then `steps` has all T * B places, padding last, `batch_sizes` is a tensor
-        of T numbers, and there are so many sequences; what stands for no real step or no sequence means nothing, and
-        scans neither read nor change it.
+    mask: (T, B) bool, True at real steps. reset: (T, B) bool, True at steps that begin a new sequence; a reset at
+        padding counts for the row's next real step.
+    most: for a graph, whose shapes must not depend on values: the largest possible number of sequences, one for each
+        "row" or, with resets, one for each "step" of each row. Then `steps` has all T * B entries with padding last,
+        `batch_sizes` is a tensor of T numbers, and the number of sequences is the largest possible. Entries without a
+        real step or sequence have no meaning; scans neither read nor change them.
     """
     if most is None:
         steps, sizes, *rest = _cut(mask, reset)
@@ -69,11 +71,11 @@ def segments(mask: Tensor, reset: Tensor, device: torch.device, most: str | None
 
 
 def _cut(mask: Tensor, reset: Tensor) -> tuple[Tensor, ...]:
-    """The fields of `Segments`, on the CPU."""
+    """The fields of `Segments`, as tensors on the CPU."""
     mask, reset = mask.cpu(), reset.cpu()
     steps, batch = mask.shape
-    started = reset.cumsum(0)  # how often each row has started anew, up to and including this step
-    # Real steps, row by row and in time: sequences are runs of equal (row, started).
+    started = reset.cumsum(0)  # the number of resets of each row up to and including this step
+    # The real steps row by row, in the order of time: a sequence is a run of equal (row, started).
     row, time = mask.t().nonzero(as_tuple=True)
     age = started[time, row]
     begins = mask.new_ones(len(row))
@@ -82,7 +84,7 @@ def _cut(mask: Tensor, reset: Tensor) -> tuple[Tensor, ...]:
     count = int(sequence[-1]) + 1 if len(row) else 0
     length = torch.bincount(sequence, minlength=count)
     first = begins.nonzero().squeeze(1)
-    place = torch.arange(len(row), device="cpu") - first[sequence]  # of a step within its sequence
+    place = torch.arange(len(row), device="cpu") - first[sequence]  # the index of a step in its sequence
 
     order = length.argsort(descending=True, stable=True)
     rank = torch.empty_like(order)
@@ -106,7 +108,7 @@ def _cut(mask: Tensor, reset: Tensor) -> tuple[Tensor, ...]:
 
 @torch.library.custom_op("carousel::cut", mutates_args=())
 def _cut_padded(mask: Tensor, reset: Tensor, most: str) -> list[Tensor]:
-    """`_cut` with shapes that do not depend on values; see `segments`."""
+    """As `_cut`, with shapes that do not depend on values; see `segments`."""
     packed, sizes, ranks, row, fresh, last, ends_fresh = _cut(mask, reset)
     count = mask.shape[1] if most == "row" else mask.numel()
     padding = (~mask.cpu()).flatten().nonzero().squeeze(1)

@@ -1,4 +1,4 @@
-"""torch.nn's recurrent cells: one step, called by hand."""
+"""Layers with the interface of torch.nn's recurrent cells: a call is one step."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from carousel.program import Program
 
 States = tuple[Tensor, ...]
 
-# How many numbers of rows a cell keeps a call ready for.
+# A cell keeps prepared steps for at most this many batch sizes.
 MOST_READY = 16
 
 
 class _Ready(dict[tuple[int, torch.dtype, str], ReadyStep]):
-    """Calls that are kept ready, by number of rows, dtype and engine. Copies of a cell begin without any."""
+    """Prepared steps by batch size, dtype and engine. A copy of a cell starts without any."""
 
     def __reduce__(self) -> tuple[type[_Ready], tuple[()]]:
         return _Ready, ()
@@ -41,12 +41,12 @@ class RecurrentCell(Equations, nn.RNNCellBase):
 
         hx = RecurrentCell(cell, input_size, hidden_size)(input, hx=None)
 
-    input: (B, I) or (I). hx: (B, H) or (H), zero if None; a tuple in the cell's order where it has several states.
+    input: (B, I) or (I). hx: (B, H) or (H), zero if None; for a cell with several states a tuple in the cell's order.
     Returns the new states in the form of hx.
     Parameters are named as in `Recurrent`, without a layer number. engine, equations and errors: see `Recurrent`.
     """
 
-    weight_ih: Tensor  # registered by name below, with the cell's others
+    weight_ih: Tensor  # registered by name below, with all other parameters
 
     def __init__(
         self,
@@ -60,8 +60,8 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         proj_size: int = 0,
         engine: str = "auto",
     ):
-        nn.Module.__init__(self)  # not nn.RNNCellBase's: it would make parameters of its own
-        # torch.nn's cells check no types: NumPy's integers and tensors of one are sizes, and what is true is a bias.
+        nn.Module.__init__(self)  # not that of nn.RNNCellBase, which would make its own parameters
+        # torch.nn's cells check no types: any integer is a size, and any true value means a bias.
         input_size, hidden_size = as_size("input_size", input_size), as_size("hidden_size", hidden_size)
         bias, proj_size = bool(bias), as_size("proj_size", proj_size)
         check_constructor(input_size, hidden_size, 1, bias, False, 0.0, proj_size)
@@ -85,21 +85,21 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         return dict(self._shapes)
 
     def reset_parameters(self) -> None:
-        """Draws every parameter anew, in torch.nn's order."""
+        """Draws all parameters again, in torch.nn's order."""
         initialize(self, self._program, self.hidden_size)
 
     def forward(self, input: Tensor, hx: Tensor | States | None = None) -> Tensor | States:
         """One step: the new states, in the form of hx.
 
-        input: (B, I) or (I). hx: (B, H) or (H), zero if None; a tuple in the cell's order where it has several states.
-        Raises TypeError, ValueError or RuntimeError for what torch.nn's cells refuse, in their words.
+        input: (B, I) or (I). hx: (B, H) or (H), zero if None; for a cell with several states a tuple in the cell's
+        order. Raises TypeError, ValueError or RuntimeError where torch.nn's cells raise them, in their words.
         """
         if is_proxy(input):
             return as_leaf(self, input, hx)
         self._follow()
         if (made := self._at_once(input, hx)) is not None:
             return made[0] if len(made) == 1 else made
-        # Not get_parameter: under torch.func.functional_call weights are plain tensors.
+        # Not get_parameter, because under torch.func.functional_call weights are plain tensors.
         name, weights = type(self).__name__, {n: getattr(self, n) for n in self._shapes}
         weight = weights["weight_ih"]
         check_tensor(name, input, (1, 2), weight)
@@ -111,7 +111,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         states = self._initial(hx, x.shape[0], batched, weight)
         for given in (x, *states):
             _check_dtype(name, given, weight)
-        # Under autocast what is given may come in bfloat16: a step runs in the weights' precision, states above all.
+        # Under autocast input and hx may be bfloat16. A step runs in the dtype of the weights.
         x, states = x.to(weight.dtype), tuple(state.to(weight.dtype) for state in states)
         _, new = engines.scan(
             self.engine, self._program, x, [x.shape[0]], states, weights | self.own_weights(weight.dtype)
@@ -122,9 +122,9 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         return new[0] if len(new) == 1 else new
 
     def _at_once(self, input: Tensor, hx: Tensor | States | None) -> States | None:
-        """The new states where a call like this one was made before, and nothing is to be said or watched; else None.
+        """The new states, if a step for such a call was prepared before and nothing watches the call; else None.
 
-        At this length a call's checks take longer than its arithmetic: here they are only compared with those made.
+        The checks of one step take longer than its arithmetic. A prepared step only compares shapes and dtypes.
         """
         if not self._steps or hx is None or not is_plain_call() or type(input) is not Tensor or input.dim() != 2:
             return None
@@ -132,11 +132,11 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         if step is None or step.program is not self._program:
             return None
         own = self._parameters
-        parameters = [own.get(name) for name in step.names]  # under a parametrization one is not there
+        parameters = [own.get(name) for name in step.names]  # under a parametrization a weight is missing here
         return step(input, hx if isinstance(hx, tuple) else (hx,), parameters)
 
     def _keep_ready(self, x: Tensor, states: States, weights: dict[str, Tensor]) -> None:
-        """Makes the next call like this one quick."""
+        """Prepares a step for later calls like this one."""
         if self._program.own or not isinstance(self._program, Program):
             return
         if len(self._steps) >= MOST_READY:
@@ -146,7 +146,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
             self._steps[x.shape[0], x.dtype, self.engine] = step
 
     def _initial(self, hx: Tensor | States | None, batch: int, batched: bool, weight: Tensor) -> States:
-        """The states to begin with, batched. Raises for what does not fit, in torch.nn's words."""
+        """The batched initial states. Raises errors in torch.nn's words for an hx that does not fit."""
         sizes = [self.sizes[size] for size in self._program.states.values()]
         if hx is None:
             return tuple(torch.zeros(batch, size, dtype=weight.dtype, device=weight.device) for size in sizes)
@@ -177,7 +177,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
 
 
 def _check_dtype(cell: str, value: Tensor, weight: Tensor) -> None:
-    """Raises RuntimeError, in the words that torch.nn's cells have for it, unless autocast will make dtypes agree."""
+    """Raises RuntimeError, in the words of torch.nn's cells, unless the dtypes agree or autocast converts the value."""
     if value.dtype != weight.dtype and not autocast_is_on():
         found, wanted = (str(t.new_empty(0).type()).split(".")[-1].removesuffix("Tensor") for t in (value, weight))
         error = RuntimeError(f"mat1 and mat2 must have the same dtype, but got {found} and {wanted}")
@@ -206,7 +206,7 @@ class RNNCell(RecurrentCell):
 
 
 class LSTMCell(RecurrentCell):
-    """torch.nn.LSTMCell on Carousel's engines, with the extras of `carousel.LSTM`. See `RecurrentCell`."""
+    """torch.nn.LSTMCell on Carousel's engines, with the options of `carousel.LSTM`. See `RecurrentCell`."""
 
     _extras = {"peepholes": (), "coupled": False, "layer_norm": False}
 
@@ -231,7 +231,7 @@ class LSTMCell(RecurrentCell):
 
 
 class GRUCell(RecurrentCell):
-    """torch.nn.GRUCell on Carousel's engines, with the extras of `carousel.GRU`. See `RecurrentCell`."""
+    """torch.nn.GRUCell on Carousel's engines, with the options of `carousel.GRU`. See `RecurrentCell`."""
 
     _extras = {"reset": "after", "layer_norm": False}
 

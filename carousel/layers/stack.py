@@ -1,4 +1,4 @@
-"""The loop over layers and directions: each scan reads what the layer below gave."""
+"""The loop over layers and directions: each scan reads the outputs of the layer below."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from carousel.layers.layer import Layer
 
 
 def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[Tensor, States]:
-    """All scans of a call: the outputs of the last layer, (rows, D * size), and the states after last steps.
+    """Runs all scans of a call. Returns the outputs of the last layer, (rows, D * size), and the states after last
+    steps.
 
-    first: the states before them, (L * D, sequences, size) each, as those after.
+    first: the states before the first steps. All states are (L * D, sequences, size).
     """
     add_ins.begin(layout.every_step)
     x = layout.rows
@@ -40,7 +41,7 @@ def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[T
             x = F.dropout(x, layer.dropout)
     found = zip(add_ins.reads, map(torch.stack, zip(*read, strict=True)), strict=True)
     add_ins.end({name: layout.every_step(values) for name, values in found})
-    # Copied even where it is one: a view could not be detached in place, as loops over windows do.
+    # A copy even for one scan, because loops over windows detach the states in place, which a view does not allow.
     return x, tuple(torch.stack(states) for states in zip(*last, strict=True))
 
 
@@ -60,13 +61,13 @@ def _scan(
     first: States,
     add_ins: AddIns,
 ) -> tuple[States, States]:
-    """One scan: what it emits at every step, and the cell's last states."""
+    """Runs one scan. Returns its emitted values and the cell's last states."""
     at, reverse = suffix[1:], suffix.endswith("_reverse")
     states, walk = add_ins.states(first), None
     if isinstance(layout, InTime):
         fresh = partial(_fresh, layer, layout.batch, layer.suffixes().index(suffix), add_ins)
         walk = Walk(layout, reverse, states, fresh, add_ins.change(at))
-    # Steps are walked in time for a hook, which only some engines call, or where only the reference can.
+    # A hook needs the order of time; so does a batch whose masks have no values, which only the reference engine runs.
     engine = layer.engine if walk is None or layer.hooks else "reference"
     rows = add_ins.rows(x, layout.sequences)
     weights = add_ins.weights(weights)
@@ -79,11 +80,11 @@ def _scan(
 
 
 def _fresh(layer: Layer, batch: int, place: int, add_ins: AddIns) -> States:
-    """The states of a sequence that begins within a scan, with what add-ins add to them."""
+    """The initial states of a sequence that begins within a scan, including those of add-ins."""
     return add_ins.states(tuple(state[place] for state in layer.fresh_states(batch)))
 
 
 def stream_rows(layer: Layer, rows: Tensor) -> Rows:
-    """What the streams of a scan over such rows are made for."""
+    """The sizes for the streams of a scan over these rows."""
     program = layer._program
     return Rows(rows, {state: layer.sizes[size] for state, size in program.states.items()}, layer.hidden_size)

@@ -1,4 +1,4 @@
-"""Streaming: one step at a time, with the state held here and nothing kept for gradients."""
+"""Streaming: a stepper runs one step at a time and holds the state. It keeps nothing for gradients."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ States = tuple[Tensor, ...]
 
 
 class Stepper:
-    """A layer that is fed one step at a time, as made by `layer.stepper(batch)`.
+    """Runs a layer one step at a time. `layer.stepper(batch)` makes it.
 
         stepper = layer.stepper(batch=4)
-        y = stepper(x)              # x (4, I) -> y (4, H): what layer(...) gives for these steps one after another
-        stepper(x, out=y)           # the same, written to y: in float32 and float64 the native engine allocates nothing
+        y = stepper(x)              # x (4, I) -> y (4, H), equal to the output of layer(...) for these steps
+        stepper(x, out=y)           # the same, written to y; in float32 and float64 the native engine allocates nothing
         stepper.reset([2])          # row 2 begins a new sequence
-        stepper.state               # as hx of the layer, (L, B, H) each; may be assigned, to go on from elsewhere
+        stepper.state               # as hx of the layer, (L, B, H) each; assign to it to continue from another state
 
-    It holds the weights as they are when it is made, prepared once, and runs in evaluation mode: no dropout, no
-    gradients. Memory does not grow with the number of steps.
+    It copies the weights when it is made, and runs in evaluation mode, without dropout and gradients. Its memory does
+    not grow with the number of steps.
     """
 
-    @torch.inference_mode(False)  # what it holds outlives that mode, whose tensors nobody may write to
+    @torch.inference_mode(False)  # its tensors outlive inference mode, and later calls write to them
     def __init__(self, layer: Layer, batch: int):
         if layer.bidirectional:
             raise ValueError(
@@ -46,7 +46,7 @@ class Stepper:
         like = layer.weight_ih_l0.detach()
         add_ins = layer.add_ins(training=False)
         constant = add_ins.streams(stream_rows(layer, like.new_empty(batch, 1)))
-        self._made_of = []  # of each layer, what its step is made of
+        self._made_of = []  # the arguments of each layer's step
         for suffix in layer.suffixes():
             weights = {name: weight.detach().clone() for name, weight in layer.weights_of(suffix).items()}
             self._made_of.append((layer.engine, add_ins.program, weights, batch, constant))
@@ -60,11 +60,11 @@ class Stepper:
     def _make_steps(self) -> None:
         self._steps = [engines.stepper(*made_of) for made_of in self._made_of]
         self._top = self._steps[-1]
-        # What each layer below the top gives the next, in the same memory at every step.
+        # The outputs of the layers below the top, in the same memory at every step.
         self._below = [(step, torch.empty_like(self._fresh[0][0])) for step in self._steps[:-1]]
 
     def __getstate__(self) -> dict[str, Any]:
-        """For copies and pickles, which make the steps anew: what an engine holds is this stepper's alone."""
+        """For copies and pickles, which make new steps, because those of an engine belong to this stepper alone."""
         own = {name: value for name, value in vars(self).items() if name not in ("_steps", "_top", "_below")}
         return own | {"_held": [step.states for step in self._steps]}
 
@@ -79,7 +79,8 @@ class Stepper:
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
         """The output of the next step, (batch, H), for its input, (batch, I).
 
-        out: a tensor of that shape, the layer's dtype and device, contiguous, to write it to, and which is returned.
+        out: a contiguous tensor of that shape, with the layer's dtype and device. The output is written to it, and it
+            is returned.
         """
         if type(x) is not Tensor or x.shape != self._shape or x.dtype is not self._dtype or x.device != self._device:
             x = self._checked(x)
@@ -90,7 +91,7 @@ class Stepper:
         return self._top(x, out)
 
     def _checked(self, x: Tensor) -> Tensor:
-        """An input that is not at once what a step reads: as it reads it, or an error that says why it cannot."""
+        """Converts an input to the form that a step reads, or raises an error that says why it does not fit."""
         check_input(self.name, x, self.input_size, (2,), self._like)
         if x.shape[0] != self.batch:
             raise RuntimeError(f"{self.name}: this stepper has {self.batch} rows, but the input has {x.shape[0]}")
@@ -108,7 +109,8 @@ class Stepper:
             raise ValueError(f"{self.name}: a stepper keeps nothing for gradients, but out requires them")
 
     def reset(self, rows: Sequence[int] | Tensor | None = None) -> None:
-        """Lets these rows begin a new sequence: by number, or (batch,) bool; all of them if None. Raises ValueError."""
+        """Begins a new sequence in these rows: indices, or a (batch,) bool mask; None: all. Raises ValueError for
+        others."""
         chosen = slice(None) if rows is None else self._rows(rows)
         for k, step in enumerate(self._steps):
             states = step.states
@@ -133,7 +135,7 @@ class Stepper:
 
     @property
     def state(self) -> Tensor | States:
-        """The states now, a copy, in the form of the layer's hx."""
+        """A copy of the current states, in the form of the layer's hx."""
         held = zip(*(step.states for step in self._steps), strict=True)
         states = tuple(torch.stack(of).to(self._like.dtype) for of in held)
         return states[0] if len(states) == 1 else states

@@ -1,13 +1,12 @@
-"""The native engine: a program becomes a plan, by the compiler in this folder, and `carousel/native`, in C++, runs it.
+"""The native engine: the compiler in this folder turns a program into a plan, and the C++ of `carousel/native` runs it.
 
-engine      what Carousel calls: whether the engine can run a scan, a scan, what it keeps, its status
-call        one call of the library: plans, memory, arguments
+engine      what Carousel calls: `why_not`, `scan`, `kept`, `status`; `facts`: what can be said before a scan runs
+call        one call of the library: its memory and arguments; `prepared`: the plans of a program, made once
 binding     the library and its structures in ctypes; `identity`: whether it fits this package
-stepper     one step after another, from states that the library holds; `one_step`: a single one, from given states
-plan        what a plan is made of; `text`: as a listing; `verify`: its grammar
-forward     the plan of a scan; `backward`: of backpropagation through it. Both go through
-            `select` (nodes become `items`), `passes` (what is done when and stands where), `emit` and `listing`
-operator    torch's side: autograd and compilers; `padded`: room to spare; `flops`: how many operations a scan is
+stepper     one step after another, from states that the library holds; `one_step`: a single step, from given states
+plan        the entries of a plan; `text`: its listing; `verify`: its grammar
+forward     makes the plan of a scan; `backward`: the plan of backpropagation. Both use `select` (nodes become
+            `items`), `passes` (when each item is computed, and where it is stored), `emit` and `listing`
 """
 
 from carousel.engines.native.engine import division, kept, listing, openmp_runtimes, scan, status, use_isa, why_not

@@ -1,4 +1,4 @@
-"""From a program and its derivative to a plan for the native engine: backpropagation through a scan."""
+"""Makes the plan of backpropagation through a scan, from a program and its derivative."""
 
 from __future__ import annotations
 
@@ -32,16 +32,16 @@ def lower_backward(
 ) -> Plan:
     """The plan of backpropagation through a scan that kept `keep`.
 
-    The EXTERNAL rows are the output state's values, the gradients of all that was emitted, the streams, and if
-    of_streams, the gradients of the streams.
+    The EXTERNAL rows are, in this order: the values of the output state, the gradients of all emitted values, the
+    streams, and (if of_streams) the gradients of the streams. direct, halves: see `forward.lower_forward`.
     """
     return _Backward(program, derivative, keep, direct, of_streams, halves).plan()
 
 
 class _Backward:
-    """Backpropagation on its way to a plan: where what it reads is, and where what it makes goes.
+    """Collects, for the plan of backpropagation, where each value that it reads is, and where each gradient goes.
 
-    homes, sums: for nodes of the derivative, as `select` takes them.
+    homes, sums: the arguments of `select`, for nodes of the derivative.
     gradient_of: the buffer of each gradient of an input part or of a product, by its key in the derivative's outputs.
     """
 
@@ -81,24 +81,24 @@ class _Backward:
         self._gradients_of_inputs()
         self._gradients_of_weights()
         self._gradients_of_transposed()
-        self.b.plan.weight_gradients.sort(key=lambda w: w.source)  # neighbours share their packed source
+        self.b.plan.weight_gradients.sort(key=lambda w: w.source)  # entries with the same source share its packing
         return emit(self.b)
 
-    # What it reads.
+    # --- values that backpropagation reads
 
     def _forward_state(self, state: str) -> int:
-        """The buffer of a state's values in the forward scan, -1 if they were not kept."""
+        """The buffer with the values of a state in the forward scan, or -1 if forward did not keep them."""
         return self.outputs if state == self.program.output_state else self.stored.get(("state", state), -1)
 
     def _forward_value(self, node: int) -> View:
-        """Where a kept value of the forward scan is."""
+        """The view of a value that the forward scan kept."""
         for state in (self.program.output_state, *self.keep.states):
             if self.program.outputs[state] == node:
                 return View(BUFFER, self._forward_state(state))
         return View(BUFFER, self.stored["node", node])
 
     def _forward_item(self, index: int) -> int:
-        """A value of the forward scan: the same for all rows, made again, or read where it was kept."""
+        """The item of a value of the forward scan: the same for all rows, or computed again, or kept by forward."""
         if index not in self._forward_items:
             self._forward_items[index] = self._new_forward_item(index)
         return self._forward_items[index]
@@ -127,7 +127,7 @@ class _Backward:
         return self.b.common_leaf(node)
 
     def _gradient(self, node: Node) -> int:
-        """The gradient of a new state, from the step that came after it, or of what the scan emitted, or of both."""
+        """The item of the gradient of a new state: from the following step, from the emitted values, or their sum."""
         if node.attr not in self.states:
             return self.b.rows_leaf(self.upstream[node.attr], node.size)
         carried = self.b.leaf("state", View(PREVIOUS, self.states.index(node.attr)), node.size)
@@ -135,10 +135,10 @@ class _Backward:
             return carried
         return self.b.op("add", node.size, carried, self.b.rows_leaf(self.upstream[node.attr], node.size))
 
-    # What it makes.
+    # --- gradients that backpropagation computes
 
     def _claim(self, kind: str, what: Any, index: int) -> None:
-        """Notes where the gradient that node `index` gives is to go."""
+        """Records where the gradient at node `index` must be stored."""
         plan, homes = self.b.plan, self.homes.setdefault(index, [])
         match kind:
             case "state":
@@ -153,7 +153,7 @@ class _Backward:
                     homes.append(self.grad_streams[what])
             case _:
                 size = SIZES["hidden" if kind == "input" else self.program.nodes[what].size]
-                # A value that is several gradients has one buffer.
+                # If one value is the gradient of several things, they share its buffer.
                 mine = [h for h in homes if h in self.gradient_of.values() and plan.buffers[h].size == size]
                 if not mine:
                     homes += (mine := [self.b.buffer(PANEL, list(SIZES)[size], CHUNK, WORKSPACE)])
@@ -184,7 +184,7 @@ class _Backward:
                 )
 
     def _gradients_of_transposed(self) -> None:
-        """Of y = W'v the gradient of W is v times that of y: the two have changed places, so v needs a buffer."""
+        """Gives v a buffer for each product y = Wᵀ v, where the gradient of W is the sum of v (gradient of y)ᵀ."""
         for index, node in enumerate(self.program.nodes):
             if node.op != "product_transposed":
                 continue
@@ -197,6 +197,6 @@ class _Backward:
             plan.weight_gradients.append(WeightGradient(*read, *made, self.b.parameter(weight.parameter), gate, -1))
 
     def _source(self, index: int) -> int:
-        """The item of a row that a product of the forward scan reads."""
+        """The item of the row that a product of the forward scan reads."""
         node = self.program.nodes[index]
         return self._leaf(node) if node.op in ("state", "stream") else self._forward_item(index)

@@ -1,4 +1,4 @@
-"""The native library: where it is, what it offers, and its plain C structures (`native/plan.h`) in ctypes."""
+"""Finds and loads the native library, and states its functions and C structures (`native/plan.h`) in ctypes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from carousel.program.sharing import made_once
 
 NAME = "_native.so"
 
-# The list fields of CarouselPlan in order, with the kind of their entries; int: a list of numbers.
+# The list fields of CarouselPlan in order, with the types of their entries (int: a list of numbers).
 LISTS: dict[str, type] = {
     "views": View,
     "buffers": Buffer,
@@ -82,7 +82,7 @@ def _in_c(rows: Sequence[Any], entry: type) -> Any:
 
 
 class MadePlan:
-    """A plan as the library reads it, and the memory that its pointers point into."""
+    """A plan as the C structure that the library reads, with the memory of its pointers."""
 
     def __init__(self, plan: Plan):
         self.plan, self.parameters = plan, plan.parameters
@@ -110,7 +110,7 @@ def _array_type(count: int) -> Any:
 
 
 class StaleLibrary(OSError):
-    """A library that was built from other sources than the package that loads it."""
+    """The library was built from other sources than the package that loads it."""
 
 
 def _differing_structure(library: Any) -> str | None:
@@ -121,7 +121,7 @@ def _differing_structure(library: Any) -> str | None:
 
 
 class Library:
-    """The loaded library with typed functions."""
+    """The loaded library. Its functions have types."""
 
     def __init__(self, path: Path):
         self.path = path
@@ -155,7 +155,7 @@ class Library:
             ("carousel_prefer_large_pages", None, [c_void_p, c_int64]),
             ("carousel_openmp_threads", c_int, []),
         ):
-            # A library of another version may lack one: `identity.py` says so, before any is called.
+            # A library of another version may lack a function. `identity.py` refuses it before any function is called.
             if (function := getattr(c, name, None)) is not None:
                 function.restype, function.argtypes = result, arguments
         if stale := identity.why_stale(c) or _differing_structure(c):
@@ -168,16 +168,16 @@ class Library:
 
 @made_once(1)
 def find() -> Library | str:
-    """The library, or why there is none, as a phrase."""
+    """The library, or a phrase that says why there is none."""
     package = resources.files("carousel")
-    # An editable install has two folders under one name; the library is in one of them.
+    # An editable install has two folders for the package; one of them contains the library.
     path = package.joinpath(NAME)
     if not path.is_file():
         return "the native library was not built when the package was installed (pip install -v says why)"
     try:
         return Library(Path(str(path)))
     except StaleLibrary as error:
-        # A forgotten build would only show as slowness, so it is said once, and not only where somebody asks.
+        # Without this warning, a user who forgot to build would only notice that the package is slow.
         warnings.warn(f"The native engine is not used. {error}", stacklevel=2)
         return f"the native library does not fit: {error}"
     except OSError as error:

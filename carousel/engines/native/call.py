@@ -1,4 +1,4 @@
-"""One call of the native library: where its memory comes from, and what it gives back."""
+"""One call of the native library: its arguments, its memory and its results."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from carousel.engines.call import Given, Gradients, Inputs, Sizes, Upstream, che
 from carousel.engines.native import binding
 from carousel.engines.native.prepared import Prepared, backward_plan, isa, library, prepared, settings
 
-# Multiply-adds below which one thread is as fast: those of a call, done before a second thread has woken up, and
-# those of a step, done in the time of a barrier.
+# Below these numbers of multiply-adds one thread is as fast as several: in one call, because a second thread takes
+# time to wake up; in one step, because a barrier takes time.
 WORTH_A_TEAM = 200_000
 WORTH_A_BARRIER = 40_000
 
@@ -25,12 +25,12 @@ def prepared_for(given: Inputs, sizes: Sizes, keep: bool) -> Prepared:
 
 
 def saved(given: Inputs, keep: bool) -> int:
-    """How many numbers forward keeps for a row of a step."""
+    """The count of numbers that forward keeps for each row of a step."""
     return prepared_for(given, given.sizes, keep).saved
 
 
 def describe(made: binding.MadePlan, sizes: Sizes, given: Inputs) -> tuple[binding.CScan, list[Any]]:
-    """The call as the library takes it, so far as forward and backward share it; and what must outlive it."""
+    """The structure of a call with the fields that forward and backward share, and the objects that must outlive it."""
     _, x, states, parameters, _, batch_sizes, reverse, bfloat16 = given
     scan = binding.CScan()
     scan.bfloat16 = bfloat16
@@ -56,31 +56,31 @@ KEEP_WORKSPACE = 64 << 20
 
 
 def workspace(count: int) -> Tensor:
-    """Memory for a call's own use, kept per thread: asking for it anew would cost a page fault every 4 KB."""
+    """Memory for the use of one call. Each thread keeps it, because new memory costs a page fault per 4 KB."""
     kept = getattr(_local, "workspace", None)
     if kept is None or kept.shape[0] < count:
-        with torch.inference_mode(False):  # it outlives a call in inference mode, whose tensors nobody may write to
+        with torch.inference_mode(False):  # later calls, outside inference mode, write to it too
             kept = torch.empty(count, dtype=torch.uint8, device="cpu")
         if count <= KEEP_WORKSPACE:
             _local.workspace = kept
     if settings.poison:
-        kept.fill_(0xFF)  # every number of it is a NaN
+        kept.fill_(0xFF)  # every number is NaN
     return kept
 
 
-# Bytes from which malloc asks the kernel for fresh pages every time.
+# For this many bytes or more, malloc asks the kernel for new pages at each call.
 FRESH = 32 << 20
 
 
 def _large(t: Tensor) -> Tensor:
-    """The tensor, which nobody has written to; if it is large, with large pages under it."""
+    """The same new tensor. If it is large, the kernel is asked for large pages."""
     if t.nbytes >= FRESH:
         library().c.carousel_prefer_large_pages(t.data_ptr(), t.nbytes)
     return t
 
 
 def forward(given: Inputs, keep: bool) -> Given:
-    """What a scan emits, its last states, and what backward will need of it (nothing unless keep)."""
+    """Runs a scan. Returns its emitted values, its last states, and the values kept for backward (none unless keep)."""
     given = given.contiguous()
     x, sizes = given.x, given.sizes
     ready = prepared_for(given, sizes, keep)
@@ -101,7 +101,7 @@ def forward(given: Inputs, keep: bool) -> Given:
 
 
 def backward(given: Inputs, upstream: Upstream, wanted: Sequence[bool]) -> Gradients:
-    """The gradients of `given.tensors`; None for those not wanted."""
+    """The gradients of `given.tensors`, with None for each one that is not wanted."""
     given = given.contiguous()
     program, x, states, parameters, streams, *_ = given
     sizes = given.sizes

@@ -1,4 +1,4 @@
-"""From items to a plan: the products of each segment, its numbers per row, and its strips."""
+"""Writes the plan of items: for each segment its products, its numbers per row, and its strips."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from carousel.engines.native.verify import verify
 
 
 def emit(items: Items) -> Plan:
-    """The plan of items that `select.py` entered: the passes, then its segments, part by part of a chunk."""
+    """Runs the passes over the items that `select.py` entered, then writes the segments of each part of a chunk."""
     passes.run(items)
     counts = []
     for part in (BEFORE, STEP, AFTER):
@@ -66,7 +66,7 @@ def _product(items: Items, item: MatrixProduct) -> None:
 
 
 def _numbers(items: Items, part: int, level: int, here: list[tuple[int, Item]]) -> tuple[int, int]:
-    """The numbers per row of a segment."""
+    """Writes the instructions of a segment for numbers per row. Returns the begin and end of their list."""
     listing = Listing(items, None, part)
     if level == 0:
         _load_numbers(items, listing)
@@ -81,7 +81,7 @@ def _numbers(items: Items, part: int, level: int, here: list[tuple[int, Item]]) 
 
 
 def _load_numbers(items: Items, listing: Listing) -> None:
-    """Numbers per row that this part of the chunk reads and has not made."""
+    """Writes loads of the numbers per row that this part of the chunk reads but does not compute."""
     part = listing.part
     read = {a for item in items.list if item.part == part for a in item.args}
     read |= {i for i, item in enumerate(items.list) if item.part == part and (item.homes or item.sums)}
@@ -100,9 +100,9 @@ def _is_lasting_number(items: Items, home: int) -> bool:
 
 
 def _strips(items: Items, part: int, level: int, size: str) -> tuple[int, int]:
-    """The strips of a segment over units of one size.
+    """Writes the strips of a segment over units of one size. Returns the begin and end of their list.
 
-    A sum over units has its parts taken at the end of the segment before its own.
+    The partial sums of a sum over units are computed at the end of the segment before its own.
     """
     everything = [(i, item) for i, item in enumerate(items.list) if not isinstance(item, Gone)]
     next_sums = [s for _, s in everything if isinstance(s, Reduction) and (s.part, s.level) == (part, level + 1)]

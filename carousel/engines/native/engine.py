@@ -1,13 +1,13 @@
-"""The native engine: programs run by the C++ library on a CPU.
+"""The native engine: the C++ library runs programs on a CPU.
 
-It gives values and first derivatives. What it does not do itself goes through the reference engine and means the same:
-second derivatives (`create_graph=True`), torch.func transforms (vmap, jvp, grad), forward-mode derivatives, and scans
-without any row.
+It computes values and first derivatives. It leaves these calls to the reference engine, with the same results: second
+derivatives (`create_graph=True`), torch.func transforms (vmap, jvp, grad), forward-mode derivatives, and scans without
+rows.
 
-bfloat16 is for what is given and taken, weights, inputs, outputs and their gradients, for the factors of matrix
-products, and for the pointwise values kept for backward. Sums, states within a scan and everything pointwise are
-float32, so that a state is rounded once a scan and not once a step. Under autocast to bfloat16 the factors and what is
-kept are rounded, where the processor multiplies such numbers itself.
+In bfloat16 are the weights, inputs, outputs and their gradients, the factors of matrix products, and the pointwise
+values kept for backward. Sums, states within a scan and pointwise ops are float32, so that a state is rounded once a
+scan and not once a step. Under autocast to bfloat16 the factors and the kept values are rounded if the processor
+multiplies bfloat16 itself.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from carousel.program import Interface, Program
 
 @same_at_every_call
 def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str | None:
-    """None if the engine can run such a scan, else the reason, as a phrase."""
+    """The reason why the engine cannot run such a scan, as a phrase; None if it can."""
     if isinstance(found := binding.find(), str):
         return found
     if not isinstance(program, Program):
@@ -40,7 +40,7 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
         return f"it runs on the CPU, not on {device}"
     if dtype not in (torch.float32, torch.float64, torch.bfloat16):
         return f"it computes in float32, float64 and bfloat16, not in {str(dtype).removeprefix('torch.')}"
-    return None  # every program can be lowered, and so can its derivative
+    return None  # every program, and every derivative, can become a plan
 
 
 def scan(
@@ -52,8 +52,8 @@ def scan(
     reverse: bool = False,
     streams: Mapping[str, Tensor] | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
-    """Runs a program over time; arguments and results as in `reference.scan`."""
-    of_torch_alone = torch.jit.is_tracing() and not is_jit_traced()  # an ONNX file knows torch's own ops alone
+    """Runs a program over time. Arguments and results are those of `reference.scan`."""
+    of_torch_alone = torch.jit.is_tracing() and not is_jit_traced()  # an ONNX file may contain torch's own ops only
     if x.shape[0] == 0 or is_transformed() or of_torch_alone or are_of_samples(weights.values()):
         return reference.scan(program, x, batch_sizes, states, weights, reverse, streams)
     key, names = _known_as(program)
@@ -72,37 +72,37 @@ def scan(
 
 
 def _autocast_rounds() -> bool:
-    """Whether autocast allows bfloat16 for products, and the processor is the faster for it."""
+    """Whether autocast allows bfloat16 for products, and this processor multiplies bfloat16 faster than float32."""
     on = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
     return on and multiplies_bfloat16()
 
 
 def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], steps: int, batch: int) -> str:
-    """How the threads divide `steps` steps of `batch` rows, as a phrase. sizes: of each size name."""
+    """A phrase that says how threads divide `steps` steps of `batch` rows. sizes: the number for each size name."""
     how = facts.division(program, dtype, sizes, steps, batch)
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
 def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int]) -> str:
-    """The plans of a scan of that shape and of backpropagation through it (`text.py`)."""
+    """The plans of such a scan and of backpropagation through it, as text (`text.py`)."""
     return facts.listing(program, dtype, sizes)
 
 
 @same_at_every_call
 def kept(program: Program, sizes: dict[str, int], dtype: torch.dtype) -> int:
-    """How many bytes a scan keeps for backward for each row of a step. sizes: of each size name."""
+    """The number of bytes that a scan keeps for backward for each row of a step. sizes: the number for each name."""
     return facts.kept(program, dtype, sizes)
 
 
 @same_at_every_call
 def _known_as(program: Program) -> tuple[str, tuple[str, ...]]:
-    """The program's key and the names of its parameters: a compiler need not look at how they are found."""
+    """The program's key and the names of its parameters, in a function that a compiler does not trace."""
     return operator.key_of(program), parameters_of(program)
 
 
 @contextmanager
 def use_isa(name: str) -> Iterator[None]:
-    """For tests: run on an instruction set other than the machine's best. Values differ in their last bits."""
+    """For tests: uses another instruction set than the machine's best. Results differ in their last bits."""
     found = library()
     if name not in found.isas_here:
         raise ValueError(f"the instruction set must be one of {found.isas_here}, but {name!r} was given")
@@ -115,7 +115,7 @@ def use_isa(name: str) -> Iterator[None]:
 
 
 def status() -> dict[str, str]:
-    """What `carousel doctor` prints: whether the engine is there, which instruction sets, how many threads."""
+    """What `carousel doctor` prints: whether the engine is available, its instruction sets, the number of threads."""
     found = binding.find()
     if isinstance(found, str):
         return {"native engine": f"absent: {found}"}
@@ -131,7 +131,7 @@ def status() -> dict[str, str]:
 
 
 def openmp_runtimes() -> int:
-    """How many OpenMP runtimes the process has loaded: two would fight over the cores. 0 where it cannot be told."""
+    """The number of OpenMP runtimes in the process, 0 if unknown. Two runtimes would compete for the cores."""
     try:
         with open("/proc/self/maps") as maps:
             files = {line.split()[-1] for line in maps}

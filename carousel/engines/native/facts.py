@@ -1,4 +1,4 @@
-"""What can be said of a scan before it runs: what it keeps, how threads divide it, its plans as text."""
+"""Facts of a scan that are known before it runs: the memory it keeps, its division among threads, its plans as text."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from carousel.program import Program
 
 
 def _scan_of(program: Program, dtype: torch.dtype, units: dict[str, int], steps: int = 1, batch: int = 1) -> Inputs:
-    """A scan of such a shape, of tensors without memory. units: of each size name."""
+    """The inputs of a scan of this shape, with tensors that have no memory. units: the number for each size name."""
     bfloat16 = dtype == torch.bfloat16
     wide = torch.float32 if bfloat16 else dtype
 
@@ -31,7 +31,7 @@ def _scan_of(program: Program, dtype: torch.dtype, units: dict[str, int], steps:
 
 
 def listing(program: Program, dtype: torch.dtype, units: dict[str, int]) -> str:
-    """The plans of a scan that keeps what backward needs, and of backward, as text."""
+    """The plans of a scan that keeps values for backward, and of backward, as text."""
     given = _scan_of(program, dtype, units)
     ready = prepared_for(given, given.sizes, keep=True)
     plans = {"forward": ready.plan, "backward": backward_plan(program, ready.direct, False, given.bfloat16)}
@@ -39,14 +39,14 @@ def listing(program: Program, dtype: torch.dtype, units: dict[str, int]) -> str:
 
 
 def kept(program: Program, dtype: torch.dtype, units: dict[str, int]) -> int:
-    """How many bytes a scan keeps for backward for each row of a step, its results among them."""
+    """The number of bytes that a scan keeps for backward for each row of a step, including its results."""
     given = _scan_of(program, dtype, units)
     sizes = given.sizes
     return (sum(sizes.emitted) + prepared_for(given, sizes, keep=True).saved) * given.x.dtype.itemsize
 
 
 def division(program: Program, dtype: torch.dtype, units: dict[str, int], steps: int, batch: int) -> str:
-    """How the threads would divide a scan of such a shape, as a phrase."""
+    """A phrase that says how threads would divide a scan of this shape."""
     given = _scan_of(program, dtype, units, steps, batch)._replace(bfloat16=False)
     sizes = given.sizes
     scan, alive = describe(prepared_for(given, sizes, keep=False).plan, sizes, given)

@@ -1,7 +1,7 @@
-"""From a program to its plan for the native engine, and where what it keeps for `backward.py` stands.
+"""Makes the plan of a forward scan from a program, and the buffers of the values that it keeps for `backward.py`.
 
-Everything here is independent of sizes, so a program is lowered once. `select.py`, `passes.py` and
-`emit.py` put a plan together.
+A plan does not depend on sizes, so that it is made once for a program. `select.py`, `passes.py` and `emit.py` do the
+work.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from carousel.program import Node, Program, naming
 def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], halves: bool) -> Plan:
     """The plan of a forward scan.
 
-    keep: what backward will need, None if there will be no backward.
-    direct: the sizes whose rows, as torch stores them, are whole blocks: strips may read and write those in place.
-    halves: keep in bfloat16 what can be.
-    The EXTERNAL rows are what the program emits, then its streams.
+    keep: the values that backward needs, or None if there will be no backward.
+    direct: the sizes whose rows in torch's layout are whole blocks, so that strips may read and write them in place.
+    halves: whether to keep values in bfloat16 where that is possible.
+    The EXTERNAL rows are the emitted values, then the streams.
     """
     b = Items(program, direct)
     stored = saved_buffers(b, program, keep, halves) if keep else {}
@@ -80,7 +80,7 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
 
 
 def saved_buffers(b: Items, program: Program, keep: Kept, halves: bool) -> dict[tuple[str, Any], int]:
-    """The saved buffers, the same and in the same order in both plans."""
+    """The buffers of kept values. Both plans have the same ones in the same order."""
     found: dict[tuple[str, Any], int] = {}
     for state in keep.states:
         found["state", state] = b.buffer(PANEL, program.states[state], ALWAYS, SAVED)

@@ -1,9 +1,8 @@
-"""Whether a native library was built from the same Carousel that loads it.
+"""Checks that a native library was built from the same version of Carousel that loads it.
 
-Ops cross the border as numbers and structures as bytes, so a library of another version would compute something else
-without any sign of it. Three things are compared when a library is loaded: the package's version, the names and
-argument counts of its ops, and, where the sources lie beside the package (a clone, an editable install), a digest of
-them.
+Python passes ops to the library as numbers and structures as bytes, so that a library of another version would silently
+compute wrong results. Loading compares three things: the version of the package, the names and argument counts of the
+ops, and, where the sources stand beside the package (a clone, an editable install), a digest of them.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SOURCES = Path(__file__).parent.parent.parent / "native"
 
 
 def why_stale(library: Any) -> str | None:
-    """What differs between a loaded library (of ctypes) and this package, as a phrase; None if nothing does."""
+    """A phrase that says what differs between a loaded library (of ctypes) and this package; None if nothing does."""
     try:
         version, sources = library.carousel_version().decode(), library.carousel_sources().decode()
     except AttributeError:
@@ -36,14 +35,14 @@ def why_stale(library: Any) -> str | None:
 
 
 def advice() -> str:
-    """What to type to get a library that fits."""
+    """The command that builds a library for this package."""
     if SOURCES.is_dir():
         return f"build it again: pip install -e {SOURCES.parent.parent}"
     return "install it again: pip install --force-reinstall --no-deps carousel-rnn"
 
 
 def digest(folder: Path) -> str | None:
-    """The digest of the library's sources, as CMakeLists.txt computes it; None where they are not there."""
+    """The digest of the library's sources, as CMakeLists.txt computes it; None without sources."""
     files = sorted(file for file in folder.glob("*") if file.suffix in (".h", ".cpp"))
     listing = "".join(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n" for file in files)
     return hashlib.sha256(listing.encode()).hexdigest() if files else None

@@ -1,7 +1,7 @@
-"""The items of a step: what the native compiler works on between a program's nodes and a plan's instructions.
+"""The items of a step: the form of a program between its nodes and the instructions of a plan.
 
-An item is a value of the step: a leaf, an op, a product (of one or more terms), or a sum over units. Items stand in a
-list in which each comes after those it reads. The passes (`passes.py`) change them, and check the list after each.
+An item is a value of the step: a leaf, an op, a product with one or more terms, or a reduction over units. Each item
+stands in the list after the items that it reads. The passes (`passes.py`) change the list and check it after each pass.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from carousel.engines.native.plan import (
 from carousel.engines.parameters import parameters_of
 from carousel.program import Node, Program
 
-# The parts of a chunk of steps, in order.
+# The three parts of a chunk of steps, in order.
 BEFORE, STEP, AFTER = range(3)
 
 
 @dataclass(kw_only=True)
 class Item:
-    """What all values of a step have.
+    """The fields that all items share.
 
-    size: of its rows; "one": a number per row; "any": a number that is the same everywhere. args: the items it reads.
-    homes: the buffers its value must be in. sums: the column sums it adds to.
-    part: of a chunk. level: its segment in that part. row: which of the numbers per row it is, -1 if it is none.
+    size: the size of its rows; "one": one number per row; "any": one number for all rows. args: the items it reads.
+    homes: the buffers that must contain its value. sums: the column sums to which its value is added.
+    part: its part of a chunk. level: its segment in that part. row: its index among the numbers per row, or -1.
     """
 
     size: str
@@ -54,29 +54,29 @@ class Item:
 
 @dataclass(kw_only=True)
 class Leaf(Item):
-    """A value that is there before the step. view: where it is."""
+    """A value that exists before the step. view: where it is stored."""
 
     name: str
     view: View
 
     @property
     def is_state(self) -> bool:
-        """Whether it is what the step before left."""
+        """Whether it is a state that the step before computed."""
         return self.view.kind in (PREVIOUS, FORWARD_PREVIOUS)
 
 
 @dataclass(kw_only=True)
 class Op(Item):
-    """A pointwise op of its arguments."""
+    """A pointwise op."""
 
     name: str
 
 
 @dataclass(kw_only=True)
 class MatrixProduct(Item):
-    """The sum of terms (weight, transposed), each of one of the first args, on top of a start or a bias.
+    """start or bias + the sum of products. Term i is (weight, transposed), which multiplies args[i].
 
-    start: the item that it is added to, the last of args. bias: the weight whose bias it starts from.
+    start: the item to which the products are added, the last of args. bias: the weight whose bias is added.
     """
 
     terms: tuple[tuple[str, bool], ...]
@@ -86,22 +86,22 @@ class MatrixProduct(Item):
 
 @dataclass(kw_only=True)
 class Reduction(Item):
-    """What is taken over the units of a row: "sum" or "highest"."""
+    """A reduction over the units of a row: "sum" or "highest"."""
 
     name: str
 
 
 @dataclass(kw_only=True)
 class Gone(Item):
-    """An op that another has taken over."""
+    """The former place of an op that became part of another item."""
 
 
 class Items:
-    """The items of one step, and the plan that they become.
+    """The items of one step, and the plan that is made of them.
 
-    direct: the sizes whose rows, as torch stores them, are whole blocks.
-    adds_biases: whether products add their weight's bias, as they do in forward.
-    fused_biases: for the buffer of a gate's input part, the (parameter, gate) of a product's bias that starts it too.
+    direct: the sizes whose rows in torch's layout are whole blocks.
+    adds_biases: whether products add the bias of their weight; they do in forward.
+    fused_biases: {buffer of a gate's input part: (parameter, gate) of a product's bias that is added to it first}.
     """
 
     def __init__(self, program: Program, direct: frozenset[str]):
@@ -115,20 +115,20 @@ class Items:
         return self.list[index]
 
     def users(self) -> list[list[int]]:
-        """For each item, those that read it."""
+        """For each item, the items that read it."""
         users: list[list[int]] = [[] for _ in self.list]
         for i, item in enumerate(self.list):
             for a in item.args:
                 users[a].append(i)
         return users
 
-    # What a plan is made of.
+    # --- entries of the plan
 
     def parameter(self, name: str) -> int:
         return self.plan.parameters.index(name)
 
     def bias(self, weight: str) -> tuple[int, int]:
-        """The parameter that is a weight's bias, and the gate whose part of it."""
+        """The bias of a weight: its parameter, and the gate whose block it is."""
         found = self.program.weights[weight]
         assert found.bias is not None
         return self.parameter(found.bias), -1 if found.gate is None else found.gate
@@ -138,17 +138,17 @@ class Items:
         return len(self.plan.buffers) - 1
 
     def external(self, size: str) -> int:
-        """The next of the scan's rows of steps: one number per row, or a row of units."""
+        """The buffer of the scan's next EXTERNAL rows, of one number or of units."""
         count = sum(b.place == EXTERNAL for b in self.plan.buffers)
         layout = NUMBER if size == "one" else ROWS
         self.plan.buffers.append(Buffer(layout, SIZES.get(size, 0), ALWAYS, EXTERNAL, count))
         return len(self.plan.buffers) - 1
 
     def read_homes(self, item: Item) -> list[int]:
-        """The homes that this scan reads again: not what is rounded for another."""
+        """The homes that this scan itself reads, without those that are rounded to bfloat16 for backward."""
         return [home for home in item.homes if self.plan.buffers[home].layout != HALVES]
 
-    # Items of each kind.
+    # --- items
 
     def leaf(self, name: str, view: View, size: str) -> int:
         for i, item in enumerate(self.list):
@@ -166,7 +166,7 @@ class Items:
         return self.number_leaf(view) if size == "one" else self.leaf("rows", view, size)
 
     def common_leaf(self, node: Node) -> int:
-        """A leaf that is the same for all rows."""
+        """The item of a leaf that is the same for all rows."""
         match node.op:
             case "constant":
                 index = place_in(self.plan.constants, Constant(float(node.attr)))
@@ -188,11 +188,11 @@ class Items:
         return self._enter(Reduction(name=name, size="one", args=(a,), level=self.list[a].level + 1))
 
     def product(self, size: str, terms: list[tuple[int, str, bool]], start: int | None, bias: str | None) -> int:
-        """Sum of terms (source, weight, transposed) on top of an item or a bias."""
+        """The item of a sum of terms (source, weight, transposed), added to the item `start` or to a bias."""
         sources = []
         for source, name, transposed in terms:
             item, weight = self.list[source], self.program.weights[name]
-            if isinstance(item, Leaf) and item.name != "state":  # a product reads a buffer
+            if isinstance(item, Leaf) and item.name != "state":  # a product reads its rows from a buffer
                 source = self.op("copy", weight.rows if transposed else weight.columns, source)
             sources.append(source)
         ready = max(0 if isinstance(self.list[s], Leaf) else self.list[s].level + 1 for s in sources)

@@ -1,4 +1,4 @@
-"""The instructions of one segment for rows of one size: which values are in scratch, and which slot each takes."""
+"""Writes the instructions of one segment for rows of one size, and gives each scratch value a slot."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from carousel.engines.native.plan import (
 
 
 def place_of(items: Items, item: Item, part: int) -> View:
-    """Where a part of the chunk reads a value that has a place of its own."""
+    """The view by which a part of the chunk reads a value that is stored in a buffer or is a leaf."""
     if isinstance(item, Leaf):
         return item.view
     homes = items.read_homes(item)
@@ -36,7 +36,7 @@ def place_of(items: Items, item: Item, part: int) -> View:
 
 
 class _Line(NamedTuple):
-    """An instruction whose scratch values have no slots yet."""
+    """An instruction whose scratch values do not have slots yet."""
 
     op: int
     dst: View
@@ -46,19 +46,19 @@ class _Line(NamedTuple):
 
 
 class Listing:
-    """The instructions of one segment for rows of one size; size None: for numbers per row."""
+    """The instructions of one segment for rows of one size, or for numbers per row (size None)."""
 
     def __init__(self, items: Items, size: str | None, part: int):
         self.items, self.size, self.part = items, size, part
         self.lines: list[_Line] = []
-        self.local: dict[int, View] = {}  # values that are in scratch
+        self.local: dict[int, View] = {}  # the values in scratch
         self.count = 0
 
     def add(self, op: int, dst: View, a: View, b: View | None = None, c: View | None = None) -> None:
         self.lines.append(_Line(op, dst, a, a if b is None else b, a if c is None else c))
 
     def save(self, item: Item) -> None:
-        """Writes a number per row where it is kept."""
+        """Writes a number per row to the buffers that must contain it."""
         for home in item.homes:
             if self.items.plan.buffers[home].layout == NUMBER:
                 self.add(Structural.SAVE_NUMBER, View(BUFFER, home), View(ROW, item.row))
@@ -68,7 +68,7 @@ class Listing:
         return View(LOCAL, self.count - 1)
 
     def operand(self, i: int) -> View:
-        """Where item i can be read from here; loads it into scratch where it cannot be read in place."""
+        """The view by which an instruction reads item i. It is loaded into scratch if it cannot be read in place."""
         item = self.items[i]
         if isinstance(item, Leaf) and item.view.kind == CONSTANT:
             return item.view
@@ -98,7 +98,7 @@ class Listing:
         return plan.buffers[view.which if through is None else through[view.which]].layout
 
     def _in_place(self, view: View) -> bool:
-        """Whether strips use a place as it is: not bfloat16, nor rows as torch stores them that fill no blocks."""
+        """Whether strips can use a view directly: not bfloat16, nor rows in torch's layout without whole blocks."""
         layout = self._layout(view)
         return layout != HALVES and (layout != ROWS or self.size in self.items.direct)
 
@@ -117,7 +117,7 @@ class Listing:
         self._copy_out(item, at, [p for p in places if p != at])
 
     def copies(self, i: int, item: Item) -> None:
-        """Homes beside its own place of a value that this segment does not compute."""
+        """Copies a value that this segment does not compute to its homes."""
         own = item.homes[:1] if isinstance(item, MatrixProduct | Reduction) else []
         sizes = self.items.plan.buffers
         wanted = [
@@ -137,7 +137,7 @@ class Listing:
             self.add(Structural.ADD_COLUMNS, View(COLUMN_SUMS, s), at)
 
     def finish(self) -> tuple[int, int]:
-        """Gives scratch values slots, those that are never alive together the same one, and enters the lines."""
+        """Gives scratch values slots and writes the instructions. Values that are never alive together share a slot."""
         plan = self.items.plan
         last: dict[View, int] = {}
         for n, line in enumerate(self.lines):

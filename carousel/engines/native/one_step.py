@@ -1,9 +1,8 @@
-"""One step without gradients, called again and again: a scan of one step whose description is kept between calls.
+"""One step without gradients that is called many times: a scan of one step whose structures are kept between calls.
 
-A call of a small cell takes a few microseconds in the library, and several times as long in the checks and structures
-around it. Here they are made once for a program and a number of rows. A call looks at every tensor it is given, since
-weights may have moved, and fills in addresses. It refuses nothing: what does not fit goes the general way, which says
-what is wrong.
+For a small cell the library takes a few microseconds, and the checks and structures around it several times as long.
+Here they are made once for a program and a number of rows. Each call checks every tensor, since weights may have moved,
+and fills in addresses. It raises no errors: a call that does not fit goes the general way, which says what is wrong.
 """
 
 from __future__ import annotations
@@ -26,13 +25,13 @@ PLAIN = (Tensor, torch.nn.Parameter)
 
 
 class _Described:
-    """The structures of one call. Two threads must not fill the same ones."""
+    """The structures of one call. Each thread needs its own."""
 
     def __init__(self, given: Inputs):
         ready = prepared_for(given, given.sizes, False)
         self.scan, alive = describe(ready.plan, given.sizes, given)
         self.parameters, self.first = alive
-        # The output is the first of the last states too: what a step emits is not looked at.
+        # The output is also the first of the last states, so that the emitted values are ignored.
         self.emitted = torch.empty(len(given.x), sum(given.sizes.emitted), dtype=given.x.dtype)
         self.rows, self.last = binding.pointers([self.emitted]), binding.pointers(given.states)
         self.scan.rows_of_steps, self.scan.last = ctypes.addressof(self.rows), ctypes.addressof(self.last)
@@ -42,7 +41,7 @@ class _Described:
 
 
 def one_step(program: Program, x: Tensor, states: Sequence[Tensor], weights: Mapping[str, Tensor]) -> OneStep | None:
-    """A step made ready for calls with such tensors; None for those that are converted on their way."""
+    """One step, prepared for calls with tensors like these; None if a call would have to convert them first."""
     if x.dtype == torch.bfloat16 or not len(x):
         return None
     names = parameters_of(program)
@@ -50,9 +49,9 @@ def one_step(program: Program, x: Tensor, states: Sequence[Tensor], weights: Map
 
 
 class OneStep:
-    """One step of a program on so many rows: (x, states, parameters) -> new states, or None where they do not fit.
+    """One step of a program: (x, states, parameters) -> new states, or None if the tensors do not fit.
 
-    Its arguments are those of the call that it is made for; the results of later calls have the same shapes.
+    The constructor takes the tensors of one call. Later calls need tensors of the same shapes.
     """
 
     @torch.inference_mode(False)
@@ -64,7 +63,7 @@ class OneStep:
         states: Sequence[Tensor],
         parameters: Sequence[Tensor],
     ):
-        """Raises ValueError for what does not fit the program."""
+        """Raises ValueError for tensors that do not fit the program."""
         self.program, self.names, self.settings = program, names, self._settings()
         sizes = torch.tensor([len(x)], device="cpu")
         self.given = Inputs(program, x.detach(), [s.detach() for s in states], parameters, (), sizes, False, False)
@@ -91,7 +90,7 @@ class OneStep:
                 return None
         try:
             call = self.free.pop()
-        except IndexError:  # another thread is in the middle of a step
+        except IndexError:  # other threads use all of them at this moment
             call = _Described(self.given)
         new = tuple([torch.empty_like(state) for state in states])
         scan = call.scan

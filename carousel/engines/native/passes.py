@@ -1,12 +1,13 @@
-"""The passes of the native compiler: which segment each value belongs to, and where it lives.
+"""The passes of the native compiler decide in which segment each value is computed, and where it is stored.
 
-A step becomes segments. A segment starts with matrix products, then does the numbers per row, then the strips; where it
-reads what other units have made (a product's row, a sum over units) all threads meet before it. A value that is used in
-the segment that makes it lives in scratch; one that crosses segments, feeds a product or is kept has a buffer.
+A step consists of segments. A segment computes matrix products, then numbers per row, then strips. If it reads values
+that other threads have computed (the row of a product, a sum over units), all threads wait for one another before it. A
+value that only its own segment reads is in scratch. A value that another segment or a product reads, or that is kept,
+has a buffer.
 
-Not all of a step need be done step by step. Where a sum over units or a product reads no state, it is made for all rows
-of a chunk of steps before the first of them; where no state reads it, after the last: one pass over many rows, instead
-of many over few, and no meeting of threads.
+Some values need not be computed step by step. A sum over units or a product that depends on no state is computed for
+all rows of a chunk of steps before the first step; one on which no state depends, after the last step. That is one pass
+over many rows instead of many over few rows, and threads do not wait.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from carousel.engines.native.plan import CHUNK, NUMBER, PANEL, PARTIAL, SIZES, T
 
 
 def run(items: Items) -> None:
-    """All passes, in the order that their docstrings ask for, and the check after each."""
+    """Runs all passes in the order that their docstrings require, with a check after each."""
     for change in (divide, fuse, level, sink, share_starts, give_homes, give_partial_sums):
         change(items)
         check(items, change.__name__)
 
 
 def divide(items: Items) -> None:
-    """Takes out of the step what can be done before or after a chunk's steps, where that saves sums or products.
+    """Moves sums and products out of the step, to before or after the steps of a chunk, where possible.
 
-    A pointwise op alone is cheapest in the step, which has its operands at hand. The first pass: the others look at
-    parts.
+    Pointwise ops move only if a sum or product needs it: in the step their operands are in cache. This is the first
+    pass, because the others depend on the parts of a chunk.
     """
     state = [isinstance(item, Leaf) and item.is_state for item in items.list]
-    carried = set(items.plan.carried)  # a new state has its place for this step and the next, not for a chunk
+    carried = set(items.plan.carried)  # the buffer of a new state holds two steps, not a chunk
     ahead: list[bool] = []
     for i, item in enumerate(items.list):
         here = state[i] or not carried.isdisjoint(item.homes)
@@ -51,11 +52,11 @@ def divide(items: Items) -> None:
 
 
 def fuse(items: Items) -> None:
-    """a * b + c in one pass, and the copies that a start of its own does not need. Before `level`: values disappear."""
+    """Fuses multiply-add pairs, and removes a copy whose source has no other reader. Before `level`."""
     users = items.users()
 
     def taken_over(i: int, user: Op) -> Op | None:
-        """The op i, if it is for this user alone."""
+        """The op i, if this user is its only reader."""
         item = items[i]
         alone = isinstance(item, Op) and len(users[i]) == 1 and not item.homes and not item.sums
         return item if isinstance(item, Op) and alone and (item.size, item.part) == (user.size, user.part) else None
@@ -75,11 +76,14 @@ def fuse(items: Items) -> None:
                     items.list[item.args[place]] = Gone(size=inner.size)
                     item.name, item.args = own, (*inner.args, item.args[1 - place])
                     break
-    # Other pairs would go here: a row in native/ops.h, a rewrite here.
+    # A further fused pair needs a row in native/ops.h and a rewriting here.
 
 
 def level(items: Items) -> None:
-    """Segments anew, part by part: what another part has made is there from the start. After `divide` and `fuse`."""
+    """Gives each item the first possible segment of its part. After `divide` and `fuse`.
+
+    Values of other parts exist from the start.
+    """
     for item in items.list:
         own = [items[a].level for a in item.args if not isinstance(items[a], Leaf) and items[a].part == item.part]
         match item:
@@ -92,7 +96,7 @@ def level(items: Items) -> None:
 
 
 def sink(items: Items) -> None:
-    """Moves ops to the segment that needs them, so that fewer values cross segments. After `level`."""
+    """Moves ops to the latest possible segment, so that fewer values cross segments. After `level`."""
     users = items.users()
     for i in reversed(range(len(items.list))):
         item = items[i]
@@ -105,7 +109,7 @@ def sink(items: Items) -> None:
 
 
 def share_starts(items: Items) -> None:
-    """One buffer for a product and the value it starts from, onto which it is added. After the parts are fixed."""
+    """Gives a product and its start one buffer, so that the product is added in place. After the parts are fixed."""
     for item in items.list:
         if not isinstance(item, MatrixProduct) or item.start is None or not isinstance(items[item.start], Op):
             continue
@@ -118,9 +122,9 @@ def share_starts(items: Items) -> None:
 
 
 def give_homes(items: Items) -> None:
-    """Buffers for what products make or read, and for what crosses segments or parts of a chunk.
+    """Gives a buffer to values that products compute or read, and to values that cross segments or parts of a chunk.
 
-    After the levels are fixed, and after `share_starts`, which gives a product its first home.
+    After the levels are fixed, and after `share_starts`, which gives some products their first home.
     """
     for item, users in zip(list(items.list), items.users(), strict=True):
         if isinstance(item, Leaf | Gone):
@@ -138,7 +142,7 @@ def give_homes(items: Items) -> None:
 
 
 def give_partial_sums(items: Items) -> None:
-    """A buffer for the parts of each sum over units, one for a block of units: the first of the sum's homes."""
+    """Gives each reduction a buffer for its partial results, one for each block of units, as the first of its homes."""
     for item in items.list:
         if isinstance(item, Reduction):
             time = TWO if item.part == STEP else CHUNK
@@ -146,7 +150,7 @@ def give_partial_sums(items: Items) -> None:
 
 
 def check(items: Items, after: str) -> None:
-    """What holds between two passes. Raises AssertionError: a fault of the pass."""
+    """Raises AssertionError if a pass has broken a rule of the list of items. after: the name of the pass."""
     for i, item in enumerate(items.list):
         what = f"item {i} after {after}: {item}"
         assert all(0 <= a < i for a in item.args), f"{what} reads an item that comes later"
@@ -163,7 +167,7 @@ def check(items: Items, after: str) -> None:
 
 
 def _is_read_elsewhere(items: Items, item: Item, users: list[int]) -> bool:
-    """Whether it is a product, or read by one, or by an op of another segment."""
+    """Whether an item is a product, or a product or another segment reads it."""
     return isinstance(item, MatrixProduct) or any(
         isinstance(items[u], MatrixProduct) or (isinstance(items[u], Op) and items[u].level != item.level)
         for u in users

@@ -1,4 +1,4 @@
-"""What a plan for the native engine is made of: the lists of native/plan.h."""
+"""The entries of a plan for the native engine: the structures of native/plan.h in Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from carousel.program import ops
 
-# The enumerations of native/plan.h, by the same names and in the same order.
+# The enumerations of native/plan.h, with the same names in the same order.
 LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS = range(8)
 PANEL, ROWS, PARTIAL, NUMBER, HALVES = range(5)
 ALWAYS, CHUNK, TWO = range(3)
@@ -18,8 +18,8 @@ SIZES = {"hidden": 0, "projection": 1}
 
 
 class Structural(IntEnum):
-    """The instructions that are no pointwise op. A reduction over units has two: what a block of them gives, and what
-    these parts give."""
+    """The instructions that are no pointwise ops. A reduction over units has two: one for the units of a block, and one
+    for the results of all blocks."""
 
     EXPAND = 1000
     PARTIAL_SUM = 1001
@@ -35,7 +35,7 @@ class Structural(IntEnum):
     TOTAL_HIGHEST = 1011
 
 
-# Pointwise ops, in the order of native/ops.h: the alphabet's, then the engine's own.
+# Pointwise ops in the order of native/ops.h: first those of the alphabet, then those of the engine alone.
 OWN = {"copy": 1, "mul_add": 3, "mul_sub": 3}
 POINTWISE = [name for name, op in ops.TABLE.items() if op.kind in ("pointwise", "relation")] + list(OWN)
 REDUCTIONS = {
@@ -46,11 +46,11 @@ REDUCTIONS = {
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 
-# The entries of a plan. Each is the struct of the same name in native/plan.h, field by field; a test compares them.
+# The entries of a plan. Each has the fields of the struct of the same name in native/plan.h; a test compares them.
 
 
 class View(NamedTuple):
-    """Where an instruction finds or leaves a value."""
+    """The place where an instruction reads or writes a value."""
 
     kind: int
     which: int
@@ -65,21 +65,21 @@ class Buffer(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """A number, or 1 / (number of units of the size `per`)."""
+    """A number, or 1 / units, with the units of the size `per`."""
 
     value: float
     per: int = -1
 
 
 class Vector(NamedTuple):
-    """A learned vector: a parameter, or the part of it that is a gate's."""
+    """A learned vector: a parameter, or the block of it that belongs to a gate."""
 
     parameter: int
     gate: int = -1
 
 
 class Instruction(NamedTuple):
-    """dst = op(a, b, c), each a place in the plan's views."""
+    """dst = op(a, b, c). Each of the four is an index of the plan's views."""
 
     op: int
     dst: int
@@ -89,7 +89,7 @@ class Instruction(NamedTuple):
 
 
 class Term(NamedTuple):
-    """One factor of a product: rows of a view, times a parameter's block or its transpose."""
+    """One term of a product: the rows of a view, times a block of a parameter or its transpose."""
 
     source: int
     source_size: int
@@ -99,7 +99,7 @@ class Term(NamedTuple):
 
 
 class Product(NamedTuple):
-    """dst (+)= a bias + the sum of its terms."""
+    """dst = bias + the sum of the terms, or dst += the same."""
 
     dst: int
     size: int
@@ -111,7 +111,7 @@ class Product(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A stretch of a step: products, then numbers per row, then strips; each from a place in its list to another."""
+    """A section of a step: products, then numbers per row, then strips. Each is a range (begin, end) of its list."""
 
     products: int
     products_end: int
@@ -125,7 +125,7 @@ class Segment(NamedTuple):
 
 
 class Input(NamedTuple):
-    """The buffer of a gate's input part, or of its gradient, and the biases that start it."""
+    """The buffer of a gate's input part, or of its gradient, and the biases that are added to it at its start."""
 
     buffer: int
     gate: int
@@ -135,7 +135,7 @@ class Input(NamedTuple):
 
 
 class WeightGradient(NamedTuple):
-    """The sum over all rows of (gradient row) x (source row). source: a view, or -1 for the scan's input."""
+    """The gradient of a matrix: the sum over rows of (gradient)(source)ᵀ. source: a view, or -1 for the input."""
 
     source: int
     source_size: int
@@ -148,9 +148,9 @@ class WeightGradient(NamedTuple):
 
 @dataclass
 class Plan:
-    """A step made ready for the native engine: the lists and numbers of `CarouselPlan` in native/plan.h.
+    """One step in the form that the native engine interprets: the lists and numbers of `CarouselPlan` in native/plan.h.
 
-    `print(plan)` lists it (`text.py`); `verify.py` states what must hold of it.
+    `print(plan)` shows it (`text.py`). `verify.py` states the rules that it must keep.
     """
 
     parameters: tuple[str, ...]
@@ -178,7 +178,7 @@ class Plan:
         return place_in(self.views, view)
 
     def __str__(self) -> str:
-        from carousel.engines.native.text import text_of  # which reads the classes of this file
+        from carousel.engines.native.text import text_of  # a late import: text.py imports this file
 
         return text_of(self)
 

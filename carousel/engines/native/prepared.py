@@ -1,4 +1,4 @@
-"""What the native engine makes ready once for a program: its plans, and the instruction set that they run on."""
+"""The plans of a program, which are made once, and the instruction set that runs them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from carousel.program.sharing import made_once
 
 @dataclass
 class Settings:
-    """What tests and benchmarks choose; otherwise the machine's best. split: 0 by shape, 1 by rows, 2 by units."""
+    """Choices of tests and benchmarks; the defaults are the best for the machine. split: 0 by shape, 1 by rows, 2 by
+    units."""
 
     isa: int | None = None
     split: int = 0
@@ -31,14 +32,14 @@ settings = Settings()
 
 def library() -> binding.Library:
     found = binding.find()
-    assert isinstance(found, binding.Library), found  # why_not has said so before
+    assert isinstance(found, binding.Library), found  # why_not has refused a scan without a library
     return found
 
 
 def isa() -> int:
     """The number of the instruction set that calls use: the machine's best, or what CAROUSEL_ISA names.
 
-    Raises CarouselError if this processor does not run the one that is named.
+    Raises CarouselError if this processor cannot run the one that CAROUSEL_ISA names.
     """
     if settings.isa is None:
         here = library().isas_here
@@ -55,7 +56,7 @@ def isa() -> int:
 
 @same_at_every_call
 def multiplies_bfloat16() -> bool:
-    """Whether the processor multiplies bfloat16 itself; otherwise the engine widens it first."""
+    """Whether the processor multiplies bfloat16 itself. Otherwise the engine converts it to float32 first."""
     return bool(library().c.carousel_multiplies_bfloat16(isa()))
 
 
@@ -74,10 +75,10 @@ def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, ha
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A forward plan for scans of certain sizes. Made once for them.
+    """A forward plan for scans of certain sizes, which is made once.
 
     direct: the sizes whose rows are whole blocks; see `forward.lower_forward`.
-    saved: how many numbers it keeps for a row of a step.
+    saved: the count of numbers that it keeps for each row of a step.
     """
 
     plan: binding.MadePlan

@@ -1,4 +1,4 @@
-"""From a program's nodes to items: which products are done together, and what a product is added onto."""
+"""Turns the nodes of a program into items, and decides which products are computed together and what they add to."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ def select(
     sums: dict[int, list[int]],
     forward_inputs: set[str] | None,
 ) -> None:
-    """Enters all nodes.
+    """Adds an item for each node.
 
-    leaf: the item of a node that is a leaf. homes, sums: for a node, the buffers its value must be in, and the column
-        sums it adds to.
-    forward_inputs: gates whose input part a product may be added onto; None in backward.
+    leaf: a function node -> item, for leaves. homes, sums: {node: the buffers that must contain its value} and
+        {node: the column sums to which its value is added}.
+    forward_inputs: the gates to whose input part a product may be added; None in backward.
     """
     items.adds_biases = forward_inputs is not None
     uses = uses_of(nodes, {i: len(homes.get(i, ())) + len(sums.get(i, ())) for i in (*homes, *sums)})
@@ -51,14 +51,14 @@ def select(
 
 
 def _is_biased(items: Items, node: Node) -> bool:
-    """Whether it is a product of forward: what backward multiplies with the same matrix is a gradient."""
+    """Whether a product adds a bias. Only products of forward do: the products of backward multiply gradients."""
     return items.adds_biases and node.op == "product" and items.program.weights[node.attr].bias is not None
 
 
 class _SumTree:
-    """A sum in which products stand: they become one product, added onto another of its parts where that is free.
+    """A sum that contains products. They become one product, which is added in place to another term if possible.
 
-    terms, bias: of the product. rest: the other parts.
+    terms, bias: those of the product. rest: the other terms of the sum.
     """
 
     def __init__(self, items: Items, nodes: tuple[Node, ...], parts: list[int], value: dict[int, int]):
@@ -76,7 +76,7 @@ class _SumTree:
         if node.op in PRODUCTS and i not in value and not (biased and self.bias):
             self.terms.append((value[node.args[0]], node.attr, node.op == "product_transposed"))
             self.bias = node.attr if biased else self.bias
-        elif i not in value:  # a second product with a bias
+        elif i not in value:  # a second product that has a bias
             term = (value[node.args[0]], node.attr, False)
             self.rest.append(self.items.product(node.size, [term], None, node.attr))
         else:
@@ -89,7 +89,7 @@ class _SumTree:
         return total
 
     def _onto_an_input(self, uses: list[int], forward_inputs: set[str]) -> int:
-        """In forward: onto the input part of a gate, if nobody else reads that."""
+        """In forward: the item of the product, added to the input part of a gate if nothing else reads that part."""
         nodes = self.nodes
         free = [i for i in self.parts if nodes[i].op == "input" and uses[i] == 1 and nodes[i].attr in forward_inputs]
         if not free:
@@ -105,7 +105,7 @@ class _SumTree:
         return total
 
     def _onto_a_value(self) -> int:
-        """In backward: onto the sum of those parts that are there when the product can begin."""
+        """In backward: the item of the product, added to the sum of the terms that are known before it starts."""
         items = self.items
         ready = max(items[s].level for s, *_ in self.terms)
         early = [r for r in self.rest if items[r].level <= ready and not isinstance(items[r], MatrixProduct)]
@@ -115,5 +115,5 @@ class _SumTree:
             assert start is not None
             start = items.op("add", self.size, start, part)
         if start is not None and len(early) == 1:
-            start = items.op("copy", self.size, start)  # its own place: others may read what it starts from
+            start = items.op("copy", self.size, start)  # a copy, because others may read the start
         return items.product(self.size, self.terms, start, self.bias)

@@ -1,6 +1,6 @@
-"""One step at a time: the library holds packed weights and states, and a step is a single call of it.
+"""Runs one step at a time: the library holds packed weights and states, and each step is one call of it.
 
-Python's part of a step is a good share of it where layers are small, so that all that can be done once is done here.
+For small layers Python takes a large part of the time of a step, so the constructor does all work that it can.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ from carousel.engines.native.prepared import isa, library
 from carousel.engines.parameters import parameters_of
 from carousel.program import Program
 
-# A second thread pays for itself where the weights fill more than one core's cache.
+# A second thread helps if the weights do not fit into the cache of one core.
 STEP_WORTH_A_TEAM = 400_000
 
 
 class Stepper:
-    """One step after another from the states it holds; see `engine.Stepper`.
+    """Runs one step after another, and holds the states; `engine.Stepper` is its interface.
 
-    Changes of the weights after it is made do not reach it. With weights in bfloat16 its states are float32.
+    It copies the weights, so that later changes of them have no effect. With bfloat16 weights its states are float32.
     """
 
     def __init__(self, program: Program, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
         self._narrow = weights["weight_ih"].dtype == torch.bfloat16
         wide = torch.float32 if self._narrow else weights["weight_ih"].dtype
         parameters = [weights[name].detach().to(wide).contiguous() for name in parameters_of(program)]
-        # The library walks to and fro between two steps: each finds its rows behind those of the other.
+        # The library alternates between two halves of the buffers: a step reads one half and writes the other.
         x = parameters[0].new_zeros(2 * batch, parameters[0].shape[1])
         sizes = sizes_of(program, parameters)
         self._first = [x.new_zeros(batch, sizes.units[size]) for size in program.states.values()]
@@ -54,7 +54,7 @@ class Stepper:
         self._scan.workspace = workspace.data_ptr()
         self._c.carousel_stepper_open(self._isa, self._scan)
         self._alive = (alive, made, given, emitted, of_steps, workspace)
-        # What a step needs, ready at hand: of the states only the output, the first, is taken.
+        # The objects that each call needs. A call returns only the first state, the output.
         self._to = binding.pointers([None] * len(self._first))
         self._step = self._c.carousel_stepper_step
         self._address, self._to_address = ctypes.addressof(self._scan), ctypes.addressof(self._to)

@@ -1,9 +1,9 @@
-"""A plan as text: what the native engine does in one step, line by line.
+"""A plan as text: the work of the native engine in one step, line by line.
 
-b7: panel of hidden, one chunk, workspace    a buffer: its layout, units, how long it lasts, where it is
-segment 0 of the step, waits                 threads meet before it
-  b7 += weight_hh[1] @ b6'                   a product, added onto what the buffer holds; b6': of the step before
-  hidden:                                    strips, over all units of that size
+b7: panel of hidden, one chunk, workspace    a buffer: its layout, units, lifetime and kind of memory
+segment 0 of the step, waits                 threads wait for one another before it
+  b7 += weight_hh[1] @ b6'                   a product, added to the buffer's content; b6': b6 of the step before
+  hidden:                                    strips over all units of that size
     s0 = sigmoid b7                          s0: scratch; n0: one number per row
 """
 
@@ -22,12 +22,12 @@ STRUCTURAL: dict[int, str] = {op: op.name.lower().removesuffix("_number") for op
 
 
 def text_of(plan: p.Plan) -> str:
-    """The whole listing."""
+    """The whole text of a plan."""
     return "\n".join(_lines(plan))
 
 
 def view(plan: p.Plan, index: int) -> str:
-    """A place by its short name; with a question mark if the plan is wrong and lacks it."""
+    """The short name of a view, with a question mark if a wrong plan lacks the view."""
     try:
         return _view(plan, *plan.views[index])
     except IndexError:
@@ -55,7 +55,7 @@ def _view(plan: p.Plan, kind: int, which: int) -> str:
 
 
 def arity(op: int) -> int:
-    """How many arguments an instruction reads."""
+    """The number of arguments of an instruction."""
     if op >= len(p.POINTWISE):
         return 1
     name = p.POINTWISE[op]
@@ -79,7 +79,7 @@ def _lines(plan: p.Plan) -> Iterator[str]:
 
 
 def _input(plan: p.Plan, given: p.Input) -> str:
-    if plan.weight_gradients:  # of backward: the gradient of a gate's input part
+    if plan.weight_gradients:  # a plan of backward: these are gradients of input parts
         return f"gradient of gate {given.gate}: b{given.buffer}"
     biases = [_part(plan, given.bias, given.gate)] if given.bias >= 0 else []
     biases += [_part(plan, given.recurrent_bias, given.recurrent_gate)] if given.recurrent_bias >= 0 else []

@@ -1,7 +1,7 @@
-"""The grammar of plans: what the native engine assumes of a plan, and reads memory by.
+"""The grammar of plans. The native engine reads memory as a plan says, and relies on these rules.
 
-Every place an entry names exists; a product gives whole buffers; numbers and strips read what is there by then; and
-between two values of one step that different threads make and read, there is a segment that waits.
+Every index points to an entry of its list. A product writes whole buffers. Numbers and strips read only values that
+exist by then. If one thread reads in a step what another thread writes, a segment that waits stands between the two.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from carousel.engines.native import text
 from carousel.engines.native.text import arity, view
 from carousel.errors import CarouselError
 
-# What strips may read and write as it stands; the others have instructions of their own.
+# The layouts that strips may read and write directly. Other layouts need special instructions.
 IN_PLACE = (p.PANEL, p.ROWS)
 PARTIAL, TOTAL = zip(*p.REDUCTIONS.values(), strict=True)
 
 
 def verify(plan: p.Plan) -> p.Plan:
-    """The plan itself. Raises CarouselError, with the listing, if it breaks a rule: a fault of the compiler."""
+    """Returns the plan. Raises CarouselError with its listing if it breaks a rule, which is a bug of the compiler."""
     if problem := next(_problems(plan), None):
         raise CarouselError(f"A plan for the native engine is wrong, which is a fault of Carousel: {problem}.\n{plan}")
     return plan
@@ -34,7 +34,7 @@ def _problems(plan: p.Plan) -> Iterator[str]:
 
 
 def _outside(plan: p.Plan) -> Iterator[str]:
-    """Numbers that name no entry of their list."""
+    """Reports indices that point to no entry of their list."""
     lengths = {
         p.LOCAL: plan.slots,
         p.BUFFER: len(plan.buffers),
@@ -92,7 +92,7 @@ def _of_products(plan: p.Plan) -> Iterator[str]:
 
 
 def _of_bounds(plan: p.Plan) -> Iterator[str]:
-    """Segments go through the lists from the first entry to the last, and leave none out."""
+    """Reports entries that the segments, taken in order, leave out or take twice."""
     product, instruction = 0, 0
     for number, s in enumerate(plan.segments):
         marks = (s.numbers, s.numbers_end, s.hidden, s.hidden_end, s.projection, s.projection_end)
@@ -115,7 +115,7 @@ def _of_instructions(plan: p.Plan) -> Iterator[str]:
 
 
 def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterator[str]:
-    """Instructions for rows of one size; None: for numbers per row. Scratch is written before it is read."""
+    """Reports wrong instructions for rows of a size (None: for numbers per row), such as reads of unwritten scratch."""
     written: set[int] = set()
     for number in range(begin, end):
         op, dst, *arguments = plan.instructions[number]
@@ -142,7 +142,7 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
 
 
 def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
-    """Why an instruction for rows of a size has no business with a place."""
+    """A phrase that says why an instruction for rows of this size may not use a view; None if it may."""
     buffer = _buffer(plan, place)
     if size is None and (plan.views[place].kind in (p.LOCAL, p.VECTOR) or _is_units(buffer)):
         return "a row of units among numbers per row"
@@ -156,12 +156,13 @@ def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
 
 
 def _of_waiting(plan: p.Plan) -> Iterator[str]:
-    """What products and sums over units read was made before the last meeting of the threads, at this step or the last.
+    """Reports products and reductions that read a value which another thread may not have written yet.
 
-    In a step each thread may make other units of a row; what a strip reads, its own thread has made. Before and after a
-    chunk's steps each thread has rows of its own.
+    Within a step, threads may compute different units of a row, so that a product needs a waiting segment after the
+    writes, in this step or the one before. A strip reads only values of its own thread. Before and after the steps of a
+    chunk each thread has rows of its own.
     """
-    fresh: set[p.View] = set()  # the buffers that threads have written since they met, at this step or the last
+    fresh: set[p.View] = set()  # the buffers that threads have written since they last waited
     steps = range(plan.before, len(plan.segments) - plan.after)
     for number in (*steps, *steps):
         s = plan.segments[number]
@@ -190,7 +191,7 @@ def _is_units(buffer: p.Buffer | None) -> bool:
 
 
 def _buffer(plan: p.Plan, place: int) -> p.Buffer | None:
-    """The buffer that a view is of, or None."""
+    """The buffer of a view, or None."""
     kind, which = plan.views[place]
     through = {p.PREVIOUS: plan.carried, p.FORWARD_PREVIOUS: plan.forward_states}.get(kind)
     if kind != p.BUFFER and through is None:
