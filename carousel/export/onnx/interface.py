@@ -18,7 +18,7 @@ Shape = Sequence[int | str]  # a free number has a name
 
 
 @dataclass
-class Interface:
+class OnnxModel:
     """Adds the inputs and outputs of a model to its graph, in the order in which they are named."""
 
     graph: Graph = field(default_factory=Graph)
@@ -51,12 +51,12 @@ class Interface:
         return model
 
 
-def reads_states(interface: Interface, layer: Recurrent) -> list[str]:
+def reads_states(interface: OnnxModel, layer: Recurrent) -> list[str]:
     """An input for each state of a layer, (L * D, B, size), by its name."""
     return [interface.reads(name, numpy_dtype(layer), shape) for name, shape in state_shapes(layer).items()]
 
 
-def gives_states(interface: Interface, layer: Recurrent, last: Sequence[str]) -> None:
+def gives_states(interface: OnnxModel, layer: Recurrent, last: Sequence[str]) -> None:
     """An output for each last state, h_n for h."""
     for value, (name, shape) in zip(last, state_shapes(layer).items(), strict=True):
         interface.gives(value, f"{name}_n", numpy_dtype(layer), shape)

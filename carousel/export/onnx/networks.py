@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from carousel.export.onnx.checking import Given
 from carousel.export.onnx.graph import Graph
-from carousel.export.onnx.interface import Interface, gives_states, numpy_dtype, reads_states, scanned
+from carousel.export.onnx.interface import OnnxModel, gives_states, numpy_dtype, reads_states, scanned
 from carousel.export.onnx.pools import convolved, pooled, present_steps
 from carousel.layers import Recurrent
 from carousel.models.label_model import Ensemble, LabelModel
@@ -32,7 +32,7 @@ class Exported:
 
 
 def of_layer(layer: Recurrent, lengths: bool, states: bool) -> Exported:
-    interface, dtype = Interface(), numpy_dtype(layer)
+    interface, dtype = OnnxModel(), numpy_dtype(layer)
     graph = interface.graph
     axes = ["batch", "steps"] if layer.batch_first else ["steps", "batch"]
     graph.reserve("output", *(f"{state}_n" for state in layer.program.states))
@@ -58,7 +58,7 @@ def of_layer(layer: Recurrent, lengths: bool, states: bool) -> Exported:
 
 
 def of_token_model(model: TokenModel, states: bool) -> Exported:
-    interface, layer = Interface(), model.recurrent
+    interface, layer = OnnxModel(), model.recurrent
     graph = interface.graph
     graph.reserve("probabilities", *(f"{state}_n" for state in layer.program.states))
     symbols = interface.reads("symbols", np.int64, ["steps", "batch"])
@@ -80,7 +80,7 @@ def of_token_model(model: TokenModel, states: bool) -> Exported:
 
 def of_label_model(module: LabelModel | Ensemble) -> Exported:
     members = module.members if isinstance(module, Ensemble) else [module]
-    interface, first = Interface(), members[0]
+    interface, first = OnnxModel(), members[0]
     graph = interface.graph
     graph.reserve("probabilities")
     if first.embedding is not None:
@@ -131,7 +131,7 @@ def _label_scores(graph: Graph, model: LabelModel, x: str, lengths: str) -> str:
 
 def of_forecaster(model: QuantileForecaster) -> Exported:
     """Reads the history, features of the origin and of the steps ahead; gives quantiles and the last states."""
-    interface, encoder = Interface(), model.encoder
+    interface, encoder = OnnxModel(), model.encoder
     graph, dtype = interface.graph, numpy_dtype(model.encoder)
     horizon, width = model.anchor.shape
     levels, ahead_width = model.head.out_features, model.ahead
