@@ -1,4 +1,4 @@
-"""Whole networks: embeddings, recurrent layers and heads put together."""
+"""Whole networks, made of embeddings, recurrent layers and heads."""
 
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.models.log_mel import LogMel

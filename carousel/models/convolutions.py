@@ -1,4 +1,4 @@
-"""Convolutions over time beside a recurrence: what shapes a sequence has, wherever in it they are."""
+"""Convolutions over time beside a recurrence. They find shapes in a sequence, wherever the shapes occur."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -14,24 +14,24 @@ KERNELS = (8, 5, 3)  # steps, of the three convolutions (Wang et al. 2017)
 
 
 class Convolutions(nn.Module):
-    """Three convolutions over a sequence of T steps and a vector for all of it (LSTM-FCN: Karim et al. 2018, 2019).
+    """Three convolutions over a sequence of T steps, pooled to one vector (LSTM-FCN: Karim et al. 2018, 2019).
 
-        a⁰_t = e_t                                                    what is read at step t,                 (I)
+        a⁰_t = e_t                                                    the input of step t,                    (I)
         aᵏ_j = relu(norm(Σ_i  Wᵏ_i aᵏ⁻¹_(j·s + i - left)))            i = 0 ... K_k - 1,                      (C)
-        p = [mean_j a³_j ; max_j a³_j ; mean_j σ(4 (a³_j - 1/2))]     over the frames that there are,         (3 C)
+        p = [mean_j a³_j ; max_j a³_j ; mean_j σ(4 (a³_j - 1/2))]     over all frames,                        (3 C)
 
-    s is `stride` in the first convolution and 1 in the others, so there are ceil(T / s) frames j, one for each step
-    0, s, 2 s ... The last third of p is how often a unit is on: the share of positive values of ROCKET (Dempster et
-    al. 2020) with a gradient. Steps before the first, after the last, and padding are zero for every convolution, and
-    are left out of `norm` and p: a row of a ragged batch gets what it gets alone, but for the statistics of `norm` in
-    training. A sequence without steps has p = 0.
+    s is `stride` in the first convolution and 1 in the others, so there are ceil(T / s) frames j, one for each of the
+    steps 0, s, 2 s, ... The last third of p is the share of frames in which a unit is positive, as in ROCKET (Dempster
+    et al. 2020) but differentiable. Steps before the first, steps after the last and padding are zero for every
+    convolution, and `norm` and p leave them out. So a row of a ragged batch has the same result as alone, except for
+    the statistics of `norm` in training. A sequence without steps has p = 0.
 
-    causal: frame j needs no step after step j · s (left = K - 1), so that `running()` can follow a sequence as it
-    arrives; otherwise it lies in the middle of the steps that it reads (left = (K - 1) // 2).
-    K is KERNELS, the first of them `stride` times as long.
+    causal: whether frame j reads no step after step j · s (left = K - 1), so that `running()` can follow a sequence as
+    it arrives. Otherwise frame j reads as many steps before as after it (left = (K - 1) // 2).
+    K is KERNELS, where the first is `stride` times as long.
 
-    points: every sequence is first stretched to so many steps, on straight lines between its own, so that slow and fast
-    ones look alike; 0 for as it is. Only where not causal: how far to stretch is known at the end.
+    points: every sequence is first stretched to this many steps by linear interpolation, so that slow and fast ones
+    look alike; 0: not stretched. It excludes causal, since the length of a sequence is known only at its end.
     """
 
     def __init__(self, inputs: int, channels: int, *, stride: int = 1, causal: bool = False, points: int = 0) -> None:
@@ -51,7 +51,7 @@ class Convolutions(nn.Module):
         self.width = 3 * channels
 
     def forward(self, e: Tensor, lengths: Tensor) -> Tensor:
-        """p, (B, 3 C), of e, (T, B, I), of which `lengths`, (B), say how many steps are real."""
+        """Returns p, (B, 3 C). e: (T, B, I). lengths: (B), the number of real steps of each row."""
         if not len(e):
             return e.new_zeros(len(lengths), self.width)
         if self.points:
@@ -65,7 +65,7 @@ class Convolutions(nn.Module):
             a = convolution(functional.pad(a, (left, kernel - 1 - left)))
             a = torch.relu(norm(a, present)) * present
         count = present.sum(2).clamp(min=1)
-        # What is left out is 0, and so is the least that relu leaves.
+        # Steps that do not count are 0, and relu gives no value below 0, so the maximum ignores them.
         return torch.cat([a.sum(2) / count, a.amax(2), (_on(a) * present).sum(2) / count], 1)
 
     def layers(self) -> Iterator[tuple[nn.Conv1d, "MaskedNorm"]]:
@@ -73,7 +73,7 @@ class Convolutions(nn.Module):
             yield cast(nn.Conv1d, convolution), cast(MaskedNorm, norm)
 
     def running(self, device: torch.device | str = "cpu") -> "RunningConvolutions":
-        """One sequence, as it arrives. Raises ValueError for convolutions that are not causal."""
+        """An object that reads one sequence as it arrives. Raises ValueError if the convolutions are not causal."""
         return RunningConvolutions(self, device)
 
     def _left(self, kernel: int) -> int:
@@ -81,7 +81,8 @@ class Convolutions(nn.Module):
 
 
 class RunningConvolutions:
-    """Holds, for each convolution, the steps that its next frame needs, and the sums of p so far."""
+    """Reads one sequence as it arrives. It holds the steps that the next frame of each convolution needs, and the sums
+    of p."""
 
     def __init__(self, convolutions: Convolutions, device: torch.device | str) -> None:
         if not convolutions.causal:
@@ -98,7 +99,7 @@ class RunningConvolutions:
 
     @torch.no_grad()
     def push(self, e: Tensor) -> None:
-        """The next step, (I)."""
+        """Reads the next step, (I)."""
         self._remember(0, e)
         self._steps += 1
         if (self._steps - 1) % self._stride:
@@ -113,7 +114,7 @@ class RunningConvolutions:
         self._highest = torch.maximum(self._highest, a)
 
     def value(self) -> Tensor:
-        """p of the steps so far, (1, 3 C)."""
+        """p for the steps so far, (1, 3 C)."""
         mean, on = (self._sums / max(1, self._frames)).float()
         return torch.cat([mean, self._highest, on]).unsqueeze(0)
 
@@ -122,12 +123,12 @@ class RunningConvolutions:
 
 
 class MaskedNorm(nn.Module):
-    """Batch normalisation (Ioffe and Szegedy 2015) over the steps of a batch that are real:
+    """Batch normalisation (Ioffe and Szegedy 2015) over the real steps of a batch:
 
         y = w (x - μ) / sqrt(σ² + 1e-5) + b
 
-    with μ and σ² of each channel over all real steps of the batch in training, and their running averages (each new
-    one weighs a tenth) in evaluation mode. The first batch sets the averages.
+    In training, μ and σ² are those of each channel over all real steps of the batch. In evaluation mode they are
+    running averages, in which each new batch has a weight of 0.1. The first batch sets the averages.
     """
 
     running_mean: Tensor
@@ -155,7 +156,7 @@ class MaskedNorm(nn.Module):
         return x * scale[:, None] + (self.bias - mean * scale)[:, None]
 
     def line(self) -> tuple[Tensor, Tensor]:
-        """scale and shift of evaluation mode, y = scale · x + shift, (C) each."""
+        """The scale and shift of evaluation mode, (C) each: y = scale · x + shift."""
         scale = self.weight * torch.rsqrt(self.running_variance + 1e-5)
         return scale.detach(), (self.bias - self.running_mean * scale).detach()
 
@@ -168,5 +169,5 @@ class MaskedNorm(nn.Module):
 
 
 def _on(a: Tensor) -> Tensor:
-    """Near 1 where a unit is well above 0, near 0 (0.12) where it is 0."""
+    """A smooth step: σ(4 (a - 1/2)), which is near 1 for a well above 1/2, and 0.12 for a = 0."""
     return torch.sigmoid(4 * (a - 0.5))

@@ -1,4 +1,4 @@
-"""The network that reads a whole sequence and says what it is."""
+"""The network that reads a whole sequence and classifies it."""
 
 from collections.abc import Iterable, Sequence
 from typing import cast
@@ -16,21 +16,21 @@ from carousel.models.pooling import HEADS
 class LabelModel(nn.Module):
     """Scores every class after reading a sequence.
 
-        e_t = (x_t - mean) / scale, or E[x_t] of symbols      what is read at step t,           (B, inputs or embedding)
+        e_t = (x_t - mean) / scale, or E[x_t] for symbols     the input of step t,              (B, inputs or embedding)
         h_t = recurrent(e_1 ... e_t)                          any cell, depth and direction,    (B, W)
         p = pooled(h_1 ... h_T)                               see `carousel.models.pooling`,    (B, W)
         q = convolutions(e_1 ... e_T)                         see `carousel.models.convolutions`, (B, 3 convolutions)
         y = V [p ; q] + C                                     scores, softmax(y) probabilities, (B, classes)
 
-    with W = hidden, twice that if bidirectional; without convolutions there is no q. They are causal where the
-    recurrence is not bidirectional, so that such a network can follow a sequence as it arrives. mean and scale are
-    those of the training part: see `standardize_on`. In training, dropout zeroes elements of embeddings, of what passes
-    between layers, and of p and q; never of numbers that are read, of which there may be one a step.
+    W = hidden, or 2 * hidden if bidirectional. Without convolutions there is no q. The convolutions are causal unless
+    the recurrence is bidirectional, so that the network can follow a sequence as it arrives. mean and scale are those
+    of the training part (`standardize_on`). In training, dropout zeroes elements of embeddings, of values between
+    layers, and of p and q; it never zeroes numeric inputs, of which a step may have only one.
 
-    inputs: numbers at each step; symbols: instead, how many different symbols there are. convolutions: channels of
-    each, 0 for none; stride: steps from one of their frames to the next; points: the steps that each sequence is
-    stretched to before them, 0 for as it is. Raises DataError for an
-    unknown cell, ValueError for an unknown head.
+    inputs: the count of numbers at each step. symbols: instead of inputs, the count of different symbols.
+    convolutions: channels of each convolution, 0 for none. stride: steps between two of their frames. points: the
+    number of steps to which each sequence is stretched before them, 0 for none.
+    Raises DataError for an unknown cell, ValueError for an unknown head.
     """
 
     mean: Tensor
@@ -61,9 +61,10 @@ class LabelModel(nn.Module):
         self.embedding = None
         if symbols is not None:
             self.embedding = nn.Embedding(symbols, embedding)
-            nn.init.normal_(self.embedding.weight, std=0.1)  # torch's 1 drowns the few examples that a rare word has
+            # With torch's std of 1, the few examples of a rare word would have no effect.
+            nn.init.normal_(self.embedding.weight, std=0.1)
         if inputs is not None:
-            # In double precision, as is what stands around 10⁹ and moves by 1, which single precision does not know.
+            # In double precision, because single precision cannot show changes of 1 in numbers near 10⁹.
             self.register_buffer("mean", torch.zeros(inputs, dtype=torch.float64))
             self.register_buffer("scale", torch.ones(inputs, dtype=torch.float64))
         self.recurrent = Recurrent(cell, inputs or embedding, hidden, layers, bidirectional=bidirectional)
@@ -80,24 +81,24 @@ class LabelModel(nn.Module):
 
     @torch.no_grad()
     def standardize_on(self, sequences: Iterable[np.ndarray]) -> None:
-        """Takes mean and scale from these sequences, (T, inputs) each. A channel that never changes keeps scale 1."""
+        """Sets mean and scale from these sequences, (T, inputs) each. A channel that never changes keeps scale 1."""
         steps = np.concatenate(list(sequences))
         if len(steps):
             largest = np.abs(steps).max(0)
-            unit = np.where(largest > 0, largest, 1.0)  # so that squares of large numbers do not overflow
-            rounding = 10 * np.finfo(steps.dtype).eps  # what that alone leaves of a constant is no deviation
+            unit = np.where(largest > 0, largest, 1.0)  # squares of large numbers must not overflow
+            rounding = 10 * np.finfo(steps.dtype).eps  # rounding alone can give a constant channel this deviation
             deviation = (steps / unit).std(0, dtype=np.float64)
             self.mean.copy_(torch.from_numpy((steps / unit).mean(0, dtype=np.float64) * unit))
             self.scale.copy_(torch.from_numpy(np.where(deviation <= rounding, 1.0, deviation * unit)))
 
     def read(self, x: Tensor) -> Tensor:
-        """e: of numbers (..., inputs), of symbols (...)."""
+        """Returns e. x: numbers (..., inputs), or symbols (...)."""
         if self.embedding is not None:
             return self.dropout(self.embedding(x))
         return ((x - self.mean) / self.scale).to(self.head.weight.dtype)
 
     def score(self, e: Tensor, lengths: Tensor) -> Tensor:
-        """y from e, (T, B, inputs or embedding), and how many steps of each row are real."""
+        """The scores y from e, (T, B, inputs or embedding). lengths: the number of real steps of each row."""
         outputs, hx = self.recurrent(e, lengths=lengths)
         state = hx if isinstance(hx, Tensor) else hx[0]
         directions = 2 if self.recurrent.bidirectional else 1
@@ -118,7 +119,7 @@ class LabelModel(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several networks that vote with their probabilities: P(class | x) = 1/K Σ_k softmax(y_k)."""
+    """Several networks whose probabilities are averaged: P(class | x) = 1/K Σ_k softmax(y_k)."""
 
     def __init__(self, members: Sequence[LabelModel]) -> None:
         super().__init__()
@@ -129,7 +130,7 @@ class Ensemble(nn.Module):
         return cast(list[LabelModel], list(self.networks))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """ln P, (B, classes); arguments as of `LabelModel`."""
+        """ln P, (B, classes). The arguments are those of `LabelModel`."""
         return averaged([member(x, lengths) for member in self.members])
 
     def set_dropout(self, probability: float) -> None:
@@ -141,10 +142,10 @@ class Ensemble(nn.Module):
 
 
 class Arriving:
-    """A sequence that an ensemble reads as it comes, one step at a time, in constant time and memory.
+    """Lets an ensemble read one sequence as it arrives, step by step, in constant time and memory per step.
 
-    Holds the weights as they were when it was made. After t steps, `log_probabilities` is what the ensemble gives for
-    a sequence of those t steps. Raises ValueError for a bidirectional ensemble, which begins at the end.
+    It copies the weights when it is made. After t steps, `log_probabilities` equals the result of the ensemble for a
+    sequence of those t steps. Raises ValueError for a bidirectional ensemble, which needs the end of the sequence.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
@@ -152,18 +153,18 @@ class Arriving:
 
     @torch.inference_mode()
     def push(self, steps: np.ndarray) -> None:
-        """numbers (n, inputs), or symbols (n)."""
+        """Reads n steps: numbers (n, inputs), or symbols (n)."""
         for reader in self._readers:
             reader.push(torch.from_numpy(steps))
 
     @torch.inference_mode()
     def log_probabilities(self) -> Tensor:
-        """ln P of each class, (classes)."""
+        """ln P of each class for the steps so far, (classes)."""
         return averaged([reader.scores() for reader in self._readers])[0]
 
 
 class _Reader:
-    """One network that reads a sequence as it arrives."""
+    """Lets one network read a sequence as it arrives."""
 
     def __init__(self, member: LabelModel) -> None:
         self._member, self._device = member, member.head.weight.device
@@ -185,6 +186,6 @@ class _Reader:
 
 
 def averaged(scores: Sequence[Tensor]) -> Tensor:
-    """ln of the mean of the probabilities that several scores mean."""
+    """The logarithm of the mean of softmax(scores) over several networks."""
     logs = torch.stack([functional.log_softmax(score.float(), -1) for score in scores])
     return torch.logsumexp(logs, 0) - np.log(len(scores))

@@ -1,4 +1,4 @@
-"""Log-mel features: sound as the ear roughly hears it, a hundred frames a second."""
+"""Log-mel features: the energies of sound in bands that the ear tells apart, a hundred frames a second."""
 
 import math
 
@@ -6,27 +6,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-FLOOR = 1e-6  # added to every energy: the logarithm of silence stays near -13.8
+FLOOR = 1e-6  # added to every energy, so that the logarithm of silence is -13.8
 
 
 class LogMel(nn.Module):
-    """Samples (n,) to log-mel energies (frames, bands). At a rate of R samples a second:
+    """Turns samples (n,) into log-mel energies (frames, bands). At a rate of R samples a second:
 
         X_t[k] = Σ_j  hann[j] · x[t·hop + j] · e^(-2πi jk / N)           torch.stft without centring, j = 0 ... W - 1
         E_t[b] = Σ_k  F[b, k] · |X_t[k]|²                                 b = 0 ... bands - 1
         y_t[b] = ln(E_t[b] + 1e-6)
 
-    W = window · R samples (25 ms), hop = 10 ms, N the power of two that is at least 2 W. F are triangles on the mel
+    W = window · R samples (25 ms), hop = 10 ms, and N is the smallest power of two >= 2 W. F are triangles on the mel
     scale m(f) = 2595 log10(1 + f / 700) (O'Shaughnessy 1987; the form HTK uses): with bands + 2 points f_0 ... at equal
     distances in mel from `low` Hz to R / 2,
 
         F[b, k] = max(0, min((f - f_b) / (f_b+1 - f_b), (f_b+2 - f) / (f_b+2 - f_b+1))),     f = k R / N
 
-    Frame t needs the samples up to t·hop + W and none after them, so the features of a sound that still goes on are the
-    first features of the whole sound. A sound shorter than one window is padded with zeros to one; an empty one
-    has no frames.
+    Frame t needs no samples after t·hop + W, so that the first part of a sound has the first features of the whole
+    sound. A sound shorter than one window is padded with zeros to one window; an empty sound has no frames.
 
-    Raises ValueError where a rate, or more bands than its frequencies can tell apart, leaves a band empty.
+    Raises ValueError if a band would be empty, because the rate is too low or there are too many bands.
     """
 
     filters: Tensor
@@ -58,7 +57,8 @@ class LogMel(nn.Module):
         return torch.log(self.filters @ spectrum.abs().square() + FLOOR).T.contiguous()
 
     def _padded(self, samples: Tensor) -> Tensor:
-        """torch.stft puts a window that is shorter than N into the middle of its N samples, and needs all N."""
+        """Pads the samples for torch.stft, which needs N samples for each frame and puts a shorter window in their
+        middle."""
         before = (self.size - self.window) // 2
         return nn.functional.pad(samples, (before, self.size - self.window - before))
 

@@ -1,11 +1,11 @@
-"""Sequences read between their steps, on straight lines from one to the next."""
+"""Linear interpolation of sequences between their steps."""
 
 import torch
 from torch import Tensor
 
 
 def read_at(values: Tensor, place: Tensor) -> Tensor:
-    """values (K, B) or (K, B, C) at places (T, B) between 0 and K - 1: (T, B) or (T, B, C)."""
+    """Interpolates values (K, B) or (K, B, C) at places (T, B) between 0 and K - 1. Returns (T, B) or (T, B, C)."""
     below = place.floor().long().clamp(0, len(values) - 1)
     above = (below + 1).clamp(max=len(values) - 1)
     share = (place - below).to(values.dtype)
@@ -16,8 +16,10 @@ def read_at(values: Tensor, place: Tensor) -> Tensor:
 
 
 def stretched(e: Tensor, lengths: Tensor, points: int) -> tuple[Tensor, Tensor]:
-    """Each sequence of e, (T, B, C), at `points` places, evenly from its first step to its last, and how many of them
-    are real: all, or none of a sequence without steps."""
+    """Interpolates each sequence of e, (T, B, C), at `points` evenly spaced places from its first step to its last.
+
+    Also returns the new lengths: `points`, or 0 for a sequence without steps.
+    """
     last = (lengths.to(e.device) - 1).clamp(min=0)
     place = torch.linspace(0, 1, points, device=e.device, dtype=torch.float64).unsqueeze(-1) * last
     return read_at(e, place), torch.where(lengths > 0, points, 0)

@@ -1,7 +1,7 @@
-"""From the outputs of every step to one vector for the whole sequence.
+"""Pooling: turns the outputs of all steps into one vector for the whole sequence.
 
-Each way to pool is a module with two forms that agree: a call on all outputs of a batch, and `running()`, which is
-fed one output after another and says at any time what the call would say of those so far.
+Each way of pooling is a module with two forms that agree: a call with all outputs of a batch, and `running()`, which
+takes one output after another and returns at any time the result for the outputs so far.
 """
 
 from typing import Protocol
@@ -12,16 +12,17 @@ from torch import Tensor, nn
 
 class Running(Protocol):
     def push(self, output: Tensor) -> None:
-        """The output of the next step, (B, W)."""
+        """Takes the output of the next step, (B, W)."""
 
     def value(self) -> Tensor:
-        """The pooled vector of the steps so far, (B, W); zero before the first."""
+        """The pooled vector of the steps so far, (B, W); zero before the first step."""
 
 
 class Pooling(nn.Module):
-    """outputs (T, B, W), final (B, W), what the states end as; present (T, B) bool, which steps are real -> (B, W).
+    """A way of pooling: (outputs, final, present) -> (B, W).
 
-    A sequence without steps pools to zero.
+    outputs: (T, B, W). final: (B, W), the last states. present: (T, B) bool, True at real steps. A sequence without
+    steps gives zero.
     """
 
     def running(self, batch: int, device: torch.device | str = "cpu") -> Running:
@@ -29,7 +30,7 @@ class Pooling(nn.Module):
 
 
 class Last(Pooling):
-    """p = h_T: of a bidirectional layer, the last of the forward direction beside the last of the reverse, h_1."""
+    """p = h_T; for a bidirectional layer the last states of both directions side by side, h_T and h_1."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -81,7 +82,7 @@ class _RunningMean:
 
 
 class Max(Pooling):
-    """p = max_t h_t, each unit for itself (Collobert and Weston 2008: max over time)."""
+    """p = max_t h_t for each unit (Collobert and Weston 2008: max over time)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -109,7 +110,7 @@ class _RunningMax:
 
 
 class Attention(Pooling):
-    """A mean in which the network chooses the weights (Yang et al. 2016, equations 5 to 7):
+    """A weighted mean whose weights are learned (Yang et al. 2016, equations 5 to 7):
 
     u_t = tanh(W h_t + b)     a_t = exp(u · u_t) / Σ_s exp(u · u_s)     p = Σ_t a_t h_t
     """
@@ -135,7 +136,7 @@ class Attention(Pooling):
 
 
 class _RunningAttention:
-    """Numerator and denominator of the weighted mean, both divided by e^highest so that neither overflows."""
+    """The weighted mean so far: numerator and denominator, both divided by e^highest so that neither overflows."""
 
     def __init__(self, attention: Attention, batch: int, device: torch.device | str) -> None:
         self._weigh = attention.weigh

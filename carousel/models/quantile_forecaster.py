@@ -12,23 +12,23 @@ States = tuple[Tensor, ...]
 
 
 class QuantileForecaster(nn.Module):
-    """Quantiles of the steps ahead of an origin, in scales from the series' level there.
+    """Quantiles of the steps ahead of an origin, as differences from the series' level there, in units of its scale.
 
-        s_t = scan(x_t, s_t-1)                          the history; x_t (step,) says what was seen at step t
-        d_h = scan'([u_h, m_h], d_h-1),  d_0 = s_t      the steps ahead; u_h (ahead,) is what is known of step h
-        m_h = A_h o + B_h u_h + c_h                     the anchor: a linear forecast; o (origin,), the last values
+        s_t = scan(x_t, s_t-1)                          the history; x_t (step,): the features of step t
+        d_h = scan'([u_h, m_h], d_h-1),  d_0 = s_t      the steps ahead; u_h (ahead,): features known of step h
+        m_h = A_h o + B_h u_h + c_h                     the anchor, a linear forecast; o (origin,): the last values
         v_h = V d_h + b                                 one number for each level
         q_h[median] = m_h + v_h[median]
         q_h[level above or below] = the next one ± softplus(v_h[level] + r_h[level])
 
-    so quantiles never cross. V and b start at 0: before the first step of training the network is its anchor, which
-    `set_anchor` takes from a linear regression, with the spread r of that regression's errors; training improves on it.
+    So quantiles never cross. V and b start at 0, so that before training the network forecasts as its anchor does.
+    `set_anchor` sets the anchor and the spread r of its errors from a linear regression.
 
-    The form "encoder-decoder" has both scans, and forecasts up to `horizon` steps at once. The form "autoregressive"
-    has the first scan alone, which also reads u_1, and forecasts one step, d_1 = s_t; for further steps its forecasts
+    The form "encoder-decoder" has both scans and forecasts up to `horizon` steps at once. The form "autoregressive"
+    has only the first scan, which also reads u_1, and forecasts one step, d_1 = s_t. For further steps its forecasts
     are fed back as if they had been observed.
 
-    Arguments: `step`, `origin`, `ahead`, widths of x, o and u; `levels`, increasing, with 0.5 among them.
+    step, origin, ahead: the widths of x, o and u. levels: increasing probabilities, including 0.5.
     """
 
     def __init__(
@@ -57,13 +57,14 @@ class QuantileForecaster(nn.Module):
         self.head = nn.Linear(hidden, len(levels))
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
-        self.anchor: Tensor  # [A_h, B_h, c_h], fixed: what is learnt is added to it
+        self.anchor: Tensor  # [A_h, B_h, c_h]; training does not change it
         self.register_buffer("anchor", torch.zeros(self.at_once, origin + ahead + 1))
         self.spread = nn.Parameter(torch.zeros(self.at_once, len(levels)))
         self.set_dropout(dropout)
 
     def set_anchor(self, weights: Tensor, quantiles: Tensor) -> None:
-        """weights: (steps at once, origin + ahead + 1); quantiles: (steps at once, levels), of the anchor's errors."""
+        """Sets the anchor. weights: (steps at once, origin + ahead + 1). quantiles: (steps at once, levels), those of
+        the anchor's errors."""
         gaps = quantiles.diff(dim=1).clamp_min(1e-3)
         r = gaps + torch.log(-torch.expm1(-gaps))  # softplus(r) = gap
         middle = torch.zeros_like(quantiles[:, :1])
@@ -83,8 +84,8 @@ class QuantileForecaster(nn.Module):
     def decode(self, state: States, origins: Tensor, ahead: Tensor) -> Tensor:
         """Decodes forecasts: quantiles (H, B, levels) for the H steps after each of B origins, H at most `at_once`.
 
-        state: the encoder's states there, each (layers, B, hidden); origins: features of the origins, (B, origin);
-        ahead: what is known of the steps ahead, (H, B, ahead)."""
+        state: the encoder's states there, each (layers, B, hidden). origins: features of the origins, (B, origin).
+        ahead: the features that are known of the steps ahead, (H, B, ahead)."""
         anchor = self.linear(origins, ahead)
         if self.decoder is None:
             outputs = state[0][-1:]
@@ -100,12 +101,12 @@ class QuantileForecaster(nn.Module):
         return torch.cat([below, middle.unsqueeze(-1), above], dim=-1)
 
     def linear(self, origins: Tensor, ahead: Tensor) -> Tensor:
-        """The anchor's forecast m_h, (H, B), of the same arguments as `decode`."""
+        """The anchor's forecast m_h, (H, B). The arguments are those of `decode`."""
         of_origin, of_ahead = self.anchor[: len(ahead)].split([origins.shape[-1], ahead.shape[-1] + 1], dim=1)
         return of_origin @ origins.T + torch.einsum("hbu,hu->hb", ahead, of_ahead[:, :-1]) + of_ahead[:, -1:]
 
     def set_dropout(self, probability: float) -> None:
-        """Set the probability of dropout for all later steps. Parameters and states do not change."""
+        """Sets the probability of dropout for all later steps. Parameters and states do not change."""
         self.dropout.p = probability
         between = probability if self.encoder.num_layers > 1 else 0.0
         self.encoder.dropout = between

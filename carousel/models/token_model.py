@@ -10,19 +10,17 @@ from carousel.layers import Recurrent
 
 
 class TokenModel(nn.Module):
-    """Reads a sequence of symbols and scores, after each, every symbol that could come next.
+    """Reads a sequence of symbols and computes, after each symbol, scores for the next one.
 
-        e_t = E[x_t]                      embedding of the symbol read at step t,   (batch, embedding)
+        e_t = E[x_t]                      embedding of the symbol at step t,        (batch, embedding)
         h_t, s_t = recurrent(e_t, s_t-1)  any cell, any number of layers deep,      (batch, hidden)
         y_t = V h_t + C                   scores of the next symbol (the head),     (batch, symbols)
 
-    softmax(y_t) is the probability the model gives to each symbol at step t + 1. In training, dropout zeroes
-    elements of e_t, of what passes from one layer to the next, and of h_t on its way to the head; it never
-    touches the state s_t.
+    softmax(y_t) are the probabilities of the symbols at step t + 1. In training, dropout zeroes elements of e_t, of the
+    values between layers, and of h_t before the head. It never changes the state s_t.
 
-    Arguments: `symbols`, how many there are; `cell`, the name of a cell (or `file.py:ClassName`);
-    `hidden`, `layers`, `embedding`, sizes; `dropout`, the probability of zeroing an element. Raises DataError for an
-    unknown cell.
+    symbols: the number of different symbols. cell: the name of a cell, or `file.py:ClassName`. hidden, layers,
+    embedding: sizes. dropout: the probability of zeroing an element. Raises DataError for an unknown cell.
     """
 
     def __init__(
@@ -43,18 +41,17 @@ class TokenModel(nn.Module):
         self.set_dropout(dropout)
 
     def forward(self, symbols: torch.Tensor, state: Any = None) -> tuple[torch.Tensor, Any]:
-        """Scores of the next symbol after each of these, and the state to go on from.
+        """Scores of the next symbol after each symbol, (time, batch, symbols), and the state after the last step.
 
-        `symbols`: integers, (time, batch). `state`: what an earlier call returned, or None for a fresh start.
-        Returns scores, (time, batch, symbols), and the state after the last step.
+        symbols: integers, (time, batch). state: the state that an earlier call returned, or None for the initial one.
         """
         outputs, state = self.recurrent(self.dropout(self.embedding(symbols)), state)
         return self.head(self.dropout(outputs)), state
 
     def stepper(self, state: Any) -> Callable[[int], torch.Tensor]:
-        """A function from one symbol to the scores of the next, (symbols,), that goes on from a state of one row.
+        """A function from a symbol to the scores of the next symbol, (symbols,), which starts at a state of one row.
 
-        It holds the state, and the weights as they are now; see `carousel.layers.Stepper`. For the eval mode.
+        It holds the state and a copy of the weights, and needs eval mode; see `carousel.layers.Stepper`.
         """
         recurrent = self.recurrent.stepper(batch=1)
         recurrent.state = state
@@ -65,6 +62,6 @@ class TokenModel(nn.Module):
         return step
 
     def set_dropout(self, probability: float) -> None:
-        """Change how much is dropped from the next step on; parameters and state stay as they are."""
+        """Sets the probability of dropout for all later steps. Parameters and state do not change."""
         self.dropout.p = probability
         self.recurrent.dropout = probability if self.recurrent.num_layers > 1 else 0.0
