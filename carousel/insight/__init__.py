@@ -1,7 +1,7 @@
-"""Seeing what a network does, how it learns, and what is wrong with it.
+"""Measures of what a network does, how it learns, and what is wrong with it.
 
-Plain functions on a layer, or on a module that holds one, and tensors. Each measures in evaluation mode, changes
-nothing, and refuses with `TooShort` what would mean nothing. `figures` draws what they return.
+Each measure is a function of a layer, or of a module with a layer, and of tensors. It runs in evaluation mode, changes
+nothing, and raises `TooShort` if the result would have no meaning. `figures` draws the results.
 """
 
 from typing import Any

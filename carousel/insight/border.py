@@ -1,4 +1,4 @@
-"""The checks at the border of every measure: numbers that are none, and steps, rows and units that there are not."""
+"""The checks of the arguments of all measures: for NaN and infinity, and for steps, rows and units out of range."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from carousel.errors import DataError
 
 
 class NotFinite(DataError):
-    """What is to be measured holds NaN or infinity, so that every measure of it would be one too.
+    """A measured tensor contains NaN or infinity, so that every measure would be NaN too.
 
-    what: the thing that holds it, "the input", "the parameter weight_hh_l0", ... seen: what it holds, and where.
+    what: the tensor, "the input", "the parameter weight_hh_l0", ... seen: the value that it contains, and where.
     """
 
     def __init__(self, what: str, seen: str, advice: str) -> None:
@@ -27,15 +27,15 @@ RESTORE = "take weights from before they were lost, and train on with a lower le
 
 
 def check_finite(module: nn.Module, x: Tensor, real: Tensor, hx: Any, options: Mapping[str, Any]) -> None:
-    """Raises NotFinite for a parameter or a buffer, the input (T, B, I) at a real step, or a state that is not finite.
+    """Raises NotFinite if a parameter, a buffer, the input (T, B, I) at a real step, or a state is not finite.
 
-    Parameters first: a NaN among the weights before the layer is one in all that the layer receives.
+    Parameters are checked first, because a NaN in weights before the layer makes the layer's input NaN too.
     """
     for name, value in module.named_parameters():
         if value.is_floating_point() and (bad := _not_finite(value)) is not None:
             raise NotFinite(f"the parameter {name}", f"{_what(value, bad)} at {_place(bad)}{_of(value, bad)}", RESTORE)
     for name, buffer in module.named_buffers():
-        # Infinity is no fault there: it is what masks are made of.
+        # Infinity is allowed there, because masks consist of it.
         nan = buffer.isnan().nonzero() if buffer.is_floating_point() else torch.empty(0)
         if len(nan):
             raise NotFinite(f"the buffer {name}", f"holds NaN at {_place(nan)}{_of(buffer, nan)}", RESTORE)
@@ -53,7 +53,7 @@ def check_finite(module: nn.Module, x: Tensor, real: Tensor, hx: Any, options: M
 
 
 def check_overflow(layer: str, output: Tensor, real: Tensor) -> None:
-    """Raises NotFinite where a layer's output (T, B, H) is not finite at a real step, all that goes in being so."""
+    """Raises NotFinite if a layer's output (T, B, H) is not finite at a real step, though its inputs are."""
     if (bad := _not_finite(torch.where(real.to(output.device)[..., None], output, 0.0))) is None:
         return
     step, row, unit = bad[0].tolist()
@@ -66,7 +66,7 @@ def check_overflow(layer: str, output: Tensor, real: Tensor) -> None:
 
 
 def check_values(what: str, values: Tensor, real: Tensor) -> None:
-    """Raises NotFinite for a NaN among numbers of steps, (T, B) or (B), where steps are real."""
+    """Raises NotFinite for a NaN in values (T, B) or (B) at a real step."""
     if values.dim() == 2:
         values = torch.where(real.to(values.device), values, 0.0)
     bad = values.isnan().nonzero()
@@ -77,7 +77,7 @@ def check_values(what: str, values: Tensor, real: Tensor) -> None:
 
 
 def steps_named(name: str, given: Any, steps: int) -> list[int]:
-    """Steps that were asked for, as numbers from 0. Raises DataError for what names none of them."""
+    """The given steps as indices from 0. Raises DataError for anything that is no step of the data."""
     if not isinstance(given, Iterable) or isinstance(given, str):
         raise DataError(f"{name}= must be a list of steps, such as [{steps - 1}], not {given!r}.")
     listed = list(given)
@@ -91,21 +91,21 @@ def steps_named(name: str, given: Any, steps: int) -> list[int]:
 
 
 def check_index(what: str, given: Any, count: int) -> int:
-    """A row or a unit that was asked for, from 0. Raises DataError where there is none of that number."""
+    """The index of a row or a unit, from 0. Raises DataError if it is out of range."""
     if not is_index(given) or not -count <= int(given) < count:
         raise DataError(f"There is no {what} {given!r}: there are {count}, from 0 to {count - 1}.")
     return int(given) % count
 
 
 def is_index(value: Any) -> bool:
-    """Whether it is a whole number, of Python's, numpy's or torch's."""
+    """Whether a value is an integer of Python, numpy or torch."""
     if isinstance(value, Tensor):
         return value.dim() == 0 and not value.is_floating_point() and value.dtype != torch.bool
     return hasattr(value, "__index__") and not isinstance(value, bool)
 
 
 def _not_finite(value: Tensor) -> Tensor | None:
-    """(N, dimensions), the places of what is not finite; None where all is."""
+    """The indices of values that are not finite, (N, dimensions); None if all are finite."""
     bad = (~value.detach().isfinite()).nonzero()
     return bad if len(bad) else None
 

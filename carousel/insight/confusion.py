@@ -1,4 +1,4 @@
-"""The confusion matrix: what was taken for what."""
+"""Pictures of the confusion matrix: how often each class was predicted for each true class."""
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path
@@ -9,17 +9,17 @@ import numpy as np
 from carousel.insight.saving import save
 from carousel.insight.shown import in_a_picture
 
-MOST_NUMBERED = 30  # classes: with more of them there is no room for numbers
+MOST_NUMBERED = 30  # with more classes there is no room for numbers
 
 
 def draw_confusion(path: Path, confusion: np.ndarray, classes: Sequence[Hashable], *, title: str = "") -> None:
-    """Write `confusion_figure` as a PNG picture."""
+    """Writes `confusion_figure` as a PNG picture."""
     save(confusion_figure(confusion, classes, title=title), path)
 
 
 def confusion_figure(confusion: np.ndarray, classes: Sequence[Hashable], *, title: str = "") -> Any:
-    """A matplotlib figure of counts, truth by row and answer by column, coloured by their share of the row."""
-    # Here, not above: matplotlib takes most of a second to import.
+    """A matplotlib figure of the counts: true classes in rows, predictions in columns, coloured by shares of a row."""
+    # A late import, because matplotlib takes most of a second.
     from carousel.insight.picture import picture
 
     count = len(classes)

@@ -1,4 +1,4 @@
-"""How fast a gradient falls with the lag: the factor for each step, its interval, and the memory length it implies."""
+"""The decay of a gradient with the lag: its factor per step with an interval, and the memory length that follows."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carousel.insight.shown import Told
 
 FEWEST_LAGS = 4
 FEWEST_SAMPLES = 4
-ROUNDING = 1e-6  # a factor this near to 1 is 1, in float32
+ROUNDING = 1e-6  # in float32, a factor this close to 1 is not distinguishable from 1
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Decay(Told):
     """g(k) = g(0) * factor^k, fitted to the logarithm over lags 1 to `lags`.
 
     low, high: the bootstrap interval of the factor (resampled over steps and over sequences), at `confidence`.
-    start: the fitted g(0). misfit: root mean square of what the line leaves of ln g, in nats; 0.1 is 10 %. A sum of
-        several time scales is no straight line, and shows here.
+    start: the fitted g(0). misfit: the root mean square of the residuals of ln g, in nats; 0.1 is 10 %. It is large for
+        a sum of several time scales, which is no straight line.
     """
 
     factor: float
@@ -35,14 +35,15 @@ class Decay(Told):
 
     @property
     def kind(self) -> str:
-        """Where the interval lies: below 1, "vanishing", above it, "exploding", or on it, "steady".
+        """ "vanishing" if the interval lies below 1, "exploding" if it lies above 1, "steady" if it contains 1.
 
-        It speaks of the lags measured. What enters a state through gates that are nearly shut may rise before it falls.
+        It holds for the measured lags. A gradient that enters a state through nearly closed gates may rise before it
+        falls.
         """
         return "vanishing" if self.high < 1 - ROUNDING else "exploding" if self.low > 1 + ROUNDING else "steady"
 
     def beyond(self, ratio: float = 1e-6) -> float:
-        """The lag, in steps, at which only this ratio is left; infinite where nothing is lost."""
+        """The lag, in steps, at which the gradient has fallen to this ratio; infinite if it does not fall."""
         return math.log(ratio) / math.log(self.factor) if 0 < self.factor < 1 else math.inf
 
     def __str__(self) -> str:
@@ -56,10 +57,10 @@ class Decay(Told):
 
 @dataclass(frozen=True)
 class MemoryLength(Told):
-    """How far back a network remembers: the number of steps after which 1/e (37 %) of a gradient is left.
+    """How far back a network remembers: the number of steps after which a gradient has fallen to 1/e (37 %).
 
-    steps = -1 / ln(factor), with its interval (low, high); infinite where nothing is lost. For a forget gate it is what
-    `Gates.time_constants` measures for each unit.
+    steps = -1 / ln(factor), with its interval (low, high); infinite if the gradient does not fall. For a forget gate it
+    equals the time constant that `Gates.time_constants` measures for each unit.
     """
 
     steps: float
@@ -72,9 +73,10 @@ class MemoryLength(Told):
 
 
 def geometric_mean(samples: Tensor) -> tuple[Tensor, Tensor]:
-    """(A, B, K) samples, NaN where there is none -> (K) their geometric means, and the share that is not exactly 0.
+    """The geometric mean at each lag, (K), and the share of samples that are not exactly 0. samples: (A, B, K), NaN if
+    missing.
 
-    Zeros, as rectified units give them, are left out of the mean: their logarithm would be all of it.
+    Zeros, which rectified units give, are left out of the mean, because their logarithm is infinite.
     """
     there, positive = ~samples.isnan(), samples > 0
     count = positive.sum((0, 1))
@@ -87,16 +89,16 @@ def geometric_mean(samples: Tensor) -> tuple[Tensor, Tensor]:
 def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples: int = 400, seed: int = 0) -> Decay:
     """Fits g(k) = g(0) * factor^k to (A, B, K) samples g, from A steps and B sequences, at lags 1 to K.
 
-    The line is fitted by least squares to the mean of ln g at every lag, all lags alike, as far as more than half of
-    the samples are there and above 0 (what underflows is no measurement). The interval is the bootstrap's: steps and
-    sequences are drawn with replacement, independently of each other, which is on the safe side where both vary
-    (Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1, 2007).
+    The line is fitted by least squares to the mean of ln g at every lag, with equal weights, up to the last lag at
+    which more than half of the samples exist and have not underflowed to 0. The interval comes from a bootstrap that
+    draws steps and sequences with replacement, independently of each other. It is conservative if both vary (Owen, "The
+    pigeonhole bootstrap", Annals of Applied Statistics 1, 2007).
 
     Raises TooShort with fewer than 4 lags or 4 samples; `what` begins its message.
     """
     samples = samples.double()
     tiny = torch.finfo(samples.dtype).tiny
-    good = (samples > tiny) & samples.isfinite()  # NaN is neither
+    good = (samples > tiny) & samples.isfinite()  # False for NaN
     share = good.sum((0, 1)) / good.sum((0, 1)).amax().clamp(min=1)
     long = int((share > 0.5).long().cumprod(0).sum())
     count = int(good[..., 0].sum()) if good.numel() else 0
@@ -126,7 +128,7 @@ def fit_decay(samples: Tensor, *, what: str, confidence: float = 0.95, resamples
 def memory_length_of(decay: Decay, *, what: str) -> MemoryLength:
     """The memory length of a decay.
 
-    Raises TooShort, which carries the decay as its estimate, where the lags span less than two memory lengths.
+    Raises TooShort, with the decay as its estimate, if the lags span less than two memory lengths.
     """
     if decay.kind == "exploding":
         return MemoryLength(math.inf, math.inf, math.inf, decay.confidence)
@@ -160,7 +162,7 @@ def memory_length_of(decay: Decay, *, what: str) -> MemoryLength:
 
 
 def _counts(size: int, resamples: int, random: torch.Generator) -> Tensor:
-    """(resamples, size): how often each of `size` things is drawn, with replacement."""
+    """How often each of `size` items is drawn with replacement, (resamples, size)."""
     drawn = torch.randint(size, (resamples, size), generator=random)
     return torch.zeros(resamples, size, dtype=torch.float64).scatter_add_(
         1, drawn, torch.ones(1, 1).double().expand_as(drawn)
@@ -181,6 +183,6 @@ def _line(logs: Tensor, good: Tensor, by_step: Tensor, by_sequence: Tensor) -> t
     slope = (distance * mean).sum(-1) / (distance * distance).sum(-1).clamp(min=1e-300)
     start = level - slope * centre
     rest = there * (mean - start[:, None] - slope[:, None] * lags)
-    # A resample of sequences so short that no line can be drawn has no slope.
+    # If a resample has only sequences that are too short for a line, it has no slope.
     slope = torch.where(count >= FEWEST_LAGS, slope, torch.nan)
     return slope, start, ((rest * rest).sum(-1) / count).sqrt()

@@ -1,4 +1,4 @@
-"""A diagnosis in words: what is wrong with a recurrent network, how it was seen, what to try."""
+"""A diagnosis in words: what is wrong with a recurrent network, the evidence, and what to try."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ def diagnose(
     layer: Recurrent | str | None = None,
     **call: Any,
 ) -> Diagnosis:
-    """Looks for faults of a network on data like those it is to learn from; an empty list where none is found.
+    """Looks for faults of a network on data like those of its training. Returns an empty list if it finds none.
 
-    module(*inputs, **call): as in `gradient_flow`, with the first input, or what the layer receives, as the data.
-    loss: as in `gradient_flow`. target: what is to be predicted, laid out time first; tells how far back it depends on
-        the input. Default: the input itself, by its autocorrelation.
-    memory: how many steps back the data reach, where it is known. It must be given for ragged batches and resets, or
-        nothing that depends on it can be found.
-    window: how many steps training backpropagates over. Default: those of the data.
-    lags: how many steps gradients are followed back, as in `gradient_flow`. Default: half of the steps.
-    gradient_norms, clip: of the steps of a training, before clipping, and the limit.
+    module(*inputs, **call): as in `gradient_flow`. The data are the first input, or the input of the layer.
+    loss: as in `gradient_flow`. target: the values to be predicted, time first; the diagnosis measures how far back
+        they depend on the input. Default: the input itself, by its autocorrelation.
+    memory: how many steps back the data depend on themselves, if it is known. Ragged batches and batches with resets
+        need it; without it, faults that depend on it cannot be found.
+    window: the number of steps over which training backpropagates. Default: the steps of the data.
+    lags: the number of steps over which gradients are followed back, as in `gradient_flow`. Default: half of the steps.
+    gradient_norms, clip: the norm of the gradient before clipping at each step of a training, and the clipping limit.
 
-    Looks for "not-finite" (which, found in the data, the parameters or the loss, is all that is reported, since every
-    measure of it is NaN too), "inputs-unscaled", "exploding", "vanishing", "forget-gates-shut", "saturated-gates",
+    It looks for "not-finite", "inputs-unscaled", "exploding", "vanishing", "forget-gates-shut", "saturated-gates",
     "dead-units", "state-drift", "window-too-short" and "always-clipped"; `carousel.insight.faults` says when each is
-    reported. What could not be judged is reported too, as "cannot-be-told": an empty list means that all was judged.
-    Best of a fresh network, and again of a trained one.
+    reported. If the data, the parameters or the loss are not finite, only that is reported, because every other measure
+    is NaN. A fault that could not be judged is reported as "cannot-be-told", so that an empty list means that all
+    faults were judged. It is best to diagnose a network before training, and again after it.
 
-    Raises TooShort with fewer than 20 steps; DataError where the module has no such layer, for arguments that
+    Raises TooShort with fewer than 20 steps. Raises DataError if the module has no such layer, for arguments that
     contradict each other, and for cells whose step runs as plain Python.
     """
     evidence = Evidence(module, inputs, call, loss, target, memory, window, lags, gradient_norms, clip, layer)

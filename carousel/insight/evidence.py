@@ -1,4 +1,4 @@
-"""What a diagnosis looks at, measured when first asked for, and what it finds."""
+"""The evidence of a diagnosis, which is measured when it is first used, and its findings."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from carousel.insight.refusal import TooShort
 from carousel.insight.unrolling import padded_input
 from carousel.layers import Recurrent
 
-LOST = 1e-6  # of a gradient: less than float32 keeps beside one of full size
+LOST = 1e-6  # a gradient this much smaller than another is lost when float32 adds the two
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One fault: what is wrong, how it was seen, what to try.
+    """One fault: what is wrong, the evidence, and what to try.
 
-    fault: its name, for programs. numbers: what was measured, by name. place: the scan, "" for the whole layer.
+    fault: its name, for programs. numbers: the measured values, by name. place: the scan, "" for the whole layer.
     """
 
     fault: str
@@ -51,7 +51,7 @@ class Finding:
 
 
 class Diagnosis(list[Finding]):
-    """The findings, in the order in which they are reported. A notebook shows them as text that can be read."""
+    """The findings in the order in which they are reported. A notebook shows them as text."""
 
     def _repr_html_(self) -> str:
         return "".join(finding._repr_html_() for finding in self) or "<p>Nothing was found, and all was judged.</p>"
@@ -59,14 +59,14 @@ class Diagnosis(list[Finding]):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A module, what it is called with, and what is known about its training."""
+    """A module, the arguments of its call, and what is known about its training."""
 
     module: Callable[..., Any]
     inputs: tuple[Any, ...]
     call: Mapping[str, Any]
     loss: Callable[[Tensor], Tensor] | None = None
     target: Any = None
-    memory: int | None = None  # of the data, if the caller knows
+    memory: int | None = None  # memory of the data in steps, if the caller knows it
     window: int | None = None
     lags: int | None = None
     gradient_norms: Sequence[float] | None = None
@@ -88,7 +88,7 @@ class Evidence:
 
     @cached_property
     def overflow(self) -> int | None:
-        """How many steps a scan takes before its state is no longer finite; None where it always is."""
+        """The number of steps before a state of a scan is no longer finite; None if all states are finite."""
         output = self.seen.time_first(self.seen.output[None])[0]
         bad = ~output.isfinite() & self.seen.timeline.real.to(output.device)[..., None]
         scans = bad.chunk(2, -1) if self.layer.bidirectional else (bad,)
@@ -99,12 +99,12 @@ class Evidence:
 
     @property
     def measurable(self) -> bool:
-        """Whether there are steps enough before the state overflows, if it does, for gates and gradients."""
+        """Whether there are enough steps before an overflow of the state to measure gates and gradients."""
         return self.overflow is None or self.overflow >= 2 * FEWEST_LAGS
 
     @cached_property
     def flow(self) -> GradientFlow:
-        """How gradients flow: of the module, or of the layer alone in the steps before its state overflows."""
+        """The gradient flow of the module; if the state overflows, that of the layer alone in the steps before."""
         if self.overflow is None:
             whole = self.module, *self.inputs
             return gradient_flow(*whole, loss=self.loss, lags=self.lags, layer=self.chosen, **self.call)
@@ -120,22 +120,22 @@ class Evidence:
 
     @cached_property
     def reaches(self) -> dict[tuple[str, int], float | None]:
-        """By state and place: the lag beyond which nothing of a gradient is left; None where it cannot be measured."""
+        """By state and place: the lag beyond which the gradient is lost; None if it cannot be measured."""
         places = range(len(self.flow.places))
         return {(s, p): blind_after(self.flow, s, p, self.remember) for p in places for s in self.flow.states}
 
     @cached_property
     def input(self) -> Tensor:
-        """(real steps, I): what the layer receives, without padding."""
+        """The layer's input without padding, (real steps, I)."""
         return padded_input(self.seen)[self.seen.timeline.real].double().cpu()
 
     @cached_property
     def measured(self) -> Memory | None:
-        """The dependence in the data; None where they hold nothing to measure, or the caller has said."""
+        """The dependence in the data. None if it cannot be measured, or if the caller gave memory=."""
         if self.memory is not None or self._ragged:
             return None
         x = self.inputs[0] if self.inputs else None
-        # Symbols as they are; numbers as the layer receives them, time first.
+        # Symbols are taken from the module's input, numbers from the layer's input, time first.
         values, received, kind = padded_input(self.seen), self.seen.input, None
         if isinstance(x, Tensor) and isinstance(received, Tensor) and x.shape == received.shape[:-1]:
             values = self.seen.time_first(x[None, ..., None])[0, ..., 0]
@@ -146,24 +146,24 @@ class Evidence:
 
     @property
     def untold_memory(self) -> bool:
-        """Whether the memory of the data is unknown: neither given nor measurable."""
+        """Whether the memory of the data is unknown, because it was neither given nor could be measured."""
         return self.memory is None and self._ragged
 
     @property
     def _ragged(self) -> bool:
-        # Padding is no data; sequences of differing length are measured apart, with memory= given.
+        # Sequences with padding cannot be measured here; for these the caller must give memory=.
         return not bool(self.seen.timeline.real.all()) or bool(self.seen.timeline.starts.any())
 
     @cached_property
     def remember(self) -> int:
-        """How many steps back the data reach, as the caller says, or as measured; 0 where nothing is known."""
+        """The memory of the data in steps, given or measured; 0 if it is unknown."""
         if self.memory is not None:
             return self.memory
         return self.measured.reach if self.measured is not None else 0
 
     @property
     def source(self) -> str:
-        """Where `remember` comes from, in words."""
+        """A phrase that says where the number of `remember` comes from."""
         if self.memory is not None:
             return f"the data's memory, as given, is {self.memory} steps"
         whose = "the data's autocorrelation reaches" if self.target is None else "the target depends on inputs back to"
@@ -172,7 +172,7 @@ class Evidence:
         return f"{whose} {self.remember} steps{more}" + (f" ({assumed})" if assumed.startswith("whole") else "")
 
     def check(self) -> None:
-        """Raises DataError for what cannot be judged."""
+        """Raises DataError for arguments that cannot be judged."""
         if isinstance(self.seen.input, PackedSequence) and self.target is not None:
             raise DataError("A target beside a PackedSequence has no place: pad the sequences and give lengths=.")
         for name in ("memory", "window", "lags"):
@@ -186,7 +186,7 @@ class Evidence:
 
 
 def decay_of(flow: GradientFlow, state: str, place: int) -> Decay | None:
-    """The decay of one state's gradients; None where they are 0 before a line can be drawn."""
+    """The decay of one state's gradients; None if they are 0 after too few lags for a line."""
     try:
         return flow.decay(state, place)
     except TooShort:
@@ -194,9 +194,9 @@ def decay_of(flow: GradientFlow, state: str, place: int) -> Decay | None:
 
 
 def blind_after(flow: GradientFlow, state: str, place: int, wanted: float) -> float | None:
-    """The lag at which a millionth of the gradient that arrives is left, in steps: seen, or as the decay goes on.
+    """The lag, in steps, at which the gradient has fallen to a millionth: observed, or extrapolated from the decay.
 
-    Infinite where it is further away than `wanted`, or never; None where it cannot be measured.
+    Infinite if that lag is beyond `wanted` or never comes; None if it cannot be measured.
     """
     if not flow.read[place]:
         return None
@@ -214,7 +214,7 @@ def blind_after(flow: GradientFlow, state: str, place: int, wanted: float) -> fl
 
 
 def beginning(seen: Observation, steps: int) -> tuple[Tensor, dict[str, Any]]:
-    """The first steps of what a layer received, padded and laid out as it was, and of its options."""
+    """The first steps of a layer's input and of its options, padded and in the same layout."""
     layer, unbatched = seen.layer, isinstance(seen.input, Tensor) and seen.input.dim() == 2
     transposed = layer.batch_first and not unbatched
     keep_batch = not unbatched

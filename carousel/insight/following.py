@@ -1,4 +1,4 @@
-"""Units whose state follows a property of what is read, each with the probability that it does so by chance."""
+"""Finds units whose state follows a property of the data, with the probability that this happens by chance."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ FEWEST_CHANGES = 10
 
 @dataclass(frozen=True)
 class Following:
-    """How well each of H units tells a property.
+    """How well the value of each of H units predicts a property.
 
-    kind: "auc" for a property that holds or does not: the probability that the unit is higher at a step where it holds
-        than at one where it does not (0.5 says nothing, 0 and 1 tell it perfectly). "correlation", Pearson's, for a
-        number.
-    scores: (H). p: (H), the probability that the best of all units scores as far from nothing by chance.
+    kind: "auc" for a boolean property: the probability that the unit is higher at a step with the property than at a
+        step without it (0.5 means no relation, 0 and 1 a perfect one). "correlation" (Pearson's) for a number.
+    scores: (H). p: (H), the probability that by chance the best of all units has a score as extreme as this one.
     """
 
     kind: str
@@ -30,27 +29,26 @@ class Following:
 
     @property
     def strength(self) -> Tensor:
-        """(H), from 0, nothing, to 1, perfect, whichever way the unit turns."""
+        """(H), from 0 (no relation) to 1 (perfect), whatever the sign."""
         return (2 * self.scores - 1).abs() if self.kind == "auc" else self.scores.abs()
 
     def best(self, count: int = 5) -> list[tuple[int, float, float]]:
-        """(unit, score, p) of the units that follow most closely."""
+        """(unit, score, p) of the units with the largest strength."""
         units = self.strength.argsort(descending=True, stable=True)[:count].tolist()
         return [(unit, self.scores[unit].item(), self.p[unit].item()) for unit in units]
 
 
 def units_following(values: Any, property: Any, *, draws: int = 200, seed: int = 0) -> Following:
-    """Which units follow a property: any number, or yes and no, for each step.
+    """Measures how well units follow a property, which is a number or a boolean for each step.
 
-    values: (T, H), or (T, B, H), a state or a gate of each unit; NaN where there is padding.
-    property: (T), or (T, B), bool or numbers.
+    values: (T, H) or (T, B, H), a state or a gate of each unit; NaN in the padding.
+    property: (T) or (T, B), bool or numbers.
+    draws: the number of random rotations, which give the scores of chance. A rotation of the property within each
+        sequence by a random number of steps keeps its rhythm but removes its relation to the units. Each score is
+        compared with the best score of all units in each rotation, so that p is at least 1 / (draws + 1).
 
-    Chance: the property, turned round within each sequence by a random number of steps, keeps its own rhythm but loses
-        its place. `draws` such turns, and the best of all units each time, are what scores are held against: p of the
-        most extreme score can be no smaller than 1 / (draws + 1).
-
-    Raises DataError for shapes that do not fit, or a property that is the same everywhere; TooShort where it changes
-    fewer than 10 times, since anything that drifts would then follow it.
+    Raises DataError for shapes that do not fit, or for a property that is the same everywhere. Raises TooShort if it
+    changes fewer than 10 times, since every unit that drifts would then seem to follow it.
     """
     held, target = torch.as_tensor(values), torch.as_tensor(property)
     if held.dim() == 2:
@@ -64,7 +62,7 @@ def units_following(values: Any, property: Any, *, draws: int = 200, seed: int =
         )
     kind = "auc" if target.dtype == torch.bool else "correlation"
     real = ~held.isnan().any(-1)
-    # Sequence by sequence, without padding.
+    # One sequence after another, without padding.
     rows = [real[:, row].nonzero().squeeze(1) for row in range(held.shape[1])]
     x = torch.cat([held[steps, row] for row, steps in enumerate(rows)]).double()
     sequences = [target[steps, row].double() for row, steps in enumerate(rows)]
@@ -95,14 +93,14 @@ def _check(sequences: list[Tensor]) -> None:
 
 
 def _turned(sequence: Tensor, random: torch.Generator) -> Tensor:
-    """Turned round by anything but its own place, in a random amount."""
+    """The sequence, rotated by a random number of steps that is not 0."""
     if len(sequence) < 2:
         return sequence
     return sequence.roll(int(torch.randint(1, len(sequence), (), generator=random)))
 
 
 def _auc(x: Tensor) -> Any:
-    """(N, H) values -> a function from (draws, N) zeros and ones to their AUC, (draws, H): Mann and Whitney's U."""
+    """(N, H) values -> a function from (draws, N) zeros and ones to their AUC, (draws, H), by Mann and Whitney's U."""
     ranks = _ranks(x)
 
     def score(flags: Tensor) -> Tensor:
@@ -114,7 +112,7 @@ def _auc(x: Tensor) -> Any:
 
 
 def _ranks(x: Tensor) -> Tensor:
-    """Ranks from 1, those of equal values the mean of theirs, of every column."""
+    """The ranks in every column, from 1; equal values share the mean of their ranks."""
     ordered, order = x.sort(0)
     count = len(x)
     begins = torch.ones_like(x, dtype=torch.bool)
@@ -128,7 +126,7 @@ def _ranks(x: Tensor) -> Tensor:
 
 
 def _correlation(x: Tensor) -> Any:
-    """(N, H) values -> a function from (draws, N) numbers to Pearson's r, (draws, H); 0 for a unit that is constant."""
+    """(N, H) values -> a function from (draws, N) numbers to Pearson's r, (draws, H); 0 for a constant unit."""
     centred = x - x.mean(0)
     length = torch.linalg.vector_norm(centred, dim=0)
     unit = torch.where(length > 0, centred / length.clamp(min=torch.finfo(x.dtype).tiny), 0.0)

@@ -1,4 +1,4 @@
-"""Forecasts to look at: history, median and intervals; and how a backtest went."""
+"""Pictures of forecasts (history, median and intervals) and of backtests."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,13 +8,14 @@ from carousel.insight.shown import in_a_picture
 # Okabe & Ito's palette, which colour-blind readers can distinguish; baselines also differ in their dashes.
 OURS, CAME = "#0072B2", "#333333"
 RIVALS = {"naive": ("#D55E00", "--"), "seasonal naive": ("#009E73", "-."), "drift": ("#CC79A7", ":")}
-BANDS = {95: 0.15, 80: 0.22}  # per cent: opacity; the narrower lies on the wider
+BANDS = {95: 0.15, 80: 0.22}  # per cent: opacity; the narrower band lies on the wider
 
 
 def forecast_figure(series: Sequence[Mapping[str, Any]], *, title: str = "") -> Any:
-    """A matplotlib figure with a panel for each series:
+    """A matplotlib figure with a panel for each series.
 
-    `name`; `x`, `y`, what was observed; `forecasts`, each with `x`, `median` and `bands`, {80: (low, high), 95: ...}.
+    Each series has `name`; `x` and `y`, the observed values; and `forecasts`, each with `x`, `median` and `bands`,
+    {80: (low, high), 95: ...}.
     """
     figure = _figure(len(series))
     panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
@@ -33,8 +34,11 @@ def backtest_figure(
     *,
     title: str = "",
 ) -> Any:
-    """As `forecast_figure`, and below: the mean absolute error at each step ahead of the model (the first name) and its
-    baselines; and the part of the actual values that intervals of 80 and 95 % held, by name."""
+    """As `forecast_figure`, with two more panels.
+
+    by_step: the mean absolute error at each step ahead, of the model (the first name) and its baselines.
+    coverage: the share of actual values inside the intervals of 80 and 95 %, by name.
+    """
     figure = _figure(len(series) + 1)
     grid = figure.add_gridspec(len(series) + 1, 2, width_ratios=(3, 2))
     panels = [figure.add_subplot(grid[row, :]) for row in range(len(series))]
@@ -59,7 +63,7 @@ def backtest_figure(
 
 
 def _figure(rows: int) -> Any:
-    # Here, not above: matplotlib takes most of a second to import.
+    # A late import, because matplotlib takes most of a second.
     from carousel.insight.picture import picture
 
     return picture(10, 2.2 + 2.4 * rows)

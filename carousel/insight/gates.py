@@ -1,4 +1,4 @@
-"""Every gate and every state over time: saturation, time constants, dead units."""
+"""The gates and states of a layer over time: saturation, time constants, dead units."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Saturation:
-    """Of each unit (H) the share of steps at which a gate is shut (below `low`) and open (above `high`)."""
+    """For each unit, (H): the share of steps at which a gate is closed (below `low`) or open (above `high`)."""
 
     shut: Tensor
     open: Tensor
@@ -41,12 +41,12 @@ class Saturation:
 class Gates(Shown):
     """The values of a layer's gates and states at every step.
 
-    values: by name, (P, T, B, H), NaN where there is padding. places: the P scans, in the order of hx.
-    gates, states: the names. bounds: by name what a value cannot leave, None if it may be anything.
-    keeps: by state the share f that gates keep of it, c' = f * c + ..., for states that have one: "f", "1 - z".
-    shares: by state of `keeps`, (P, T, B, H), how much of it a step keeps in all: what the gates keep, with zoneout and
-        keep=. hooks: what else changes states before a step, by name.
-    A gate also answers to the field's word for it, "forget" for f, as in `layer.record`.
+    values: by name, (P, T, B, H), NaN in the padding. places: the P scans, in the order of hx.
+    gates, states: their names. bounds: by name, the bounds of a value, None if it has none.
+    keeps: by state, the name of the share that gates keep, f in c' = f * c + ...: "f", "1 - z".
+    shares: by state of `keeps`, (P, T, B, H), the share that a step keeps in all, by gates, zoneout and keep=.
+    hooks: the names of hooks, which change states before a step.
+    A gate can also be named by the field's word, "forget" for f, as in `layer.record`.
     """
 
     values: dict[str, Tensor]
@@ -60,7 +60,8 @@ class Gates(Shown):
     hooks: tuple[str, ...] = ()
 
     def saturation(self, gate: str, place: int = -1, *, low: float = 0.1, high: float = 0.9) -> Saturation:
-        """How often each unit's gate is at its ends; low and high are shares of its bounds, (0, 1) for a sigmoid.
+        """How often each unit's gate is near its bounds. low, high: limits as shares of its range, (0, 1) for a
+        sigmoid.
 
         Raises DataError for a value without bounds.
         Source: Karpathy, Johnson & Li, "Visualizing and understanding recurrent networks" (arXiv:1506.02078, 2015).
@@ -75,14 +76,15 @@ class Gates(Shown):
         return Saturation(shut, opened, low, high)
 
     def time_constants(self, state: str | None = None, place: int = -1) -> Tensor:
-        """(H), how many steps each unit of a state holds on: tau = -1 / mean(ln a), with a the share a step keeps.
+        """The time constant of each unit of a state in steps, (H): tau = -1 / mean(ln a), where a step keeps the share
+        a.
 
-            a = |keep| * (z + (1 - z) * f)      f: of the gates that keep it, z: of zoneout, keep: of keep=, 1 without
+            a = |keep| * (z + (1 - z) * f)      f: by the gates, z: by zoneout (0 without), keep: of keep= (1 without)
 
-        After tau steps 1/e is left of what a unit held, if nothing is added. Over a stretch of steps that share is the
-        product of a, so it is ln a that is averaged. Infinite where a is 1. Default: the last state that a gate keeps.
+        After tau steps a unit keeps 1/e of its value, if nothing is added. Over several steps that share is the product
+        of a, which is why ln a is averaged. Infinite if a is 1. state: default: the last state that a gate keeps.
 
-        Raises DataError for a state that no gate keeps, and where hooks change it before each step.
+        Raises DataError for a state that no gate keeps, and for a layer with hooks.
         """
         state = next(reversed(self.keeps), None) if state is None else state
         if state not in self.keeps:
@@ -95,17 +97,17 @@ class Gates(Shown):
                 f"How much of {state} a step keeps cannot be read off the equations, since {' and '.join(self.hooks)} "
                 f"may change it before each step: remove the hook, or measure it by autocorrelation_times()."
             )
-        self.of(self.keeps[state], place)  # or else there is no such place
+        self.of(self.keeps[state], place)  # raises an error for an unknown place
         share = self.shares[state][place].double().abs()
         lost = -share.clamp(min=torch.finfo(torch.float32).tiny).log().nanmean((0, 1))
         return torch.where(lost > 0, 1 / lost, torch.inf)
 
     def autocorrelation_times(self, state: str | None = None, place: int = -1) -> Tensor:
-        """(H), how long each unit's state resembles itself, in steps, for any cell: comparable to a time constant.
+        """The autocorrelation time of each unit in steps, (H), for any cell. It is comparable to a time constant.
 
-        The lag at which the autocorrelation has fallen to 1/e, between lags on the line of its logarithm: -1 / ln a for
-        x_t = a x_{t-1} + noise. Infinite where it does not within half of the steps, 0 for a unit that never changes.
-        Padding and resets are taken as they come: what spans them is no resemblance.
+        It is the lag at which the autocorrelation has fallen to 1/e, with linear interpolation of its logarithm: for
+        x_t = a x_{t-1} + noise it is -1 / ln a. Infinite if it does not fall that far within half of the steps, 0 for a
+        unit that never changes. Pairs of steps across padding and resets count like others.
 
         Raises TooShort with fewer than 10 steps.
         """
@@ -118,24 +120,24 @@ class Gates(Shown):
         return _autocorrelation_times(values)
 
     def timescales(self, place: int = -1) -> Tensor:
-        """(H), time constants where a gate keeps a state, and no hook changes it; else autocorrelation times of the
-        output state."""
+        """The time constants, (H), if a gate keeps a state and the layer has no hooks; else the autocorrelation times
+        of the output state."""
         known = self.keeps and not self.hooks
         return self.time_constants(None, place) if known else self.autocorrelation_times(None, place)
 
     def by_timescale(self, place: int = -1) -> Tensor:
-        """(H), the units, slowest first."""
+        """The indices of the units, (H), slowest first."""
         return self.timescales(place).argsort(descending=True, stable=True)
 
     def dead_units(self, state: str | None = None, place: int = -1) -> Tensor:
-        """(H) bool, units whose state never changes, at any step of any sequence: rectified units stuck at 0, say."""
+        """(H) bool: units whose state never changes at any step of any sequence, such as rectified units stuck at 0."""
         values = self.of(state or self.states[0], place)
         high = torch.where(values.isnan(), -torch.inf, values).amax((0, 1))
         low = torch.where(values.isnan(), torch.inf, values).amin((0, 1))
         return high <= low
 
     def saturated_units(self, state: str | None = None, place: int = -1, *, share: float = 0.95) -> Tensor:
-        """(H) bool, units of a bounded state that stand within 1 % of a bound at this share of steps.
+        """(H) bool: units of a bounded state that are within 1 % of a bound at this share of steps or more.
 
         Raises DataError for a state without bounds.
         """
@@ -146,7 +148,7 @@ class Gates(Shown):
         return ", ".join(name for name, limits in self.bounds.items() if limits is not None) or "none"
 
     def of(self, name: str, place: int = -1) -> Tensor:
-        """(T, B, H), one value at one place. Raises DataError where there is no such value or place."""
+        """The values of a gate or state in one scan, (T, B, H). Raises DataError for an unknown name or place."""
         name = spelling(self.values, name)
         if name not in self.values or not is_index(place) or not -len(self.places) <= place < len(self.places):
             raise DataError(
@@ -157,10 +159,10 @@ class Gates(Shown):
 
 
 def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str | None = None, **call: Any) -> Gates:
-    """Every named gate and every state of a layer, at every step of one call of module(*inputs, **call).
+    """The named gates and the states of a layer, at every step of one call of module(*inputs, **call).
 
-    The call is in evaluation mode and without gradients; see `layer.record` for what has a name.
-    Raises DataError where the module has no such layer, or the cell's step runs as plain Python.
+    The call runs in evaluation mode and without gradients. `layer.record` says which values have a name.
+    Raises DataError if the module has no such layer, or if the cell's step runs as plain Python.
     """
     chosen = find_layer(module, layer)
     program = chosen.program
@@ -185,7 +187,7 @@ def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str 
 
 
 def _share(seen: Observation, state: str, gates: Tensor) -> Tensor:
-    """(P, T, B, H), how much of a state each step keeps, of the share that its gates keep."""
+    """The share of a state that each step keeps, (P, T, B, H), from the share that its gates keep."""
     zoned = zoneout_by_state(seen.layer.program, seen.layer.zoneout).get(state, 0.0)
     share = zoned + (1 - zoned) * gates
     if isinstance(seen.input, Tensor):
@@ -196,7 +198,7 @@ def _share(seen: Observation, state: str, gates: Tensor) -> Tensor:
 
 
 class _ByWord(dict[str, V]):
-    """A dict in which a gate is found by the field's word for it too."""
+    """A dict in which the field's word for a gate is a key too."""
 
     def __missing__(self, name: str) -> V:
         if (found := spelling(self, name)) not in self:
@@ -205,18 +207,18 @@ class _ByWord(dict[str, V]):
 
 
 def _autocorrelation_times(values: Tensor) -> Tensor:
-    """(T, B, H) -> (H). Sequences share their mean; their autocovariances are averaged."""
+    """(T, B, H) -> (H). All sequences have one common mean; their autocovariances are averaged."""
     there = ~values.isnan()
     centred = torch.where(there, values - values.nanmean((0, 1)), 0.0)
     steps = len(values)
     transformed = torch.fft.rfft(centred, n=2 * steps, dim=0)
     covariance = torch.fft.irfft(transformed.abs().square(), n=2 * steps, dim=0)[:steps].sum(1)
-    pairs = (steps / torch.arange(steps, 0, -1))[:, None]  # there are fewer of them at long lags
+    pairs = (steps / torch.arange(steps, 0, -1))[:, None]  # long lags have fewer pairs
     varies = covariance[0] > steps * torch.finfo(values.dtype).eps * values.nan_to_num().square().sum((0, 1))
     correlation = (covariance * pairs / torch.where(varies, covariance[0], 1.0))[: steps // 2 + 1]
     level = math.exp(-1)
     below = correlation < level
-    end = below.long().argmax(0, keepdim=True).clamp(min=1)  # the first lag at which it has fallen
+    end = below.long().argmax(0, keepdim=True).clamp(min=1)  # the first lag below 1/e
     high, low = correlation.gather(0, end - 1)[0], correlation.gather(0, end)[0]
     logarithmic = (high.clamp(min=level).log() + 1) / (high.clamp(min=level) / low.clamp(min=1e-300)).log()
     part = torch.where(low > 0, logarithmic, (high - level) / (high - low).clamp(min=1e-300))

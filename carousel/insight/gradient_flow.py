@@ -1,4 +1,4 @@
-"""How far back a network learns: the gradient of a loss by the states of earlier steps."""
+"""How far back a network learns: gradients of a loss with respect to the states of earlier steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from carousel.insight.refusal import TooShort
 from carousel.insight.shown import Shown
 from carousel.layers import Recurrent
 
-ORIGINS = 16  # steps whose losses are followed back, by default
+ORIGINS = 16  # the default number of steps whose losses are followed back
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class GradientFlow(Shown):
 
     places: the P scans, "layer 0", "layer 0 reverse", ... in the order of hx. states: h, c, ...
     at: (A, B) the steps t; -1 where a row has no such step.
-    norms: by state (P, A, B, K), Euclidean over the units; NaN where a sequence is not that long, infinite where the
-        gradient overflows. In a reverse direction the lag counts towards the end: there s_{t+k} is what came before.
-    arriving: (A, B), |dL_t / dy_t|, the gradient that reaches the layer's output y at step t, and the last states that
-        the layer returns where it was step t that made them. read: of each scan, whether any of it arrives there.
+    norms: by state (P, A, B, K), Euclidean norms over the units; NaN where a sequence is too short, infinite where the
+        gradient overflows. In the reverse direction the lag counts towards the end, and the state is s_{t+k}.
+    arriving: (A, B), |dL_t / dy_t|, the norm of the gradient that arrives at the layer's output y at step t, and at the
+        last states that the layer returns if step t computed them. read: for each scan, whether a gradient arrives.
     """
 
     places: tuple[str, ...]
@@ -42,15 +42,16 @@ class GradientFlow(Shown):
 
     @property
     def lags(self) -> Tensor:
-        """(K), 1 to K, in steps."""
+        """The lags 1 to K in steps, (K)."""
         return torch.arange(1, next(iter(self.norms.values())).shape[-1] + 1)
 
     def samples(self, state: str | None = None, place: int | None = None, *, relative: bool = True) -> Tensor:
-        """(A, B, K), the norms of one state of one scan; `relative` to what arrives, so that losses may differ.
+        """The norms of one state of one scan, (A, B, K).
 
-        place: which scan. Default: the last, unless a loss reads that direction at its very beginning alone, as a loss
-        of y[-1] does the reverse direction: then the last one in the other direction.
-        Raises DataError for a state or a place that there is not.
+        relative: whether to divide by the norm that arrives, so that different losses are comparable.
+        place: the scan. Default: the last scan. If the loss reads only the first step of that scan, as a loss of y[-1]
+        does in the reverse direction, the default is the scan of the other direction.
+        Raises DataError for an unknown state or place.
         """
         state, place = state or self.states[0], self.default_place if place is None else place
         if state not in self.norms or not is_index(place) or not -len(self.places) <= place < len(self.places):
@@ -61,29 +62,29 @@ class GradientFlow(Shown):
         norms = self.norms[state][place]
         if not relative:
             return norms
-        # A loss that does not read its own step's output says nothing of how much is left of it.
+        # If a loss does not read the output of its own step, its norms have no reference.
         return norms / torch.where(self.arriving > 0, self.arriving, torch.nan)[..., None]
 
     @property
     def default_place(self) -> int:
-        """See `samples`: -1 or, where it is the other direction, -2."""
+        """The default of `samples`: -1, or -2 for the other direction."""
         top = self.places[-1].removesuffix(" reverse")
         both = [place for place, name in enumerate(self.places) if name.removesuffix(" reverse") == top]
         measured = [p for p in both if self.read[p] and self._followed(p) >= FEWEST_LAGS]
         return (measured or both)[-1] - len(self.places)
 
     def _followed(self, place: int) -> int:
-        """How many lags there are of a scan."""
+        """The number of lags of a scan that were measured."""
         return int((~self.norms[self.states[0]][place].isnan()).any(0).any(0).sum())
 
     def by_lag(self, state: str | None = None, place: int | None = None, *, relative: bool = True) -> Tensor:
-        """(K), the typical norm at each lag: the geometric mean over steps and sequences; zeros are left out."""
+        """The geometric mean of the norms over steps and sequences at each lag, (K), without zeros."""
         return geometric_mean(self.samples(state, place, relative=relative))[0]
 
     def decay(
         self, state: str | None = None, place: int | None = None, *, confidence: float = 0.95, seed: int = 0
     ) -> Decay:
-        """The factor a step, with its interval; see `Decay`. Raises TooShort with fewer than 4 lags or 4 samples."""
+        """The factor per step with its interval; see `Decay`. Raises TooShort with fewer than 4 lags or 4 samples."""
         samples, what = self.samples(state, place), self._what(state, place)
         place = self.default_place if place is None else place
         if not self.read[place]:
@@ -112,13 +113,13 @@ class GradientFlow(Shown):
     ) -> MemoryLength:
         """How far back the network remembers: -1 / ln(factor) steps, with its interval; see `MemoryLength`.
 
-        Raises TooShort where the lags span less than two memory lengths; its message says how many lags are needed.
+        Raises TooShort if the lags span less than two memory lengths. Its message says how many lags are needed.
         """
         decay = self.decay(state, place, confidence=confidence, seed=seed)
         return memory_length_of(decay, what=self._what(state, place))
 
     def horizon(self, *arguments: Any, **options: Any) -> MemoryLength:
-        """The former name of `memory_length`: a horizon is how many steps are forecast."""
+        """The former name of `memory_length`. A horizon is the number of steps to forecast."""
         warn_renamed("GradientFlow.horizon", "GradientFlow.memory_length")
         return self.memory_length(*arguments, **options)
 
@@ -139,25 +140,26 @@ def gradient_flow(
     seed: int = 0,
     **call: Any,
 ) -> GradientFlow:
-    """Follows losses L_t back in time: |dL_t / dh_{t-k}| by lag k, for every layer and state apart.
+    """Follows losses L_t back in time: |dL_t / dh_{t-k}| by lag k, for each layer and each state.
 
-    module(*inputs, **call) is called once, in evaluation mode: a `Recurrent`, or a module that holds one (`layer` says
-        which of several).
-    loss: from the module's output to one loss for each step and sequence, laid out as the layer's input: (T, B), or
-        (B, T); or to one for each sequence, (B), which is split by the steps at which it reaches the layer, whatever
-        the head reads: L_t = dL/dy_t · y_t, with dL/ds · s of the last states s that step t made; see `_split`.
-        None: L_t = v . y_t, with a random direction v of length 1 for each step and sequence, from `seed`; its norms
-        are those of the Jacobian dy_t / dh_{t-k} applied to it, and the same before and after training.
-    at: the steps t. Default: 16 of them, spread over those that have all lags before them; of a loss of sequences over
-        those at which it arrives.
-    lags: how many. Default: half of the steps, one at least.
+    module(*inputs, **call) is called once, in evaluation mode. The module is a `Recurrent` or contains one; `layer`
+        selects one of several.
+    loss: a function from the module's output to one loss for each step and sequence in the layout of the layer's input,
+        (T, B) or (B, T); or to one loss for each sequence, (B). The latter is split among the steps at which it reaches
+        the layer, whatever the head reads: L_t = dL/dy_t · y_t, plus dL/ds · s for last states s that step t computed;
+        see `_split`. None: L_t = v · y_t, with a random direction v of length 1 for each step and sequence, drawn with
+        `seed`. Its norms are those of v times the Jacobian dy_t / dh_{t-k}; v is the same before and after training.
+    at: the steps t. Default: 16 steps, spread over those with all lags before them; for a loss of sequences, over those
+        at which it arrives.
+    lags: the number of lags. Default: half of the steps, at least 1.
 
-    The gradient is by the state that the next step reads, with the other states of that step held: c's own path and
-    h's are apart, and a layer's state counts as its own recurrence reads it, not as the layer above does. Costs one
-    forward pass and a backward pass for each t; runs under no_grad and inference_mode as well.
+    The gradient is taken with respect to the state that the next step reads, with the other states of that step fixed.
+    So the paths through c and through h are separate, and a state counts as its own recurrence reads it, not as the
+    layer above reads it. It costs one forward pass, and one backward pass for each t, and works under no_grad and
+    inference_mode too.
 
-    Raises DataError where the module has no such layer, or its loss has another shape;
-    NotFinite for NaN and infinity in the data, the parameters, the layer's output and the loss.
+    Raises DataError if the module has no such layer, or if its loss has another shape; NotFinite for NaN and infinity
+    in the data, the parameters, the layer's output and the loss.
     Sources: Hochreiter (1991); Bengio, Simard & Frasconi, IEEE Transactions on Neural Networks 5 (1994); Pascanu,
     Mikolov & Bengio (arXiv:1211.5063, 2013).
     """
@@ -185,17 +187,17 @@ def gradient_flow(
     for at_step in origins:
         picked = at_step.clamp(min=0)
         total = torch.where((at_step >= 0).to(losses.device), losses[picked, rows], 0.0).sum()
-        # Where each lag's state is read: lag 1 at the step itself, lag 2 at the one before it, ...
+        # The step that reads the state of each lag: lag 1 at step t itself, lag 2 at the step before, ...
         reading = {later: seen.timeline.neighbours(at_step[None], count, later=later)[0] for later in set(reverse)}
         for state, gradient in seen.by_states(total).items():
-            # In float64, where the square of a small gradient is not 0.
+            # In float64, so that the square of a small gradient is not 0.
             sizes = torch.linalg.vector_norm(gradient.double(), dim=-1).cpu()  # (P, T, B)
             norms[state].append(torch.stack([_read(s, reading[r]) for s, r in zip(sizes, reverse, strict=True)]))
         shown = _arriving(seen, *seen.by_results(total)) if arriving is None else arriving  # (P, T, B)
         found.append(torch.where(at_step >= 0, shown[:, picked, rows], torch.nan))
     by_scan = torch.stack(found, 1)  # (P, A, B)
     reaching = torch.linalg.vector_norm(by_scan, dim=0)
-    # A layer is read by those above it, too.
+    # A layer is also read by the layers above it.
     read = [bool((by_scan[place - place % directions :] > 0).any()) for place in range(len(by_scan))]
     read[-directions:] = [bool((scan > 0).any()) for scan in by_scan[-directions:]]
     joined = {state: torch.stack(of, 1) for state, of in norms.items()}
@@ -203,14 +205,15 @@ def gradient_flow(
 
 
 def _split(seen: Observation, losses: Tensor) -> tuple[Tensor, Tensor]:
-    """Losses of sequences, (B), as losses of steps, (T, B), and how much of them arrives at each scan there, (P, T, B).
+    """Splits losses of sequences, (B), into losses of steps, (T, B). Also returns the norm that arrives at each scan
+    and step, (P, T, B).
 
-    However a head reads the layer (the last step, the last states, the mean, an attention), what it does to the loss
-    to first order is the gradient by the layer's outputs and last states. L_t is the part of step t of it,
+    However a head reads the layer (the last step, the last states, the mean, an attention), to first order its loss
+    depends on the layer by the gradients of the layer's outputs and last states. L_t is the part of step t,
 
-        L_t = dL/dy_t · y_t, and dL/ds · s for the last states s that were made at t,     the gradient held constant,
+        L_t = dL/dy_t · y_t + dL/ds · s for the last states s that step t computed,     with the gradients held fixed,
 
-    and so has the same gradients by what was before as the loss has by way of step t.
+    so that L_t has the same gradients with respect to earlier states as the part of L that goes through step t.
     """
     by_output, by_finals = seen.by_results(losses.sum())
     output = seen.time_first(seen.output[None])[0]
@@ -219,14 +222,14 @@ def _split(seen: Observation, losses: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _arriving(seen: Observation, by_output: Tensor, by_finals: tuple[Tensor, ...]) -> Tensor:
-    """(P, T, B), the length of what arrives at each step of a scan: at its output, and at the last states it made."""
+    """The norm of the gradients that arrive at each step of each scan, (P, T, B), at its output and its last states."""
     squares = [by_final.double().square() for by_final in by_finals]
     return _by_scan(seen, by_output.double().square(), squares).sqrt().cpu()
 
 
 def _by_scan(seen: Observation, of_output: Tensor, of_finals: list[Tensor]) -> Tensor:
-    """(P, T, B), sums over units: of the output, (T, B, D * H), at the last layer, and of last states, (P, B, size)
-    each, at the step that made them."""
+    """Sums over units, (P, T, B): of values of the output, (T, B, D * H), in the last layer, and of values of last
+    states, (P, B, size) each, at the step that computed them."""
     scans, batch = len(places(seen.layer)), seen.timeline.batch
     top = [half.sum(-1) for half in of_output.chunk(2 if seen.layer.bidirectional else 1, -1)]
     found = torch.stack([torch.zeros_like(top[0])] * (scans - len(top)) + top)
@@ -239,7 +242,7 @@ def _by_scan(seen: Observation, of_output: Tensor, of_finals: list[Tensor]) -> T
 
 
 def _losses(seen: Observation, loss: Callable[[Tensor], Tensor] | None, seed: int) -> Tensor:
-    """(T, B) losses of steps, or (B) of sequences."""
+    """The losses of steps, (T, B), or of sequences, (B)."""
     if loss is None:
         scores = seen.scores()
         random = torch.Generator().manual_seed(seed)
@@ -252,10 +255,10 @@ def _losses(seen: Observation, loss: Callable[[Tensor], Tensor] | None, seed: in
 
 
 def per_step(seen: Observation, values: Any, what: str) -> Tensor:
-    """Numbers laid out as the layer's input, as (T, B); of sequences, (B), as they are.
+    """Converts numbers in the layout of the layer's input to (T, B). Numbers of sequences, (B), stay as they are.
 
-    what: begins the message of the DataError for another shape, for values that gradients do not reach the layer from,
-    and for steps and sequences that stand the other way round. NotFinite: for NaN at a real step.
+    Raises DataError for another shape, for values whose gradients do not reach the layer, and for steps and sequences
+    in the wrong order; `what` begins the message. Raises NotFinite for NaN at a real step.
     """
     steps, batch = seen.timeline.real.shape
     if not isinstance(values, Tensor) or not (
@@ -273,7 +276,7 @@ def per_step(seen: Observation, values: Any, what: str) -> Tensor:
         )
     if values.shape == seen.laid_out:
         values = seen.time_first(values[None, ..., None])[0, ..., 0]
-        if steps == batch > 1:  # the shape alone says nothing then
+        if steps == batch > 1:  # the shape does not show which axis is time
             _check_way(seen, values, what)
     else:
         values = values.reshape(batch)
@@ -282,7 +285,7 @@ def per_step(seen: Observation, values: Any, what: str) -> Tensor:
 
 
 def _check_way(seen: Observation, values: Tensor, what: str) -> None:
-    """Raises DataError where (T, B) numbers are (B, T) in truth: those of one row depend on another row alone."""
+    """Raises DataError if (T, B) numbers are really (B, T), so that those of one row depend only on another row."""
     reached = seen.by_input(values[-1, 0]).abs().sum((0, 2))
     if reached[0] == 0 and reached[1:].any():
         raise DataError(
@@ -293,20 +296,20 @@ def _check_way(seen: Observation, values: Tensor, what: str) -> None:
 
 
 def _spread(seen: Observation, count: int) -> Tensor:
-    """(A, 1) steps: spread over those that have `count` steps before them or, of both directions, over all."""
+    """Steps, (A, 1), spread over those with `count` steps before them; for two directions spread over all."""
     steps = seen.timeline.steps
     first = 0 if seen.layer.bidirectional else min(count, steps) - 1
     return torch.linspace(first, steps - 1, min(ORIGINS, steps - first)).round().long().unique()[:, None]
 
 
 def _spread_in_rows(seen: Observation, arriving: Tensor, count: int) -> Tensor:
-    """(A, B) steps, of each row up to 16 of those at which something arrives, spread as above; -1 for none.
+    """Steps, (A, B): up to 16 steps of each row at which a gradient arrives, spread as above; -1 for none.
 
-    Where none of them has all lags before it, they are taken from all.
+    If none of them has all lags before it, all of them are candidates.
     """
     steps, batch = arriving.shape
     there = (arriving > 0) & seen.timeline.real
-    there = there if there.any() else seen.timeline.real  # zeros, then, of which the measures say so
+    there = there if there.any() else seen.timeline.real  # all norms are 0 then, and the measures report that
     if not seen.layer.bidirectional:
         every = torch.arange(steps)[:, None].expand(-1, batch)
         late = seen.timeline.neighbours(every, min(count, steps))[..., -1] >= 0
@@ -321,7 +324,7 @@ def _spread_in_rows(seen: Observation, arriving: Tensor, count: int) -> Tensor:
 
 
 def _read(sizes: Tensor, where: Tensor) -> Tensor:
-    """(T, B) at (B, K) steps -> (B, K), NaN where there is no such step, infinite where the gradient has overflowed."""
+    """Values (T, B) at the steps (B, K) -> (B, K); NaN without such a step, infinite if the gradient overflowed."""
     found = sizes.t().gather(1, where.clamp(min=0))
-    found = torch.where(found.isnan(), torch.inf, found)  # what goes in is finite: so it is of infinities
+    found = torch.where(found.isnan(), torch.inf, found)  # the inputs are finite, so a NaN comes from infinities
     return torch.where(where >= 0, found, torch.nan)

@@ -1,4 +1,4 @@
-"""Which inputs an output depends on: its gradient by each of them."""
+"""The influence of inputs on outputs: the gradient of each output with respect to each input."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from carousel.insight.observation import Observation, observe, with_gradients
 from carousel.insight.shown import Shown
 from carousel.layers import Recurrent
 
-LAST = 8  # outputs that are looked at, by default
+LAST = 8  # the default number of outputs
 
 
 @dataclass(frozen=True)
 class InputInfluence(Shown):
     """|d y_t / d x_s| for A chosen steps t and all T steps s of B sequences; the norm is over the input's elements.
 
-    at: (A), the steps t; -1 alone where the output is one for each sequence. norms: (A, T, B), NaN where either step is
-        padding; 0 where the output cannot see the input.
-    by_feature: (A, T, B, I), |d y_t / d x_s[i]| of each element i of the input, where it was asked for; the norms are
-        the roots of the sums of its squares.
+    at: (A), the steps t; only -1 if there is one output for each sequence. norms: (A, T, B), NaN where either step is
+        padding; 0 where the output does not depend on the input.
+    by_feature: (A, T, B, I), |d y_t / d x_s[i]| for each element i of the input, or None if it was not measured. The
+        norms are the roots of the sums of its squares.
     """
 
     at: Tensor
@@ -34,7 +34,7 @@ class InputInfluence(Shown):
     by_feature: Tensor | None = None
 
     def share(self, row: int = 0) -> Tensor:
-        """(A, T), of one sequence: each output's norms divided by their sum, so that outputs can be compared."""
+        """The norms of each output of one sequence divided by their sum, (A, T), so that outputs can be compared."""
         norms = self.norms[:, :, row]
         return norms / norms.nansum(1, keepdim=True).clamp(min=torch.finfo(norms.dtype).tiny)
 
@@ -49,20 +49,22 @@ def input_influence(
     layer: Recurrent | str | None = None,
     **call: Any,
 ) -> InputInfluence:
-    """How much each input moves the outputs at chosen steps, for an infinitely small push.
+    """Measures how much an infinitely small change of each input changes the outputs at chosen steps.
 
-    module(*inputs, **call) is called once, in evaluation mode; the input is what the recurrent layer receives (behind
-        an embedding: the vector of a symbol). The output is the module's.
-    at: the steps t. Default: the last 8. An output that is one for each sequence, (B, ...), has none: its influence is
-        A = 1 row, and at= is left out.
-    of: what of the output at t. "all": all of it, the Frobenius norm of the Jacobian; one backward pass for each of its
-        numbers and each t. "top": the largest number, such as the score of the likeliest symbol; one pass for each t.
-        Or a function from the output to one number for each step and sequence, laid out as the layer's input.
-    features: also of each element of the input by itself, `by_feature`; it takes I times the memory.
+    module(*inputs, **call) is called once, in evaluation mode. The input is that of the recurrent layer, such as the
+        vector of a symbol after an embedding. The output is that of the module.
+    at: the steps t. Default: the last 8. Leave it out if the module has one output for each sequence, (B, ...); the
+        result then has A = 1.
+    of: the part of the output at t. "all": all numbers, with the Frobenius norm of the Jacobian; one backward pass for
+        each number and each t. "top": the largest number, such as the score of the likeliest symbol; one backward pass
+        for each t. Or a function from the output to one number for each step and sequence in the layout of the layer's
+        input.
+    features: whether to measure each element of the input separately too (`by_feature`), which takes I times the
+        memory.
 
-    Runs under no_grad and inference_mode as well. Raises DataError where the module has no such layer, for steps that
-    there are not, or an output of another shape; NotFinite for NaN and infinity in the data, the parameters, the
-    layer's output and the values of `of`.
+    It works under no_grad and inference_mode too. Raises DataError if the module has no such layer, for unknown steps,
+    or for an output of another shape; NotFinite for NaN and infinity in the data, the parameters, the layer's output
+    and the values of `of`.
     Source: Madsen, "Visualizing memorization in RNNs", Distill (2019), which calls it connectivity.
     """
     seen = observe(module, inputs, call, layer, gradients=True)
@@ -92,7 +94,7 @@ def input_influence(
 
 
 def _numbers(seen: Observation, of: str | Callable[[Tensor], Tensor]) -> list[Tensor]:
-    """What gradients are taken of, each (T, B), or (B) where the output is of sequences."""
+    """The numbers whose gradients are taken, each (T, B), or (B) if there is one output for each sequence."""
     if of == "all":
         return [per_step(seen, values, "the output must hold, for this,") for values in seen.scores().unbind(-1)]
     if of == "top":

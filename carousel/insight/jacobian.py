@@ -1,4 +1,4 @@
-"""The Jacobian of one step along a trajectory: what a step does to a small change of the state."""
+"""The Jacobian of one step along a trajectory: the effect of a step on a small change of the state."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from carousel.insight.shown import Shown
 from carousel.insight.unrolling import jacobian, unroll
 from carousel.layers import Recurrent
 
-STEPS = 32  # by default
+STEPS = 32  # the default number of steps
 
 
 @dataclass(frozen=True)
 class StepJacobians(Shown):
     """J_t = d s_t / d s_{t-1} at S steps of B sequences, in float64.
 
-    matrices: (S, B, n, n) of the whole state s, its parts (h and c) one behind the other; NaN where there is padding.
-    steps: (S). parts: where each state stands among the n.
+    matrices: (S, B, n, n) for the whole state s, with its parts (h and c) one after another; NaN in the padding.
+    steps: (S). parts: the range of each state among the n.
     """
 
     matrices: Tensor
@@ -32,7 +32,8 @@ class StepJacobians(Shown):
     parts: dict[str, slice]
 
     def of(self, state: str | None = None) -> Tensor:
-        """(S, B, m, m), the block of one state, the others held; the whole if None. Raises DataError for no state."""
+        """The block of one state, (S, B, m, m), with the other states fixed; the whole if state is None. Raises
+        DataError for an unknown state."""
         if state is None:
             return self.matrices
         if state not in self.parts:
@@ -40,15 +41,15 @@ class StepJacobians(Shown):
         return self.matrices[:, :, self.parts[state], self.parts[state]]
 
     def eigenvalues(self, state: str | None = None) -> Tensor:
-        """(S, B, m), complex. Worked out anew at every call: it is the costly part."""
+        """The complex eigenvalues, (S, B, m). Each call computes them again, which is expensive."""
         return _each(self.of(state), torch.linalg.eigvals)
 
     def singular_values(self, state: str | None = None) -> Tensor:
-        """(S, B, m), largest first: by how much a step stretches and shrinks changes of the state."""
+        """The singular values, (S, B, m), largest first: the factors by which a step scales changes of the state."""
         return _each(self.of(state), torch.linalg.svdvals)
 
     def spectral_radius(self, state: str | None = None) -> Tensor:
-        """(S, B), the largest |eigenvalue|. Above 1 changes grow if such steps follow one another, below 1 they die."""
+        """The largest |eigenvalue|, (S, B). If such steps repeat, changes grow above 1 and decay below 1."""
         return self.eigenvalues(state).abs().amax(-1)
 
 
@@ -61,14 +62,14 @@ def step_jacobians(
     layer: Recurrent | str | None = None,
     **call: Any,
 ) -> StepJacobians:
-    """Jacobians of the steps of one scan, along the trajectory that module(*inputs, **call) takes, in evaluation mode.
+    """Jacobians of the steps of one scan along the trajectory of module(*inputs, **call), in evaluation mode.
 
-    place: which scan, in the order of hx: a layer's Jacobian is that of its own recurrence, its input held.
-    steps: which steps. Default: 32, evenly spread. Each costs n backward passes through one step.
+    place: the scan, in the order of hx. Its Jacobian is that of its own recurrence, with its input fixed.
+    steps: the steps. Default: 32, evenly spread. Each costs n backward passes through one step.
 
-    A step is all that the layer does in it: hooks (which are called again for it), keep= and add=, the cell, zoneout.
-    Any cell, by autograd on the reference engine. Raises DataError where the module has no such layer, place or step;
-    NotFinite for NaN and infinity.
+    A step includes hooks (which are called again), keep= and add=, the cell, and zoneout. It works for any cell, by
+    autograd on the reference engine. Raises DataError if there is no such layer, place or step; NotFinite for NaN and
+    infinity.
     """
     seen = observe(module, inputs, call, layer)
     scan = unroll(seen, place)
@@ -85,7 +86,7 @@ def step_jacobians(
 
 
 def _each(matrices: Tensor, decomposition: Callable[[Tensor], Tensor]) -> Tensor:
-    """A decomposition of every matrix that is one; NaN for the others, which LAPACK would refuse."""
+    """Applies a decomposition to each matrix. A matrix with NaN, which LAPACK would refuse, gives NaN."""
     fine = matrices.isfinite().all(-1).all(-1)
     safe = torch.where(fine[..., None, None], matrices, 0.0)
     return torch.where(fine[..., None], decomposition(safe), torch.nan)

@@ -1,4 +1,4 @@
-"""What a program says about its gates, in the words of a reader: their bounds, and which share of a state is kept."""
+"""What the equations of a program say about its gates: their bounds, and the share of a state that they keep."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from carousel.program.rewrite import recordable
 
 
 def bounds(program: Program, name: str) -> tuple[float, float] | None:
-    """The bounds of a value, from the op that makes it: (0, 1) of sigmoid and of a share kept, (-1, 1) of tanh."""
+    """The bounds of a value: (0, 1) for a sigmoid and for a kept share, (-1, 1) for a tanh, None for others."""
     if name in keeping_gates(program).values():
         return BOUNDS["sigmoid"]
     node = program.nodes[recordable(program)[name]]
@@ -20,15 +20,15 @@ def bounds(program: Program, name: str) -> tuple[float, float] | None:
 
 
 def gate_names(program: Program) -> tuple[str, ...]:
-    """The gates of a step: its named values other than states, and the shares kept; those with bounds first."""
+    """The names of the gates of a step: its named values except states, and kept shares; those with bounds first."""
     names = dict.fromkeys([*recordable(program), *keeping_gates(program).values()])
     gates = [name for name in names if name not in program.states]
     return tuple(sorted(gates, key=lambda name: bounds(program, name) is None))
 
 
 def keeping_gates(program: Program) -> dict[str, str]:
-    """For each state c the share f in c' = f * c + ..., in the author's words: "f", "1 - z". Shares of gates alone.
+    """For each state c that gates keep, the name of the share f in c' = f * c + ...: "f", "1 - z".
 
-    It is read off the equations, however they are written; see `carousel.program.keeping`.
+    `carousel.program.keeping` finds it in the equations, in whatever form they are written.
     """
     return {state: how.name for state, how in keeping(program).items()}

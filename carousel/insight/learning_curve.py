@@ -1,4 +1,4 @@
-"""The learning curve: loss against how much has been read."""
+"""The picture of the learning curve: the loss over the amount of training."""
 
 import math
 from collections.abc import Sequence
@@ -21,12 +21,13 @@ def draw_learning_curve(
     loss: str = "loss, nats per token",
     in_nats: bool = True,
 ) -> None:
-    """Write a PNG picture of losses over the x of the points; where they are in nats, an axis on the right has bits.
+    """Writes a PNG picture of losses. If they are in nats, an axis on the right shows bits.
 
-    `baseline`: name and loss of a naive baseline, drawn as a level line. Losses far above the rest, as before the
-    first step, are cut off so that the part where something is learnt fills the picture.
+    training, validation: points (x, loss). baseline: name and loss of a naive baseline, drawn as a horizontal line.
+    Losses far above the others, such as that before the first step, are cut off, so that the part with progress fills
+    the picture.
     """
-    # Here, not above: matplotlib takes most of a second to import.
+    # A late import, because matplotlib takes most of a second.
     from carousel.insight.picture import picture
 
     figure = picture(8, 5)

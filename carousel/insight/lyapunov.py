@@ -1,4 +1,4 @@
-"""Lyapunov exponents: how fast nearby states part or meet, in the long run."""
+"""Lyapunov exponents: the long-term rates at which nearby states move apart or together."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from carousel.insight.shown import Shown
 from carousel.insight.unrolling import pushed, unroll
 from carousel.layers import Recurrent
 
-LEADING = 8  # exponents, by default
+LEADING = 8  # the default number of exponents
 FEWEST_STEPS = 20
 BLOCKS = 10
 
 
 @dataclass(frozen=True)
 class Lyapunov(Shown):
-    """The k leading Lyapunov exponents, in nats a step, largest first.
+    """The k leading Lyapunov exponents, in nats per step, largest first.
 
-    low, high: (k), 95 % intervals, resampled over stretches of a tenth of the steps. running: (T', k), the estimate
-        after each step, averaged over sequences: it must have come to rest. -inf: that direction is lost altogether.
-    tolerance: what rounding alone may make of an exponent of 0. A step of n units in a dtype of precision eps is wrong
-        by n * eps at most, and so is the mean over the steps; what is left of it by chance falls as their square root.
+    low, high: (k), 95 % intervals, from a bootstrap over blocks of a tenth of the steps. running: (T', k), the estimate
+        after each step, averaged over sequences; it should have converged. -inf: a direction that is lost completely.
+    tolerance: the largest exponent that rounding alone can give instead of 0. In a dtype of precision eps the error of
+        a step of n units is at most n * eps, and that bounds the error of the mean over steps too.
     """
 
     exponents: Tensor
@@ -39,7 +39,8 @@ class Lyapunov(Shown):
 
     @property
     def kind(self) -> str:
-        """Whether states forget where they came from, "contracting", or part, "chaotic"; "undecided": it may be 0."""
+        """ "contracting" if nearby states come together, "chaotic" if they move apart, "undecided" if the largest
+        exponent may be 0."""
         low, high = self.low[0], self.high[0]
         return "contracting" if high < -self.tolerance else "chaotic" if low > self.tolerance else "undecided"
 
@@ -55,17 +56,18 @@ def lyapunov(
     seed: int = 0,
     **call: Any,
 ) -> Lyapunov:
-    """The Lyapunov exponents of one scan, driven by the inputs of module(*inputs, **call), in evaluation mode.
+    """The Lyapunov exponents of one scan along the trajectory of module(*inputs, **call), in evaluation mode.
 
         Q_t R_t = J_t Q_{t-1},   exponent_i = mean of ln |R_t[i, i]| over t      J_t: the Jacobian of step t
 
-    place: which scan, in the order of hx. count: how many exponents. Default: 8, or as many as the state has units.
-    discard: how many steps pass first, while Q turns to the directions that matter. Default: a tenth.
+    place: the scan, in the order of hx. count: the number of exponents. Default: 8, or all if the state has fewer
+    units.
+    discard: the number of first steps that are ignored, while Q turns to the leading directions. Default: a tenth.
 
-    Raises TooShort where fewer than 20 steps are left; DataError for resets, which end a trajectory, and where the
-    module has no such layer or place; NotFinite for NaN and infinity. A step is all that the layer does in it, as in
-    `step_jacobians`.
-    Sources: Benettin, Galgani, Giorgilli & Strelcyn, Meccanica 15 (1980); of recurrent networks: Vogt et al.
+    A step includes all that the layer does in it, as in `step_jacobians`. Raises TooShort if fewer than 20 steps are
+    left; DataError for resets, which end a trajectory, and if there is no such layer or place; NotFinite for NaN and
+    infinity.
+    Sources: Benettin, Galgani, Giorgilli & Strelcyn, Meccanica 15 (1980); for recurrent networks: Vogt et al.
     (arXiv:2006.14123, 2022).
     """
     seen = observe(module, inputs, call, layer)
@@ -88,7 +90,7 @@ def lyapunov(
     logs = []
     for place_in_order, t in enumerate(scan.order):
         new, r = torch.linalg.qr(pushed(scan, t, q).double().cpu())
-        # Padding takes no step.
+        # Padding is no step.
         real = seen.timeline.real[t]
         q = torch.where(real[:, None, None], new, q)
         if place_in_order >= skipped:
@@ -98,7 +100,7 @@ def lyapunov(
 
 
 def _estimate(logs: Tensor, random: torch.Generator, tolerance: float) -> Lyapunov:
-    """From ln |R_t[i, i]|, (T', B, k), NaN where no step was taken."""
+    """The exponents from ln |R_t[i, i]|, (T', B, k), which is NaN in the padding."""
     lost = (logs == -torch.inf).any(0).any(0)
     taken = torch.where(lost, 0.0, logs)
     there = ~taken.isnan()

@@ -1,4 +1,4 @@
-"""How far back a sequence depends on itself, or its target on it: what a network would have to remember."""
+"""How far back a sequence, or its target, depends on the sequence: what a network has to remember."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from carousel.insight.shown import Shown
 from carousel.insight.surrogates import Bounds, bounds_of_information, bounds_of_numbers, strongest_correlations
 
 FEWEST_STEPS = 10
-MATTERS = 0.01  # of the variance, or of the entropy: a lag that explains less is not worth remembering
-ORDERED = 0.9  # of the dependence of symbols that counts must show
-SYMBOLS = 64  # that are distinguished; the rarer ones count as one
+MATTERS = 0.01  # of the variance or the entropy: a lag that explains less does not matter
+ORDERED = 0.9  # counts must explain this share of the dependence of symbols
+SYMBOLS = 64  # the number of distinct symbols; rarer ones count as one
 
 
 @dataclass(frozen=True)
 class Memory(Shown):
-    """Dependence at lags 1 to K, between 0 and 1.
+    """The dependence of data at lags 1 to K, between 0 and 1.
 
-    dependence: (K), the strongest of all channels. noise: (K), what data whose dependence ends before that lag would
-        hardly exceed at any lag.
-    reach: the longest lag that matters and is above the noise, or up to which all matter and are above what chance
-        exceeds once in twenty times; 0 if none is. A lag matters that tells a hundredth of what is to be known: 1 % of
-        the variance of numbers (a correlation of 0.1), 1 % of the entropy of symbols.
-    cut_off: whether that is at the last lags measured, so that the true reach is longer.
-    assumed: in words, how the data were read.
+    dependence: (K), the largest over channels. noise: (K), a bound that data without dependence at this lag and longer
+        lags exceed in one of a hundred cases, at any lag.
+    reach: the longest lag that matters and exceeds the noise, or, if longer, the last of the first lags that all matter
+        and each exceed a bound which chance exceeds in one of twenty cases; 0 if there is none. A lag matters if it
+        explains 1 % of the variance of numbers (a correlation of 0.1), or 1 % of the entropy of symbols.
+    cut_off: whether the reach is among the last measured lags, so that the true reach may be longer.
+    assumed: a phrase that says how the data were interpreted.
     """
 
     dependence: Tensor
@@ -48,24 +48,23 @@ class Memory(Shown):
 def data_memory(
     x: Any, target: Any = None, *, lags: int | None = None, kind: str | None = None, seed: int = 0
 ) -> Memory:
-    """How far back x_t, or target_t, depends on x_{t-k}.
+    """Measures how far back x_t, or target_t, depends on x_{t-k}.
 
     x: (T), (T, B) or (T, B, channels). target: the same, (T), (T, B) or (T, B, O). Default: x itself.
-    lags: how many. Default: half of the steps.
-    kind: "numbers", which have an order (counts too), or "symbols", whole numbers that only name something, (T) or
-        (T, B). Default: numbers with a point are numbers; whole ones are read both ways, and are counts where that
-        reaches further and their order tells nearly all that they tell of each other. `assumed` says which.
+    lags: the number of lags. Default: half of the steps.
+    kind: "numbers", which have an order, as counts do; or "symbols", integers that are only names, (T) or (T, B).
+        Default: floating-point data are numbers. Integers are measured both ways; they are counts if that reaches
+        further and if their order explains nearly all of their dependence. `assumed` says which was chosen.
 
-    Numbers: |correlation| of x_t and x_{t-k}, each with the mean and deviation of its own steps, the largest over
-        channels. What goes on from step to step is memory, trends and seasons too.
-    Symbols: the informational correlation sqrt(1 - exp(-2 I)) of the mutual information I, which is |correlation|
-        where both are normal (Linfoot, Information and Control 1, 1957), less what chance finds. The 63 most frequent
-        symbols are distinguished.
-    Noise: from surrogates, the data cut into blocks that are put together again in a random order. Blocks no longer
-        than a lag keep what dependence is shorter, and the slow swings that make chance correlations large, and lose
-        what is at that lag (Künsch, Annals of Statistics 17, 1989; Theiler et al., Physica D 58, 1992). At least 16
-        blocks there are, so that beyond a sixteenth of the data the swings that are kept are those of that length.
-        With a target, x is cut into the longest such blocks.
+    Numbers: |correlation| of x_t and x_{t-k}, each with the mean and deviation of its own steps; the largest over
+        channels. Trends and seasons count as memory too.
+    Symbols: the informational correlation sqrt(1 - exp(-2 I)) of the mutual information I, which equals |correlation|
+        for normal variables (Linfoot, Information and Control 1, 1957), minus the mean value of chance. The 63 most
+        frequent symbols are distinguished.
+    Noise: from surrogates, which are blocks of the data in random order. Blocks no longer than a lag keep shorter
+        dependence, and the slow swings that make chance correlations large, but lose the dependence at that lag
+        (Künsch, Annals of Statistics 17, 1989; Theiler et al., Physica D 58, 1992). There are at least 16 blocks, so
+        that no swings longer than a sixteenth of the data are kept. With a target, x has the longest such blocks.
 
     Raises TooShort with fewer than 10 steps; DataError for shapes that do not fit, and for data that never change.
     """
@@ -92,8 +91,8 @@ def data_memory(
     as_symbols = _of_symbols(given, asked, count, itself, seed)
     if kind == "symbols" or len(given.unique()) <= 2 >= len(asked.unique()):
         return as_symbols
-    # Names have no order and counts have one, and nothing says which these are. What symbols tell of each other
-    # includes what counts do: they are counts where that reaches further, and their order tells nearly all.
+    # Integers may be names, which have no order, or counts. The dependence of symbols includes that of counts. They
+    # are counts if that reaches further, and if their order explains nearly all of the dependence.
     as_counts = _of_numbers(given.double(), asked.double(), count, itself, seed)
     ordered = as_counts.dependence.mean() >= ORDERED * as_symbols.dependence.mean()
     if ordered and as_counts.reach > as_symbols.reach:
@@ -106,16 +105,16 @@ def _judged(dependence: Tensor, bounds: Bounds, least: float, assumed: str) -> M
     count = len(dependence)
     matters = dependence > least
     far = (matters & (dependence > bounds.anywhere)).nonzero()
-    # One lag after another from the first, there is no choice among many that noise would have to account for.
+    # For consecutive lags from the first, a bound for a single lag suffices, because no lag is chosen among many.
     near = int((matters & (dependence > bounds.here)).long().cumprod(0).sum())
     reach = max(near, int(far.max()) + 1 if len(far) else 0)
-    # What comes back at every so many lags, as a season does, would next come back beyond the last.
+    # Dependence that returns after a number of lags, as in a season, would next return beyond the last lag.
     again = int(far.flatten().diff().max()) if len(far) > 1 else 1
     return Memory(dependence, bounds.anywhere, reach, reach > count - max(1, count // 20, again), assumed)
 
 
 def _columns(name: str, values: Any, kind: str | None) -> Tensor:
-    """(T, B, channels) of float64, or of whole numbers for what may be symbols."""
+    """The values as (T, B, channels), in float64, or as integers if they may be symbols."""
     values = torch.as_tensor(values).detach().cpu()
     if values.dim() not in (1, 2, 3):
         raise DataError(f"{name} must be (T), (T, B) or (T, B, channels), but has the shape {tuple(values.shape)}.")
@@ -125,7 +124,7 @@ def _columns(name: str, values: Any, kind: str | None) -> Tensor:
                 f"{name}: symbols must be whole numbers, (T) or (T, B), but are {values.dtype} of the shape "
                 f"{tuple(values.shape)}."
             )
-    elif kind == "numbers" or values.dim() == 3:  # names of things have no channels
+    elif kind == "numbers" or values.dim() == 3:  # symbols have no channels
         values = values.double()
     values = values[:, None] if values.dim() == 1 else values
     values = values[..., None] if values.dim() == 2 else values
@@ -138,14 +137,14 @@ def _columns(name: str, values: Any, kind: str | None) -> Tensor:
 
 
 def _numbers(values: Tensor, kind: str | None) -> Tensor:
-    """Whole numbers as a channel for each, 0 or 1, and one of the numbers themselves; numbers as they are."""
+    """Integers as one channel of 0 and 1 for each value, and one channel of the integers; other numbers unchanged."""
     if values.is_floating_point() or kind == "numbers":
         return values.double()
     return torch.cat([F.one_hot(_frequent(values)[..., 0]).double(), values.double()], -1)
 
 
 def _frequent(values: Tensor) -> Tensor:
-    """Symbols renumbered by frequency, the rare ones taken together."""
+    """Symbols numbered by frequency, where all rare ones have one number."""
     kinds, place, counts = values.unique(return_inverse=True, return_counts=True)
     rank = torch.empty(len(kinds), dtype=torch.long)
     rank[counts.argsort(descending=True, stable=True)] = torch.arange(len(kinds))
@@ -177,13 +176,13 @@ def _of_symbols(given: Tensor, asked: Tensor, count: int, itself: bool, seed: in
 
 
 def _entropy(symbols: Tensor) -> Tensor:
-    """In nats, of how often each occurs."""
+    """The entropy in nats of the frequencies of symbols."""
     share = symbols.unique(return_counts=True)[1].double() / symbols.numel()
     return -(share * share.log()).sum()
 
 
 def information(x: Tensor, y: Tensor) -> Tensor:
-    """Mutual information of symbols that stand beside each other, in nats, by their counts."""
+    """The mutual information in nats of paired symbols, from the counts of pairs."""
     joint = torch.bincount((x * SYMBOLS + y).flatten(), minlength=SYMBOLS * SYMBOLS).view(SYMBOLS, SYMBOLS).double()
     joint = joint / x.numel()
     apart = joint.sum(1, keepdim=True) * joint.sum(0, keepdim=True)

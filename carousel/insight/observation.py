@@ -1,7 +1,7 @@
-"""One forward pass of a module, seen at one of its recurrent layers.
+"""The record of one forward pass of a module, at one of its recurrent layers.
 
-A layer is observed where it stands: a module may embed symbols before it and score outputs after it, and is called as
-its author calls it. Observing changes no weight, no `.grad` and no training flag.
+The layer stays in its module, which may embed symbols before it and score outputs after it, and which is called in its
+usual way. The observation changes no weight, no `.grad` and no training flag.
 """
 
 from __future__ import annotations
@@ -27,21 +27,24 @@ from carousel.program import Program
 
 @dataclass(frozen=True)
 class Observation:
-    """What a forward pass showed. Tensors of steps are time first, (T, B, ...), however the layer is laid out."""
+    """The values of a forward pass.
+
+    Tensors with steps are time first, (T, B, ...), whatever the layout of the layer.
+    """
 
     layer: Recurrent
-    input: Tensor | PackedSequence  # as the layer received it
+    input: Tensor | PackedSequence  # that of the layer
     hx: Any
-    options: Mapping[str, Any]  # lengths, reset, ... as it received them
-    result: Any  # of the module
-    output: Tensor  # of the layer: its rows if packed
+    options: Mapping[str, Any]  # the layer's arguments lengths, reset, ...
+    result: Any  # that of the module
+    output: Tensor  # that of the layer; its rows if it is packed
     finals: tuple[Tensor, ...]  # the states that the layer returned, (P, B, size) each
     timeline: Timeline
-    tap: Tap | None  # these two only where gradients were asked for
+    tap: Tap | None  # this and the next only with gradients
     added: Tensor | None  # zeros added to the layer's input
 
     def result_tensor(self) -> Tensor:
-        """The module's output, as it is: the first thing that it returns. Raises DataError where that is no Tensor."""
+        """The module's output: the first object that it returns. Raises DataError if that is no tensor."""
         result = self.result[0] if isinstance(self.result, tuple) and not self._is_packed(self.result) else self.result
         result = result.data if self._is_packed(result) else result
         if not isinstance(result, Tensor):
@@ -51,34 +54,35 @@ class Observation:
         return result
 
     def scores(self) -> Tensor:
-        """The same with an axis of numbers last, which a head of one number for each step or row may leave away."""
+        """The module's output with a last axis of numbers, which is added if the head gives one number per step."""
         result = self.result_tensor()
         return result[..., None] if tuple(result.shape) in (self.laid_out, (self.timeline.batch,)) else result
 
     def by_states(self, value: Tensor) -> dict[str, Tensor]:
-        """Gradients by the state that each step reads: (P, T, B, size) by state."""
+        """The gradients with respect to the states that each step reads: (P, T, B, size), by state."""
         assert self.tap is not None
         return {state: self.time_first(found) for state, found in self.tap.gradients(value).items()}
 
     def by_input(self, value: Tensor) -> Tensor:
-        """The gradient by the layer's input: (T, B, I)."""
+        """The gradient with respect to the layer's input, (T, B, I)."""
         assert self.added is not None
         return self._by(value, self.added)
 
     def by_results(self, value: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """The gradients by what the layer gave: its output, (T, B, D * H), and its last states, (P, B, size) each."""
+        """The gradients with respect to the layer's output, (T, B, D * H), and its last states, (P, B, size) each."""
         output, *finals = torch.autograd.grad(
             value, (self.output, *self.finals), retain_graph=True, allow_unused=True, materialize_grads=True
         )
         return self.time_first(output[None])[0], tuple(finals)
 
     def made_at(self) -> Tensor:
-        """(P, B), the step at which each scan made the last states of each row; -1 for a row without steps.
+        """The step that computed the last states of each row in each scan, (P, B); -1 for a row without steps.
 
-        Forward in time the last step of the row; in a reverse direction the first step of its last sequence.
+        It is the last step of the row; in the reverse direction, the first step of the row's last sequence.
         """
         last = self.timeline.last()
-        begun = self.timeline.neighbours(last[None], self.timeline.steps)[0]  # (B, T), -1 beyond the beginning
+        # (B, T), -1 before the start of the sequence.
+        begun = self.timeline.neighbours(last[None], self.timeline.steps)[0]
         first = torch.where(begun >= 0, begun, self.timeline.steps).amin(1)
         first = torch.where(last >= 0, first, -1)
         return torch.stack([first if name.endswith("reverse") else last for name in places(self.layer)])
@@ -89,11 +93,11 @@ class Observation:
 
     @property
     def laid_out(self) -> tuple[int, ...]:
-        """The shape of one number for each step and sequence, as the layer's input is laid out."""
+        """The shape of one number for each step and sequence, in the layout of the layer's input."""
         return tuple(self.output.shape[:-1])
 
     def time_first(self, values: Tensor) -> Tensor:
-        """(P, ...) values of steps, laid out as the layer's input -> (P, T, B, size); 0 where there is padding."""
+        """Values (P, ...) in the layout of the layer's input -> (P, T, B, size), with 0 in the padding."""
         if isinstance(self.input, PackedSequence):
             rows = (pad_packed_sequence(PackedSequence(v, *self.input[1:]))[0] for v in values)
             return torch.stack(list(rows))
@@ -107,7 +111,10 @@ class Observation:
 
 
 def find_layer(module: Any, layer: Recurrent | str | None) -> Recurrent:
-    """The layer that is meant: given, named, or the only one there is. Raises DataError where that is not clear."""
+    """The layer that is given, or named, or the only one of the module.
+
+    Raises DataError if there are several or none.
+    """
     if isinstance(layer, Recurrent):
         return layer
     if isinstance(module, RecurrentCell):
@@ -153,10 +160,10 @@ def observe(
     gradients: bool = False,
     overflow: bool = False,
 ) -> Observation:
-    """Calls module(*inputs, **call) in evaluation mode and looks at one layer. Raises DataError where it cannot.
+    """Calls module(*inputs, **call) in evaluation mode and observes one layer. Raises DataError if that is impossible.
 
-    overflow: whether the layer's output may leave the numbers that its dtype has. Raises NotFinite where what goes in
-    holds NaN or infinity, and where what comes out does, unless that is allowed.
+    overflow: whether NaN and infinity are allowed in the layer's output. Raises NotFinite for NaN or infinity in its
+    input, and in its output unless allowed.
     """
     chosen = find_layer(module, layer)
     seen: list[tuple[tuple[Any, ...], dict[str, Any], Any]] = []
@@ -167,9 +174,9 @@ def observe(
             return None
         x, *rest = args if args else (kwargs.pop("input"),)
         if not isinstance(x, Tensor | PackedSequence):
-            return None  # the layer says what it needs
+            return None  # the layer itself reports the error
         data = x.data if isinstance(x, PackedSequence) else x
-        # Zeros of the graph: adding them changes nothing, and their gradient is that by the input.
+        # Adding zeros changes nothing, and their gradient is the gradient of the input.
         added.append(torch.zeros_like(data).requires_grad_())
         joined = data + added[-1]
         return (PackedSequence(joined, *x[1:]) if isinstance(x, PackedSequence) else joined, *rest), kwargs
@@ -236,7 +243,7 @@ Measure = TypeVar("Measure", bound=Callable[..., Any])
 
 
 def with_gradients(measure: Measure) -> Measure:
-    """A measure that needs gradients, whatever the caller has switched off: no_grad, inference_mode."""
+    """A decorator: the measure has gradients even inside the caller's no_grad and inference_mode."""
 
     @functools.wraps(measure)
     def measured(*args: Any, **kwargs: Any) -> Any:
@@ -247,7 +254,7 @@ def with_gradients(measure: Measure) -> Measure:
 
 
 def _usable(value: Any) -> Any:
-    """The same, with copies of tensors that inference_mode made: no gradient may be taken through those."""
+    """The same value, with copies of tensors from inference_mode, which cannot have gradients."""
     if isinstance(value, Tensor):
         return value.clone() if value.is_inference() else value
     if isinstance(value, PackedSequence):
@@ -261,7 +268,7 @@ def _usable(value: Any) -> Any:
 
 @contextmanager
 def _evaluating(*parts: Any) -> Iterator[None]:
-    """Evaluation mode, and afterwards each module's own mode again."""
+    """Sets evaluation mode, and afterwards restores the mode of each module."""
     modules = [module for part in parts if isinstance(part, nn.Module) for module in part.modules()]
     were = [(module, module.training) for module in modules]
     for module in modules:
@@ -274,5 +281,5 @@ def _evaluating(*parts: Any) -> Iterator[None]:
 
 
 def places(layer: Recurrent) -> tuple[str, ...]:
-    """What the layer's scans are called, in the order of hx: "layer 0", "layer 0 reverse", "layer 1", ..."""
+    """The names of the layer's scans in the order of hx: "layer 0", "layer 0 reverse", "layer 1", ..."""
     return tuple(suffix.replace("_l", "layer ", 1).replace("_", " ") for suffix in layer.suffixes())

@@ -1,7 +1,7 @@
-"""An empty picture, which draws itself without a display and shows itself in a notebook.
+"""An empty picture, which needs no display and which a notebook shows.
 
-It imports matplotlib, which takes most of a second: import it where something is drawn, not before. It does not touch
-pyplot: there is no global state, and nothing to close.
+It imports matplotlib, which takes most of a second, so import it only where something is drawn. It does not use pyplot,
+so that there is no global state and nothing to close.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ DPI = 100
 
 
 class Picture(Figure):
-    """A matplotlib figure that a notebook shows, whether or not pyplot has told it how to."""
+    """A matplotlib figure that a notebook shows even without pyplot."""
 
     def _repr_png_(self) -> bytes:
         file = io.BytesIO()
         with warnings.catch_warnings():
-            # Signs that the font lacks are drawn as boxes, which says it as well.
+            # A warning is unnecessary: characters that the font lacks are drawn as boxes.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             self.savefig(file, dpi=DPI, format="png")
         return file.getvalue()
 
 
 def picture(width: float, height: float, **options: Any) -> Picture:
-    """An empty one, in inches."""
+    """An empty picture. width, height: in inches."""
     made = Picture(figsize=(width, height), layout="constrained", **options)
     FigureCanvasAgg(made)
     return made

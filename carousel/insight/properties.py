@@ -1,4 +1,4 @@
-"""Properties of a text, one number for each of its characters: what a unit may turn out to follow."""
+"""Properties of a text that a unit may follow: functions that return one number for each character."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ OPENING, CLOSING = "([{", ")]}"
 
 
 def inside_quotes(text: str) -> np.ndarray:
-    """bool: from an opening quotation mark to its closing one, both included. Marks are ", and the pair “ and ”.
+    """True from an opening quotation mark to the closing one, both included. The marks are ", and the pair “ and ”.
 
-    A blank line ends a quotation that was never closed. Apostrophes are no quotation marks.
+    A blank line ends a quotation without closing mark. Apostrophes are no quotation marks.
     """
     found = np.zeros(len(text), bool)
     inside = False
@@ -28,7 +28,7 @@ def inside_quotes(text: str) -> np.ndarray:
 
 
 def position_in_line(text: str) -> np.ndarray:
-    """How many characters stand before this one in its line; the line break belongs to the line that it ends."""
+    """The number of characters before each character in its line. A line break belongs to the line that it ends."""
     found = np.zeros(len(text), np.int64)
     begin = 0
     for index, character in enumerate(text):
@@ -39,7 +39,7 @@ def position_in_line(text: str) -> np.ndarray:
 
 
 def position_in_word(text: str) -> np.ndarray:
-    """How many letters, digits and apostrophes stand before this one without a gap; 0 for other characters."""
+    """The number of letters, digits and apostrophes directly before each of these; 0 for other characters."""
     found = np.zeros(len(text), np.int64)
     length = 0
     for index, character in enumerate(text):
@@ -50,7 +50,7 @@ def position_in_word(text: str) -> np.ndarray:
 
 
 def bracket_depth(text: str) -> np.ndarray:
-    """How many round, square and curly brackets are open, those at this character included; never below 0."""
+    """The number of open round, square and curly brackets, including one at this character; never below 0."""
     found = np.zeros(len(text), np.int64)
     depth = 0
     for index, character in enumerate(text):

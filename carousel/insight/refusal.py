@@ -1,4 +1,4 @@
-"""A measure that can say no: too little was given for its answer to mean anything."""
+"""The error of a measure whose result would have no meaning, because there are too few data."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from carousel.errors import DataError
 
 
 class TooShort(DataError):
-    """What was measured is too short, or too little, to mean anything.
+    """The data are too short, or too few, for a meaningful result.
 
-    needed: how much would do, in the unit that the message names; infinite where nothing would.
-    estimate: what was measured all the same, if anything.
+    needed: the amount that would suffice, in the unit that the message names; infinite if no amount would.
+    estimate: the result that was measured nevertheless, or None.
     """
 
     def __init__(self, message: str, *, needed: float, estimate: Any = None) -> None:

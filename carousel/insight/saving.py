@@ -1,4 +1,4 @@
-"""Pictures become files."""
+"""Saves pictures as files."""
 
 import warnings
 from pathlib import Path
@@ -11,14 +11,14 @@ PICTURES = (".png", ".svg", ".pdf")
 
 
 def save(figure: Any, path: Path, *, dpi: int = 120) -> None:
-    """A matplotlib figure as the kind of file that the name says, which appears whole or not at all.
+    """Saves a matplotlib figure. The ending of the path decides the format. The file is written whole or not at all.
 
-    Raises DataError for any other name, and where it cannot be written."""
+    Raises DataError for an unknown ending, and if the file cannot be written."""
     if path.suffix.lower() not in PICTURES:
         raise DataError(f"{path} ends in none of {', '.join(PICTURES)}, which say what kind of picture to write.")
     try:
         with warnings.catch_warnings(), written(path) as file:
-            # Signs that the font lacks are drawn as boxes, which says it as well.
+            # A warning is unnecessary: characters that the font lacks are drawn as boxes.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             figure.savefig(file, dpi=dpi, format=path.suffix.lower()[1:])
     except OSError as problem:

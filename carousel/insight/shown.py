@@ -1,4 +1,4 @@
-"""Results show themselves in a notebook: as the picture that there is of them, or as the words."""
+"""Makes a notebook show results as pictures or as text."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from carousel.errors import DataError
 
 
 class Shown:
-    """A result of which `carousel.insight.figures` has a picture."""
+    """A result for which `carousel.insight.figures` has a picture."""
 
     def picture(self) -> Any:
-        """Its picture with every default, a matplotlib Figure. Raises DataError where there is nothing to draw."""
-        # Here, not above: figures know what they draw.
+        """Its picture with default options, a matplotlib Figure. Raises DataError if there is nothing to draw."""
+        # A late import, because figures import the results that they draw.
         from carousel.insight import figures
 
         return figures.of(self)
@@ -22,20 +22,20 @@ class Shown:
         try:
             shown: bytes = self.picture()._repr_png_()
         except DataError:
-            return None  # its text is shown instead
+            return None  # the notebook then shows its text
         return shown
 
 
 class Told:
-    """A result that says in words what it is."""
+    """A result that a notebook shows as text."""
 
     def _repr_html_(self) -> str:
         return f"<p>{html.escape(str(self))}</p>"
 
 
 def in_a_picture(text: object) -> str:
-    """A name from the data, written so that matplotlib draws it as it stands.
+    """A name from the data with escapes, so that matplotlib draws it literally.
 
-    It would read dollar signs as mathematics, and end in an error where that makes no sense.
+    Without them, matplotlib would take text between dollar signs as mathematics, and raise an error if it is none.
     """
     return str(text).replace("$", r"\$")

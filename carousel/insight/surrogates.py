@@ -1,7 +1,7 @@
-"""What chance makes of data that swing as these do: the data in blocks, put together again in a random order.
+"""Surrogates: blocks of the data in a random order, which show how large dependence is by chance.
 
-A block keeps all that goes on within its length. Put together anew, nothing is left between steps of two blocks, and
-the correlation that is found between them all the same is chance: more of it where the data swing slowly.
+A block keeps all dependence within its length. In a random order, steps of two different blocks are independent, so
+that any correlation between them is chance. It is larger for data that swing slowly.
 """
 
 from __future__ import annotations
@@ -16,30 +16,34 @@ from torch import Tensor
 SURROGATES = 40
 FEWEST_SURROGATES = 10
 FEWEST_BLOCKS = 16
-AT_ONCE = 1 << 20  # numbers of surrogates that are worked on together
-MOST_PAIRS = 2000  # of channels, of all surrogates of a scale
-ALARMS = 0.01  # data without memory at these lags that are said to have some
+AT_ONCE = 1 << 20  # numbers of surrogates that are computed together
+MOST_PAIRS = 2000  # pairs of channels, over all surrogates of one block length
+ALARMS = 0.01  # the share of data without memory at these lags in which some would be found
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """(K) each, by lag. anywhere: what chance exceeds at any of the lags once in a hundred times; here: at a given one,
-    once in twenty times."""
+    """Bounds of chance by lag, (K) each.
+
+    anywhere: chance exceeds it at any of the lags in one of a hundred cases. here: chance exceeds it at a given lag in
+    one of twenty cases.
+    """
 
     anywhere: Tensor
     here: Tensor
 
 
 def strongest_correlations(x: Tensor, y: Tensor | None, count: int) -> Tensor:
-    """(..., K), the largest |correlation| over channels of x_{t-k}, (..., T, B, C), and y_t, (T, B, O), for k = 1 to K.
+    """The largest |correlation| over channels of x_{t-k} and y_t for k = 1 to K, (..., K).
 
-    Both have the mean and deviation of the steps that take part. y None: each channel of x with itself.
+    x: (..., T, B, C). y: (T, B, O), or None for each channel of x with itself. Means and deviations are those of the
+    steps that take part.
     """
     steps, batch = x.shape[-3], x.shape[-2]
     size = 2 * steps
     spectrum = torch.fft.rfft(x, n=size, dim=-3)
     if y is None:
-        products = (spectrum.conj() * spectrum).sum(-2)  # (..., F, C), of all rows
+        products = (spectrum.conj() * spectrum).sum(-2)  # (..., F, C), summed over rows
         first = second = x
     else:
         products = torch.einsum("...fbc,...fbo->...fco", spectrum.conj(), torch.fft.rfft(y, n=size, dim=-3))
@@ -52,7 +56,7 @@ def strongest_correlations(x: Tensor, y: Tensor | None, count: int) -> Tensor:
     moments = [_moments(first, count, early=True), _moments(second, count, early=False)]
     (sum_x, square_x), (sum_y, square_y) = moments
     covariance = together - sum_x * sum_y / pairs[:, None]
-    # What rounding leaves of a constant stretch is no variance.
+    # A constant section has variance 0, whatever rounding leaves.
     least = 1e-12 * pairs[:, None]
     variances = [square - total * total / pairs[:, None] for total, square in ((sum_x, square_x), (sum_y, square_y))]
     there = (variances[0] > least) & (variances[1] > least)
@@ -61,7 +65,7 @@ def strongest_correlations(x: Tensor, y: Tensor | None, count: int) -> Tensor:
 
 
 def _moments(values: Tensor, count: int, *, early: bool) -> tuple[Tensor, Tensor]:
-    """(..., K, channels) each: sums of values and of their squares, of the first T - k steps, or of the last."""
+    """Sums of values and of their squares over the first T - k steps (early) or the last, (..., K, channels) each."""
     steps = values.shape[-3]
     ends = steps - torch.arange(1, count + 1)
     found = []
@@ -73,7 +77,7 @@ def _moments(values: Tensor, count: int, *, early: bool) -> tuple[Tensor, Tensor
 
 
 def bounds_of_numbers(x: Tensor, y: Tensor | None, count: int, seed: int) -> Bounds:
-    """Of the largest |correlation|, for numbers (T, B, C) of mean 0 and deviation 1."""
+    """The bounds of the largest |correlation| for numbers (T, B, C) with mean 0 and deviation 1."""
     random = torch.Generator().manual_seed(seed)
     steps, batch, channels = x.shape
     pairs = channels * (1 if y is None else y.shape[-1])
@@ -87,10 +91,10 @@ def bounds_of_numbers(x: Tensor, y: Tensor | None, count: int, seed: int) -> Bou
         for begin in range(0, draws, at_once):
             order = [shuffled_blocks(steps, batch, length, random) for _ in range(min(at_once, draws - begin))]
             found.append(strongest_correlations(x.flatten(0, 1)[torch.stack(order)], y, count)[:, lags])
-        # Fisher's transform, in which chance is as wide wherever it is, less so with fewer pairs.
+        # Fisher's transform, after which the spread of chance depends only on the number of pairs.
         sizes = torch.atanh(torch.cat(found).clamp(max=1 - 1e-12)) * number[lags].sqrt()
         highest = sizes.amax(1)
-        # The extreme value distribution of Gumbel with the mean and the deviation of the largest of these lags.
+        # Gumbel's extreme value distribution with the mean and the deviation of the largest value over these lags.
         rare = -math.log(-math.log1p(-ALARMS / len(scales))) - 0.5772156649
         limit = highest.mean() + highest.std() * rare * math.sqrt(6) / math.pi
         anywhere[lags] = torch.tanh(limit / number[lags].sqrt())
@@ -101,7 +105,7 @@ def bounds_of_numbers(x: Tensor, y: Tensor | None, count: int, seed: int) -> Bou
 def bounds_of_information(
     x: Tensor, y: Tensor | None, count: int, seed: int, measure: Callable[[Tensor, Tensor], Tensor]
 ) -> tuple[Tensor, Bounds]:
-    """The information that chance finds in symbols, (T, B), at each lag on average, and the bounds of what is more."""
+    """The mean information of chance in symbols (T, B) at each lag, and the bounds of information above that mean."""
     random = torch.Generator().manual_seed(seed)
     steps, batch = x.shape
     mean, anywhere, here = (torch.empty(count, dtype=torch.float64) for _ in range(3))
@@ -112,13 +116,13 @@ def bounds_of_information(
         for _ in range(SURROGATES):
             shuffled = x.flatten()[shuffled_blocks(steps, batch, length, random)]
             now = shuffled if y is None else y
-            # What counting finds in pairs that have nothing to do with each other goes as one over their number.
+            # The information that counts show in independent pairs is proportional to 1 / (number of pairs).
             found.append(
                 torch.stack([measure(shuffled[: steps - lag], now[lag:]) * (steps - lag) for lag in looked_at])
             )
         samples = torch.stack(found).flatten()
         number = steps - torch.arange(first, last + 1, dtype=torch.float64)
-        # A deviation from n samples is itself uncertain by one part in sqrt(2 n): two such are on the safe side.
+        # A deviation from n samples has a relative uncertainty of 1 / sqrt(2 n). Two of these are conservative.
         spread = samples.std() * (1 + 2 * (2 * len(samples)) ** -0.5)
         skew = (((samples - samples.mean()) / spread) ** 3).mean().clamp(min=0.0)
         mean[lags] = samples.mean() / number
@@ -128,15 +132,15 @@ def bounds_of_information(
 
 
 def _quantile(probability: float, skew: Tensor) -> Tensor:
-    """In deviations from the mean: the normal one, and what skewness adds to it (Cornish & Fisher 1938)."""
+    """A quantile in deviations from the mean: the normal one, corrected for skewness (Cornish & Fisher 1938)."""
     z = torch.special.ndtri(torch.tensor(probability, dtype=torch.float64))
     return z + (z * z - 1) * skew / 6
 
 
 def _scales(steps: int, batch: int, count: int, *, itself: bool) -> list[tuple[int, slice]]:
-    """Lengths of blocks, each with the lags (as places from 0) that it is for: its own and more, up to the next.
+    """The lengths of blocks, each with its range of lags (as indices from 0): from its own length up to the next one.
 
-    Of data and a target there is one length, as long as may be: both keep their own swings.
+    For data with a target there is a single length, the longest possible, so that both keep their swings.
     """
     most = max(1, min(steps, steps * batch // FEWEST_BLOCKS))
     if not itself:
@@ -147,13 +151,14 @@ def _scales(steps: int, batch: int, count: int, *, itself: bool) -> list[tuple[i
 
 
 def shuffled_blocks(steps: int, batch: int, length: int, random: torch.Generator) -> Tensor:
-    """(T, B) places t * B + b: blocks of half that many steps to that many, of all sequences, in a random order.
+    """Indices t * B + b, (T, B), of blocks of all sequences in a random order. Their lengths are between half of
+    `length` and `length`.
 
-    Were they all of one length, data that come back after as many steps would be as they were in any order.
+    With blocks of a single length, data with that period would be the same in any order.
     """
     count = steps * batch
     sizes = torch.randint((length + 1) // 2, length + 1, (2 * count // length + 2,), generator=random)
-    # Row after row, cut at every row's beginning too.
+    # One row after another; the start of a row is the start of a block too.
     cuts = torch.cat([sizes.cumsum(0), torch.arange(0, count + 1, steps)]).unique()
     cuts = cuts[cuts <= count]
     order = torch.randperm(len(cuts) - 1, generator=random)

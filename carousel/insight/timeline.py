@@ -1,4 +1,4 @@
-"""Which steps of a batch follow one another: ragged rows, masks and resets, as one table."""
+"""One table that says which steps of a batch follow one another, for ragged rows, masks and resets."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Timeline:
-    """real: (T, B) bool, which steps are no padding. starts: (T, B) bool, before which a row begins a new sequence."""
+    """real: (T, B) bool, True except in padding. starts: (T, B) bool, True at steps that begin a new sequence."""
 
     real: Tensor
     starts: Tensor
@@ -25,14 +25,15 @@ class Timeline:
         return self.real.shape[1]
 
     def last(self) -> Tensor:
-        """(B), the last real step of each row; -1 for a row without any."""
+        """The last real step of each row, (B); -1 for a row without real steps."""
         order = torch.arange(self.steps)[:, None].expand_as(self.real)
         return torch.where(self.real, order, -1).amax(0) if self.steps else torch.full((self.batch,), -1)
 
     def neighbours(self, at: Tensor, count: int, *, later: bool = False) -> Tensor:
-        """(A, B) steps -> (A, B, count): the step itself, the one before it in its sequence, the one before that, ...
+        """Steps (A, B) -> (A, B, count): the step itself, the step before it in its sequence, and so on.
 
-        later: those after it instead. -1 where the sequence has no such step, and for an `at` that is padding or -1.
+        later: whether to take the steps after it instead. -1 if the sequence has no such step, and for an `at` that is
+        padding or -1.
         """
         position, row_order, first, last = self._sequences
         rows = torch.arange(self.batch)
@@ -47,15 +48,16 @@ class Timeline:
 
     @cached_property
     def _sequences(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Of each step its place among its row's real steps; and by place: the step, its sequence's first and last."""
+        """For each step its index among the real steps of its row; and by that index the step, and the first and last
+        index of its sequence."""
         steps, batch = self.real.shape
         position = self.real.long().cumsum(0) - 1
-        # Real steps first, in time, then padding.
+        # Real steps first, in the order of time, then padding.
         row_order = torch.argsort((~self.real).long(), dim=0, stable=True)
         age = self.starts.long().cumsum(0).gather(0, row_order)
         place = torch.arange(steps)[:, None].expand(steps, batch)
         padding = place >= self.real.sum(0)
-        age = torch.where(padding, -1, age)  # padding is a sequence of its own, never asked for
+        age = torch.where(padding, -1, age)  # padding is a sequence of its own, which nothing reads
         begins = torch.ones(steps, batch, dtype=torch.bool)
         begins[1:] = age[1:] != age[:-1]
         ends = torch.ones(steps, batch, dtype=torch.bool)

@@ -1,4 +1,4 @@
-"""A scan as a chain of steps, each a function from state to state, with the state that it started from."""
+"""A scan as a chain of steps: each is a function from state to state, with the state before it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ States = tuple[Tensor, ...]
 class Unrolled:
     """One scan, step by step on the reference engine, in evaluation mode.
 
-    step(t, state) -> state: what the layer does in step t from what the step before it left: its hooks, keep= and add=,
-        the cell, zoneout. The state is whole, its parts one behind the other, (B, n). parts: where each state stands
-        in it. before: (T, B, n), the state that each step finds.
-    order: the steps in the order of the scan, last first in a reverse direction.
+    step(t, state) -> state: all that the layer does in step t: hooks, keep= and add=, the cell, zoneout. A state here
+        is the whole state, (B, n), with its parts one after another.
+    parts: the range of each part among the n. before: (T, B, n), the state before each step.
+    order: the steps in the order of the scan; in the reverse direction the last step comes first.
     """
 
     step: Callable[[int, Tensor], Tensor]
@@ -37,7 +37,7 @@ class Unrolled:
 
 
 def unroll(seen: Observation, place: int) -> Unrolled:
-    """Runs the scans of an observed call up to one of them. Raises DataError for a place that there is not."""
+    """Runs the scans of an observed call up to the scan `place`. Raises DataError for an unknown place."""
     layer = seen.layer
     names = places(layer)
     if not -len(names) <= place < len(names):
@@ -62,7 +62,7 @@ def unroll(seen: Observation, place: int) -> Unrolled:
 
 
 def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: list[Tensor]) -> tuple[Unrolled, Tensor]:
-    """One scan over (T, B, I), and its outputs (T, B, H)."""
+    """Runs one scan over x, (T, B, I). Returns it and its outputs, (T, B, H)."""
     layer, suffix = seen.layer, seen.layer.suffixes()[scan]
     steps, batch = x.shape[:2]
     units = {name: layer.sizes[size] for name, size in layer.program.states.items()}
@@ -89,7 +89,7 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
     first, new = torch.cat(state, -1), torch.cat(fresh, -1)
     output = next(iter(parts.values()))
     real, starts = seen.timeline.real.to(x.device), seen.timeline.starts.to(x.device)
-    later = starts.cumsum(0) > 0  # steps of a row's second sequence and those after it: they begin anew
+    later = starts.cumsum(0) > 0  # steps of all sequences of a row except the first; these begin from `fresh`
     begins = _begins(starts, order)
     now, before, outputs = first, [first] * steps, [first[:, output]] * steps
     for t in order:
@@ -101,33 +101,34 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
 
 
 def jacobian(scan: Unrolled, t: int) -> Tensor:
-    """(B, n, n), d s_t / d s_{t-1} of every row, at the state that step t finds. Rows never see one another."""
+    """d s_t / d s_{t-1} for every row, (B, n, n), at the state before step t. Rows are independent of one another."""
     state = scan.before[t].detach().requires_grad_()
     after = scan.step(t, state)
-    # A row of the Jacobian of every sequence at a time: the gradient of one number of its new state.
+    # One backward pass gives one row of the Jacobian of every sequence: the gradient of one number of its new state.
     each = torch.eye(state.shape[1], dtype=state.dtype, device=state.device)[:, None].expand(-1, len(state), -1)
     return _gradients(after, state, each).transpose(0, 1)
 
 
 def pushed(scan: Unrolled, t: int, q: Tensor) -> Tensor:
-    """J q for (B, n, k) directions, each at its own row's state, without J itself."""
+    """J q for directions q, (B, n, k), at each row's state, without computing J."""
     state = scan.before[t].detach().requires_grad_()
-    # Gradients turned round: v -> v J is linear, and its own transpose is u -> J u.
+    # A gradient v -> v J is linear in v. The gradient of that function is u -> J u.
     v = torch.zeros_like(state).requires_grad_()
     (pulled,) = torch.autograd.grad(scan.step(t, state), state, v, create_graph=True, materialize_grads=True)
     return _gradients(pulled, v, q.permute(2, 0, 1).to(state)).permute(1, 2, 0)
 
 
 def _gradients(value: Tensor, leaf: Tensor, weights: Tensor) -> Tensor:
-    """The gradients of (weights * value).sum() by a leaf, for each of the first axis of the weights."""
-    if not value.requires_grad:  # a step that reads no state, or a hook that detaches it
+    """The gradients of (weights * value).sum() with respect to a leaf, for each entry of the first axis of weights."""
+    if not value.requires_grad:  # the step reads no state, or a hook detaches it
         return leaf.new_zeros(len(weights), *leaf.shape)
     (found,) = torch.autograd.grad(value, leaf, weights, is_grads_batched=True, allow_unused=True)
     return leaf.new_zeros(len(weights), *leaf.shape) if found is None else found
 
 
 def _begins(starts: Tensor, order: range) -> Tensor:
-    """(T, B), at which steps a scan begins a sequence: at its first, and at resets; in reverse, one before them."""
+    """(T, B) bool, True where a scan begins a sequence: at its first step and at resets; in reverse, a step before
+    them."""
     begins = starts.clone()
     if order.step < 0:
         begins[:-1], begins[-1] = starts[1:], False
@@ -136,7 +137,7 @@ def _begins(starts: Tensor, order: range) -> Tensor:
 
 
 def padded_input(seen: Observation) -> Tensor:
-    """The layer's input as (T, B, I), detached."""
+    """The detached layer's input as (T, B, I)."""
     x = seen.input.detach() if isinstance(seen.input, Tensor) else seen.input
     if isinstance(x, PackedSequence):
         return pad_packed_sequence(x)[0].detach()

@@ -1,4 +1,4 @@
-"""The faults that a diagnosis knows: each is a function from evidence to its findings, none where all is well."""
+"""The faults that a diagnosis knows. Each is a function from evidence to its findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from carousel.insight.faults.data import cannot_be_told, inputs_unscaled, window
 from carousel.insight.faults.gradients import always_clipped, exploding, norms_not_finite, vanishing
 from carousel.insight.faults.units import dead_units, forget_gates_shut, saturated_gates, state_drift
 
-# In the order in which they are reported. Those that read gates are for programs alone.
+# In the order in which they are reported. Faults of gates need a cell with a program.
 FAULTS: dict[str, Callable[[Evidence], Iterator[Finding]]] = {
     "not-finite": norms_not_finite,
     "inputs-unscaled": inputs_unscaled,

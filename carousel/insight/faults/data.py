@@ -1,4 +1,4 @@
-"""Faults of data: inputs without a scale, a window shorter than their memory, too few of them to judge by."""
+"""Faults of data: inputs that are not scaled, a window shorter than their memory, too few data to judge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from carousel.insight.refusal import TooShort
 
 
 def inputs_unscaled(e: Evidence) -> Iterator[Finding]:
-    """What the layer receives is far from the size that weights begin for, or its channels from each other."""
+    """The layer's inputs are much larger or smaller than 1, or its channels differ much in size."""
     x = e.input
     size = x.square().mean(0).sqrt()
     largest, smallest = size.max().item(), size[size > 0].min().item() if (size > 0).any() else 0.0
@@ -37,7 +37,7 @@ def inputs_unscaled(e: Evidence) -> Iterator[Finding]:
 
 
 def window_too_short(e: Evidence) -> Iterator[Finding]:
-    """Backpropagation, or the data at hand, ends before the data's memory does."""
+    """The window of backpropagation, or the data itself, is shorter than the memory of the data."""
     window = e.window or e.steps
     cut_off = e.measured is not None and e.measured.cut_off
     if window < e.remember or (cut_off and window <= e.steps):
@@ -53,7 +53,7 @@ def window_too_short(e: Evidence) -> Iterator[Finding]:
 
 
 def cannot_be_told(e: Evidence) -> Iterator[Finding]:
-    """What the diagnosis could not judge. It is reported, since an empty list means that all was judged."""
+    """Reports what the diagnosis could not judge, since an empty list means that all faults were judged."""
     if e.untold_memory:
         yield Finding(
             "cannot-be-told",

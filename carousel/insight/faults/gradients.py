@@ -1,4 +1,4 @@
-"""Faults of gradients: they vanish, explode, are not finite, are clipped at nearly every step of training."""
+"""Faults of gradients: they vanish, explode, are not finite, or are clipped at nearly every step of training."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from carousel.insight.decay import FEWEST_LAGS
 from carousel.insight.evidence import Evidence, Finding, decay_of
 from carousel.insight.faults.remedies import calm, remember_longer
 
-GREW = 100.0  # a gradient that grows this many times over a window has exploded
-CLIPPED = 0.9  # share of the training's steps
+GREW = 100.0  # a gradient that grows by this factor over a window has exploded
+CLIPPED = 0.9  # share of training steps
 
 
 def norms_not_finite(e: Evidence) -> Iterator[Finding]:
-    """Gradients that were NaN or infinite at some step of a training; anything else not finite ends a diagnosis."""
+    """Gradients were NaN or infinite at some training step."""
     if e.gradient_norms is None:
         return
     norms = _norms(e)
@@ -34,13 +34,13 @@ def norms_not_finite(e: Evidence) -> Iterator[Finding]:
 
 
 def vanishing(e: Evidence) -> Iterator[Finding]:
-    """The gradient of every state is lost before it has come as far back as the data reach."""
+    """The gradient of every state is lost at a shorter lag than the memory of the data."""
     if not e.measurable:
         return
     flow = e.flow
     known = {where: reach for where, reach in e.reaches.items() if reach is not None}
     if not known:
-        return  # and `cannot_be_told` reports it
+        return  # `cannot_be_told` reports it
     (state, place), blind = max(known.items(), key=lambda item: item[1])
     if not blind < e.remember:
         return
@@ -58,7 +58,7 @@ def vanishing(e: Evidence) -> Iterator[Finding]:
 
 
 def exploding(e: Evidence) -> Iterator[Finding]:
-    """The gradient grows with the lag, a hundredfold over the window; or the state itself overflows."""
+    """The gradient grows with the lag by a factor of 100 over the window, or the state itself overflows."""
     found = list(_grown(e)) if e.measurable else []
     if e.overflow is None:
         yield from found
@@ -92,7 +92,7 @@ def _grown(e: Evidence) -> Iterator[Finding]:
                 break
             decay = decay_of(flow, state, place)
             if decay is None and flow.read[place]:
-                # Too few sequences for an interval; but what has grown a hundredfold before one's eyes has grown.
+                # Too few sequences for an interval, but an observed growth by a factor of 100 is enough.
                 seen = flow.by_lag(state, place)
                 seen = seen[: int((seen > 0).long().cumprod(0).sum())]
                 if len(seen) >= FEWEST_LAGS and seen[-1] > GREW * max(1.0, seen[0].item()):
@@ -107,8 +107,8 @@ def _grown(e: Evidence) -> Iterator[Finding]:
                     )
                     break
             growth = window * math.log(decay.factor) if decay is not None else 0.0
-            # It must have outgrown what arrived: what enters through gates that are nearly shut is small, and rises
-            # at first, as in the lower layers of a stack that begins with chrono.
+            # It must exceed the gradient that arrived: a gradient that enters through nearly closed gates is small and
+            # rises at first, as in the lower layers of a stack with the chrono initialisation.
             outgrown = bool(flow.by_lag(state, place).nan_to_num(0.0).max() > 1)
             if decay is not None and decay.kind == "exploding" and growth > math.log(GREW) and outgrown:
                 yield Finding(
@@ -124,11 +124,11 @@ def _grown(e: Evidence) -> Iterator[Finding]:
 
 
 def always_clipped(e: Evidence) -> Iterator[Finding]:
-    """Nearly every step of training is clipped, so that the limit is the step size and the loss has no say in it."""
+    """Nearly every training step is clipped, so that the limit and not the loss decides the size of an update."""
     if e.gradient_norms is None or e.clip is None:
         return
     norms = _norms(e)
-    norms = norms[norms.isfinite()]  # of the others norms_not_finite speaks
+    norms = norms[norms.isfinite()]  # norms_not_finite reports the others
     share = (norms > e.clip).double().mean().item() if len(norms) else 0.0
     if share > CLIPPED:
         higher = torch.quantile(norms, 0.9).item()

@@ -1,4 +1,4 @@
-"""What to try against a fault, in words that fit the layer."""
+"""Remedies of faults, in words that fit the layer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from carousel.program.keeping import keeping
 
 
 def remember_longer(layer: Recurrent, memory: int) -> str:
-    """What makes this layer remember longer."""
+    """A phrase that says how to make this layer remember longer."""
     keeps = keeping_gates(layer.program) if isinstance(layer.program, Program) else {}
     if keeps:
         return open_gates(layer, next(reversed(keeps.values())), memory)
@@ -20,7 +20,7 @@ def remember_longer(layer: Recurrent, memory: int) -> str:
 
 
 def open_gates(layer: Recurrent, share: str, memory: int) -> str:
-    """How to begin with gates that keep: the named schemes know which these are, but need a bias to set."""
+    """A phrase that says how to initialise the gates that keep a state: by name if they have a bias, else by hand."""
     assert isinstance(layer.program, Program)
     gates = next(how.keeps for how in keeping(layer.program).values() if how.name == share)
     bias = "" if layer.bias else "bias=True, and "

@@ -1,4 +1,4 @@
-"""Faults of units: gates that are saturated or shut, dead units, a state that grows without bound."""
+"""Faults of units: saturated or closed gates, dead units, a state that grows without bound."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from carousel.program.keeping import keeping
 
 MOST = 0.8  # share of units and steps; half of the candidates of a trained LSTM are saturated, and it learns
 DEAD = 0.1  # share of units
-PASSES = 4  # over the data, with the state carried from each pass to the next
+PASSES = 4  # over the data; the state is carried from each pass to the next
 
 
 def saturated_gates(e: Evidence) -> Iterator[Finding]:
-    """A gate or a state that stands at its bounds nearly everywhere, where its slope is next to nothing."""
+    """A gate or a state is at its bounds nearly everywhere, where its slope is nearly 0."""
     if not e.measurable:
         return
     gates = e.gates
-    keeps_at = dict.fromkeys(gates.keeps.values(), 1)  # 1: at its upper bound, -1: at its lower one
+    keeps_at = dict.fromkeys(gates.keeps.values(), 1)  # 1: it keeps at its upper bound, -1: at its lower bound
     if isinstance(e.layer.program, Program):
         keeps_at |= {gate.name: gate.sign for how in keeping(e.layer.program).values() for gate in how.keeps}
     for place, where in enumerate(gates.places):
@@ -34,7 +34,7 @@ def saturated_gates(e: Evidence) -> Iterator[Finding]:
                 continue
             # Within 1 % of a bound a sigmoid's slope is below 0.01 of a possible 0.25.
             found = gates.saturation(name, place, low=0.01, high=0.99)
-            # A gate that stays where it keeps remembers, as it should.
+            # A gate that stays at the bound where it keeps remembers, as it should.
             stuck = {1: found.shut, -1: found.open}.get(keeps_at.get(name, 0), found.shut + found.open)
             share = stuck.mean().item()
             if share > MOST:
@@ -55,7 +55,7 @@ def _called(name: str, states: tuple[str, ...]) -> str:
 
 
 def dead_units(e: Evidence) -> Iterator[Finding]:
-    """Units that give the same at every step: rectified ones whose input is never above 0."""
+    """Units have the same value at every step, such as rectified units whose input is never above 0."""
     if not e.measurable:
         return
     for place, where in enumerate(e.gates.places):
@@ -74,9 +74,9 @@ def dead_units(e: Evidence) -> Iterator[Finding]:
 
 
 def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
-    """Gates that keep less than 1/e of the state a step, where the data ask for much more."""
+    """Gates keep less than 1/e of the state per step, but the data need much more."""
     if not e.measurable or e.gates.hooks:
-        return  # and cannot_be_told says so of hooks
+        return  # `cannot_be_told` reports hooks
     for state, gate in e.gates.keeps.items():
         for place, where in enumerate(e.gates.places):
             times = e.gates.time_constants(state, place)
@@ -94,11 +94,11 @@ def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
 
 
 def state_drift(e: Evidence) -> Iterator[Finding]:
-    """A state that is carried on from window to window grows and does not stop."""
+    """A state that is carried from window to window grows without end."""
     layer = e.layer
     options = {name: value for name, value in e.seen.options.items() if name != "return_states"}
     if layer.bidirectional:
-        return  # it begins anew at both ends, always
+        return  # each direction always begins from the initial state
     sizes = _carried(layer, e.seen.input, e.seen.hx, options)
     for index, state in enumerate(layer.program.states):
         for place, where in enumerate(places(layer)):
@@ -123,7 +123,7 @@ def state_drift(e: Evidence) -> Iterator[Finding]:
 
 
 def _carried(layer: Recurrent, x: object, hx: object, options: dict[str, object]) -> Tensor:
-    """(passes, states, P): the root mean square of every state after each pass over the input, the state carried on."""
+    """The root mean square of every state after each pass over the input, (passes, states, P); the state is carried."""
     was, sizes = layer.training, []
     layer.eval()
     try:

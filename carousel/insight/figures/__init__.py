@@ -1,6 +1,6 @@
-"""The measures as pictures: each function returns a matplotlib Figure, shown by a notebook, saved by `.savefig`.
+"""The measures as pictures. Each function returns a matplotlib Figure, which a notebook shows and `.savefig` saves.
 
-No pyplot, so no global state, no display needed, and nothing to close.
+Nothing here uses pyplot, so there is no global state, no need for a display, and nothing to close.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ __all__ = [
 
 
 def of(result: Any) -> Figure:
-    """The picture of a result with every default: of gates the first that keeps a state, or the output state."""
+    """The picture of a result with default options; for gates, of the first that keeps a state, or of the output."""
     match result:
         case GradientFlow():
             return gradient_by_lag(result)

@@ -1,4 +1,4 @@
-"""What the pictures have in common: an empty figure, colours that everybody can tell apart, labels of steps."""
+"""The common parts of pictures: an empty figure, colours that everybody can distinguish, labels of steps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe & Ito, "Color universal design" (2008), the yellow left out: it does not show on white.
+# Okabe & Ito, "Color universal design" (2008), without the yellow, which does not show on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
-# Colours are never alone: lines differ in dashes too.
+# Lines differ in their dashes as well as in colours.
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (8, 3)))
-ONE_WAY, TWO_WAYS = "cividis", "PuOr"  # from little to much; from below 0 to above it
+ONE_WAY, TWO_WAYS = "cividis", "PuOr"  # for values of one sign; for values of both signs
 MOST_LABELS = 100
 
 
 def canvas(width: float = 8, height: float = 4.5, **options: Any) -> tuple[Figure, Any]:
-    """A figure that draws itself without a display, and its axes, as `Figure.subplots` gives them."""
-    # Here, not above: matplotlib takes most of a second to import.
+    """A figure that needs no display, and its axes. options: those of `Figure.subplots`."""
+    # A late import, because matplotlib takes most of a second.
     from carousel.insight.picture import picture
 
     figure = picture(width, height)
@@ -30,7 +30,7 @@ def canvas(width: float = 8, height: float = 4.5, **options: Any) -> tuple[Figur
 
 
 def label_steps(axes: Axes, labels: Sequence[object] | None, count: int, *, name: str = "step") -> None:
-    """Symbols under the steps where there are few enough to be read. Raises DataError unless each step has one."""
+    """Writes symbols under the steps if there is room to read them. Raises DataError unless each step has one."""
     axes.set_xlabel(name)
     if labels is None:
         return
@@ -41,5 +41,5 @@ def label_steps(axes: Axes, labels: Sequence[object] | None, count: int, *, name
 
 
 def visible(symbol: object) -> str:
-    """A symbol, a number or a date that leaves a mark on paper."""
+    """A symbol, a number or a date as visible text: spaces and line breaks get a sign."""
     return in_a_picture(symbol).replace("\n", "↵").replace("\t", "→").replace(" ", "␣")

@@ -1,4 +1,4 @@
-"""Pictures of the dynamics: the spectrum of step Jacobians, Lyapunov exponents."""
+"""Pictures of the dynamics: the spectrum of step Jacobians, and Lyapunov exponents."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def jacobian_spectrum(jacobians: StepJacobians, state: str | None = None) -> Figure:
-    """The eigenvalues of step Jacobians in the complex plane, with the unit circle: inside it, changes die away."""
+    """The eigenvalues of step Jacobians in the complex plane, with the unit circle, inside which changes decay."""
     values = jacobians.eigenvalues(state)  # (S, B, m)
     steps = jacobians.steps[:, None, None].expand(values.shape)
     there = values.real.isfinite()
@@ -48,7 +48,7 @@ def jacobian_spectrum(jacobians: StepJacobians, state: str | None = None) -> Fig
 
 
 def lyapunov_spectrum(found: Lyapunov) -> Figure:
-    """Lyapunov exponents with their intervals, and how the estimates converged."""
+    """Lyapunov exponents with their intervals, and the convergence of the estimates."""
     figure, (left, right) = canvas(9, 4, ncols=2)
     count = len(found.exponents)
     there = found.exponents.isfinite()

@@ -1,4 +1,4 @@
-"""Pictures over the lag: gradients, the influence of inputs, the memory of data."""
+"""Pictures of values over the lag: gradients, the influence of inputs, the memory of data."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 def gradient_by_lag(
     flow: GradientFlow | Mapping[str, GradientFlow], state: str | None = None, place: int | None = None
 ) -> Figure:
-    """|dL_t / ds_{t-k}| over the lag k, relative to |dL_t / dy_t|: typical, middle 80 %, and the fitted decay.
+    """|dL_t / ds_{t-k}| over the lag k, relative to |dL_t / dy_t|: the geometric mean, the middle 80 %, the fitted
+    decay.
 
-    flow: one, of which every state is drawn unless one is named; or several by name, such as before and after training,
-        of which one state is drawn, the output's unless another is named. place: see `GradientFlow.samples`.
+    flow: one flow, for a picture of all its states or of `state`; or several by name, such as before and after
+        training, for a picture of one state, by default the output. place: see `GradientFlow.samples`.
 
-    Raises DataError where there is nothing above 0 to draw.
+    Raises DataError if no value is above 0.
     """
     flows = {"": flow} if isinstance(flow, GradientFlow) else flow
     if not isinstance(flows, Mapping) or not all(isinstance(one, GradientFlow) for one in flows.values()):
@@ -64,7 +65,7 @@ def gradient_by_lag(
             lags.numpy(), low.clamp(min=1e-300).numpy(), high.numpy(), color=colour, alpha=0.15, linewidth=0
         )
     axes.set_yscale("log")
-    axes.set_ylim(bottom=0.1 * drawn.min().item())  # where samples are 0 the band has no lower end
+    axes.set_ylim(bottom=0.1 * drawn.min().item())  # where samples are 0 the band has no lower limit
     axes.set_xlabel("lag k, steps")
     letter = states[0] if len(states) == 1 else "s"
     axes.set_ylabel(rf"$|dL_t / d{letter}_{{t-k}}|$ relative to $|dL_t / dy_t|$")
@@ -90,10 +91,10 @@ def _in_words(flow: GradientFlow, state: str, place: int) -> str:
 
 
 def influence(found: InputInfluence, row: int = 0, labels: Sequence[object] | None = None) -> Figure:
-    """Which inputs moved which outputs of one sequence: a row for each output, its shares of the whole as colours.
+    """The influence of inputs on outputs of one sequence: a row for each output, and colours for the shares of inputs.
 
-    labels: one for each input step, such as the characters that were read.
-    Raises DataError for a row that there is not, or another number of labels.
+    labels: one for each input step, such as its character.
+    Raises DataError for an unknown row, or for a wrong number of labels.
     """
     share = found.share(check_index("row", row, found.norms.shape[2]))
     count = share.shape[1]
@@ -117,10 +118,10 @@ def influence_by_feature(
     labels: Sequence[object] | None = None,
     features: Sequence[object] | None = None,
 ) -> Figure:
-    """Which features of which inputs moved one output of one sequence: features by steps, |dy_t / dx_s[i]| as colours.
+    """The influence of each feature of the inputs on one output of one sequence: |dy_t / dx_s[i]|, features by steps.
 
-    at: which of the outputs of `found`, by its place in `found.at`. labels: of the steps; features: their names.
-    Raises DataError unless the influence was measured with features=True, and for what there is not.
+    at: the output, as an index of `found.at`. labels: those of the steps. features: the names of the features.
+    Raises DataError unless the influence was measured with features=True, and for indices out of range.
     """
     if found.by_feature is None:
         raise DataError("The influence of features is not there: measure it with input_influence(..., features=True).")
@@ -141,7 +142,7 @@ def influence_by_feature(
 
 
 def memory_by_lag(memory: Memory) -> Figure:
-    """The dependence in data over the lag, what chance would give, and the reach."""
+    """The dependence in data over the lag, the bound of chance, and the reach."""
     figure, axes = canvas()
     lags = memory.lags.numpy()
     axes.plot(lags, memory.dependence.numpy(), color=COLOURS[0], label="dependence")

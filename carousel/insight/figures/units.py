@@ -1,4 +1,4 @@
-"""Pictures of units: gates over time, time scales, text in the colours of a unit."""
+"""Pictures of units: gates over time, time scales, and text coloured by a unit."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from carousel.insight.gates import Gates
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-COLUMNS = 80  # of text
+COLUMNS = 80  # characters in a line of text
 
 
 def gates_over_time(
@@ -27,10 +27,10 @@ def gates_over_time(
     units: Sequence[int] | None = None,
     labels: Sequence[str] | None = None,
 ) -> Figure:
-    """One gate or state of every unit at every step of one sequence, the slowest units on top.
+    """One gate or state of every unit at every step of one sequence, with the slowest units on top.
 
-    units: which, in this order; default all, by time scale. labels: one for each step, such as the characters read.
-    Raises DataError for a value, a place, a row or a unit that there is not.
+    units: the units to draw, in this order. Default: all, by time scale. labels: one for each step, such as its
+    character. Raises DataError for an unknown value, place, row or unit.
     """
     values = gates.of(name, place)
     values = values[:, check_index("row", row, values.shape[1])]  # (T, H)
@@ -59,12 +59,12 @@ def gates_over_time(
 
 
 def units_by_timescale(gates: Gates, place: int = -1) -> Figure:
-    """The time scale of every unit, slowest first, on a logarithmic axis, and how many steps were looked at."""
+    """The time scale of every unit, slowest first, on a logarithmic axis, and the number of steps of the data."""
     times = gates.timescales(place).sort(descending=True).values
     known = gates.keeps and not gates.hooks
     kind = f"time constant of {next(reversed(gates.keeps))}" if known else "autocorrelation time"
     figure, axes = canvas()
-    # What is never forgotten, or never changes, has no place on the axis, and is counted instead.
+    # A time scale of 0 or infinity has no place on the axis. The picture says how many there are.
     shown = torch.where((times > 0) & times.isfinite(), times, torch.nan)
     axes.plot(range(len(times)), shown.numpy(), color=COLOURS[0], marker="o", markersize=3, linewidth=1)
     steps = gates.timeline.steps
@@ -81,10 +81,10 @@ def units_by_timescale(gates: Gates, place: int = -1) -> Figure:
 
 
 def coloured_text(text: str, values: Any, title: str = "", bounds: tuple[float, float] | None = None) -> Figure:
-    """A text with each character on the colour of a unit's value there (Karpathy, Johnson & Li 2015).
+    """A text in which the colour behind each character shows a unit's value (Karpathy, Johnson & Li 2015).
 
-    values: (T), one for each character. bounds: what the ends of the colours stand for. Default: as the values need.
-    Raises DataError for another number of values.
+    values: (T), one for each character. bounds: the values of the two ends of the colours. Default: from the values.
+    Raises DataError for a wrong number of values.
     """
     held = torch.as_tensor(values).detach().double().cpu()
     if held.shape != (len(text),) or not text:
@@ -110,7 +110,8 @@ def coloured_text(text: str, values: Any, title: str = "", bounds: tuple[float, 
                 column, line, character, ha="center", va="center", fontsize=8, fontfamily="monospace",
                 color="white" if dark[index] else "black",
             )  # fmt: skip
-            drawn.set_in_layout(False)  # it stands inside the axes: measuring each would take most of the time
+            # It lies inside the axes, so the layout need not measure it, which would take most of the time.
+            drawn.set_in_layout(False)
     axes.set_axis_off()
     if title:
         axes.set_title(title)
@@ -119,7 +120,7 @@ def coloured_text(text: str, values: Any, title: str = "", bounds: tuple[float, 
 
 
 def _range(values: Tensor, bounds: tuple[float, float] | None) -> tuple[str, float, float]:
-    """Colours for values, and what their two ends stand for: 0 in the middle where there are two signs."""
+    """A colour map for values, and the values of its two ends, with 0 in the middle if values have both signs."""
     if bounds is None:
         size = torch.where(values.isfinite(), values.abs(), 0.0).max().item() or 1.0
         bounds = (-size, size) if (values < 0).any() else (0.0, size)
@@ -128,5 +129,5 @@ def _range(values: Tensor, bounds: tuple[float, float] | None) -> tuple[str, flo
 
 def _order(gates: Gates, place: int, units: int) -> Tensor:
     order = gates.by_timescale(place)
-    # A projected state has other units than the one that the gates keep.
+    # A projected state has a different number of units than the state that gates keep.
     return order if len(order) == units else torch.arange(units)
