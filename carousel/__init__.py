@@ -10,7 +10,7 @@ from carousel.lazy import importer
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from carousel.cells import Cell, Vector
+    from carousel.cells import Cell, Matrix, Vector
     from carousel.convert import from_keras, from_torch, to_keras, to_torch
     from carousel.errors import CarouselError, DataError, ProgramError, RunError
     from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Where each public name lives. It is imported when first used, so that `carousel --help` need not wait for torch.
 _HOMES = {
-    "carousel.cells": ("Cell", "Vector"),
+    "carousel.cells": ("Cell", "Matrix", "Vector"),
     "carousel.convert": ("from_keras", "from_torch", "to_keras", "to_torch"),
     "carousel.errors": ("CarouselError", "DataError", "ProgramError", "RunError"),
     "carousel.layers": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
@@ -58,6 +58,7 @@ __all__ = [
     "GRUCell",
     "LSTMCell",
     "LanguageModel",
+    "Matrix",
     "ProgramError",
     "RNNCell",
     "Recurrent",

@@ -103,7 +103,7 @@ def test_a_gate_begins_with_a_letter_and_a_vector_may_begin_with_a_line():
         ({"vectors": {"p": 1.0}}, r"vector 'p' as 1.0; write it as a carousel.Vector"),
         ({"matrices": {"W_ab": "hidden"}}, r"matrix 'W_ab' as 'hidden'; write its rows and columns"),
         ({"matrices": {"W_ab": ("hidden",)}}, r"matrix 'W_ab' as \('hidden',\)"),
-        ({"matrices": {"W_": ("hidden", "hidden")}}, "a matrix is called W_ and two letters"),
+        ({"matrices": {"W_": ("hidden", "hidden")}}, "write letters after W_, as in W_ab"),
     ],
 )
 def test_a_declaration_that_is_no_vector_or_matrix(declared, match):

@@ -489,11 +489,8 @@ class TestDeclarations:
         self.refuse("but returned a dict", lambda h, n: {"h": h + n})
         self.refuse("must return a row for the state h, but returned 3", lambda h, n: 3)
 
-    def test_a_matrix_by_another_name(self):
-        self.refuse("a matrix is called W_ and two letters", matrices={"P": ("hidden", "hidden")})
-
-    def test_a_size_nobody_knows(self):
-        self.refuse("uses the size 'wide'", sizes={"h": "wide"})
+    def test_a_size_that_is_none(self):
+        self.refuse("uses the size 'any'", sizes={"h": "any"})
 
     def test_arguments_must_have_names(self):
         self.refuse(r"must name its arguments one by one, but has \*rest", lambda *rest: rest)

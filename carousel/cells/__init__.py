@@ -15,10 +15,11 @@ import traceback
 from functools import cache
 from pathlib import Path
 
-from carousel.cells.cell import Cell, Vector
+from carousel.cells.cell import Cell
+from carousel.cells.weights import Matrix, Vector
 from carousel.errors import DataError
 
-__all__ = ["Cell", "Vector", "catalogue", "find", "shipped"]
+__all__ = ["Cell", "Matrix", "Vector", "catalogue", "find", "shipped"]
 
 
 @cache

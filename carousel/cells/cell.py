@@ -6,24 +6,10 @@ import html
 import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from carousel.cells.facts import Fact
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A learned vector of a cell: one number per hidden unit, or one per unit of every gate.
-
-    initial: its value before training; None draws it as the matrices are drawn, uniform in ±1/sqrt(hidden).
-    per_gate: shape (gates * hidden) instead of (hidden); step receives a tuple with one vector per gate.
-    bias: a layer built with `bias=False` leaves it out, and step sees the number 0 in its place.
-    """
-
-    initial: float | None = None
-    per_gate: bool = False
-    bias: bool = False
+from carousel.cells.weights import Matrix, Vector
 
 
 class Cell:
@@ -45,8 +31,14 @@ class Cell:
       Their rows of `weight_ih`, or of `weight_hh`, come after those of `gates`, and there are no others. A cell has at
       least one gate that reads the input; where none reads the state, a layer has no `weight_hh`.
     - `vectors`: learned vectors, as names or as a mapping from name to `Vector`.
-    - `matrices`: further learned matrices, from name to (rows, columns), each a size name.
-    - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection".
+    - `matrices`: further learned matrices, from name to (rows, columns), each a size name, or to `Matrix`.
+    - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection" (its
+      `proj_size`); any other name is the cell's own.
+    - `units`: the numbers of the cell's own size names, where the layer's `units=` gives none.
+    - `initial`: the value that a state begins with where it is not zero: a number, or "learned".
+    - `parts`: the parts of the input, in the order of its columns: names, equally wide, or a mapping from name to size
+      name, "input" for those that are as wide as one another, "one", "hidden" or a name of the cell's own. Gates read
+      the part that `reads` names, the first if nothing is said; `step` may ask for any part, a row, by its name.
     - `children`: in a cell of trees, how many children a node has at most, or "any"; see below.
     - `gate_bias`: False if the gates have no b and c of their own.
     - `facts`: what is true of it whatever its weights are; see `carousel.cells.facts`.
@@ -58,7 +50,7 @@ class Cell:
       to be called, U_f(v) = U_f v + c_f, and U_f.T(v), its transpose times v, without c_f; `x` and `U`: the tuples
       of all of these, `x.f` and `U.f` by name;
     - a vector, (hidden,); a matrix `W_ab`, to be called, W_ab(v) = W_ab v, or W_ab.T(v). The layer names it
-      `weight_ab`.
+      `weight_ab`, and a matrix `P` of another spelling `weight_P`.
     - an argument with a default keeps it when nothing of that name is declared.
 
     A cell with `children` runs over trees (`carousel.Recursive`): a step is that of one node, and goes on from its
@@ -93,6 +85,8 @@ class Cell:
     states: Sequence[str] = ("h",)
     inputs: Sequence[str] = ()
     recurrents: Sequence[str] = ()
+    parts: Sequence[str] | Mapping[str, str] = ()
+    reads: str = ""
     gate_bias: bool = True
 
     # Properties here, so that a cell may declare them either as class attributes or from its own options.
@@ -111,11 +105,19 @@ class Cell:
         return ()
 
     @property
-    def matrices(self) -> Mapping[str, tuple[str, str]]:
+    def matrices(self) -> Mapping[str, Matrix | tuple[str, str]]:
         return {}
 
     @property
     def sizes(self) -> Mapping[str, str]:
+        return {}
+
+    @property
+    def units(self) -> Mapping[str, int]:
+        return {}
+
+    @property
+    def initial(self) -> Mapping[str, float | str]:
         return {}
 
     @property
@@ -131,6 +133,20 @@ class Cell:
         if isinstance(self.vectors, Mapping):
             return dict(self.vectors)
         return {name: Vector() for name in names(self.vectors)}
+
+    def part_table(self) -> dict[str, str]:
+        """`parts` as a mapping from name to size name, whichever way they were declared."""
+        return dict(self.parts) if isinstance(self.parts, Mapping) else dict.fromkeys(names(self.parts), "input")
+
+    def matrix_table(self) -> dict[str, Matrix]:
+        """`matrices` with every shape as a `Matrix`; what is no shape stays as it was declared."""
+        found: dict[str, Any] = {}
+        for name, shape in self.matrices.items():
+            found[name] = shape
+            if isinstance(shape, tuple | list) and len(shape) == 2:
+                rows, columns = shape
+                found[name] = Matrix(rows, columns)
+        return found
 
     def size_of(self, state: str) -> str:
         """The size name of a state: "hidden" unless `sizes` says otherwise."""

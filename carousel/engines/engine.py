@@ -26,6 +26,9 @@ class Stepper(Protocol):
 
     states: tuple[Tensor, ...]
 
+    def give(self, name: str, rows: Tensor) -> None:
+        """Sets the rows of a stream for the steps to come; nothing where the program reads no such stream."""
+
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
 
 

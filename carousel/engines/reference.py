@@ -46,7 +46,7 @@ def scan(
     pieces = x.split(list(batch_sizes)) if are_of_samples(weights.values()) else (x,)
     products = [F.linear(rows, weights["weight_ih"], weights.get("bias_ih")) for rows in pieces]
     inputs = torch.cat(products) if len(products) > 1 else products[0]
-    names = program.streams if isinstance(program, Program) else {}
+    names = program.streams if isinstance(program, Program) else program.parts
     given = (inputs, *((streams or {})[name] for name in names))
     # The splits are views; a step's rows are contiguous because steps are stored one after another.
     per_step = list(zip(*(rows.split(list(batch_sizes)) for rows in given), strict=True))
@@ -66,15 +66,20 @@ class Stepper:
     def __init__(self, program: Interface, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
         self._weight, self._bias = weights["weight_ih"], weights.get("bias_ih")
         self._step = prepare(program, weights, self._weight)
-        self._streams = tuple(streams[name] for name in program.streams) if isinstance(program, Program) else ()
+        names = program.streams if isinstance(program, Program) else program.parts
+        self._streams = {name: streams[name] for name in names}
         sizes = sizes_of(program, weights)
         self._held = tuple(self._weight.new_zeros(batch, sizes[size]) for size in program.states.values())
 
     @torch.no_grad()
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        _, self._held = self._step((F.linear(x, self._weight, self._bias), *self._streams), self._held)
+        _, self._held = self._step((F.linear(x, self._weight, self._bias), *self._streams.values()), self._held)
         output = self._held[0]
         return output.clone() if out is None else out.copy_(output)  # a copy: the caller may write to it
+
+    def give(self, name: str, rows: Tensor) -> None:
+        if name in self._streams:
+            self._streams[name] = rows
 
     @property
     def states(self) -> States:

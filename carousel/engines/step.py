@@ -158,7 +158,8 @@ def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
         return F.linear(row, matrix, _stacked(weight.bias, gates, len(program.recurrents), weights))
 
     def step(rows: Rows, states: Rows) -> tuple[Rows, Rows]:
-        (inputs,) = rows
+        inputs, *beside = rows
+        given = dict(zip(program.parts, beside, strict=True))
         parts = dict(zip(program.inputs, inputs.chunk(len(program.inputs), -1), strict=True))
 
         def leaf(op: str, attr: Any) -> Tensor:
@@ -167,6 +168,8 @@ def _prepare_untraced(program: Untraced, weights: Mapping[str, Tensor]) -> Step:
                     return parts[attr]
                 case "state":
                     return states[names.index(attr)]
+                case "stream":
+                    return given[attr]
             return _leaf(program, op, attr, weights, inputs)
 
         new = program.step(leaf, multiply)

@@ -74,6 +74,11 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
     cell, changed = reference.prepare(program, weights, x), add_ins.change(suffix[1:])
     ends = torch.tensor([0, *units.values()]).cumsum(0).tolist()
     parts = {name: slice(a, b) for name, (a, b) in zip(units, pairwise(ends), strict=True)}
+    if layer.program.parts:
+        raise DataError(
+            f"A step of {program.cell} reads parts of its input by name, and steps that do are not unrolled for this "
+            "measure."
+        )
     names = program.streams if isinstance(program, Program) else ()
     given = (
         F.linear(x, weights["weight_ih"], weights.get("bias_ih")),

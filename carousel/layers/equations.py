@@ -150,7 +150,10 @@ class Equations(nn.Module):
         if was in (None, fingerprint(self._program)):
             return
         name = f"{type(self).__name__}: the equations of its cell {self._program.cell}"
-        wanted, there = self.shapes(), {n: tuple(p.shape) for n, p in self._parameters.items() if p is not None}
+        wanted, there = (
+            self.shapes(),
+            {n: tuple(p.shape) for n, p in {**self._parameters, **self._buffers}.items() if p is not None},
+        )
         if wanted != there:
             other = next(iter(sorted(wanted.items() ^ there.items())))[0]
             raise ValueError(

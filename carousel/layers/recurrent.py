@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.layers import call, explaining, regularizers, stack
+from carousel.layers import call, explaining, initial_states, parts, regularizers, stack
 from carousel.layers.add_ins import AddIn, AddIns
 from carousel.layers.arguments import as_size, check_checkpoint, check_constructor
 from carousel.layers.equations import Equations
@@ -30,7 +30,6 @@ from carousel.layers.parameters import check_sizes, initialize, options_text, pa
 from carousel.layers.recording import Recording, Tap, check_names, of_this_thread
 from carousel.layers.rnn_base import RNNBase
 from carousel.layers.stepper import Stepper
-from carousel.program import naming
 
 States = tuple[Tensor, ...]
 
@@ -54,8 +53,8 @@ class Recurrent(Equations, RNNBase):
         reference engine. Results have the dtype of the weights, even under autocast, where torch.nn's results have
         autocast's dtype: a state that is rounded at every step loses the small numbers that it sums.
     Options by keyword:
-    initial_state: the state without hx and after a reset: "zero", or "learned", which is a parameter for each state,
-        layer and direction, `initial_h_lk`, with zero as its first value.
+    initial_state: the state without hx and after a reset: "zero" (or what the cell's `initial` says), or "learned",
+        which is a parameter for each state, layer and direction, `initial_h_lk`, with the same as its first value.
     zoneout: the probability that a unit of a state keeps its old value for a step, for all states or by state.
     recurrent_dropout, input_dropout: the probability of dropping units of the row that U multiplies, and of each
         layer's input; one mask serves a whole sequence (Gal & Ghahramani). candidate_dropout: of the value that a step
@@ -67,6 +66,7 @@ class Recurrent(Equations, RNNBase):
     engine: "auto" chooses the fastest engine that can run the cell (`explain()` says which, and why). With the name of
         an engine, that engine runs or an error says why not. engine="reference" also runs a cell whose step is outside
         the alphabet of programs.
+    units: the numbers of the size names that the cell has of its own, {"order": 64}. Without one, the cell's number.
 
     Parameters of layer k are `weight_ih_lk` (gates * H, I or D * H), `weight_hh_lk` (gates * H, H), `bias_ih_lk`,
     `bias_hh_lk` (gates * H), `weight_hr_lk` and the like for the cell's matrices, and the cell's vectors by name,
@@ -82,6 +82,7 @@ class Recurrent(Equations, RNNBase):
     refuses_no_steps = False
 
     weight_ih_l0: Tensor  # registered by name below, with all other parameters
+    units: dict[str, int] | None = None  # as given
 
     def __init__(
         self,
@@ -105,6 +106,7 @@ class Recurrent(Equations, RNNBase):
         weight_drop: float = 0.0,
         checkpoint: int | str | None = None,
         engine: str = "auto",
+        units: Mapping[str, int] | None = None,
     ):
         nn.Module.__init__(self)  # not that of nn.RNNBase, which would make its own parameters
         num_layers, proj_size = as_size("num_layers", num_layers), as_size("proj_size", proj_size)
@@ -112,6 +114,7 @@ class Recurrent(Equations, RNNBase):
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.num_layers, self.batch_first = num_layers, batch_first
         self.dropout, self.bidirectional = float(dropout), bidirectional
+        self.units = None if units is None else dict(units)
         self._take(cell, bias, engine)
         engines.check_name(engine)
         if initial_state not in ("zero", "learned"):
@@ -124,7 +127,7 @@ class Recurrent(Equations, RNNBase):
         check_checkpoint(checkpoint)
         self.checkpoint = checkpoint
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
-        register(self, self._program.cell, self.shapes(), device, dtype)
+        register(self, self._program, self.shapes(), device, dtype)
         self._register_own()
         self.reset_parameters()
 
@@ -132,11 +135,13 @@ class Recurrent(Equations, RNNBase):
 
     def _derive(self) -> None:
         sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
-        self.sizes = check_sizes(self._program, sizes)
+        self.sizes = check_sizes(self._program, self.cell, sizes, self.units or {})
         width = (1 + self.bidirectional) * self.sizes[self._program.states[self._program.output_state]]
+        if self.num_layers > 1:
+            parts.check_stack(self._program, width, self.sizes)
         # The shapes of the parameters of the first layer, and of those of each layer above it.
         self._shapes = [
-            parameter_shapes(self._program, self.sizes | {"input": size}) for size in (self.input_size, width)
+            parameter_shapes(self._program, self.sizes | {"input": size}) for size in (self.sizes["input"], width)
         ]
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
@@ -146,8 +151,7 @@ class Recurrent(Equations, RNNBase):
         found: dict[str, tuple[int, ...]] = {}
         for suffix in self.suffixes():
             shapes = dict(self.scan_shapes(suffix))
-            if self.initial_state == "learned":
-                shapes |= {naming.initial(s): (self.sizes[size],) for s, size in self._program.states.items()}
+            shapes |= initial_states.shapes(self.cell, self._program, self.initial_state, self.sizes)
             found |= {name + suffix: shape for name, shape in shapes.items()}
         return found
 
@@ -158,10 +162,8 @@ class Recurrent(Equations, RNNBase):
     def reset_parameters(self) -> None:
         """Draws all parameters again, in torch.nn's order, so that the same seed gives the same weights."""
         for suffix in self.suffixes():
-            initialize(self, self._program, self.hidden_size, suffix)
-            if self.initial_state == "learned":
-                for state in self._program.states:
-                    nn.init.zeros_(self.get_parameter(naming.initial(state) + suffix))
+            initialize(self, self._program, self.cell, self.hidden_size, suffix)
+            initial_states.reset(self, self.cell, self._program, self.initial_state, suffix)
 
     def initialize(self, *names: str, longest: int | None = None) -> None:
         """Draws parameters again by named schemes: "orthogonal", "identity", "forget-bias", "chrono" (with `longest`).
@@ -314,13 +316,13 @@ class Recurrent(Equations, RNNBase):
 
     def fresh_states(self, batch: int) -> States:
         """The initial states of sequences without hx, (L * D, B, size) each."""
-        if self.initial_state == "zero":
+        if self.initial_state == "zero" and not self.cell.initial:
             like = self.weight_ih_l0
             return tuple(torch.zeros(s, dtype=like.dtype, device=like.device) for s in self.expected_states(batch))
-        learned = (
-            torch.stack([getattr(self, naming.initial(s) + x) for x in self.suffixes()]) for s in self._program.states
-        )
-        return tuple(state.unsqueeze(1).expand(-1, batch, -1) for state in learned)
+        shapes = {state: (batch, self.sizes[size]) for state, size in self._program.states.items()}
+        what = self, self.cell, self._program, self.initial_state, shapes, self.weight_ih_l0
+        each = [initial_states.of_scan(*what, suffix) for suffix in self.suffixes()]
+        return tuple(map(torch.stack, zip(*each, strict=True)))
 
     def extra_repr(self) -> str:
         return f"{self.cell}, {self.input_size}, {self.hidden_size}" + options_text(self, self._printed_options)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +12,7 @@ from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
 from carousel.engines.engine import ReadyStep
 from carousel.engines.inside_torch import autocast_is_on, is_plain_call
+from carousel.layers import initial_states, parts
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
@@ -41,12 +44,14 @@ class RecurrentCell(Equations, nn.RNNCellBase):
 
         hx = RecurrentCell(cell, input_size, hidden_size)(input, hx=None)
 
-    input: (B, I) or (I). hx: (B, H) or (H), zero if None; for a cell with several states a tuple in the cell's order.
+    input: (B, I) or (I). hx: (B, H) or (H), zero if None, or what the cell's `initial` says; for a cell with several
+    states a tuple in the cell's order.
     Returns the new states in the form of hx.
     Parameters are named as in `Recurrent`, without a layer number. engine, equations and errors: see `Recurrent`.
     """
 
     weight_ih: Tensor  # registered by name below, with all other parameters
+    units: dict[str, int] | None = None  # as given
 
     def __init__(
         self,
@@ -59,6 +64,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         *,
         proj_size: int = 0,
         engine: str = "auto",
+        units: Mapping[str, int] | None = None,
     ):
         nn.Module.__init__(self)  # not that of nn.RNNCellBase, which would make its own parameters
         # torch.nn's cells check no types: any integer is a size, and any true value means a bias.
@@ -67,8 +73,9 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         check_constructor(input_size, hidden_size, 1, bias, False, 0.0, proj_size)
         engines.check_name(engine)
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
+        self.units = None if units is None else dict(units)
         self._take(cell, bias, engine)
-        register(self, self._program.cell, self.shapes(), device, dtype)
+        register(self, self._program, self.shapes(), device, dtype)
         self._register_own()
         self.reset_parameters()
 
@@ -76,17 +83,18 @@ class RecurrentCell(Equations, nn.RNNCellBase):
 
     def _derive(self) -> None:
         sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
-        self.sizes = check_sizes(self._program, sizes)
+        self.sizes = check_sizes(self._program, self.cell, sizes, self.units or {})
         self._shapes = parameter_shapes(self._program, self.sizes)
         self._steps = _Ready()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The names of all parameters and their shapes, in torch.nn's order."""
-        return dict(self._shapes)
+        return self._shapes | initial_states.shapes(self.cell, self._program, "zero", self.sizes)
 
     def reset_parameters(self) -> None:
         """Draws all parameters again, in torch.nn's order."""
-        initialize(self, self._program, self.hidden_size)
+        initialize(self, self._program, self.cell, self.hidden_size)
+        initial_states.reset(self, self.cell, self._program, "zero")
 
     def forward(self, input: Tensor, hx: Tensor | States | None = None) -> Tensor | States:
         """One step: the new states, in the form of hx.
@@ -113,10 +121,11 @@ class RecurrentCell(Equations, nn.RNNCellBase):
             _check_dtype(name, given, weight)
         # Under autocast input and hx may be bfloat16. A step runs in the dtype of the weights.
         x, states = x.to(weight.dtype), tuple(state.to(weight.dtype) for state in states)
-        _, new = engines.scan(
-            self.engine, self._program, x, [x.shape[0]], states, weights | self.own_weights(weight.dtype)
-        )
-        if batched and is_plain_call():
+        x, others = parts.divided(self._program, self.sizes, x)
+        streams = parts.streams(self._program, x, others)
+        own = self.own_weights(weight.dtype)
+        _, new = engines.scan(self.engine, self._program, x, [x.shape[0]], states, weights | own, streams=streams)
+        if batched and is_plain_call() and not streams:
             self._keep_ready(x, states, weights)
         new = new if batched else tuple(state.squeeze(0) for state in new)
         return new[0] if len(new) == 1 else new
@@ -149,7 +158,8 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         """The batched initial states. Raises errors in torch.nn's words for an hx that does not fit."""
         sizes = [self.sizes[size] for size in self._program.states.values()]
         if hx is None:
-            return tuple(torch.zeros(batch, size, dtype=weight.dtype, device=weight.device) for size in sizes)
+            shapes = {state: (batch, size) for state, size in zip(self._program.states, sizes, strict=True)}
+            return initial_states.of_scan(self, self.cell, self._program, "zero", shapes, weight)
         states = as_states(type(self).__name__, hx, self._program.states)
         for index, state in enumerate(states):
             if state.dim() not in (1, 2):
@@ -171,7 +181,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         text = f"{self.input_size}, {self.hidden_size}"
         if type(self) is RecurrentCell:
             text = f"{self.cell}, {text}"
-        return text + options_text(self, {"bias": True, "proj_size": 0, "engine": "auto"} | self._extras)
+        return text + options_text(self, {"bias": True, "proj_size": 0, "engine": "auto", "units": None} | self._extras)
 
     _extras: dict[str, object] = {}
 

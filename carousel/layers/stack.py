@@ -9,7 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from carousel import engines
-from carousel.layers.add_ins import AddIns, Rows, States
+from carousel.layers import parts
+from carousel.layers.add_ins import AddIns, Rows, States, Streams
 from carousel.layers.arguments import check_weights
 from carousel.layers.call import Layout
 from carousel.layers.in_time import InTime, Walk
@@ -23,7 +24,7 @@ def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[T
     first: the states before the first steps. All states are (L * D, sequences, size).
     """
     add_ins.begin(layout.every_step)
-    x = layout.rows
+    x, others = parts.divided(layer._program, layer.sizes, layout.rows)
     last: list[States] = []
     read: list[States] = []
     own, suffixes = layer.own_weights(x.dtype), layer.suffixes()
@@ -32,7 +33,8 @@ def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[T
         outputs = []
         for suffix in suffixes[k * directions : (k + 1) * directions]:
             weights = _weights(layer, suffix) | own
-            emitted, states = _scan(layer, layout, x, suffix, weights, tuple(s[len(last)] for s in first), add_ins)
+            before = tuple(s[len(last)] for s in first)
+            emitted, states = _scan(layer, layout, x, others, suffix, weights, before, add_ins)
             outputs.append(emitted[0])
             read.append(emitted[1:])
             last.append(states)
@@ -56,12 +58,16 @@ def _scan(
     layer: Layer,
     layout: Layout,
     x: Tensor,
+    others: Streams,
     suffix: str,
     weights: dict[str, Tensor],
     first: States,
     add_ins: AddIns,
 ) -> tuple[States, States]:
-    """Runs one scan. Returns its emitted values and the cell's last states."""
+    """Runs one scan. Returns its emitted values and the cell's last states.
+
+    others: the parts of the input that gates do not read.
+    """
     at, reverse = suffix[1:], suffix.endswith("_reverse")
     states, walk = add_ins.states(first), None
     if isinstance(layout, InTime):
@@ -72,6 +78,8 @@ def _scan(
     rows = add_ins.rows(x, layout.sequences)
     weights = add_ins.weights(weights)
     streams = add_ins.streams(stream_rows(layer, x))
+    if layer._program.parts:
+        streams = streams | parts.streams(layer._program, rows, others)
     emitted, final = engines.scan(
         engine, add_ins.program, rows, layout.batch_sizes, states, weights, reverse, streams, layer.checkpoint, walk
     )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from carousel import engines
+from carousel.layers import parts
 from carousel.layers.arguments import as_states, check_dtype, check_input
 from carousel.layers.layer import Layer
 from carousel.layers.stack import stream_rows
@@ -45,13 +47,18 @@ class Stepper:
         self._states_of = layer.program.states
         like = layer.weight_ih_l0.detach()
         add_ins = layer.add_ins(training=False)
+        self._parts = partial(parts.divided, layer.program, layer.sizes), partial(parts.streams, layer.program)
+        read, others = self._parts[0](like.new_zeros(batch, layer.input_size))
         constant = add_ins.streams(stream_rows(layer, like.new_empty(batch, 1)))
         self._made_of = []  # the arguments of each layer's step
         for suffix in layer.suffixes():
             weights = {name: weight.detach().clone() for name, weight in layer.weights_of(suffix).items()}
-            self._made_of.append((layer.engine, add_ins.program, weights, batch, constant))
+            first = read if suffix == "_l0" else like.new_zeros(batch, layer.scan_shapes(suffix)["weight_ih"][1])
+            given = constant | self._parts[1](first, others)
+            self._made_of.append((layer.engine, add_ins.program, weights, batch, given))
         with torch.no_grad():
             self._fresh = tuple(state.clone() for state in layer.fresh_states(batch))
+        self._has_parts = bool(layer.program.parts)
         self._like, self._dtype, self._device = like, like.dtype, like.device
         self._shape, self._out_shape = torch.Size((batch, layer.input_size)), self._fresh[0][0].shape
         self._make_steps()
@@ -86,9 +93,21 @@ class Stepper:
             x = self._checked(x)
         if out is not None:
             self._check_out(out)
+        if self._has_parts:
+            return self._with_parts(x, out)
         for step, between in self._below:
             x = step(x, between)
         return self._top(x, out)
+
+    def _with_parts(self, x: Tensor, out: Tensor | None) -> Tensor:
+        """As `__call__`, where a step reads parts of its input by name."""
+        divided, streams_of = self._parts
+        x, others = divided(x)
+        for step, between in (*self._below, (self._top, out)):
+            for name, rows in streams_of(x, others).items():
+                step.give(name, rows)
+            x = step(x, between)
+        return x
 
     def _checked(self, x: Tensor) -> Tensor:
         """Converts an input to the form that a step reads, or raises an error that says why it does not fit."""

@@ -85,6 +85,11 @@ template <class T> struct Layout {
         return int(left < BLOCK<T> ? left : BLOCK<T>);
     }
 
+    // Room for one number for each unit, of whichever size there are more, in whole blocks.
+    int64_t longest_vector() const {
+        return (blocks[HIDDEN] > blocks[PROJECTION] ? blocks[HIDDEN] : blocks[PROJECTION]) * BLOCK<T>;
+    }
+
     // A gate's block of a parameter, or all of it.
     const T* parameter(int index, int gate, int64_t rows, int64_t row_length) const {
         const T* p = static_cast<const T*>(scan.parameters[index]);
@@ -167,7 +172,7 @@ template <class T> struct Layout {
             if (!arena.counting()) products[i] = factor, biases[i] = bias;
         }
         for (int64_t i = 0; i < plan.vectors_count; ++i) {
-            T* vector = arena.take<T>(blocks[HIDDEN] * BLOCK<T>);
+            T* vector = arena.take<T>(blocks[plan.vectors[i].size] * BLOCK<T>);
             if (!arena.counting()) vectors[i] = vector;
         }
         constants = arena.take<T>(plan.constants_count * BLOCK<T>);
@@ -200,7 +205,7 @@ template <class T> struct Layout {
         for (int i = 0; i < threads; ++i) {
             Worker<T> w{i, threads, {}, false, arena.take<Place<T>>(plan.views_count), arena.take<T>(plan.slots * STRIP<T> * BLOCK<T>),
                         arena.take<T>(plan.numbers * number_rows),
-                        arena.take<T>(plan.column_sums_count * blocks[HIDDEN] * BLOCK<T>), Scratch<T>::in(arena, format, sizes)};
+                        arena.take<T>(plan.column_sums_count * longest_vector()), Scratch<T>::in(arena, format, sizes)};
             if (!arena.counting()) workers[i] = w;
         }
         if (arena.counting()) return;

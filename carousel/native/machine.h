@@ -21,18 +21,19 @@ template <class T> struct Machine {
     }
 
     void prepare(const Worker<T>& w) const {
-        const int64_t hidden = layout.units[HIDDEN], padded = layout.blocks[HIDDEN] * BLOCK<T>;
         for (int64_t i = 0; i < plan.products_count; ++i) pack_product(w, i);
-        for (int64_t i = 0; i < plan.vectors_count; ++i)
+        for (int64_t i = 0; i < plan.vectors_count; ++i) {
+            const CarouselVector& v = plan.vectors[i];
             if (i % w.threads == w.thread)
-                fill_vector(layout.vectors[i], plan.vectors[i].parameter, plan.vectors[i].gate, hidden, padded, false);
+                fill_vector(layout.vectors[i], v.parameter, v.gate, layout.units[v.size], layout.blocks[v.size] * BLOCK<T>, false);
+        }
         if (w.thread == 0)
             for (int64_t i = 0; i < plan.constants_count; ++i) {
                 const CarouselConstant& c = plan.constants[i];
                 const T value = T(c.per < 0 ? c.value : 1.0 / double(layout.units[c.per]));
                 for (int u = 0; u < BLOCK<T>; ++u) layout.constants[i * BLOCK<T> + u] = value;
             }
-        for (int64_t i = 0; i < plan.column_sums_count * padded; ++i) w.column_sums[i] = 0;
+        for (int64_t i = 0; i < plan.column_sums_count * layout.longest_vector(); ++i) w.column_sums[i] = 0;
         place_fixed(layout, w);
     }
 

@@ -8,7 +8,7 @@ namespace carousel::CAROUSEL_ISA {
 template <class T> inline void place(Place<T>& to, Ref<T> ref) { to = {ref, ref.block, ref.row}; }
 
 template <class T> inline void place_fixed(const Layout<T>& l, const Worker<T>& w) {
-    const int64_t padded = l.blocks[HIDDEN] * BLOCK<T>;
+    const int64_t padded = l.longest_vector();
     for (int64_t v = 0; v < l.plan.views_count; ++v) {
         const int32_t which = l.plan.views[v].which;
         switch (l.plan.views[v].kind) {

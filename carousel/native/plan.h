@@ -53,6 +53,7 @@ struct CarouselConstant {
 
 struct CarouselVector {
     int32_t parameter, gate;  // gate: which block of units of the parameter; -1 for all of it
+    int32_t size;             // CarouselSize
 };
 
 // dst = op(a, b, c). Beside the pointwise ops of ops.h (whose numbers come first) there are the structural ones.

@@ -170,14 +170,15 @@ template <class T> struct Backward {
 
     // Each thread has summed its own rows or units; together, in the order of threads.
     void write_vector_gradients(int threads) const {
-        const int64_t hidden = machine.layout.units[HIDDEN], padded = machine.layout.blocks[HIDDEN] * BLOCK<T>;
+        const int64_t padded = machine.layout.longest_vector();
         for (int64_t i = 0; i < plan.column_sums_count; ++i) {
             const CarouselVector& v = plan.column_sums[i];
             T* to = static_cast<T*>(scan.grad_parameters[v.parameter]);
             if (!to) continue;
-            if (v.gate > 0) to += v.gate * hidden;
+            const int64_t units = machine.layout.units[v.size];
+            if (v.gate > 0) to += v.gate * units;
             for (int t = 0; t < threads; ++t)
-                for (int64_t u = 0; u < hidden; ++u) to[u] += machine.layout.workers[t].column_sums[i * padded + u];
+                for (int64_t u = 0; u < units; ++u) to[u] += machine.layout.workers[t].column_sums[i * padded + u];
         }
     }
 };

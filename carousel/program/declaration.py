@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from torch import nn
 
-from carousel.cells.cell import Cell, Vector, names
+from carousel.cells.cell import Cell, names
 from carousel.errors import ProgramError
-from carousel.program import naming
+from carousel.program import declared_weights, naming
 from carousel.program.program import Program, Weight
 
 
@@ -57,13 +57,17 @@ class Declaration:
         self.gates = (*both, *inputs, *recurrents)
         self.inputs, self.recurrents = (*both, *inputs), (*both, *recurrents)
         self.states = names(cell.states)
-        self.matrices = dict(cell.matrices)
+        self.matrices = cell.matrix_table()
         self.all_vectors = cell.vector_table()
         self.vectors = {name: v for name, v in self.all_vectors.items() if bias or not v.bias}
         self.gate_bias = bias and cell.gate_bias
         self.own = own_parameters(cell)
         self.children = cell.children
+        self.parts = cell.part_table()
+        self.reads = cell.reads or next(iter(self.parts), "")
         self._check()
+        declared_weights.check(cell, self.states, self.all_vectors, self.matrices)
+        declared_weights.check_parts(cell, self.parts, self.reads)
         fed = cell.size_of(self.states[0])
         self.weights = {
             name: Weight(parameter, "hidden", fed, k, naming.C if self.gate_bias and child == 0 else None)
@@ -71,7 +75,12 @@ class Declaration:
             for child, (name, parameter) in enumerate(
                 zip(self.maps(gate), naming.recurrent(self.children), strict=True)
             )
-        } | {name: Weight(naming.of_matrix(name), rows, columns) for name, (rows, columns) in self.matrices.items()}
+        } | {
+            name: Weight(
+                naming.of_matrix(name), m.rows, m.columns, bias=naming.of_bias(name) if bias and m.bias else None
+            )
+            for name, m in self.matrices.items()
+        }
 
     def maps(self, gate: str) -> tuple[str, ...]:
         """The weights that a gate multiplies states with: one, or one for each child. The first has the gate's c."""
@@ -88,7 +97,8 @@ class Declaration:
     def _check(self) -> None:
         title = type(self.cell).__name__
         self._check_children(title)
-        naming.check(title, self.states, self.gates, self.all_vectors, self.matrices, self.own, self.children)
+        vectors, matrices = self.all_vectors, self.matrices
+        naming.check(title, self.states, self.gates, vectors, matrices, self.own, self.children, self.parts)
         for name, parameter in self.own.items():
             if (parameter.dim() > 1 and parameter.numel() != 1) or not parameter.is_floating_point():
                 raise ProgramError(
@@ -105,18 +115,6 @@ class Declaration:
                 "state; declare at least one in gates (W x + b + U h + c) or in inputs (W x + b)"
             )
         declared = [*self.states, *self.gates, *self.all_vectors, *self.matrices]
-        for name, vector in self.all_vectors.items():
-            if not isinstance(vector, Vector):
-                raise ProgramError(
-                    f"the cell {title} declares the vector {name!r} as {vector!r}; write it as a carousel.Vector, for "
-                    f"example vectors = {{{name!r}: carousel.Vector(initial=0.0)}}"
-                )
-        for name, shape in self.matrices.items():
-            if isinstance(shape, str) or len(shape) != 2:
-                raise ProgramError(
-                    f"the cell {title} declares the matrix {name!r} as {shape!r}; write its rows and columns, for "
-                    f"example matrices = {{{name!r}: ('hidden', 'hidden')}}"
-                )
         step = inspect.getattr_static(type(self.cell), "step")
         first = next(iter(inspect.signature(step).parameters), "") if inspect.isfunction(step) else ""
         if first in declared:
@@ -124,10 +122,6 @@ class Declaration:
                 f"the first argument of {title}.step, a method, is the cell itself, but it is called {first!r}: "
                 f"write def step(self, {first}, ...)"
             )
-        sizes = [*self.cell.sizes.values(), *(size for shape in self.matrices.values() for size in shape)]
-        for size in sizes:
-            if size not in ("hidden", "projection"):
-                raise ProgramError(f"the cell {title} uses the size {size!r}; the sizes are 'hidden' and 'projection'")
 
     def interface(self) -> dict[str, Any]:
         """The fields of `program.Interface`."""
@@ -137,9 +131,15 @@ class Declaration:
             "inputs": self.inputs,
             "recurrents": self.recurrents,
             "states": {state: self.cell.size_of(state) for state in self.states},
-            "vectors": self.vectors,
+            "vectors": {name: declared_weights.as_declared(vector) for name, vector in self.vectors.items()},
             "weights": self.weights,
             "gate_bias": self.gate_bias,
+            "parts": self.parts,
+            "reads": self.reads,
+            "constants": (
+                *(name for name, vector in self.vectors.items() if not vector.learned),
+                *(naming.of_matrix(name) for name, matrix in self.matrices.items() if not matrix.learned),
+            ),
             "own": {name: "number" if parameter.numel() == 1 else "row" for name, parameter in self.own.items()},
             "children": self.children,
         }
@@ -196,6 +196,7 @@ class Declaration:
             f"Declared: states {', '.join(self.states)}; gates {', '.join(self.gates)} (and x_ and U_ before "
             f"each, or all as x and U); vectors {', '.join(self.all_vectors) or 'none'}; "
             f"matrices {', '.join(self.matrices) or 'none'}"
+            + (f"; parts of the input {', '.join(self.parts)}" if self.parts else "")
         )
 
     def _maker(self, name: str, symbols: Symbols) -> Callable[[], Any] | None:
@@ -214,11 +215,13 @@ class Declaration:
             return lambda: symbols.product(*self.maps(gate))
         if name in self.matrices:
             return lambda: symbols.product(name)
+        if name in self.parts:
+            return lambda: symbols.leaf("stream", name, self.parts[name])
         if name in self.all_vectors:
             vector, present = self.all_vectors[name], name in self.vectors
             if vector.per_gate:
                 return lambda: _by_name(self.gates, lambda g: symbols.leaf("vector", (name, g)) if present else 0.0)
-            return lambda: symbols.leaf("vector", name) if present else 0.0
+            return lambda: symbols.leaf("vector", name, vector.size) if present else 0.0
         return None
 
     def unused(self, program: Program) -> tuple[str, int] | None:

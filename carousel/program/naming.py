@@ -35,6 +35,11 @@ def of_matrix(matrix: str) -> str:
     return f"weight_{matrix.removeprefix('W_')}"
 
 
+def of_bias(matrix: str) -> str:
+    """The parameter of the bias of the matrix W_ab."""
+    return f"bias_{matrix.removeprefix('W_')}"
+
+
 def initial(state: str) -> str:
     """The parameter that holds the learned initial value of a state."""
     return f"initial_{state}"
@@ -68,13 +73,14 @@ def check(
     matrices: Iterable[str],
     own: Iterable[str],
     children: int | str | None = None,
+    parts: Iterable[str] = (),
 ) -> None:
     """Raises ProgramError for a name that no argument of step can have, and for one name that two things would have.
 
     title: what messages call the cell. own: the names of the cell's own parameters, which step reads as attributes.
     children: how many children of a node it goes on from, as the cell declares.
     """
-    kinds = {"state": states, "gate": gates, "vector": list(vectors), "matrix": list(matrices)}
+    kinds = {"state": states, "gate": gates, "vector": list(vectors), "matrix": list(matrices), "part": list(parts)}
     declared = [(kind, name) for kind, names in kinds.items() for name in names]
     for kind, name in declared:
         _check_spelling(title, kind, name)
@@ -112,6 +118,7 @@ def _check_parameters(
         parameters.keep_back(initial(state), f"the learned initial value of the state {state!r}")
     for matrix in kinds["matrix"]:
         parameters.claim(of_matrix(matrix), "matrix", matrix)
+        parameters.claim(of_bias(matrix), "matrix", matrix)
     for vector in kinds["vector"]:
         parameters.claim(vector, "vector", vector)
     for kind, name in attributes:
@@ -153,8 +160,8 @@ def _check_spelling(title: str, kind: str, name: Any) -> None:
             f"the cell {title} declares the {kind} {name!r}, which no argument of step can be called: a name begins "
             "with a letter, goes on with letters, digits and _, and is no word of Python's own"
         )
-    if kind == "matrix" and not (name.startswith("W_") and len(name) > 2):
-        raise ProgramError(f"the cell {title} declares the matrix {name!r}; a matrix is called W_ and two letters")
+    if kind == "matrix" and name == "W_":
+        raise ProgramError(f"the cell {title} declares the matrix {name!r}; write letters after W_, as in W_ab")
 
 
 class _Claims:

@@ -6,7 +6,7 @@ import json
 from dataclasses import astuple
 from typing import Any
 
-from carousel.cells.cell import Vector
+from carousel.cells.weights import Vector
 from carousel.errors import ProgramError
 from carousel.program.program import Node, Program, Weight
 from carousel.program.verify import finished
@@ -19,7 +19,7 @@ def write(program: Program) -> str:
             "cell": program.cell,
             "gates": program.gates,
             "states": program.states,
-            "vectors": {name: astuple(vector) for name, vector in program.vectors.items()},
+            "vectors": {name: _without_defaults(vector, 3) for name, vector in program.vectors.items()},
             "weights": {name: astuple(weight) for name, weight in program.weights.items()},
             "gate_bias": program.gate_bias,
             # A program without any of them is written as in older versions, so that its fingerprint stays the same.
@@ -27,6 +27,8 @@ def write(program: Program) -> str:
             **({} if program.inputs == program.recurrents else {"recurrents": program.recurrents}),
             "own": program.own,
             **({} if program.children is None else {"children": program.children}),
+            **({"parts": list(program.parts.items()), "reads": program.reads} if program.parts else {}),
+            **({"constants": program.constants} if program.constants else {}),
             "nodes": [(n.op, n.args, n.size, n.attr, *([True] if n.members else [])) for n in program.nodes],
             "outputs": list(program.outputs.items()),
         },
@@ -49,6 +51,9 @@ def read(text: str) -> Program:
             gate_bias=bool(found["gate_bias"]),
             own=dict(found["own"]),
             children=found.get("children"),
+            parts=dict(found.get("parts", ())),
+            reads=str(found.get("reads", "")),
+            constants=tuple(found.get("constants", ())),
             nodes=tuple(
                 Node(op, tuple(args), size, _hashable(attr), *m) for op, args, size, attr, *m in found["nodes"]
             ),
@@ -59,6 +64,14 @@ def read(text: str) -> Program:
         raise ProgramError(
             f"this is no program as carousel.program.notation writes it: {text[:80]!r} ({error})"
         ) from None
+
+
+def _without_defaults(vector: Vector, least: int) -> list[Any]:
+    """Its fields, those at the end that are as by default left out: so it was written before there were any of them."""
+    found, default = list(astuple(vector)), astuple(Vector())
+    while len(found) > least and found[-1] == default[len(found) - 1]:
+        found.pop()
+    return found
 
 
 def _hashable(value: Any) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
-from carousel.cells.cell import Vector
+from carousel.cells.weights import Vector
 from carousel.errors import ProgramError
 from carousel.program import naming, ops
 
@@ -19,7 +19,8 @@ class Node:
 
     op: a name from `ops.TABLE` or `ops.LEAVES`.
     args: the nodes it reads, by index; always smaller than its own.
-    size: how long its rows are: "hidden", "projection", "one", or "any" for a constant.
+    size: how long its rows are: "hidden", "projection", another name that the cell declares, "one", or "any" for a
+        constant.
     attr: what a leaf stands for (see `ops.LEAVES`), or the name of a product's weight.
     members: whether it has a row for each member of a row, in place of one for the row itself.
     name: the author's name for it, or "". line: its line in the author's file, or 0.
@@ -84,6 +85,9 @@ class Interface:
     gate_bias: bool
     own: dict[str, str]  # the cell's own parameters, shared by all layers: name -> "number" or "row"
     children: int | str | None  # how many nodes a step continues: at most that many, "any" number, or None in sequences
+    parts: dict[str, str] = field(default_factory=dict)  # of the input, in order: name -> size name
+    reads: str = ""  # the part that gates read, if there are any
+    constants: tuple[str, ...] = ()  # the parameters that are not learned
 
     def __deepcopy__(self, memo: object) -> Interface:
         return self  # it never changes, and caches compare it by identity
@@ -97,8 +101,8 @@ class Interface:
     def parameters(self) -> dict[str, tuple[str, ...]]:
         """The parameters of a scan and their shapes, in torch.nn's order: name -> sizes.
 
-        A size is "hidden", "projection", "input", or the total of hidden units of several gates: "gates" of all gates,
-        "inputs" of those that read x, "recurrents" of those that read the state.
+        A size is "hidden", "projection", "input", a name of the cell's own, or the total of hidden units of several
+        gates: "gates" of all gates, "inputs" of those that read x, "recurrents" of those that read the state.
         Raises ProgramError if one parameter would have two shapes.
         """
         found: dict[str, tuple[str, ...]] = {}
@@ -119,12 +123,20 @@ class Interface:
         for weight in self.weights.values():
             enter(weight.parameter, weight.rows if weight.gate is None else "recurrents", weight.columns)
             if weight.bias is not None:
-                enter(weight.bias, "recurrents")
+                enter(weight.bias, weight.rows if weight.gate is None else "recurrents")
         for name, vector in self.vectors.items():
-            enter(name, "gates" if vector.per_gate else "hidden")
+            enter(name, "gates" if vector.per_gate else vector.size)
         for name in self.own:  # engines receive a number as a row that repeats it
             enter(name, "hidden")
         return found
+
+    @cached_property
+    def size_names(self) -> frozenset[str]:
+        """The size names that rows of a program may have."""
+        of_weights = (size for weight in self.weights.values() for size in (weight.rows, weight.columns))
+        of_vectors = (vector.size for vector in self.vectors.values())
+        known = ("hidden", "projection", "one", "any")
+        return frozenset((*known, *self.states.values(), *of_weights, *of_vectors, *self.parts.values()))
 
     @property
     def blocks(self) -> dict[str, int]:

@@ -10,8 +10,6 @@ from carousel.program import ops
 from carousel.program.program import Node, Program
 from carousel.program.sharing import LOCK
 
-SIZES = ("hidden", "projection", "one", "any")
-
 
 def verify(program: Program) -> None:
     """Checks that a program is well formed. Raises ProgramError, which names the node that breaks a rule.
@@ -54,7 +52,7 @@ def verify(program: Program) -> None:
 def problem_of(program: Program, index: int) -> str:
     """A phrase that says which rule a node breaks, or "" if it is well formed."""
     node = program.nodes[index]
-    if node.size not in SIZES:
+    if node.size not in program.size_names:
         return f"{node.size!r} is not a size"
     if node.op in ops.LEAVES:
         return "a leaf has no arguments" if node.args else _problem_of_leaf(program, node)
@@ -117,7 +115,7 @@ def _problem_of_declaration(program: Program) -> str:
     if absent := [state for state in program.states if state not in program.outputs]:
         return f"there is no new value of the state {absent[0]!r}"
     sizes = [*program.states.values(), *(size for w in program.weights.values() for size in (w.rows, w.columns))]
-    if unknown := [size for size in sizes if size not in ("hidden", "projection")]:
+    if unknown := [size for size in sizes if size in ("one", "any", *program.blocks)]:
         return f"{unknown[0]!r} is not the size of a state or of a matrix"
     for name, weight in program.weights.items():
         if weight.gate is not None and (weight.rows != "hidden" or weight.gate not in range(len(program.recurrents))):
@@ -137,12 +135,15 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
             declared = {}
             for name, vector in program.vectors.items():
                 leaves = [(name, gate) for gate in program.gates] if vector.per_gate else [name]
-                declared |= dict.fromkeys(leaves, "hidden")
+                declared |= dict.fromkeys(leaves, vector.size)
             declared |= dict.fromkeys(program.own, "hidden")
+        case "stream" if node.attr in program.parts:
+            declared = dict(program.parts)
         case "state" if program.states:
             declared = states_read(program)
         case "per_unit":
-            return "" if node.attr in ("hidden", "projection") and node.size == "one" else "it is no number of units"
+            fits = node.attr in program.size_names - {"one", "any"} and node.size == "one"
+            return "" if fits else "it is no number of units"
         case "constant":
             return "" if isinstance(node.attr, int | float) and node.size == "any" else "it is no number"
         case _:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from torch import sigmoid, tanh
 
-from carousel.cells.cell import Cell, Vector
+from carousel.cells.cell import Cell
 from carousel.cells.facts import bounded, keeps
+from carousel.cells.weights import Vector
 
 
 @dataclass(frozen=True)

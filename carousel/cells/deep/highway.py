@@ -5,8 +5,9 @@ from inspect import Parameter, Signature
 
 from torch import sigmoid, tanh
 
-from carousel.cells.cell import Cell, Vector
+from carousel.cells.cell import Cell
 from carousel.cells.facts import bounded
+from carousel.cells.weights import Vector
 
 DEPTHS = range(2, 11)
 

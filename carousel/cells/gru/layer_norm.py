@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from torch import sigmoid, tanh
 
-from carousel.cells.cell import Cell, Vector
+from carousel.cells.cell import Cell
 from carousel.cells.facts import bounded, keeps
 from carousel.cells.normalization import normalize
+from carousel.cells.weights import Vector
 
 
 class LayerNormGRU(Cell):

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from torch import cos, exp, sin
 
-from carousel.cells.cell import Cell, Vector
+from carousel.cells.cell import Cell
+from carousel.cells.weights import Vector
 
 
 class LRU(Cell):

@@ -147,7 +147,8 @@ class _Backward:
                 name, gate = what if isinstance(what, tuple) else (what, None)
                 self.sums.setdefault(index, []).append(len(plan.column_sums))
                 part = -1 if gate is None else self.program.gates.index(gate)
-                plan.column_sums.append(Vector(self.b.parameter(name), part))
+                of = SIZES[self.program.vectors[name].size if name in self.program.vectors else "hidden"]
+                plan.column_sums.append(Vector(self.b.parameter(name), part, of))
             case "stream":
                 if what in self.grad_streams:
                     homes.append(self.grad_streams[what])

@@ -12,7 +12,15 @@ from torch import Tensor
 
 from carousel.engines.call import Given, Gradients, Inputs, Sizes, Upstream, check_gradients, empty_emitted
 from carousel.engines.native import binding
-from carousel.engines.native.prepared import Prepared, backward_plan, isa, library, prepared, settings
+from carousel.engines.native.prepared import (
+    Prepared,
+    backward_plan,
+    isa,
+    library,
+    library_units,
+    prepared,
+    settings,
+)
 
 # Below these numbers of multiply-adds one thread is as fast as several: in one call, because a second thread takes
 # time to wake up; in one step, because a barrier takes time.
@@ -38,7 +46,8 @@ def describe(made: binding.MadePlan, sizes: Sizes, given: Inputs) -> tuple[bindi
     rows, input_size = x.shape
     batch = states[0].shape[0]
     scan.steps, scan.rows, scan.batch = batch_sizes.shape[0], rows, batch
-    scan.input, scan.hidden, scan.projection = input_size, sizes.units["hidden"], sizes.units["projection"]
+    units = library_units(sizes)
+    scan.input, scan.hidden, scan.projection = input_size, units["hidden"], units["projection"]
     scan.batch_sizes = batch_sizes.data_ptr()
     scan.reverse, scan.split, scan.is_double = reverse, settings.split, x.dtype == torch.float64
     each = sizes.parameters[0][0] * (input_size + sizes.output)

@@ -23,6 +23,7 @@ from carousel.engines.call import Inputs, Runner
 from carousel.engines.inside_torch import are_of_samples, is_jit_traced, is_transformed, same_at_every_call
 from carousel.engines.native import binding, call, facts
 from carousel.engines.native.prepared import isa, library, multiplies_bfloat16, settings
+from carousel.engines.native.two_sizes import others
 from carousel.engines.parameters import parameters_of
 from carousel.program import Interface, Program
 
@@ -30,8 +31,8 @@ from carousel.program import Interface, Program
 @same_at_every_call
 def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str | None:
     """The reason why the engine cannot run such a scan, as a phrase; None if it can."""
-    if isinstance(found := binding.find(), str):
-        return found
+    if isinstance(absent := binding.find(), str):
+        return absent
     if not isinstance(program, Program):
         return "the cell's step is not traced to a program"
     if program.children is not None:
@@ -40,7 +41,9 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
         return f"it runs on the CPU, not on {device}"
     if dtype not in (torch.float32, torch.float64, torch.bfloat16):
         return f"it computes in float32, float64 and bfloat16, not in {str(dtype).removeprefix('torch.')}"
-    return None  # every program, and every derivative, can become a plan
+    if len(found := others(program)) > 1:
+        return f"it computes with rows of hidden units and of one other size, and the cell has {' and '.join(found)}"
+    return None  # every such program, and its derivative, can become a plan
 
 
 def scan(

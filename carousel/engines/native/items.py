@@ -176,7 +176,8 @@ class Items:
                 return self.leaf("constant", View(CONSTANT, index), "any")
             case "vector":
                 name, gate = node.attr if isinstance(node.attr, tuple) else (node.attr, None)
-                key = Vector(self.parameter(name), -1 if gate is None else self.program.gates.index(gate))
+                part = -1 if gate is None else self.program.gates.index(gate)
+                key = Vector(self.parameter(name), part, SIZES[node.size])
                 return self.leaf("vector", View(VECTOR, place_in(self.plan.vectors, key)), node.size)
         raise AssertionError(f"no leaf {node.op} in a plan")
 

@@ -125,7 +125,8 @@ class Listing:
             for home in item.homes
             if home not in own and sizes[home].layout != NUMBER and sizes[home].size == SIZES[self.size or ""]
         ]
-        adds = item.sums if self.size == "hidden" else []
+        columns = self.items.plan.column_sums
+        adds = [s for s in item.sums if columns[s].size == SIZES[self.size or ""]]
         if wanted or adds:
             self._copy_out(item, self.operand(i), wanted, adds)
 

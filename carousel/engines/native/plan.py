@@ -76,6 +76,7 @@ class Vector(NamedTuple):
 
     parameter: int
     gate: int = -1
+    size: int = SIZES["hidden"]
 
 
 class Instruction(NamedTuple):

@@ -12,6 +12,7 @@ from carousel.engines.native import binding
 from carousel.engines.native.backward import lower_backward
 from carousel.engines.native.forward import lower_forward
 from carousel.engines.native.plan import SIZES
+from carousel.engines.native.two_sizes import as_library_knows, other
 from carousel.errors import CarouselError
 from carousel.program import Program, differentiate
 from carousel.program.sharing import made_once
@@ -62,15 +63,22 @@ def multiplies_bfloat16() -> bool:
 
 @made_once(1024)
 def forward_plan(program: Program, keep: bool, direct: frozenset[str], halves: bool) -> binding.MadePlan:
+    program = as_library_knows(program)
     keeps = kept(program, differentiate(program)) if keep else None
     return binding.MadePlan(lower_forward(program, keeps, direct, halves))
 
 
 @made_once(1024)
 def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, halves: bool) -> binding.MadePlan:
+    program = as_library_knows(program)
     derivative = differentiate(program)
     keeps = kept(program, derivative)
     return binding.MadePlan(lower_backward(program, derivative, keeps, direct, of_streams, halves))
+
+
+def library_units(sizes: Sizes) -> dict[str, int]:
+    """Numbers for the two sizes that the library knows."""
+    return {"hidden": sizes.units["hidden"], "projection": sizes.units.get(other(sizes.program), 0)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +97,7 @@ class Prepared:
 @made_once(1024)
 def prepared(sizes: Sizes, is_double: bool, isa: int, keep: bool, halves: bool) -> Prepared:
     c = library().c
-    block, units = c.carousel_block(isa, is_double), sizes.units
+    block, units = c.carousel_block(isa, is_double), library_units(sizes)
     direct = frozenset(size for size in SIZES if units[size] % block == 0)
     made = forward_plan(sizes.program, keep, direct, halves)
     saved = c.carousel_saved_width(isa, is_double, made.pointer, units["hidden"], units["projection"])

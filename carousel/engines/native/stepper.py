@@ -37,6 +37,7 @@ class Stepper:
         sizes = sizes_of(program, parameters)
         self._first = [x.new_zeros(batch, sizes.units[size]) for size in program.states.values()]
         rows = [streams[name].detach().to(wide).repeat(2, 1) for name in program.streams]
+        self._streams = dict(zip(program.streams, rows, strict=True))
         batch_sizes = torch.tensor([batch, batch], device="cpu")
         given = Inputs(program, x, self._first, parameters, rows, batch_sizes, False, self._narrow)
         check(given, [batch, batch])
@@ -73,6 +74,10 @@ class Stepper:
         x = x.contiguous()
         self._to[0] = out.data_ptr()
         self._step(self._isa, self._address, x.data_ptr(), self._to_address)
+
+    def give(self, name: str, rows: Tensor) -> None:
+        if name in self._streams:
+            self._streams[name].view(2, *rows.shape).copy_(rows)
 
     @property
     def states(self) -> tuple[Tensor, ...]:

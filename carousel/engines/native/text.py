@@ -45,13 +45,13 @@ def _view(plan: p.Plan, kind: int, which: int) -> str:
         case p.FORWARD_PREVIOUS:
             return f"b{plan.forward_states[which]}'"
         case p.VECTOR:
-            return _part(plan, *plan.vectors[which])
+            return _part(plan, *plan.vectors[which][:2])
         case p.CONSTANT:
             value, per = plan.constants[which]
             return f"{value:g}" if per < 0 else f"1/{SIZES[per]}"
         case p.ROW:
             return f"n{which}"
-    return f"sums of {_part(plan, *plan.column_sums[which])}"
+    return f"sums of {_part(plan, *plan.column_sums[which][:2])}"
 
 
 def arity(op: int) -> int:

@@ -51,9 +51,10 @@ def _outside(plan: p.Plan) -> Iterator[str]:
         elif kind == p.FORWARD_PREVIOUS and plan.forward_states[which] < 0:
             yield f"view {number} is a forward state that was not kept"
     parameters, views, buffers, gates = len(plan.parameters), len(plan.views), len(plan.buffers), plan.gates
+    vectors = (*plan.vectors, *plan.column_sums)
     columns: list[tuple[str, Sequence[int], int, int]] = [
-        ("a parameter of a vector", [v.parameter for v in (*plan.vectors, *plan.column_sums)], 0, parameters),
-        ("a gate of a vector", [v.gate for v in (*plan.vectors, *plan.column_sums)], -1, gates),
+        ("a parameter of a vector", [v.parameter for v in vectors], 0, parameters),
+        ("a gate of a vector", [v.gate for v in vectors], -1, gates),
         ("a source of a term", [t.source for t in plan.terms], 0, views),
         ("a parameter of a term", [t.parameter for t in plan.terms], 0, parameters),
         ("a gate of a term", [t.gate for t in plan.terms], -1, gates),
@@ -71,6 +72,7 @@ def _outside(plan: p.Plan) -> Iterator[str]:
         ("a buffer of a forward state", plan.forward_states, -1, buffers),
         ("a view of an instruction", [v for i in plan.instructions for v in i[1:]], 0, views),
         ("a size", [*plan.state_sizes, *(b.size for b in plan.buffers), *(t.size for t in plan.products)], 0, 2),
+        ("a size of a vector", [v.size for v in vectors], 0, 2),
     ]
     for what, numbers, lowest, end in columns:
         for number in numbers:
@@ -144,7 +146,11 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
 def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
     """A phrase that says why an instruction for rows of this size may not use a view; None if it may."""
     buffer = _buffer(plan, place)
-    if size is None and (plan.views[place].kind in (p.LOCAL, p.VECTOR) or _is_units(buffer)):
+    kind, which = plan.views[place]
+    of_units = {p.VECTOR: plan.vectors, p.COLUMN_SUMS: plan.column_sums}.get(kind)
+    if size is not None and of_units is not None and of_units[which].size != size:
+        return "a vector of another size"
+    if size is None and (kind in (p.LOCAL, p.VECTOR) or _is_units(buffer)):
         return "a row of units among numbers per row"
     if size is None or buffer is None:
         return None

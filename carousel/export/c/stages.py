@@ -66,6 +66,11 @@ class Scan:
             raise ProgramError(
                 f"exporting to C: the step of {program.cell} is not a program: {self.layer.why_untraced}"
             )
+        if program.parts:
+            raise ProgramError(
+                f"exporting to C: the step of {program.cell} reads parts of its input by name, which this exporter "
+                "cannot write; run the layer with Carousel"
+            )
         rewritten = self.layer.add_ins(training=False).program
         assert isinstance(rewritten, Program)
         self.program = rewritten

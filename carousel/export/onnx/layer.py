@@ -35,6 +35,11 @@ def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
     program = layer.program
     if not isinstance(program, Program):
         raise ProgramError(f"exporting to ONNX: the step of {program.cell} is not a program: {layer.why_untraced}")
+    if program.parts:
+        raise ProgramError(
+            f"exporting to ONNX: the step of {program.cell} reads parts of its input by name, which this exporter "
+            "cannot write; run the layer with Carousel"
+        )
     rewritten = layer.add_ins(training=False).program
     assert isinstance(rewritten, Program)
     dtype = layer.weight_ih_l0.dtype

@@ -1,0 +1,55 @@
+"""What a sequence begins with where no state is given: for each state a number, or a learned row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from carousel.cells import Cell
+from carousel.program import Interface, naming
+
+
+def learned_states(cell: Cell, program: Interface, initial_state: str) -> list[str]:
+    """The states that begin with a parameter: all where the layer was asked for it, and those that the cell names."""
+    return [s for s in program.states if initial_state == "learned" or cell.initial.get(s) == "learned"]
+
+
+def number_of(cell: Cell, state: str) -> float:
+    """The number that a state begins with; where it is learned, before training."""
+    value = cell.initial.get(state, 0.0)
+    return 0.0 if isinstance(value, str) else float(value)
+
+
+def shapes(cell: Cell, program: Interface, initial_state: str, sizes: Mapping[str, int]) -> dict[str, tuple[int]]:
+    """The parameters of learned initial states and their shapes."""
+    states = learned_states(cell, program, initial_state)
+    return {naming.initial(state): (sizes[program.states[state]],) for state in states}
+
+
+def reset(module: nn.Module, cell: Cell, program: Interface, initial_state: str, suffix: str = "") -> None:
+    """Sets learned initial states to what they are before training."""
+    for state in learned_states(cell, program, initial_state):
+        nn.init.constant_(module.get_parameter(naming.initial(state) + suffix), number_of(cell, state))
+
+
+def of_scan(
+    module: nn.Module,
+    cell: Cell,
+    program: Interface,
+    initial_state: str,
+    shapes: Mapping[str, tuple[int, int]],
+    like: Tensor,
+    suffix: str = "",
+) -> tuple[Tensor, ...]:
+    """The states that one scan begins with, (batch, size) each. shapes: of them, by state."""
+    learned = learned_states(cell, program, initial_state)
+    found = []
+    for state, shape in shapes.items():
+        if state in learned:
+            found.append(getattr(module, naming.initial(state) + suffix).expand(shape))
+        else:
+            number = number_of(cell, state)
+            found.append(torch.full(shape, number, dtype=like.dtype, device=like.device))
+    return tuple(found)

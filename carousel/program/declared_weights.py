@@ -1,0 +1,123 @@
+"""The vectors, matrices and sizes that a cell declares, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from carousel.cells.cell import Cell
+from carousel.cells.weights import SCHEMES, Initial, Matrix, Vector
+from carousel.errors import ProgramError
+
+# Sizes that a layer knows without being told.
+KNOWN = ("hidden", "projection", "input")
+# Names that stand for something else where sizes stand.
+RESERVED = ("any", "gates", "inputs", "recurrents")
+
+
+def check(cell: Cell, states: Sequence[str], vectors: Mapping[str, Vector], matrices: Mapping[str, Matrix]) -> None:
+    """Raises ProgramError for a vector, matrix, size or initial value that is none, or that contradicts another."""
+    title = type(cell).__name__
+    for name, vector in vectors.items():
+        if not isinstance(vector, Vector):
+            raise ProgramError(
+                f"the cell {title} declares the vector {name!r} as {vector!r}; write it as a carousel.Vector, for "
+                f"example vectors = {{{name!r}: carousel.Vector(initial=0.0)}}"
+            )
+        if vector.per_gate and vector.size != "hidden":
+            raise ProgramError(
+                f"the cell {title} declares the vector {name!r} per gate and of the size {vector.size!r}; what every "
+                "gate has a part of is as long as gates are, 'hidden'"
+            )
+        _check_initial(title, f"the vector {name!r}", vector.initial, vector.learned)
+    for name, matrix in matrices.items():
+        if not isinstance(matrix, Matrix):
+            raise ProgramError(
+                f"the cell {title} declares the matrix {name!r} as {matrix!r}; write its rows and columns, for "
+                f"example matrices = {{{name!r}: ('hidden', 'hidden')}}"
+            )
+        _check_initial(title, f"the matrix {name!r}", matrix.initial, matrix.learned)
+    _check_sizes(title, cell, states, vectors, matrices)
+    _check_states(title, cell, states)
+
+
+def check_parts(cell: Cell, parts: Mapping[str, str], reads: str) -> None:
+    """Raises ProgramError for parts of the input that no input could have."""
+    title = type(cell).__name__
+    if reads and reads not in parts:
+        raise ProgramError(
+            f"the cell {title} lets its gates read the part {reads!r} of the input; its parts are "
+            f"{', '.join(parts) or 'none'}"
+        )
+    if parts and parts[reads] != "input" and "input" in parts.values():
+        raise ProgramError(
+            f"the cell {title} gives a part of its input the size 'input', which is that of the part that gates read, "
+            f"{reads!r}; but that is of size {parts[reads]!r}: give both the same"
+        )
+    used = {*cell.sizes.values(), *cell.units, *KNOWN, "one"}
+    if strange := [size for size in parts.values() if size not in used]:
+        raise ProgramError(
+            f"the cell {title} gives a part of its input the size {strange[0]!r}; it is 'input', 'one', 'hidden', or "
+            "a size of the cell's own"
+        )
+
+
+def as_declared(vector: Vector) -> Vector:
+    """A vector as programs know it: an initial value that is no number is the layer's business alone."""
+    return vector if isinstance(vector.initial, float | int | None) else replace(vector, initial=None)
+
+
+def _check_initial(title: str, what: str, initial: Initial | None, learned: bool) -> None:
+    if isinstance(initial, str) and initial not in SCHEMES:
+        raise ProgramError(
+            f"the cell {title} declares {what} with the initial value {initial!r}; there is {', '.join(SCHEMES)}, or "
+            "give a number or a function of the shape"
+        )
+    if initial is None and not learned:
+        raise ProgramError(
+            f"the cell {title} declares {what} with learned=False, which stays what it begins as; give initial=, a "
+            "number or a function of the shape"
+        )
+
+
+def _check_sizes(
+    title: str, cell: Cell, states: Sequence[str], vectors: Mapping[str, Vector], matrices: Mapping[str, Matrix]
+) -> None:
+    of_weights = [size for m in matrices.values() for size in (m.rows, m.columns)]
+    of_weights += [v.size for v in vectors.values()]
+    of_states = [cell.size_of(state) for state in states]
+    for size in (*of_states, *of_weights):
+        if not isinstance(size, str) or not size.isidentifier() or size in RESERVED:
+            raise ProgramError(
+                f"the cell {title} uses the size {size!r}; a size is 'hidden', 'projection', or a name of your own, "
+                "as in 'order'"
+            )
+        if size == "one":
+            raise ProgramError(
+                f"the cell {title} uses the size 'one' for a state, vector or matrix. A matrix of one row is a vector: "
+                "(v * h).sum(-1, keepdim=True); a learned number is an attribute, "
+                "self.alpha = nn.Parameter(torch.tensor(0.3))"
+            )
+    for state, size in zip(states[1:], of_states[1:], strict=True):
+        if size != "hidden" and size not in (of_states[0], *of_weights):
+            raise ProgramError(
+                f"the cell {title} gives the state {state!r} the size {size!r}, which no vector or matrix has, so that "
+                "nothing could be computed of it; declare one that has it"
+            )
+    if unknown := [size for size in cell.units if size in KNOWN or size not in (*of_states, *of_weights)]:
+        raise ProgramError(
+            f"the cell {title} gives a number to the size {unknown[0]!r} in units; these are for sizes of its own: "
+            f"{', '.join(sorted({*of_states, *of_weights} - set(KNOWN))) or 'it has none'}"
+        )
+
+
+def _check_states(title: str, cell: Cell, states: Sequence[str]) -> None:
+    for state, value in cell.initial.items():
+        if state not in states:
+            raise ProgramError(
+                f"the cell {title} gives an initial value to {state!r}; its states are {', '.join(states)}"
+            )
+        if value != "learned" and not isinstance(value, float | int):
+            raise ProgramError(
+                f"the cell {title} declares that the state {state!r} begins at {value!r}; write a number or 'learned'"
+            )
