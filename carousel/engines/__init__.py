@@ -9,9 +9,9 @@ from torch import Tensor
 
 from carousel.engines import native, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
-from carousel.engines.engine import Around, Engine, ReadyStep, Stepper
+from carousel.engines.engine import Around, Engine, ReadyScan, Stepper
 from carousel.engines.step import sizes_of
-from carousel.program import Interface
+from carousel.program import Interface, Program
 
 # In order of preference: "auto" chooses the first engine that has no reason not to run.
 ENGINES: dict[str, Engine] = {
@@ -23,7 +23,7 @@ ENGINES: dict[str, Engine] = {
         native.kept,
         division=native.division,
         listing=native.listing,
-        one_step=native.one_step,
+        ready=native.ReadyScan,
     ),
     "reference": Engine(
         "reference", reference.scan, lambda *_: None, reference.Stepper, reference.kept, calls_python=True
@@ -105,9 +105,20 @@ def stepper(
     return chosen.stepper(program, weights, batch, streams)
 
 
-def one_step(
-    engine: str, program: Interface, x: Tensor, states: tuple[Tensor, ...], weights: Mapping[str, Tensor]
-) -> ReadyStep | None:
-    """One step, prepared by an engine for calls with tensors like these; None if the engine cannot prepare it."""
-    chosen, _ = choose(engine, program, x.dtype, x.device)
-    return None if chosen.one_step is None else chosen.one_step(program, x, states, weights)
+def ready(
+    engine: str,
+    program: Program,
+    steps: int,
+    batch: int,
+    weights: Sequence[torch.Size],
+    dtype: torch.dtype,
+    reverse: bool = False,
+) -> ReadyScan | None:
+    """A scan of that engine over so many steps of `batch` rows, made ready for calls; None where there is none.
+
+    weights: the shapes of its parameters, on the CPU.
+    """
+    chosen, _ = choose(engine, program, dtype, torch.device("cpu"))
+    if chosen.ready is None or dtype not in (torch.float32, torch.float64):
+        return None
+    return chosen.ready(program, steps, batch, weights, dtype, reverse)

@@ -61,20 +61,21 @@ def gradients(
             "call it through carousel.engines.scan, which knows when gradients are wanted"
         )
     if ctx.writes is not None and ctx.writes.happened():  # the caller wrote into the outputs
-        outputs = padded.forward(runner, given, keep=False)[0][0]
+        outputs = padded.forward(runner, given.flat(), keep=False)[0][0]
     made = run(given, Upstream(outputs, saved, grad_emitted, grad_last), wanted)
     return [g if want else None for g, want in zip(made, wanted, strict=True)]
 
 
 def _differentiable(given: Inputs, gradients: tuple[Tensor, ...], wanted: list[bool]) -> list[Tensor | None]:
     """Gradients that can be differentiated again (create_graph=True): the reference engine runs the scan again."""
-    program, x, states, parameters, streams, sizes, reverse, _ = given
-    weights = dict(zip(parameters_of(program), parameters, strict=True))
-    rows = dict(zip(program.streams, streams, strict=True))
     asked = [t for t, want in zip(given.tensors, wanted, strict=True) if want]
     with torch.enable_grad():
+        program, x, states, parameters, streams, sizes, reverse, _ = given.flat()
+        weights = dict(zip(parameters_of(program), parameters, strict=True))
+        rows = dict(zip(program.streams, streams, strict=True))
         emitted, last = reference.scan(program, x, sizes.tolist(), tuple(states), weights, reverse, rows)
-        results = [(t, g) for t, g in zip((*emitted, *last), gradients, strict=True) if t.requires_grad]
+        folded = (t.reshape(g.shape) for t, g in zip((*emitted, *last), gradients, strict=True))
+        results = [(t, g) for t, g in zip(folded, gradients, strict=True) if t.requires_grad]
         values, upstream = zip(*results, strict=True)
         found = iter(torch.autograd.grad(values, asked, upstream, create_graph=True, allow_unused=True))
     return [next(found) if want else None for want in wanted]

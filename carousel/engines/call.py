@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -75,6 +75,13 @@ class Inputs(NamedTuple):
     def sizes(self) -> Sizes:
         return sizes_of(self.program, self.parameters)
 
+    def flat(self) -> Inputs:
+        """With rows in two axes, (rows, size), however a caller has folded them."""
+        if self.x.dim() == 2 and all(state.dim() == 2 for state in self.states):
+            return self
+        x, *states = (t.reshape(-1, t.shape[-1]) for t in (self.x, *self.states))
+        return self._replace(x=x, states=states)
+
     def contiguous(self) -> Inputs:
         if all(t.is_contiguous() for t in self.tensors):  # nearly always
             return self
@@ -107,8 +114,7 @@ Given = tuple[list[Tensor], list[Tensor], Tensor]
 Gradients = Sequence[Tensor | None]
 
 
-@dataclass(frozen=True)
-class Runner:
+class Runner(Protocol):
     """How a fused engine runs scans, on the tensors of one device.
 
     forward: (given, keep) -> (emitted values, last states, values kept for backward). Nothing is kept unless keep.
@@ -116,9 +122,11 @@ class Runner:
     saved: (given, keep) -> the count of numbers that forward keeps for each row of a step.
     """
 
-    forward: Callable[[Inputs, bool], Given]
-    backward: Callable[[Inputs, Upstream, Sequence[bool]], Gradients]
-    saved: Callable[[Inputs, bool], int]
+    def forward(self, given: Inputs, keep: bool) -> Given: ...
+
+    def backward(self, given: Inputs, upstream: Upstream, wanted: Sequence[bool]) -> Gradients: ...
+
+    def saved(self, given: Inputs, keep: bool) -> int: ...
 
 
 def empty_emitted(x: Tensor, sizes: Sizes) -> list[Tensor]:

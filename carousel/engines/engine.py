@@ -32,11 +32,12 @@ class Stepper(Protocol):
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor: ...
 
 
-class ReadyStep(Protocol):
-    """One step without gradients, prepared for tensors of certain shapes and dtypes.
+class ReadyScan(Protocol):
+    """A scan made ready for calls with tensors of certain shapes and one dtype, with and without gradients.
 
-    A call takes x, (batch, input), the states, and the parameters in the order of `names`. It returns the new states,
-    or None if a tensor has another shape or dtype than the prepared one.
+    A call takes x, the rows of all steps, the states and the parameters, in the order of `names`, and gives what the
+    scan emits first, its output, and the last states; None where any of them is not of the kind that it was made for.
+    Rows may be folded as in (T, B, size) or (1, B, size): results are folded alike.
     """
 
     program: Program
@@ -44,7 +45,7 @@ class ReadyStep(Protocol):
 
     def __call__(
         self, x: Tensor, states: Sequence[Tensor], parameters: Sequence[Tensor | None]
-    ) -> tuple[Tensor, ...] | None: ...
+    ) -> tuple[Tensor, tuple[Tensor, ...]] | None: ...
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Engine:
     division: (program, dtype, sizes, steps, batch) -> how the threads divide such a scan, as a phrase. None if the
         engine does not decide it.
     listing: (program, dtype, sizes) -> the forward and backward plans as text. None if the engine makes no plan.
-    one_step: (program, x, states, weights) -> a ReadyStep for such tensors, or None. None if the engine has none.
+    ready: (program, steps, rows of each, shapes of its parameters, dtype, reverse) -> a ReadyScan; None where
+        the engine has none.
     """
 
     name: str
@@ -71,4 +73,4 @@ class Engine:
     calls_python: bool = False
     division: Callable[..., str] | None = None
     listing: Callable[..., str] | None = None
-    one_step: Callable[..., ReadyStep | None] | None = None
+    ready: Callable[..., ReadyScan] | None = None

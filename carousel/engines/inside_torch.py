@@ -84,14 +84,9 @@ def autocast_is_on() -> bool:
 
 
 def is_plain_call() -> bool:
-    """Whether a call at this moment needs no gradients, and nothing watches, transforms, compiles or casts it."""
+    """Whether nothing watches, transforms, compiles or casts a call at this moment."""
     return not (
-        torch.is_grad_enabled()
-        or is_compiled()
-        or operators_are_watched()
-        or is_transformed()
-        or autocast_is_on()
-        or torch.jit.is_tracing()
+        is_compiled() or operators_are_watched() or is_transformed() or autocast_is_on() or torch.jit.is_tracing()
     )
 
 

@@ -150,7 +150,7 @@ def scan(given: Inputs, key: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...
     Returns the emitted values and the last states.
     key: the text of the program, an argument so that a compiler need not trace how the text is made.
     """
-    program, x, states, parameters, streams, batch_sizes, reverse, bfloat16 = given
+    _, x, states, parameters, streams, batch_sizes, reverse, bfloat16 = given
     tensors = (x, *states, *parameters, *streams)
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     keep = keep or is_jit_traced()  # a trace may later run with gradients
@@ -166,12 +166,16 @@ def scan(given: Inputs, key: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...
         return tuple(emitted), tuple(last)
     given = given._replace(batch_sizes=torch.frombuffer(array.array("q", batch_sizes), dtype=torch.int64))
     check(given, batch_sizes)
-    runner = _runners[x.device.type]
+    return run(_runners[x.device.type], given, keep)
+
+
+def run(runner: Runner, given: Inputs, keep: bool) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """A scan that nothing watches and whose inputs are checked: what it emits, and its last states."""
     if not keep:
         emitted, last, _ = runner.forward(given, False)
         return tuple(emitted), tuple(last)
-    made = _Eager.apply(runner, given, *tensors)
-    count = len(program.emitted)
+    made = _Eager.apply(runner, given, *given.tensors)
+    count = len(given.program.emitted)
     return made[:count], made[count:]
 
 

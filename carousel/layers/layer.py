@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -27,10 +27,14 @@ class Layer(Protocol):
     training: bool
     checkpoint: int | str | None
     engine: str
+    initial_state: str
+    cell: Any  # `cells.Cell`
     sizes: dict[str, int]  # the number for each size name, including "input", of the first layer
     weight_ih_l0: Tensor  # all parameters have its dtype and device
     refuses_no_steps: bool
     _program: Interface
+    _parameters: dict[str, Any]
+    _calls: Any  # `again.Calls`
 
     @property
     def program(self) -> Interface:
@@ -39,6 +43,9 @@ class Layer(Protocol):
 
     @property
     def why_untraced(self) -> str: ...
+
+    @property
+    def is_read(self) -> bool: ...
 
     @property
     def hooks(self) -> tuple[StepHook, ...]: ...

@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.layers import call, explaining, initial_states, parts, regularizers, stack
+from carousel.layers import again, call, explaining, initial_states, parts, regularizers, stack
 from carousel.layers.add_ins import AddIn, AddIns
 from carousel.layers.arguments import as_size, check_checkpoint, check_constructor
 from carousel.layers.equations import Equations
@@ -131,7 +131,7 @@ class Recurrent(Equations, RNNBase):
         self._register_own()
         self.reset_parameters()
 
-    _derived = (*Equations._derived, "sizes", "_shapes", "_recordings", "_taps")
+    _derived = (*Equations._derived, "sizes", "_shapes", "_recordings", "_taps", "_calls")
 
     def _derive(self) -> None:
         sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
@@ -145,6 +145,7 @@ class Recurrent(Equations, RNNBase):
         ]
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
+        self._calls = again.Calls()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The names of all parameters and their shapes, in torch.nn's order."""
@@ -217,6 +218,9 @@ class Recurrent(Equations, RNNBase):
             asked = {} if return_states is False else {"return_states": return_states}
             return as_leaf(self, input, hx, **{name: x for name, x in named.items() if x is not None}, **asked)
         self._follow()
+        key = None if return_states else again.layer_key(self, input, (lengths, mask, keep, add))
+        if key is not None and (made := again.run_layer(self, key, input, hx, reset)) is not None:
+            return made
         call.check_options(self)
         layout = call.lay_out(self, input, lengths, mask, reset, given_by_step=keep is not None or add is not None)
         given = call.first_states(self, hx, layout)
@@ -227,6 +231,8 @@ class Recurrent(Equations, RNNBase):
         add_ins = self.add_ins(self.training, *by_step, *readers)
         rows, last = stack.run(self, layout, layout.first(given, fresh), add_ins)
         last = layout.last(last, given, fresh)
+        if key is not None:
+            self._calls.note(key, self._program, self.scan_shapes, self.suffixes())
         return layout.output(rows), last[0] if len(last) == 1 else last, *(all_of.found for all_of in states)
 
     def add_ins(self, training: bool, *more: AddIn) -> AddIns:
@@ -292,6 +298,11 @@ class Recurrent(Equations, RNNBase):
     def hooks(self) -> tuple[StepHook, ...]:
         """The hooks that run before each step, in their order."""
         return tuple(self._hooks.values())
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a recording or a tap, of any thread, reads values of its steps."""
+        return bool(self._recordings or self._taps)
 
     def given_by_step(
         self, input: Tensor, keep: call.ByStep = None, add: call.ByStep = None

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from carousel import engines
 from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
-from carousel.engines.engine import ReadyStep
-from carousel.engines.inside_torch import autocast_is_on, is_plain_call
-from carousel.layers import initial_states, parts
+from carousel.engines.inside_torch import autocast_is_on
+from carousel.layers import again, initial_states, parts
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
@@ -24,19 +22,8 @@ from carousel.layers.parameters import (
     parameter_shapes,
     register,
 )
-from carousel.program import Program
 
 States = tuple[Tensor, ...]
-
-# A cell keeps prepared steps for at most this many batch sizes.
-MOST_READY = 16
-
-
-class _Ready(dict[tuple[int, torch.dtype, str], ReadyStep]):
-    """Prepared steps by batch size, dtype and engine. A copy of a cell starts without any."""
-
-    def __reduce__(self) -> tuple[type[_Ready], tuple[()]]:
-        return _Ready, ()
 
 
 class RecurrentCell(Equations, nn.RNNCellBase):
@@ -79,13 +66,13 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         self._register_own()
         self.reset_parameters()
 
-    _derived = (*Equations._derived, "sizes", "_shapes", "_steps")
+    _derived = (*Equations._derived, "sizes", "_shapes", "_calls")
 
     def _derive(self) -> None:
         sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
         self.sizes = check_sizes(self._program, self.cell, sizes, self.units or {})
         self._shapes = parameter_shapes(self._program, self.sizes)
-        self._steps = _Ready()
+        self._calls = again.Calls()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The names of all parameters and their shapes, in torch.nn's order."""
@@ -105,7 +92,8 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         if is_proxy(input):
             return as_leaf(self, input, hx)
         self._follow()
-        if (made := self._at_once(input, hx)) is not None:
+        key = again.key_of(self, input, 2)
+        if key is not None and (made := self._at_once(key, input, hx)) is not None:
             return made[0] if len(made) == 1 else made
         # Not get_parameter, because under torch.func.functional_call weights are plain tensors.
         name, weights = type(self).__name__, {n: getattr(self, n) for n in self._shapes}
@@ -125,34 +113,21 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         streams = parts.streams(self._program, x, others)
         own = self.own_weights(weight.dtype)
         _, new = engines.scan(self.engine, self._program, x, [x.shape[0]], states, weights | own, streams=streams)
-        if batched and is_plain_call() and not streams:
-            self._keep_ready(x, states, weights)
+        if key is not None and not streams:
+            self._calls.note(key, self._program, lambda _: self._shapes)
         new = new if batched else tuple(state.squeeze(0) for state in new)
         return new[0] if len(new) == 1 else new
 
-    def _at_once(self, input: Tensor, hx: Tensor | States | None) -> States | None:
-        """The new states, if a step for such a call was prepared before and nothing watches the call; else None.
-
-        The checks of one step take longer than its arithmetic. A prepared step only compares shapes and dtypes.
-        """
-        if not self._steps or hx is None or not is_plain_call() or type(input) is not Tensor or input.dim() != 2:
+    def _at_once(self, key: again.Key, input: Tensor, hx: Tensor | States | None) -> States | None:
+        """The new states where calls like this one were made before, and nothing is to be said; else None."""
+        if (scans := self._calls.find(key, self._program)) is None:
             return None
-        step = self._steps.get((input.shape[0], input.dtype, self.engine))
-        if step is None or step.program is not self._program:
-            return None
-        own = self._parameters
-        parameters = [own.get(name) for name in step.names]  # under a parametrization a weight is missing here
-        return step(input, hx if isinstance(hx, tuple) else (hx,), parameters)
-
-    def _keep_ready(self, x: Tensor, states: States, weights: dict[str, Tensor]) -> None:
-        """Prepares a step for later calls like this one."""
-        if self._program.own or not isinstance(self._program, Program):
-            return
-        if len(self._steps) >= MOST_READY:
-            self._steps.clear()
-        step = engines.one_step(self.engine, self._program, x, states, weights)
-        if step is not None:
-            self._steps[x.shape[0], x.dtype, self.engine] = step
+        if hx is None:
+            states = tuple(state.contiguous() for state in self._initial(None, len(input), True, self.weight_ih))
+        else:
+            states = hx if isinstance(hx, tuple) else (hx,)
+        found = again.run(scans[0], input, states, self._parameters)
+        return None if found is None else found[1]
 
     def _initial(self, hx: Tensor | States | None, batch: int, batched: bool, weight: Tensor) -> States:
         """The batched initial states. Raises errors in torch.nn's words for an hx that does not fit."""

@@ -19,9 +19,10 @@ template <class T> struct Matrix {
     bool turn;
 };
 
-// The most that any product of a call needs: pieces, elements of its rows, the depth of a panel, rows of a gradient.
+// The most that any product of a call needs: pieces, elements of its rows, the depth of a panel, rows of a gradient,
+// elements of the panels that are packed where they are multiplied.
 struct ScratchSizes {
-    int64_t pieces, rows, panel, gradient;
+    int64_t pieces, rows, panel, gradient, at_once;
 };
 
 // What a thread needs to read and convert factors. A format that converts nothing has only the pieces.
@@ -30,6 +31,7 @@ template <class T> struct Scratch {
     void* rows;      // a left factor that was converted, [row][element]
     T* panel;        // a panel on its way to another format
     void* gradient;  // a panel of gradients that was converted
+    void* at_once;   // panels that are packed where they are multiplied
 
     static Scratch in(Arena& arena, Format format, const ScratchSizes& sizes);
 };
@@ -131,7 +133,8 @@ template <class T> inline void* room_for(Arena& arena, Format format, int64_t co
 template <class T> inline Scratch<T> Scratch<T>::in(Arena& arena, Format format, const ScratchSizes& sizes) {
     const int64_t some = in_format<T>(format, [](auto f) { return f.CONVERTS; });  // 1, or 0 for no converted factor at all
     return {arena.take<Piece<T>>(sizes.pieces), room_for<T>(arena, format, some * sizes.rows), arena.take<T>(some * sizes.panel * BLOCK<T>),
-            room_for<T>(arena, format, some * length_of<T>(format, sizes.gradient) * BLOCK<T>)};
+            room_for<T>(arena, format, some * length_of<T>(format, sizes.gradient) * BLOCK<T>),
+            room_for<T>(arena, format, sizes.at_once)};
 }
 
 // ---- what is called
@@ -170,23 +173,31 @@ template <class T> struct Target {
     int64_t whole_blocks() const { return (units + (panel ? BLOCK<T> - 1 : 0)) / BLOCK<T>; }
 };
 
-// A packed right factor: [block][element][BLOCK].
+// A part of a right factor's column: `depth` numbers for each of `units` units, in a matrix or, if `turn`, its transpose.
+template <class T> struct Part {
+    const T* at;
+    ptrdiff_t row;
+    int64_t depth, units;
+    bool turn;
+};
+
+// A right factor, packed: [block][element][BLOCK]. What a call multiplies by only once is not packed before: each of its
+// panels is made where it is multiplied, and still in L1 then.
 template <class T> struct Factor {
     Format format;
     int64_t length;  // of a block's column, in elements
-    void* at;
+    Part<T>* parts;  // of a column, one below another
+    int count;
+    void* at;  // null where panels are made at once
 
-    static Factor in(Arena& arena, Format format, int64_t blocks, int64_t length) {
-        return {format, length, room_for<T>(arena, format, blocks * length * BLOCK<T>)};
+    static Factor in(Arena& arena, Format format, int64_t blocks, int64_t length, int count, bool at_once) {
+        Part<T>* parts = arena.take<Part<T>>(count);
+        return {format, length, parts, count, at_once ? nullptr : room_for<T>(arena, format, blocks * length * BLOCK<T>)};
     }
 
-    // Packs a part of a block's column, from element `done` on; returns where the next part begins.
-    int64_t pack(int64_t block, int64_t done, const Matrix<T>& matrix, const Scratch<T>& scratch) const {
-        return in_format<T>(format, [&](auto f) {
-            auto* to = static_cast<typename decltype(f)::Element*>(at) + (block * length + done) * BLOCK<T>;
-            f.pack(matrix, to, scratch.panel);
-            return done + f.length(matrix.depth);
-        });
+    // Packs the blocks that are to be packed before they are multiplied.
+    void pack(Range blocks, const Scratch<T>& scratch) const {
+        for (int64_t b = blocks.begin; b < blocks.end && at; ++b) pack_to(at, b, b, scratch);
     }
 
     // to = start + left x this, for some blocks. start.at is null for zeros, and to.at to add.
@@ -199,7 +210,8 @@ template <class T> struct Factor {
             const Piece<Element>* pieces = static_cast<const Piece<Element>*>(left.scratch.pieces);
             for (int64_t b = blocks.begin, wide; b < blocks.end; b += wide) {
                 wide = b + across <= whole ? across : 1;
-                const Element* panel = static_cast<const Element*>(at) + b * length * BLOCK<T>;
+                for (int64_t i = 0; i < wide && !at; ++i) pack_to(left.scratch.at_once, i, b + i, left.scratch);
+                const Element* panel = at ? static_cast<const Element*>(at) + b * length * BLOCK<T> : static_cast<const Element*>(left.scratch.at_once);
                 T* c = to.at.at + b * to.at.block + left.rows.begin * to.at.row;
                 const Start<T> from{start.at ? start.at + b * start.block + left.rows.begin * start.row : nullptr, start.row};
                 if (wide > 1)
@@ -207,6 +219,20 @@ template <class T> struct Factor {
                                     {ptrdiff_t(length) * BLOCK<T>, to.at.block, start.block});
                 else
                     carousel::CAROUSEL_ISA::multiply(pieces, left.pieces, rows, panel, c, to.at.row, to.columns(b), from);
+            }
+        });
+    }
+
+   private:
+    // A block's column, as that of block `as`.
+    void pack_to(void* panels, int64_t as, int64_t block, const Scratch<T>& scratch) const {
+        in_format<T>(format, [&](auto f) {
+            auto* to = static_cast<typename decltype(f)::Element*>(panels) + as * length * BLOCK<T>;
+            for (int i = 0; i < count; ++i) {
+                const Part<T>& p = parts[i];
+                const int64_t first = block * BLOCK<T>, left = p.units - first;
+                f.pack({p.at, p.row, p.depth, first, int(left < BLOCK<T> ? left : BLOCK<T>), p.turn}, to, scratch.panel);
+                to += f.length(p.depth) * BLOCK<T>;
             }
         });
     }

@@ -176,8 +176,46 @@ inline void multiply_across(const Piece<A>* piece, int pieces, int64_t rows, con
 #define CAROUSEL_SHUFFLE(a, b, ...) __builtin_shuffle(a, b, Order{__VA_ARGS__})
 #endif
 
-// Four rows of four numbers turned into columns: 4 loads, 8 shuffles and 4 stores for 16 numbers.
-inline void transpose_4x4(const float* from, ptrdiff_t from_row, float* to, ptrdiff_t to_row) {
+// A square of numbers turned: SIDE<T> rows of so many numbers become columns, which are stored, or added to what is there.
+// As many shuffles as numbers in four rows for the side of four, in three rows for the side of eight.
+template <bool ADD, class V, class T> inline void put(V v, T* to) {
+    if constexpr (ADD) {
+        V there;
+        std::memcpy(&there, to, sizeof(V));
+        v = there + v;
+    }
+    std::memcpy(to, &v, sizeof(V));
+}
+
+#if CAROUSEL_VECTOR_BYTES >= 32
+template <class T> constexpr int SIDE = sizeof(T) == 4 ? 8 : 4;
+template <bool ADD> inline void turn_square(const float* from, ptrdiff_t from_row, float* to, ptrdiff_t to_row) {
+    typedef float Eight __attribute__((vector_size(32)));
+    typedef int32_t Order [[maybe_unused]] __attribute__((vector_size(32)));
+    Eight r[8], s[8];
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; ++i) std::memcpy(&r[i], from + i * from_row, sizeof(Eight));
+#pragma GCC unroll 4
+    for (int i = 0; i < 8; i += 2) {
+        s[i] = CAROUSEL_SHUFFLE(r[i], r[i + 1], 0, 8, 1, 9, 4, 12, 5, 13);
+        s[i + 1] = CAROUSEL_SHUFFLE(r[i], r[i + 1], 2, 10, 3, 11, 6, 14, 7, 15);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 8; i += 4)
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; ++j) {
+            r[i + 2 * j] = CAROUSEL_SHUFFLE(s[i + j], s[i + j + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            r[i + 2 * j + 1] = CAROUSEL_SHUFFLE(s[i + j], s[i + j + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) {
+        put<ADD>(Eight(CAROUSEL_SHUFFLE(r[i], r[i + 4], 0, 1, 2, 3, 8, 9, 10, 11)), to + i * to_row);
+        put<ADD>(Eight(CAROUSEL_SHUFFLE(r[i], r[i + 4], 4, 5, 6, 7, 12, 13, 14, 15)), to + (i + 4) * to_row);
+    }
+}
+#else
+template <class T> constexpr int SIDE = 4;
+template <bool ADD> inline void turn_square(const float* from, ptrdiff_t from_row, float* to, ptrdiff_t to_row) {
     typedef float Four __attribute__((vector_size(16)));
     typedef int32_t Order [[maybe_unused]] __attribute__((vector_size(16)));
     Four r[4];
@@ -186,22 +224,24 @@ inline void transpose_4x4(const float* from, ptrdiff_t from_row, float* to, ptrd
     const Four c = CAROUSEL_SHUFFLE(r[0], r[1], 2, 6, 3, 7), d = CAROUSEL_SHUFFLE(r[2], r[3], 2, 6, 3, 7);
     const Four columns[4] = {CAROUSEL_SHUFFLE(a, b, 0, 1, 4, 5), CAROUSEL_SHUFFLE(a, b, 2, 3, 6, 7),
                              CAROUSEL_SHUFFLE(c, d, 0, 1, 4, 5), CAROUSEL_SHUFFLE(c, d, 2, 3, 6, 7)};
-    for (int i = 0; i < 4; ++i) std::memcpy(to + i * to_row, &columns[i], sizeof(Four));
+    for (int i = 0; i < 4; ++i) put<ADD>(columns[i], to + i * to_row);
 }
-inline void transpose_4x4(const double* from, ptrdiff_t from_row, double* to, ptrdiff_t to_row) {
+#endif
+template <bool ADD> inline void turn_square(const double* from, ptrdiff_t from_row, double* to, ptrdiff_t to_row) {
     for (int i = 0; i < 4; ++i)
-        for (int j = 0; j < 4; ++j) to[j * to_row + i] = from[i * from_row + j];
+        for (int j = 0; j < 4; ++j) to[j * to_row + i] = ADD ? to[j * to_row + i] + from[i * from_row + j] : from[i * from_row + j];
 }
 
-// to[k][j] = from[j][k] for k < depth, j < columns.
-template <class T>
-inline void transpose(const T* from, ptrdiff_t from_row, int64_t depth, int columns, T* to, ptrdiff_t to_row) {
-    const int64_t deep = depth / 4 * 4;
-    const int wide = columns / 4 * 4;
-    for (int64_t k = 0; k < deep; k += 4)
-        for (int j = 0; j < wide; j += 4) transpose_4x4(from + j * from_row + k, from_row, to + k * to_row + j, to_row);
+// to[k][j] = from[j][k] for k < depth, j < columns; or += if ADD.
+template <bool ADD, class T>
+inline void transpose(const T* from, ptrdiff_t from_row, int64_t depth, int64_t columns, T* to, ptrdiff_t to_row) {
+    constexpr int S = SIDE<T>;
+    const int64_t deep = depth / S * S, wide = columns / S * S;
+    for (int64_t k = 0; k < deep; k += S)
+        for (int64_t j = 0; j < wide; j += S) turn_square<ADD>(from + j * from_row + k, from_row, to + k * to_row + j, to_row);
     for (int64_t k = 0; k < depth; ++k)
-        for (int j = k < deep ? wide : 0; j < columns; ++j) to[k * to_row + j] = from[j * from_row + k];
+        for (int64_t j = k < deep ? wide : 0; j < columns; ++j)
+            to[k * to_row + j] = ADD ? to[k * to_row + j] + from[j * from_row + k] : from[j * from_row + k];
 }
 
 // Appends to a panel [depth][BLOCK] the columns [first, first + columns) of the transpose of a matrix stored by rows:
@@ -209,7 +249,7 @@ inline void transpose(const T* from, ptrdiff_t from_row, int64_t depth, int colu
 template <class T>
 inline void pack_panel(const T* w, ptrdiff_t w_row, int64_t depth, int64_t first, int columns, bool turn, T* panel) {
     if (turn) {
-        transpose(w + first * w_row, w_row, depth, columns, panel, BLOCK<T>);
+        transpose<false>(w + first * w_row, w_row, depth, columns, panel, BLOCK<T>);
         for (int64_t k = 0; k < depth && columns < BLOCK<T>; ++k)
             for (int j = columns; j < BLOCK<T>; ++j) panel[k * BLOCK<T> + j] = T(0);
     } else {

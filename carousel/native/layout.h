@@ -45,6 +45,7 @@ template <class T> struct Layout {
     int threads;
     bool by_units;
     Format format;                // of the factors of products
+    bool at_once;                 // whether right factors are packed where they are multiplied
     int64_t units[2], blocks[2];  // per CarouselSize
     int64_t chunk_rows;           // rows that a CHUNK buffer holds
     int64_t number_rows;          // length of a ROW value
@@ -65,6 +66,7 @@ template <class T> struct Layout {
         for (int s = 0; s < 2; ++s) blocks[s] = blocks_of<T>(units[s]);
         by_units = scan.split == 2 || (scan.split == 0 && units_are_better());
         format = sizeof(T) == sizeof(float) && scan.bfloat16 ? Format::PAIRS : Format::PLAIN;
+        at_once = scan.steps == 1 && scan.batch <= ROWS_TOGETHER && (threads == 1 || by_units);
         int64_t* offsets = arena.take<int64_t>(scan.steps + 1);
         if (!arena.counting()) {
             offsets[0] = 0;
@@ -161,15 +163,24 @@ template <class T> struct Layout {
         return length;
     }
 
+    // What a term multiplies by. A gate's block of the parameter has as many rows as the product gives (`wide`), or as its
+    // transpose takes.
+    Part<T> part_of(const CarouselTerm& term, int64_t wide) const {
+        const int64_t deep = units[term.source_size], row = term.transposed ? wide : deep;
+        return {parameter(term.parameter, term.gate, term.transposed ? deep : wide, row), row, deep, wide, !term.transposed};
+    }
+
     void lay_out_weights(Arena& arena) {
         products = arena.take<Factor<T>>(plan.products_count);
         biases = arena.take<T*>(plan.products_count);
         vectors = arena.take<T*>(plan.vectors_count);
         for (int64_t i = 0; i < plan.products_count; ++i) {
             const CarouselProduct& p = plan.products[i];
-            const Factor<T> factor = Factor<T>::in(arena, format, blocks[p.size], length_of_product(p));
+            const Factor<T> factor = Factor<T>::in(arena, format, blocks[p.size], length_of_product(p), p.terms, at_once);
             T* bias = p.bias_parameter >= 0 ? arena.take<T>(blocks[p.size] * BLOCK<T>) : nullptr;
-            if (!arena.counting()) products[i] = factor, biases[i] = bias;
+            if (arena.counting()) continue;
+            products[i] = factor, biases[i] = bias;
+            for (int t = 0; t < p.terms; ++t) factor.parts[t] = part_of(plan.terms[p.first_term + t], units[p.size]);
         }
         for (int64_t i = 0; i < plan.vectors_count; ++i) {
             T* vector = arena.take<T>(blocks[plan.vectors[i].size] * BLOCK<T>);
@@ -222,16 +233,18 @@ template <class T> struct Layout {
         if (units[PROJECTION] > deepest) deepest = units[PROJECTION];
         int64_t rows = chunk_rows * (backward ? of_inputs : length_of<T>(format, scan.input));
         if (rows <= deepest) rows = deepest + 1;  // a row of a weight gradient's source, and its one
+        int64_t longest = backward ? of_inputs : length_of<T>(format, scan.input);  // a factor's column
         int64_t pieces = backward ? plan.inputs_count * blocks[HIDDEN] : scan.input / DEPTH + 1;
         for (int64_t i = 0; i < plan.products_count; ++i) {
             const CarouselProduct& p = plan.products[i];
-            const int64_t needs = (scan.batch > ROWS_TOGETHER ? scan.batch : ROWS_TOGETHER) * length_of_product(p);
+            const int64_t length = length_of_product(p), needs = (scan.batch > ROWS_TOGETHER ? scan.batch : ROWS_TOGETHER) * length;
             if (needs > rows) rows = needs;
+            if (length > longest) longest = length;
             int64_t count = 0;
             for (int t = 0; t < p.terms; ++t) count += blocks[plan.terms[p.first_term + t].source_size];
             if (count > pieces) pieces = count;
         }
-        return {pieces, rows, deepest, backward ? chunk_rows : 0};
+        return {pieces, rows, deepest, backward ? chunk_rows : 0, at_once ? longest * panels_across(scan.batch) * BLOCK<T> : 0};
     }
 };
 

@@ -40,17 +40,7 @@ template <class T> struct Machine {
     void pack_product(const Worker<T>& w, int64_t index) const {
         const CarouselProduct& p = plan.products[index];
         const int64_t wide = layout.units[p.size];
-        const Range mine = share(layout.blocks[p.size], w.thread, w.threads);
-        for (int64_t b = mine.begin; b < mine.end; ++b)
-            for (int64_t t = 0, done = 0; t < p.terms; ++t) {
-                const CarouselTerm& term = plan.terms[p.first_term + t];
-                const int64_t deep = layout.units[term.source_size];
-                // A gate's block of the parameter has as many rows as the product gives, or as its transpose takes.
-                const int64_t matrix_rows = term.transposed ? deep : wide, row = term.transposed ? wide : deep;
-                const T* matrix = layout.parameter(term.parameter, term.gate, matrix_rows, row);
-                done = layout.products[index].pack(b, done, {matrix, row, deep, b * BLOCK<T>, layout.columns(p.size, b), !term.transposed},
-                                                   w.scratch);
-            }
+        layout.products[index].pack(share(layout.blocks[p.size], w.thread, w.threads), w.scratch);
         if (layout.biases[index] && w.thread == 0)
             fill_vector(layout.biases[index], p.bias_parameter, p.bias_gate, wide, layout.blocks[p.size] * BLOCK<T>, false);
     }

@@ -16,7 +16,10 @@ template <class T> struct Backward {
     Backward(const CarouselScan& scan, Arena& arena) : machine(scan, arena, true), plan(*scan.plan), scan(scan) {
         const Layout<T>& layout = machine.layout;
         input = Factor<T>::in(arena, layout.format, scan.grad_x ? blocks_of<T>(scan.input) : 0,
-                              plan.inputs_count * length_of<T>(layout.format, layout.units[HIDDEN]));
+                              plan.inputs_count * length_of<T>(layout.format, layout.units[HIDDEN]), int(plan.inputs_count), layout.at_once);
+        for (int64_t i = 0; i < plan.inputs_count && !arena.counting(); ++i)
+            input.parts[i] = {layout.parameter(0, plan.inputs[i].gate, layout.units[HIDDEN], scan.input), scan.input, layout.units[HIDDEN],
+                              scan.input, false};
         sums = arena.take<T*>(plan.weight_gradients_count);
         sources = arena.take<Turned<T>>(plan.weight_gradients_count);
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
@@ -73,17 +76,7 @@ template <class T> struct Backward {
     void prepare(const Worker<T>& w) const {
         machine.prepare(w);
         machine.prepare_states(w, true);
-        const int64_t hidden = machine.layout.units[HIDDEN];
-        if (scan.grad_x) {
-            const Range mine = share(blocks_of<T>(scan.input), w.thread, w.threads);
-            for (int64_t b = mine.begin; b < mine.end; ++b)
-                for (int64_t i = 0, done = 0; i < plan.inputs_count; ++i) {
-                    const T* matrix = machine.layout.parameter(0, plan.inputs[i].gate, hidden, scan.input);
-                    const int64_t columns = scan.input - b * BLOCK<T>;
-                    done = input.pack(b, done, {matrix, scan.input, hidden, b * BLOCK<T>, int(columns < BLOCK<T> ? columns : BLOCK<T>), false},
-                                      w.scratch);
-                }
-        }
+        if (scan.grad_x) input.pack(share(blocks_of<T>(scan.input), w.thread, w.threads), w.scratch);
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
             if (!wanted(g)) continue;
@@ -156,14 +149,14 @@ template <class T> struct Backward {
             if (!wanted(g)) continue;
             const int64_t deep = source_units(g), rows = machine.layout.units[g.size];
             const int64_t first = g.gate < 0 ? 0 : g.gate * rows;
-            const Range mine = share(rows, w.thread, w.threads);
+            const Range mine = share(rows, w.thread, w.threads, BLOCK<T>);
             T* weight = static_cast<T*>(scan.grad_parameters[g.parameter]);
             T* bias = g.bias_parameter < 0 ? nullptr : static_cast<T*>(scan.grad_parameters[g.bias_parameter]);
-            for (int64_t j = mine.begin; j < mine.end; ++j) {
-                const T* from = sums[i] + j / BLOCK<T> * (deep + 1) * BLOCK<T> + j % BLOCK<T>;
-                if (weight)
-                    for (int64_t k = 0; k < deep; ++k) weight[(first + j) * deep + k] += from[k * BLOCK<T>];
-                if (bias) bias[first + j] += from[deep * BLOCK<T>];
+            for (int64_t j = mine.begin; j < mine.end; j += BLOCK<T>) {
+                const T* from = sums[i] + j * (deep + 1);
+                const int64_t count = rows - j < BLOCK<T> ? rows - j : BLOCK<T>;
+                if (weight) transpose<true>(from, BLOCK<T>, count, deep, weight + (first + j) * deep, deep);
+                for (int64_t u = 0; u < count && bias; ++u) bias[first + j + u] += from[deep * BLOCK<T> + u];
             }
         }
     }

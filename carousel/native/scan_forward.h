@@ -16,8 +16,12 @@ template <class T> struct Forward {
         const Layout<T>& layout = machine.layout;
         inputs = arena.take<Factor<T>>(plan.inputs_count);
         for (int64_t i = 0; i < plan.inputs_count; ++i) {
-            const Factor<T> factor = Factor<T>::in(arena, layout.format, layout.blocks[HIDDEN], length_of<T>(layout.format, scan.input));
-            if (!arena.counting()) inputs[i] = factor;
+            const Factor<T> factor = Factor<T>::in(arena, layout.format, layout.blocks[HIDDEN], length_of<T>(layout.format, scan.input), 1,
+                                                   layout.at_once);
+            if (arena.counting()) continue;
+            inputs[i] = factor;
+            const int64_t hidden = layout.units[HIDDEN];
+            factor.parts[0] = {layout.parameter(0, plan.inputs[i].gate, hidden, scan.input), scan.input, scan.input, hidden, true};
         }
         input_biases = arena.take<T>(plan.inputs_count * layout.blocks[HIDDEN] * BLOCK<T>);
     }
@@ -60,11 +64,7 @@ template <class T> struct Forward {
         const Layout<T>& layout = machine.layout;
         const int64_t hidden = layout.units[HIDDEN], blocks = layout.blocks[HIDDEN], padded = blocks * BLOCK<T>;
         const Range mine = share(plan.inputs_count * blocks, w.thread, w.threads);
-        for (int64_t i = mine.begin; i < mine.end; ++i) {
-            const int64_t b = i % blocks;
-            const T* matrix = layout.parameter(0, plan.inputs[i / blocks].gate, hidden, scan.input);
-            inputs[i / blocks].pack(b, 0, {matrix, scan.input, scan.input, b * BLOCK<T>, layout.columns(HIDDEN, b), true}, w.scratch);
-        }
+        for (int64_t i = mine.begin; i < mine.end; ++i) inputs[i / blocks].pack({i % blocks, i % blocks + 1}, w.scratch);
         if (w.thread != 0) return;
         for (int64_t i = 0; i < plan.inputs_count; ++i) {
             T* bias = input_biases + i * padded;

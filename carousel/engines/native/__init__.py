@@ -3,22 +3,22 @@
 engine      what Carousel calls: `why_not`, `scan`, `kept`, `status`; `facts`: what can be said before a scan runs
 call        one call of the library: its memory and arguments; `prepared`: the plans of a program, made once
 binding     the library and its structures in ctypes; `identity`: whether it fits this package
-stepper     one step after another, from states that the library holds; `one_step`: a single step, from given states
+stepper     one step after another, from states that the library holds; `ready`: scans of shapes that come again
 plan        the entries of a plan; `text`: its listing; `verify`: its grammar
 forward     makes the plan of a scan; `backward`: the plan of backpropagation. Both use `select` (nodes become
             `items`), `passes` (when each item is computed, and where it is stored), `emit` and `listing`
 """
 
 from carousel.engines.native.engine import division, kept, listing, openmp_runtimes, scan, status, use_isa, why_not
-from carousel.engines.native.one_step import one_step
+from carousel.engines.native.ready import ReadyScan
 from carousel.engines.native.stepper import Stepper
 
 __all__ = [
+    "ReadyScan",
     "Stepper",
     "division",
     "kept",
     "listing",
-    "one_step",
     "openmp_runtimes",
     "scan",
     "status",

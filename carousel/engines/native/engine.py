@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from carousel.engines import operator, reference
-from carousel.engines.call import Inputs, Runner
+from carousel.engines.call import Inputs
 from carousel.engines.inside_torch import are_of_samples, is_jit_traced, is_transformed, same_at_every_call
 from carousel.engines.native import binding, call, facts
 from carousel.engines.native.prepared import isa, library, multiplies_bfloat16, settings
@@ -143,4 +143,4 @@ def openmp_runtimes() -> int:
     return sum(".so" in file and "omp" in file.rpartition("/")[2] for file in files)
 
 
-operator.register("cpu", Runner(call.forward, call.backward, call.saved))
+operator.register("cpu", call)
