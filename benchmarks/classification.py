@@ -22,14 +22,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from carousel.tasks.classification import training
 from carousel.tasks.classification.arrays import from_python
 from carousel.tasks.classification.examples import Columns, Examples
+from carousel.tasks.classification.preparation import prepare
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.sources import read_examples
-from carousel.tasks.classification.trained import load
+from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.classification.training import open_run
+from carousel.training import task_run
 from carousel.training.progress import Quiet
-from carousel.training.run_folder import RunFolder
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 Split = tuple[Examples, Examples]
@@ -138,10 +139,11 @@ def judged(split: Split, seed: int) -> Result:
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         started = time.monotonic()
-        training.train(train, Settings(seed=seed, threads=torch.get_num_threads()), out=run, report=Quiet())
+        prepared = prepare(train, Settings(seed=seed, threads=torch.get_num_threads()), Quiet())
+        finished = task_run.train(prepared, open_run, out=run, report=Quiet())
         seconds = time.monotonic() - started
-        result = load(run).evaluate(test)
-        held_out = RunFolder.open(run).log_lines()[-1]["accuracy"]
+        result = TrainedClassifier.of(finished).evaluate(test)
+        held_out = finished.log_lines()[-1]["accuracy"]
     return Result(len(train), len(test), seconds, held_out, result.accuracy, result.macro_f1, result.baseline)
 
 

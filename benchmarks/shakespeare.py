@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 from carousel.tasks.language.language_model import LanguageModel
+from carousel.training.building import parameter_count
 from carousel.training.measure import bits
 from carousel.training.progress import Lines
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import parameter_count
 
 TEXT = Path(__file__).parents[2] / "shared" / "data" / "tiny-shakespeare" / "input.txt"
 

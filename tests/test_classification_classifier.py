@@ -18,12 +18,14 @@ from carousel.cli import main
 from carousel.errors import DataError, RunError, option, speaking
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.catalogue import task_for
-from carousel.tasks.classification import training
 from carousel.tasks.classification.arrays import from_python
+from carousel.tasks.classification.preparation import prepare
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.classification.training import class_weights, open_run
 from carousel.training.progress import Lines, Quiet
 from carousel.training.run_folder import RunFolder
+from carousel.training.task_run import resume, train
 
 TINY = {"hidden": 4, "epochs": 2, "folds": 2, "batch": 8, "threads": 1}
 
@@ -242,9 +244,9 @@ def test_balanced_weights_make_every_class_weigh_the_same() -> None:
         carousel.SequenceClassifier(**options | {"class_weights": weights}).fit(*rare)
         for weights in ("none", "balanced")
     )
-    weights = training._weights(balanced._trained, Settings(class_weights="balanced"))
+    weights = class_weights(balanced._trained, Settings(class_weights="balanced"))
     np.testing.assert_allclose(weights, [20 / (2 * 4), 20 / (2 * 16)])
-    assert training._weights(plain._trained, Settings()) is None
+    assert class_weights(plain._trained, Settings()) is None
     assert balanced.predict_proba(x)[:, 0].mean() > plain.predict_proba(x)[:, 0].mean() + 0.05
 
 
@@ -276,9 +278,9 @@ class BreaksOff(Quiet):
 def test_a_run_that_broke_off_goes_on_to_the_same_bits(tmp_path: Path) -> None:
     x, y = waves(16)
     settings = Settings(**TINY | {"epochs": 6}, dropout=0.3)
-    training.train(from_python(x, y), settings, out=tmp_path / "whole", report=Quiet())
+    train(prepare(from_python(x, y), settings, Quiet()), open_run, out=tmp_path / "whole", report=Quiet())
     with pytest.raises(Interrupted):
-        training.train(from_python(x, y), settings, out=tmp_path / "broken", report=BreaksOff())
+        train(prepare(from_python(x, y), settings, Quiet()), open_run, out=tmp_path / "broken", report=BreaksOff())
     assert (tmp_path / "broken" / "examples.safetensors").exists()
     model = carousel.SequenceClassifier.resume(tmp_path / "broken", report=Quiet())
     assert set(model.predict(x)) <= {"slow", "fast"}
@@ -345,11 +347,12 @@ def test_a_config_that_holds_something_else_is_damaged(tmp_path: Path) -> None:
 
 
 def test_a_run_without_its_examples_cannot_go_on(tmp_path: Path) -> None:
+    prepared = prepare(from_python(*waves(16)), Settings(**TINY), Quiet())
     with pytest.raises(Interrupted):
-        training.train(from_python(*waves(16)), Settings(**TINY), out=tmp_path / "run", report=BreaksOff())
+        train(prepared, open_run, out=tmp_path / "run", report=BreaksOff())
     (tmp_path / "run" / "examples.safetensors").write_bytes(b"")
     with pytest.raises(RunError, match=r"examples.safetensors should hold the examples.*train again"):
-        training.continue_run(RunFolder.open(tmp_path / "run"), Quiet(), resuming=True)
+        resume(RunFolder.open(tmp_path / "run"), open_run, report=Quiet())
 
 
 # -- the command line -----------------------------------------------------------------------------------------------

@@ -21,14 +21,18 @@ from carousel.tasks.forecasting import Forecaster
 from carousel.tasks.forecasting.answers import following
 from carousel.tasks.forecasting.answers.backtesting import Backtest
 from carousel.tasks.forecasting.answers.following import corrections_at
-from carousel.tasks.forecasting.network import predicting, training
+from carousel.tasks.forecasting.network import predicting
 from carousel.tasks.forecasting.network.predicting import absolute, quantiles_at
-from carousel.tasks.forecasting.network.trained import CALIBRATED_ON, TrainedForecaster, held_out, reading_to_json
+from carousel.tasks.forecasting.network.preparation import prepare
+from carousel.tasks.forecasting.network.reading_json import reading_to_json
+from carousel.tasks.forecasting.network.trained import CALIBRATED_ON, TrainedForecaster, held_out
+from carousel.tasks.forecasting.network.training import open_run
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.metrics import LEVELS, Scores
 from carousel.tasks.forecasting.settings import Settings
 from carousel.training.progress import Quiet
 from carousel.training.run_folder import RunFolder
+from carousel.training.task_run import train
 
 FORMS = ("encoder-decoder", "autoregressive")
 QUICK = {"epochs": 2, "hidden": 8, "batch": 16, "horizon": 7, "seed": 3}
@@ -556,9 +560,9 @@ class Stopping(Quiet):
 def test_a_resumed_training_is_the_one_that_never_stopped(tmp_path, form):
     settings = Settings(form=form, dropout=0.2, **QUICK)
     frame = shops().select("date", "shop", "sold")
-    training.train(frame, settings, out=tmp_path / "whole", sources=[], report=Quiet())
+    train(prepare(frame, settings, Quiet()), open_run, out=tmp_path / "whole", report=Quiet())
     with pytest.raises(InterruptedError):
-        training.train(frame, settings, out=tmp_path / "stopped", sources=[], report=Stopping(9))
+        train(prepare(frame, settings, Quiet()), open_run, out=tmp_path / "stopped", report=Stopping(9))
     Forecaster.resume(tmp_path / "stopped")
     whole, stopped = (RunFolder.open(tmp_path / name) for name in ("whole", "stopped"))
     for name, values in whole.read_model().items():
@@ -583,15 +587,17 @@ def test_a_saved_forecaster_is_the_same(plain, tmp_path):
 
 
 def test_a_run_that_was_stopped_can_forecast(tmp_path):
+    prepared = prepare(shops(), Settings(target="sold", **QUICK), Quiet())
     with pytest.raises(InterruptedError):
-        training.train(shops(), Settings(target="sold", **QUICK), out=tmp_path / "run", sources=[], report=Stopping(5))
-    assert TrainedForecaster.load(tmp_path / "run").correction is None
+        train(prepared, open_run, out=tmp_path / "run", report=Stopping(5))
+    assert TrainedForecaster.of(RunFolder.open(tmp_path / "run")).correction is None
     assert np.isfinite(numbers(Forecaster.load(tmp_path / "run").predict())).all()
 
 
 def test_a_run_that_was_stopped_is_calibrated_on_its_own_data_whatever_it_is_asked_about(tmp_path):
+    prepared = prepare(shops(), Settings(target="sold", **QUICK), Quiet())
     with pytest.raises(InterruptedError):
-        training.train(shops(), Settings(target="sold", **QUICK), out=tmp_path / "run", sources=[], report=Stopping(5))
+        train(prepared, open_run, out=tmp_path / "run", report=Stopping(5))
     other = shops(STEPS + 40, seed=9).with_columns(pl.col("sold") ** 2)
     asked, fresh = Forecaster.load(tmp_path / "run"), Forecaster.load(tmp_path / "run")
     of_other = asked.predict(data=other)

@@ -358,7 +358,7 @@ def test_a_choice_that_cannot_be_is_refused_before_a_long_text_is_read(
 ) -> None:
     (tmp_path / "own.py").write_text("")
     options = {name: value.format(folder=tmp_path) for name, value in options.items()}
-    monkeypatch.setattr("carousel.tasks.language.training.corpus.survey", lambda *_, **__: pytest.fail("it is read"))
+    monkeypatch.setattr("carousel.tasks.language.preparation.corpus.survey", lambda *_, **__: pytest.fail("it is read"))
     with pytest.raises(DataError, match=message):
         LanguageModel.train(text, out=tmp_path / "run", report=Quiet(), **TINY | options)
     assert not (tmp_path / "run").exists()
@@ -368,7 +368,7 @@ def test_a_failure_while_preparing_leaves_no_folder_behind(text: Path, tmp_path:
     def full(*_, **__) -> None:
         raise RunError("no room")
 
-    monkeypatch.setattr("carousel.tasks.language.training.corpus.write", full)
+    monkeypatch.setattr("carousel.tasks.language.preparation.corpus.write", full)
     with pytest.raises(RunError, match="no room"):
         LanguageModel.train(text, out=tmp_path / "run", report=Quiet(), **TINY)
     assert not (tmp_path / "run").exists()
@@ -527,7 +527,7 @@ def test_the_prompts_that_a_run_suggests_are_taken_by_its_model(tmp_path: Path, 
     for name, text in texts.items():
         (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
         model = LanguageModel.train(tmp_path / f"{name}.txt", out=tmp_path / name, epochs=1, report=Quiet(), **TINY)
-        language_task.conclude(tmp_path / name, Lines())
+        language_task.conclude(RunFolder.open(tmp_path / name), Lines())
         lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  carousel ")]
         assert lines
         typed = {words[1]: shlex.split(" ".join(words)) for words in lines}

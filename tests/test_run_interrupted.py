@@ -15,8 +15,9 @@ from tiny_runs import TASKS
 from carousel.errors import RunError
 from carousel.training.measure import Measure
 from carousel.training.progress import Quiet
+from carousel.training.run_end import draw_curve, record_final
 from carousel.training.run_folder import LOG, Log, RunFolder
-from carousel.training.session import carry_out, draw_curve, record_final
+from carousel.training.task_run import carry_out
 
 posix = pytest.mark.skipif(os.name != "posix", reason="processes, links and open files as POSIX has them")
 CHANGES = {"open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir", "shutil.rmtree"}

@@ -59,22 +59,69 @@ class Settings(TrainingSettings):
     squeaks: bool = setting(False, "Make a noise.", group=MODEL)
 """
 TOYS_TASK = """
+from dataclasses import dataclass
+
+import torch
+
+from carousel import LSTM
 from carousel.tasks.toy.settings import Settings
+from carousel.training.batches import ShuffledBatches
+from carousel.training.measure import Measure
+from carousel.training.task_run import Judgement, TaskRun
 
 LEARNT = []
+
+
+@dataclass
+class Prepared:
+    settings: Settings
+    TASK, DATA, steps_per_epoch = "toy", "wheels.txt", 2
+
+    def network(self):
+        torch.manual_seed(self.settings.seed)
+        return LSTM(1, self.settings.hidden)
+
+    def write(self, folder):
+        (folder / self.DATA).write_text(str(self.settings.wheels))
+        return {"model": {"cell": "lstm"}}
+
+
+class ToyRun(TaskRun):
+    measure = validation_measure = Measure("turn")
+    unneeded = ("wheels.txt",)
+    baseline = ("never", 9.0)
+
+    def __init__(self, folder, prepared):
+        self.settings = Settings(**folder.config()["settings"])
+        self.recurrent = self.network = Prepared(self.settings).network()
+        count = int((folder.path / Prepared.DATA).read_text())
+        self.batches = ShuffledBatches(count, 2, lambda model, _: model(torch.ones(2, 1, 1))[0].square().mean(), seed=0)
+
+    def validate(self):
+        return 1.0
+
+    def judge(self):
+        return Judgement({"final": 1.0}, ("best model: it turns",))
+
+    def draw(self, folder):
+        pass
 
 
 def recognize(paths, options):
     return "a toy" if all(path.suffix == ".toy" for path in paths) else None
 
 
-def train(paths, settings, *, out, report):
+def prepare(paths, settings, report):
     LEARNT.append(settings)
-    return out
+    return Prepared(settings)
 
 
-def conclude(run, report, *, cell=None, trust_cell=False):
-    report.say("It rolls.")
+def open_run(folder, prepared=None):
+    return ToyRun(folder, prepared)
+
+
+def conclude(folder, report):
+    report.say(f"It rolls in {folder.path.name}.")
 """
 
 
@@ -112,13 +159,19 @@ def test_a_task_is_a_folder_and_nothing_else(toy, tmp_path, capsys):
     assert "--target" not in whole
     assert "--no-squeaks" not in whole
     (tmp_path / "bear.toy").write_text("")
-    typed = ["train", tmp_path / "bear.toy", "--wheels", 3, "--colours", "red", "--colours", "blue", "--squeaks"]
+    run = tmp_path / "run"
+    typed = ["train", tmp_path / "bear.toy", "--out", run, "--epochs", 2, "--wheels", 3, "--squeaks"]
+    typed += ["--colours", "red", "--colours", "blue"]
     toy([str(word) for word in typed], result_action="return_value")
     (settings,) = sys.modules["carousel.tasks.toy.task"].LEARNT
     assert (settings.wheels, list(settings.colours), settings.squeaks, settings.hidden) == (3, ["red", "blue"], True, 7)
     said = capsys.readouterr().out
     assert "taken for a toy, to train toy (--task: classification, forecasting, language)" in said
-    assert "It rolls." in said
+    for line in ("a naive baseline to beat: never, 9.000", "4 steps, 2.0 times over", "it turns", "It rolls in run."):
+        assert line in said
+    assert {file.name for file in run.iterdir()} == {"config.json", "model.safetensors", "train_state.pt", "log.jsonl"}
+    toy(["train", "--resume", str(run)], result_action="return_value")
+    assert "has finished" in capsys.readouterr().out
     with pytest.raises(DataError, match="--target is an option of the task forecasting, and .* is taken for toy data"):
         toy(["train", str(tmp_path / "bear.toy"), "--target", "x"], result_action="return_value")
 

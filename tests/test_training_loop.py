@@ -15,10 +15,12 @@ from carousel.training.budget import Budget
 from carousel.training.loop import Loop
 from carousel.training.measure import Measure
 from carousel.training.progress import Quiet
+from carousel.training.resuming import may_resume, versions
 from carousel.training.run import Run
+from carousel.training.run_end import draw_curve
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import carry_out, draw_curve, may_resume, versions
 from carousel.training.settings import TrainingSettings
+from carousel.training.task_run import carry_out
 
 
 class Says(Quiet):

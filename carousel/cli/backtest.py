@@ -62,11 +62,13 @@ def backtest(
     from carousel.tasks.files import require_place
     from carousel.tasks.forecasting.task import backtest_of, show_scores
     from carousel.tasks.table import WRITTEN, numbers_written, write
+    from carousel.training.run_folder import RunFolder
 
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
     with numbers_written(decimal, thousands):
-        result = backtest_of(run, data, horizon=horizon, stride=stride, cell=cell, trust_cell=trust_cell)
+        folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
+        result = backtest_of(folder, data, horizon=horizon, stride=stride)
     show_scores(result, show)
     if plot is not None:
         save(result.plot(), plot)

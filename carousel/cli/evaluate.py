@@ -51,5 +51,5 @@ def evaluate(
     from carousel.training.run_folder import RunFolder
 
     with numbers_written(decimal, thousands):
-        task = task_named(task_of(RunFolder.open(run)))
-        task.evaluate(run, data, out=out, say=show, cell=cell, trust_cell=trust_cell)
+        folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
+        task_named(task_of(folder)).evaluate(folder, data, out=out, say=show)

@@ -61,13 +61,13 @@ def forecast(
     from carousel.tasks.files import require_place
     from carousel.tasks.forecasting.task import forecast_of
     from carousel.tasks.table import WRITTEN, numbers_written, write
+    from carousel.training.run_folder import RunFolder
 
     require_place(out, WRITTEN)
     require_place(plot, PICTURES)
     with numbers_written(decimal, thousands):
-        frame, draw = forecast_of(
-            run, data, horizon=horizon, future=future, say=remark, cell=cell, trust_cell=trust_cell
-        )
+        folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
+        frame, draw = forecast_of(folder, data, horizon=horizon, future=future, say=remark)
     if plot is not None:
         save(draw(), plot)
         show(f"{plot}\n")

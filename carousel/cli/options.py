@@ -21,7 +21,7 @@ from carousel.errors import SETTING_OF
 from carousel.tasks import settings_of, task_names
 from carousel.training.settings import DATA, MODEL, RUN, TRAINING, TrainingSettings
 
-GROUPS = {name: Group(name, sort_key=place) for place, name in enumerate((DATA, MODEL, TRAINING, RUN), start=1)}
+GROUPS = {name: Group(name, sort_key=key) for key, name in enumerate((DATA, MODEL, TRAINING, RUN), start=1)}
 FLAGS = {setting: flag for flag, setting in SETTING_OF.items()}  # settings whose flags have shorter names
 
 
@@ -43,14 +43,21 @@ def all_options() -> list[Argument]:
     """The settings of all tasks, each once."""
     owners: dict[str, dict[str, Field[Any]]] = {}
     for task in task_names():
-        for one in fields(settings_of(task)):
+        for one in _fields_of(task):
             owners.setdefault(one.name, {})[task] = one
     return [_option(name, [kind_of(task, name) for task in by], next(iter(by.values()))) for name, by in owners.items()]
 
 
 def options_of(task: str) -> list[Argument]:
     """The settings of one task, with the defaults that it has."""
-    return [_option(one.name, [kind_of(task, one.name)], one, usual=_spelled(one)) for one in fields(settings_of(task))]
+    return [_option(one.name, [kind_of(task, one.name)], one, usual=_spelled(one)) for one in _fields_of(task)]
+
+
+def _fields_of(task: str) -> list[Field[Any]]:
+    """The settings of a task as help lists them: first those that the task declares, last those that it has in common
+    with some other tasks, but not with all."""
+    settings, shared = settings_of(task), {one.name for one in fields(TrainingSettings)}
+    return sorted(fields(settings), key=lambda one: one.name not in shared and one.name not in vars(settings))
 
 
 def shared_options() -> list[Argument]:
@@ -64,7 +71,7 @@ def shared_options() -> list[Argument]:
 def flags_of_its_own(task: str) -> list[str]:
     """The flags of the settings that this task has besides the shared ones."""
     shared = {one.name for one in fields(TrainingSettings)}
-    return [flag(one.name) for one in fields(settings_of(task)) if one.name not in shared]
+    return [flag(one.name) for one in _fields_of(task) if one.name not in shared]
 
 
 def flag(setting: str) -> str:

@@ -57,13 +57,15 @@ def predict(
     from carousel.tasks.classification import answers
     from carousel.tasks.files import require_place
     from carousel.tasks.table import WRITTEN, numbers_written, write
+    from carousel.training.run_folder import RunFolder
 
     require_place(out, WRITTEN)
     with numbers_written(decimal, thousands):
-        frame, columns = answers.ask(run, data, strings=string or [], every=every, cell=cell, trust_cell=trust_cell)
+        folder = RunFolder.open(run, task="classification", cell=cell, trust_cell=trust_cell)
+        frame, classes = answers.ask(folder, data, strings=string or [], every=every)
     if out is not None:
         write(frame, out)
         show(f"{frame.height:,} answers: {out}\n")
         return
-    for line in answers.shown(frame, columns):
+    for line in answers.shown(frame, classes):
         show(line + "\n")

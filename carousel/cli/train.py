@@ -91,21 +91,21 @@ def train(
 def _train(
     data: Sequence[Path], task: str | None, given: dict[str, Any], out: Path | None, report: "Report", *, dry_run: bool
 ) -> None:
-    from carousel.tasks.catalogue import choose, prepare
+    from carousel.tasks.catalogue import choose
+    from carousel.training.run_folder import RunFolder
+    from carousel.training.run_location import folder_for
+    from carousel.training.task_run import how_long, train
 
+    chosen = choose(data, task, given, report)
+    settings = chosen.Settings(**given)
+    out = out or folder_for(data)
+    RunFolder.require_unused(out)
+    prepared = chosen.prepare(data, settings, report)
     if dry_run:
-        from carousel.training.run_folder import RunFolder
-        from carousel.training.session import how_long
-
-        if out is not None:
-            RunFolder.require_unused(out)
-        _, prepared = prepare(data, task, given, report)
-        report.say(f"would train for {how_long(prepared.settings, prepared.steps_per_epoch)}")
+        report.say(f"would train for {how_long(prepared)}")
         report.say("nothing was trained, and nothing written (--dry-run)")
         return
-    chosen = choose(data, task, given, report)
-    run = chosen.train(data, chosen.Settings(**given), out=out, report=report)
-    chosen.conclude(run, report, cell=_own(given.get("cell")))
+    chosen.conclude(train(prepared, chosen.open_run, out=out, report=report), report)
 
 
 def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Report", *, trust_cell: bool) -> None:
@@ -113,7 +113,7 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
     from carousel.tasks import task_named
     from carousel.tasks.catalogue import task_of
     from carousel.training.run_folder import RunFolder
-    from carousel.training.session import may_resume
+    from carousel.training.task_run import resume
 
     threads, cell = given.pop("threads", None), _own(given.get("cell"))
     if cell is not None:
@@ -127,9 +127,8 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
         )
     folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
     task = task_named(task_of(folder))
-    if may_resume(folder, threads=threads, report=report):
-        task.continue_run(folder, report, resuming=True)
-    task.conclude(run, report, cell=cell, trust_cell=trust_cell)
+    resume(folder, task.open_run, threads=threads, report=report)
+    task.conclude(folder, report)
 
 
 def _own(cell: str | None) -> str | None:

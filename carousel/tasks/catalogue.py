@@ -7,15 +7,16 @@ A task is a folder of `carousel/tasks/`, found by being there, with two modules.
 
 and `task.py` has
 
-    recognize(paths, options) -> str | None           why these look like its data, or None; quick, reads little
-    prepare(paths, settings, report) -> Prepared      all that is decided before a training, reported; writes nothing
-    train(paths, settings, *, out, report) -> Path    a new run: what `prepare` decided, carried out
-    continue_run(folder, report, *, resuming)         from where a run stands to its end
-    conclude(run, report, *, cell, trust_cell)        what it shows at the end, and what to type next
-    evaluate(run, paths, *, out, say, cell, trust_cell)    a trained model judged on other data
-    TAKES_ANYTHING = True                             only where any data may be its own: it is asked last
+    recognize(paths, options) -> str | None           why the data look like this task's, or None; reads little
+    prepare(paths, settings, report) -> Preparation   decides and reports everything before a training; writes nothing
+    open_run(folder, prepared=None) -> TaskRun        the network, batches and losses of a run that begins or resumes
+    network(folder) -> nn.Module                      the network of a run with its best weights so far, on the CPU
+    conclude(folder, report)                          shows a finished run, and what to type next
+    evaluate(folder, paths, *, out, say)              judges a trained model on other data
+    TAKES_ANYTHING = True                             only for a task that takes any data: it is asked last
 
-cell, trust_cell: how the user vouches for a cell in a file; see `carousel.training.run_cell`.
+folder: a `RunFolder`, which also knows how the user vouches for a cell in a file. `carousel.training.task_run` has
+`Preparation` and `TaskRun`, and everything that happens between them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 def prepare(
     paths: Sequence[Path], task: str | None, options: Mapping[str, Any], report: Report
 ) -> tuple[ModuleType, Any]:
-    """All that is decided before a training, and said: the task of some data, and what it has prepared, which has
-    `settings` and `steps_per_epoch`, and what else there is to know of its kind of data. Trains and writes nothing.
+    """Decides and reports everything before a training: which task the data are for, and what that task prepares: a
+    `Preparation`, with whatever else there is to know about its kind of data. Trains and writes nothing.
 
         task, prepared = prepare([Path("sales.csv")], None, {"horizon": 28}, Quiet())
         prepared.roles.targets, prepared.frequency, prepared.seasons

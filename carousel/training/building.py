@@ -5,13 +5,14 @@ device "meta"), which tells the shapes of its tensors; it is built in earnest on
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
 from torch import nn
 
-from carousel.errors import RunError
+from carousel.errors import CarouselError, DataError, RunError
 from carousel.training.run_folder import CONFIG, RunFolder
 
 MOST_PARTS = 10_000  # layers and networks of a run, multiplied
@@ -57,3 +58,21 @@ def _require_memory(folder: RunFolder, needed: int) -> None:
             f"The network that {folder.path / CONFIG} describes has {needed / 1e9:,.0f} GB of weights, and this "
             f"machine has {there / 1e9:,.0f} GB of memory."
         )
+
+
+@contextmanager
+def naming_cell(cell: str, whose: str) -> Iterator[None]:
+    """Around the construction of a network. A ValueError in it becomes a DataError that names the cell as the cause.
+
+    whose: what the network is: "classifier"."""
+    try:
+        yield
+    except CarouselError:
+        raise
+    except ValueError as problem:
+        raise DataError(f"The cell {cell!r} cannot be the {whose}'s: {problem}") from None
+
+
+def parameter_count(network: nn.Module) -> int:
+    """How many numbers the parameters of a network are."""
+    return sum(parameter.numel() for parameter in network.parameters())

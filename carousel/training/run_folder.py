@@ -40,8 +40,8 @@ from carousel.training import run_faults as faults
 from carousel.training.fitting import misfit_of
 from carousel.training.run_cell import cell_of, in_file, strange_cell
 from carousel.training.run_faults import RunGone
+from carousel.training.run_location import free_name, require_space
 from carousel.training.run_log import LOG, Log, claim, read_log
-from carousel.training.run_place import free_name, require_space
 
 __all__ = ["CONFIG", "FORMAT", "LOG", "MODEL", "STATE", "Log", "RunFolder", "RunGone", "free_name", "require_space"]
 

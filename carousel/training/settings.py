@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
@@ -106,3 +106,10 @@ class TrainingSettings:
         if device.type == "cuda" and not torch.cuda.is_available():
             raise DataError(f"No CUDA device can be used here. Try {option('device', 'cpu')}, or auto.")
         return device
+
+
+def changed(name: str, *, default: Any = MISSING, help: str | None = None) -> Any:
+    """The field of `TrainingSettings` of this name, with another default or another line of help for one task."""
+    (shared,) = (one for one in fields(TrainingSettings) if one.name == name)
+    default = shared.default if default is MISSING else default
+    return setting(default, help or shared.metadata["help"], group=shared.metadata["group"])

@@ -11,25 +11,25 @@ from carousel.errors import DataError, option
 from carousel.tasks.classification import arrays, sources
 from carousel.tasks.classification.early import moments
 from carousel.tasks.classification.examples import Examples, Label
-from carousel.tasks.classification.trained import TrainedClassifier, load
+from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.training.run_folder import RunFolder
 
 SHOWN = 3  # classes in a line, the likeliest
 
 
 def ask(
-    run: Path,
+    folder: RunFolder,
     data: Sequence[Path],
     *,
     strings: Sequence[str] = (),
     every: int | None = None,
-    cell: Any = None,
-    trust_cell: bool = False,
 ) -> tuple[pl.DataFrame, tuple[Label, ...]]:
-    """What the best model of a run says of data (or of texts given as they are), as a table, and the classes.
+    """The predictions of a run's best model as a table (see `table` and, with `every`, `early_table`), and the classes.
 
-    every: see `early_table`. Raises DataError where the data cannot be read, or there are none.
+    data: files and folders with sequences. strings: texts, instead of files. Raises DataError where the data cannot be
+    read, where there are none, and where both are given.
     """
-    trained = load(run, cell=cell, trust_cell=trust_cell)
+    trained = TrainedClassifier.of(folder)
     if every is not None and every < 1:
         raise DataError(f"Answers come after every so many steps, 1 or more ({option('every')}), not {every}.")
     if strings and data:
@@ -39,7 +39,7 @@ def ask(
     elif data:
         examples = read(trained, data)
     else:
-        raise DataError(f"Sequences to answer for must be named: carousel predict {run} DATA")
+        raise DataError(f"Sequences to answer for must be named: carousel predict {folder.path} DATA")
     frame = table(trained, examples) if every is None else early_table(trained, examples, every)
     return frame, trained.classes
 

@@ -3,33 +3,41 @@
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 
 from carousel.errors import DataError, option
+from carousel.models.label_model import Ensemble
 from carousel.tasks.classification import choices, front_ends, splits
-from carousel.tasks.classification.examples import Examples, Label
+from carousel.tasks.classification.examples import Columns, Examples, Label
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import ensemble, steps_of
 from carousel.tasks.table import listed
+from carousel.training.building import parameter_count
 from carousel.training.progress import Report
-from carousel.training.session import (
-    parameter_count,
-)
 
-TELL_EVERY = 5.0  # seconds
+REPORT_EVERY = 5.0  # seconds
+MOST_NAMED = 50  # sequences held out whose names the run records
+MOST_SOURCES = 1000  # files: of more, the run records none
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that is decided before a training begins; nothing is written yet.
+    """Everything that is decided before a training (a `Preparation`): N sequences, their classes, and the networks.
 
-    settings: with nothing left open but the steps of a training by the clock. truth: the number of each sequence's
-    class; folds: the network that each is held out from, -1 for none."""
+    settings: every choice is made, except the steps of a training by the clock. truth: index of the class of each
+    sequence, (N,) int64. folds: index of the network that each is held out from, (N,) int64, -1 for none.
+    numbers: index of each sequence among all examples, (N,), as those without steps are left out. names: of all
+    examples. grouped: whether sequences belong to groups. sources: the files and folders that they are from.
+    """
+
+    TASK: ClassVar[str] = "classification"
+    DATA: ClassVar[str] = StoredSteps.FILE
 
     settings: Settings
     classes: tuple[Label, ...]
@@ -37,11 +45,15 @@ class Prepared:
     steps: StoredSteps
     truth: np.ndarray
     folds: np.ndarray
-    numbers: np.ndarray  # of each among the examples that were given
+    numbers: np.ndarray
+    names: Sequence[str]
+    columns: Columns
+    grouped: bool
+    sources: Sequence[Path] = ()
 
     @property
     def learnt(self) -> int:
-        """How many are not held out from all networks."""
+        """How many sequences at least one network learns from."""
         return len(self.folds) if self.members > 1 else int((self.folds != 0).sum())
 
     @property
@@ -60,12 +72,41 @@ class Prepared:
         model = {name: getattr(self.settings, name) for name in names}
         return model | choices.frames(self.settings, self.front_end.kind, self.steps.lengths)
 
+    def network(self) -> Ensemble:
+        return ensemble(self.front_end, len(self.classes), self.model, self.members)
 
-def prepare(examples: Examples, settings: Settings, report: Report) -> Prepared:
-    """Decide, and say, what the sequences and their classes are, what is held out and what network learns. Trains and
-    writes nothing: split, with the front end fitted to what is learnt from, and without sequences that have no step.
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Writes the steps of all sequences, their classes and their folds."""
+        self.steps.save(folder, labels=self.truth, folds=self.folds)
+        return {
+            "classes": list(self.classes),
+            "counts": np.bincount(self.truth, minlength=len(self.classes)).tolist(),
+            "columns": asdict(self.columns),
+            "front_end": self.front_end.to_json(),
+            "model": self.model,
+            "members": self.members,
+            "grouped": self.grouped,
+            "sources": [str(path.absolute()) for path in self.sources] if len(self.sources) <= MOST_SOURCES else [],
+            "held_out": self._held_out(),
+        }
 
-    Raises DataError where the examples or a setting cannot be used."""
+    def _held_out(self) -> list[dict[str, Any]]:
+        """Some sequences that were held out, spread over the data: index, name, and the network that each was held out
+        from."""
+        held = np.flatnonzero(self.folds >= 0)
+        some = held[np.unique(np.linspace(0, len(held) - 1, min(MOST_NAMED, len(held))).round().astype(int))]
+        return [
+            {"number": int(number), "name": self.names[number], "network": int(fold)}
+            for number, fold in zip(self.numbers[some], self.folds[some], strict=True)
+        ]
+
+
+def prepare(examples: Examples, settings: Settings, report: Report, sources: Sequence[Path] = ()) -> Prepared:
+    """Decides and reports what the sequences and their classes are, which are held out, and which network learns.
+
+    The front end is fitted to the sequences that are learnt from; sequences without a step are left out. Trains and
+    writes nothing. Raises DataError where the examples or a setting cannot be used."""
+    names, columns, grouped = examples.names, examples.columns, examples.groups is not None
     labels = examples.require_labels("Training")
     classes = _classes(labels)
     numbers = {str(label): number for number, label in enumerate(classes)}
@@ -89,23 +130,23 @@ def prepare(examples: Examples, settings: Settings, report: Report) -> Prepared:
         steps, truth, given, examples = steps.at(full), truth[full], full, examples.at(full.tolist())
         _require_several(truth, classes)
         folds = _folds(examples, truth, settings)
-    prepared = Prepared(settings, classes, front_end, steps, truth, folds, given)
+    prepared = Prepared(settings, classes, front_end, steps, truth, folds, given, names, columns, grouped, sources)
     threads = settings.threads or torch.get_num_threads()
     lengths = steps.lengths if prepared.members > 1 else steps.lengths[folds != 0]
     settings = choices.resolved(settings, front_end.kind, lengths, threads)
     prepared = replace(prepared, settings=settings)
-    _announce_model(prepared, report, grouped=examples.groups is not None)
+    _announce_model(prepared, report)
     return prepared
 
 
 def _steps(front_end: front_ends.FrontEnd, examples: Examples, report: Report) -> StoredSteps:
-    """All that the front end makes of the examples; of many recordings that takes a while, so it is told."""
-    sequences, told = [], time.monotonic()
+    """The steps that the front end makes of the examples. Many recordings take a while, so progress is reported."""
+    sequences, reported = [], time.monotonic()
     for number in range(len(examples)):
         sequences.append(steps_of(front_end, examples, number))
-        if time.monotonic() - told >= TELL_EVERY:
+        if time.monotonic() - reported >= REPORT_EVERY:
             report.say(f"read {number + 1:,} of {len(examples):,}")
-            told = time.monotonic()
+            reported = time.monotonic()
     return StoredSteps.of(sequences)
 
 
@@ -156,12 +197,12 @@ def _announce(examples: Examples, classes: tuple[Label, ...], report: Report) ->
         report.say(f"{groups} groups; none is both learnt from and held out at a time")
 
 
-def _announce_model(data: Prepared, report: Report, *, grouped: bool) -> None:
+def _announce_model(data: Prepared, report: Report) -> None:
     settings, steps, members = data.settings, data.steps, data.members
     shortest, mean, longest = steps.lengths.min(), steps.lengths.mean(), steps.lengths.max()
     unit = data.front_end.unit
     report.say(f"{shortest:,} to {longest:,} {unit}s a sequence, {mean:,.0f} on average")
-    how = "whole groups" if grouped else "as many of each class"
+    how = "whole groups" if data.grouped else "as many of each class"
     if members > 1:
         report.say(
             f"{members} networks vote; each is judged on the {1 / members:.0%} that it does not learn from ({how})"
@@ -171,7 +212,7 @@ def _announce_model(data: Prepared, report: Report, *, grouped: bool) -> None:
         report.say(f"{data.learnt:,} sequences to learn from, {held:,} to validate on ({how})")
     direction = "both directions" if settings.bidirectional else "forward"
     torch.manual_seed(settings.seed)
-    network = ensemble(data.front_end, len(data.classes), data.model, members)
+    network = data.network()
     dropped = choices.dropout(data.front_end.kind) if settings.dropout is None else settings.dropout
     report.say(
         f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {direction}, head {settings.head}"

@@ -4,27 +4,30 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from carousel.errors import DataError, RunError, speaking
 from carousel.insight.confusion import draw_confusion
-from carousel.tasks.classification import answers, arrays, objects, sources, tables, training
+from carousel.tasks.classification import answers, arrays, objects, sources, tables
 from carousel.tasks.classification.early import Stream
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.metrics import Evaluation
+from carousel.tasks.classification.preparation import prepare
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.trained import TrainedClassifier, load, opened
+from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.classification.training import open_run
 from carousel.tasks.estimator import Estimator
+from carousel.tasks.saved_model import SavedModel
 from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Quiet, Report, report_for
-from carousel.training.run_cell import in_file
 from carousel.training.run_folder import Log, RunFolder
-from carousel.training.session import folder_for, may_resume
+from carousel.training.run_location import folder_for
+from carousel.training.task_run import train
 
 
-class SequenceClassifier(Estimator):
+class SequenceClassifier(SavedModel, Estimator):
     """Learns to which class a sequence belongs: numbers over time, sound, or text.
 
         model = carousel.SequenceClassifier()
@@ -53,6 +56,8 @@ class SequenceClassifier(Estimator):
     It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work.
     fit seeds torch's global generator with `seed`.
     """
+
+    TASK = "classification"
 
     def __init__(
         self,
@@ -131,12 +136,13 @@ class SequenceClassifier(Estimator):
         settings = Settings(**chosen)
         report = report or (report_for() if verbose else Quiet())
         examples = self._examples(X, y, groups, rate=rate, columns=settings.columns)
-        own = settings.cell if in_file(settings.cell) else None
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
+            RunFolder.require_unused(run)
             files = [sources.meant(Path(path), settings.columns)[0] for path in _paths_of(X)]
-            training.train(examples, settings, out=run, report=report, kept=out is not None, sources=files)
-            self._take(RunFolder.open(run), load(run, device=str(settings.torch_device), cell=own))
+            prepared = prepare(examples, settings, report, files)
+            folder = train(prepared, open_run, out=run, report=report, kept=out is not None)
+            self._take(folder, TrainedClassifier.of(folder, str(settings.torch_device)))
             self._run = run if out is not None else None
         return self
 
@@ -156,38 +162,8 @@ class SequenceClassifier(Estimator):
         return model.fit([Path(path) for path in named], out=out or folder_for(named), report=report or report_for())
 
     @classmethod
-    @speaking(python=True)
-    def resume(
-        cls,
-        run: str | Path,
-        *,
-        threads: int | None = None,
-        report: Report | None = None,
-        cell: Any = None,
-        trust_cell: bool = False,
-    ) -> "SequenceClassifier":
-        """Go on with a training that was stopped, from its last checkpoint to its end: with the same number of threads
-        (the recorded one, unless `threads` says otherwise), to the same bits as without the stop. cell, trust_cell: as
-        in `load`."""
-        folder, report = opened(run, cell=cell, trust_cell=trust_cell), report or report_for()
-        if may_resume(folder, threads=threads, report=report):
-            training.continue_run(folder, report, resuming=True)
-        return cls.load(run, cell=cell, trust_cell=trust_cell)
-
-    @classmethod
-    @speaking(python=True)
-    def load(
-        cls, run: str | Path, *, device: str = "auto", cell: Any = None, trust_cell: bool = False
-    ) -> "SequenceClassifier":
-        """The best model of a run so far.
-
-        A run that was trained with a cell in a file needs the cell again, as "file.py:ClassName" or as a `Cell`, or
-        `trust_cell=True` for the file that the run names: a run by itself never says which code is run.
-        Raises RunError where the folder is none, is damaged, or of another task.
-        """
-        device = str(Settings(device=device).torch_device)
-        trained = load(run, device=device, cell=cell, trust_cell=trust_cell)
-        folder = RunFolder.open(run)
+    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
+        trained = TrainedClassifier.of(folder, str(Settings(device=device).torch_device))
         with folder.reading_config():
             recorded = dict(folder.config()["settings"])
         model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})

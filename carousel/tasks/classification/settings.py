@@ -1,4 +1,4 @@
-"""What can be chosen about a classifier of sequences and its training."""
+"""The settings of a classifier of sequences and its training."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 from carousel.errors import DataError
-from carousel.training.settings import DATA, MODEL, TRAINING, TrainingSettings, setting
+from carousel.tasks.table_settings import TableSettings
+from carousel.training.settings import DATA, MODEL, TRAINING, changed, setting
 
 if TYPE_CHECKING:
     from carousel.tasks.classification.examples import Columns
@@ -17,24 +18,23 @@ Axes = Literal["NTC", "NCT"]
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
+class Settings(TableSettings):
     """The settings of a classifier, with their defaults. Those left at None are chosen by the data: see `choices`.
 
     Raises DataError for a value that means nothing.
     """
 
-    cell: str = setting(
-        "gru", "The recurrent cell: lstm, gru, rnn, ..., or your own as path/to/file.py:ClassName.", group=MODEL
+    cell: str = changed("cell", default="gru")
+    hidden: int = changed("hidden", default=64)
+    dropout: float | None = changed(
+        "dropout",
+        help="Share of activations set to zero in training. Without it: 0.5 for texts, 0.3 for series and sounds.",
     )
-    hidden: int = setting(64, "Units in each layer.", group=MODEL)
-    dropout: float | None = setting(
-        None,
-        "Share of activations set to zero in training. Without it: 0.5 of texts, 0.3 of series and sounds.",
-        group=TRAINING,
-    )
-    learning_rate: float = setting(4e-3, "Learning rate at its peak.", group=TRAINING)
-    validation_share: float = setting(
-        0.2, "Share of the data to validate on, where there is one network (see --folds).", group=TRAINING
+    learning_rate: float = changed("learning_rate", default=4e-3)
+    validation_share: float = changed(
+        "validation_share",
+        default=0.2,
+        help="Share of the data to validate on, where there is one network (see --folds).",
     )
 
     label: str | None = setting(None, "The column of classes.", group=DATA)
@@ -70,12 +70,6 @@ class Settings(TrainingSettings):
         "channels than steps are refused. Of a table whose columns ch1, ch2, ... are the steps of the sequence in each "
         "row: NCT.",
         group=DATA,
-    )
-    decimal: str | None = setting(
-        None, 'The decimal sign of numbers in a text table: "." or ",". Without it: found.', group=DATA
-    )
-    thousands: str | None = setting(
-        None, """The sign between thousands: ",", ".", " " or "'". Without it: found.""", group=DATA
     )
     level: Literal["char", "word"] | None = setting(
         None,
@@ -120,11 +114,7 @@ class Settings(TrainingSettings):
     augment: bool = setting(True, "Vary the training data a little at every step.", group=TRAINING)
 
     def __post_init__(self) -> None:
-        # Not above: the help of the command line reads this file, and does not wait for polars.
-        from carousel.tasks.table.numbers import Signs
-
         super().__post_init__()
-        Signs(self.decimal, self.thousands)
         self.require_at_least_one("embedding", "folds", "batch")
         for name in ("id", "time"):
             if isinstance(given := getattr(self, name), list | tuple):

@@ -5,19 +5,21 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from torch import nn
+
 from carousel.errors import DataError
 from carousel.insight.confusion import draw_confusion
-from carousel.tasks.classification import answers, preparation, sources, training
+from carousel.tasks.classification import answers, preparation, sources
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.trained import load
+from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.classification.training import open_run
 from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import folder_for
 
-__all__ = ["Settings", "conclude", "continue_run", "evaluate", "prepare", "recognize", "train"]
+__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "prepare", "recognize"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
@@ -25,25 +27,19 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
 
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:
-    return preparation.prepare(sources.read_examples(paths, settings.columns), settings, report)
-
-
-def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:
-    out = out or folder_for(paths, otherwise="sequences")
-    RunFolder.require_unused(out)
+    """Reads the sequences, and decides as `preparation.prepare` does."""
     examples = sources.read_examples(paths, settings.columns)
-    training.train(
-        examples, settings, out=out, report=report, sources=[sources.meant(path, settings.columns)[0] for path in paths]
-    )
-    return out
+    read = [sources.meant(path, settings.columns)[0] for path in paths]
+    return preparation.prepare(examples, settings, report, read)
 
 
-def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
-    training.continue_run(folder, report, resuming=resuming)
+def network(folder: RunFolder) -> nn.Module:
+    return TrainedClassifier.of(folder).network
 
 
-def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:  # noqa: ARG001
-    """Show where the pictures are, and what to type next."""
+def conclude(folder: RunFolder, report: Report) -> None:
+    """Says where the pictures are, and what to type next."""
+    run = folder.path
     name = quote(str(run))
     report.say(f"\nThe learning curve: {run / 'curve.png'}")
     report.say(f"What was taken for what: {run / 'confusion.png'}\nWhat to type next:")
@@ -53,21 +49,14 @@ def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = 
     report.say(f"  carousel inspect {name}")
 
 
-def evaluate(
-    run: Path,
-    paths: Sequence[Path],
-    *,
-    out: Path | None,
-    say: Callable[[str], None],
-    cell: Any = None,
-    trust_cell: bool = False,
-) -> None:
-    """Accuracy, macro-F1 and each class's figures, and the confusion matrix as a picture: in the run's folder, or in
-    the folder `out`, with a table of every answer."""
+def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+    """Shows accuracy, macro-F1 and the figures of each class, and draws the confusion matrix: in the run's folder, or
+    in the folder `out`, with a table of every answer."""
+    run = folder.path
     if not paths:
         raise DataError(f"Sequences to evaluate on must be named: carousel evaluate {run} DATA")
     require_folder(out or run)
-    trained = load(run, cell=cell, trust_cell=trust_cell)
+    trained = TrainedClassifier.of(folder)
     examples = answers.read(trained, paths)
     result = trained.evaluate(examples)
     for line in words(result, known=len(trained.classes)):
@@ -83,6 +72,7 @@ def evaluate(
 
 
 def words(result: Evaluation, known: int) -> list[str]:
+    """The lines that `evaluate` shows. known: how many of the classes the model knows; they come first."""
     lines = [
         f"{result.count:,} sequences",
         f"accuracy {result.accuracy:.1%}, always the commonest class of training {result.baseline:.1%}",

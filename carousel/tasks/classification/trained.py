@@ -2,21 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from carousel.errors import DataError, RunError
+from carousel.errors import DataError
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.tasks.classification import front_ends
 from carousel.tasks.classification.examples import Columns, Examples, Label
 from carousel.tasks.classification.metrics import Evaluation, evaluate
 from carousel.tasks.classification.steps import StoredSteps
-from carousel.training.building import build, require_counts
+from carousel.training.building import build, naming_cell, require_counts
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import running
 
 
 @dataclass
@@ -46,6 +44,11 @@ class TrainedClassifier:
             columns = Columns(**config["columns"])
         network = build(folder, lambda: ensemble(front_end, len(classes), model, members), trained=trained)
         return cls(network.to(device).eval(), front_end, classes, counts, columns)
+
+    @classmethod
+    def of(cls, folder: RunFolder, device: str = "cpu") -> "TrainedClassifier":
+        """The best model of a run so far. Raises RunError where the folder is damaged."""
+        return cls.described_by(folder, folder.config(), trained=True, device=device)
 
     @property
     def device(self) -> torch.device:
@@ -107,7 +110,7 @@ def steps_of(front_end: front_ends.FrontEnd, examples: Examples, number: int) ->
 def ensemble(front_end: front_ends.FrontEnd, classes: int, model: dict[str, Any], members: int) -> Ensemble:
     """The networks for such steps, freshly drawn. Raises DataError for a cell that cannot be theirs."""
     size: dict[str, Any] = {"symbols" if front_end.symbolic else "inputs": front_end.size}
-    with running(model["cell"], "classifier"):
+    with naming_cell(model["cell"], "classifier"):
         return Ensemble([LabelModel(classes, **size, **model) for _ in range(members)])
 
 
@@ -117,18 +120,3 @@ def _require_classes(classes: tuple[Any, ...], counts: tuple[Any, ...]) -> None:
         raise ValueError("classes are texts or numbers, each once")
     if len(counts) != len(classes) or not all(isinstance(count, int) and count >= 0 for count in counts):
         raise ValueError("of each class there is a count of sequences")
-
-
-def opened(run: str | Path, *, cell: Any = None, trust_cell: bool = False) -> RunFolder:
-    """A run of this task. Raises RunError where the folder is none, is damaged, or of another task."""
-    folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
-    task = folder.config().get("task")
-    if task != "classification":
-        raise RunError(f"{run} is a run of the task {task!r}, and no classifier of sequences.")
-    return folder
-
-
-def load(run: str | Path, *, device: str = "cpu", cell: Any = None, trust_cell: bool = False) -> TrainedClassifier:
-    """The best model of a run so far. Raises RunError as `opened` does."""
-    folder = opened(run, cell=cell, trust_cell=trust_cell)
-    return TrainedClassifier.described_by(folder, folder.config(), trained=True, device=device)

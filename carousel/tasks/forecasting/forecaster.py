@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -20,19 +20,20 @@ from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast
 from carousel.tasks.forecasting.answers.streaming import ForecastStream
 from carousel.tasks.forecasting.home import Remembering, TemporaryHome
-from carousel.tasks.forecasting.network import training
 from carousel.tasks.forecasting.network.inputs import NetworkInputs
+from carousel.tasks.forecasting.network.preparation import prepare
 from carousel.tasks.forecasting.network.trained import TrainedForecaster
+from carousel.tasks.forecasting.network.training import open_run
 from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.ahead import require_after
+from carousel.tasks.saved_model import SavedModel
 from carousel.training.progress import Quiet, Report, report_for
-from carousel.training.run_cell import in_file
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import may_resume
+from carousel.training.task_run import train
 
 
-class Forecaster(Estimator):
+class Forecaster(SavedModel, Estimator):
     """Learns from series of numbers and tells what comes next, with how sure that is.
 
         model = Forecaster(horizon=28).fit(frame)       # pandas, polars, Arrow, NumPy, or the name of a file
@@ -48,6 +49,8 @@ class Forecaster(Estimator):
     Works as a scikit-learn estimator: `get_params`, `set_params`, `clone`, `score` (minus MASE), in `GridSearchCV`
     with `cv=TimeSeriesSplit()`.
     """
+
+    TASK = "forecasting"
 
     _stream: ForecastStream | None
     _history: NetworkInputs | None
@@ -114,46 +117,28 @@ class Forecaster(Estimator):
             frame, settings = sources.with_target(frame, y, settings)
         home = TemporaryHome() if out is None else None  # what was fitted before keeps its own until this is done
         folder = Path(out) if home is None else home.path / "run"  # type: ignore[arg-type]
-        with torch.random.fork_rng(devices=[]):  # a library leaves its caller's dice alone
-            training.train(frame, settings, out=folder, sources=[], report=remembering, kept=out is not None)
+        RunFolder.require_unused(folder)
+        with torch.random.fork_rng(devices=[]):  # the caller's random state stays
+            prepared = prepare(frame, settings, remembering)
+            run = train(prepared, open_run, out=folder, report=remembering, kept=out is not None)
         self._home, self._description = home, "\n".join(said)
-        own = settings.cell if in_file(settings.cell) else None
-        trained = TrainedForecaster.load(folder, cell=own)
-        self._open(trained, table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1)
+        self._open(
+            TrainedForecaster.of(run), table.kind_of(X), one_dimensional=table.kind_of(X) == "numpy" and np.ndim(X) == 1
+        )
         self._named_step = sources.STEP in getattr(X, "columns", ())
         return self
 
     @classmethod
-    @speaking(python=True)
-    def load(cls, run: str | Path, *, cell: Any = None, trust_cell: bool = False) -> Forecaster:
-        """The best forecaster of a run.
-
-        A run that was trained with a cell in a file needs the cell again, as "file.py:ClassName" or as a `Cell`, or
-        `trust_cell=True` for the file that the run names: a run by itself never says which code is run.
-        Raises RunError where the folder is none, is damaged, or is too new.
-        """
+    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
         model = cls()
         model._home = None
-        return model._open(TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell), "polars")
+        trained = TrainedForecaster.of(folder)
+        trained.network.to(Settings(device=device).torch_device)
+        return model._open(trained, "polars")
 
-    @classmethod
-    @speaking(python=True)
-    def resume(
-        cls,
-        run: str | Path,
-        *,
-        threads: int | None = None,
-        report: Report | None = None,
-        cell: Any = None,
-        trust_cell: bool = False,
-    ) -> Forecaster:
-        """Go on with a training that was stopped, from its last checkpoint to its end, bit for bit as without the
-        stop. cell, trust_cell: as in `load`."""
-        folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
-        report = report or Quiet()
-        if may_resume(folder, threads=threads, report=report):
-            training.continue_run(folder, report, resuming=True)
-        return cls.load(run, cell=cell, trust_cell=trust_cell)
+    @staticmethod
+    def _usual_report() -> Report:
+        return Quiet()
 
     @speaking(python=True)
     def save(self, run: str | Path) -> Path:
@@ -323,7 +308,7 @@ class Forecaster(Estimator):
 
     # -- inside -----------------------------------------------------------------------------------------------------
 
-    def _open(self, trained: TrainedForecaster, kind: str, *, one_dimensional: bool = False) -> Forecaster:
+    def _open(self, trained: TrainedForecaster, kind: str, *, one_dimensional: bool = False) -> Self:
         self._trained, self._kind, self._one_dimensional = trained, kind, one_dimensional
         self._stream, self._history, self._named_step = None, None, True
         return self

@@ -1,4 +1,4 @@
-"""What can be chosen about a forecast and its training."""
+"""The settings of a forecaster and its training."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,8 @@ from numbers import Integral
 from typing import Any, Literal, get_args
 
 from carousel.errors import DataError
-from carousel.training.settings import DATA, MODEL, TRAINING, TrainingSettings, setting
+from carousel.tasks.table_settings import TableSettings
+from carousel.training.settings import DATA, MODEL, TRAINING, changed, setting
 
 Form = Literal["encoder-decoder", "autoregressive"]
 STEPS = 600  # of training, where neither minutes nor epochs are given
@@ -14,23 +15,20 @@ LISTS = ("time", "target", "id", "known", "past", "static")
 
 
 @dataclass(frozen=True)
-class Settings(TrainingSettings):
+class Settings(TableSettings):
     """The settings of a forecaster, with their defaults. Columns that are not named are found: see `find_roles`.
 
     Lists of columns may be given as one text, separated by commas. Raises DataError for a value that means nothing.
     """
 
-    cell: str = setting(
-        "gru", "The recurrent cell: lstm, gru, rnn, ..., or your own as path/to/file.py:ClassName.", group=MODEL
+    cell: str = changed("cell", default="gru")
+    hidden: int = changed("hidden", default=64)
+    dropout: float | None = changed(
+        "dropout",
+        help="Share of activations set to zero in training. Without it: by how many values there are to learn from.",
     )
-    hidden: int = setting(64, "Units in each layer.", group=MODEL)
-    dropout: float | None = setting(
-        None,
-        "Share of activations set to zero in training. Without it: by how many values there are to learn from.",
-        group=TRAINING,
-    )
-    learning_rate: float = setting(2e-3, "Learning rate at its peak.", group=TRAINING)
-    validation_share: float = setting(0.1, "Share of the series to validate on: their end.", group=TRAINING)
+    learning_rate: float = changed("learning_rate", default=2e-3)
+    validation_share: float = changed("validation_share", help="Share of the series to validate on: their end.")
     time: tuple[str, ...] = setting(
         (),
         "The column of times, or several that say it together, separated by commas: year,month,day or year,week or "
@@ -51,12 +49,6 @@ class Settings(TrainingSettings):
         "How the column of times is written: %d/%m/%Y, or s, ms, us, ns for numbers that count since 1970, or steps "
         "for numbers that only count. Without it: the format in which the times are regular.",
         group=DATA,
-    )
-    decimal: str | None = setting(
-        None, 'The decimal sign of numbers in a text table: "." or ",". Without it: found.', group=DATA
-    )
-    thousands: str | None = setting(
-        None, """The sign between thousands: ",", ".", " " or "'". Without it: found.""", group=DATA
     )
     horizon: int | None = setting(None, "Steps to forecast. Without it: a season or so.", group=MODEL)
     frequency: str | None = setting(
@@ -89,11 +81,7 @@ class Settings(TrainingSettings):
     batch: int = setting(32, "Windows of history in each step of training.", group=TRAINING)
 
     def __post_init__(self) -> None:
-        # Not above: the help of the command line reads this file, and does not wait for polars.
-        from carousel.tasks.table.numbers import Signs
-
         super().__post_init__()
-        Signs(self.decimal, self.thousands)
         for name in LISTS:
             object.__setattr__(self, name, columns_of(getattr(self, name)))
         if self.season is not None:
@@ -108,7 +96,7 @@ class Settings(TrainingSettings):
 
 
 def require_steps(what: str, steps: Any) -> int:
-    """A number of steps that somebody gave. Raises DataError for what is no whole number, 1 or more."""
+    """The number of steps as an int. Raises DataError unless it is a whole number, 1 or more. what: "A horizon"."""
     if not isinstance(steps, Integral) or isinstance(steps, bool) or steps < 1:
         raise DataError(f"{what} is a number of steps, 1 or more, not {steps!r}.")
     return int(steps)

@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Any
 
 import polars as pl
+from torch import nn
 
 from carousel.errors import CarouselError, option
 from carousel.insight.saving import save
@@ -14,8 +15,9 @@ from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.forecasting.answers.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast, require_known
-from carousel.tasks.forecasting.network import preparation, training
+from carousel.tasks.forecasting.network import preparation
 from carousel.tasks.forecasting.network.trained import TrainedForecaster
+from carousel.tasks.forecasting.network.training import open_run
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.roles import find_roles
@@ -25,9 +27,8 @@ from carousel.tasks.forecasting.table.times import find_time
 from carousel.tasks.kinds_of_files import visible
 from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import folder_for
 
-__all__ = ["Settings", "conclude", "continue_run", "evaluate", "prepare", "recognize", "train"]
+__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "prepare", "recognize"]
 
 FAR = 10  # horizons of training: further than that, a longer training horizon is no advice
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
@@ -77,31 +78,22 @@ def _holds_tables(path: Path) -> bool:
 
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:
-    return preparation.prepare(_read(paths, settings, report), settings, report)
-
-
-def train(paths: Sequence[Path], settings: Settings, *, out: Path | None, report: Report) -> Path:
-    out = out or folder_for(paths, otherwise="series")
-    RunFolder.require_unused(out)
-    frame = _read(paths, settings, report)
-    sources = [{"file": str(path), "bytes": path.stat().st_size} for path in paths]
-    return training.train(frame, settings, out=out, sources=sources, report=report)
-
-
-def _read(paths: Sequence[Path], settings: Settings, report: Report) -> pl.DataFrame:
+    """Reads the tables, and decides as `preparation.prepare` does."""
     with table.numbers_written(settings.decimal, settings.thousands):
-        return sources.read(list(paths), say=report.say)
+        frame = sources.read(list(paths), say=report.say)
+    files = [{"file": str(path), "bytes": path.stat().st_size} for path in paths]
+    return preparation.prepare(frame, settings, report, files)
 
 
-def continue_run(folder: RunFolder, report: Report, *, resuming: bool) -> None:
-    training.continue_run(folder, report, resuming=resuming)
+def network(folder: RunFolder) -> nn.Module:
+    return TrainedForecaster.of(folder).network
 
 
-def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
-    """Judge the model on what was held out, draw its forecast, and say what to type next."""
+def conclude(folder: RunFolder, report: Report) -> None:
+    """Judges the model on the held-out part, draws its forecast, and says what to type next."""
     from carousel.insight.forecast_chart import forecast_figure
 
-    trained = TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell)
+    run, trained = folder.path, TrainedForecaster.of(folder)
     inputs = trained.inputs(trained.history())
     result = backtest(trained, inputs, own_data=True)
     report.say(f"\n{result.judged_on}:")
@@ -109,7 +101,7 @@ def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = 
         report.say(line)
     name = quote(str(run))
     save(result.plot(), run / "backtest.png")
-    report.say(f"\nThe learning curve: {run / 'curve.png'}\nForecasts beside what came: {run / 'backtest.png'}")
+    report.say(f"\nThe learning curve: {run / 'curve.png'}\nForecasts beside the actual values: {run / 'backtest.png'}")
     known = trained.reading.layout.roles.known
     if not known:
         quantiles = forecast(trained, inputs, trained.horizon)
@@ -122,19 +114,11 @@ def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = 
     report.say(f"  carousel inspect {name}")
 
 
-def evaluate(
-    run: Path,
-    paths: Sequence[Path],
-    *,
-    out: Path | None,
-    say: Callable[[str], None],
-    cell: Any = None,
-    trust_cell: bool = False,
-) -> None:
-    """A backtest on other data, or on what was held out; with `out`, its tables and its picture in that folder."""
+def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+    """Shows a backtest on other data, or on the held-out part; with `out`, writes its tables and picture there."""
     if out is not None:
         require_folder(out)
-    result = backtest_of(run, list(paths), cell=cell, trust_cell=trust_cell)
+    result = backtest_of(folder, list(paths))
     show_scores(result, say)
     if out is not None:
         make_folder(out)
@@ -144,17 +128,9 @@ def evaluate(
         say(f"scores.csv, forecasts.csv, backtest.png: {out}\n")
 
 
-def backtest_of(
-    run: Path,
-    paths: Sequence[Path],
-    *,
-    horizon: int | None = None,
-    stride: int = 1,
-    cell: Any = None,
-    trust_cell: bool = False,
-) -> Backtest:
+def backtest_of(folder: RunFolder, paths: Sequence[Path], *, horizon: int | None = None, stride: int = 1) -> Backtest:
     """The backtest of a run on files, or on the held-out part of its own data."""
-    trained = TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell)
+    trained = TrainedForecaster.of(folder)
     inputs = trained.inputs(trained.read_history(list(paths)) if paths else trained.history())
     own = not paths or nothing_new(trained, inputs)
     return backtest(trained, inputs, horizon=horizon, stride=stride, own_data=own)
@@ -168,20 +144,21 @@ def show_scores(result: Backtest, say: Callable[[str], None]) -> None:
 
 
 def forecast_of(
-    run: Path,
+    folder: RunFolder,
     paths: Sequence[Path],
     *,
     horizon: int | None,
     future: Path | None,
     say: Callable[[str], None],
-    cell: Any = None,
-    trust_cell: bool = False,
 ) -> tuple[Any, Callable[[], Any]]:
-    """The forecast of a run as a table, and how to draw it. `say` hears, before it begins, what is to be known of
-    it."""
+    """The forecast of a run as a table, and a function that draws it.
+
+    paths: tables with a newer history; without any, the history of the run. horizon: steps ahead; None means the
+    horizon of training. future: a table of the covariates known in advance. say: called, before the forecast begins,
+    with each line that a user should know of it."""
     from carousel.insight.forecast_chart import forecast_figure
 
-    trained = TrainedForecaster.load(run, cell=cell, trust_cell=trust_cell)
+    trained = TrainedForecaster.of(folder)
     steps = trained.horizon if horizon is None else horizon
     frame = trained.read_history(list(paths), say) if paths else trained.history()
     ahead = None if future is None else trained.read(future, say)
@@ -195,12 +172,12 @@ def forecast_of(
     with meter("forecasting") as progress:
         quantiles = forecast(trained, inputs, steps, progress)
     return as_table(inputs, quantiles), lambda: forecast_figure(
-        pictures(inputs, quantiles), title=f"{run.name}: {steps} steps ahead"
+        pictures(inputs, quantiles), title=f"{folder.path.name}: {steps} steps ahead"
     )
 
 
 def beyond(horizon: int, steps: int) -> str:
-    """What is to be known of a forecast beyond the horizon of training."""
+    """What a user should know of a forecast of so many steps, beyond the horizon of training."""
     said = (
         f"The model was trained for {horizon:,} steps: beyond them its own forecasts are fed back, and the intervals "
         f"are not calibrated."

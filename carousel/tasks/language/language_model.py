@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -12,16 +12,19 @@ from carousel.models import TokenModel
 from carousel.tasks.files import paths_in
 from carousel.tasks.language import corpus, vocabulary
 from carousel.tasks.language.completing import Completion, complete
+from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings
+from carousel.tasks.language.training import open_run
 from carousel.tasks.language.writing import write
-from carousel.training.building import build, require_counts
+from carousel.tasks.saved_model import SavedModel
+from carousel.training.building import build, parameter_count, require_counts
 from carousel.training.measure import bits
 from carousel.training.progress import Report, report_for
-from carousel.training.run_cell import in_file
 from carousel.training.run_folder import RunFolder
-from carousel.training.session import may_resume, parameter_count
+from carousel.training.run_location import folder_for
+from carousel.training.task_run import train
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Evaluation:
         return bits(self.nats_per_character)
 
 
-class LanguageModel:
+class LanguageModel(SavedModel):
     """A network that predicts the next character, byte or word of a text, with its vocabulary.
 
     model = LanguageModel.train("shakespeare.txt", minutes=3)
@@ -49,6 +52,8 @@ class LanguageModel:
 
     model = LanguageModel.load("runs/shakespeare")
     """
+
+    TASK = "language"
 
     def __init__(self, network: TokenModel, symbols: vocabulary.Vocabulary, run: Path | None = None) -> None:
         self.network = network.eval()
@@ -80,53 +85,16 @@ class LanguageModel:
         Raises DataError where the text or a setting cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished and saved.
         """
-        from carousel.tasks.language.training import train
-
-        run = train(paths_in(paths), Settings(**settings), out=None if out is None else Path(out), report=report)
-        return cls.load(run, cell=settings.get("cell") if in_file(settings.get("cell")) else None)
-
-    @classmethod
-    @speaking(python=True)
-    def resume(
-        cls,
-        run: str | Path,
-        *,
-        threads: int | None = None,
-        report: Report | None = None,
-        cell: Any = None,
-        trust_cell: bool = False,
-    ) -> "LanguageModel":
-        """Go on with a training that was stopped, from its last checkpoint to its end.
-
-        With the same number of threads (the recorded one, unless `threads` says otherwise) this computes bit for
-        bit what the training would have computed without the stop. cell, trust_cell: as in `load`.
-        """
-        from carousel.tasks.language.training import continue_run
-
-        folder = RunFolder.open(run, task="language", cell=cell, trust_cell=trust_cell)
+        files = paths_in(paths)
+        folder = Path(out) if out is not None else folder_for(files)
+        RunFolder.require_unused(folder)
         report = report or report_for()
-        if may_resume(folder, threads=threads, report=report):
-            continue_run(folder, report, resuming=True)
-        return cls.load(run, cell=cell, trust_cell=trust_cell)
+        prepared = prepare(files, Settings(**settings), report)
+        return cls.of(train(prepared, open_run, out=folder, report=report))
 
     @classmethod
-    @speaking(python=True)
-    def load(
-        cls, run: str | Path, *, device: str = "auto", cell: Any = None, trust_cell: bool = False
-    ) -> "LanguageModel":
-        """The best model of a run so far.
-
-        A run that was trained with a cell in a file needs the cell again, as "file.py:ClassName" or as a `Cell`, or
-        `trust_cell=True` for the file that the run names: a run by itself never says which code is run.
-        Raises RunError where the folder is none, is damaged, or is too new.
-        """
-        folder = RunFolder.open(run, task="language", cell=cell, trust_cell=trust_cell)
-        config = folder.config()
-        with folder.reading_config():
-            symbols = vocabulary.from_json(config["vocabulary"])
-            model = folder.model(config)
-            require_counts(layers=model["layers"])
-        network = build(folder, lambda: TokenModel(symbols.size, **model), trained=True)
+    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
+        network, symbols = trained_network(folder)
         return cls(network.to(Settings(device=device).torch_device), symbols, folder.path)
 
     @speaking(python=True)
@@ -187,3 +155,13 @@ class LanguageModel:
             characters=tally.characters,
             unknown=tally.unknown,
         )
+
+
+def trained_network(folder: RunFolder) -> tuple[TokenModel, vocabulary.Vocabulary]:
+    """The network of a run with its best weights so far, on the CPU, and its vocabulary. Raises RunError."""
+    config = folder.config()
+    with folder.reading_config():
+        symbols = vocabulary.from_json(config["vocabulary"])
+        model = folder.model(config)
+        require_counts(layers=model["layers"])
+    return build(folder, lambda: TokenModel(symbols.size, **model), trained=True), symbols

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -11,37 +11,57 @@ import torch
 from carousel.errors import DataError, option
 from carousel.models import TokenModel
 from carousel.tasks.kinds_of_files import named
-from carousel.tasks.language import corpus, vocabulary
+from carousel.tasks.language import corpus, ngram_baseline, vocabulary
 from carousel.tasks.language.settings import Settings
+from carousel.training.building import naming_cell, parameter_count
 from carousel.training.lanes import Lanes
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
-from carousel.training.session import (
-    parameter_count,
-    running,
-)
 
 VALIDATED_ON = 131_072  # tokens at most, while training; the end judges on more
+MOST_SOURCES = 1000  # files that the run records
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that is decided before a training begins; nothing is written yet.
+    """Everything that is decided before a training (a `Preparation`): the texts, their symbols and the network.
 
-    `settings` has nothing left open but the dropout and the steps of a training by the clock."""
+    settings: every choice is made, except the dropout and the steps of a training by the clock, which depend on its
+    speed. tokens: how many the whole text has. model: the arguments of the network.
+    """
+
+    TASK: ClassVar[str] = "language"
+    DATA: ClassVar[str] = corpus.TOKENS
 
     settings: Settings
     sources: corpus.Sources
     symbols: vocabulary.Vocabulary
-    tokens: int  # of the whole text
-    model: dict[str, Any]  # the arguments of the network
+    tokens: int
+    model: dict[str, Any]
     steps_per_epoch: int
+
+    def network(self) -> TokenModel:
+        return network_of(self.symbols.size, self.model, self.settings)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Writes the symbols of the text, and counts the n-gram baseline on them."""
+        settings = self.settings
+        text = corpus.write(self.sources, self.symbols, self.tokens, folder, validation_share=settings.validation_share)
+        orders = 3 if settings.level == "word" else 6
+        baseline = ngram_baseline.count(text.training, text.validation[:VALIDATED_ON], self.symbols.size, orders=orders)
+        return {
+            "sources": [corpus.identity(file) for file in self.sources.files[:MOST_SOURCES]],
+            "model": self.model,
+            "corpus": text.to_json(),
+            "baseline": {"name": baseline.name, "nats_per_token": baseline.nats, "trained_on": baseline.trained_on},
+            "vocabulary": self.symbols.to_json(),
+        }
 
 
 def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> Prepared:
-    """Decide, and say, what the text is, its symbols and what network learns them. Trains and writes nothing.
+    """Decides and reports what the text is, which symbols it has, and which network learns them.
 
-    Raises DataError where the text or a setting cannot be used."""
+    Trains and writes nothing. Raises DataError where the text or a setting cannot be used."""
     sources = corpus.find(paths, any_bytes=settings.level == "byte")
     settings = _resolved(settings)
     model = {
@@ -50,9 +70,8 @@ def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> 
         "layers": settings.layers,
         "embedding": settings.embedding,
     }
-    network_of(1, model, settings).to(
-        settings.torch_device
-    )  # a cell or a device that cannot be used is refused before a long text is read
+    # A cell or a device that cannot be used raises here, before a long text is read.
+    network_of(1, model, settings).to(settings.torch_device)
     share = 1 - settings.validation_share
     symbols, tokens = corpus.survey(sources, settings.level, words=settings.words, training_share=share)
     _announce_text(sources, symbols, tokens, settings, report)
@@ -64,14 +83,14 @@ def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> 
             f"Give more text, a shorter window ({option('window', max(1, learnt // 4))}), "
             f"or hold out less of it ({option('validation_share')})."
         )
-    symbols_to_come = np.broadcast_to(np.int8(0), learnt)  # as many, in no memory
-    lanes = Lanes(symbols_to_come, lanes=settings.lanes, window=settings.window)
+    placeholder = np.broadcast_to(np.int8(0), learnt)  # as long as the training text, without memory
+    lanes = Lanes(placeholder, lanes=settings.lanes, window=settings.window)
     _announce_model(network_of(symbols.size, model, settings), lanes, settings, learnt, tokens - learnt, report)
     return Prepared(settings, sources, symbols, tokens, model, lanes.windows_per_epoch)
 
 
 def _resolved(settings: Settings) -> Settings:
-    """With what was left to be chosen by the machine or by other settings, so that a resumed run chooses the same."""
+    """The settings with the choices that depend on the machine or on other settings: a resumed run repeats them."""
     return replace(
         settings,
         cell=absolute_cell(settings.cell),
@@ -83,8 +102,9 @@ def _resolved(settings: Settings) -> Settings:
 
 
 def network_of(symbols: int, model: dict[str, Any], settings: Settings) -> TokenModel:
+    """The network with the weights that training begins with. Raises DataError for a cell that it cannot have."""
     torch.manual_seed(settings.seed)
-    with running(settings.cell, "language model"):
+    with naming_cell(settings.cell, "language model"):
         return TokenModel(symbols, **model, dropout=settings.dropout or 0.0)
 
 

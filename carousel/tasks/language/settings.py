@@ -1,10 +1,10 @@
-"""What can be chosen about a language model and its training."""
+"""The settings of a language model and its training."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 from carousel.errors import DataError
-from carousel.training.settings import DATA, DEFAULT_MINUTES, MODEL, TRAINING, TrainingSettings, setting
+from carousel.training.settings import DATA, DEFAULT_MINUTES, MODEL, TRAINING, TrainingSettings, changed, setting
 
 Level = Literal["char", "byte", "word"]
 
@@ -16,16 +16,15 @@ class Settings(TrainingSettings):
     Raises DataError for a value that means nothing.
     """
 
-    dropout: float | None = setting(
-        None,
-        "Share of activations set to zero in training. Without it: 0 to 0.3, by the sizes of the network and the text, "
-        "and by how often the text is read.",
-        group=TRAINING,
+    dropout: float | None = changed(
+        "dropout",
+        help="Share of activations set to zero in training. Without it: 0 to 0.3, by the sizes of the network and the "
+        "text, and by how often the text is read.",
     )
-    minutes: float | None = setting(
-        None, f"Train for this long. Without it and --epochs: {DEFAULT_MINUTES:g}.", group=TRAINING
+    minutes: float | None = changed(
+        "minutes", help=f"Train for this long. Without it and --epochs: {DEFAULT_MINUTES:g}."
     )
-    validation_share: float = setting(0.1, "Share of the text to validate on: its end.", group=TRAINING)
+    validation_share: float = changed("validation_share", help="Share of the text to validate on: its end.")
     level: Level = setting(
         "char", "What the model reads and writes: char, byte or word. byte takes any file.", group=DATA
     )
@@ -46,10 +45,10 @@ class Settings(TrainingSettings):
 
 
 def automatic_dropout(epochs: float, parameters: int, tokens: int) -> float:
-    """How much to drop, from how hard a network of this size, reading the text this often, could learn it by heart.
+    """The dropout for a network with so many parameters that reads a text of so many tokens this often.
 
-    A text read once or twice cannot be learnt by heart, nor can a long one by a small network; dropout would only
-    slow the learning.
+    A text that is read once or twice cannot be learnt by heart, nor can a long text by a small network: dropout would
+    only slow the learning. The pressure to learn by heart is epochs · min(1, parameters / tokens).
     """
     pressure = epochs * min(1.0, parameters / tokens)
     if pressure < 4:

@@ -5,36 +5,40 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from torch import nn
+
 from carousel.errors import DataError, option
 from carousel.tasks.kinds_of_files import data_in, why_data
+from carousel.tasks.language import language_model
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.settings import Settings
-from carousel.tasks.language.training import continue_run, train
+from carousel.tasks.language.training import open_run
 from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "continue_run", "evaluate", "prepare", "recognize", "train"]
+__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "prepare", "recognize"]
 
 TAKES_ANYTHING = True
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001
-    """Anything may be text, and what is not is refused when it is read. But who names data, or a folder with some,
-    wants none written: a table, sounds, or another program's file is read as text where that is asked for alone."""
+    """Takes any file for text, except one that holds data (a table, a sound, another program's file), and a folder with
+    such files: those are read as text only where the task is named. Files that are no text raise when they are read."""
     for path in paths:
         if data_in(path) if path.is_dir() else why_data(path):
             return None
     return "text"
 
 
-def conclude(run: Path, report: Report, *, cell: Any = None, trust_cell: bool = False) -> None:
-    """Show what the model writes, and what to type next."""
-    name = quote(str(run))
-    model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
+def conclude(folder: RunFolder, report: Report) -> None:
+    """Shows what the model writes, and what to type next."""
+    name = quote(str(folder.path))
+    model = LanguageModel.of(folder)
     written = model.generate(length=300)
     report.say(f"\nWhat it writes:\n\n{written}")
     begin, sentence = (_known(model, prompt, written) for prompt in ("The ", "The clouds are in the"))
-    report.say(f"\nThe learning curve: {run / 'curve.png'}\nWhat to type next:")
+    report.say(f"\nThe learning curve: {folder.path / 'curve.png'}\nWhat to type next:")
     report.say(f"  carousel generate {name} --prompt {begin} --length 500 --temperature 0.7")
     report.say(f"  carousel complete {name} {sentence}")
     report.say(f"  carousel inspect {name}")
@@ -49,20 +53,17 @@ def _known(model: LanguageModel, prompt: str, written: str) -> str:
     return f'"{prompt}"' if not set(prompt) & set('"$`\\!') else quote(prompt)
 
 
-def evaluate(
-    run: Path,
-    paths: Sequence[Path],
-    *,
-    out: Path | None,
-    say: Callable[[str], None],
-    cell: Any = None,
-    trust_cell: bool = False,
-) -> None:
+def network(folder: RunFolder) -> nn.Module:
+    return language_model.trained_network(folder)[0]
+
+
+def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+    """Shows how well the model predicts other texts: nats and bits per character, and perplexity."""
     if not paths:
-        raise DataError(f"A text to evaluate on must be named: carousel evaluate {run} FILE")
+        raise DataError(f"A text to evaluate on must be named: carousel evaluate {folder.path} FILE")
     if out is not None:
         raise DataError(f"The evaluation of a language model writes no files: leave {option('out')} away.")
-    model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
+    model = LanguageModel.of(folder)
     result = model.evaluate(paths)
     say(f"{result.characters:,} characters in {result.tokens:,} symbols\n")
     say(f"{result.nats_per_character:.4f} nats/char\n{result.bits_per_character:.4f} bits/char\n")

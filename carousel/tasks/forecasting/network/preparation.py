@@ -1,7 +1,9 @@
 """From a table to all that is decided before a forecaster is trained."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import polars as pl
 import torch
@@ -12,10 +14,8 @@ from carousel.tasks import table
 from carousel.tasks.forecasting.network import choosing, planning
 from carousel.tasks.forecasting.network.examples import TrainingStretches
 from carousel.tasks.forecasting.network.inputs import NetworkInputs, TableReading
-from carousel.tasks.forecasting.network.trained import (
-    Split,
-    held_out,
-)  # fmt: skip
+from carousel.tasks.forecasting.network.reading_json import reading_to_json
+from carousel.tasks.forecasting.network.trained import SERIES, Split, held_out
 from carousel.tasks.forecasting.network.transform import Transform
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
 from carousel.tasks.forecasting.settings import LISTS, STEPS, Settings
@@ -23,29 +23,32 @@ from carousel.tasks.forecasting.table.frequency import Frequency
 from carousel.tasks.forecasting.table.panel import Layout, Panel
 from carousel.tasks.forecasting.table.roles import Roles, find_roles, refuse_nearly_numbers
 from carousel.training.batches import ShuffledBatches
+from carousel.training.building import naming_cell, parameter_count
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
-from carousel.training.session import (
-    parameter_count,
-)
 
 VALIDATED_ON = 512  # origins at most, while training
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """All that is decided before a training begins, from the table and the settings; nothing is written yet.
+    """Everything that is decided before a training (a `Preparation`), from the table and the settings.
 
-    `settings` has nothing left open but the steps of a training by the clock. `frame` holds the columns that are read.
+    frame: the columns that are read. settings: every choice is made, except the steps of a training by the clock.
+    sources: what the run records of the files that the table is from. model: the arguments of the network.
     """
+
+    TASK: ClassVar[str] = "forecasting"
+    DATA: ClassVar[str] = SERIES
 
     frame: pl.DataFrame
     settings: Settings
     inputs: NetworkInputs
     split: Split
     horizon: int
-    model: dict[str, Any]  # the arguments of the network
+    model: dict[str, Any]
     steps_per_epoch: int
+    sources: Sequence[Any] = ()
 
     @property
     def roles(self) -> Roles:
@@ -63,11 +66,26 @@ class Prepared:
     def reading(self) -> TableReading:
         return self.inputs.reading
 
+    def network(self) -> QuantileForecaster:
+        return network_of(self.model, self.settings)
 
-def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared:
-    """Decide, and say, what the columns are, the frequency, seasons, horizon and network. Trains and writes nothing.
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Writes the columns that are read as a table."""
+        table.write(self.frame, folder / SERIES)
+        return {
+            "sources": list(self.sources),
+            "model": self.model,
+            "reading": reading_to_json(self.reading),
+            "horizon": self.horizon,
+            "until": self.split.until,
+            "end": self.split.end,
+        }
 
-    Raises DataError where the table or a setting cannot be used."""
+
+def prepare(frame: pl.DataFrame, settings: Settings, report: Report, sources: Sequence[Any] = ()) -> Prepared:
+    """Decides and reports what the columns are, the frequency, the seasons, the horizon and the network.
+
+    Trains and writes nothing. Raises DataError where the table or a setting cannot be used."""
     if not frame.height:
         raise DataError(
             f"The table has columns ({table.listed(frame.columns)}) and no rows: there is nothing to learn."
@@ -123,11 +141,11 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report) -> Prepared
         )
     _announce_model(network, examples, report)
     steps_per_epoch = batches_of(examples, settings).steps_per_epoch
-    return Prepared(frame, settings, inputs, split, horizon, model, steps_per_epoch)
+    return Prepared(frame, settings, inputs, split, horizon, model, steps_per_epoch, sources)
 
 
 def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
-    """With what was left to be chosen by the machine or the data, so that a resumed run chooses the same."""
+    """The settings with the choices made that depend on the machine or on the data: a resumed run repeats them."""
     return replace(
         settings,
         cell=absolute_cell(settings.cell),
@@ -139,11 +157,10 @@ def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
 
 
 def network_of(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
+    """The network with the weights that training begins with. Raises DataError for a cell that it cannot have."""
     torch.manual_seed(settings.seed)
-    try:
+    with naming_cell(settings.cell, "forecaster"):
         return QuantileForecaster(**model, levels=LEVELS, dropout=settings.dropout or 0.0)
-    except ValueError as problem:
-        raise DataError(f"The cell {settings.cell!r} cannot be the forecaster's: {problem}") from None
 
 
 def batches_of(examples: TrainingStretches, settings: Settings) -> ShuffledBatches:

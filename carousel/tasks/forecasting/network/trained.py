@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +16,14 @@ from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.tasks import table
 from carousel.tasks.forecasting.network.inputs import NetworkInputs, TableReading
 from carousel.tasks.forecasting.network.predicting import absolute, actual_after, quantiles_at
-from carousel.tasks.forecasting.network.signals import Recipe
-from carousel.tasks.forecasting.network.smoothing import Rates
-from carousel.tasks.forecasting.network.transform import LogTransform, Transform
+from carousel.tasks.forecasting.network.reading_json import reading_from_json
 from carousel.tasks.forecasting.scoring.conformal import Correction
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
 from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.ahead import ends_of, places_ahead, steps_asked
 from carousel.tasks.forecasting.table.apart import require_apart
-from carousel.tasks.forecasting.table.covariates import Encoder
-from carousel.tasks.forecasting.table.frequency import Frequency
-from carousel.tasks.forecasting.table.panel import Layout, Panel
-from carousel.tasks.forecasting.table.roles import Roles
+from carousel.tasks.forecasting.table.panel import Panel
 from carousel.training.building import build, require_counts
 from carousel.training.run_faults import say_once
 from carousel.training.run_folder import LOG, RunFolder
@@ -61,9 +56,8 @@ class TrainedForecaster:
     run: Path
 
     @classmethod
-    def load(cls, path: str | Path, *, cell: Any = None, trust_cell: bool = False) -> TrainedForecaster:
-        """The best forecaster of a run so far. Raises RunError where the folder is none, is damaged, or is too new."""
-        folder = RunFolder.open(path, task="forecasting", cell=cell, trust_cell=trust_cell)
+    def of(cls, folder: RunFolder) -> TrainedForecaster:
+        """The best forecaster of a run so far. Raises RunError where the folder is damaged."""
         trained = cls.planned(folder, trained=True)
         finals = [line["correction"] for line in folder.log_lines() if "final" in line and "correction" in line]
         of_logarithms = "floors" not in folder.config()["reading"]  # runs of before corrected what a logarithm gave
@@ -84,7 +78,7 @@ class TrainedForecaster:
             reading = reading_from_json(config["reading"])
             split, horizon = Split(config["until"], config["end"]), require_steps("A horizon", config["horizon"])
             require_whole(reading, split, model, horizon)
-        with torch.random.fork_rng(devices=[]):  # what is drawn here is overwritten: it shall cost nobody's dice
+        with torch.random.fork_rng(devices=[]):  # these weights are overwritten: the caller's random state stays
             network = build(folder, lambda: QuantileForecaster(**model, levels=LEVELS), trained=trained)
         return cls(settings, reading, network, split, horizon, None, folder.path)
 
@@ -222,45 +216,3 @@ def held_out(
         some = np.linspace(0, len(rows) - 1, most).round().astype(int)
         rows, columns = rows[some], columns[some]
     return rows, columns
-
-
-def reading_to_json(reading: TableReading) -> dict[str, Any]:
-    layout = reading.layout
-    return {
-        "roles": layout.roles.to_json(),
-        "frequency": asdict(layout.frequency),
-        "averaged": layout.averaged,
-        "nearest": layout.nearest,
-        "late": layout.late,
-        "narrow": list(layout.narrow),
-        **{kind: [e.to_json() for e in getattr(layout, kind)] for kind in ("known", "past", "static")},
-        "recipe": asdict(reading.recipe),
-        "logs": reading.transform.logs,
-        "floors": reading.transform.floors,
-        "names": list(reading.names),
-    }
-
-
-def reading_from_json(saved: dict[str, Any]) -> TableReading:
-    encoders = {k: tuple(Encoder.from_json(e) for e in saved[k]) for k in ("known", "past", "static")}
-    roles, frequency = Roles.from_json(saved["roles"]), Frequency.from_json(saved["frequency"])
-    layout = Layout(
-        roles,
-        frequency,
-        encoders["known"],
-        encoders["past"],
-        encoders["static"],
-        averaged=saved["averaged"],
-        nearest=saved.get("nearest", False),  # runs of before have no such entry, nor the two below
-        late=saved.get("late", 0),
-        narrow=tuple(saved["narrow"]),
-    )
-    recipe = Recipe(**saved["recipe"] | {"seasons": tuple(saved["recipe"]["seasons"])})
-    if recipe.smoothing is not None:
-        recipe = replace(recipe, smoothing=Rates.of(recipe.smoothing))
-    return TableReading(
-        layout,
-        recipe,
-        Transform([None if log is None else LogTransform(*log) for log in saved["logs"]], saved.get("floors")),
-        tuple(saved["names"]),
-    )

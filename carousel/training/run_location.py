@@ -1,9 +1,16 @@
-"""Where a run is written: a name that is free, on a disk with room for it."""
+"""Where a run is written: in a folder whose name is free, on a disk with room for it."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from carousel.errors import RunError, option
+
+
+def folder_for(data: Sequence[str | Path]) -> Path:
+    """The folder for a new run on these data: `runs/` and the name of the first, with a number where that is taken."""
+    first = Path(data[0])
+    return free_name(Path("runs"), first.stem or first.resolve().name or "run")
 
 
 def free_name(parent: Path, name: str) -> Path:
