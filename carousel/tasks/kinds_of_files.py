@@ -1,4 +1,4 @@
-"""What a file is by its name, and where that leaves it open by its first lines: data, or what lies beside them."""
+"""What a file holds: data, or a companion of data, such as a README. Its name decides, else its first lines."""
 
 import re
 from collections.abc import Sequence
@@ -6,8 +6,14 @@ from pathlib import Path
 
 from carousel.tasks import table
 
-# What people put beside data to say what they are: nobody means it to be learnt.
-COMPANION = re.compile(r"(readme|licen[cs]e|copying|copyright|notice|citation|attribution)([\W_].*)?", re.IGNORECASE)
+# Files that describe data. Among texts, only a file whose name begins so is one of them: authors.txt, or a story called
+# the_notice.txt, is a text to learn. Among sequences of classes, a text file is one of them wherever its name says so.
+COMPANION = "readme|licen[cs]e|copying|copyright|notice|citation|attribution"
+MORE = r"authors?|changelog|contributing|checksums?|sha\d+sums?|md5sums?|manifest|source"
+BESIDE_TEXTS = re.compile(rf"({COMPANION})([\W_].*)?", re.IGNORECASE)
+BESIDE_SEQUENCES = re.compile(
+    rf"(^|.*[\W_])({COMPANION}|{MORE})([\W_].*|$)|.*(readme|credits|licen[cs]e)$", re.IGNORECASE
+)
 PICTURES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".svg", ".webp", ".tif", ".tiff", ".ico", ".pdf")
 # Data that are no text, whatever their bytes are.
 DATA = {
@@ -19,12 +25,17 @@ DATA = {
 
 
 def is_companion(path: Path) -> bool:
-    """Is it a README, a licence or a picture, beside data or texts?"""
-    return COMPANION.fullmatch(path.name) is not None or path.name.lower().endswith(PICTURES)
+    """Whether a file is a README, a licence, a picture or the like, and no text to learn."""
+    return BESIDE_TEXTS.fullmatch(path.name) is not None or path.name.lower().endswith(PICTURES)
+
+
+def is_companion_of_sequences(path: Path) -> bool:
+    """Whether a text file describes the sequences that it lies beside, and is none of them."""
+    return path.suffix in (".txt", ".md", "") and BESIDE_SEQUENCES.fullmatch(path.stem) is not None
 
 
 def why_data(path: Path) -> str | None:
-    """What a file holds, in words, where that is data and no text to learn to write; None for a text."""
+    """A sentence that says what data a file holds; None for a text, which a language model can learn."""
     if what := table.foreign(path):
         return what
     if table.is_table(path):
@@ -36,7 +47,7 @@ def why_data(path: Path) -> str | None:
 
 
 def visible(folder: Path) -> list[Path]:
-    """All files in and under a folder, sorted, but for hidden ones and those in hidden folders."""
+    """All files in and under a folder, sorted, without hidden files and files in hidden folders."""
     return [
         file
         for file in sorted(folder.rglob("*"))
@@ -45,9 +56,10 @@ def visible(folder: Path) -> list[Path]:
 
 
 def data_in(folder: Path, most: int = 1000) -> list[Path]:
-    """The first of the files in a folder that hold data, among so many files at most."""
+    """The files with data among the first `most` files in and under a folder."""
     return [file for file in visible(folder)[:most] if why_data(file)]
 
 
 def named(files: Sequence[Path], most: int = 3) -> str:
+    """The names of files in a sentence, `most` of them at most."""
     return table.listed([file.name for file in files], most)

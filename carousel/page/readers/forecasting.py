@@ -43,6 +43,7 @@ from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import network_inputs, on_device, states_at
 from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
+from carousel.tasks.gaps import forward_filled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -267,12 +268,10 @@ def _marks(reads: Signals) -> dict[str, np.ndarray]:
 
 
 def _filled(values: np.ndarray) -> np.ndarray:
-    """What is missing as it was last; nothing before the first."""
-    seen = np.isfinite(values)
-    if not seen.any():
-        return np.zeros(len(values))
-    latest = np.maximum.accumulate(np.where(seen, np.arange(len(values)), -1))
-    return np.where(latest < 0, values[seen][0], values[np.maximum(latest, 0)])
+    """The values (T,) without gaps: each gap has the latest value before it, or the first of all; 0 without any."""
+    filled = forward_filled(values)
+    known = filled[~np.isnan(filled)]
+    return np.where(np.isnan(filled), known[0] if len(known) else 0.0, filled)
 
 
 def _said_of_forecast(trained: TrainedForecaster, quantiles: np.ndarray) -> list[str]:

@@ -8,6 +8,7 @@ import numpy as np
 from carousel.errors import DataError, option
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.values import as_numbers, deviation, refuse_infinite
+from carousel.tasks.gaps import forward_filled
 from carousel.tasks.table import listed
 
 
@@ -100,9 +101,7 @@ class SeriesStream:
             return np.zeros((0, self._front_end.size), x.dtype)
         missing = np.isnan(x)
         rows = np.concatenate([self._last[None].astype(x.dtype), x])
-        # For each place the number of the latest row, at or before it, that has a value there.
-        latest = np.where(np.concatenate([np.zeros_like(missing[:1]), missing]), 0, np.arange(len(rows))[:, None])
-        filled = np.take_along_axis(rows, np.maximum.accumulate(latest), 0)
+        filled = forward_filled(rows)
         parts = [filled[1:]]
         if self._front_end.gaps:
             parts.append(missing[:, list(self._front_end.gaps)].astype(x.dtype))

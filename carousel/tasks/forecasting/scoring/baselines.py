@@ -11,6 +11,8 @@ Source: Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd edit
 
 import numpy as np
 
+from carousel.tasks.gaps import forward_filled
+
 ERRORS_FROM = 2_000  # origins of each series, the last ones
 
 
@@ -69,15 +71,6 @@ def baselines(values: np.ndarray, *, training: np.ndarray, season: int) -> list[
 
 
 def _filled(values: np.ndarray, season: int) -> np.ndarray:
-    """What is missing, as it was a season ago; and before the first of its phase, as the first value that there is."""
-    filled = values.copy()
-    for t in range(season, len(filled)):
-        gap = np.isnan(filled[t])
-        if gap.any():
-            filled[t, gap] = filled[t - season, gap]
-    last = values.copy()
-    for t in range(1, len(last)):
-        gap = np.isnan(last[t])
-        if gap.any():
-            last[t, gap] = last[t - 1, gap]
-    return np.where(np.isnan(filled), last, filled)
+    """Each missing value is that of a season before; without one, the latest value before it."""
+    filled = forward_filled(values, season=season)
+    return np.where(np.isnan(filled), forward_filled(values), filled)
