@@ -155,7 +155,13 @@ class Row:
 
     @property
     def proj_size(self) -> int:
-        return 2 if "projection" in (*self.cell.sizes.values(), *chain(*self.cell.matrices.values())) else 0
+        of_matrices = (size for m in self.cell.matrix_table().values() for size in (m.rows, m.columns))
+        return 2 if "projection" in (*self.cell.sizes.values(), *of_matrices) else 0
+
+    def input_size(self, input_size: int, hidden_size: int) -> int:
+        """How wide the input is of which gates read `input_size` columns, or as many as the cell demands."""
+        widths = {"input": input_size, "hidden": hidden_size, "one": 1}
+        return sum(widths[size] for size in self.cell.part_table().values()) or input_size
 
     def layer(
         self, input_size: int, hidden_size: int, engine: str = "reference", seed: int = 0, **options
@@ -164,10 +170,11 @@ class Row:
         options |= {"proj_size": self.proj_size, "engine": engine}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return moved(carousel.Recurrent(self.cell, input_size, hidden_size, **options), seed)
+            width = self.input_size(input_size, hidden_size)
+            return moved(carousel.Recurrent(self.cell, width, hidden_size, **options), seed)
 
-    def state_sizes(self, hidden_size: int) -> list[int]:
-        sizes = {"hidden": hidden_size, "projection": self.proj_size}
+    def state_sizes(self, hidden_size: int, input_size: int = 2) -> list[int]:
+        sizes = {"hidden": hidden_size, "projection": self.proj_size, "input": input_size, **self.cell.units}
         return [sizes[self.cell.size_of(state)] for state in self.cell.states]
 
     def initial(self, scans: int, batch: int, hidden_size: int, dtype: torch.dtype, seed: int = 1) -> States:

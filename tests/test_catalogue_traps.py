@@ -6,6 +6,9 @@ second is another number by far.
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
 import pytest
 import torch
 from torch import relu, sigmoid, tanh
@@ -13,6 +16,7 @@ from torch import relu, sigmoid, tanh
 import carousel
 from carousel.cells import find
 from carousel.cells.continuous.cornn import CoRNN
+from carousel.cells.continuous.lmu import legendre
 from carousel.cells.gru.simple_gate import DSGU, SGU
 from carousel.cells.gru.ugrnn import UGRNN
 from carousel.cells.lstm.nas import NAS
@@ -24,9 +28,9 @@ float64 = torch.float64
 class Step:
     """One step of a layer with weights of size 1, and its gates by hand."""
 
-    def __init__(self, cell):
+    def __init__(self, cell, width=I):
         torch.manual_seed(3)
-        self.layer = carousel.Recurrent(cell, I, H, dtype=float64, engine="reference")
+        self.layer = carousel.Recurrent(cell, width, H, dtype=float64, engine="reference")
         with torch.no_grad():
             for p in self.layer.parameters():
                 p.normal_()
@@ -37,8 +41,9 @@ class Step:
         self.b = dict(zip(program.inputs, p["bias_ih"].split(H), strict=True))
         self.U = dict(zip(program.recurrents, p["weight_hh"].split(H), strict=True)) if program.recurrents else {}
         self.c = dict(zip(program.recurrents, p["bias_hh"].split(H), strict=True)) if program.recurrents else {}
-        self.x = torch.randn(B, I, dtype=float64)
-        self.states = tuple(torch.randn(B, H, dtype=float64) for _ in program.states)
+        self.x = torch.randn(B, width, dtype=float64)
+        sizes = self.layer.sizes
+        self.states = tuple(torch.randn(B, sizes[size], dtype=float64) for size in program.states.values())
 
     def part(self, gate):
         return self.x @ self.W[gate].T + self.b[gate]
@@ -200,3 +205,64 @@ def test_slstm_divides_nothing_by_nothing(dtype):
     assert torch.isfinite(output).all()
     assert output.abs().min() > 0
     assert torch.isfinite(x.grad).all()
+
+
+def test_gru_d_keeps_the_last_value_that_was_seen_and_not_what_stood_for_it():
+    """Some ports decay from what was filled in a step ago; the paper's x' is the last measurement itself."""
+    layer = carousel.Recurrent("gru-d", 3, H, dtype=float64)
+    with torch.no_grad():
+        layer.d_k_l0.fill_(1.0)
+        layer.mean_l0.fill_(10.0)
+    seen, missing = [2.0, 1.0, 0.0], [99.0, 0.0, 1.0]
+    x = torch.tensor([seen, missing, missing], dtype=float64)[:, None]
+    _, (_, last) = layer(x)
+    assert last.item() == 2.0
+    other = x.clone()
+    other[1:, :, 0] = -7.0  # what stands where nothing was measured does not matter
+    assert torch.equal(layer(x)[0], layer(other)[0])
+
+
+def test_phased_lstm_is_open_for_a_twentieth_of_a_period_at_first_and_continuous():
+    layer = carousel.Recurrent("phased-lstm", 2, H, dtype=float64)
+    assert torch.equal(layer.r_l0, torch.full((H,), 0.05, dtype=float64))
+    with torch.no_grad():
+        layer.s_l0.zero_()
+        layer.tau_l0.fill_(8.0)
+
+    def openness(time):
+        x = torch.tensor([[[0.3, time]]], dtype=float64)
+        with layer.record("k") as values:
+            layer(x)
+        return values["k"][0, 0, 0, 0].item()
+
+    for turns in (0.0, 1.0, -1.0, 3.0):
+        assert openness(8.0 * (turns + 0.025)) == pytest.approx(1.0)
+        assert openness(8.0 * (turns + 0.0125)) == pytest.approx(0.5)
+        assert openness(8.0 * (turns + 0.5)) == pytest.approx(0.0005)
+    below, above = openness(8.0 * 0.05 - 1e-9), openness(8.0 * 0.05)
+    assert abs(below - above) < 1e-3, "it closes to the leak"
+
+
+def test_lmu_reads_its_new_memory_and_that_holds_a_window():
+    s = Step("lmu")
+    h, m = s.states
+    a, b = s.layer.weight_A_l0, s.layer.B_l0
+    u = (s.p["e_x"] * s.x).sum(-1, True) + (s.p["e_h"] * h).sum(-1, True) + (s.p["e_m"] * m).sum(-1, True)
+    s.is_this_and_not(tanh(s.gate("n") + s.times("M", m @ a.T + b * u)), tanh(s.gate("n") + s.times("M", m)))
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.5, 1.0])
+def test_legendre_memories_hold_what_was_written_up_to_a_window_ago(delay):
+    """The shifted Legendre polynomials, weighed with the memory, give what was written `delay` windows before."""
+    theta, order, steps = 40.0, 8, 200
+    a, b = legendre(theta, order)
+
+    def written(t):
+        return math.sin(2 * math.pi * t / 60.0)
+
+    m = torch.zeros(order, dtype=float64)
+    for t in range(steps):
+        m = a @ m + b * written(t)
+    polynomials = [np.polynomial.legendre.Legendre.basis(k)(2 * delay - 1) for k in range(order)]
+    expected = written(steps - 0.5 - delay * theta)
+    assert float(m @ torch.tensor(polynomials)) == pytest.approx(expected, abs=0.05)

@@ -26,7 +26,7 @@ STRUCTURES = {
 def by_the_book(row_or_equations, module, x, initial, bias):
     """Output (T, B, D * H) and last states that the textbook gives for a module's parameters, row by row."""
     equations = row_or_equations.equations if isinstance(row_or_equations, Row) else row_or_equations
-    parameters = {name: p.detach().double().numpy() for name, p in module.named_parameters()}
+    parameters = {name: p.detach().double().numpy() for name, p in module.state_dict().items()}
     x, initial = x.double().numpy(), [s.double().numpy() for s in initial]
     done = [
         textbook.layer(equations, x[:, b], tuple(s[:, b] for s in initial), parameters, bias) for b in range(x.shape[1])

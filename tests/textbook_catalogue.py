@@ -16,6 +16,7 @@ from carousel.cells.gru.ugrnn import UGRNN
 from carousel.cells.light.ind_rnn import IndRNN
 from carousel.cells.lstm.janet import JANET
 from carousel.cells.lstm.nas import NAS
+from carousel.cells.lstm.phased import PhasedLSTM
 
 tanh = np.tanh
 
@@ -463,3 +464,56 @@ def _simple_gate(slope, deep):
 
 EQUATIONS |= {"sgu": _simple_gate(0.2, False), "dsgu": _simple_gate(0.2, True)}
 WITH_OPTIONS |= {SGU("torch"): _simple_gate(1 / 6, False), DSGU("torch"): _simple_gate(1 / 6, True)}
+
+
+# --- cells that read parts of their input
+
+
+def _intersection(x, states, w):
+    _, h = states
+    depth, update = sigmoid(w.gate("p", x, h)), sigmoid(w.gate("z", x, h))
+    y = depth * x + (1.0 - depth) * relu(w.gate("a", x, h))
+    return y, update * h + (1.0 - update) * tanh(w.gate("n", x, h))
+
+
+def _gru_d(x, states, w):
+    h, last = states
+    value, mask, delta = np.split(x, 3)
+    left = np.exp(-relu(w["d_k"] * delta + w.shift("b_k")))
+    imputed = np.where(mask == 1.0, value, mask * value + (1.0 - mask) * (left * last + (1.0 - left) * w["mean"]))
+    h = np.exp(-relu(w["weight_D"] @ delta + w.shift("bias_D"))) * h
+    z = sigmoid(w["weight_R_z"] @ imputed + w.gate("z", mask, h))
+    r = sigmoid(w["weight_R_r"] @ imputed + w.gate("r", mask, h))
+    n = tanh(w["weight_R_n"] @ imputed + w.gate("n", mask, r * h))
+    return h + z * (n - h), mask * value + (1.0 - mask) * last
+
+
+def _phased_lstm(leak):
+    def step(x, states, w):
+        h, c = states
+        x, time = x[:-1], x[-1]
+        phase = np.mod(time - w["s"], w["tau"]) / w["tau"]
+        half = w["r"] / 2.0
+        openness = np.where(phase < half, phase / half, np.where(phase < w["r"], 2.0 - phase / half, leak * phase))
+        i, f = sigmoid(w.gate("i", x, h) + w["p_i"] * c), sigmoid(w.gate("f", x, h) + w["p_f"] * c)
+        proposed = f * c + i * tanh(w.gate("g", x, h))
+        out = sigmoid(w.gate("o", x, h) + w["p_o"] * proposed) * tanh(proposed)
+        return h + openness * (out - h), c + openness * (proposed - c)
+
+    return Equations("ifgo", step)
+
+
+def _lmu(x, states, w):
+    h, m = states
+    u = w["e_x"] @ x + w["e_h"] @ h + w["e_m"] @ m
+    m = w["weight_A"] @ m + w["B"] * u
+    return tanh(w.gate("n", x, h) + w["weight_M"] @ m), m
+
+
+EQUATIONS |= {
+    "intersection-rnn": Equations("anpz", _intersection),
+    "gru-d": Equations("zrn", _gru_d),
+    "phased-lstm": _phased_lstm(0.001),
+    "lmu": Equations("n", _lmu),
+}
+WITH_OPTIONS |= {PhasedLSTM(leak=0.0): _phased_lstm(0.0)}

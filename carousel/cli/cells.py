@@ -64,7 +64,8 @@ def _listed(found: "list[Description]") -> str:
             table.add_row(f"  {each.name}", str(each.year), states, *cost, _engines(program), each.authors)
     return (
         f"{_as_text(table)}\nParameters and multiply-adds are those of one hidden unit, in a layer and direction with\n"
-        "I inputs, H hidden units and P projected. Equations, facts and source of one: carousel cells NAME\n"
+        "I inputs, H hidden units and P projected, or of a size of the cell's own. Equations, facts and\n"
+        "source of one: carousel cells NAME\n"
     )
 
 
@@ -94,12 +95,14 @@ def _example(found: "Description", program: Any) -> str:
     sizes = [*program.states.values(), *(s for w in program.weights.values() for s in (w.rows, w.columns))]
     projected = ", proj_size=32" if "projection" in sizes else ""
     states = tuple(program.states)
+    of_parts = {"input": 64, "hidden": 128, "one": 1}
+    width = sum(of_parts[size] for size in program.parts.values()) or 64
     hx = f"({', '.join(states)})" if len(states) > 1 else states[0]
     lines = [
-        f'layer = carousel.Recurrent("{found.name}", 64, 128{projected})',
-        f"output, {hx} = layer(torch.randn(100, 32, 64))",
+        f'layer = carousel.Recurrent("{found.name}", {width}, 128{projected})',
+        f"output, {hx} = layer(torch.randn(100, 32, {width}))",
     ]
-    lines += [] if projected else ["", f"$ carousel train my.txt --cell {found.name}"]
+    lines += [] if projected or program.parts else ["", f"$ carousel train my.txt --cell {found.name}"]
     return "For example:\n" + _indented("\n".join(lines))
 
 

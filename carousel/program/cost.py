@@ -25,8 +25,10 @@ class PerUnit:
 
     def __str__(self) -> str:
         terms = [("I", self.input), ("H", self.hidden), ("P", self.projection), ("", self.one)]
-        text = [f"{number} {letter}".strip() for letter, number in terms if number]
-        return " + ".join(text).replace("1 I", "I").replace("1 H", "H") if text else "0"
+        text = [
+            letter if letter and number == 1 else f"{number} {letter}".strip() for letter, number in terms if number
+        ]
+        return " + ".join(text) if text else "0"
 
 
 def parameters(program: Program) -> PerUnit:

@@ -16,10 +16,12 @@ SIGNS = {
     "∂": r"\partial ",
     "σ": r"\sigma",
     "Σ": r"\sum",
+    "⌊": r"\lfloor ",
+    "⌋": r"\rfloor ",
 }
 FUNCTIONS = ("tanh", "exp", "log", "max", "min", "sin", "cos", "arctan")
 GREEK = ("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "kappa", "mu", "nu", "phi", "tau")
-_WORD = re.compile(r"[^\W\dᵀ][^\Wᵀ]*|[⊙≥≤≠ᵀ∂]")
+_WORD = re.compile(r"[^\W\dᵀ][^\Wᵀ]*|[⊙≥≤≠ᵀ∂⌊⌋]")
 
 
 def latex(program: Program) -> str:

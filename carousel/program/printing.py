@@ -112,7 +112,8 @@ class Printer:
 
     def _product(self, node: Node, row: ops.Op) -> tuple[str, int]:
         weight = self.program.weights[node.attr]
-        bias = f" + c_{self.program.recurrents[weight.gate]}" if weight.bias and weight.gate is not None else ""
+        of = node.attr.removeprefix("W_") if weight.gate is None else self.program.recurrents[weight.gate]
+        bias = f" + {'b' if weight.gate is None else 'c'}_{of}" if weight.bias else ""
         if node.op == "product_transposed":
             bias = ""
         text = row.text.replace("{weight}", node.attr).replace("{bias}", bias)
