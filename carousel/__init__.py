@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from carousel.tasks.forecasting import Forecaster
     from carousel.tasks.language import LanguageModel
 
-# Where each public name lives. It is imported when first used, so that `carousel --help` need not wait for torch.
+# The module of each public name. It is imported at the first use, so that `carousel --help` does not wait for torch.
 _HOMES = {
     "carousel.cells": ("Cell", "Matrix", "Vector"),
     "carousel.convert": ("from_keras", "from_torch", "to_keras", "to_torch"),

@@ -1,4 +1,4 @@
-"""The errors Carousel raises on purpose: what was being done, what must hold, what was found, what to try."""
+"""Carousel's errors. A message says what was being done, what must hold, what was found, and what to try."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,26 +6,26 @@ from contextvars import ContextVar
 from shlex import quote
 from typing import Any
 
-__all__ = ["CarouselError", "DataError", "ProgramError", "RunError"]  # what users catch; the rest is for messages
+__all__ = ["CarouselError", "DataError", "ProgramError", "RunError"]  # for users; the other names are for messages
 
 
 class CarouselError(Exception):
-    """Something the caller can put right. The command line prints its message and no traceback."""
+    """An error that the caller can correct. The command line prints its message without a traceback."""
 
 
 class ProgramError(CarouselError):
-    """A cell's step is outside the language that engines run (see `carousel.program.ops`)."""
+    """A cell's step is outside the language that engines can run (see `carousel.program.ops`)."""
 
 
 class DataError(CarouselError, ValueError):
-    """A file or a value given as data cannot be used as it is."""
+    """A file or a value cannot be used as data."""
 
 
 class RunError(CarouselError):
     """A run folder cannot be read, written or resumed."""
 
 
-# -- options, as whoever reads the message gives them ---------------------------------------------------------------
+# -- names of options in messages -----------------------------------------------------------------------------------
 
 SETTING_OF = {"lr": "learning_rate", "validation": "validation_share"}  # flags whose settings have longer names
 
@@ -34,8 +34,10 @@ _IN_PYTHON: ContextVar[bool | None] = ContextVar("in_python", default=None)
 
 @contextmanager
 def speaking(*, python: bool) -> Iterator[None]:
-    """Inside, and in what a function so decorated does, messages name options as a Python call has them, or as the
-    command line has them. The outermost decides: the command line calls what a Python user can call too."""
+    """A context manager or decorator: inside, messages name options as Python does, or as the command line does.
+
+    The outermost one decides, because the command line calls functions for Python users.
+    """
     token = _IN_PYTHON.set(python) if _IN_PYTHON.get() is None else None
     try:
         yield
@@ -45,7 +47,7 @@ def speaking(*, python: bool) -> Iterator[None]:
 
 
 def option(setting: str, value: Any = None) -> str:
-    """A setting as it is given, for a message: --label or label=; with a value, --axes NCT or axes='NCT'."""
+    """The name of a setting in a message: --label or label=; with a value: --axes NCT or axes='NCT'."""
     if _IN_PYTHON.get():
         return f"{setting}=" if value is None else f"{setting}={value!r}"
     flags = {setting: flag for flag, setting in SETTING_OF.items()}

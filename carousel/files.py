@@ -1,7 +1,7 @@
-"""Files that appear whole or not at all, are written through no link, and are read only where they are files.
+"""Safe writing and reading of files: written whole or not at all, and never through a link, a pipe or a device.
 
-A folder may come from a stranger. What stands in it under the name of a file can be a link to one of the user's own, a
-pipe that never ends, or a device: none of these is written to, and only links are read through.
+A folder may come from a stranger. A name in it may be a link to one of the user's own files, a pipe that never ends, or
+a device. These functions write to none of these, and read only through links.
 """
 
 import contextlib
@@ -14,17 +14,17 @@ from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
-UNFINISHED = ".unfinished"  # how the names of files end that a crash has left half written
+UNFINISHED = ".unfinished"  # the ending of names of files that a crash has left incomplete
 OWN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which stands under `path` once the block has ended without an error.
+    """A context manager with a file to write to. At its end, without an error, the file appears at `path`.
 
-    It is made beside `path` under a name that nobody can guess, forced to disk, and renamed: a reader, or a crash,
-    finds what was there before or all of the new. A link of that name is replaced, and what it points to stays as it
-    is. Raises OSError, with nothing left behind: IsADirectoryError where a folder stands under the name.
+    The file is written beside `path` under a random name, forced to disk and renamed, so that a reader, or a crash,
+    finds either the old content or the whole new content. A link at `path` is replaced, and its target does not change.
+    Raises OSError and leaves nothing behind; IsADirectoryError if `path` is a folder.
     """
     require_replaceable(path)
     unfinished = path.with_name(f".{secrets.token_hex(8)}{UNFINISHED}")
@@ -42,13 +42,13 @@ def written(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_atomically(path: Path, content: bytes | memoryview) -> None:
-    """All of the content under this name, or, after an OSError, what was there before; see `written`."""
+    """Writes the whole content to `path`. After an OSError the old content is still there; see `written`."""
     with written(path) as file:
         file.write(content)
 
 
 def require_replaceable(path: Path) -> None:
-    """Raises OSError where something other than a file or a link stands under the name."""
+    """Raises OSError if `path` is something other than a file or a link."""
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -58,7 +58,7 @@ def require_replaceable(path: Path) -> None:
 
 
 def require_regular(mode: int, path: Path) -> None:
-    """Raises OSError for the mode of a folder, a pipe or a device."""
+    """Raises OSError if the mode is that of a folder, a pipe or a device."""
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, "a folder stands in its place", str(path))
     if not stat.S_ISREG(mode):
@@ -66,13 +66,14 @@ def require_regular(mode: int, path: Path) -> None:
 
 
 def open_to_read(path: Path) -> BufferedReader:
-    """A file, open. Raises OSError for a folder, a pipe or a device."""
-    # Opening a pipe would wait for its writer for ever.
+    """Opens a file for reading. Raises OSError for a folder, a pipe or a device."""
+    # Without O_NONBLOCK, opening a pipe would wait for a writer.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         mode = os.fstat(handle).st_mode
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))  # as Python's own open says it
+            # The error of Python's own open.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         require_regular(mode, path)
         return os.fdopen(handle, "rb")
     except BaseException:
@@ -81,7 +82,7 @@ def open_to_read(path: Path) -> BufferedReader:
 
 
 def read(path: Path, *, most: int | None = None) -> bytes:
-    """What a file holds. Raises OSError for a folder, a pipe or a device, and for more than `most` bytes."""
+    """The content of a file. Raises OSError for a folder, a pipe or a device, and for more than `most` bytes."""
     with open_to_read(path) as file:
         size = os.fstat(file.fileno()).st_size
         if most is not None and size > most:
@@ -90,8 +91,8 @@ def read(path: Path, *, most: int | None = None) -> bytes:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names of a folder's files to disk."""
-    if os.name != "posix":  # Windows has no way to force a folder's entry to disk, and does not open folders
+    """Forces the entries of a folder to disk."""
+    if os.name != "posix":  # Windows cannot open a folder or force its entries to disk
         return
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -101,7 +102,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Removes the unfinished files that a crash has left in a folder. No process may be writing there."""
+    """Removes the incomplete files that a crash has left in a folder. No process may be writing there."""
     for left in folder.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(OSError):
             left.unlink()

@@ -1,6 +1,6 @@
-"""Names of a package that are imported when they are first used.
+"""Imports names of a package when they are first used.
 
-`carousel --help` and `import carousel` answer at once: they do not wait for torch.
+So `carousel --help` and `import carousel` do not wait for torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def importer(package: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
-    """A `__getattr__` for a package: homes says in which module each of its names is."""
+    """A `__getattr__` for a package. homes: {name: the module that has it}."""
 
     def get(name: str) -> Any:
         if name not in homes:

@@ -1,10 +1,10 @@
-"""Truncated backpropagation in Accelerate: one long sequence a batch, an update every 8 steps, gradients over 16.
+"""Truncated backpropagation in Accelerate: one long sequence per batch, an update every 8 steps, gradients over 16.
 
     pip install accelerate
     accelerate launch examples/accelerate_truncated.py      # or: python examples/accelerate_truncated.py
 
-`truncated` is a generator: the loop around it is anybody's, and Accelerate's `backward` goes where backward went. The
-model, prepared, is handed to it as any function (x, state) -> (output, state).
+`truncated` is a generator, so that it works in any training loop, with Accelerate's `backward` in the place of
+`loss.backward`. It takes the prepared model like any function (x, state) -> (output, state).
 """
 
 import torch
@@ -30,7 +30,7 @@ class Echo(nn.Module):
 def main():
     torch.manual_seed(0)
     accelerator, model = Accelerator(cpu=True), Echo()
-    sequences = torch.randn(SEQUENCES, STEPS, 1)  # what is to be predicted was seen LAG steps ago
+    sequences = torch.randn(SEQUENCES, STEPS, 1)  # the target is the input LAG steps before
     data = torch.utils.data.DataLoader(sequences, batch_size=16, shuffle=True)
     model, optimizer, data = accelerator.prepare(model, torch.optim.Adam(model.parameters(), lr=0.01), data)
     for _epoch in range(3):

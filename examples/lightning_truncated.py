@@ -1,11 +1,11 @@
-"""Truncated backpropagation in Lightning: windows of an endless stream, the state carried from one to the next.
+"""Truncated backpropagation in Lightning: windows of an endless stream, with the state carried from one to the next.
 
     pip install lightning
     python examples/lightning_truncated.py
 
-Lightning no longer cuts sequences itself. It need not: windows come in order, and `Carry` keeps the state between them,
-detached. What is to be predicted was seen 2 steps ago: for half the steps of a window of 4, in the window before.
-Without the carry the error would stay at 0.5.
+Lightning no longer divides sequences itself, and it need not: the windows come in order, and `Carry` keeps the detached
+state between them. The target is the input 2 steps before, which for half of the steps of a window of 4 stands in the
+window before. Without the carry the error would stay at 0.5.
 """
 
 import lightning

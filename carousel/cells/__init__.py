@@ -1,6 +1,6 @@
-"""The catalogue of cells. Every file below this folder that has a CATALOGUE adds its names to it, by being here.
+"""The catalogue of cells. Every file below this folder with a CATALOGUE adds its names to it.
 
-Each folder is a family; the docstring of its `__init__.py` says what its cells have in common.
+Each folder is a family. The docstring of its `__init__.py` describes what its cells share.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["Cell", "Matrix", "Vector", "catalogue", "find", "shipped"]
 
 @cache
 def catalogue() -> dict[str, Cell]:
-    """Every cell that Carousel ships, by name: {"lstm": LSTM(), ...}."""
+    """All cells of the catalogue by name: {"lstm": LSTM(), ...}."""
     found: dict[str, Cell] = {}
     for module in pkgutil.walk_packages(__path__, prefix=f"{__name__}."):
         found |= getattr(importlib.import_module(module.name), "CATALOGUE", {})
@@ -32,7 +32,7 @@ def catalogue() -> dict[str, Cell]:
 
 
 def shipped(class_name: str) -> type[Cell] | None:
-    """The class of cells of the catalogue that has this name, wherever it stands; None if there is none."""
+    """The class of cells of the catalogue with this name, in whatever module; None if there is none."""
     return next((type(cell) for cell in catalogue().values() if type(cell).__name__ == class_name), None)
 
 
@@ -58,7 +58,7 @@ def find(name: str) -> Cell:
 def _from_file(path: Path, class_name: str) -> Cell:
     if not path.is_file():
         raise DataError(f"looking for the cell {class_name}: there is no file {path}")
-    # A name of its own: what the file defines (dataclasses, say) looks its module up, and none may be shadowed.
+    # The module needs a unique name: dataclasses and others look up their module by name.
     name = f"carousel_cells_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None  # true of every existing .py file
@@ -87,7 +87,7 @@ def _from_file(path: Path, class_name: str) -> Cell:
 
 
 def _line_in(path: Path, problem: Exception) -> str:
-    """Where in the file an exception came from, as a phrase."""
+    """A phrase with the line of the file from which an exception came."""
     lines = [frame.lineno for frame in traceback.extract_tb(problem.__traceback__) if Path(frame.filename) == path]
     if isinstance(problem, SyntaxError):
         lines.append(problem.lineno)

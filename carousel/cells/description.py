@@ -1,4 +1,4 @@
-"""What a cell of the catalogue says of itself: read from its docstring, which every file of the catalogue writes alike.
+"""Reads the description of a cell from its docstring. All files of the catalogue write it in the same form:
 
     The first line names it.
 
@@ -6,11 +6,11 @@
         ...
 
     Use: what it is for.
-    Reading: which reading was taken, where the paper and its authors' code differ, or the paper leaves a choice.
+    Reading: the chosen reading, if the paper and its authors' code differ, or the paper leaves a choice.
     Fidelity: "as in the paper", "as in the authors' code", or "simplified, ...", and how.
     Source: authors, title, place, year; the equations' numbers.
 
-What is between the equations and the first of these words is about options.
+Text between the equations and the first of these words is about options.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = ["Description", "describe"]
 
 @dataclass(frozen=True)
 class Description:
-    """A cell in words. equations: as its docstring writes them. year: of the first source."""
+    """A cell in words. equations: those of its docstring. year: that of the first source."""
 
     name: str
     cell: Cell
@@ -54,7 +54,7 @@ class Description:
 
     @property
     def authors(self) -> str:
-        """Those of the first source, the first alone of three or more; where it names none, its title."""
+        """The authors of the first source, only the first of three or more; without authors, its title."""
         named, _, title = self.source.partition('"')
         if not named:
             return title.partition('"')[0].rstrip(",.")
@@ -88,7 +88,7 @@ def describe(name: str, cell: Cell) -> Description:
 
 
 def _family(cell: Cell) -> str:
-    """What the docstring of the cell's folder begins with; "" for a cell that Carousel does not ship."""
+    """The first line of the docstring of the cell's folder; "" for a cell outside the catalogue."""
     package, _, _ = type(cell).__module__.rpartition(".")
     if not package.startswith("carousel.cells."):
         return ""

@@ -1,8 +1,8 @@
-"""What is true of a cell whatever its weights are, declared beside its equations.
+"""Facts of a cell that hold for all weights. A cell declares them beside its equations.
 
-Each fact is a statement that one test checks for every cell that declares it (`tests/test_catalogue.py`), and that
-`carousel cells NAME` prints. Where a fact speaks of a value by name, it is a gate, a vector or what step calls a value;
-to hold "where z = 1", the value itself is replaced by 1, whatever it is computed from.
+A test checks each fact for every cell that declares it (`tests/test_catalogue.py`), and `carousel cells NAME` prints
+it. A name in a fact is that of a gate, of a vector or of a value in step. "where z = 1" means that the value z is
+replaced by 1, whatever it is computed from.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Bounded:
-    """A state never leaves [low, high] once all states are within their declared bounds."""
+    """A state stays in [low, high] if all states start within their declared bounds."""
 
     state: str
     low: float
@@ -25,7 +25,7 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Keeps:
-    """A state stays exactly as it is where the named values are these numbers."""
+    """A state does not change at all if the named values are these numbers."""
 
     state: str
     where: Mapping[str, float] = field(hash=False)
@@ -36,10 +36,11 @@ class Keeps:
 
 @dataclass(frozen=True)
 class SameAs:
-    """The cell computes what another does, their parameters of one name being equal.
+    """The cell computes the same as another cell if parameters with the same name are equal.
 
-    where: numbers for values of this cell. there: numbers for values of the other. letters: what the other calls a
-    state, gate, vector or matrix of this cell, where it is not the same.
+    where: numbers for values of this cell. there: numbers for values of the other cell. letters: {name of a state,
+    gate,
+    vector or matrix of this cell: its name in the other cell}, if they differ.
     """
 
     cell: str
@@ -60,12 +61,12 @@ Fact = Bounded | Keeps | SameAs
 
 
 def bounded(state: str, low: float = -1.0, high: float = 1.0) -> Bounded:
-    """The state stays within [low, high]."""
+    """The state stays in [low, high]: bounded("h")."""
     return Bounded(state, low, high)
 
 
 def keeps(state: str, **where: float) -> Keeps:
-    """The state is carried unchanged where these values are these numbers: keeps("c", f=1, i=0)."""
+    """The state does not change if these values are these numbers: keeps("c", f=1, i=0)."""
     return Keeps(state, where)
 
 
@@ -75,7 +76,7 @@ def same_as(
     there: Mapping[str, float] | None = None,
     letters: Mapping[str, str] | None = None,
 ) -> SameAs:
-    """It is the other cell where these values are these numbers, in this cell or (there) in the other."""
+    """The cell equals another cell if values of this cell (where) or of the other (there) are these numbers."""
     return SameAs(cell, where or {}, there or {}, letters or {})
 
 

@@ -1,4 +1,4 @@
-"""Layer normalization as an equation: what the layer-normalised cells share."""
+"""Layer normalization as an equation, which the layer-normalised cells share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def _mean(parts: Sequence[Tensor]) -> Tensor:
 
 
 def normalize(parts: Sequence[Tensor]) -> list[Tensor]:
-    """The parts of one vector, of equal size, shifted and scaled together to mean 0 and variance 1.
+    """Shifts and scales the parts of one vector, which have equal sizes, so that together they have mean 0 and variance
+    1.
 
         mu = mean(a),  sigma^2 = mean((a - mu)^2),  (a - mu) / sqrt(sigma^2 + 1e-5)      over all parts of a
 

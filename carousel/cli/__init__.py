@@ -1,7 +1,7 @@
-"""The command line: each command is a typed function that calls what a Python user can call too.
+"""The command line. Each command is a typed function that calls a function which Python users can call too.
 
-The modules of the commands import torch, numpy and the rest inside their functions, so that help, completion and
-mistyped commands answer at once.
+The modules of the commands import torch, numpy and other large packages inside their functions, so that help,
+completion and errors of typing come at once.
 """
 
 import logging
@@ -51,7 +51,7 @@ for command in (
 
 
 def main() -> None:
-    """Run the command that was typed. Exit codes: 0, 2 for what the user can put right, 130 for Ctrl-C."""
+    """Runs the command that was typed. Exit codes: 0, 2 for an error that the user can correct, 130 for Ctrl-C."""
     from carousel.errors import CarouselError, speaking
 
     warnings.showwarning = lambda message, *_, **__: remark(message)
@@ -65,20 +65,21 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
-        # Whoever read the output (head, say) has had enough. Python would complain again at exit, on flushing.
+        # The reader of the output, such as `head`, has closed the pipe. Without this, Python's flush at exit would
+        # fail.
         sys.stderr.close()
         sys.exit(141)
 
 
 class _Remarks(logging.Handler):
-    """What the library has to say besides its results."""
+    """Writes the warnings of the library to standard error."""
 
     def emit(self, record: logging.LogRecord) -> None:
         remark(record.getMessage())
 
 
 def _panel(error: CycloptsError) -> Any:
-    """cyclopts' own frame around its message, which repeats what was typed."""
+    """An error of cyclopts in its frame. The message repeats what was typed."""
     from cyclopts import CycloptsPanel
     from rich.text import Text
 

@@ -21,10 +21,10 @@ def backtest(
     cell: Annotated[str | None, Parameter(group=OWN)] = None,
     trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
-    """Judge a trained forecaster by forecasts from one origin after another, compared with naive baselines.
+    """Evaluate a trained forecaster by forecasts from successive origins, compared with naive baselines.
 
-    Without data: on the part of its own data that training held out. With data: on what they have after the end of the
-    training data. Prints MASE, RMSE, MAE, the weighted quantile loss (WQL) and the coverage of the intervals.
+    Without data, it uses the part of the run's data that training held out; with data, their steps after the end of
+    the training data. Prints MASE, RMSE, MAE, the weighted quantile loss (WQL) and the coverage of the intervals.
 
     For example:
 
@@ -38,7 +38,7 @@ def backtest(
     run
         A run folder that `carousel train` wrote.
     data
-        A longer table of the same columns.
+        A longer table with the same columns.
     horizon
         Steps to forecast. Without it: the horizon of the training.
     stride

@@ -43,7 +43,7 @@ def cells(name: str | None = None, /, *, latex: Annotated[bool, Parameter(negati
 
 
 def _listed(found: "list[Description]") -> str:
-    """A table of cells, family by family."""
+    """A table of cells, grouped by family."""
     from rich.table import Table
 
     from carousel.program import trace
@@ -70,7 +70,7 @@ def _listed(found: "list[Description]") -> str:
 
 
 def _shown(found: "Description") -> str:
-    """All that is known of one cell."""
+    """The page of one cell: equations, facts, cost and source."""
     from carousel.program import trace
     from carousel.program.cost import multiply_adds, parameters
 
@@ -107,7 +107,7 @@ def _example(found: "Description", program: Any) -> str:
 
 
 def _engines(program: Any) -> str:
-    """Those of this machine that run it, in float32."""
+    """The names of the engines on this machine that run the program in float32."""
     import torch
 
     from carousel.engines import ENGINES
@@ -135,7 +135,7 @@ def _wrapped(text: str) -> str:
 
 
 def _as_text(table: Any) -> str:
-    """What rich draws, as plain lines: to a terminal of that width, or to a file."""
+    """The text that rich draws, for a terminal of its width or for a file."""
     from io import StringIO
 
     from rich.console import Console

@@ -30,7 +30,7 @@ def complete(
     run
         A run folder that `carousel train` wrote.
     text
-        What is to be continued. Where it breaks off within a word, the rest of the word is meant.
+        The text to continue. If it ends inside a word, continuations complete that word.
     count
         How many continuations.
     cell
@@ -47,5 +47,5 @@ def complete(
 
 
 def visible(text: str) -> str:
-    """A line break as ⏎, so that each continuation stays on its line."""
+    """The text with ⏎ for each line break, so that a continuation stays on one line."""
     return text.replace("\r", "").replace("\n", "⏎")

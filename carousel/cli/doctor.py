@@ -39,13 +39,13 @@ def doctor() -> None:
 
 
 def packages() -> Iterator[tuple[str, str | None]]:
-    """Carousel, then what it declares that it needs: each with the extra that it is for, None for what all need."""
+    """Yields (package, extra) for Carousel and the packages that it declares. extra is None for required packages."""
     from importlib.metadata import PackageNotFoundError, requires
 
     yield DISTRIBUTION, None
     try:
         needed = requires(DISTRIBUTION) or []
-    except PackageNotFoundError:  # run from its source alone
+    except PackageNotFoundError:  # it runs from its source, without installation
         return
     for requirement in needed:
         name, extra = re.match(r"[\w.-]+", requirement), re.search(r"extra == ['\"]([\w-]+)", requirement)

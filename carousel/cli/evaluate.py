@@ -37,7 +37,7 @@ def evaluate(
     thousands
         The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
-        A folder for pictures and tables, where the task makes them.
+        A folder for pictures and tables, if the task makes any.
     cell
         Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
         Python; a run by itself never says which code is run.

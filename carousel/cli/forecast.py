@@ -21,7 +21,7 @@ def forecast(
     cell: Annotated[str | None, Parameter(group=OWN)] = None,
     trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
-    """Ask a trained forecaster what comes next, with 80 % and 95 % intervals.
+    """Forecast with a trained forecaster, with 80 % and 95 % intervals.
 
     For example:
 
@@ -37,17 +37,17 @@ def forecast(
     run
         A run folder that `carousel train` wrote.
     data
-        A newer table of the same columns, to go on from its end. Without it: the one that was trained on.
+        A newer table with the same columns; the forecast starts at its end. Without it: the training table.
     horizon
-        Steps ahead. Without it: as many as were trained for. Beyond those, forecasts are fed back.
+        Steps to forecast. Without it: the horizon of the training. Beyond that, forecasts are fed back.
     future
-        A table of the covariates that are known in advance. They may also stand below the data, without a target.
+        A table of covariates that are known in advance. They may also stand below the data, without a target.
     decimal
         The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
         The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
-        A file for the table: .csv, .tsv, .parquet or .arrow. Without it, it is shown.
+        A file for the table: .csv, .tsv, .parquet or .arrow. Without it, the table is printed.
     plot
         A file for the picture: .png, .svg or .pdf.
     cell

@@ -21,7 +21,7 @@ def generate(
     cell: Annotated[str | None, Parameter(group=OWN)] = None,
     trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
-    """Let a trained model write, shown as it is written.
+    """Let a trained model write a text. Each symbol is shown at once.
 
     For example:
 
@@ -34,15 +34,15 @@ def generate(
     run
         A run folder that `carousel train` wrote.
     prompt
-        What the text begins with.
+        The beginning of the text.
     length
-        Symbols to write: characters, bytes or words, as the model was trained.
+        The number of symbols to write: characters, bytes or words, depending on the model.
     temperature
-        Below 1: more careful; above 1: more adventurous; 0: always the likeliest symbol.
+        Below 1, likely symbols are chosen more often; above 1, unlikely ones; with 0, always the likeliest.
     top_k
-        Choose among the k likeliest symbols only.
+        Choose only among the k likeliest symbols.
     top_p
-        Choose among the likeliest symbols that together have this probability.
+        Choose only among the likeliest symbols that together have this probability.
     seed
         The same seed writes the same text. Without it: another text each time.
     cell
@@ -61,7 +61,7 @@ def generate(
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     pieces = model.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-    first = next(pieces)  # a prompt that cannot be read is an error before anything is shown
+    first = next(pieces)  # an error about the prompt must come before any output
     for piece in itertools.chain([prompt + first], pieces, ["\n"]):
         show_exactly(piece)
     if model.vocabulary.level == "word" and (strange := model.vocabulary.unknown_parts(prompt)):

@@ -1,4 +1,4 @@
-"""The help of `carousel train`: what all tasks share, and on request all options of one task.
+"""The help of `carousel train`: a short one with the shared options, and a whole one for each task.
 
 carousel train --help                 short: the shared options, and the names of each task's own
 carousel train --help forecasting     the whole help of a task
@@ -17,7 +17,7 @@ from carousel.tasks import about, task_names
 
 
 class AppWithTasks(App):
-    """An App whose command `train` has a help for each task, asked for by a task's name among the words typed."""
+    """An App whose command `train` has a help for each task, which shows if a task's name is among the words typed."""
 
     def help_print(self, tokens: Any = None, *, console: Any = None) -> None:
         words = [] if tokens is None or isinstance(tokens, str) else list(tokens)
@@ -40,6 +40,6 @@ def _help_of_train(words: Sequence[str]) -> App:
 
 
 def _tasks() -> str:
-    """The tasks and the flags of their own, as the end of the short help."""
+    """The end of the short help: the tasks and the flags of each."""
     lines = [f"- **{task}**: {', '.join(flags_of_its_own(task))}" for task in task_names()]
     return "\n".join(["Each task has more options, which `carousel train --help TASK` explains:", "", *lines])

@@ -27,12 +27,12 @@ def inspect(
     cell: Annotated[str | None, Parameter(group=OWN)] = None,
     trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
-    """See inside a trained model: what it does with a text, a recording or a series, step by step.
+    """Show what a trained model does with a text, a recording or a series, step by step.
 
-    Writes one HTML file, which needs no network, and pictures beside it: what was read, coloured by any unit; after
-    every step what comes next, the probability of each class, or the forecast, and which steps moved it; gates over
-    time, the equations of each step with their numbers, how far back gradients reach, a diagnosis in words. With
-    --live, serves the same page and reads what you type (language models and classifiers of texts).
+    Writes one HTML file, which needs no network, and pictures: the input, coloured by any unit; the prediction of the
+    next symbol, the class or the forecast after every step, and the influence of earlier steps on it; gates over time,
+    the equations of each step with their numbers, how far back gradients reach, and a diagnosis in words. With --live,
+    serves the same page and reads what you type (language models and classifiers of texts).
 
     For example:
 
@@ -50,27 +50,27 @@ def inspect(
     run
         A run folder that `carousel train` wrote.
     data
-        What it reads: a text file, of which the beginning is shown; sequences such as `carousel predict` takes; or a
-        table of series, of which the end is shown. Without it, what the run did not learn from: the end of its text or
-        of its series, or a sequence that was held out.
+        The data to read: a text file, whose beginning is shown; sequences, as for `carousel predict`; or a table of
+        series, whose end is shown. Without it, data that the run did not learn from: the end of its text or of its
+        series, or a sequence that was held out.
     item
-        Which of several sequences or series: its name, or its number, counted from 0. Without it: the first.
+        One of several sequences or series: its name, or its number from 0. Without it: the first.
     against
-        Another run of the same task, to be shown beside the first.
+        Another run of the same task, which is shown beside the first.
     steps
-        Steps to show at most.
+        The largest number of steps to show.
     decimal
         The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
         The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
-        The folder to write to. Without it: `inspect` in the run's.
+        The folder for the page. Without it: `inspect` in the run's folder.
     live
-        Serve the page until Ctrl-C, and let the model read what is typed there. Needs carousel-rnn[page].
+        Serve the page until Ctrl-C, and let the model read what you type there. Needs carousel-rnn[page].
     host
-        The address to listen at. Other than this machine's own, others can type too.
+        The address of the server. With another address than the default, other machines may have access.
     port
-        The port to listen at.
+        The port of the server.
     cell
         Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
         Python; a run by itself never says which code is run.

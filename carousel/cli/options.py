@@ -1,8 +1,8 @@
 """The options of `carousel train`, made from the `Settings` of the tasks.
 
-A task's settings are typed, and each has a line of help (`carousel.training.settings.setting`). Here they become the
-parameters of a function, from which cyclopts parses, refuses and explains. None means that an option was not given, and
-then the default of the task's own `Settings` holds.
+A task's settings have types, and each has a line of help (`carousel.training.settings.setting`). Here they become
+parameters of a function, from which cyclopts makes its parser, its errors and its help. None means that an option was
+not given; the default of the task's `Settings` then holds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ FLAGS = {setting: flag for flag, setting in SETTING_OF.items()}  # settings whos
 
 
 def with_options(command: Callable[..., None], options: Iterable[Argument]) -> Callable[..., None]:
-    """The command, which takes any keywords, with these options as its keywords besides its own."""
+    """A copy of a command that takes **settings, with these options as explicit keywords in their place."""
 
     @wraps(command)
     def whole(*arguments: Any, **given: Any) -> None:
@@ -40,7 +40,7 @@ def with_options(command: Callable[..., None], options: Iterable[Argument]) -> C
 
 
 def all_options() -> list[Argument]:
-    """The settings of all tasks, each once."""
+    """The settings of all tasks, without repetition."""
     owners: dict[str, dict[str, Field[Any]]] = {}
     for task in task_names():
         for one in _fields_of(task):
@@ -49,19 +49,18 @@ def all_options() -> list[Argument]:
 
 
 def options_of(task: str) -> list[Argument]:
-    """The settings of one task, with the defaults that it has."""
+    """The settings of one task, with its defaults."""
     return [_option(one.name, [kind_of(task, one.name)], one, usual=_spelled(one)) for one in _fields_of(task)]
 
 
 def _fields_of(task: str) -> list[Field[Any]]:
-    """The settings of a task as help lists them: first those that the task declares, last those that it has in common
-    with some other tasks, but not with all."""
+    """The settings of a task in the order of the help: its own and those of all tasks, then those of several tasks."""
     settings, shared = settings_of(task), {one.name for one in fields(TrainingSettings)}
     return sorted(fields(settings), key=lambda one: one.name not in shared and one.name not in vars(settings))
 
 
 def shared_options() -> list[Argument]:
-    """The settings that all tasks have, with the defaults of each."""
+    """The settings that all tasks share, with the defaults of each task."""
     return [
         _option(one.name, [kind_of(task, one.name) for task in task_names()], one, usual=_usual(one.name))
         for one in fields(TrainingSettings)
@@ -69,7 +68,7 @@ def shared_options() -> list[Argument]:
 
 
 def flags_of_its_own(task: str) -> list[str]:
-    """The flags of the settings that this task has besides the shared ones."""
+    """The flags of a task's own settings, without the shared ones."""
     shared = {one.name for one in fields(TrainingSettings)}
     return [flag(one.name) for one in _fields_of(task) if one.name not in shared]
 
@@ -79,7 +78,7 @@ def flag(setting: str) -> str:
 
 
 def kind_of(task: str, setting: str) -> Any:
-    """The type of what is typed for a setting of a task: int for `int | None`, list[str] for `tuple[str, ...]`."""
+    """The type of a setting on the command line: int for `int | None`, list[str] for `tuple[str, ...]`."""
     hint = get_type_hints(settings_of(task))[setting]
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = [part for part in get_args(hint) if part is not types.NoneType]
@@ -87,9 +86,9 @@ def kind_of(task: str, setting: str) -> Any:
 
 
 def joined(setting: str, kinds: Sequence[Any]) -> Any:
-    """The one kind of an option that several tasks have: all the choices, or a list where one of them takes a list.
+    """The common type of an option of several tasks: all choices together, or a list if one task takes a list.
 
-    Raises TypeError for kinds that one flag cannot be."""
+    Raises TypeError if one flag cannot have all the types."""
     if all(get_origin(kind) is Literal for kind in kinds):
         return Literal[tuple(dict.fromkeys(choice for kind in kinds for choice in get_args(kind)))]
     lists = [kind for kind in kinds if get_origin(kind) is list]
@@ -101,7 +100,7 @@ def joined(setting: str, kinds: Sequence[Any]) -> Any:
 
 def _option(setting: str, kinds: Sequence[Any], one: Field[Any], *, usual: str = "") -> Argument:
     kind = joined(setting, kinds)
-    # A switch that is off has no --no-switch, and a list has no --empty-list.
+    # A switch that is off by default has no --no-switch, and a list has no --empty-list.
     negative: Mapping[str, Any] = {"negative": ()} if one.default is False or get_origin(kind) is list else {}
     about = Parameter(
         name=flag(setting), group=GROUPS[one.metadata["group"]], help=f"{one.metadata['help']}{usual}", **negative
@@ -126,7 +125,7 @@ def _spelled(one: Field[Any]) -> str:
 
 
 def _value(one: Field[Any]) -> str:
-    """A default as it is written in a sentence; "" where there is none, or the task chooses."""
+    """A default as text; "" if there is no default, or if the task chooses it."""
     if one.default is MISSING or one.default is None or one.default == ():
         return ""
     if isinstance(one.default, bool):

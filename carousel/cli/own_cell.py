@@ -1,4 +1,4 @@
-"""The options with which a user vouches for the cell of a run that stands in a file."""
+"""The options for a run whose cell is in a Python file, by which a user allows this file to run."""
 
 from cyclopts import Group
 

@@ -20,7 +20,7 @@ def predict(
     cell: Annotated[str | None, Parameter(group=OWN)] = None,
     trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
 ) -> None:
-    """Ask a trained classifier what sequences are, with probabilities.
+    """Predict the classes of sequences with a trained classifier, with probabilities.
 
     For example:
 
@@ -36,17 +36,18 @@ def predict(
     run
         A run folder that `carousel train` wrote.
     data
-        Files or folders of the kind that it was trained on. Classes that they may say are shown beside the answers.
+        Files or folders of the kind of the training data. If they contain classes, these are shown beside the
+        predictions.
     string
-        Or: a text, as it stands here. May be given several times.
+        Or: the text itself. May be given several times.
     every
-        Early prediction: answers after every so many steps, while the sequence is still arriving.
+        Early prediction: predict after every this many steps, while the sequence is still arriving.
     decimal
         The decimal sign of numbers in a text table, "." or ",". Without it: as in training, or found.
     thousands
         The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
-        A table of all answers and probabilities: .csv, .tsv, .parquet or .arrow. Without it they are shown.
+        A file for all predictions and probabilities: .csv, .tsv, .parquet or .arrow. Without it, they are printed.
     cell
         Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
         Python; a run by itself never says which code is run.

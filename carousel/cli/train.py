@@ -25,9 +25,8 @@ def train(
 ) -> None:
     """Train a model on your data.
 
-    Looks at the data, says what they are taken for and how to say otherwise, and trains. The run folder keeps the
-    model that did best on the part of the data that it does not learn from. Ctrl-C stops the training, and --resume
-    goes on with it.
+    Looks at the data, says how it interprets them and how to choose otherwise, and trains. The run folder keeps the
+    model with the lowest loss on the validation part of the data. Ctrl-C stops the training, and --resume continues it.
 
     For example:
 
@@ -42,7 +41,7 @@ def train(
     carousel train
     ```
 
-    The last of these is a demonstration: three quarters of a minute on a text that is built into Python.
+    The last of these is a demonstration of three quarters of a minute, on a text that is part of Python.
 
     Parameters
     ----------
@@ -50,15 +49,15 @@ def train(
         Files, or folders of them: UTF-8 text; tables of series over time; sequences and their classes as .ts, .npz,
         tables, sounds or texts.
     task
-        What to learn, where the data leave it open: the name of a task, such as forecasting.
+        The name of a task, such as forecasting, if the data do not decide it.
     out
         The run folder. Without it: runs/ and the name of the data.
     resume
-        A run folder whose training was stopped: go on from its last checkpoint.
+        A run folder whose training was stopped, to continue from its last checkpoint.
     dry_run
-        Report all that would be decided about the data and the model; train nothing and write nothing.
+        Report all decisions about the data and the model, without training or writing anything.
     trust_cell
-        With --resume, for a run whose cell is in a file: run the file that the run names. Or name it with --cell.
+        With --resume, for a run whose cell is in a file: run the file that the run names. Or name the file with --cell.
     quiet
         Print nothing but errors.
     """
@@ -132,7 +131,7 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
 
 
 def _own(cell: str | None) -> str | None:
-    """The name of the cell where it is one of a file; None for a cell of the catalogue."""
+    """The name of a cell from a file; None for a cell of the catalogue."""
     from carousel.training.run_cell import in_file
 
     return cell if in_file(cell) else None

@@ -1,4 +1,4 @@
-"""The page that shows what a network does, step by step: `carousel inspect`."""
+"""The page of `carousel inspect`, which shows what a network does step by step."""
 
 from carousel.page.inspecting import inspect
 

@@ -1,4 +1,4 @@
-"""The measures of `carousel.insight`, as the page shows them: whatever the network reads, and whatever it answers."""
+"""The measures of `carousel.insight` in the form in which the page shows them, for networks of all tasks."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, diag
 from carousel.page.moments import Curve, Follower, Property
 from carousel.page.telling import Telling
 
-BACK = 64  # steps back that influence and gradients are followed
-ROWS = 64  # windows whose influence is measured at once
-FIRST = 8  # steps of the first window that are measured at once
+BACK = 64  # the number of steps over which influence and gradients are followed back
+ROWS = 64  # windows whose influence is measured together
+FIRST = 8  # steps of the first window that are measured together
 FOLLOWERS = 5
 TEXT_PROPERTIES = properties.PROPERTIES | {
     "capital letters": lambda text: np.array([character.isupper() for character in text]),
     "digits": lambda text: np.array([character.isdigit() for character in text]),
 }
 
-# (steps (W, B), the states before them, which of the W steps to look at) -> norms of the influence, (A, W, B)
+# (steps (W, B), the states before them, the A steps whose outputs to measure) -> norms of the influence, (A, W, B)
 Measure = Callable[[Tensor, Any, Sequence[int]], Tensor]
 
 
@@ -34,15 +34,15 @@ def influence(
     back: int = BACK,
     report: Callable[[str], None] = lambda _: None,
 ) -> np.ndarray:
-    """(T, lags): the share that what was read k steps before has in what moves the output after step t.
+    """The influence of the input k steps before step t on the output after step t, as shares of the last `back` steps.
 
-    Shares are those of the last `back` steps. measure: how much each of some steps moves the output after the chosen
-    of them. states: those before the first step and after each, (T + 1, L, H) each; every window of `back` steps
-    starts from its own. report: told every few seconds how far it is.
+    Returns (T, lags). measure: the norms of the influence of a window of steps. states: those before the first step and
+    after each step, (T + 1, L, H) each, from which each window of `back` steps starts. report: called every few seconds
+    with the progress.
     """
     back = min(back, steps)
     norms, telling = np.zeros((steps, back), np.float32), Telling(report, steps, "steps")
-    # The first steps have fewer before them: windows from the beginning hold several each.
+    # The first steps have fewer steps before them, so that one window from the beginning serves several of them.
     for begin in range(0, back - 1, FIRST):
         end = min(begin + FIRST, back - 1)
         found = measure(torch.arange(end)[:, None], _carried(states, np.array([0])), range(begin, end))
@@ -60,7 +60,7 @@ def influence(
 def influence_at_end(
     measure: Measure, steps: int, states: tuple[Tensor, ...], outputs: int = 1, back: int = BACK
 ) -> InputInfluence:
-    """The same measure for the last `outputs` steps, by each of the last `back`. states: as above."""
+    """The influence of each of the last `back` steps on the last `outputs` outputs. states: as in `influence`."""
     begin = max(0, steps - back)
     at = range(max(0, steps - begin - outputs), steps - begin)
     norms = measure(torch.arange(begin, steps)[:, None], _carried(states, np.array([begin])), at)
@@ -68,30 +68,30 @@ def influence_at_end(
 
 
 def shares(norms: np.ndarray) -> np.ndarray:
-    """(T, lags), each row divided by its sum."""
+    """The norms, (T, lags), with each row divided by its sum."""
     return norms / np.maximum(norms.sum(1, keepdims=True), np.finfo(np.float32).tiny)
 
 
 def states_of(before: tuple[Tensor, ...], after: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """The states before the first step, (L, 1, H) each, and those after each, (T, L, H): (T + 1, L, H)."""
+    """Joins the states before the first step, (L, 1, H) each, and those after each step, (T, L, H): (T + 1, L, H)."""
     return tuple(torch.cat([first.transpose(0, 1), rest]) for first, rest in zip(before, after, strict=True))
 
 
 def _carried(states: tuple[Tensor, ...], steps: np.ndarray) -> Any:
-    """The states that these steps find, as hx, (L, rows, H) each."""
+    """The states before these steps, in the form of hx, (L, rows, H) each."""
     found = tuple(values[torch.from_numpy(steps)].transpose(0, 1).contiguous() for values in states)
     return found[0] if len(found) == 1 else found
 
 
 def properties_of_text(text: str, starts: np.ndarray) -> dict[str, np.ndarray]:
-    """Of each symbol: those of its first character."""
+    """The properties of each symbol, which are those of its first character."""
     return {name: np.asarray(measure(text))[starts] for name, measure in TEXT_PROPERTIES.items()}
 
 
 def followers(marks: Mapping[str, np.ndarray], gates: Gates) -> list[Property]:
-    """For each property, (T) numbers or yes and no, which units' states follow it best.
+    """For each property, (T) numbers or booleans, the units whose states follow it best.
 
-    A property that is the same all over is left out; one that is too rare to tell anything has no followers.
+    A property that never changes is left out; one that is too rare to measure has no followers.
     """
     marks = {name: of_steps for name, of_steps in marks.items() if (of_steps != of_steps[0]).any()}
     found: dict[str, list[tuple[float, Follower]]] = {name: [] for name in marks}
@@ -108,7 +108,7 @@ def followers(marks: Mapping[str, np.ndarray], gates: Gates) -> list[Property]:
 
 
 def _states(gates: Gates) -> Iterable[tuple[int, str, np.ndarray]]:
-    """Scan, name, numbers (T, H), named as the equations call them: c' is what a step makes of c."""
+    """(scan, name, values (T, H)) of each state. The name is that in the equations: c' is c after a step."""
     for name in gates.states:
         for k in range(len(gates.places)):
             numbers = gates.values[name][k, :, 0].numpy()
@@ -117,7 +117,7 @@ def _states(gates: Gates) -> Iterable[tuple[int, str, np.ndarray]]:
 
 
 def curves_of(flow: GradientFlow) -> tuple[list[Curve], list[str]]:
-    """A curve for each layer and state, and the reasons where the sequence is too short for a memory length."""
+    """A curve for each layer and state; and the reasons, if the sequence is too short for a memory length."""
     curves, refusals = [], []
     for place in range(len(flow.places)):
         for state in flow.states:
@@ -136,7 +136,7 @@ def curves_of(flow: GradientFlow) -> tuple[list[Curve], list[str]]:
 
 
 def timescales_of(gates: Gates) -> tuple[list[np.ndarray], list[str]]:
-    """For each scan, how many steps each unit remembers; none, and why, where the sequence is too short to tell."""
+    """The time scale of each unit in steps, for each scan; none, and the reasons, if the sequence is too short."""
     try:
         return [gates.timescales(place).float().numpy() for place in range(len(gates.places))], []
     except TooShort as refusal:
@@ -146,9 +146,9 @@ def timescales_of(gates: Gates) -> tuple[list[np.ndarray], list[str]]:
 def findings(
     places: Sequence[str], module: Any, *inputs: Any, **known: Any
 ) -> tuple[list[tuple[str, str, str]], list[str]]:
-    """What is wrong, how it was seen, what to try; and why nothing can be said, where the sequence is too short.
+    """Findings as (what is wrong, the evidence, what to try); and the reasons, if the sequence is too short for any.
 
-    places: the layer's scans; of several, a finding says which. The other arguments are those of `diagnose`.
+    places: the layer's scans; a finding names its scan if there are several. Other arguments: those of `diagnose`.
     """
     try:
         found = diagnose(module, *inputs, **known)

@@ -1,7 +1,7 @@
-"""The server of the live page, which waits for nobody for ever.
+"""The server of the live page, which closes connections that are stuck.
 
-uvicorn gives an idle connection a few seconds, but waits without end for the rest of a request, and for a client that
-does not take its answer. Each such connection keeps a socket and memory, so it is closed after a while.
+uvicorn closes an idle connection after a few seconds, but waits without limit for the rest of a request, and for a
+client that does not read its answer. Such a connection uses a socket and memory, so it is closed after a while.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-PATIENCE = 20.0  # seconds between two looks at a connection; it is closed at the second that sees it stuck
-CONNECTIONS = 100  # at a time, far more than one person's tabs open
+PATIENCE = 20.0  # seconds between two checks of a connection; it is closed if two checks find it stuck
+CONNECTIONS = 100  # at a time; the tabs of one person need far fewer
 
 
 def server_of(app: Starlette, patience: float = PATIENCE) -> uvicorn.Server:
-    """A server of the application that closes what is stuck for `patience` seconds, or for twice that at most."""
+    """A server of the application. It closes connections that are stuck for `patience` to 2 * `patience` seconds."""
     protocol = type("Protocol", (_Impatient,), {"patience": patience})
     return uvicorn.Server(
         uvicorn.Config(app, http=protocol, log_level="warning", limit_concurrency=CONNECTIONS, lifespan="off")
@@ -51,7 +51,7 @@ class _Impatient(H11Protocol):
         self.look = self.loop.call_later(self.patience, self._look)
 
     def _stuck(self) -> tuple[Any, ...]:
-        """What the client owes: the rest of a request, or to take the answer. Empty if it owes nothing."""
+        """What the server waits for: the rest of a request, or that the client reads the answer. Empty: for nothing."""
         if waiting := self.transport.get_write_buffer_size():
             return "answer", waiting, self.cycle
         # Between two requests uvicorn's own timer runs.

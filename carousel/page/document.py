@@ -1,4 +1,4 @@
-"""One HTML file out of the page's parts: style, script and data inside, nothing loaded from anywhere."""
+"""Makes one HTML file of the page's parts. It contains style, script and data, and loads nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from string import Template
 from carousel.page.moments import Moments
 from carousel.page.packing import page_json
 
-# In the order in which they are put into one script: each uses what stands before it.
+# In the order in which they form one script: each file uses those before it.
 SCRIPTS = (
     "dom.js",
     "unpack.js",
@@ -38,15 +38,15 @@ SCRIPTS = (
 
 
 def document(pages: list[Moments], *, live: str | None = None) -> str:
-    """The page of one run, or of several beside each other. live: on a page that is served, the text it begins with.
+    """The page of one run, or of several side by side. live: for a page that is served, its first text.
 
-    Its policy lets nothing run but its own script, and nothing be fetched but, on a live page, from where it came.
+    The page's security policy allows only its own script, and, on a live page, requests to its own server.
     """
     script, style = _script(), _part("page.css")
     policy = [
         "default-src 'none'",
         f"script-src '{_hash(script)}'",
-        # Colours and sizes are set by the script; browsers count that as style of no file.
+        # The script sets colours and sizes, which browsers count as inline style.
         "style-src 'unsafe-inline'",
         "img-src data:",
         "connect-src 'self'" if live is not None else "connect-src 'none'",

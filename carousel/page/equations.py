@@ -1,4 +1,4 @@
-"""A cell's program as plain data: its equations in the cell's own names, each quantity tied to the node it is."""
+"""A cell's program as plain data: its equations in the cell's names, where each quantity refers to its node."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MARK = re.compile("\x02(\\d+)\x03([^\x04]*)\x04")
 
 @dataclass(frozen=True)
 class Quantity:
-    """A part of an equation that has a number at every step: W_f x + b_f, a state, a named value."""
+    """A part of an equation with a value at every step: W_f x + b_f, a state, a named value."""
 
     node: int
     text: str
@@ -25,9 +25,9 @@ class Quantity:
 
 @dataclass(frozen=True)
 class Equation:
-    """One line: `name` = `parts`, which are text and quantities in turn; `node` is the value of the whole.
+    """One line: `name` = `parts`, which are texts and quantities in turn. `node` has the value of the line.
 
-    span: what the value must lie between, where its last op says so; None for any number.
+    span: the bounds of the value that follow from its last op; None without bounds.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Equation:
 
 
 def equations(program: Program) -> tuple[Equation, ...]:
-    """The equations that printing the program shows, in their order."""
+    """The equations that `print(program)` shows, in order."""
     found = []
     for name, node, text in _Marked(program).rows():
         found.append(Equation(name, node, tuple(_parts(text)), BOUNDS.get(program.nodes[node].op)))
@@ -45,12 +45,12 @@ def equations(program: Program) -> tuple[Equation, ...]:
 
 
 def nodes(program: Program) -> list[dict[str, Any]]:
-    """The program's lines, for whoever computes it again."""
+    """The program's nodes, from which the page's script computes the values again."""
     return [{"op": n.op, "args": list(n.args), "size": n.size, "attr": _json(n.attr)} for n in program.nodes]
 
 
 class _Marked(Printer):
-    """Writes marks around everything that has a number of its own: leaves, products, means, values with names."""
+    """Prints marks around each quantity: leaves, products, means, and values with names."""
 
     def __init__(self, program: Program):
         super().__init__(program)
@@ -67,7 +67,7 @@ class _Marked(Printer):
 
 
 def _json(attr: Any) -> Any:
-    """JSON has no infinity; JavaScript reads the word."""
+    """Writes infinity as a word, which JavaScript understands, because JSON has no infinity."""
     return ("-" if attr < 0 else "") + "Infinity" if isinstance(attr, float) and math.isinf(attr) else attr
 
 

@@ -1,4 +1,4 @@
-"""From a run and what it reads to the page: what `carousel inspect` does, as a function."""
+"""`carousel inspect` as a function: it makes the page from a run and data."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def inspect(
     cell: Any = None,
     trust_cell: bool = False,
 ) -> Path:
-    """Write a page that shows what a trained model does with a sequence, step by step, and pictures beside it.
+    """Writes a page that shows what a trained model does with a sequence step by step, and pictures of it.
 
         carousel.inspect("runs/shakespeare", Path("sonnets.txt"))
         carousel.inspect(model, "The clouds are in the sky.", against="runs/gru", out="page")
@@ -37,20 +37,21 @@ def inspect(
         carousel.inspect("runs/sales", item="north")
 
     run: a run's folder, or a LanguageModel, SequenceClassifier or Forecaster.
-    data: what it reads. Of a language model: a str is the text itself, a Path a file of it; None: the end of the text
-        that the run was trained on, which it did not learn from, where that file is still there, unchanged; otherwise
-        what the model writes by itself. Of a classifier: whatever `predict` takes, or, of one for texts, a str, the
-        text itself; None: a sequence that the run held out, where its data are still there. Of a forecaster: a
-        table like the one trained on, or a file of it; None: that one, of which the run keeps a copy.
-    item: which of several sequences or series: its name, or its number counted from 0. Default: the first.
-    against: another run of the same task, shown beside the first with the same data.
-    out: a folder, made if need be; default: `inspect` in the run's. steps: how many to show at most.
-    report: called with a line for each thing that is being done.
-    cell, trust_cell: of runs that were trained with a cell in a file, as a model's `load` takes them. Of two runs with
-        cells of their own, load one yourself, and give its model.
+    data: the data that the model reads. For a language model: a text as str, or a Path of a file; None: the validation
+        part of the training text, if that file still exists unchanged, else a text that the model generates. For a
+        classifier: anything that `predict` takes, or a text as str for a classifier of texts; None: a sequence that the
+        run held out, if its data still exist. For a forecaster: a table with the columns of the training table, or its
+        file; None: the training table, of which the run keeps a copy.
+    item: one of several sequences or series, by its name or its number from 0. Default: the first.
+    against: another run of the same task, which is shown beside the first with the same data.
+    out: a folder, which is made if necessary. Default: `inspect` in the run's folder. steps: the largest number of
+        steps to show.
+    report: called with a line of text for each stage of the work.
+    cell, trust_cell: the same as for a model's `load`, for runs that were trained with a cell in a file. If two runs
+        have different such cells, load one of them yourself and pass the model.
 
-    Returns the page's path, `out`/index.html: one file, which needs no network. Raises RunError for a folder that is no
-    run or cannot be written to, DataError for data that cannot be read or are too short.
+    Returns the path of the page, `out`/index.html, which is one file and needs no network. Raises RunError for a folder
+    that is no run or cannot be written to, DataError for data that cannot be read or are too short.
     """
     if steps < 2:
         raise DataError(f"A page shows 2 steps or more, not {steps}.")
@@ -70,7 +71,10 @@ def inspect(
 
 
 def _readers(run: Any, against: Any, *, cell: Any, trust_cell: bool) -> list[Reader]:
-    """A cell that is named is that of those runs that were trained with one in a file; where none was, that is said."""
+    """The readers of one or two runs.
+
+    Raises an error if a cell is given but no run was trained with a cell in a file.
+    """
     given = [each for each in (run, against) if each is not None]
     own = [isinstance(each, str | Path) and RunFolder.open(each).has_own_cell for each in given]
     return [
@@ -97,7 +101,7 @@ def _folder(reader: Reader, out: str | Path | None) -> Path:
     if out is None and reader.run is None:
         raise DataError("A model that is of no run has no folder for its page: name one with out=.")
     folder = Path(out) if out is not None else Path(str(reader.run)) / "inspect"
-    if out is None and folder.is_symlink():  # it may have come with the run, and lead anywhere
+    if out is None and folder.is_symlink():  # a link that came with the run may point anywhere
         raise RunError(f"{folder} is a link, and a run's page is not written through one: name a folder with --out.")
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,9 @@
-"""The page served: what is typed there is read by the network.
+"""Serves the page, so that a network reads what a user types there.
 
     GET  /           the page
-    POST /read       {session, text, shown}: what the network does with the text, from the first step that is not as in
-                     `shown`, the text whose steps the page holds
-    POST /influence  {session, text, step}: which of its symbols moved what was expected after a step
+    POST /read       {session, text, shown}: what the network does with the text, from the first step that differs from
+                     `shown`, the text whose steps the page has
+    POST /influence  {session, text, step}: the influence of each symbol on the prediction after a step
 
 A session is one open page.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-LARGEST = 200_000  # bytes of a question, which holds two texts
+LARGEST = 200_000  # bytes of a request, which contains two texts
 
 
 def serve(
@@ -43,14 +43,14 @@ def serve(
     cell: Any = None,
     trust_cell: bool = False,
 ) -> None:
-    """Serve the page until Ctrl-C. `data`, `item` and `steps` as in `inspect`: what the page begins with. `cell`
-    and `trust_cell` too.
+    """Serves the page until Ctrl-C. run, data, item, steps, cell and trust_cell: as in `inspect`; data is the first
+    text.
 
-    Raises CarouselError where starlette and uvicorn are not installed, DataError where the address cannot be had, and
-    for a run that nothing can be typed for.
+    Raises CarouselError if starlette and uvicorn are not installed; DataError if the address is not available, and for
+    a run whose model cannot read typed text.
     """
     try:
-        import starlette  # noqa: F401 (asked for now, before any work)
+        import starlette  # noqa: F401 (an error for a missing package comes before any work)
 
         from carousel.page.connections import server_of
     except ImportError:
@@ -77,9 +77,9 @@ def application(
     hosts: list[str] | None = None,
     report: Callable[[str], None] = lambda _: None,
 ) -> Starlette:
-    """The page of a reader as an ASGI application. hosts: the names it may be asked for by; None: any.
+    """The page of a reader as an ASGI application. hosts: the host names that requests may have; None: any.
 
-    With names, a page of another site whose name was made to lead here cannot ask.
+    Names protect from pages of other sites whose host name is made to resolve to this server (DNS rebinding).
     """
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -121,22 +121,22 @@ def application(
 
 
 async def _answer(request: Request, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Response:
-    """The answer to a question in JSON, or what is wrong with it in words."""
+    """The answer to a request in JSON, or a text that says what is wrong with it."""
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import ClientDisconnect
     from starlette.responses import JSONResponse, Response
 
-    # Other sites' pages can send a browser's form here without asking, but not JSON.
+    # Pages of other sites can send a form here without permission, but not JSON.
     if request.headers.get("content-type", "").partition(";")[0] != "application/json":
         return JSONResponse({"error": "Questions are asked in application/json."}, 415)
     try:
         question = json.loads(await _body(request))
         return JSONResponse(await run_in_threadpool(answer, question))
-    except ClientDisconnect:  # a tab that was closed: nobody is there to be answered
+    except ClientDisconnect:  # the tab was closed, so nobody waits for the answer
         return Response(status_code=400)
     except DataError as problem:
         return JSONResponse({"error": str(problem)}, 400)
-    except (ValueError, KeyError, TypeError, RecursionError):  # the last: JSON nested too deep
+    except (ValueError, KeyError, TypeError, RecursionError):  # RecursionError: the JSON is nested too deep
         return JSONResponse({"error": "The question is not as this page asks it: reload the page."}, 400)
 
 

@@ -1,7 +1,7 @@
-"""What the page shows: a network's steps over one sequence, as plain data. Whoever can fill this in has a page.
+"""The data of a page: the steps of a network over one sequence. A task that fills these classes has a page.
 
-A step reads something, `Symbols` or `Signals`; after it something is expected: `NextSymbols`, `Classes` or `Quantiles`.
-The page's views are chosen by which of them it is given, and know of no task.
+Each step reads an input, `Symbols` or `Signals`, and predicts something after it: `NextSymbols`, `Classes` or
+`Quantiles`. These classes select the views of the page, which know no tasks.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ import numpy as np
 
 from carousel.page.scans import Scan
 
-MOST_LINES = 12  # channels that have a line each
+MOST_LINES = 12  # the largest number of channels with a line each
 
-# -- what was read ----------------------------------------------------------------------------------------------
+# -- inputs ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Symbols:
-    """Symbols of a text, one a step.
+    """The symbols of a text, one for each step.
 
-    names: texts of symbols; `read`: (T), indices into it. starts: (T), each one's first character's place in the text.
+    names: the texts of symbols. read: (T), indices into names. starts: (T), the index in the text of each symbol's
+    first character.
     """
 
     names: list[str]
@@ -34,10 +35,10 @@ class Symbols:
 class Signals:
     """Numbers over time.
 
-    names: of the C channels. values: (T, C), NaN where nothing was seen. times: (T), what each step is called.
-    starts: (T), where each step is, in a measure that two networks that read the same data share (a row, seconds).
-    learnt: how many of the first steps the network learnt from; None where that is not known.
-    alike: whether all channels are of one kind and unit, as the bands of a sound are.
+    names: those of the C channels. values: (T, C), NaN where no value was observed. times: (T), the label of each step.
+    starts: (T), the position of each step in a unit that two networks on the same data share (a row, seconds).
+    learnt: the number of first steps that were training data; None if it is not known.
+    alike: whether all channels have one kind and unit, as the bands of a sound have.
     """
 
     names: list[str]
@@ -49,20 +50,20 @@ class Signals:
 
     @property
     def as_lines(self) -> bool:
-        """Whether each channel has a line; those that are alike, or too many, are one picture."""
+        """Whether each channel is drawn as a line. Channels that are alike, or too many, are drawn as one image."""
         return not self.alike and len(self.names) <= MOST_LINES
 
 
-# -- what was expected ------------------------------------------------------------------------------------------
+# -- predictions ---------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class NextSymbols:
-    """Which symbol would come next.
+    """Predictions of the next symbol.
 
-    likely, probability: (T, K), the likeliest after each step, likeliest first, as indices into `names`.
-    surprise: (T), -ln P of the symbol that in fact came next; NaN where none did.
-    rank: (T), how many symbols were thought likelier than that one, plus 1; 0 where there is none.
+    likely, probability: (T, K), the likeliest symbols after each step, as indices into `names`, and their
+    probabilities, likeliest first. surprise: (T), -ln P of the actual next symbol; NaN at the end.
+    rank: (T), the rank of the actual next symbol among all, from 1; 0 at the end.
     """
 
     names: list[str]
@@ -74,13 +75,13 @@ class NextSymbols:
 
 @dataclass(frozen=True)
 class Classes:
-    """To which class the sequence belongs, as far as it has been read.
+    """Predictions of the class of the sequence, from the steps so far.
 
-    probability: (T, K). alone: (T, K), those of the network that is shown, where several vote; else None.
-    moved: (T), how far a step moved the probabilities: the divergence D(after || before) in bits.
-    truth: which class it is in fact; None where that is not known.
-    at: (N), in order from 0, the steps after which the network was asked, where it was not after each: at those
-        between, what it said last is repeated, and `moved` is NaN.
+    probability: (T, K). alone: (T, K), the probabilities of the network that is shown, if several vote; else None.
+    moved: (T), how much a step changed the probabilities: the divergence D(after || before) in bits.
+    truth: the true class; None if it is not known.
+    at: (N), in order from 0, the steps after which the network predicted, if it did not after each. At the steps
+        between, the last prediction is repeated, and `moved` is NaN.
     """
 
     names: list[str]
@@ -93,14 +94,14 @@ class Classes:
 
 @dataclass(frozen=True)
 class Quantiles:
-    """The values that are forecast after each step, in the units of the first of the signals.
+    """Forecasts after each step, in the units of the first signal.
 
     levels: (Q), increasing, with 0.5 among them.
-    quantiles: (T, horizon, Q), forecast after each step for the steps ahead; NaN where nothing can be forecast.
-    linear: (T, horizon), what the forecast would be without the network; NaN likewise.
-    times: (horizon), what the steps after the last are called.
-    surprise: (T), how unlikely the value of a step was by the forecast of one step before: -log2(2 min(p, 1 - p)) bits,
-        p being the level of the value among its quantiles. level: (T), that p. NaN where there is no value or no
+    quantiles: (T, horizon, Q), the forecasts after each step; NaN where no forecast is possible.
+    linear: (T, horizon), the linear forecasts, without the network; NaN likewise.
+    times: (horizon), the labels of the steps after the last.
+    surprise: (T), how unlikely the value of a step was by the forecast one step before: -log2(2 min(p, 1 - p)) bits,
+        where p is the level of the value among the quantiles. level: (T), this p. Both are NaN without value or
         forecast.
     """
 
@@ -114,22 +115,22 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Steps:
-    """What was read and expected at T consecutive steps, and what each layer did."""
+    """The inputs and predictions of T consecutive steps, and the scan of each layer."""
 
     reads: Symbols | Signals
     expects: NextSymbols | Classes | Quantiles
     scans: list[Scan]
 
 
-# -- what was measured ------------------------------------------------------------------------------------------
+# -- measures --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Influence:
-    """How much what was read k steps before moved what was expected after step t: `shares`, (T, lags), each row of 1.
+    """The influence of the input k steps before on the prediction after step t: `shares`, (T, lags). A row sums to 1.
 
-    of: what was moved, as in "what moved the prediction".
-    at: (N), in order from 0, the steps t that `shares`, (N, lags), are of, where they are not of each.
+    of: a phrase for the prediction, as in "what moved the prediction".
+    at: (N), in order from 0, the steps t of `shares`, (N, lags), if they are not all steps.
     """
 
     shares: np.ndarray
@@ -139,18 +140,18 @@ class Influence:
 
 @dataclass(frozen=True)
 class Curve:
-    """How large the gradient of a loss is, `lags` steps back: one line of the picture, and what it means in words."""
+    """The gradient of a loss by lag: one line of the picture, and its meaning in words."""
 
     name: str
     lags: np.ndarray
     norms: np.ndarray
     words: str
-    memory_length: float | None  # in steps; None where the sequence was too short to measure it
+    memory_length: float | None  # in steps; None if the sequence was too short to measure it
 
 
 @dataclass(frozen=True)
 class Follower:
-    """A unit whose value follows a property of what is read, its score, and p, how likely chance is to do as well."""
+    """A unit whose value follows a property of the input, its score, and p, the probability of this by chance."""
 
     layer: int
     value: str
@@ -161,7 +162,7 @@ class Follower:
 
 @dataclass(frozen=True)
 class Property:
-    """A property of what is read at every step, and the units that follow it best. kind: "auc" or "correlation"."""
+    """A property of the input at every step, and the units that follow it best. kind: "auc" or "correlation"."""
 
     name: str
     kind: str
@@ -173,12 +174,12 @@ class Property:
 class Moments:
     """All that a page shows of one run.
 
-    subject: what is read, as in "the text". unit: what a step of it is, "char" or the like. summary: a sentence.
+    subject: a phrase for the input, as in "the text". unit: a word for a step, such as "char". summary: a sentence.
     about: label and text of each fact, for the end of the page.
-    timescales: for each scan, (units), how many steps a unit remembers.
-    findings: what is wrong with the network, how it was seen, what to try; in words.
-    notes: by view ("findings", "reads", "expects", "influence", "units", "flow"), what its reader must know: why
-        something cannot be measured, or what exactly is shown.
+    timescales: for each scan, (units), the time scale of each unit in steps.
+    findings: (what is wrong with the network, the evidence, what to try), in words.
+    notes: by view ("findings", "reads", "expects", "influence", "units", "flow"), notes for the reader, such as
+        why something cannot be measured, or what exactly is shown.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Moments as JSON that is small: arrays of numbers as base64, of 16 bits a number where there is room, else of 8."""
+"""Writes `Moments` as compact JSON: arrays of numbers are base64 with 16 bits per number, or 8 for large pages."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from carousel.page.equations import Quantity
 from carousel.page.moments import Classes, Moments, NextSymbols, Quantiles, Signals, Steps, Symbols
 from carousel.page.scans import Scan
 
-ROOM = 4_500_000  # bytes of arrays, before a page goes from 16 bits a number to 8
+ROOM = 4_500_000  # with more bytes of arrays, a page uses 8 bits per number instead of 16
 
 
 def page_json(pages: list[Moments], *, live: str | None = None) -> str:
-    """All that the page's script reads, safe inside a <script> element whatever the texts hold.
+    """The data for the page's script. They are safe inside a <script> element, whatever the texts contain.
 
-    live: on a page that is served, the text it begins with.
+    live: for a page that is served, its first text.
     """
     bits = 16 if sum(map(numbers_in, pages)) * 2 * 4 / 3 <= ROOM else 8
     data = {"live": live, "runs": [moments_record(page, bits) for page in pages]}
-    # In JSON only strings hold these three characters. Escaped, no text can end the element or open a comment.
+    # In JSON only strings contain these characters. With escapes, no text can end the element or open a comment.
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -81,7 +81,7 @@ def steps_record(steps: Steps, bits: int) -> dict[str, Any]:
 
 
 def _kind(part: Any) -> str:
-    """By which the page's script chooses its views: "Symbols", "Classes", ..."""
+    """The name of a part's class, by which the page's script chooses its views: "Symbols", "Classes", ..."""
     return type(part).__name__
 
 
@@ -168,10 +168,10 @@ def _part(part: str | Quantity) -> str | list[Any]:
 
 
 def quantised(values: np.ndarray, bits: int, *, of_all: bool = False) -> dict[str, Any]:
-    """A table of numbers, each column in 2^bits - 1 even steps from its least to its greatest.
+    """Rounds a table of numbers: each column has 2^bits - 1 levels, evenly spaced from its minimum to its maximum.
 
-    What is read back differs from a value by at most half a step; NaN and infinities come back as NaN, the last code.
-    of_all: one scale for the whole table instead of one for each column.
+    The error is at most half of the distance between levels. NaN and infinities become NaN, the last code.
+    of_all: whether the whole table has one scale instead of one for each column.
     """
     top = 2**bits - 2
     values = values.astype(np.float64)
@@ -197,10 +197,10 @@ def _places(at: np.ndarray | None) -> list[int] | None:
 
 
 def plain(values: np.ndarray) -> str:
-    """The numbers as they are, in single precision."""
+    """The numbers in single precision, without further rounding."""
     return base64.b64encode(np.ascontiguousarray(values, "<f4").tobytes()).decode("ascii")
 
 
 def numbers(values: np.ndarray) -> list[float | None]:
-    """For JSON, which has no NaN; four digits are what a page shows."""
+    """The numbers for JSON, with four digits, as the page shows them, and None for NaN, which JSON lacks."""
     return [float(f"{value:.5g}") if math.isfinite(value) else None for value in values]

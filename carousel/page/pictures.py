@@ -1,4 +1,4 @@
-"""The page's views as PNG files, for a report or a slide: the figures of `carousel.insight` on what was measured."""
+"""The page's views as PNG files, for reports and slides. They are figures of `carousel.insight`."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ if TYPE_CHECKING:
 
 
 def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[], Figure]]) -> list[Path]:
-    """Writes every picture into the folder, in the place of one of an earlier time. Raises a CarouselError where it
-    cannot.
+    """Writes each picture into the folder and replaces earlier ones. Raises CarouselError if it cannot write.
 
-    What the sequence is too short for has no picture; the page says why.
+    If the sequence is too short for a measure, its picture is left out, and the page says why.
     """
     written = []
     for name, draw in drawings.items():
@@ -42,8 +41,10 @@ def draw_pictures(folder: Path, prefix: str, drawings: Mapping[str, Callable[[],
 
 
 def influence_at_end(norms: np.ndarray, labels: Sequence[str], outputs: int, at: np.ndarray | None = None) -> Figure:
-    """How much the last hundred steps moved what was expected after the last `outputs` of them. norms: (N, lags), by
-    steps back, of the N steps `at`, or of every step. labels: (T)."""
+    """The influence of the last hundred steps on the predictions after the last `outputs` of them.
+
+    norms: (N, lags), for the N steps `at`, or for every step. labels: (T).
+    """
     steps, back = len(labels), norms.shape[1]
     at = np.arange(steps) if at is None else at
     begin = max(0, steps - MOST_LABELS)
@@ -61,7 +62,7 @@ def influence_at_end(norms: np.ndarray, labels: Sequence[str], outputs: int, at:
 def classes_over_time(
     names: Sequence[str], probability: np.ndarray, truth: int | None, labels: Sequence[str]
 ) -> Figure:
-    """The probability of each class as far as the sequence was read: those that were ever likely, and the true one."""
+    """The probabilities of classes after each step: of those that were likely at some step, and of the true class."""
     figure, axes = canvas()
     chosen = np.argsort(-probability.max(0), kind="stable")[: len(DASHES)].tolist()
     if truth is not None and truth not in chosen:
@@ -80,7 +81,7 @@ def classes_over_time(
 
 
 def signals_over_time(reads: Signals) -> Figure:
-    """What was read: a line for each channel; of channels that are alike, or too many, their picture."""
+    """The signals over time: a line for each channel, or one image of channels that are alike or too many."""
     count = len(reads.names)
     if not reads.as_lines:
         figure, axes = canvas(10, 4)
@@ -104,7 +105,7 @@ def signals_over_time(reads: Signals) -> Figure:
 
 
 def _in_own_span(values: np.ndarray) -> np.ndarray:
-    """Each channel from 0, its least, to 1, its greatest."""
+    """Each channel scaled to the range from 0, its minimum, to 1, its maximum."""
     seen = np.isfinite(values)
     low = np.min(values, axis=0, where=seen, initial=np.inf)
     high = np.max(values, axis=0, where=seen, initial=-np.inf)
@@ -112,9 +113,9 @@ def _in_own_span(values: np.ndarray) -> np.ndarray:
 
 
 def of_network(gates: Gates, flow: GradientFlow) -> dict[str, Callable[[], Figure]]:
-    """What every network has: gates over time, timescales, and, where there are any, gradients by lag.
+    """The pictures that every network has: gates over time, time scales, and gradients by lag if there are any.
 
-    Of the last layer; where it reads both ways, of its forward direction.
+    They show the last layer, in its forward direction.
     """
     forward = max(k for k, place in enumerate(gates.places) if not place.endswith("reverse"))
     drawings: dict[str, Callable[[], Figure]] = {

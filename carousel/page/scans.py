@@ -1,4 +1,4 @@
-"""What a layer computes at every step, kept so that all the rest follows from it by the cell's own equations."""
+"""Values of a layer at every step, from which the cell's equations give all other values."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from carousel.program.verify import finished
 
 @dataclass(frozen=True)
 class Scan:
-    """One layer over T steps: what its program reads at each of them, and the results of its matrix products.
+    """One layer over T steps: the values that its program reads at each step, and the results of its matrix products.
 
-    Everything else in the cell's equations is pointwise or a sum over the units, and is computed from these. The
-    states that nothing but matrix products read (an LSTM's h) are results alone, and are not kept.
+    All other values of the cell's equations are pointwise or sums over units, and follow from these. A state that only
+    matrix products read (an LSTM's h) is not kept, because it is a result only.
 
-    place: which scan of the stack it is, "0", "1 reverse"; reverse: whether it reads from the end.
-    inputs: (rows, gates * units), W x + b; input_rows: (T), which row each step reads (equal inputs are one row).
-    products: node -> (T, size). before: state -> (T, size), as each step finds it. vectors: node -> (size).
+    place: the name of the scan in the stack, "0", "1 reverse". reverse: whether it runs from the end.
+    inputs: (rows, gates * units), W x + b. input_rows: (T), the row of each step; equal inputs share a row.
+    products: node -> (T, size). before: state -> (T, size), before each step. vectors: node -> (size).
     """
 
     place: str
     reverse: bool
     cell: str
-    gates: tuple[str, ...]  # those that read x
+    gates: tuple[str, ...]  # the gates that read x
     sizes: dict[str, int]
     nodes: list[dict[str, Any]]
     outputs: dict[str, int]  # state -> the node of its new value
@@ -49,11 +49,11 @@ class Scan:
 def scans(
     layer: Recurrent, x: Tensor, hx: tuple[Tensor, ...], rows: np.ndarray
 ) -> tuple[list[Scan], Tensor, tuple[Tensor, ...]]:
-    """Every scan of a stack over one sequence: x (T, I), T at least 1, from the states hx, (L * D, 1, H) each.
+    """Runs all scans of a stack over one sequence, x (T, I) with T >= 1, from the states hx, (L * D, 1, H) each.
 
-    rows: (T), equal numbers where the inputs are known to be equal. Evaluation mode: no dropout.
-    Returns what each scan did, the output (T, D * H), and the states after every step, (T, L * D, H) each; in a
-    reverse direction that is the state which the step at that place left, having read from the end.
+    rows: (T), where equal numbers mean equal inputs. It runs in evaluation mode, without dropout.
+    Returns the scans, the output (T, D * H), and the states after every step, (T, L * D, H) each. In the reverse
+    direction the state after step t has read the steps from the end to t.
     """
     assert isinstance(layer.program, Program)
     program, products = _telling(layer.program)
@@ -79,7 +79,7 @@ def scans(
 
 @lru_cache(maxsize=64)
 def _telling(program: Program) -> tuple[Program, tuple[int, ...]]:
-    """The program, emitting its products and those states that are not its output as well."""
+    """The program with its products and its further states as recorded values."""
     products = tuple(index for index, node in enumerate(program.nodes) if node.op in ops.PRODUCTS)
     told = {("record", f"product {node}"): node for node in products}
     told |= {("record", s): program.outputs[s] for s in program.states if s != program.output_state}
@@ -127,7 +127,7 @@ def _scan(
 
 
 def _read_directly(program: Program, state: str) -> bool:
-    """Whether anything but matrix products needs to know the state."""
+    """Whether anything except matrix products reads the state."""
     leaves = {i for i, n in enumerate(program.nodes) if n.op == "state" and n.attr == state}
     pointwise = any(leaves & set(n.args) for n in program.nodes if n.op not in ops.PRODUCTS)
     return pointwise or bool(leaves & set(program.outputs.values()))

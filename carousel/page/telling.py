@@ -1,4 +1,4 @@
-"""What takes long says how far it is."""
+"""Reports the progress of long work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ EVERY = 5.0  # seconds
 
 
 class Telling:
-    """Tells `report` every few seconds how many of `total` are done: "1,200 of 20,000 steps"."""
+    """Calls `report` every few seconds with the number of `total` that is done: "1,200 of 20,000 steps"."""
 
     def __init__(self, report: Callable[[str], None], total: int, what: str) -> None:
         self._report, self._total, self._what = report, total, what

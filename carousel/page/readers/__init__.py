@@ -1,11 +1,11 @@
-"""What a page needs to know of each task: how its runs read a sequence, and what they expect after each step.
+"""What a page needs to know of each task: how a model reads a sequence, and what it predicts after each step.
 
-A task's reader is a module here that has
+The reader of a task is a module here whose name stands in `READERS`. It has
 
-    Model       what a Python user holds of such a run: a class with `load(run, *, cell, trust_cell)`
-    Reader      see below, made of a Model
+    Model       the class of a trained model for Python users, with `load(run, *, cell, trust_cell)`
+    Reader      see below; its argument is a Model
 
-and is named in `READERS`. It fills in `carousel.page.moments`, from which all that the page shows is drawn.
+and fills the classes of `carousel.page.moments`, from which the page is drawn.
 """
 
 from __future__ import annotations
@@ -28,43 +28,43 @@ from carousel.training.run_folder import RunFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-READERS = ("language", "classification", "forecasting")  # by the names of their tasks
+READERS = ("language", "classification", "forecasting")  # the names of the tasks
 
 Report = Callable[[str], None]
-Drawings = dict[str, Callable[[], "Figure"]]  # pictures by the names of their files
+Drawings = dict[str, Callable[[], "Figure"]]  # pictures by their file names
 
 
 class Chosen(Protocol):
-    """What is read, the same for every run on a page."""
+    """The data that all runs of a page read."""
 
     @property
     def said(self) -> str:
-        """Where it is from, in a few words."""
+        """A phrase that says where the data come from."""
 
 
 class Reader(Protocol):
-    """A trained model that reads for the page."""
+    """A trained model that reads data for the page."""
 
     task: str
     run: Path | None
 
     def choose(self, data: Any, *, item: str | int | None, steps: int) -> Any:
-        """A `Chosen`: what of the data, or of what the run held out, is read, its first or last `steps` steps.
+        """Chooses the first or last `steps` steps of the data, or of data that the run held out, as a `Chosen`.
 
-        Raises DataError where there is nothing that it can read.
+        Raises DataError if there are no data that the model can read.
         """
 
     def examine(self, name: str, chosen: Any, report: Report) -> tuple[Moments, Drawings]:
-        """All that the page shows, and the pictures beside it. Raises DataError where it cannot read what is chosen."""
+        """All that the page shows, and its pictures. Raises DataError if the model cannot read the chosen data."""
 
     def typing(self) -> Typing:
-        """The model as a reader of what is typed. Raises DataError where that means nothing."""
+        """The model as a reader of typed text. Raises DataError if the model does not read text."""
 
 
 def reader_for(run: Any, *, cell: Any = None, trust_cell: bool = False) -> Reader:
-    """The reader of a run's folder, or of a model. cell, trust_cell: as a model's `load` takes them, for a folder.
+    """The reader of a run's folder, or of a model. cell, trust_cell: for a folder, as for a model's `load`.
 
-    Raises RunError where the folder is none, DataError for others."""
+    Raises RunError if the folder is no run, DataError for another object."""
     if isinstance(run, str | Path):
         folder = RunFolder.open(run)
         task = task_of(folder)
@@ -87,9 +87,9 @@ def _module(task: str) -> ModuleType:
 
 
 def number_of(item: str | int | None, names: Sequence[str], what: str) -> int:
-    """Which of several is meant: by its name, else by its number, from 0. Default: the first.
+    """The index of an item, which is given by its name, or else by its number from 0. Default: the first item.
 
-    Raises DataError where there is none.
+    Raises DataError for an unknown item. what: the noun for an item in the message.
     """
     if item is None:
         return 0
@@ -104,7 +104,7 @@ def number_of(item: str | int | None, names: Sequence[str], what: str) -> int:
 
 
 def require_equations(layer: Recurrent) -> None:
-    """Raises DataError for a cell that has none: the page shows what a program computes."""
+    """Raises DataError for a cell without a program, because the page shows what a program computes."""
     if not isinstance(layer.program, Program):
         raise DataError(
             f"The page shows a cell's equations with their numbers, and the step of {layer.program.cell} runs as plain "

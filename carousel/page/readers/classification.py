@@ -1,8 +1,8 @@
-"""A classifier reading a sequence (numbers over time, sound, text): after each step, to which class it would belong.
+"""The page of a classifier that reads a sequence (numbers over time, sound, text): its prediction after each step.
 
-What it answers after t steps is what it answers for the sequence of those t steps: see
-`carousel.tasks.classification.early`. A bidirectional network reads each prefix anew, and so does the measure
-of what moved an answer. Of a long sequence this is done for some of the prefixes only: see `ends_of_prefixes`.
+The prediction after t steps is that for the sequence of these t steps: see `carousel.tasks.classification.early`. A
+bidirectional network reads each prefix separately, and so does the measure of influence. For a long sequence only some
+prefixes are read: see `ends_of_prefixes`.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ SUBJECTS = {"series": "series", "audio": "recording", "text": "text"}
 
 @dataclass(frozen=True)
 class Chosen:
-    """One sequence. begun: how many of its steps are read at most; text: as they stand, where it is one.
+    """One sequence. begun: the largest number of its steps to read. text: the text itself, if it is one.
 
-    files, number: of a sequence that a run learnt from or held out, where it is from and which of them it is.
+    files, number: for a sequence of the run's own data, its files and its number among their sequences.
     """
 
     example: Examples
@@ -89,7 +89,7 @@ class Reader:
         return "".join(shown.names[k] for k in shown.read)
 
     def _held_out(self, item: str | int | None, steps: int) -> Chosen:
-        """A sequence that a network of the run has not learnt from, where its data are still as they were."""
+        """A sequence that one network of the run has not learnt from, if the data still exist unchanged."""
         record = self.model.config
         files, held = record.get("sources", []), record.get("held_out", [])
         give = "name data for it to read: carousel inspect RUN DATA (in Python: data=)"
@@ -113,7 +113,7 @@ class Reader:
         return examine(self.trained, name, chosen, report, network=self._network_for(chosen))
 
     def _network_for(self, chosen: Chosen) -> int:
-        """The one that has not learnt from the sequence, where the run knows it; else the first."""
+        """The index of the network that has not learnt from the sequence, if the run knows it; else 0."""
         record = self.model.config
         if chosen.files and tuple(record.get("sources", ())) == chosen.files:
             for one in record["held_out"]:
@@ -133,8 +133,10 @@ class Reader:
 def examine(
     trained: TrainedClassifier, name: str, chosen: Chosen, report: Report = lambda _: None, *, network: int = 0
 ) -> tuple[Moments, Drawings]:
-    """Everything a page shows of one classifier and sequence, and the pictures beside it. network: of those that vote,
-    the one whose units are shown."""
+    """All that a page shows of one classifier and sequence, and its pictures.
+
+    network: the index of the network whose units are shown, if several vote.
+    """
     front_end, member = trained.front_end, trained.network.members[network]
     steps, length = begun_steps(trained, chosen.example, chosen.begun)
     layer, subject = member.recurrent, SUBJECTS[front_end.kind]
@@ -191,7 +193,7 @@ def examine(
 
 
 def _said_of_influence(unit: str, measured: int, steps: int) -> list[str]:
-    """What is said of a sequence so long that it was measured after some of its steps only."""
+    """The notes on a sequence so long that influence was measured after some of its steps only."""
     if measured == steps:
         return []
     return [

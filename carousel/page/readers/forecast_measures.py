@@ -1,4 +1,4 @@
-"""The forecasts after each step of a series, how surprising the actual values were, and what moved the forecasts."""
+"""Measures of forecasts: the forecast after each step, the surprise of actual values, and the influence of steps."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from carousel.tasks.forecasting.scoring.metrics import LEVELS, MEDIAN
 
 @dataclass(frozen=True)
 class Stretch:
-    """The steps that are shown: rows of time, one column of values. hx: the states before the first, as hx."""
+    """The steps that are shown: rows of time of one column of values. hx: the states before the first step."""
 
     inputs: NetworkInputs
     column: int
@@ -36,8 +36,8 @@ class Stretch:
 
 
 def forecasts(trained: TrainedForecaster, stretch: Stretch) -> tuple[np.ndarray, np.ndarray]:
-    """From each step: quantiles (T, horizon, levels), as `Forecaster.predict` gives them of the history up to there,
-    and the linear forecast alone (T, horizon); NaN where a covariate that must be known ahead is not."""
+    """The forecasts after each step: quantiles (T, horizon, levels), equal to those of `Forecaster.predict` for the
+    history up to that step, and the linear forecast (T, horizon). NaN where a needed covariate is unknown."""
     network, inputs = trained.network, stretch.inputs
     rows, columns, horizon = stretch.rows, stretch.columns, trained.horizon
     quantiles = forecast_at(trained, inputs, rows, columns, horizon)
@@ -53,7 +53,7 @@ def forecasts(trained: TrainedForecaster, stretch: Stretch) -> tuple[np.ndarray,
 
 
 def beyond_known(inputs: NetworkInputs, rows: np.ndarray, column: int, horizon: int) -> np.ndarray:
-    """(horizon, T): which steps ahead need covariates that the table does not have."""
+    """(horizon, T) bool: True for steps ahead that need covariates which the table does not have."""
     panel = inputs.panel
     if not panel.known.shape[2]:
         return np.zeros((horizon, len(rows)), bool)
@@ -61,15 +61,15 @@ def beyond_known(inputs: NetworkInputs, rows: np.ndarray, column: int, horizon: 
 
 
 def forecast_before(quantiles: np.ndarray) -> np.ndarray:
-    """The quantiles of each step as forecast one step before, (T, levels); NaN for the first."""
+    """The quantiles of each step in the forecast one step before, (T, levels); NaN for the first step."""
     return np.concatenate([np.full((1, quantiles.shape[2]), np.nan), quantiles[:-1, 0]])
 
 
 def level_of(actual: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
     """The level p of each actual value (T) among its quantiles (T, levels), interpolated linearly between the levels.
 
-    Beyond the outermost quantile it is the outermost level. NaN where there is no value or no forecast, or where all
-    quantiles are equal.
+    Beyond the outermost quantile it is the outermost level. NaN without value or forecast, or if all quantiles are
+    equal.
     """
     level = np.full(len(actual), np.nan)
     for t in np.flatnonzero(np.isfinite(actual) & np.isfinite(quantiles).all(1)):
@@ -79,7 +79,7 @@ def level_of(actual: np.ndarray, quantiles: np.ndarray) -> np.ndarray:
 
 
 def surprise_of(level: np.ndarray) -> np.ndarray:
-    """-log2(2 min(p, 1 - p)) bits: 0 at the median, 1 where half of all would lie further out."""
+    """-log2(2 min(p, 1 - p)) bits: 0 at the median, 1 if half of all values lie further out."""
     return -np.log2(2 * np.minimum(level, 1 - level)) + 0.0
 
 
@@ -92,15 +92,15 @@ def quantiles_in_scales(
     *,
     at: Sequence[int] | None = None,
 ) -> Tensor:
-    """What the network tells at once after each of `at`, (W, B, steps ahead * levels), in scales from the series' level
-    there; zeros at other steps. Differentiable by x.
+    """The quantiles that the network decodes at once after each step of `at`, (W, B, steps ahead * levels), relative to
+    the series' level there and in units of its scale; zeros at other steps. Differentiable with respect to x.
 
-    x: (W, B, step), what is read at the steps of the stretch that `steps`, (W, B) or (W), names.
+    x: (W, B, step), the inputs at `steps`, (W, B) or (W), which are indices of the stretch's steps.
     """
     network, inputs = trained.network, stretch.inputs
     output, _, recorded = network.encoder(x, hx, return_states=True)
     states = list(recorded.values())
-    # The last layer's output, as itself: what arrives at it is what gradients further back are compared with.
+    # An explicit tensor for the last layer's output, whose gradient is the reference for gradients further back.
     states[0] = torch.cat([states[0][:-1], output[None]])
     chosen = list(range(len(x))) if at is None else list(at)
     picked = tuple(s[:, chosen].flatten(1, 2) for s in states)
@@ -115,7 +115,7 @@ def quantiles_in_scales(
 
 
 def measure_of(trained: TrainedForecaster, stretch: Stretch, x: Tensor) -> Measure:
-    """|d m_t / d x_s|: x_s is what was read at step s.
+    """|d m_t / d x_s|, where x_s is the input of step s.
 
     m_t is the median of the forecast after step t, averaged over the steps that are decoded at once.
     """

@@ -1,7 +1,7 @@
-"""A forecaster reading a series: after each step of its history, the forecast from there.
+"""The page of a forecaster that reads a series: the forecast after each step of the history.
 
-What is stepped through is the scan over the history: of the form encoder-decoder the encoder, whose state after a step
-the decoder begins with; of the form autoregressive the one scan that there is.
+The steps are those of the scan over the history: of the encoder in the form encoder-decoder, whose state the decoder
+starts from; of the only scan in the form autoregressive.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Model = Forecaster
-SHOWN = tuple(LEVELS.index(level) for level in (0.025, 0.1, 0.5, 0.9, 0.975))  # of the quantiles
+SHOWN = tuple(LEVELS.index(level) for level in (0.025, 0.1, 0.5, 0.9, 0.975))  # indices of the quantiles that are shown
 PICTURED = 8  # outputs in the picture of influence
-LATEST = 5  # forecasts in the picture of them
+LATEST = 5  # forecasts in their picture
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """A table, which of its series, and how many of the last steps are shown. run: the one that was trained on it."""
+    """A table, one of its series, and the number of last steps to show. run: the run that was trained on the table."""
 
     frame: pl.DataFrame
     item: str | int | None
@@ -108,7 +108,7 @@ class Reader:
 def examine(
     trained: TrainedForecaster, name: str, chosen: Chosen, report: Report = lambda _: None
 ) -> tuple[Moments, Drawings]:
-    """Everything a page shows of one forecaster and series, and the pictures beside it."""
+    """All that a page shows of one forecaster and series, and its pictures."""
     network, encoder = trained.network.eval(), trained.network.encoder
     stretch = stretch_of(trained, chosen)
     inputs, rows, columns = stretch.inputs, stretch.rows, stretch.columns
@@ -193,11 +193,11 @@ def examine(
     return moments, drawings
 
 
-# -- what is read -----------------------------------------------------------------------------------------------
+# -- inputs -----------------------------------------------------------------------------------------------
 
 
 def stretch_of(trained: TrainedForecaster, chosen: Chosen) -> Stretch:
-    """The last steps of the series that is meant. Raises DataError where it is too short or there is none."""
+    """The last steps of the chosen series. Raises DataError if it does not exist or is too short."""
     inputs = trained.inputs(chosen.frame)
     column, begin, end = span_of(inputs, chosen.item)
     first = max(begin, end - chosen.steps)
@@ -209,7 +209,7 @@ def stretch_of(trained: TrainedForecaster, chosen: Chosen) -> Stretch:
 
 
 def span_of(inputs: NetworkInputs, item: str | int | None) -> tuple[int, int, int]:
-    """The column of the series that is meant, the row of its first step, and the row after its last."""
+    """The column of the chosen series, the row of its first step, and the row after its last step."""
     panel = inputs.panel
     names = [panel.name(column) for column in range(panel.values.shape[1])]
     column = number_of(item, names, "series")
@@ -223,18 +223,18 @@ def span_of(inputs: NetworkInputs, item: str | int | None) -> tuple[int, int, in
 
 
 def times_of(trained: TrainedForecaster, inputs: NetworkInputs, rows: np.ndarray, column: int) -> list[str]:
-    """The times of these rows of a column of values, as the columns of time in the data write them."""
+    """The times of these rows of a column of values, in the form of the data's time columns."""
     stamps = trained.reading.layout.roles.time.restore(inputs.panel.stamps(rows, inputs.panel.owner[column]))
     if not stamps.width:
         return [f"row {row + 1}" for row in rows]
     words = ["-".join(map(str, row)) for row in stamps.rows()]
-    # A time of day that is midnight at every step is left out.
+    # If the time of day is midnight at every step, it is left out.
     said_by_none = next((end for end in (" 00:00:00", ":00") if all(word.endswith(end) for word in words)), "")
     return [word.removesuffix(said_by_none) for word in words]
 
 
 def signals_of(trained: TrainedForecaster, stretch: Stretch, times: list[str]) -> Signals:
-    """The series itself, and beside it the covariates that are numbers, in their own units."""
+    """The series and its numeric covariates, in their own units."""
     panel, rows = stretch.inputs.panel, stretch.rows
     owner, layout = panel.owner[stretch.column], panel.layout
     names, values = [panel.name(stretch.column)], [panel.values[rows, stretch.column]]
@@ -243,7 +243,8 @@ def signals_of(trained: TrainedForecaster, stretch: Stretch, times: list[str]) -
         for encoder in encoders:
             if encoder.categories is None:
                 numbers = encoded[rows, owner, at].astype(np.float64) * encoder.deviation + encoder.mean
-                kept = 1e-6 * (abs(encoder.mean) + encoder.deviation)  # of single precision, in which they are read
+                # The precision of float32, in which the network reads them.
+                kept = 1e-6 * (abs(encoder.mean) + encoder.deviation)
                 numbers = np.round(numbers / kept) * kept
                 missing = encoded[rows, owner, at + 1] > 0 if encoder.flagged else np.zeros(len(rows), bool)
                 names.append(encoder.name)
@@ -257,7 +258,7 @@ def signals_of(trained: TrainedForecaster, stretch: Stretch, times: list[str]) -
 
 
 def _marks(reads: Signals) -> dict[str, np.ndarray]:
-    """What units may be found to follow: each of the signals, and how the series changes."""
+    """The properties that units may follow: each signal, and the change of the series."""
     marks = {}
     for name, values in zip(reads.names, reads.values.T, strict=True):
         marks[name] = _filled(values)
@@ -320,7 +321,7 @@ def _about(trained: TrainedForecaster, chosen: Chosen, series: str, steps: int) 
 
 
 def _picture(name: str, stretch: Stretch, quantiles: np.ndarray) -> Figure:
-    """The series and its latest forecasts that do not overlap."""
+    """A picture of the series and its latest forecasts that do not overlap."""
     from carousel.tasks.forecasting.answers.charts import axis
 
     horizon, rows = quantiles.shape[1], stretch.rows

@@ -1,4 +1,4 @@
-"""Measures of a classifier on one sequence: what moved its answer, and how far back the loss of one reaches."""
+"""Measures of a classifier on one sequence: the influence of steps on its prediction, and the gradient of its loss."""
 
 from __future__ import annotations
 
@@ -16,23 +16,24 @@ from carousel.page.telling import Telling
 from carousel.tasks.classification.steps import StoredSteps
 
 ORIGINS = 16  # prefixes whose losses are followed back
-MOST_TOGETHER = 1 << 18  # steps of all prefixes of a sequence that a page reads anew, and numbers it keeps of them
+# A limit for the steps of all prefixes that a page reads separately, and for the numbers it keeps.
+MOST_TOGETHER = 1 << 18
 FEWEST_PREFIXES = 16
-LAST = 8  # steps at the end, after each of which a prefix ends
-BATCH_STEPS = 1 << 15  # of prefixes whose influence is measured at once
+LAST = 8  # the last steps, which all end a prefix
+BATCH_STEPS = 1 << 15  # steps of prefixes whose influence is measured together
 
 
 def moved(chances: np.ndarray) -> np.ndarray:
-    """How far each row of probabilities is from the one before, D(after || before) in bits: (T + 1, K) -> (T)."""
+    """The divergence D(after || before) in bits of each row of probabilities from the row before: (T + 1, K) -> (T)."""
     after, before = chances[1:], np.maximum(chances[:-1], 1e-30)
     return np.maximum(0, (after * (np.log2(np.maximum(after, 1e-30)) - np.log2(before))).sum(1))
 
 
 def ends_of_prefixes(steps: int) -> np.ndarray:
-    """The last step of each prefix of a sequence that a page reads anew: in order, with 0 and T - 1 among them.
+    """The last steps of the prefixes that a page reads separately, in order, from 0 to T - 1.
 
-    A prefix costs as many steps as it has. All T prefixes are read if T^2 <= MOST_TOGETHER. Of a longer sequence only
-    some are read, evenly spaced, and those that end in its last steps, so that the work grows no faster than T.
+    The cost of a prefix is its number of steps. All T prefixes are read if T^2 <= MOST_TOGETHER. For a longer sequence
+    only some are read, evenly spaced, and all that end in the last steps, so that the cost grows no faster than T.
     """
     count = max(FEWEST_PREFIXES, MOST_TOGETHER // steps)
     if count >= steps:
@@ -49,11 +50,11 @@ def influence(
     *,
     at: np.ndarray | None = None,
 ) -> np.ndarray:
-    """(N, T): how much what was read k steps before step t moves the log-odds of the answer after t, for the N steps t
-    of `at`; 0 before the beginning.
+    """The influence of the input k steps before step t on the log-odds of the prediction after t, (N, T).
 
-    answer: (N) classes. The log-odds ln(P / (1 - P)) have the direction of the loss, and do not go flat where P is 1.
-    at: default: every step. report: told every few seconds how far it is.
+    It has a row for each of the N steps `at`, with 0 before the start of the sequence. answer: (N), the predicted
+    classes. The log-odds ln(P / (1 - P)) have the direction of the loss, but their slope does not vanish where P = 1.
+    at: Default: every step. report: called every few seconds with the progress.
     """
     at = np.arange(len(steps)) if at is None else at
     norms = np.zeros((len(at), len(steps)), np.float32)
@@ -72,8 +73,10 @@ def influence(
 @torch.inference_mode(False)
 @torch.enable_grad()
 def pushed(member: LabelModel, x: Tensor, lengths: Tensor, classes: Tensor) -> Tensor:
-    """(T, B): |d log-odds / d e_s| of each row's class by what was read at each step, on all ways that lead from
-    there to the answer: through the recurrence, and through the convolutions beside it. On the CPU."""
+    """|d log-odds / d e_s| for the class of each row and the input of each step, (T, B), on the CPU.
+
+    It includes all paths from the input to the prediction, through the recurrence and through the convolutions.
+    """
     e = member.read(x.clone()).detach().requires_grad_()
     odds = log_odds(member.score(e, lengths), classes)
     (gradient,) = torch.autograd.grad(odds.sum(), e)
@@ -81,17 +84,17 @@ def pushed(member: LabelModel, x: Tensor, lengths: Tensor, classes: Tensor) -> T
 
 
 def log_odds(scores: Tensor, classes: Tensor) -> Tensor:
-    """ln(P / (1 - P)) of the class of each row, (B), from scores (B, K)."""
+    """ln(P / (1 - P)) for the class of each row, (B). scores: (B, K)."""
     picked = classes[:, None]
     others = scores.scatter(1, picked, -torch.inf)
     return scores.gather(1, picked)[:, 0] - others.logsumexp(1)
 
 
 def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
-    """How the loss of an answer reaches back through the recurrence.
+    """The gradient flow of the log-odds of a prediction through the recurrence, for several prefixes of the sequence.
 
-    Of several prefixes of the sequence; the log-odds are split by the steps at which they read the layer, as
-    `gradient_flow` splits every loss of sequences, which works for every head and for both directions.
+    `gradient_flow` splits losses of sequences among the steps at which they read the layer, which works for every head
+    and for both directions.
     """
     ends = np.unique(np.linspace(0, len(steps) - 1, ORIGINS).round().astype(int))
     x, lengths = prefixes(member, steps, ends)
@@ -100,10 +103,10 @@ def flow_of(member: LabelModel, steps: np.ndarray, answer: int) -> GradientFlow:
 
 
 def prefixes(member: LabelModel, steps: np.ndarray, ends: np.ndarray) -> tuple[Tensor, Tensor]:
-    """The sequences up to and with each of these steps, as a batch."""
+    """The prefixes of the sequence that end with each of these steps, as a batch."""
     return StoredSteps.of([steps[: end + 1] for end in ends]).batch(np.arange(len(ends)), member.head.weight.device)
 
 
 def received(member: LabelModel, steps: np.ndarray) -> Tensor:
-    """What the layer receives, (T, 1, I)."""
+    """The input of the layer, (T, 1, I)."""
     return member.read(torch.from_numpy(steps).to(member.head.weight.device).unsqueeze(1))

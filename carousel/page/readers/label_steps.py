@@ -1,4 +1,4 @@
-"""The steps of a sequence that a classifier reads: what each of them is, and the class it has by then."""
+"""The steps of a sequence that a classifier reads: the input of each, and the prediction after it."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from carousel.tasks.classification.front_ends.text import WORD, TextFrontEnd
 from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import TrainedClassifier
 
-MOST_MARKED = 6  # channels that units may be found to follow
+MOST_MARKED = 6  # the largest number of channels whose followers are searched
 
 
 def begun_steps(trained: TrainedClassifier, example: Examples, most: int) -> tuple[np.ndarray, int]:
-    """A sequence's first steps, and how many it has. Raises DataError where it is of another kind, or too short."""
+    """The first steps of a sequence, and its length. Raises DataError if it is of another kind or too short."""
     (steps,) = trained.steps_of(example)
     if len(steps) < 2:
         unit = trained.front_end.unit
@@ -40,7 +40,7 @@ def begun_steps(trained: TrainedClassifier, example: Examples, most: int) -> tup
 def read_steps(
     trained: TrainedClassifier, example: Examples, steps: np.ndarray, network: int
 ) -> tuple[PageSteps, np.ndarray, int | None]:
-    """What the networks say after each step, the class they hold likeliest then, (T), and which it is in fact."""
+    """The steps with the predictions after each, the predicted class after each, (T), and the true class."""
     member, every = trained.network.members[network], np.arange(len(steps))
     at = ends_of_prefixes(len(steps)) if member.recurrent.bidirectional else every
     each = [
@@ -61,7 +61,7 @@ def read_steps(
         scanned, _, _ = scans(layer, e, layer.fresh_states(1), rows)
     by = np.full(len(steps), np.nan)
     by[at] = moved(np.concatenate([before, chances]))
-    # Between two prefixes stands what was said after the first of them.
+    # Between two prefixes the prediction of the first is repeated.
     which = np.searchsorted(at, every, side="right") - 1
     alone = None if alone is None else alone[which]
     expects = Classes(known, chances[which], by, truth, alone, None if len(at) == len(steps) else at)
@@ -80,19 +80,19 @@ def _reads(trained: TrainedClassifier, example: Examples, steps: np.ndarray) -> 
 
 
 def _bands(front_end: AudioFrontEnd) -> list[str]:
-    """Each band by the frequency at which its filter is highest."""
+    """The name of each band: the frequency at which its filter has its maximum."""
     mel = mel_of(front_end.rate, front_end.bands)
     top = mel.filters.argmax(1).numpy() * front_end.rate / mel.size
     return [f"{frequency:,.0f} Hz" for frequency in top]
 
 
 def symbols_of(front_end: TextFrontEnd, text: str, count: int) -> Symbols:
-    """The words of a text with what is between them, so that all of it can be read; or its characters."""
+    """The words of a text together with the characters between them, so that all of it is shown; or its characters."""
     if front_end.level == "char":
         starts = np.arange(count)
     else:
         lower = text.lower()
-        text = text if len(text) == len(lower) else lower  # a few letters have two for their small one
+        text = text if len(text) == len(lower) else lower  # a few letters become two in lower case
         starts = np.array([match.start() for match in WORD.finditer(lower)][: count + 1])
     ends = [*starts[1:].tolist(), len(text)][:count]
     starts = starts[:count]
@@ -103,7 +103,7 @@ def symbols_of(front_end: TextFrontEnd, text: str, count: int) -> Symbols:
 
 
 def marks_of(shown: PageSteps) -> dict[str, np.ndarray]:
-    """What units may be found to follow: of a text its properties, of numbers each channel, or all together."""
+    """The properties that units may follow: those of a text; each channel of numbers, or their mean."""
     reads = shown.reads
     if isinstance(reads, Symbols):
         text = "".join(reads.names[k] for k in reads.read)

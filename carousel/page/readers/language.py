@@ -1,4 +1,4 @@
-"""A language model reading a text: after each symbol, which would come next."""
+"""The page of a language model that reads a text: its prediction of the next symbol after each symbol."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Model = LanguageModel
 PICTURED = 8  # outputs in the picture of influence
-COLOURED = 400  # characters in the picture of the text: more would be too small to read
+COLOURED = 400  # characters in the picture of the text; more would be too small to read
 
 
 class Reader:
@@ -61,7 +61,7 @@ class Reader:
 def examine(
     model: LanguageModel, name: str, passage: Passage, report: Report = lambda _: None
 ) -> tuple[Moments, Drawings]:
-    """Everything a page shows of one model and text; and the pictures beside it."""
+    """All that a page shows of one model and text, and its pictures."""
     network, layer = model.network, model.network.recurrent
     ids, pieces, starts = pieces_of(model.vocabulary, passage.text)
     report(f"{name}: {len(ids):,} steps of {layer.num_layers} x {layer.hidden_size} units")
@@ -77,7 +77,7 @@ def examine(
     curves, refusals = analysis.curves_of(flow)
     report(f"{name}: timescales, what is wrong with it")
     timescales, too_short = analysis.timescales_of(gates)
-    # The lags of the curve beside it: a line through more of them is another line.
+    # The same lags as in the curve of the page, because a fit to more lags would be another line.
     findings, too_little = analysis.findings(
         gates.places, network, symbols[:-1],
         loss=loss, target=symbols[1:], window=settings_of(model).get("window"), lags=lags,
@@ -116,7 +116,7 @@ def _loss(targets: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _about(model: LanguageModel, passage: Passage, nats: float, count: int) -> list[tuple[str, str]]:
-    """Facts for the end of the page. A page is sent to others: it names files, and no folders."""
+    """Facts for the end of the page. It names files without folders, because a page may be sent to others."""
     layer, level = model.network.recurrent, model.vocabulary.level
     strange = sum(passage.text.count(part) for part in model.vocabulary.unknown_parts(passage.text))
     settings = {name: value for name, value in settings_of(model).items() if name != "cell" and value is not None}
@@ -135,7 +135,7 @@ def _about(model: LanguageModel, passage: Passage, nats: float, count: int) -> l
 
 
 def _coloured(text: str, starts: np.ndarray, gates: Gates) -> Figure:
-    """The text on the colours of the unit that remembers longest."""
+    """The text, coloured by the unit with the longest time scale."""
     slowest, state = int(gates.by_timescale()[0]), gates.states[0]
     symbol = np.searchsorted(starts, np.arange(len(text)), side="right") - 1
     values = gates.values[state][-1, symbol, 0, slowest]

@@ -1,4 +1,4 @@
-"""What a language model does at each symbol of a text, and what moved its predictions."""
+"""The steps of a language model over a text, and the influence of symbols on its predictions."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def read_steps(
     starts: np.ndarray,
     hx: tuple[Tensor, ...] | None = None,
 ) -> tuple[Steps, tuple[Tensor, ...]]:
-    """What the network does with these symbols, and its states after every step, (T, L, H) each.
+    """The steps of the network over these symbols, and its states after every step, (T, L, H) each.
 
-    pieces: what each symbol is in the text. hx: the states to go on from.
+    pieces: the text of each symbol. hx: the states before the first step.
     """
     layer = network.recurrent
     symbols = torch.from_numpy(ids).to(network.head.weight.device)
@@ -51,7 +51,7 @@ def read_steps(
 
 
 def measure_of(network: TokenModel, ids: np.ndarray) -> Measure:
-    """|d max score_t / d e_s| (Madsen, Distill 2019), e being a symbol's embedding."""
+    """|d max score_t / d e_s| (Madsen, Distill 2019), where e_s is the embedding of symbol s."""
     symbols = column(network, ids)[:, 0]
 
     def measure(steps: Tensor, hx: Any, at: Sequence[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which text a page reads."""
+"""Chooses the text that a page shows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from carousel.page.readers.symbols import pieces_of
 from carousel.tasks.language import LanguageModel, corpus
 from carousel.training.run_folder import RunFolder
 
-CHUNKS = 4  # of a file, each of a megabyte or so: more than any page shows
+CHUNKS = 4  # pieces of a file, of about a megabyte each, which is more than any page shows
 
 
 @dataclass(frozen=True)
 class Passage:
-    """A text, where it is from, and whether there was more of it."""
+    """A text, its source, and whether the source has more text."""
 
     text: str
     source: str
@@ -29,9 +29,9 @@ class Passage:
 
 
 def passage_for(model: LanguageModel, text: str | Path | None, steps: int) -> Passage:
-    """The text that is meant, its first `steps` symbols as the model reads it.
+    """The first `steps` symbols of the given text, as the model reads them.
 
-    Raises DataError for a file that is no text, and for fewer than two symbols: the second is predicted from the first.
+    Raises DataError for a file that is no text, and for fewer than two symbols, since the model predicts the second.
     """
     if isinstance(text, Path):
         any_bytes = model.vocabulary.level == "byte"
@@ -54,7 +54,7 @@ def passage_for(model: LanguageModel, text: str | Path | None, steps: int) -> Pa
 
 
 def _held_out(model: LanguageModel, steps: int) -> Passage | str:
-    """The last `steps` symbols of the training's file, which it validated on; or why they cannot be had."""
+    """The last `steps` symbols of the run's file, which are validation data; or the reason why they are missing."""
     if model.run is None:
         return "no text was given"
     config = RunFolder.open(model.run).config()
@@ -81,7 +81,7 @@ def _held_out(model: LanguageModel, steps: int) -> Passage | str:
     if unread == 0 or len(starts) < 2:
         return f"no text was given, and too little of {file.name} was held out"
     text = text[starts[max(0, len(starts) - steps)] :]
-    # Earlier runs did not keep a checksum: another text of the same length looks like the same.
+    # Earlier runs did not keep a checksum, so that another text of the same length seems to be the same.
     sure = "" if "sha256" in source else ", if the file is as it was then"
     return Passage(text, f"the end of {file.name}, which the run did not learn from{sure}")
 
@@ -91,7 +91,7 @@ def _own_writing(model: LanguageModel, steps: int, why: str) -> Passage:
 
 
 def settings_of(model: LanguageModel) -> dict[str, Any]:
-    """What was chosen for the model's training; nothing for a model that is of no run."""
+    """The settings of the model's training; empty for a model without a run."""
     if model.run is None:
         return {}
     found: dict[str, Any] = RunFolder.open(model.run).config().get("settings", {})

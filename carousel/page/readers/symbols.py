@@ -1,4 +1,4 @@
-"""The symbols of a text as the page shows them."""
+"""The symbols of a text in the form in which the page shows them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from carousel.tasks.language.vocabulary import Vocabulary
 
 
 def pieces_of(vocabulary: Vocabulary, text: str) -> tuple[np.ndarray, list[str], np.ndarray]:
-    """The symbols of a text, what each is in it, and the place of each one's first character.
+    """The symbols of a text, the text of each, and the index of each one's first character.
 
-    A byte that only goes on with a character another byte began is shown by its number, at that character's place.
+    A byte in the middle of a character is shown by its number, with the index of that character.
     """
     ids, lengths = vocabulary.encode(text)
     starts = np.cumsum(lengths) - lengths
@@ -22,7 +22,7 @@ def pieces_of(vocabulary: Vocabulary, text: str) -> tuple[np.ndarray, list[str],
 
 
 def symbol_text(vocabulary: Vocabulary, symbol: int) -> str:
-    """A symbol by itself, as text; half characters and the unknown by a name in brackets."""
+    """The text of a symbol; incomplete characters and the unknown symbol have a name in brackets."""
     if symbol == vocabulary.unknown:
         return "⟨unknown⟩"
     if vocabulary.level == "byte" and symbol > 127:
@@ -31,7 +31,7 @@ def symbol_text(vocabulary: Vocabulary, symbol: int) -> str:
 
 
 class Names:
-    """Texts, each once."""
+    """A list of different texts, with the index of each."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []

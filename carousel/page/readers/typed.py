@@ -1,4 +1,4 @@
-"""What a model must answer for the page that reads what is typed."""
+"""The interface of a model for a page on which a user types."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from carousel.errors import DataError
 
 
 class Typing(Protocol):
-    """Asked one question at a time."""
+    """A model that reads typed text. It receives one request at a time."""
 
-    longest: int  # symbols of a text
+    longest: int  # the largest number of symbols of a text
 
     def read(self, page: str, text: str, shown: str) -> dict[str, Any]:
-        """How many of the steps that this open page holds stand, and the steps after them: {kept, steps}, the steps as
-        the page's script reads them. shown: the text whose steps it holds; answers may have been lost on the way.
+        """{kept, steps}: the number of the page's steps that stay valid, and the new steps after them, for its script.
 
+        page: the id of the open page. shown: the text whose steps it has; it may have missed earlier answers.
         Raises DataError for a text that is empty or too long.
         """
 
     def influence(self, page: str, text: str, step: int) -> dict[str, Any]:
-        """What moved what was expected after a step: {shares} of that symbol, the one before it, and so on.
+        """The influence on the prediction after a step: {shares} of that symbol, of the symbol before it, and so on.
 
-        Changes nothing that `read` answers: it may be asked of a text while another is on its way. Raises DataError for
-        a step that there is not, and as `read` does.
+        It does not change later answers of `read`, even for another text. Raises DataError for an unknown step, and as
+        `read` does.
         """
 
 

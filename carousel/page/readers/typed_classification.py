@@ -1,4 +1,4 @@
-"""A classifier of texts that reads what is typed."""
+"""A classifier of texts that reads typed text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from carousel.tasks.classification.trained import TrainedClassifier
 
 
 class TypedText:
-    """A classifier that reads what is typed, from its beginning every time. See `readers.typed.Typing`."""
+    """A classifier that reads typed text from its beginning every time. See `readers.typed.Typing`."""
 
     longest = 300
 

@@ -1,6 +1,6 @@
-"""A language model that reads what is typed, for several open pages.
+"""A language model that reads typed text, for several open pages.
 
-A page's states after every step are kept, so that a further character costs one step.
+The states after every step are kept for each page, so that a further character costs one step.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from carousel.page.readers.symbols import pieces_of
 from carousel.page.readers.typed import require_readable, require_step
 from carousel.tasks.language import LanguageModel
 
-SESSIONS = 16  # open pages whose states are kept; the one longest unused is forgotten first
+SESSIONS = 16  # open pages whose states are kept; the least recently used one is dropped first
 
 
 @dataclass(frozen=True)
 class Session:
-    """What one page has typed, and the states after each of its steps, (T, L, H) each."""
+    """The text of one page, and the states after each of its steps, (T, L, H) each."""
 
     ids: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     after: tuple[Tensor, ...] = ()
@@ -56,9 +56,9 @@ class TypedLanguage:
         return {"shares": plain(found.share()[0].flip(0).numpy())}
 
     def _read_on(self, page: str, text: str, held: np.ndarray | None = None) -> tuple[Session, int, Steps]:
-        """The session as it is when it has read this text, how many of its steps stand, and the steps after them.
+        """The session after it has read this text, the number of its old steps that stay valid, and the new steps.
 
-        held: the symbols whose steps the page holds, where no more of them than those may stand.
+        held: the symbols whose steps the page has; no further steps count as valid.
         """
         ids, pieces, starts = pieces_of(self.model.vocabulary, text)
         require_readable(len(ids), self.longest)
@@ -66,7 +66,7 @@ class TypedLanguage:
         same = _in_common(ids, earlier.ids)
         if held is not None:
             same = min(same, _in_common(ids, held))
-        # The last step that stays is read again: what comes after it is new, and so is how far it was foreseen.
+        # The last valid step is read again, because its next symbol, and so its surprise, is new.
         kept = max(0, same - 1)
         before = tuple(values[kept - 1][:, None] for values in earlier.after) if kept else None
         network, vocabulary = self.model.network, self.model.vocabulary
@@ -82,7 +82,7 @@ class TypedLanguage:
 
 
 def _in_common(ids: np.ndarray, others: np.ndarray) -> int:
-    """With how many symbols both begin."""
+    """The number of symbols with which both begin."""
     shared = min(len(ids), len(others))
     different = np.flatnonzero(ids[:shared] != others[:shared])
     return int(different[0]) if len(different) else shared
