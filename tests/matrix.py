@@ -163,6 +163,10 @@ class Row:
         widths = {"input": input_size, "hidden": hidden_size, "one": 1}
         return sum(widths[size] for size in self.cell.part_table().values()) or input_size
 
+    def hidden_size(self, at_least: int) -> int:
+        """The next number of units that the cell's heads divide."""
+        return at_least + -at_least % self.cell.heads
+
     def layer(
         self, input_size: int, hidden_size: int, engine: str = "reference", seed: int = 0, **options
     ) -> carousel.Recurrent:
@@ -171,10 +175,15 @@ class Row:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             width = self.input_size(input_size, hidden_size)
-            return moved(carousel.Recurrent(self.cell, width, hidden_size, **options), seed)
+            return moved(carousel.Recurrent(self.cell, width, self.hidden_size(hidden_size), **options), seed)
 
     def state_sizes(self, hidden_size: int, input_size: int = 2) -> list[int]:
-        sizes = {"hidden": hidden_size, "projection": self.proj_size, "input": input_size, **self.cell.units}
+        sizes = {
+            "hidden": self.hidden_size(hidden_size),
+            "projection": self.proj_size,
+            "input": input_size,
+            **self.cell.units,
+        }
         return [sizes[self.cell.size_of(state)] for state in self.cell.states]
 
     def initial(self, scans: int, batch: int, hidden_size: int, dtype: torch.dtype, seed: int = 1) -> States:

@@ -17,6 +17,8 @@ from carousel.cells.light.ind_rnn import IndRNN
 from carousel.cells.lstm.janet import JANET
 from carousel.cells.lstm.nas import NAS
 from carousel.cells.lstm.phased import PhasedLSTM
+from carousel.cells.lstm.slstm import SLSTM
+from carousel.cells.rnn.clockwork import ClockworkRNN
 
 tanh = np.tanh
 
@@ -517,3 +519,45 @@ EQUATIONS |= {
     "lmu": Equations("n", _lmu),
 }
 WITH_OPTIONS |= {PhasedLSTM(leak=0.0): _phased_lstm(0.0)}
+
+
+# --- recurrent matrices of which some numbers are zero
+
+
+def _clockwork(modules):
+    def step(x, states, w):
+        """Koutnik et al. (2014), said for each unit: its group, its period, and the groups that it may read."""
+        h, due = states
+        units = len(h)
+        group = [min(modules, units) * i // units for i in range(units)]
+        u = np.array([[w.U["n"][i, j] if group[j] >= group[i] else 0.0 for j in range(units)] for i in range(units)])
+        n = tanh(w.W["n"] @ x + w.b["n"] + u @ h + w.k["n"])
+        period = np.array([2.0**g for g in group])
+        return np.where(due == 0, n, h), np.mod(due + 1, period)
+
+    return Equations("n", step)
+
+
+def _with_heads(step, heads):
+    """A step whose U are given as the blocks of their diagonals, one below the other."""
+
+    def whole(x, states, w):
+        def dense(blocks):
+            width = blocks.shape[1]
+            found = np.zeros((heads * width, heads * width))
+            for head in range(heads):
+                at = slice(head * width, (head + 1) * width)
+                found[at, at] = blocks[at]
+            return found
+
+        w.U = {gate: u if u.shape[1] == len(u) else dense(u) for gate, u in w.U.items()}
+        return step(x, states, w)
+
+    return whole
+
+
+EQUATIONS |= {"clockwork-rnn": _clockwork(4)}
+WITH_OPTIONS |= {
+    ClockworkRNN(2): _clockwork(2),
+    SLSTM(heads=2): Equations("ifgo", _with_heads(_slstm, 2)),
+}

@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 import inspect
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from torch import Tensor
 
 from carousel.cells.facts import Fact
 from carousel.cells.weights import Matrix, Vector
@@ -40,6 +42,9 @@ class Cell:
       name, "input" for those that are as wide as one another, "one", "hidden" or a name of the cell's own. Gates read
       the part that `reads` names, the first if nothing is said; `step` may ask for any part, a row, by its name.
     - `children`: in a cell of trees, how many children a node has at most, or "any"; see below.
+    - `heads`: how many blocks each U has on its diagonal, one for each head; outside of them it is zero, and a layer
+      stores the blocks alone, `weight_hh` (gates * hidden, hidden / heads).
+    - `connections`: a function (rows, columns) that returns which numbers of each U count, a bool tensor.
     - `gate_bias`: False if the gates have no b and c of their own.
     - `facts`: what is true of it whatever its weights are; see `carousel.cells.facts`.
 
@@ -87,6 +92,8 @@ class Cell:
     recurrents: Sequence[str] = ()
     parts: Sequence[str] | Mapping[str, str] = ()
     reads: str = ""
+    heads: int = 1
+    connections: Callable[[int, int], Tensor] | None = None
     gate_bias: bool = True
 
     # Properties here, so that a cell may declare them either as class attributes or from its own options.

@@ -75,7 +75,10 @@ def _scans(key: Key, program: Interface, shapes: Callable[[str], Shapes], suffix
     """None at all where one of them cannot be made ready."""
     engine, (*rows, _), dtype, *layout = key
     batch, steps = rows if layout and layout[0] else (rows[-1], rows[0] if layout else 1)  # batch_first or not
-    if not isinstance(program, Program) or program.own or program.streams or program.parts or not steps or not batch:
+    if not isinstance(program, Program) or not steps or not batch:
+        return ()
+    # What engines are given is then not what stands in the layer, or not among its parameters.
+    if any((program.own, program.streams, program.parts, program.constants, program.sparse, program.heads > 1)):
         return ()
     found, names = [], parameters_of(program)
     for suffix in suffixes:

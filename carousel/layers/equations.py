@@ -14,7 +14,7 @@ from carousel import cells
 from carousel.cells import Cell
 from carousel.engines.inside_torch import same_at_every_call
 from carousel.errors import ProgramError
-from carousel.layers import saved_cells
+from carousel.layers import saved_cells, structure
 from carousel.program import Interface, Program, Reads, naming, notation, trace_and_watch, untraced
 from carousel.program.declaration import own_parameters
 from carousel.program.sharing import LOCK
@@ -82,7 +82,11 @@ class Equations(nn.Module):
         """The parameters of one scan, for engines. suffix: that of a layer and direction, such as "_l0_reverse"."""
         names = (name for name in self._program.parameters if name not in self._program.own)
         weights: dict[str, Tensor] = {name: getattr(self, name + suffix) for name in names}
-        return weights | self.own_weights(weights[naming.W].dtype)
+        return self.whole(weights) | self.own_weights(weights[naming.W].dtype)
+
+    def whole(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+        """The weights of one scan as engines take them, from those that the layer stores."""
+        return structure.whole(self, self._program, weights)
 
     def own_weights(self, dtype: torch.dtype) -> dict[str, Tensor]:
         """The cell's own parameters, for engines: each as a row, which repeats a single number.

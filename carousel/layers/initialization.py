@@ -99,7 +99,8 @@ def _blocks(layer: Layer, parameter: str) -> Iterator[Tensor]:
     """The blocks of each gate in a parameter, in all layers and directions."""
     for suffix in layer.suffixes():
         gates = _gates_of(layer, parameter)
-        yield from layer.get_parameter(parameter + suffix).chunk(len(gates)) if gates else ()
+        heads = layer.program.heads if parameter == naming.U else 1
+        yield from layer.get_parameter(parameter + suffix).chunk(len(gates) * heads) if gates else ()
 
 
 def _check_recurrent(scheme: str, layer: Layer) -> None:

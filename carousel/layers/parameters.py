@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from carousel.cells import Cell, Matrix, Vector
 from carousel.cells.weights import Initial
-from carousel.layers import parts
+from carousel.layers import parts, structure
 from carousel.program import Interface, Program, naming
 
 
@@ -43,6 +43,7 @@ def check_sizes(program: Interface, cell: Cell, sizes: dict[str, int], units: Ma
             )
         sizes = sizes | {size: number}
     sizes = parts.with_input(program, sizes)
+    structure.check(program, sizes["hidden"])
     for size, demanded in program.lengths.items() if isinstance(program, Program) else ():
         if sizes[size] != demanded:
             raise ValueError(
@@ -54,7 +55,7 @@ def check_sizes(program: Interface, cell: Cell, sizes: dict[str, int], units: Ma
 
 def parameter_shapes(program: Interface, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
     """{name: shape} of the parameters of one scan, in torch.nn's order. sizes: the number for each size name."""
-    shapes = program.parameter_shapes(sizes)
+    shapes = structure.stored(program, program.parameter_shapes(sizes))
     return {name: shape for name, shape in shapes.items() if name not in program.own}
 
 

@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.layers import again, call, explaining, initial_states, parts, regularizers, stack
+from carousel.layers import again, call, explaining, initial_states, parts, regularizers, stack, structure
 from carousel.layers.add_ins import AddIn, AddIns
 from carousel.layers.arguments import as_size, check_checkpoint, check_constructor
 from carousel.layers.equations import Equations
@@ -128,6 +128,7 @@ class Recurrent(Equations, RNNBase):
         self.checkpoint = checkpoint
         self._hooks: OrderedDict[int, StepHook] = OrderedDict()
         register(self, self._program, self.shapes(), device, dtype)
+        structure.register(self, self.cell, self.hidden_size)
         self._register_own()
         self.reset_parameters()
 

@@ -10,7 +10,7 @@ from carousel import engines
 from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
 from carousel.engines.inside_torch import autocast_is_on
-from carousel.layers import again, initial_states, parts
+from carousel.layers import again, initial_states, parts, structure
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
@@ -63,6 +63,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         self.units = None if units is None else dict(units)
         self._take(cell, bias, engine)
         register(self, self._program, self.shapes(), device, dtype)
+        structure.register(self, self.cell, self.hidden_size)
         self._register_own()
         self.reset_parameters()
 
@@ -112,7 +113,9 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         x, others = parts.divided(self._program, self.sizes, x)
         streams = parts.streams(self._program, x, others)
         own = self.own_weights(weight.dtype)
-        _, new = engines.scan(self.engine, self._program, x, [x.shape[0]], states, weights | own, streams=streams)
+        _, new = engines.scan(
+            self.engine, self._program, x, [x.shape[0]], states, self.whole(weights) | own, streams=streams
+        )
         if key is not None and not streams:
             self._calls.note(key, self._program, lambda _: self._shapes)
         new = new if batched else tuple(state.squeeze(0) for state in new)

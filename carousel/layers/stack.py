@@ -51,7 +51,7 @@ def _weights(layer: Layer, suffix: str) -> dict[str, Tensor]:
     shapes = layer.scan_shapes(suffix)
     weights: dict[str, Tensor] = {name: getattr(layer, name + suffix) for name in shapes}
     check_weights(weights, shapes, suffix, layer.hidden_size)
-    return weights
+    return layer.whole(weights)
 
 
 def _scan(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
+from carousel.program import naming
 from carousel.program.program import Program
 
 Sizes = dict[str, int]
@@ -36,7 +37,8 @@ def parameters(program: Program) -> PerUnit:
 
     def total(sizes: Sizes) -> int:
         shapes = program.parameter_shapes(sizes)
-        return sum(prod(shape) for name, shape in shapes.items() if name not in program.constants)
+        learned = {name: prod(shape) for name, shape in shapes.items() if name not in program.constants}
+        return sum(count // (program.heads if name == naming.U else 1) for name, count in learned.items())
 
     return _per_unit(program, total)
 

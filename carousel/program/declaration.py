@@ -136,6 +136,8 @@ class Declaration:
             "gate_bias": self.gate_bias,
             "parts": self.parts,
             "reads": self.reads,
+            "heads": self.cell.heads,
+            "sparse": self.cell.connections is not None,
             "constants": (
                 *(name for name, vector in self.vectors.items() if not vector.learned),
                 *(naming.of_matrix(name) for name, matrix in self.matrices.items() if not matrix.learned),

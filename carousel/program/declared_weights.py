@@ -39,6 +39,14 @@ def check(cell: Cell, states: Sequence[str], vectors: Mapping[str, Vector], matr
         _check_initial(title, f"the matrix {name!r}", matrix.initial, matrix.learned)
     _check_sizes(title, cell, states, vectors, matrices)
     _check_states(title, cell, states)
+    structured = cell.heads != 1 or cell.connections is not None
+    if structured and (cell.children is not None or cell.size_of(states[0]) != "hidden"):
+        raise ProgramError(
+            f"the cell {title} has heads or connections, which are for square U of one state; this cell has children, "
+            "or an output state of another size than 'hidden'"
+        )
+    if not isinstance(cell.heads, int) or cell.heads < 1:
+        raise ProgramError(f"the cell {title} declares {cell.heads!r} heads; write a whole number above zero")
 
 
 def check_parts(cell: Cell, parts: Mapping[str, str], reads: str) -> None:

@@ -28,6 +28,8 @@ def write(program: Program) -> str:
             "own": program.own,
             **({} if program.children is None else {"children": program.children}),
             **({"parts": list(program.parts.items()), "reads": program.reads} if program.parts else {}),
+            **({"heads": program.heads} if program.heads > 1 else {}),
+            **({"sparse": True} if program.sparse else {}),
             **({"constants": program.constants} if program.constants else {}),
             "nodes": [(n.op, n.args, n.size, n.attr, *([True] if n.members else [])) for n in program.nodes],
             "outputs": list(program.outputs.items()),
@@ -53,6 +55,8 @@ def read(text: str) -> Program:
             children=found.get("children"),
             parts=dict(found.get("parts", ())),
             reads=str(found.get("reads", "")),
+            heads=int(found.get("heads", 1)),
+            sparse=bool(found.get("sparse", False)),
             constants=tuple(found.get("constants", ())),
             nodes=tuple(
                 Node(op, tuple(args), size, _hashable(attr), *m) for op, args, size, attr, *m in found["nodes"]

@@ -88,6 +88,8 @@ class Interface:
     parts: dict[str, str] = field(default_factory=dict)  # of the input, in order: name -> size name
     reads: str = ""  # the part that gates read, if there are any
     constants: tuple[str, ...] = ()  # the parameters that are not learned
+    sparse: bool = False  # whether only some connections of each U count
+    heads: int = 1  # how many blocks of each U a layer stores; engines are given all of U
 
     def __deepcopy__(self, memo: object) -> Interface:
         return self  # it never changes, and caches compare it by identity

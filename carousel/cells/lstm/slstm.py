@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import exp, maximum, sigmoid, tanh
 from torch.nn.functional import logsigmoid
@@ -7,6 +9,7 @@ from torch.nn.functional import logsigmoid
 from carousel.cells.cell import Cell
 
 
+@dataclass(frozen=True)
 class SLSTM(Cell):
     """sLSTM of the xLSTM: an exponential input gate, a normaliser n, and a stabiliser m that keeps both finite.
 
@@ -21,14 +24,18 @@ class SLSTM(Cell):
         o  = sigmoid(W_o x + b_o + U_o h + c_o)         output gate,     (batch, hidden)
         h' = o * c' / n'                                next state,      (batch, hidden)
 
+    heads: how many blocks U has on its diagonal; units of one head read those of that head alone.
     Use: revising what is stored: a new input may outweigh all that was written before.
     Reading: the forget gate is a sigmoid; the paper allows an exponential too. Nothing has been written where n = 0:
     there the stabiliser is the input gate's alone. Here this is decided for each row and unit. The authors' code
     decides it once for a whole batch, by whether all of n is 0, so that a row that is reset gets other numbers
     than the same row by itself (it may even divide 0 by 0).
-    Fidelity: as in the paper, equations 8 to 17, with dense U. The paper's U are block-diagonal, one block a head.
+    Fidelity: as in the paper, equations 8 to 17. The paper's U are block-diagonal, one block a head; with one head,
+    as by default here, they are dense. Heads are multiplied as one matrix with zeros.
     Source: Beck et al., "xLSTM: extended long short-term memory", NeurIPS (arXiv:2405.04517, 2024), equations 8 to 17.
     """
+
+    heads: int = 1
 
     states = ("h", "c", "n", "m")
     gates = ("i", "f", "g", "o")
