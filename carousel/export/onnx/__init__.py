@@ -9,6 +9,7 @@ from torch import nn
 
 from carousel.export.onnx.checking import check
 from carousel.export.onnx.networks import Exported, exported
+from carousel.export.onnx.translations import onnx_translations
 from carousel.files import write_atomically
 
 
@@ -60,4 +61,4 @@ def model_of(layer: nn.Module, *, lengths: bool = False, states: bool = True) ->
     return of_module(layer, lengths=lengths, states=states).model
 
 
-__all__ = ["to_onnx"]
+__all__ = ["onnx_translations", "to_onnx"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain, count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,19 +38,19 @@ class Graph:
         self.outer = outer
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
-        self._counts: dict[str, int] = outer._counts if outer else {}
+        self._taken: set[str] = outer._taken if outer else set()
         self._known: dict[bytes, str] = {}
         self.helper = onnx_package().helper
 
     def name(self, what: str) -> str:
         """A name that nothing else in the model has."""
-        self._counts[what] = self._counts.get(what, 0) + 1
-        return what if self._counts[what] == 1 else f"{what}_{self._counts[what]}"
+        found = next(n for n in chain([what], (f"{what}_{k}" for k in count(2))) if n not in self._taken)
+        self._taken.add(found)
+        return found
 
     def reserve(self, *names: str) -> None:
         """Keeps these names for results of the model."""
-        for name in names:
-            self._counts[name] = 1
+        self._taken.update(names)
 
     def give(self, value: str, name: str) -> None:
         """Makes a value a result of the model under a name that was reserved."""

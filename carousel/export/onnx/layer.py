@@ -11,7 +11,8 @@ from carousel.errors import ProgramError
 from carousel.export.onnx import standard
 from carousel.export.onnx.graph import Graph
 from carousel.export.onnx.pools import present_steps
-from carousel.export.onnx.scan import Sequence, Weights, scan
+from carousel.export.onnx.scan import Sequence, scan
+from carousel.export.onnx.weights import Constants
 from carousel.layers import Recurrent
 from carousel.layers.stack import stream_rows
 from carousel.program import Program
@@ -77,8 +78,8 @@ def _scans(
     for d, parameters in enumerate(arrays):
         index = graph.constant(np.array(first + d, np.int64), "index")
         states = [graph.op("Gather", state, index, axis=0) for state in given]
-        weights = Weights(parameters, layer.sizes, parameters["weight_ih"].dtype.type)
-        output, last = scan(graph, program, weights, sequence, states, reverse=d == 1)
+        weights = Constants(graph, parameters, layer.sizes)
+        (output, *_), last = scan(graph, program, weights, sequence, states, reverse=d == 1)
         outputs.append(output)
         lasts.append([graph.op("Unsqueeze", state, graph.integers(0)) for state in last])
     if len(outputs) == 1:

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from carousel.errors import ProgramError
 from carousel.export.onnx.graph import Graph, onnx_package
 from carousel.export.onnx.operations import OPERATIONS
+from carousel.export.onnx.weights import Weights
 from carousel.program import Program, naming, ops
 from carousel.program.program import Node
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """What a scan runs over: the names of x (T, B, I), and of the (T, B, 1) mask of real steps, None if all are."""
+    """What a scan runs over: the names of x (T, B, I), and of the (T, B, 1) mask of real steps, None if all are.
+
+    streams: of streams that differ from step to step, (T, B, size); the others stand in the weights.
+    """
 
     x: str
     real: str | None
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The numbers of one scan. arrays: parameter, as engines call it, or stream -> values."""
-
-    arrays: Mapping[str, np.ndarray]
-    sizes: Mapping[str, int]
-    dtype: type[np.floating]
+    streams: Mapping[str, str] = field(default_factory=dict)
 
 
 def scan(
     graph: Graph, program: Program, weights: Weights, sequence: Sequence, states: list[str], reverse: bool
-) -> tuple[str, list[str]]:
-    """Adds a Scan. states: names of (B, size) each. Returns the names of the output (T, B, size) and the last states.
+) -> tuple[list[str], list[str]]:
+    """Adds a Scan. states: names of (B, size) each. Returns the names of what the program emits, (T, B, size) each and
+    the output first, and of the last states.
 
     The inputs' part of all gates is one product over all steps, before the Scan. Where a step is not real, the states
     pass over it and the output is 0, so that a sequence in reverse begins at its own last step.
@@ -44,53 +41,70 @@ def scan(
     held = [body.name(f"{state}_before") for state in program.states]
     row = body.name("inputs_now")
     real = body.name("real_now") if sequence.real else None
-    values = _Step(body, program, weights, row, dict(zip(program.states, held, strict=True))).values()
+    streams = {name: body.name(f"{name}_now") for name in sequence.streams}
+    step = _Step(body, program, weights, row, dict(zip(program.states, held, strict=True)), streams)
+    values = step.values()
     new = [values[program.outputs[state]] for state in program.states]
+    emitted = [values[node] for node in program.emitted]
     if real is not None:
+        zero = body.constant(np.zeros(1, weights.dtype))
         new = [body.op("Where", real, after, before) for after, before in zip(new, held, strict=True)]
-        output = body.op("Where", real, new[0], body.constant(np.zeros(1, weights.dtype)), called="output")
-    else:
-        output = body.op("Identity", new[0], called="output")
+        emitted = [body.op("Where", real, value, zero, called="output") for value in emitted]
+    emitted = [body.op("Identity", value, called="output") for value in emitted]
     after = [body.op("Identity", name, called=f"{s}_after") for s, name in zip(program.states, new, strict=True)]
-    scanned = [inputs, *([sequence.real] if sequence.real else [])]
+
+    widths = [weights.sizes[size] for size in program.states.values()]
+    kind, boolean = body.kind(weights.dtype), body.kind(np.bool_)
+    rows: list[Row] = [(row, kind, weights.inputs), *([(real, boolean, 1)] if real else [])]
+    rows += [(name, kind, None) for name in streams.values()]
+    given: list[Row] = [*((name, kind, width) for name, width in zip(held, widths, strict=True)), *rows]
+    made: list[Row] = [*((name, kind, width) for name, width in zip(after, widths, strict=True))]
+    made += [(name, kind, step.size(node)) for name, node in zip(emitted, program.emitted, strict=True)]
+    scanned = [inputs, *([sequence.real] if sequence.real else []), *sequence.streams.values()]
     results = graph.ops(
         "Scan",
         (*states, *scanned),
-        (*(f"{s}_last" for s in program.states), "scanned"),
-        body=_body(body, program, weights, held, [row, *([real] if real else [])], after, output),
+        (*(f"{s}_last" for s in program.states), *("scanned" for _ in emitted)),
+        body=_body(body, given, made),
         num_scan_inputs=len(scanned),
         scan_input_directions=[int(reverse)] * len(scanned),
-        scan_output_directions=[int(reverse)],
+        scan_output_directions=[int(reverse)] * len(emitted),
     )
-    return results[-1], list(results[:-1])
+    return list(results[len(states) :]), list(results[: len(states)])
 
 
 def _inputs(graph: Graph, weights: Weights, x: str) -> str:
-    product = graph.op("MatMul", x, graph.constant(np.ascontiguousarray(weights.arrays[naming.W].T), naming.W))
-    bias = weights.arrays.get(naming.B)
-    return product if bias is None else graph.op("Add", product, graph.constant(bias, naming.B))
+    product = graph.op("MatMul", x, weights.matrix(naming.W, turned=True))
+    return graph.op("Add", product, weights.vector(naming.B)) if weights.has(naming.B) else product
 
 
-def _body(
-    body: Graph, program: Program, weights: Weights, held: list[str], rows: list[str], after: list[str], output: str
-) -> object:
-    onnx = onnx_package()
-    kind = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(weights.dtype))
-    info = onnx.helper.make_tensor_value_info
-    widths = [weights.sizes[size] for size in program.states.values()]
-    given = [info(name, kind, [None, width]) for name, width in zip(held, widths, strict=True)]
-    given.append(info(rows[0], kind, [None, len(weights.arrays[naming.W])]))
-    given += [info(name, onnx.TensorProto.BOOL, [None, 1]) for name in rows[1:]]
-    made = [info(name, kind, [None, width]) for name, width in zip(after, widths, strict=True)]
-    made.append(info(output, kind, [None, widths[0]]))
-    return onnx.helper.make_graph(body.nodes, "step", given, made)
+Row = tuple[str, int, int | None]  # name, type, width of rows of a batch
+
+
+def _body(body: Graph, given: list[Row], made: list[Row]) -> object:
+    helper = onnx_package().helper
+
+    def info(row: Row) -> object:
+        name, kind, width = row
+        return helper.make_tensor_value_info(name, kind, [None, width])
+
+    return helper.make_graph(body.nodes, "step", [*map(info, given)], [*map(info, made)])
 
 
 class _Step:
     """The nodes of one step."""
 
-    def __init__(self, body: Graph, program: Program, weights: Weights, row: str, states: Mapping[str, str]):
-        self.body, self.program, self.weights, self.row, self.states = body, program, weights, row, states
+    def __init__(
+        self,
+        body: Graph,
+        program: Program,
+        weights: Weights,
+        row: str,
+        states: Mapping[str, str],
+        streams: Mapping[str, str],
+    ):
+        self.body, self.program, self.weights, self.row = body, program, weights, row
+        self.states, self.streams = states, streams
         self.hidden = weights.sizes["hidden"]
 
     def values(self) -> list[str]:
@@ -98,9 +112,15 @@ class _Step:
         found: list[str] = []
         for node in self.program.nodes:
             found.append(self._value(node, [found[a] for a in node.args]))
-        for index in (self.program.outputs[s] for s in self.program.states):
+        for index in {*self.program.emitted, *(self.program.outputs[s] for s in self.program.states)}:
             found[index] = self._whole_row(index, found[index])
         return found
+
+    def size(self, index: int) -> int:
+        """How many numbers a value of the program has in each row."""
+        state = next((s for s in self.program.states if self.program.outputs[s] == index), None)
+        size = self.program.nodes[index].size if state is None else self.program.states[state]
+        return 1 if size in ("one", "any") else self.weights.sizes[size]
 
     def _value(self, node: Node, arguments: list[str]) -> str:
         called = "".join(c if c.isalnum() and c.isascii() else "_" for c in node.name)
@@ -119,9 +139,6 @@ class _Step:
     def _number(self, value: float) -> str:
         return self.body.constant(np.array([value], self.weights.dtype), "number")
 
-    def _array(self, values: np.ndarray, called: str) -> str:
-        return self.body.constant(np.ascontiguousarray(values), called)
-
     def _leaf(self, node: Node) -> str:
         gates = self.program.gates
         match node.op:
@@ -136,34 +153,27 @@ class _Step:
                 ends = [self.body.integers(v) for v in (first, first + self.hidden, -1)]
                 return self.body.op("Slice", self.row, *ends, called=f"x_{node.attr}")
             case "stream":
-                return self._array(self.weights.arrays[node.attr], node.attr)
+                return self.streams.get(node.attr) or self.weights.vector(node.attr)
         name, gate = node.attr if isinstance(node.attr, tuple) else (node.attr, None)
-        values = self.weights.arrays[name]
-        if gate is not None:
-            values = values[gates.index(gate) * self.hidden :][: self.hidden]
-        return self._array(values, name)
+        if gate is None:
+            return self.weights.vector(name)
+        return self.weights.vector(name, gates.index(gate) * self.hidden, self.hidden)
 
     def _product(self, node: Node, source: str) -> str:
         weight = self.program.weights[node.attr]
-        rows = slice(None)
+        rows: tuple[int, int | None] = (0, None)
         if weight.gate is not None:
             count = self.weights.sizes[weight.rows]
-            rows = slice(weight.gate * count, (weight.gate + 1) * count)
-        matrix = self.weights.arrays[weight.parameter][rows]
-        if node.op == "product_transposed":
-            return self.body.op("MatMul", source, self._array(matrix, f"{node.attr}_transposed"))
-        value = self.body.op("MatMul", source, self._array(matrix.T, node.attr))
-        if weight.bias is None or weight.bias not in self.weights.arrays:
+            rows = weight.gate * count, count
+        turned = node.op != "product_transposed"
+        value = self.body.op("MatMul", source, self.weights.matrix(weight.parameter, *rows, turned=turned))
+        if not turned or weight.bias is None or not self.weights.has(weight.bias):
             return value
-        return self.body.op(
-            "Add", value, self._array(self.weights.arrays[weight.bias][rows], f"{weight.bias}_{node.attr}")
-        )
+        return self.body.op("Add", value, self.weights.vector(weight.bias, *rows))
 
     def _whole_row(self, index: int, value: str) -> str:
         """A state that is made of vectors or numbers alone has a row for each row of the batch all the same."""
         state = next(iter(self.states.values()))
-        size = self.weights.sizes[next(s for n, s in self.program.states.items() if self.program.outputs[n] == index)]
-        shape = self.body.op(
-            "Concat", self.body.op("Shape", state, start=0, end=1), self.body.integers(size), axis=0, called="shape"
-        )
+        rows = self.body.op("Shape", state, start=0, end=1)
+        shape = self.body.op("Concat", rows, self.body.integers(self.size(index)), axis=0, called="shape")
         return self.body.op("Expand", value, shape)
