@@ -91,7 +91,8 @@ def together(modules: dict[str, nn.Module], folder: Path, **options) -> dict[str
 
 
 def test_every_op_has_a_c_form():
-    products = {name for name, row in ops.TABLE.items() if row.kind == "product"}
+    # Products are written in their own way. Members are of trees, and layers have none.
+    products = {name for name, row in ops.TABLE.items() if row.kind in ("product", "members")}
     assert set(ops.TABLE) <= set(EXPRESSIONS) | set(REDUCTIONS) | products
 
 

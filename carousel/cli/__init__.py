@@ -16,6 +16,7 @@ from carousel.cli.cells import cells
 from carousel.cli.complete import complete
 from carousel.cli.doctor import doctor
 from carousel.cli.evaluate import evaluate
+from carousel.cli.export import export
 from carousel.cli.forecast import forecast
 from carousel.cli.generate import generate
 from carousel.cli.help import AppWithTasks
@@ -44,6 +45,7 @@ for command in (
     backtest,
     evaluate,
     inspect,
+    export,
     cells,
     doctor,
 ):

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+LOWEST = 20.0  # Hz, where the first band begins
 FLOOR = 1e-6  # added to every energy, so that the logarithm of silence is -13.8
 
 
@@ -32,7 +33,7 @@ class LogMel(nn.Module):
     hann: Tensor
 
     def __init__(
-        self, rate: int, *, bands: int = 40, window: float = 0.025, hop: float = 0.010, low: float = 20.0
+        self, rate: int, *, bands: int = 40, window: float = 0.025, hop: float = 0.010, low: float = LOWEST
     ) -> None:
         super().__init__()
         self.rate, self.bands = rate, bands

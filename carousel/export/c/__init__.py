@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from carousel.errors import DataError
+from carousel.errors import DataError, ProgramError
 from carousel.export.c import sources
 from carousel.export.c.convolutions import BesideConvolutions
 from carousel.export.c.numbers import DOUBLE, SINGLE
 from carousel.export.c.pools import pool_of
-from carousel.export.c.products import Products
+from carousel.export.c.products import Products, quantized
 from carousel.export.c.stages import Affine, Lookup, Softmax, Stage, Standardize, layers_of
 from carousel.files import write_atomically
 from carousel.layers import Recurrent
 from carousel.models.label_model import Ensemble, LabelModel
+from carousel.models.pooling import Attention
+from carousel.models.quantile_forecaster import QuantileForecaster
 from carousel.models.token_model import TokenModel
 
 # Names that mean something else in C99 or in the files themselves.
@@ -64,6 +67,25 @@ def c_sources(module: nn.Module, *, name: str = "model", int8: bool = False) -> 
     return sources.files(name, type(module).__name__, chains, inputs, gives, products), products
 
 
+def rounded(module: nn.Module) -> nn.Module:
+    """A copy of a module whose matrices are those that the C code with int8=True computes with.
+
+    The context of an attention is a vector there, and stays as it is.
+    """
+    copied = copy.deepcopy(module)
+    contexts = [part.context for part in copied.modules() if isinstance(part, Attention)]
+    for part in copied.modules():
+        if any(part is context for context in contexts):
+            continue
+        for name, values in part.named_parameters(recurse=False):
+            if values.dim() == 2 or (isinstance(part, nn.Conv1d) and name == "weight"):
+                rows = values.detach().flatten(1).to("cpu", torch.float64).numpy()
+                whole, scale = quantized(rows)
+                with torch.no_grad():
+                    values.copy_(torch.from_numpy(whole * scale[:, None]).reshape(values.shape))
+    return copied
+
+
 def _chains(module: nn.Module) -> tuple[list[list[Stage]], int, str]:
     """The networks of a module as stages, how many numbers or symbols a step may be, and what the result is."""
     if isinstance(module, Recurrent):
@@ -80,6 +102,11 @@ def _chains(module: nn.Module) -> tuple[list[list[Stage]], int, str]:
         first = members[0]
         inputs = first.embedding.num_embeddings if first.embedding is not None else len(first.mean)
         return chains, inputs, "the probabilities of the classes after the steps so far"
+    if isinstance(module, QuantileForecaster):
+        raise ProgramError(
+            "exporting to C: a forecaster reads a history and then decodes all steps ahead at once, while the C code "
+            "reads one step after another; export it to ONNX"
+        )
     raise TypeError(
         f"exporting to C: {type(module).__name__} has no C form; give a carousel.Recurrent (or LSTM, GRU, RNN), or a "
         "TokenModel, LabelModel or Ensemble of carousel.models"
@@ -103,4 +130,4 @@ def _of_labels(prefix: str, model: LabelModel) -> list[Stage]:
     ]
 
 
-__all__ = ["c_sources", "to_c"]
+__all__ = ["c_sources", "rounded", "to_c"]

@@ -28,14 +28,23 @@ def onnx_package() -> Any:
     return onnx
 
 
+EXACT = "exact_"
+
+
+def exact(what: str) -> str:
+    """The name of a node whose numbers stay as they are where others become int8."""
+    return EXACT + what
+
+
 class Graph:
     """A graph, or the body of a Scan that also reads the names of the graph around it.
 
     outer: the graph around it; constants go there, since they need be stored once.
+    to_be_rounded: whether the weights will become int8, for which ONNX Runtime has not all operators.
     """
 
-    def __init__(self, outer: Graph | None = None):
-        self.outer = outer
+    def __init__(self, outer: Graph | None = None, to_be_rounded: bool = False):
+        self.outer, self.to_be_rounded = outer, to_be_rounded
         self.nodes: list[onnx.NodeProto] = []
         self.constants: list[onnx.TensorProto] = []
         self._taken: set[str] = outer._taken if outer else set()

@@ -45,6 +45,8 @@ def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
     assert isinstance(rewritten, Program)
     dtype = layer.weight_ih_l0.dtype
     operator = standard.operator_of(layer.cell) if rewritten is program and dtype == torch.float32 else None
+    if graph.to_be_rounded and operator is not None and operator.name != "LSTM":
+        operator = None  # ONNX Runtime would leave its weights as they are
     directions = 2 if layer.bidirectional else 1
     suffixes = list(layer.suffixes())
     x, lasts = given.x, []

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from carousel.export.onnx.checking import Given
-from carousel.export.onnx.graph import Graph
+from carousel.export.answering import Given
+from carousel.export.onnx.graph import Graph, exact
 from carousel.export.onnx.interface import OnnxModel, gives_states, numpy_dtype, reads_states, scanned
 from carousel.export.onnx.pools import convolved, pooled, present_steps
 from carousel.layers import Recurrent
@@ -24,16 +23,14 @@ STEPS, ROWS = 7, 3  # of the example
 
 @dataclass(frozen=True)
 class Exported:
-    """A model, not yet checked; what the check gives it; and what the network gives for the same, output by output."""
+    """A model, not yet checked, and what the check gives it."""
 
     model: Any
     given: Given
-    network: Callable[[], Sequence[Tensor]]
 
 
-def of_layer(layer: Recurrent, lengths: bool, states: bool) -> Exported:
-    interface, dtype = OnnxModel(), numpy_dtype(layer)
-    graph = interface.graph
+def of_layer(interface: OnnxModel, layer: Recurrent, lengths: bool, states: bool) -> Exported:
+    graph, dtype = interface.graph, numpy_dtype(layer)
     axes = ["batch", "steps"] if layer.batch_first else ["steps", "batch"]
     graph.reserve("output", *(f"{state}_n" for state in layer.program.states))
     interface.reads("input", dtype, [*axes, layer.input_size])
@@ -48,18 +45,12 @@ def of_layer(layer: Recurrent, lengths: bool, states: bool) -> Exported:
     shape = (ROWS, STEPS) if layer.batch_first else (STEPS, ROWS)
     x_drawn, hx = _drawn(layer, *shape, layer.input_size), _drawn_states(layer)
     given = {"input": x_drawn} | ({"lengths": _LENGTHS} if lengths else {}) | (hx if states else {})
-    some: dict[str, Any] = {"lengths": torch.tensor(_LENGTHS)} if lengths else {}
 
-    def network() -> Sequence[Tensor]:
-        found, last_states = layer(_on(layer, x_drawn), _as_hx(layer, hx) if states else None, **some)
-        return [found, *_each(last_states)]
-
-    return Exported(interface.model(type(layer).__name__, str(layer.program)), given, network)
+    return Exported(interface.model(type(layer).__name__, str(layer.program)), given)
 
 
-def of_token_model(model: TokenModel, states: bool) -> Exported:
-    interface, layer = OnnxModel(), model.recurrent
-    graph = interface.graph
+def of_token_model(interface: OnnxModel, model: TokenModel, states: bool) -> Exported:
+    graph, layer = interface.graph, model.recurrent
     graph.reserve("probabilities", *(f"{state}_n" for state in layer.program.states))
     symbols = interface.reads("symbols", np.int64, ["steps", "batch"])
     given_states = reads_states(interface, layer) if states else None
@@ -70,23 +61,18 @@ def of_token_model(model: TokenModel, states: bool) -> Exported:
 
     drawn, hx = _drawn_symbols(model.embedding), _drawn_states(layer)
 
-    def network() -> Sequence[Tensor]:
-        scores, last_states = model(_on(layer, drawn), _as_hx(layer, hx) if states else None)
-        return [torch.softmax(scores, -1), *_each(last_states)]
-
     given = {"symbols": drawn} | (hx if states else {})
-    return Exported(interface.model("TokenModel", str(layer.program)), given, network)
+    return Exported(interface.model("TokenModel", str(layer.program)), given)
 
 
-def of_label_model(module: LabelModel | Ensemble) -> Exported:
+def of_label_model(interface: OnnxModel, module: LabelModel | Ensemble) -> Exported:
     members = module.members if isinstance(module, Ensemble) else [module]
-    interface, first = OnnxModel(), members[0]
-    graph = interface.graph
+    graph, first = interface.graph, members[0]
     graph.reserve("probabilities")
     if first.embedding is not None:
         x, drawn = interface.reads("symbols", np.int64, ["steps", "batch"]), _drawn_symbols(first.embedding)
     else:
-        dtype = numpy_dtype(first.recurrent)
+        dtype = _read_as(members)
         x = interface.reads("input", dtype, ["steps", "batch", len(first.mean)])
         mean, scale = (values.detach().cpu().double().numpy() for values in (first.mean, first.scale))
         # Around the numbers that it was trained on.
@@ -96,13 +82,17 @@ def of_label_model(module: LabelModel | Ensemble) -> Exported:
     total = votes[0] if len(votes) == 1 else graph.op("Mean", *votes)
     interface.gives(total, "probabilities", numpy_dtype(first.recurrent), ["batch", first.head.out_features])
 
-    def network() -> Sequence[Tensor]:
-        given = _on(first.recurrent, drawn), torch.tensor(_LENGTHS)
-        scores = [member(*given) for member in members]
-        return [torch.stack([torch.softmax(score, -1) for score in scores]).mean(0)]
-
     model = interface.model(type(module).__name__, str(first.recurrent.program))
-    return Exported(model, {x: drawn, "lengths": _LENGTHS}, network)
+    return Exported(model, {x: drawn, "lengths": _LENGTHS})
+
+
+def _read_as(members: Sequence[LabelModel]) -> np.dtype:
+    """The type of the numbers that are read: double where single precision would lose what is learnt from, as of
+    numbers that stand around 10⁹ and move by 1."""
+    for member in members:
+        if bool((member.mean.abs() > 1e3 * member.scale).any()):
+            return np.dtype(np.float64)
+    return numpy_dtype(members[0].recurrent)
 
 
 def _label_scores(graph: Graph, model: LabelModel, x: str, lengths: str) -> str:
@@ -129,10 +119,9 @@ def _label_scores(graph: Graph, model: LabelModel, x: str, lengths: str) -> str:
     return _affine(graph, model.head, row)
 
 
-def of_forecaster(model: QuantileForecaster) -> Exported:
+def of_forecaster(interface: OnnxModel, model: QuantileForecaster) -> Exported:
     """Reads the history, features of the origin and of the steps ahead; gives quantiles and the last states."""
-    interface, encoder = OnnxModel(), model.encoder
-    graph, dtype = interface.graph, numpy_dtype(model.encoder)
+    encoder, graph, dtype = model.encoder, interface.graph, numpy_dtype(model.encoder)
     horizon, width = model.anchor.shape
     levels, ahead_width = model.head.out_features, model.ahead
     graph.reserve("quantiles", *(f"{state}_n" for state in encoder.program.states))
@@ -156,8 +145,8 @@ def of_forecaster(model: QuantileForecaster) -> Exported:
         signs[level : model.median, level] = -1
     middle = np.zeros((levels, 1), dtype)
     middle[model.median] = 1
-    centre = graph.op("Add", anchor, graph.op("MatMul", v, graph.constant(middle, "median")))
-    quantiles = graph.op("Add", centre, graph.op("MatMul", gaps, graph.constant(signs, "signs")))
+    centre = graph.op("Add", anchor, graph.op("MatMul", v, graph.constant(middle, "median"), name=exact("median")))
+    quantiles = graph.op("Add", centre, graph.op("MatMul", gaps, graph.constant(signs, "signs"), name=exact("gaps")))
     interface.gives(quantiles, "quantiles", dtype, [horizon, "batch", levels])
     gives_states(interface, encoder, last)
 
@@ -169,37 +158,33 @@ def of_forecaster(model: QuantileForecaster) -> Exported:
         **_drawn_states(encoder),
     }
 
-    def network() -> Sequence[Tensor]:
-        tensors = {name: _on(encoder, values) for name, values in given.items()}
-        start = _as_hx(encoder, {name: given[name] for name in encoder.program.states})
-        _, after = encoder(tensors["history"], start, lengths=torch.tensor(_LENGTHS))
-        states = _each(after)
-        return [model.decode(tuple(states), tensors["origin"], tensors["ahead"]), *states]
-
-    return Exported(interface.model("QuantileForecaster", str(encoder.program)), given, network)
+    return Exported(interface.model("QuantileForecaster", str(encoder.program)), given)
 
 
 def _anchor(graph: Graph, model: QuantileForecaster, origins: str, ahead: str) -> str:
-    """m_h = A_h o + B_h u_h + c_h, (H, B, 1)."""
+    """m_h = A_h o + B_h u_h + c_h, (H, B, 1). A regression may have large weights that nearly cancel."""
     weights, ahead_width = model.anchor.detach().cpu().numpy(), model.ahead
     of_origin, of_ahead, constant = np.split(weights, [weights.shape[1] - ahead_width - 1, weights.shape[1] - 1], 1)
-    from_origin = graph.op("MatMul", origins, graph.constant(np.ascontiguousarray(of_origin.T), "A"))  # (B, H)
+    matrix = graph.constant(np.ascontiguousarray(of_origin.T), "A")
+    from_origin = graph.op("MatMul", origins, matrix, name=exact("origin"))  # (B, H)
     first = graph.op("Unsqueeze", graph.op("Transpose", from_origin, perm=[1, 0]), graph.integers(2))
-    second = graph.op("MatMul", ahead, graph.constant(np.ascontiguousarray(of_ahead[:, :, None]), "B"))
+    matrix = graph.constant(np.ascontiguousarray(of_ahead[:, :, None]), "B")
+    second = graph.op("MatMul", ahead, matrix, name=exact("ahead"))
     constants = graph.constant(np.ascontiguousarray(constant[:, :, None]), "c")
     return graph.op("Add", graph.op("Add", first, second), constants)
 
 
-def exported(module: nn.Module, lengths: bool, states: bool) -> Exported | None:
+def exported(module: nn.Module, *, lengths: bool, states: bool, int8: bool) -> Exported | None:
     """The model of a layer or a network; None where there is no ONNX form of its class."""
+    interface = OnnxModel(Graph(to_be_rounded=int8))
     if isinstance(module, Recurrent):
-        return of_layer(module, lengths, states)
+        return of_layer(interface, module, lengths, states)
     if isinstance(module, TokenModel):
-        return of_token_model(module, states)
+        return of_token_model(interface, module, states)
     if isinstance(module, LabelModel | Ensemble):
-        return of_label_model(module)
+        return of_label_model(interface, module)
     if isinstance(module, QuantileForecaster):
-        return of_forecaster(module)
+        return of_forecaster(interface, module)
     return None
 
 
@@ -240,16 +225,3 @@ def _drawn_states(layer: Recurrent) -> dict[str, np.ndarray]:
         name: (0.1 + 0.1 * rng.random(shape)).astype(dtype)
         for name, shape in zip(layer.program.states, shapes, strict=True)
     }
-
-
-def _on(layer: Recurrent, values: np.ndarray) -> Tensor:
-    return torch.from_numpy(values).to(layer.weight_ih_l0.device)
-
-
-def _as_hx(layer: Recurrent, states: dict[str, np.ndarray]) -> Any:
-    tensors = tuple(_on(layer, values) for values in states.values())
-    return tensors if len(tensors) > 1 else tensors[0]
-
-
-def _each(states: Any) -> list[Tensor]:
-    return [states] if isinstance(states, Tensor) else list(states)

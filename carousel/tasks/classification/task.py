@@ -11,6 +11,7 @@ from carousel.errors import DataError
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.classification import answers, preparation, sources
 from carousel.tasks.classification.metrics import Evaluation
+from carousel.tasks.classification.portable import portable
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import TrainedClassifier
 from carousel.tasks.classification.training import open_run
@@ -19,7 +20,7 @@ from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "prepare", "recognize"]
+__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "portable", "prepare", "recognize"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:

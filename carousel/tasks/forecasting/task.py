@@ -15,6 +15,7 @@ from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.forecasting.answers.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast, require_known
+from carousel.tasks.forecasting.answers.portable import portable
 from carousel.tasks.forecasting.network import preparation
 from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.network.training import open_run
@@ -28,7 +29,7 @@ from carousel.tasks.kinds_of_files import visible
 from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "prepare", "recognize"]
+__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "portable", "prepare", "recognize"]
 
 FAR = 10  # horizons of training: further than that, a longer training horizon is no advice
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options

@@ -11,13 +11,14 @@ from carousel.errors import DataError, option
 from carousel.tasks.kinds_of_files import data_in, why_data
 from carousel.tasks.language import language_model
 from carousel.tasks.language.language_model import LanguageModel
+from carousel.tasks.language.portable import portable
 from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.settings import Settings
 from carousel.tasks.language.training import open_run
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "prepare", "recognize"]
+__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "portable", "prepare", "recognize"]
 
 TAKES_ANYTHING = True
 

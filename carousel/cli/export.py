@@ -1,0 +1,67 @@
+"""carousel export"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter
+
+from carousel.cli.own_cell import OWN
+
+
+def export(
+    run: Path,
+    /,
+    *,
+    to: Literal["onnx", "c"],
+    out: Path | None = None,
+    name: str = "model",
+    quantize: Literal["int8"] | None = None,
+    data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
+    cell: Annotated[str | None, Parameter(group=OWN)] = None,
+    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+) -> None:
+    """Write a trained network in a form that runs without Carousel.
+
+    For example:
+
+    ```
+    carousel export runs/birds --to c --out firmware --name birds
+    carousel export runs/sales --to onnx
+    carousel export runs/shakespeare --to onnx --quantize int8 --data sonnets.txt
+    ```
+
+    Parameters
+    ----------
+    run
+        A run folder that `carousel train` wrote.
+    to
+        onnx: one file, which was compared with the network in ONNX Runtime. c: a header and a source in C99.
+    out
+        The folder to write to. Without it: `onnx` or `c` in the run.
+    name
+        Of the files: name.onnx, or name.h and name.c; and name.json, which says what stands before and behind the
+        network.
+    quantize
+        int8: matrices of whole numbers, in about a quarter of the memory. What that costs is measured and shown.
+    data
+        What to measure it on, files or folders as for `carousel evaluate`. A forecaster has data of its own.
+    cell
+        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
+        Python; a run by itself never says which code is run.
+    trust_cell
+        Or: run the file that the run names.
+    """
+    from carousel.cli.terminal import show
+    from carousel.tasks.portable import export_run
+    from carousel.training.run_folder import RunFolder
+
+    folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
+    export_run(
+        folder,
+        to,
+        out=out or run / to,
+        name=name,
+        int8=quantize is not None,
+        data=data,
+        say=lambda line: show(line + "\n"),
+    )
