@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from carousel.cells import Cell, Matrix, Vector
     from carousel.convert import from_keras, from_torch, to_keras, to_torch
     from carousel.errors import CarouselError, DataError, ProgramError, RunError
-    from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, RNNCell
+    from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, Recursive, RNNCell, Trees
     from carousel.page import inspect
     from carousel.tasks.classification import SequenceClassifier
     from carousel.tasks.forecasting import Forecaster
@@ -24,7 +24,18 @@ _HOMES = {
     "carousel.cells": ("Cell", "Matrix", "Vector"),
     "carousel.convert": ("from_keras", "from_torch", "to_keras", "to_torch"),
     "carousel.errors": ("CarouselError", "DataError", "ProgramError", "RunError"),
-    "carousel.layers": ("GRU", "LSTM", "RNN", "GRUCell", "LSTMCell", "RNNCell", "Recurrent", "RecurrentCell"),
+    "carousel.layers": (
+        "GRU",
+        "LSTM",
+        "RNN",
+        "GRUCell",
+        "LSTMCell",
+        "RNNCell",
+        "Recurrent",
+        "RecurrentCell",
+        "Recursive",
+        "Trees",
+    ),
     "carousel.page": ("inspect",),
     "carousel.tasks.classification": ("SequenceClassifier",),
     "carousel.tasks.forecasting": ("Forecaster",),
@@ -63,8 +74,10 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Recursive",
     "RunError",
     "SequenceClassifier",
+    "Trees",
     "Vector",
     "from_keras",
     "from_torch",

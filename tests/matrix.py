@@ -269,14 +269,18 @@ ROWS = [
     *USERS,
 ]
 
-# Every cell of the catalogue; and by its options, one that computes something else with them.
+# Every cell of the catalogue that runs over sequences; and by its options, one that computes something else with them.
 CATALOGUE = [
     *(
         Row(name, cell, _equations(cell) or textbook_catalogue.EQUATIONS.get(name))
         for name, cell in catalogue().items()
+        if cell.children is None
     ),
     *(Row(f"{cell!r}", cell, equations) for cell, equations in textbook_catalogue.WITH_OPTIONS.items()),
 ]
+
+# The cells of the catalogue that run over trees, by name; their laws stand in `test_recursive.py`.
+TREE_CELLS = {name: cell for name, cell in catalogue().items() if cell.children is not None}
 
 # One row for each shape of program: what the laws of layers are tried on, where ROWS would only repeat themselves.
 KINDS = [row for row in ROWS if not row.name.startswith("lstm-") or row.name == "lstm-p_f-p_o-coupled-proj"]

@@ -31,6 +31,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
         "docs/classification.md",
         "docs/coming-from-torch.md",
         "docs/export.md",
+        "docs/trees.md",
     ],
 )
 def test_python_blocks_run_and_print_what_they_say(document, tmp_path):

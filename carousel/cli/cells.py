@@ -98,6 +98,12 @@ def _example(found: "Description", program: Any) -> str:
     of_parts = {"input": 64, "hidden": 128, "one": 1}
     width = sum(of_parts[size] for size in program.parts.values()) or 64
     hx = f"({', '.join(states)})" if len(states) > 1 else states[0]
+    if program.children is not None:
+        return "For example:\n" + _indented(
+            f'layer = carousel.Recursive("{found.name}", 64, 128)\n'
+            'trees = carousel.Trees.from_brackets("(3 (2 It) (4 works))")\n'
+            f"output, {hx} = layer(torch.randn(2, 64), trees, at=trees.leaves)"
+        )
     lines = [
         f'layer = carousel.Recurrent("{found.name}", {width}, 128{projected})',
         f"output, {hx} = layer(torch.randn(100, 32, {width}))",

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from carousel.engines import native, reference
+from carousel.engines import native, over_levels, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
 from carousel.engines.engine import Around, Engine, ReadyScan, Stepper
+from carousel.engines.levels import Levels
 from carousel.engines.step import sizes_of
 from carousel.program import Interface, Program
 
@@ -26,7 +27,13 @@ ENGINES: dict[str, Engine] = {
         ready=native.ReadyScan,
     ),
     "reference": Engine(
-        "reference", reference.scan, lambda *_: None, reference.Stepper, reference.kept, calls_python=True
+        "reference",
+        reference.scan,
+        lambda *_: None,
+        reference.Stepper,
+        reference.kept,
+        calls_python=True,
+        scan_levels=over_levels.scan_levels,
     ),
 }
 
@@ -40,11 +47,12 @@ def check_name(name: str) -> None:
 
 
 def choose(
-    name: str, program: Interface, dtype: torch.dtype, device: torch.device, hooked: bool = False
+    name: str, program: Interface, dtype: torch.dtype, device: torch.device, hooked: bool = False, trees: bool = False
 ) -> tuple[Engine, dict[str, str]]:
     """The engine that runs a program on rows of this dtype and device, and the reasons against the engines before it.
 
     name: the name of an engine, or "auto", which chooses. hooked: whether Python code must be called at every step.
+    trees: whether the scan goes over the levels of trees.
     Raises ValueError with the reason if the engine of that name cannot run the program.
     """
     check_name(name)
@@ -53,6 +61,8 @@ def choose(
         reason = engine.why_not(program, dtype, device)
         if reason is None and hooked and not engine.calls_python:
             reason = "it calls no Python at its steps, and this layer has a hook"
+        if reason is None and trees and engine.scan_levels is None:
+            reason = "it does not run over trees yet"
         if reason is None:
             return engine, reasons
         reasons[engine.name] = reason
@@ -90,6 +100,21 @@ def scan(
         if every is not None:
             return scan_in_chunks(chosen.scan, every, program, x, batch_sizes, states, weights, reverse, streams or {})
     return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams)
+
+
+def scan_levels(
+    engine: str,
+    program: Program,
+    x: Tensor,
+    levels: Levels,
+    first: tuple[Tensor, ...],
+    weights: Mapping[str, Tensor],
+    at: Tensor | None = None,
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Runs a program over trees on the named engine; arguments and results as in `over_levels.scan_levels`."""
+    chosen, _ = choose(engine, program, x.dtype, x.device, trees=True)
+    assert chosen.scan_levels is not None
+    return chosen.scan_levels(program, x, levels, first, weights, at)
 
 
 def stepper(

@@ -63,6 +63,8 @@ class Engine:
     listing: (program, dtype, sizes) -> the forward and backward plans as text. None if the engine makes no plan.
     ready: (program, steps, rows of each, shapes of its parameters, dtype, reverse) -> a ReadyScan; None where
         the engine has none.
+    scan_levels: (program, x, levels, first, weights, at) -> (emitted, states) over trees, as `over_levels.scan_levels`
+        says; None where the engine does not run over trees.
     """
 
     name: str
@@ -74,3 +76,4 @@ class Engine:
     division: Callable[..., str] | None = None
     listing: Callable[..., str] | None = None
     ready: Callable[..., ReadyScan] | None = None
+    scan_levels: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] | None = None

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from carousel.engines.engine import Rows
 from carousel.engines.levels import Levels
-from carousel.engines.step import prepare_program
+from carousel.engines.step import prepare_program, sizes_of
 from carousel.program import Program
 from carousel.program.ops import Members
 
@@ -31,6 +31,8 @@ def scan_levels(
     weights: as `reference.scan` takes them.
     Returns what the program emits, and the new states, at every node; (nodes, size) each.
     """
+    if levels.nodes == 0:
+        return _nothing(program, x, first, weights)
     inputs = F.linear(x, weights["weight_ih"], weights.get("bias_ih"))
     if at is not None:
         bias = weights.get("bias_ih")
@@ -55,6 +57,14 @@ def scan_levels(
         )
     emitted_levels, state_levels = zip(*found, strict=True)
     return _together(emitted_levels), _together(state_levels)
+
+
+def _nothing(program: Program, x: Tensor, first: Rows, weights: Mapping[str, Tensor]) -> tuple[Rows, Rows]:
+    """No rows, whose gradient by every weight is zero, and not absent."""
+    nothing = x.sum() + sum(weight.sum() for weight in weights.values())
+    sizes = sizes_of(program, weights) | {"one": 1}
+    emitted = tuple(x.new_zeros(0, sizes[program.nodes[index].size]) + nothing for index in program.emitted)
+    return emitted, tuple(state[:0] + nothing for state in first)
 
 
 def _by_child(rows: Tensor, slots: int) -> tuple[Tensor, ...]:

@@ -5,6 +5,7 @@ from carousel.layers.penalties import activation_penalty, temporal_penalty
 from carousel.layers.recurrent import Recurrent
 from carousel.layers.single_step import GRUCell, LSTMCell, RecurrentCell, RNNCell
 from carousel.layers.stepper import Stepper
+from carousel.layers.trees import Recursive, Trees
 
 __all__ = [
     "GRU",
@@ -15,7 +16,9 @@ __all__ = [
     "RNNCell",
     "Recurrent",
     "RecurrentCell",
+    "Recursive",
     "Stepper",
+    "Trees",
     "activation_penalty",
     "temporal_penalty",
 ]

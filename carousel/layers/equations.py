@@ -50,8 +50,17 @@ class Equations(nn.Module):
         """Sets the cell, its program and its engine."""
         self.cell, self.bias, self.engine = as_cell(cell), bias, engine
         self._program, self._why_untraced, self._reads = _read(self.cell, bias, engine)
+        self._check_children()
         self._own_of_cell = own_parameters(self.cell)
         self._derive()
+
+    def _check_children(self) -> None:
+        """Raises ValueError for a cell of trees. A layer that runs over trees has another."""
+        if (children := self._program.children) is not None:
+            raise ValueError(
+                f"{type(self).__name__}: the cell {self._program.cell} continues {children} children of a node, and a "
+                "step of a sequence continues one step before it; run it over trees, with carousel.Recursive"
+            )
 
     @property
     def program(self) -> Interface:
@@ -210,7 +219,7 @@ def _read(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str, Reads]:
         program, reads = trace_and_watch(cell, bias)
         return program, "", reads
     except ProgramError as error:
-        if engine != "reference":
+        if engine != "reference" or cell.children is not None:
             raise
         return untraced(cell, bias), str(error), Reads(cell)
 
@@ -232,5 +241,6 @@ def _needs(program: Interface) -> dict[str, Any]:
         "gates were": program.gates,
         "gates that read the input were": program.inputs,
         "gates that read the state were": program.recurrents,
+        "children were": program.children,
         "parameters were": {name: " x ".join(shape) for name, shape in program.parameters.items()},
     }

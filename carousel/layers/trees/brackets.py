@@ -1,0 +1,140 @@
+"""Trees in brackets, as of the Penn and the Stanford Sentiment Treebank: (3 (2 It) (4 works))."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from carousel.errors import DataError
+from carousel.layers.trees.trees import Trees
+
+_PART = re.compile(r"[()]|[^\s()]+")
+
+
+@dataclass(frozen=True)
+class Bracketed:
+    """What was read: the trees; the label of each node; the word of each node, None where it has children.
+
+    Nodes are numbered as they are closed: the children of a node before it, the root of a tree last.
+    """
+
+    trees: Trees
+    labels: tuple[str, ...]
+    words: tuple[str | None, ...]
+
+    @property
+    def leaves(self) -> Tensor:
+        """The numbers of the nodes with a word."""
+        return self.trees.leaves
+
+
+def read_brackets(text: str | Iterable[str], name: str = "the text") -> Bracketed:
+    """The trees of a text, one a line; lines without anything are passed over.
+
+    A node is "(label word)", or "(label (...) (...) ...)" with any number of nodes inside.
+    name: what to call the text in an error. Raises DataError, naming the line, for anything else.
+    """
+    lines = text.splitlines() if isinstance(text, str) else text
+    trees: list[Trees] = []
+    labels: list[str] = []
+    words: list[str | None] = []
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            reader = _Reader(f"reading {name}, line {number}")
+            reader.read(line)
+            trees.append(Trees(reader.parents))
+            labels += reader.labels
+            words += reader.words
+    return Bracketed(Trees.batch(trees), tuple(labels), tuple(words))
+
+
+class _Open:
+    """A node that is not closed yet."""
+
+    def __init__(self, place: int):
+        self.place = place
+        self.label: str | None = None
+        self.word: str | None = None
+        self.children: list[int] = []
+
+    @property
+    def may_have_children(self) -> bool:
+        return self.label is not None and self.word is None
+
+    @property
+    def is_whole(self) -> bool:
+        return self.label is not None and (self.word is not None or bool(self.children))
+
+
+class _Reader:
+    """Reads one line, part by part."""
+
+    def __init__(self, doing: str):
+        self.doing = doing
+        self.parents: list[int] = []
+        self.labels: list[str] = []
+        self.words: list[str | None] = []
+        self.waiting: list[_Open] = []
+
+    def read(self, line: str) -> None:
+        for found in _PART.finditer(line):
+            part, place = found[0], found.start() + 1
+            if not self.waiting:
+                self._begin(part, place)
+            elif part == "(":
+                self._open(part, place)
+            elif part == ")":
+                self._close(part, place)
+            else:
+                self._word(part, place)
+        if self.waiting:
+            open = self.waiting[-1].place
+            raise DataError(f"{self.doing}: the bracket of character {open} is never closed; add ')'")
+
+    def _begin(self, part: str, place: int) -> None:
+        if self.parents:
+            raise DataError(
+                f"{self.doing}: the tree ends before character {place}, {_shown(part)}; a line has one tree"
+            )
+        if part != "(":
+            raise DataError(f"{self.doing}: a tree begins with '(', but character {place} is {_shown(part)}")
+        self.waiting.append(_Open(place))
+
+    def _open(self, part: str, place: int) -> None:
+        if not self.waiting[-1].may_have_children:
+            raise self._not_a_node(self.waiting[-1], place, part)
+        self.waiting.append(_Open(place))
+
+    def _close(self, part: str, place: int) -> None:
+        node = self.waiting.pop()
+        if not node.is_whole:
+            raise self._not_a_node(node, place, part)
+        for child in node.children:
+            self.parents[child] = len(self.parents)
+        if self.waiting:
+            self.waiting[-1].children.append(len(self.parents))
+        self.parents.append(-1)
+        self.labels.append(node.label or "")
+        self.words.append(node.word)
+
+    def _word(self, part: str, place: int) -> None:
+        node = self.waiting[-1]
+        if node.label is None:
+            node.label = part
+        elif node.word is None and not node.children:
+            node.word = part
+        else:
+            raise self._not_a_node(node, place, part)
+
+    def _not_a_node(self, node: _Open, place: int, part: str) -> DataError:
+        return DataError(
+            f"{self.doing}: the bracket of character {node.place} must be (label word) or (label (...) (...)), but has "
+            f"{_shown(part)} at character {place}"
+        )
+
+
+def _shown(part: str) -> str:
+    return repr(part if len(part) < 20 else part[:17] + "...")
