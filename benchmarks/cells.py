@@ -29,13 +29,16 @@ import torch
 
 import carousel
 from carousel.cells import Cell, catalogue
+from carousel.engines import ENGINES
 from carousel.program import trace
 from carousel.program.cost import multiply_adds
 
 STEPS, BATCH, SIZE = 100, 32, 128
 AS_PEERS_CALL_THEM = {
-    "atr": "ATR", "brc": "BR", "cfn": "CFN", "cornn": "coRNN", "dsgu": "DSGU", "fastgrnn": "FastGRNN",
-    "fastrnn": "FastRNN", "indrnn": "IndRNN", "janet": "JANET", "lem": "LEM", "li-gru": "LiGRU", "light-ru": "LightRU",
+    "antisymmetric-rnn": "AntisymmetricRNN", "atr": "ATR", "brc": "BR", "cfn": "CFN", "cornn": "coRNN", "dsgu": "DSGU",
+    "fastgrnn": "FastGRNN",
+    "fastrnn": "FastRNN", "gated-antisymmetric-rnn": "GatedAntisymmetricRNN", "indrnn": "IndRNN",
+    "intersection-rnn": "IntersectionRNN", "janet": "JANET", "lem": "LEM", "li-gru": "LiGRU", "light-ru": "LightRU",
     "lstm-1997": "OriginalLSTM", "memory-controller-lstm": "MCLSTM", "mgu": "MGU", "minimal-rnn": "MinimalRNN",
     "miru1": "MiRU1", "miru2": "MiRU2", "multiplicative-lstm": "MultiplicativeLSTM", "mut1": "MUT1", "mut2": "MUT2",
     "mut3": "MUT3", "nas": "NAS", "nbrc": "NBR", "peephole-lstm": "PeepholeLSTM", "ran": "RAN",
@@ -64,7 +67,13 @@ def bare_scan(count: int) -> Cell:
 def layer_of(cell: str | Cell, engine: str) -> torch.nn.Module:
     torch.manual_seed(0)
     size = SIZE // 2 if cell == "projected-lstm" else 0
-    return carousel.Recurrent(cell, SIZE, SIZE, proj_size=size, engine=engine)
+    return carousel.Recurrent(cell, width_of(cell), SIZE, proj_size=size, engine=engine)
+
+
+def width_of(cell: str | Cell) -> int:
+    """How many columns an input has whose gates read SIZE of them."""
+    parts = (catalogue()[cell] if isinstance(cell, str) else cell).part_table().values()
+    return sum(1 if size == "one" else SIZE for size in parts) or SIZE
 
 
 def peer_of(name: str) -> tuple[str, torch.nn.Module]:
@@ -81,7 +90,11 @@ def peer_of(name: str) -> tuple[str, torch.nn.Module]:
 def training(layer: torch.nn.Module) -> Work:
     """One forward and backward pass, and what it gave."""
     random = torch.Generator().manual_seed(1)
-    x = torch.randn(STEPS, BATCH, SIZE, generator=random).requires_grad_()
+    width = getattr(layer, "input_size", SIZE)
+    x = torch.randn(STEPS, BATCH, width, generator=random)
+    if width != SIZE:  # masks and times, which lie between 0 and 1
+        x = x.sigmoid()
+    x.requires_grad_()
     upstream = torch.randn(STEPS, BATCH, SIZE, generator=random)
     parameters = list(layer.parameters())
 
@@ -171,6 +184,9 @@ def main() -> None:
     found = {row["cell"]: row for row in map(json.loads, lines)}
     for name in options.cells if not options.markdown else ():
         if name in found and not options.again:
+            continue
+        if why := ENGINES["native"].why_not(trace(catalogue()[name]), torch.float32, torch.device("cpu")):
+            print(f"{name}: not on the native engine: {why}", flush=True)
             continue
         found[name] = measure(name, options.seconds)
         with options.out.open("a", encoding="utf-8") as file:
