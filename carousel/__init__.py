@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from carousel.cells import Cell, Matrix, Vector
-    from carousel.convert import from_keras, from_torch, to_keras, to_torch
+    from carousel.convert import from_keras, from_onnx, from_torch, to_keras, to_torch
     from carousel.errors import CarouselError, DataError, ProgramError, RunError
     from carousel.layers import GRU, LSTM, RNN, GRUCell, LSTMCell, Recurrent, RecurrentCell, Recursive, RNNCell, Trees
     from carousel.page import inspect
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # The module of each public name. It is imported at the first use, so that `carousel --help` does not wait for torch.
 _HOMES = {
     "carousel.cells": ("Cell", "Matrix", "Vector"),
-    "carousel.convert": ("from_keras", "from_torch", "to_keras", "to_torch"),
+    "carousel.convert": ("from_keras", "from_onnx", "from_torch", "to_keras", "to_torch"),
     "carousel.errors": ("CarouselError", "DataError", "ProgramError", "RunError"),
     "carousel.layers": (
         "GRU",
@@ -80,6 +80,7 @@ __all__ = [
     "Trees",
     "Vector",
     "from_keras",
+    "from_onnx",
     "from_torch",
     "inspect",
     "to_keras",
