@@ -5,6 +5,7 @@ The others are JAX, and, for the forward pass, ONNX Runtime, OpenVINO and Keras.
     python benchmarks/cpu.py                    # all instruction sets, one and two threads: an hour
     python benchmarks/cpu.py --quick            # small sizes, one thread: under three minutes
     python benchmarks/cpu.py --write            # and puts the tables into docs/performance.md
+    python benchmarks/cpu.py --rows FILE        # keeps rows, so that a run that was cut off goes on, or in parts
     python benchmarks/cpu.py --isas avx2 --cells lstm gru --sizes 32x256 --threads 2
     python benchmarks/cpu.py --bfloat16 --cells lstm        # native and torch.nn in bfloat16 too
     python benchmarks/cpu.py --compiled --steps 16 --cells peephole-lstm --sizes 8x128    # torch.compile of the loop
@@ -96,34 +97,39 @@ def measured(arguments: argparse.Namespace, name: str, size: str, train: bool, l
     return Row(isa, torch.get_num_threads(), name, size, train, flops / 1e9, limit, medians, errors)
 
 
-def inside(arguments: argparse.Namespace) -> list[Row]:
-    """The rows of this process, whose instruction set and number of threads are decided."""
+def inside(arguments: argparse.Namespace) -> None:
+    """Measures what is missing in a file of rows, in this process, whose instruction set and threads are decided."""
     torch.set_num_threads(arguments.threads[0])
     limit = fma_limit(arguments.threads[0])
     isa, best = native.status()["instruction set"], prepared.library().isas_here[0]
     print(f"\n{cpu_tables.processor()}, {isa}, {arguments.threads[0]} threads, torch {torch.__version__}")
     print(f"limit of float32 multiply-adds: {limit:.0f} GFLOP/s; {arguments.steps} steps, input size = hidden size\n")
     print(cpu_tables.heading(), flush=True)
-    rows = []
+    known = known_rows(arguments.rows)
+    mine = [row for row in known if (row.isa, row.threads) == (isa, arguments.threads[0])]
     for name in arguments.cells:
         for size in arguments.sizes:
             for train in (True, False):
-                rows.append(measured(arguments, name, size, train, limit))
-                print(cpu_tables.lines(rows[-1], isa == best), flush=True)
-    return rows
+                if any((row.cell, row.size, row.train) == (name, size, train) for row in mine):
+                    continue
+                known.append(measured(arguments, name, size, train, limit))
+                print(cpu_tables.lines(known[-1], isa == best), flush=True)
+                arguments.rows.write_text(json.dumps(known))
+
+
+def known_rows(path: Path) -> list[Row]:
+    return [Row(*row) for row in json.loads(path.read_text())] if path.exists() else []
 
 
 def in_processes(arguments: argparse.Namespace) -> list[Row]:
     """The rows of every instruction set and number of threads, each in its own process."""
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder:
-        found = Path(folder) / "rows.json"
+        found = arguments.rows or Path(folder) / "rows.json"
         for isa in arguments.isas:
             for threads in arguments.threads:
-                given = [*sys.argv[1:], "--threads", str(threads), "--inside", str(found)]
+                given = [*sys.argv[1:], "--threads", str(threads), "--inside", "--rows", str(found)]
                 subprocess.run([sys.executable, __file__, *given], env=environment(isa, threads), check=True)
-                rows += [Row(*row) for row in json.loads(found.read_text())]
-    return rows
+        return sorted(known_rows(found), key=lambda row: (prepared.library().isas.index(row.isa), row.threads))
 
 
 def main() -> None:
@@ -146,14 +152,15 @@ def main() -> None:
     parser.add_argument(
         "--write", nargs="?", const="isas", choices=cpu_tables.SECTIONS, help="put them into this part of the docs"
     )
-    parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)  # where a process of its own leaves its rows
+    parser.add_argument("--rows", type=Path, help="keeps what was measured in this file; a later run goes on from it")
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)  # this is such a process
     if "--quick" in sys.argv:
         parser.set_defaults(cells=("lstm", "gru"), sizes=("1x128", "8x128"), seconds=0.5, threads=[1])
     arguments = parser.parse_args()
     if arguments.streaming:
         cpu_streaming.streaming(arguments.threads[0], arguments.seconds)
     elif arguments.inside:
-        arguments.inside.write_text(json.dumps(inside(arguments)))
+        inside(arguments)
     else:
         rows = in_processes(arguments)
         print("\n" + cpu_tables.summary(rows, here[0]))

@@ -2,6 +2,7 @@
 
     python benchmarks/one_step.py            # every size, some minutes
     python benchmarks/one_step.py --quick    # a few sizes
+    python benchmarks/one_step.py --kinds LSTM
 
 Everything is compared with torch.nn's results before it is timed. Two sides take turns, in many short loops; a time is
 the least of them, in processor time of the thread, so that a busy machine disturbs it little. A stepper is set beside
@@ -93,10 +94,10 @@ def pairs(kind: str, hidden: int, batch: int) -> Iterator[tuple[str, Callable[[]
     yield "T = 1, reset", plain(layers[0], x[None], layered, reset=reset), chosen
 
 
-def beside_torch(sizes: list[tuple[int, int]]) -> None:
+def beside_torch(kinds: list[str], sizes: list[tuple[int, int]]) -> None:
     print("Times of torch.nn's over Carousel's (Carousel's, in microseconds): above 1 Carousel is faster.\n")
     names: list[str] = []
-    for kind in KINDS:
+    for kind in kinds:
         for hidden, batch in sizes:
             row = {}
             for name, ours, theirs in pairs(kind, hidden, batch):
@@ -109,10 +110,10 @@ def beside_torch(sizes: list[tuple[int, int]]) -> None:
             print(f"| {kind}, {batch} x {hidden} | {' | '.join(row.values())} |", flush=True)
 
 
-def steppers(sizes: list[int]) -> None:
+def steppers(kinds: list[str], sizes: list[int]) -> None:
     print("\nA stepper, beside one reading of its weights from where they are (microseconds).\n")
     print("| | a step | reading the weights | ratio |\n|---|---|---|---|")
-    for kind in KINDS:
+    for kind in kinds:
         for hidden in sizes:
             layer = getattr(carousel, kind)(hidden, hidden)
             stepper, x, out = layer.stepper(), torch.randn(1, hidden), torch.empty(1, hidden)
@@ -127,12 +128,14 @@ def steppers(sizes: list[int]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few sizes")
-    quick = parser.parse_args().quick
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    given = parser.parse_args()
+    quick = given.quick
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(f"{processor()}, {library().isas[isa()]}, one thread, torch {torch.__version__}\n")
-    beside_torch(QUICK if quick else SIZES)
-    steppers([128] if quick else [128, 256, 512, 1024])
+    beside_torch(given.kinds, QUICK if quick else SIZES)
+    steppers(given.kinds, [128] if quick else [128, 256, 512, 1024])
 
 
 if __name__ == "__main__":

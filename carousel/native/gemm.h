@@ -232,13 +232,20 @@ template <bool ADD> inline void turn_square(const double* from, ptrdiff_t from_r
         for (int j = 0; j < 4; ++j) to[j * to_row + i] = ADD ? to[j * to_row + i] + from[i * from_row + j] : from[i * from_row + j];
 }
 
-// to[k][j] = from[j][k] for k < depth, j < columns; or += if ADD.
+// to[k][j] = from[j][k] for k < depth, j < columns: from a matrix to a panel; or, if ADD, += from a panel to a matrix.
 template <bool ADD, class T>
 inline void transpose(const T* from, ptrdiff_t from_row, int64_t depth, int64_t columns, T* to, ptrdiff_t to_row) {
     constexpr int S = SIDE<T>;
     const int64_t deep = depth / S * S, wide = columns / S * S;
-    for (int64_t k = 0; k < deep; k += S)
-        for (int64_t j = 0; j < wide; j += S) turn_square<ADD>(from + j * from_row + k, from_row, to + k * to_row + j, to_row);
+    const auto turn = [&](int64_t j, int64_t k) { turn_square<ADD>(from + j * from_row + k, from_row, to + k * to_row + j, to_row); };
+    // Along the rows of the matrix, which are far apart: each line of the cache is used up before the next.
+    if constexpr (ADD) {
+        for (int64_t k = 0; k < deep; k += S)
+            for (int64_t j = 0; j < wide; j += S) turn(j, k);
+    } else {
+        for (int64_t j = 0; j < wide; j += S)
+            for (int64_t k = 0; k < deep; k += S) turn(j, k);
+    }
     for (int64_t k = 0; k < depth; ++k)
         for (int64_t j = k < deep ? wide : 0; j < columns; ++j)
             to[k * to_row + j] = ADD ? to[k * to_row + j] + from[j * from_row + k] : from[j * from_row + k];

@@ -10,7 +10,10 @@ template <class T> struct Backward {
     const CarouselPlan& plan;
     const CarouselScan& scan;
     Factor<T> input;     // the input matrix as it stands: its gates' rows one below another
-    T** sums;            // per weight gradient: [block][source unit, and one for the bias][BLOCK]
+    // Per weight gradient: [block][source unit, and one for the bias][BLOCK]. A scan of one chunk needs no sums over chunks:
+    // then a thread has one block at a time, which stays in L1.
+    T** sums;
+    bool one_chunk;
     Turned<T>* sources;  // per weight gradient; neighbours share one
 
     Backward(const CarouselScan& scan, Arena& arena) : machine(scan, arena, true), plan(*scan.plan), scan(scan) {
@@ -20,14 +23,23 @@ template <class T> struct Backward {
         for (int64_t i = 0; i < plan.inputs_count && !arena.counting(); ++i)
             input.parts[i] = {layout.parameter(0, plan.inputs[i].gate, layout.units[HIDDEN], scan.input), scan.input, layout.units[HIDDEN],
                               scan.input, false};
-        sums = arena.take<T*>(plan.weight_gradients_count);
+        one_chunk = layout.chunk_rows == scan.rows;
+        sums = arena.take<T*>(one_chunk ? layout.threads : plan.weight_gradients_count);
+        int64_t deepest = 0;
         sources = arena.take<Turned<T>>(plan.weight_gradients_count);
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
-            T* sum = arena.take<T>(wanted(g) ? layout.blocks[g.size] * (source_units(g) + 1) * BLOCK<T> : 0);
+            if (source_units(g) > deepest) deepest = source_units(g);
+            T* sum = arena.take<T>(wanted(g) && !one_chunk ? layout.blocks[g.size] * (source_units(g) + 1) * BLOCK<T> : 0);
             const bool shared = shares_source(i);
             const Turned<T> source = shared ? Turned<T>{} : Turned<T>::in(arena, layout.format, source_units(g), layout.chunk_rows);
-            if (!arena.counting()) sums[i] = sum, sources[i] = shared ? sources[i - 1] : source;
+            if (arena.counting()) continue;
+            sources[i] = shared ? sources[i - 1] : source;
+            if (!one_chunk) sums[i] = sum;
+        }
+        for (int i = 0; i < layout.threads && one_chunk; ++i) {
+            T* sum = arena.take<T>((deepest + 1) * BLOCK<T>);
+            if (!arena.counting()) sums[i] = sum;
         }
     }
 
@@ -65,10 +77,14 @@ template <class T> struct Backward {
             multiply_inputs(w, c);
             turn_sources(w, c);
             barrier.wait();
-            add_weight_gradients(w, c);
+            if (one_chunk) {
+                make_weight_gradients(w, c);
+            } else {
+                add_weight_gradients(w, c);
+            }
             barrier.wait();
         }
-        write_weight_gradients(w);
+        if (!one_chunk) write_weight_gradients(w);
         barrier.wait();
         if (thread == 0) write_vector_gradients(threads);
     }
@@ -79,7 +95,7 @@ template <class T> struct Backward {
         if (scan.grad_x) input.pack(share(blocks_of<T>(scan.input), w.thread, w.threads), w.scratch);
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
-            if (!wanted(g)) continue;
+            if (!wanted(g) || one_chunk) continue;
             const Range mine = share(machine.layout.blocks[g.size] * (source_units(g) + 1) * BLOCK<T>, w.thread, w.threads);
             for (int64_t u = mine.begin; u < mine.end; ++u) sums[i][u] = 0;
         }
@@ -142,23 +158,40 @@ template <class T> struct Backward {
         return wanted(g) ? machine.layout.blocks[g.size] * Turned<T>::groups(source_units(g)) : 0;
     }
 
-    // From [block][source unit][unit of the block] to the parameter's rows; several products may share one parameter.
+    // Of a scan of one chunk: block by block. A block is the same thread's in all gradients, which may share a parameter.
+    void make_weight_gradients(const Worker<T>& w, const Chunk& c) const {
+        T* sum = sums[w.thread];
+        for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
+            const CarouselWeightGradient& g = plan.weight_gradients[i];
+            if (!wanted(g)) continue;
+            const Ref<T> gradient = machine.layout.buffers[g.gradient];
+            const Range mine = share(machine.layout.blocks[g.size], w.thread, w.threads);
+            for (int64_t b = mine.begin; b < mine.end; ++b) {
+                for (int64_t u = 0; u < (source_units(g) + 1) * BLOCK<T>; ++u) sum[u] = 0;
+                sources[i].add_products({0, Turned<T>::groups(source_units(g))}, gradient.at + b * gradient.block, c.rows, sum, w.scratch);
+                write_block(g, b, sum);
+            }
+        }
+    }
+
+    // Several products may share one parameter.
     void write_weight_gradients(const Worker<T>& w) const {
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
             if (!wanted(g)) continue;
-            const int64_t deep = source_units(g), rows = machine.layout.units[g.size];
-            const int64_t first = g.gate < 0 ? 0 : g.gate * rows;
-            const Range mine = share(rows, w.thread, w.threads, BLOCK<T>);
-            T* weight = static_cast<T*>(scan.grad_parameters[g.parameter]);
-            T* bias = g.bias_parameter < 0 ? nullptr : static_cast<T*>(scan.grad_parameters[g.bias_parameter]);
-            for (int64_t j = mine.begin; j < mine.end; j += BLOCK<T>) {
-                const T* from = sums[i] + j * (deep + 1);
-                const int64_t count = rows - j < BLOCK<T> ? rows - j : BLOCK<T>;
-                if (weight) transpose<true>(from, BLOCK<T>, count, deep, weight + (first + j) * deep, deep);
-                for (int64_t u = 0; u < count && bias; ++u) bias[first + j + u] += from[deep * BLOCK<T> + u];
-            }
+            const Range mine = share(machine.layout.blocks[g.size], w.thread, w.threads);
+            for (int64_t b = mine.begin; b < mine.end; ++b) write_block(g, b, sums[i] + b * (source_units(g) + 1) * BLOCK<T>);
         }
+    }
+
+    // From [source unit][unit of a block] to the parameter's rows.
+    void write_block(const CarouselWeightGradient& g, int64_t block, const T* from) const {
+        const int64_t deep = source_units(g), rows = machine.layout.units[g.size], count = machine.layout.columns(g.size, block);
+        const int64_t first = (g.gate < 0 ? 0 : g.gate * rows) + block * BLOCK<T>;
+        T* weight = static_cast<T*>(scan.grad_parameters[g.parameter]);
+        T* bias = g.bias_parameter < 0 ? nullptr : static_cast<T*>(scan.grad_parameters[g.bias_parameter]);
+        if (weight) transpose<true>(from, BLOCK<T>, count, deep, weight + first * deep, deep);
+        for (int64_t u = 0; u < count && bias; ++u) bias[first + u] += from[deep * BLOCK<T> + u];
     }
 
     // Each thread has summed its own rows or units; together, in the order of threads.
