@@ -178,7 +178,9 @@ def table(rows: list[dict]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", nargs="+", default=list(catalogue()))
+    parser.add_argument(
+        "--cells", nargs="+", default=[name for name, cell in catalogue().items() if cell.children is None]
+    )
     parser.add_argument("--seconds", type=float, default=6.0, help="for each cell")
     parser.add_argument("--out", type=Path, default=Path("cells.jsonl"), help="what was measured, a line for each cell")
     parser.add_argument("--again", action="store_true", help="measure also what was measured before")

@@ -45,10 +45,14 @@ def scan_levels(
     found: list[tuple[Rows, Rows]] = []
     parts = inputs.split(list(levels.sizes))
     for visit, rows in zip(levels.visits(slots, x.device), parts, strict=True):
-        read = tuple(state.index_select(0, visit.reads) for state in held)
         if slots is None:
+            read = tuple(state.index_select(0, visit.reads) for state in held)
             emitted, new = step((rows,), read, Members(visit.of, visit.size))
+        elif not found:  # nodes of the first level continue none: one row stands for all, and is multiplied once
+            made = step((rows,), tuple(state for state in held for _ in range(slots)))
+            emitted, new = (tuple(row.expand(visit.size, -1) for row in each) for each in made)
         else:  # the rows of all states, child by child
+            read = tuple(state.index_select(0, visit.reads) for state in held)
             emitted, new = step((rows,), tuple(part for state in read for part in _by_child(state, slots)))
         found.append((emitted, new))
         held = tuple(
