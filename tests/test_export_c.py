@@ -6,6 +6,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,7 @@ from carousel.export.c.scan_step import REDUCTIONS
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.models.token_model import TokenModel
 from carousel.program import ops
+from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wdouble-promotion", "-Wconversion"]
 # Every cell in double precision; in single, one of each kind.
@@ -289,6 +291,38 @@ def test_the_code_is_clean_under_sanitizers(tmp_path):
     sources = [str(tmp_path / "model.c"), str(tmp_path / "main.c")]
     subprocess.run([*command, *sources, "-o", str(tmp_path / "main"), "-lm"], check=True)
     subprocess.run([str(tmp_path / "main")], check=True)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 0.01])
+def test_the_example_classifies_a_sound(seconds, tmp_path):
+    """The program of examples/sound, beside the front end and the network that it stands for."""
+    rate, example = 8000, Path(__file__).parent.parent / "examples" / "sound" / "classify.c"
+    assert len(example.read_text().splitlines()) <= 200
+    front_end, rng = AudioFrontEnd(rate, bands=12), np.random.default_rng(0)
+    model = moved(LabelModel(3, inputs=12, hidden=8, convolutions=4)).eval()
+    model.standardize_on([rng.normal(-5, 3, (20, 12))])
+    to_c(model, tmp_path)
+    command = [compiler(), *STRICT, "-O1", "-g", "-fsanitize=address,undefined", f"-DRATE={rate}", f"-I{tmp_path}"]
+    files = [str(example), str(tmp_path / "model.c"), "-lm", "-o", str(tmp_path / "classify")]
+    subprocess.run([*command, *files], check=True)
+    samples = (20000 * np.sin(np.arange(int(seconds * rate)) ** 1.3 / 40)).astype("<i2")
+    both = np.stack([samples, samples // 2], 1)
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(both.tobytes())
+    command = [str(tmp_path / "classify"), str(tmp_path / "sound.wav"), "a", "b"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    steps = torch.from_numpy(front_end.steps(tmp_path / "sound.wav"))[:, None]
+    with torch.no_grad():
+        wanted = torch.softmax(model(steps, torch.tensor([len(steps)])), -1)[0]
+    assert said[::2] == ["a", "b", "class"]
+    np.testing.assert_allclose([float(value) for value in said[1::2]], wanted, atol=2e-4)
+    (tmp_path / "sound.wav").write_bytes(b"RIFF")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "this is no WAV file" in done.stderr
 
 
 def test_the_header_may_be_used_from_cplusplus_and_counts_its_memory(tmp_path):
