@@ -43,7 +43,7 @@ def read_brackets(text: str | Iterable[str], name: str = "the text") -> Brackete
     words: list[str | None] = []
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            reader = _Reader(f"reading {name}, line {number}")
+            reader = _LineOfBrackets(f"reading {name}, line {number}")
             reader.read(line)
             trees.append(Trees(reader.parents))
             labels += reader.labels
@@ -69,7 +69,7 @@ class _Open:
         return self.label is not None and (self.word is not None or bool(self.children))
 
 
-class _Reader:
+class _LineOfBrackets:
     """Reads one line, part by part."""
 
     def __init__(self, doing: str):
