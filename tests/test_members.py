@@ -195,7 +195,7 @@ def test_plain_python_over_trees_is_refused():
 def test_a_program_with_members_is_written_and_read():
     for arity in ("any", 2):
         program = trace(of(lambda h: h[0] if isinstance(h, tuple) else h.amax(-2), arity))
-        assert notation.read(notation.write(program)).said()[:4] == program.said()[:4]
+        assert notation.read(notation.write(program)).content()[:4] == program.content()[:4]
 
 
 def test_a_program_that_mixes_rows_and_members_is_ill_formed():

@@ -19,7 +19,7 @@ from carousel.cli.inspect import inspect as command
 from carousel.errors import CarouselError, DataError, RunError
 from carousel.insight import input_influence
 from carousel.models import TokenModel
-from carousel.page import analysis, inspect, telling
+from carousel.page import analysis, inspect, progress_lines
 from carousel.page.document import SCRIPTS, document
 from carousel.page.equations import Quantity, equations
 from carousel.page.live import application, serve
@@ -81,7 +81,7 @@ def test_the_program_computes_every_value_again_from_what_is_kept(row):
     x = torch.randn(9, 4, dtype=torch.float64)
     x[5] = x[2]
     hx = row.initial(2, 1, 5, torch.float64)
-    told, output, after = scans(layer, x, hx, np.array([0, 1, 2, 3, 4, 2, 6, 7, 8]))
+    found, output, after = scans(layer, x, hx, np.array([0, 1, 2, 3, 4, 2, 6, 7, 8]))
     names = [*layer.program.states]
     with layer.record(*names) as recorded:
         expected, last = layer(x.unsqueeze(1), hx[0] if len(hx) == 1 else hx)
@@ -89,14 +89,14 @@ def test_the_program_computes_every_value_again_from_what_is_kept(row):
     for state, values, end in zip(names, after, last if len(hx) > 1 else (last,), strict=True):
         torch.testing.assert_close(values.transpose(0, 1).unsqueeze(2), recorded[state])
         torch.testing.assert_close(values[-1].unsqueeze(1), end)
-    for k, scan in enumerate(told):
+    for k, scan in enumerate(found):
         for t in range(9):
             values = computed_again(layer.program, scan, t)
             for state in names:
                 ours, theirs = values[scan.outputs[state]], recorded[state][k, t, 0]
                 # What is kept is in single precision.
                 torch.testing.assert_close(ours.float(), theirs.float(), rtol=1e-5, atol=1e-5)
-    assert len(told[0].inputs) == 8, "equal symbols are kept once"
+    assert len(found[0].inputs) == 8, "equal symbols are kept once"
 
 
 def computed_again(program, scan, t):
@@ -174,7 +174,7 @@ def test_bytes_that_make_no_text_have_names_and_places():
 
 
 def test_a_long_measure_says_how_far_it_is(monkeypatch):
-    monkeypatch.setattr(telling, "EVERY", 0.0)
+    monkeypatch.setattr(progress_lines, "EVERY", 0.0)
     model, said = model_of(), []
     examine(model, "tiny", Passage((TEXT * 3)[:150], "a text"), said.append)
     counts = [int(line.split()[1]) for line in said if line.endswith(" of 150 steps")]

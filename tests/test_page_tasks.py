@@ -19,7 +19,7 @@ from test_page import computed_again, model_of
 import carousel
 from carousel.cli.inspect import inspect as command
 from carousel.errors import DataError
-from carousel.page import inspect, pictures, telling
+from carousel.page import inspect, pictures, progress_lines
 from carousel.page.document import document
 from carousel.page.moments import Classes, Quantiles, Signals, Symbols
 from carousel.page.packing import page_json
@@ -107,12 +107,12 @@ def test_every_task_has_a_page():
 def test_a_scan_from_the_end_is_computed_again_too(cell):
     layer = carousel.Recurrent(cell, 3, 4, 2, bidirectional=True, dtype=torch.float64)
     x = torch.randn(7, 3, dtype=torch.float64)
-    told, output, after = scans(layer, x, layer.fresh_states(1), np.arange(7))
+    found, output, after = scans(layer, x, layer.fresh_states(1), np.arange(7))
     names = [*layer.program.states]
     with layer.record(*names) as recorded:
         expected, _ = layer(x.unsqueeze(1))
     torch.testing.assert_close(output, expected[:, 0])
-    assert [(scan.place, scan.reverse) for scan in told] == [
+    assert [(scan.place, scan.reverse) for scan in found] == [
         ("0", False),
         ("0 reverse", True),
         ("1", False),
@@ -120,7 +120,7 @@ def test_a_scan_from_the_end_is_computed_again_too(cell):
     ]
     for state, values in zip(names, after, strict=True):
         torch.testing.assert_close(values.transpose(0, 1).unsqueeze(2), recorded[state])
-    for k, scan in enumerate(told):
+    for k, scan in enumerate(found):
         for t in range(7):
             values = computed_again(layer.program, scan, t)
             for state in names:
@@ -194,7 +194,7 @@ def test_influence_is_the_slope_of_the_answers_log_odds(classifiers, kind):
 
 
 def test_what_takes_long_tells_how_far_it_is(classifiers, monkeypatch):
-    monkeypatch.setattr(telling, "EVERY", 0.0)
+    monkeypatch.setattr(progress_lines, "EVERY", 0.0)
     monkeypatch.setattr(label_measures, "BATCH_STEPS", 40)
     model, x = classifiers["forward"]
     (steps,) = model.trained.steps_of(model.examples([x[3]]))

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from carousel.insight.refusal import TooShort
-from carousel.insight.shown import Told
+from carousel.insight.shown import ShownAsText
 
 FEWEST_LAGS = 4
 FEWEST_SAMPLES = 4
@@ -17,7 +17,7 @@ ROUNDING = 1e-6  # in float32, a factor this close to 1 is not distinguishable f
 
 
 @dataclass(frozen=True)
-class Decay(Told):
+class Decay(ShownAsText):
     """g(k) = g(0) * factor^k, fitted to the logarithm over lags 1 to `lags`.
 
     low, high: the bootstrap interval of the factor (resampled over steps and over sequences), at `confidence`.
@@ -56,7 +56,7 @@ class Decay(Told):
 
 
 @dataclass(frozen=True)
-class MemoryLength(Told):
+class MemoryLength(ShownAsText):
     """How far back a network remembers: the number of steps after which a gradient has fallen to 1/e (37 %).
 
     steps = -1 / ln(factor), with its interval (low, high); infinite if the gradient does not fall. For a forget gate it

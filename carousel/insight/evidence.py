@@ -74,23 +74,23 @@ class Evidence:
     chosen: Recurrent | str | None = None
 
     @cached_property
-    def seen(self) -> Observation:
+    def observation(self) -> Observation:
         with torch.no_grad():
             return observe(self.module, self.inputs, self.call, self.chosen, overflow=True)
 
     @property
     def layer(self) -> Recurrent:
-        return self.seen.layer
+        return self.observation.layer
 
     @property
     def steps(self) -> int:
-        return self.seen.timeline.steps
+        return self.observation.timeline.steps
 
     @cached_property
     def overflow(self) -> int | None:
         """The number of steps before a state of a scan is no longer finite; None if all states are finite."""
-        output = self.seen.time_first(self.seen.output[None])[0]
-        bad = ~output.isfinite() & self.seen.timeline.real.to(output.device)[..., None]
+        output = self.observation.time_first(self.observation.output[None])[0]
+        bad = ~output.isfinite() & self.observation.timeline.real.to(output.device)[..., None]
         scans = bad.chunk(2, -1) if self.layer.bidirectional else (bad,)
         there = [scan.flatten(1).any(1) for scan in scans]
         in_order = [there[0], *(scan.flip(0) for scan in there[1:])]
@@ -108,15 +108,15 @@ class Evidence:
         if self.overflow is None:
             whole = self.module, *self.inputs
             return gradient_flow(*whole, loss=self.loss, lags=self.lags, layer=self.chosen, **self.call)
-        x, options = beginning(self.seen, self.overflow)
-        return gradient_flow(self.layer, x, self.seen.hx, **options)
+        x, options = beginning(self.observation, self.overflow)
+        return gradient_flow(self.layer, x, self.observation.hx, **options)
 
     @cached_property
     def gates(self) -> Gates:
         if self.overflow is None:
             return read_gates(self.module, *self.inputs, layer=self.chosen, **self.call)
-        x, options = beginning(self.seen, self.overflow)
-        return read_gates(self.layer, x, self.seen.hx, **options)
+        x, options = beginning(self.observation, self.overflow)
+        return read_gates(self.layer, x, self.observation.hx, **options)
 
     @cached_property
     def reaches(self) -> dict[tuple[str, int], float | None]:
@@ -127,7 +127,7 @@ class Evidence:
     @cached_property
     def input(self) -> Tensor:
         """The layer's input without padding, (real steps, I)."""
-        return padded_input(self.seen)[self.seen.timeline.real].double().cpu()
+        return padded_input(self.observation)[self.observation.timeline.real].double().cpu()
 
     @cached_property
     def measured(self) -> Memory | None:
@@ -136,23 +136,23 @@ class Evidence:
             return None
         x = self.inputs[0] if self.inputs else None
         # Symbols are taken from the module's input, numbers from the layer's input, time first.
-        values, received, kind = padded_input(self.seen), self.seen.input, None
+        values, received, kind = padded_input(self.observation), self.observation.input, None
         if isinstance(x, Tensor) and isinstance(received, Tensor) and x.shape == received.shape[:-1]:
-            values = self.seen.time_first(x[None, ..., None])[0, ..., 0]
+            values = self.observation.time_first(x[None, ..., None])[0, ..., 0]
             kind = None if x.is_floating_point() or self.target is not None else "symbols"
         if torch.all(values == values.flatten()[0]):
             return None
         return data_memory(values, self.target, kind=kind)
 
     @property
-    def untold_memory(self) -> bool:
+    def memory_is_unknown(self) -> bool:
         """Whether the memory of the data is unknown, because it was neither given nor could be measured."""
         return self.memory is None and self._ragged
 
     @property
     def _ragged(self) -> bool:
         # Sequences with padding cannot be measured here; for these the caller must give memory=.
-        return not bool(self.seen.timeline.real.all()) or bool(self.seen.timeline.starts.any())
+        return not bool(self.observation.timeline.real.all()) or bool(self.observation.timeline.starts.any())
 
     @cached_property
     def remember(self) -> int:
@@ -173,7 +173,7 @@ class Evidence:
 
     def check(self) -> None:
         """Raises DataError for arguments that cannot be judged."""
-        if isinstance(self.seen.input, PackedSequence) and self.target is not None:
+        if isinstance(self.observation.input, PackedSequence) and self.target is not None:
             raise DataError("A target beside a PackedSequence has no place: pad the sequences and give lengths=.")
         for name in ("memory", "window", "lags"):
             value = getattr(self, name)
@@ -213,9 +213,9 @@ def blind_after(flow: GradientFlow, state: str, place: int, wanted: float) -> fl
     return max(float(measured), (math.log(LOST) - math.log(decay.start)) / math.log(decay.factor))
 
 
-def beginning(seen: Observation, steps: int) -> tuple[Tensor, dict[str, Any]]:
+def beginning(observation: Observation, steps: int) -> tuple[Tensor, dict[str, Any]]:
     """The first steps of a layer's input and of its options, padded and in the same layout."""
-    layer, unbatched = seen.layer, isinstance(seen.input, Tensor) and seen.input.dim() == 2
+    layer, unbatched = observation.layer, isinstance(observation.input, Tensor) and observation.input.dim() == 2
     transposed = layer.batch_first and not unbatched
     keep_batch = not unbatched
 
@@ -225,15 +225,18 @@ def beginning(seen: Observation, steps: int) -> tuple[Tensor, dict[str, Any]]:
         return values.transpose(0, 1) if transposed else values
 
     options: dict[str, Any] = {}
-    for name, values, nothing in (("mask", seen.timeline.real, True), ("reset", seen.timeline.starts, False)):
+    for name, values, nothing in (
+        ("mask", observation.timeline.real, True),
+        ("reset", observation.timeline.starts, False),
+    ):
         if not bool((values == nothing).all()):
             options[name] = laid_out(values).to(layer.weight_ih_l0.device)
     for name in ("keep", "add"):
-        given = seen.options.get(name)
+        given = observation.options.get(name)
         cut = {s: _first(v, steps, transposed) for s, v in given.items()} if isinstance(given, Mapping) else given
         if given is not None:
             options[name] = _first(cut, steps, transposed) if isinstance(cut, Tensor) else cut
-    return laid_out(padded_input(seen)), options
+    return laid_out(padded_input(observation)), options
 
 
 def _first(values: Tensor, steps: int, transposed: bool) -> Tensor:

@@ -173,25 +173,27 @@ def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str 
         )
     gates, states = gate_names(program), tuple(program.states)
     with chosen.record(*gates, *states) as recorded:
-        seen = observe(module, inputs, call, chosen)
-    padding = ~seen.timeline.real[None, :, :, None]
+        observation = observe(module, inputs, call, chosen)
+    padding = ~observation.timeline.real[None, :, :, None]
     values = _ByWord[Tensor](
-        (name, seen.time_first(found).detach().cpu().masked_fill(padding, torch.nan))
+        (name, observation.time_first(found).detach().cpu().masked_fill(padding, torch.nan))
         for name, found in recorded.items()
     )
     limits = _ByWord[tuple[float, float] | None]((name, bounds(program, name)) for name in values)
     keeps = keeping_gates(program)
-    shares = {state: _share(seen, state, values[gate]).masked_fill(padding, torch.nan) for state, gate in keeps.items()}
+    shares = {
+        state: _share(observation, state, values[gate]).masked_fill(padding, torch.nan) for state, gate in keeps.items()
+    }
     hooks = tuple(f"the hook {getattr(hook.function, '__name__', hook.function)}" for hook in chosen.hooks)
-    return Gates(values, places(chosen), gates, states, limits, keeps, seen.timeline, shares, hooks)
+    return Gates(values, places(chosen), gates, states, limits, keeps, observation.timeline, shares, hooks)
 
 
-def _share(seen: Observation, state: str, gates: Tensor) -> Tensor:
+def _share(observation: Observation, state: str, gates: Tensor) -> Tensor:
     """The share of a state that each step keeps, (P, T, B, H), from the share that its gates keep."""
-    zoned = zoneout_by_state(seen.layer.program, seen.layer.zoneout).get(state, 0.0)
+    zoned = zoneout_by_state(observation.layer.program, observation.layer.zoneout).get(state, 0.0)
     share = zoned + (1 - zoned) * gates
-    if isinstance(seen.input, Tensor):
-        for by_step in seen.layer.given_by_step(seen.input, seen.options.get("keep")):
+    if isinstance(observation.input, Tensor):
+        for by_step in observation.layer.given_by_step(observation.input, observation.options.get("keep")):
             if (keep := by_step.given.get(f"keep_{state}")) is not None:
                 share = share * keep.detach().cpu().view(*share.shape[1:3], -1)
     return share

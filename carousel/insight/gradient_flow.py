@@ -165,35 +165,37 @@ def gradient_flow(
     """
     if lags is not None and lags < 1:
         raise DataError(f"lags must be 1 or more, not {lags}.")
-    seen = observe(module, inputs, call, layer, gradients=True)
-    steps, batch = seen.timeline.real.shape
+    observation = observe(module, inputs, call, layer, gradients=True)
+    steps, batch = observation.timeline.real.shape
     count = max(1, steps // 2) if lags is None else lags
-    losses = _losses(seen, loss, seed)
+    losses = _losses(observation, loss, seed)
     if losses.dim() == 1:
-        losses, arriving = _split(seen, losses)
-        spread = _spread_in_rows(seen, arriving.sum(0), count)
+        losses, arriving = _split(observation, losses)
+        spread = _spread_in_rows(observation, arriving.sum(0), count)
     else:
         arriving = None
-        spread = _spread(seen, count).expand(-1, batch)
+        spread = _spread(observation, count).expand(-1, batch)
     origins = spread if at is None else torch.tensor(steps_named("at", at, steps))[:, None].expand(-1, batch)
-    there = (origins >= 0) & seen.timeline.real[origins.clamp(min=0), torch.arange(batch)]
+    there = (origins >= 0) & observation.timeline.real[origins.clamp(min=0), torch.arange(batch)]
     origins = torch.where(there, origins, -1)
     if not there.any():
         raise DataError("Gradient flow: none of the steps chosen with at= is a real step of any sequence.")
 
-    rows, found, directions = torch.arange(batch), [], 2 if seen.layer.bidirectional else 1
-    norms: dict[str, list[Tensor]] = {state: [] for state in seen.layer.program.states}
-    reverse = [name.endswith("reverse") for name in places(seen.layer)]
+    rows, found, directions = torch.arange(batch), [], 2 if observation.layer.bidirectional else 1
+    norms: dict[str, list[Tensor]] = {state: [] for state in observation.layer.program.states}
+    reverse = [name.endswith("reverse") for name in places(observation.layer)]
     for at_step in origins:
         picked = at_step.clamp(min=0)
         total = torch.where((at_step >= 0).to(losses.device), losses[picked, rows], 0.0).sum()
         # The step that reads the state of each lag: lag 1 at step t itself, lag 2 at the step before, ...
-        reading = {later: seen.timeline.neighbours(at_step[None], count, later=later)[0] for later in set(reverse)}
-        for state, gradient in seen.by_states(total).items():
+        reading = {
+            later: observation.timeline.neighbours(at_step[None], count, later=later)[0] for later in set(reverse)
+        }
+        for state, gradient in observation.by_states(total).items():
             # In float64, so that the square of a small gradient is not 0.
             sizes = torch.linalg.vector_norm(gradient.double(), dim=-1).cpu()  # (P, T, B)
             norms[state].append(torch.stack([_read(s, reading[r]) for s, r in zip(sizes, reverse, strict=True)]))
-        shown = _arriving(seen, *seen.by_results(total)) if arriving is None else arriving  # (P, T, B)
+        shown = _arriving(observation, *observation.by_results(total)) if arriving is None else arriving  # (P, T, B)
         found.append(torch.where(at_step >= 0, shown[:, picked, rows], torch.nan))
     by_scan = torch.stack(found, 1)  # (P, A, B)
     reaching = torch.linalg.vector_norm(by_scan, dim=0)
@@ -201,10 +203,10 @@ def gradient_flow(
     read = [bool((by_scan[place - place % directions :] > 0).any()) for place in range(len(by_scan))]
     read[-directions:] = [bool((scan > 0).any()) for scan in by_scan[-directions:]]
     joined = {state: torch.stack(of, 1) for state, of in norms.items()}
-    return GradientFlow(places(seen.layer), tuple(norms), origins, joined, reaching, tuple(read))
+    return GradientFlow(places(observation.layer), tuple(norms), origins, joined, reaching, tuple(read))
 
 
-def _split(seen: Observation, losses: Tensor) -> tuple[Tensor, Tensor]:
+def _split(observation: Observation, losses: Tensor) -> tuple[Tensor, Tensor]:
     """Splits losses of sequences, (B), into losses of steps, (T, B). Also returns the norm that arrives at each scan
     and step, (P, T, B).
 
@@ -215,25 +217,27 @@ def _split(seen: Observation, losses: Tensor) -> tuple[Tensor, Tensor]:
 
     so that L_t has the same gradients with respect to earlier states as the part of L that goes through step t.
     """
-    by_output, by_finals = seen.by_results(losses.sum())
-    output = seen.time_first(seen.output[None])[0]
-    finals = [final.reshape(by_final.shape) * by_final for final, by_final in zip(seen.finals, by_finals, strict=True)]
-    return _by_scan(seen, by_output * output, finals).sum(0), _arriving(seen, by_output, by_finals)
+    by_output, by_finals = observation.by_results(losses.sum())
+    output = observation.time_first(observation.output[None])[0]
+    finals = [
+        final.reshape(by_final.shape) * by_final for final, by_final in zip(observation.finals, by_finals, strict=True)
+    ]
+    return _by_scan(observation, by_output * output, finals).sum(0), _arriving(observation, by_output, by_finals)
 
 
-def _arriving(seen: Observation, by_output: Tensor, by_finals: tuple[Tensor, ...]) -> Tensor:
+def _arriving(observation: Observation, by_output: Tensor, by_finals: tuple[Tensor, ...]) -> Tensor:
     """The norm of the gradients that arrive at each step of each scan, (P, T, B), at its output and its last states."""
     squares = [by_final.double().square() for by_final in by_finals]
-    return _by_scan(seen, by_output.double().square(), squares).sqrt().cpu()
+    return _by_scan(observation, by_output.double().square(), squares).sqrt().cpu()
 
 
-def _by_scan(seen: Observation, of_output: Tensor, of_finals: list[Tensor]) -> Tensor:
+def _by_scan(observation: Observation, of_output: Tensor, of_finals: list[Tensor]) -> Tensor:
     """Sums over units, (P, T, B): of values of the output, (T, B, D * H), in the last layer, and of values of last
     states, (P, B, size) each, at the step that computed them."""
-    scans, batch = len(places(seen.layer)), seen.timeline.batch
-    top = [half.sum(-1) for half in of_output.chunk(2 if seen.layer.bidirectional else 1, -1)]
+    scans, batch = len(places(observation.layer)), observation.timeline.batch
+    top = [half.sum(-1) for half in of_output.chunk(2 if observation.layer.bidirectional else 1, -1)]
     found = torch.stack([torch.zeros_like(top[0])] * (scans - len(top)) + top)
-    made = seen.made_at().to(found.device)
+    made = observation.made_at().to(found.device)
     scan, row = torch.arange(scans, device=found.device)[:, None], torch.arange(batch, device=found.device)
     for of_final in of_finals:
         value = torch.where(made >= 0, of_final.reshape(scans, batch, -1).sum(-1), 0.0)
@@ -241,32 +245,32 @@ def _by_scan(seen: Observation, of_output: Tensor, of_finals: list[Tensor]) -> T
     return found
 
 
-def _losses(seen: Observation, loss: Callable[[Tensor], Tensor] | None, seed: int) -> Tensor:
+def _losses(observation: Observation, loss: Callable[[Tensor], Tensor] | None, seed: int) -> Tensor:
     """The losses of steps, (T, B), or of sequences, (B)."""
     if loss is None:
-        scores = seen.scores()
+        scores = observation.scores()
         random = torch.Generator().manual_seed(seed)
         direction = torch.randn(scores.shape, generator=random, dtype=torch.float64)
         direction = direction / torch.linalg.vector_norm(direction, dim=-1, keepdim=True)
         values = (scores * direction.to(scores)).sum(-1)
     else:
-        values = loss(seen.result_tensor())
-    return per_step(seen, values, "loss must give" if loss else "the module's output must hold, for this,")
+        values = loss(observation.result_tensor())
+    return per_step(observation, values, "loss must give" if loss else "the module's output must hold, for this,")
 
 
-def per_step(seen: Observation, values: Any, what: str) -> Tensor:
+def per_step(observation: Observation, values: Any, what: str) -> Tensor:
     """Converts numbers in the layout of the layer's input to (T, B). Numbers of sequences, (B), stay as they are.
 
     Raises DataError for another shape, for values whose gradients do not reach the layer, and for steps and sequences
     in the wrong order; `what` begins the message. Raises NotFinite for NaN at a real step.
     """
-    steps, batch = seen.timeline.real.shape
+    steps, batch = observation.timeline.real.shape
     if not isinstance(values, Tensor) or not (
-        values.shape == seen.laid_out or values.shape == (batch,) or (values.dim() == 0 and batch == 1)
+        values.shape == observation.laid_out or values.shape == (batch,) or (values.dim() == 0 and batch == 1)
     ):
         found = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
         raise DataError(
-            f"{what} {seen.laid_out} numbers, one for each step and sequence, or {(batch,)}, laid out "
+            f"{what} {observation.laid_out} numbers, one for each step and sequence, or {(batch,)}, laid out "
             f"as the layer's input, but gave {found}."
         )
     if not values.requires_grad:
@@ -274,19 +278,19 @@ def per_step(seen: Observation, values: Any, what: str) -> Tensor:
             f"{what} numbers that depend on the layer, but no gradient leads back from what it gave: nothing on the "
             f"way may detach it, round it or take it out of torch."
         )
-    if values.shape == seen.laid_out:
-        values = seen.time_first(values[None, ..., None])[0, ..., 0]
+    if values.shape == observation.laid_out:
+        values = observation.time_first(values[None, ..., None])[0, ..., 0]
         if steps == batch > 1:  # the shape does not show which axis is time
-            _check_way(seen, values, what)
+            _check_way(observation, values, what)
     else:
         values = values.reshape(batch)
-    check_values(what.split()[0], values.detach(), seen.timeline.real)
+    check_values(what.split()[0], values.detach(), observation.timeline.real)
     return values
 
 
-def _check_way(seen: Observation, values: Tensor, what: str) -> None:
+def _check_way(observation: Observation, values: Tensor, what: str) -> None:
     """Raises DataError if (T, B) numbers are really (B, T), so that those of one row depend only on another row."""
-    reached = seen.by_input(values[-1, 0]).abs().sum((0, 2))
+    reached = observation.by_input(values[-1, 0]).abs().sum((0, 2))
     if reached[0] == 0 and reached[1:].any():
         raise DataError(
             f"{what} numbers laid out as the layer's input, with its steps and its sequences along the same "
@@ -295,24 +299,24 @@ def _check_way(seen: Observation, values: Tensor, what: str) -> None:
         )
 
 
-def _spread(seen: Observation, count: int) -> Tensor:
+def _spread(observation: Observation, count: int) -> Tensor:
     """Steps, (A, 1), spread over those with `count` steps before them; for two directions spread over all."""
-    steps = seen.timeline.steps
-    first = 0 if seen.layer.bidirectional else min(count, steps) - 1
+    steps = observation.timeline.steps
+    first = 0 if observation.layer.bidirectional else min(count, steps) - 1
     return torch.linspace(first, steps - 1, min(ORIGINS, steps - first)).round().long().unique()[:, None]
 
 
-def _spread_in_rows(seen: Observation, arriving: Tensor, count: int) -> Tensor:
+def _spread_in_rows(observation: Observation, arriving: Tensor, count: int) -> Tensor:
     """Steps, (A, B): up to 16 steps of each row at which a gradient arrives, spread as above; -1 for none.
 
     If none of them has all lags before it, all of them are candidates.
     """
     steps, batch = arriving.shape
-    there = (arriving > 0) & seen.timeline.real
-    there = there if there.any() else seen.timeline.real  # all norms are 0 then, and the measures report that
-    if not seen.layer.bidirectional:
+    there = (arriving > 0) & observation.timeline.real
+    there = there if there.any() else observation.timeline.real  # all norms are 0 then, and the measures report that
+    if not observation.layer.bidirectional:
         every = torch.arange(steps)[:, None].expand(-1, batch)
-        late = seen.timeline.neighbours(every, min(count, steps))[..., -1] >= 0
+        late = observation.timeline.neighbours(every, min(count, steps))[..., -1] >= 0
         there = torch.where((there & late).any(0), there & late, there)
     chosen = torch.full((ORIGINS, batch), -1)
     for row in range(batch):

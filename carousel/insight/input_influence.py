@@ -67,9 +67,9 @@ def input_influence(
     and the values of `of`.
     Source: Madsen, "Visualizing memorization in RNNs", Distill (2019), which calls it connectivity.
     """
-    seen = observe(module, inputs, call, layer, gradients=True)
-    numbers = _numbers(seen, of)
-    real = seen.timeline.real
+    observation = observe(module, inputs, call, layer, gradients=True)
+    numbers = _numbers(observation, of)
+    real = observation.timeline.real
     steps, batch = real.shape
     if numbers[0].dim() == 1:
         if at is not None:
@@ -82,7 +82,7 @@ def input_influence(
     squares = [torch.zeros(steps, batch, 1, dtype=torch.float64) for _ in chosen]
     for values in numbers:
         for place, t in enumerate(chosen):
-            gradient = seen.by_input(values[t].sum()).double().cpu()
+            gradient = observation.by_input(values[t].sum()).double().cpu()
             square = gradient * gradient
             squares[place] = squares[place] + (square if features else square.sum(-1, keepdim=True))
     there = (real[None] & looked_at[:, None])[..., None]
@@ -93,12 +93,15 @@ def input_influence(
     )
 
 
-def _numbers(seen: Observation, of: str | Callable[[Tensor], Tensor]) -> list[Tensor]:
+def _numbers(observation: Observation, of: str | Callable[[Tensor], Tensor]) -> list[Tensor]:
     """The numbers whose gradients are taken, each (T, B), or (B) if there is one output for each sequence."""
     if of == "all":
-        return [per_step(seen, values, "the output must hold, for this,") for values in seen.scores().unbind(-1)]
+        return [
+            per_step(observation, values, "the output must hold, for this,")
+            for values in observation.scores().unbind(-1)
+        ]
     if of == "top":
-        return [per_step(seen, seen.scores().amax(-1), "the output must hold, for this,")]
+        return [per_step(observation, observation.scores().amax(-1), "the output must hold, for this,")]
     if callable(of):
-        return [per_step(seen, of(seen.result_tensor()), "of= must give")]
+        return [per_step(observation, of(observation.result_tensor()), "of= must give")]
     raise DataError(f"of= must be 'all', 'top' or a function of the output, not {of!r}.")

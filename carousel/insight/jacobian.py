@@ -71,16 +71,16 @@ def step_jacobians(
     autograd on the reference engine. Raises DataError if there is no such layer, place or step; NotFinite for NaN and
     infinity.
     """
-    seen = observe(module, inputs, call, layer)
-    scan = unroll(seen, place)
-    total = seen.timeline.steps
+    observation = observe(module, inputs, call, layer)
+    scan = unroll(observation, place)
+    total = observation.timeline.steps
     if steps is None:
         chosen = torch.linspace(0, total - 1, min(STEPS, total)).round().long()
     else:
         chosen = torch.tensor(steps_named("steps", steps, total))
     found = []
     for t in chosen.tolist():
-        real = seen.timeline.real[t][:, None, None]
+        real = observation.timeline.real[t][:, None, None]
         found.append(torch.where(real, jacobian(scan, t).double().cpu(), torch.nan))
     return StepJacobians(torch.stack(found), chosen, scan.parts)
 

@@ -70,10 +70,10 @@ def lyapunov(
     Sources: Benettin, Galgani, Giorgilli & Strelcyn, Meccanica 15 (1980); for recurrent networks: Vogt et al.
     (arXiv:2006.14123, 2022).
     """
-    seen = observe(module, inputs, call, layer)
-    if seen.timeline.starts.any():
+    observation = observe(module, inputs, call, layer)
+    if observation.timeline.starts.any():
         raise DataError("Lyapunov exponents follow one trajectory, and reset= ends it: measure the sequences apart.")
-    scan = unroll(seen, place)
+    scan = unroll(observation, place)
     steps, batch, units = scan.before.shape
     count = min(LEADING, units) if count is None else count
     if not 1 <= count <= units:
@@ -91,7 +91,7 @@ def lyapunov(
     for place_in_order, t in enumerate(scan.order):
         new, r = torch.linalg.qr(pushed(scan, t, q).double().cpu())
         # Padding is no step.
-        real = seen.timeline.real[t]
+        real = observation.timeline.real[t]
         q = torch.where(real[:, None, None], new, q)
         if place_in_order >= skipped:
             logs.append(torch.where(real[:, None], r.diagonal(dim1=-2, dim2=-1).abs().log(), torch.nan))

@@ -166,7 +166,7 @@ def observe(
     input, and in its output unless allowed.
     """
     chosen = find_layer(module, layer)
-    seen: list[tuple[tuple[Any, ...], dict[str, Any], Any]] = []
+    calls: list[tuple[tuple[Any, ...], dict[str, Any], Any]] = []
     added: list[Tensor] = []
 
     def before(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -182,7 +182,7 @@ def observe(
         return (PackedSequence(joined, *x[1:]) if isinstance(x, PackedSequence) else joined, *rest), kwargs
 
     def after(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
-        seen.append((args, kwargs, result))
+        calls.append((args, kwargs, result))
 
     if gradients and not isinstance(chosen.program, Program):
         raise DataError(
@@ -204,12 +204,12 @@ def observe(
     finally:
         for hook in hooks:
             hook.remove()
-    if len(seen) != 1:
+    if len(calls) != 1:
         raise DataError(
-            f"The layer must be called once in a forward pass to be measured, but was called {len(seen)} times. "
+            f"The layer must be called once in a forward pass to be measured, but was called {len(calls)} times. "
             f"Measure the layer by itself, on what it is given in one of its calls."
         )
-    ((args, options, given),) = seen
+    ((args, options, given),) = calls
     options = dict(options)
     x = args[0] if args else options.pop("input")
     hx = args[1] if len(args) > 1 else options.pop("hx", None)

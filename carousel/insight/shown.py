@@ -26,7 +26,7 @@ class Shown:
         return shown
 
 
-class Told:
+class ShownAsText:
     """A result that a notebook shows as text."""
 
     def _repr_html_(self) -> str:

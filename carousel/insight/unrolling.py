@@ -36,23 +36,25 @@ class Unrolled:
     order: range
 
 
-def unroll(seen: Observation, place: int) -> Unrolled:
+def unroll(observation: Observation, place: int) -> Unrolled:
     """Runs the scans of an observed call up to the scan `place`. Raises DataError for an unknown place."""
-    layer = seen.layer
+    layer = observation.layer
     names = places(layer)
     if not -len(names) <= place < len(names):
         listed = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
         raise DataError(f"There is no place {place}: there is {listed}.")
     place %= len(names)
-    x = padded_input(seen)
+    x = padded_input(observation)
     fresh = layer.fresh_states(x.shape[1])
-    given = fresh if seen.hx is None else seen.hx if isinstance(seen.hx, tuple) else (seen.hx,)
+    given = (
+        fresh if observation.hx is None else observation.hx if isinstance(observation.hx, tuple) else (observation.hx,)
+    )
     given = tuple(s.unsqueeze(1) if s.dim() == 2 else s for s in given)
     directions = 2 if layer.bidirectional else 1
     with torch.no_grad():
         for k in range(0, place + 1, directions):
             both = [
-                _scan(seen, x, scan, [s[scan] for s in given], [s[scan] for s in fresh])
+                _scan(observation, x, scan, [s[scan] for s in given], [s[scan] for s in fresh])
                 for scan in range(k, k + directions)
             ]
             if place < k + directions:
@@ -61,13 +63,15 @@ def unroll(seen: Observation, place: int) -> Unrolled:
     raise AssertionError("the place is among the scans")
 
 
-def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: list[Tensor]) -> tuple[Unrolled, Tensor]:
+def _scan(
+    observation: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: list[Tensor]
+) -> tuple[Unrolled, Tensor]:
     """Runs one scan over x, (T, B, I). Returns it and its outputs, (T, B, H)."""
-    layer, suffix = seen.layer, seen.layer.suffixes()[scan]
+    layer, suffix = observation.layer, observation.layer.suffixes()[scan]
     steps, batch = x.shape[:2]
     units = {name: layer.sizes[size] for name, size in layer.program.states.items()}
-    by_step = seen.options.get("keep"), seen.options.get("add")
-    joined = layer.given_by_step(seen.input, *by_step) if isinstance(seen.input, Tensor) else ()
+    by_step = observation.options.get("keep"), observation.options.get("add")
+    joined = layer.given_by_step(observation.input, *by_step) if isinstance(observation.input, Tensor) else ()
     add_ins = layer.add_ins(False, *joined)
     program, streams = add_ins.program, add_ins.streams(stream_rows(layer, x.new_empty(steps * batch, 1)))
     weights = {name: weight.detach() for name, weight in layer.weights_of(suffix).items()}
@@ -93,7 +97,7 @@ def _scan(seen: Observation, x: Tensor, scan: int, state: list[Tensor], fresh: l
     order = range(steps - 1, -1, -1) if suffix.endswith("reverse") else range(steps)
     first, new = torch.cat(state, -1), torch.cat(fresh, -1)
     output = next(iter(parts.values()))
-    real, starts = seen.timeline.real.to(x.device), seen.timeline.starts.to(x.device)
+    real, starts = observation.timeline.real.to(x.device), observation.timeline.starts.to(x.device)
     later = starts.cumsum(0) > 0  # steps of all sequences of a row except the first; these begin from `fresh`
     begins = _begins(starts, order)
     now, before, outputs = first, [first] * steps, [first[:, output]] * steps
@@ -141,9 +145,9 @@ def _begins(starts: Tensor, order: range) -> Tensor:
     return begins
 
 
-def padded_input(seen: Observation) -> Tensor:
+def padded_input(observation: Observation) -> Tensor:
     """The detached layer's input as (T, B, I)."""
-    x = seen.input.detach() if isinstance(seen.input, Tensor) else seen.input
+    x = observation.input.detach() if isinstance(observation.input, Tensor) else observation.input
     if isinstance(x, PackedSequence):
         return pad_packed_sequence(x)[0].detach()
-    return seen.time_first(x[None])[0].to(seen.layer.weight_ih_l0.dtype)
+    return observation.time_first(x[None])[0].to(observation.layer.weight_ih_l0.dtype)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, diagnose, properties, units_following
 from carousel.page.moments import Curve, Follower, Property
-from carousel.page.telling import Telling
+from carousel.page.progress_lines import ProgressLines
 
 BACK = 64  # the number of steps over which influence and gradients are followed back
 ROWS = 64  # windows whose influence is measured together
@@ -41,19 +41,19 @@ def influence(
     with the progress.
     """
     back = min(back, steps)
-    norms, telling = np.zeros((steps, back), np.float32), Telling(report, steps, "steps")
+    norms, progress = np.zeros((steps, back), np.float32), ProgressLines(report, steps, "steps")
     # The first steps have fewer steps before them, so that one window from the beginning serves several of them.
     for begin in range(0, back - 1, FIRST):
         end = min(begin + FIRST, back - 1)
         found = measure(torch.arange(end)[:, None], _carried(states, np.array([0])), range(begin, end))
         for t in range(begin, end):
             norms[t, : t + 1] = found[t - begin, : t + 1, 0].flip(0).numpy()
-        telling.done(end)
+        progress.done(end)
     for begin in range(back - 1, steps, ROWS):
         ends = np.arange(begin, min(begin + ROWS, steps))
         windows = torch.from_numpy(ends - back + 1) + torch.arange(back)[:, None]
         norms[ends] = measure(windows, _carried(states, ends - back + 1), [back - 1])[0].flip(0).T.numpy()
-        telling.done(int(ends[-1]) + 1)
+        progress.done(int(ends[-1]) + 1)
     return shares(norms)
 
 

@@ -56,8 +56,8 @@ def scans(
     direction the state after step t has read the steps from the end to t.
     """
     assert isinstance(layer.program, Program)
-    program, products = _telling(layer.program)
-    told: list[Scan] = []
+    program, products = _with_products(layer.program)
+    made: list[Scan] = []
     after: list[tuple[Tensor, ...]] = []
     outputs: list[Tensor] = []
     directions = 2 if layer.bidirectional else 1
@@ -69,21 +69,21 @@ def scans(
         new = (emitted[0], *emitted[1 + len(products) :])
         place = suffix.removeprefix("_l").replace("_", " ")
         found = dict(zip(products, emitted[1:], strict=False))
-        told.append(_scan(layer, place, reverse, weights, x, rows, states, found, new))
+        made.append(_scan(layer, place, reverse, weights, x, rows, states, found, new))
         after.append(new)
         outputs.append(emitted[0])
         if len(outputs) == directions:
             x, rows, outputs = torch.cat(outputs, 1), np.arange(len(x)), []
-    return told, x, tuple(torch.stack(states, 1) for states in zip(*after, strict=True))
+    return made, x, tuple(torch.stack(states, 1) for states in zip(*after, strict=True))
 
 
 @lru_cache(maxsize=64)
-def _telling(program: Program) -> tuple[Program, tuple[int, ...]]:
+def _with_products(program: Program) -> tuple[Program, tuple[int, ...]]:
     """The program with its products and its further states as recorded values."""
     products = tuple(index for index, node in enumerate(program.nodes) if node.op in ops.PRODUCTS)
-    told = {("record", f"product {node}"): node for node in products}
-    told |= {("record", s): program.outputs[s] for s in program.states if s != program.output_state}
-    return finished(replace(program, outputs=program.outputs | told)), products
+    recorded = {("record", f"product {node}"): node for node in products}
+    recorded |= {("record", s): program.outputs[s] for s in program.states if s != program.output_state}
+    return finished(replace(program, outputs=program.outputs | recorded)), products
 
 
 def _scan(

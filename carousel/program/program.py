@@ -177,7 +177,7 @@ class Program(Interface):
     outputs: dict[Any, int]
     lengths: dict[str, int] = field(default_factory=dict)
 
-    def said(self) -> tuple[Any, ...]:
+    def content(self) -> tuple[Any, ...]:
         """The content of the program, to be compared and hashed, without the line numbers of the author's file."""
         # Constants are compared as text, where 0.0 and -0.0 differ and NaN equals NaN.
         attrs = (repr(n.attr) if n.op == "constant" else n.attr for n in self.nodes)

@@ -173,11 +173,11 @@ def finished(program: Program) -> Program:
     what engines prepare for them. The facts that scans ask for are derived here, because a compiler that traces a scan
     cannot derive them.
     """
-    said = program.said()
+    content = program.content()
     with LOCK:
-        found = _finished.get(said)
+        found = _finished.get(content)
         if found is None:
             verify(program)
             _ = program.lines, program.products, program.emitted, program.streams
-            found = _finished[said] = program
+            found = _finished[content] = program
         return found

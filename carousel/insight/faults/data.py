@@ -54,7 +54,7 @@ def window_too_short(e: Evidence) -> Iterator[Finding]:
 
 def cannot_be_told(e: Evidence) -> Iterator[Finding]:
     """Reports what the diagnosis could not judge, since an empty list means that all faults were judged."""
-    if e.untold_memory:
+    if e.memory_is_unknown:
         yield Finding(
             "cannot-be-told",
             "how far back the data reach cannot be measured",

@@ -93,14 +93,14 @@ def _grown(e: Evidence) -> Iterator[Finding]:
             decay = decay_of(flow, state, place)
             if decay is None and flow.read[place]:
                 # Too few sequences for an interval, but an observed growth by a factor of 100 is enough.
-                seen = flow.by_lag(state, place)
-                seen = seen[: int((seen > 0).long().cumprod(0).sum())]
-                if len(seen) >= FEWEST_LAGS and seen[-1] > GREW * max(1.0, seen[0].item()):
-                    factor = (seen[-1] / seen[0]).item() ** (1 / (len(seen) - 1))
+                norms = flow.by_lag(state, place)
+                norms = norms[: int((norms > 0).long().cumprod(0).sum())]
+                if len(norms) >= FEWEST_LAGS and norms[-1] > GREW * max(1.0, norms[0].item()):
+                    factor = (norms[-1] / norms[0]).item() ** (1 / (len(norms) - 1))
                     yield Finding(
                         "exploding",
                         "gradients explode",
-                        f"gradients by {state} grow by {factor:.3g} a step, as seen over {len(seen)} lags",
+                        f"gradients by {state} grow by {factor:.3g} a step, as seen over {len(norms)} lags",
                         calm(e.layer),
                         {"factor": factor, "window": window},
                         name,

@@ -65,8 +65,8 @@ def dead_units(e: Evidence) -> Iterator[Finding]:
             yield Finding(
                 "dead-units",
                 "dead units",
-                f"{int(dead.sum())} of {len(dead)} units never change, at any of {int(e.seen.timeline.real.sum())} "
-                f"steps; no gradient passes through them",
+                f"{int(dead.sum())} of {len(dead)} units never change, at any of "
+                f"{int(e.observation.timeline.real.sum())} steps; no gradient passes through them",
                 "begin anew with biases of 0 and a lower learning rate (relu: initialize('identity')), or take tanh",
                 {"share": share, "units": float(dead.sum())},
                 where,
@@ -96,10 +96,10 @@ def forget_gates_shut(e: Evidence) -> Iterator[Finding]:
 def state_drift(e: Evidence) -> Iterator[Finding]:
     """A state that is carried from window to window grows without end."""
     layer = e.layer
-    options = {name: value for name, value in e.seen.options.items() if name != "return_states"}
+    options = {name: value for name, value in e.observation.options.items() if name != "return_states"}
     if layer.bidirectional:
         return  # each direction always begins from the initial state
-    sizes = _carried(layer, e.seen.input, e.seen.hx, options)
+    sizes = _carried(layer, e.observation.input, e.observation.hx, options)
     for index, state in enumerate(layer.program.states):
         for place, where in enumerate(places(layer)):
             path = sizes[:, index, place]

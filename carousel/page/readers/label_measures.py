@@ -12,7 +12,7 @@ from torch import Tensor
 from carousel.insight import GradientFlow, gradient_flow
 from carousel.models.label_model import LabelModel
 from carousel.page import analysis
-from carousel.page.telling import Telling
+from carousel.page.progress_lines import ProgressLines
 from carousel.tasks.classification.steps import StoredSteps
 
 ORIGINS = 16  # prefixes whose losses are followed back
@@ -58,7 +58,7 @@ def influence(
     """
     at = np.arange(len(steps)) if at is None else at
     norms = np.zeros((len(at), len(steps)), np.float32)
-    at_once, telling = max(1, BATCH_STEPS // len(steps)), Telling(report, len(at), "steps")
+    at_once, progress = max(1, BATCH_STEPS // len(steps)), ProgressLines(report, len(at), "steps")
     for begin in range(0, len(at), at_once):
         ends = at[begin : begin + at_once]
         x, lengths = prefixes(member, steps, ends)
@@ -66,7 +66,7 @@ def influence(
         found = pushed(member, x, lengths, classes)
         for row, end in enumerate(ends):
             norms[begin + row, : end + 1] = found[: end + 1, row].flip(0).numpy()
-        telling.done(begin + len(ends))
+        progress.done(begin + len(ends))
     return norms
 
 

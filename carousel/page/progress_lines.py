@@ -8,7 +8,7 @@ from collections.abc import Callable
 EVERY = 5.0  # seconds
 
 
-class Telling:
+class ProgressLines:
     """Calls `report` every few seconds with the number of `total` that is done: "1,200 of 20,000 steps"."""
 
     def __init__(self, report: Callable[[str], None], total: int, what: str) -> None:
