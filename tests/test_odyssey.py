@@ -1,6 +1,7 @@
 """The variants of the LSTM that benchmarks/odyssey.py compares are what they are called."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import torch
@@ -10,6 +11,7 @@ import carousel
 FILE = Path(__file__).parents[1] / "benchmarks" / "odyssey.py"
 SPEC = importlib.util.spec_from_file_location("odyssey", FILE)
 odyssey = importlib.util.module_from_spec(SPEC)
+sys.modules["odyssey"] = odyssey  # dataclasses look for their module there
 SPEC.loader.exec_module(odyssey)
 
 X, H = 3, 5
