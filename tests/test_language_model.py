@@ -412,7 +412,7 @@ def test_a_run_does_not_bring_its_own_code(trained: LanguageModel, tmp_path: Pat
 
 def test_a_training_that_runs_away_says_so(text: Path, tmp_path: Path) -> None:
     with pytest.raises(
-        RunError, match=r"has run away: after step \d+ .*loss is (nan|inf).*lower learning rate.*1e\+30"
+        RunError, match=r"has diverged: after step \d+ .*loss is (nan|inf).*lower learning rate.*1e\+30"
     ):
         LanguageModel.train(text, out=tmp_path / "run", epochs=1, learning_rate=1e30, report=Quiet(), **TINY)
     assert LanguageModel.load(tmp_path / "run").generate(length=3), "the best weights are kept"

@@ -88,7 +88,7 @@ def steep(step: int, loss: torch.Tensor) -> torch.Tensor:
 def test_what_has_run_away_is_never_saved(folder: RunFolder, spoil) -> None:
     report = Says()
     with pytest.raises(
-        RunError, match=r"has run away: after step 8 .*last good checkpoint.*lower learning rate.*0.001"
+        RunError, match=r"has diverged: after step 8 .*last good checkpoint.*lower learning rate.*0.001"
     ):
         a_run(folder, Counting(spoil), report, save_every=-1).train()  # each step is saved
     saved = folder.read_state()
@@ -100,7 +100,7 @@ def test_what_has_run_away_is_never_saved(folder: RunFolder, spoil) -> None:
 
 def test_a_loss_that_is_no_number_ends_the_run_when_it_is_logged(folder: RunFolder) -> None:
     """Between two checkpoints, where nothing is saved for long."""
-    with pytest.raises(RunError, match="has run away: after step 10 the training loss is nan"):
+    with pytest.raises(RunError, match="has diverged: after step 10 the training loss is nan"):
         a_run(folder, Counting(nothing), Quiet()).train()
     assert folder.read_state()["loop"]["steps"] == 0
 

@@ -15,12 +15,15 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A name that must not come back: what to write instead, and the folders that are clean of it.
 WORDS = {
-    "told": (
-        "quantiles, or forecast",
-        ("tasks/forecasting", "training", "models", "cli", "page", "insight", "program"),
-    ),
+    "told": ("quantiles, or forecast", ("tasks", "training", "models", "cli", "page", "insight", "program")),
     "came": ("actual", ("tasks", "training", "models", "cli", "page")),
-    "tell": ("decode", ("models", "tasks/forecasting/network", "tasks/forecasting/answers", "cli")),
+    "_came": ("_actual", ("",)),
+    "place": ("index, position or where", ("tasks", "training")),
+    "places": ("indices, positions", ("tasks/forecasting", "tasks/table", "training")),
+    "require_place": ("require_writable", ("",)),
+    "session": ("task_run", ("training", "tasks", "cli")),
+    "tell": ("decode, or report", ("models", "tasks", "cli")),
+    "tell_apart": ("find_ids", ("",)),
     "rival": ("baseline", ("tasks", "training", "models", "cli", "page")),
     "rivals": ("baselines", ("tasks", "training", "models", "cli", "page")),
     "lessons": ("batches", ("",)),

@@ -59,13 +59,13 @@ def backtest(
     """
     from carousel.cli.terminal import show
     from carousel.insight.saving import PICTURES, save
-    from carousel.tasks.files import require_place
+    from carousel.tasks.files import require_writable
     from carousel.tasks.forecasting.task import backtest_of, show_scores
     from carousel.tasks.table import WRITTEN, numbers_written, write
     from carousel.training.run_folder import RunFolder
 
-    require_place(out, WRITTEN)
-    require_place(plot, PICTURES)
+    require_writable(out, WRITTEN)
+    require_writable(plot, PICTURES)
     with numbers_written(decimal, thousands):
         folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
         result = backtest_of(folder, data, horizon=horizon, stride=stride)

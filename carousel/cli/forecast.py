@@ -58,13 +58,13 @@ def forecast(
     """
     from carousel.cli.terminal import remark, show, show_exactly
     from carousel.insight.saving import PICTURES, save
-    from carousel.tasks.files import require_place
+    from carousel.tasks.files import require_writable
     from carousel.tasks.forecasting.task import forecast_of
     from carousel.tasks.table import WRITTEN, numbers_written, write
     from carousel.training.run_folder import RunFolder
 
-    require_place(out, WRITTEN)
-    require_place(plot, PICTURES)
+    require_writable(out, WRITTEN)
+    require_writable(plot, PICTURES)
     with numbers_written(decimal, thousands):
         folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
         frame, draw = forecast_of(folder, data, horizon=horizon, future=future, say=remark)

@@ -56,11 +56,11 @@ def predict(
     """
     from carousel.cli.terminal import show
     from carousel.tasks.classification import answers
-    from carousel.tasks.files import require_place
+    from carousel.tasks.files import require_writable
     from carousel.tasks.table import WRITTEN, numbers_written, write
     from carousel.training.run_folder import RunFolder
 
-    require_place(out, WRITTEN)
+    require_writable(out, WRITTEN)
     with numbers_written(decimal, thousands):
         folder = RunFolder.open(run, task="classification", cell=cell, trust_cell=trust_cell)
         frame, classes = answers.ask(folder, data, strings=string or [], every=every)

@@ -45,7 +45,7 @@ def require_existing(paths: Iterable[Path]) -> None:
                 ) from None
 
 
-def require_place(path: Path | None, endings: Sequence[str]) -> None:
+def require_writable(path: Path | None, endings: Sequence[str]) -> None:
     """Raises DataError unless a file of this name, in one of these kinds, can be written. None is no file."""
     if path is None:
         return
@@ -61,7 +61,7 @@ def require_place(path: Path | None, endings: Sequence[str]) -> None:
 
 def require_folder(path: Path) -> None:
     """Raises DataError unless files can be written in this folder, which need not exist yet."""
-    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not there.is_dir():
         raise DataError(f"No files can be written in {path}: {there} is no folder. Name another ({option('out')}).")
     if not _writable(there):

@@ -1,4 +1,4 @@
-"""What the steps of a training learn from."""
+"""Where a training gets its batches from."""
 
 from typing import Any, Protocol
 
@@ -7,31 +7,32 @@ from torch import nn
 
 
 class BatchSource(Protocol):
-    """Batches of data in a fixed order, each with the loss on it.
+    """Batches of data in a fixed order, each with the loss of a model on it.
 
-    Lessons of Carousel's own also have `check_state_dict(saved, model)`, which changes nothing, and raises ValueError,
-    naming the entry, for what their `state_dict` cannot have given while that model learnt from them.
+    The batch of a training step depends only on the number of steps before it, so that a resumed training computes
+    what it would have computed without the stop.
 
-    What is asked at a step depends on the number of steps before it and on nothing else, so that a training that
-    was stopped goes on as if it had not been.
+    A source may also have `check_state_dict(saved, model)`, which changes nothing. It raises ValueError, and names the
+    entry, for a state that its `state_dict` cannot have returned while that model was trained.
     """
 
     @property
     def steps_per_epoch(self) -> int:
-        """Lessons in one time over the data."""
+        """How many batches read all data once."""
 
     @property
     def units_read(self) -> int:
-        """Tokens, examples or the like learnt from since the start, over all epochs."""
+        """How many units (tokens, examples or the like) were read since the start, over all epochs."""
 
     @property
-    def units_per_epoch(self) -> int: ...
+    def units_per_epoch(self) -> int:
+        """How many units one epoch has."""
 
     def next_loss(self, model: nn.Module) -> torch.Tensor:
-        """The mean loss on the next batch, to be differentiated."""
+        """The mean loss of the model on the next batch, a scalar with a graph."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the next lesson begins, in tensors, numbers, strings and containers of them."""
+        """Where the next batch begins, in tensors, numbers, strings and containers of them."""
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Raises ValueError, and changes nothing, where `saved` is of other lessons."""
+        """Goes to a saved position. Raises ValueError, and changes nothing, where `saved` is of another source."""

@@ -1,4 +1,4 @@
-"""Lessons from many separate examples: shuffled batches, every example once an epoch."""
+"""Batches of separate examples, shuffled: every example once an epoch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,10 +11,11 @@ from carousel.training.checkpoint import require_count
 
 
 class ShuffledBatches:
-    """A lesson is `batch` of `count` examples; the last of an epoch may be smaller.
+    """Batches of `batch` out of `count` examples; the last batch of an epoch may be smaller.
 
-    `loss(model, indices)` is the mean loss on the examples of those numbers, int64 (batch,). The order of an epoch
-    follows from the seed and the epoch's number alone, so a position is all there is to save.
+    loss(model, indices): the mean loss of the model on the examples with these indices, (batch,) int64.
+    seed: the order of an epoch follows from the seed and the number of the epoch alone, so that the position in it is
+    the whole state.
 
     Raises ValueError without examples.
     """
@@ -23,7 +24,7 @@ class ShuffledBatches:
         self, count: int, batch: int, loss: Callable[[nn.Module, torch.Tensor], torch.Tensor], *, seed: int
     ) -> None:
         if count < 1 or batch < 1:
-            raise ValueError(f"lessons need examples: {count} in batches of {batch}")
+            raise ValueError(f"batches need examples: {count} in batches of {batch}")
         self.count = count
         self.batch = min(batch, count)
         self.seed = seed
@@ -45,28 +46,28 @@ class ShuffledBatches:
         return self.count
 
     def next_loss(self, model: nn.Module) -> torch.Tensor:
-        chosen = self._order[self.position : self.position + self.batch]
-        self.position += len(chosen)
+        indices = self._order[self.position : self.position + self.batch]
+        self.position += len(indices)
         if self.position == self.count:
             self.position = 0
             self.epoch += 1
             self._order = self._shuffled()
-        return self._loss(model, chosen)
+        return self._loss(model, indices)
 
     def state_dict(self) -> dict[str, Any]:
         return {"count": self.count, "batch": self.batch, "epoch": self.epoch, "position": self.position}
 
     def check_state_dict(self, saved: Any, model: nn.Module | None = None) -> None:  # noqa: ARG002
         if not isinstance(saved, dict) or not {"count", "batch"} <= saved.keys():
-            raise ValueError("lessons are no position among examples")
+            raise ValueError("lessons is no position among examples")
         if (saved["count"], saved["batch"]) != (self.count, self.batch):
             raise ValueError(
-                f"lessons are a position among {saved['count']} examples in batches of {saved['batch']}, "
-                f"and these are {self.count} in batches of {self.batch}"
+                f"lessons is a position among {saved['count']} examples in batches of {saved['batch']}, "
+                f"and this run has {self.count} in batches of {self.batch}"
             )
         require_count("lessons.epoch", saved.get("epoch"))
         if require_count("lessons.position", saved.get("position"), most=self.count - 1) % self.batch:
-            raise ValueError(f"lessons.position is {saved['position']}, and no beginning of a batch of {self.batch}")
+            raise ValueError(f"lessons.position is {saved['position']}, and no batch of {self.batch} begins there")
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
         self.check_state_dict(saved)

@@ -1,7 +1,8 @@
-"""From a run's config.json to its network, with nothing built that the run cannot mean.
+"""The network of a run, built from its config.json.
 
-A config may come from a stranger, and ask for a billion units. So the network is first built without memory (on torch's
-device "meta"), which tells the shapes of its tensors; it is built in earnest once these are those of the run's weights.
+A config may come from a stranger, and ask for a billion units. So the network is first built without memory, on torch's
+device "meta", which gives the shapes of its tensors. Where these fit the weights of the run and the memory of the
+machine, it is built again on the CPU.
 """
 
 import os
@@ -21,9 +22,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def build(folder: RunFolder, make: Callable[[], Network], *, trained: bool) -> Network:
-    """The network that `make` makes on the CPU; `trained`: with the best weights of the run.
+    """The network that `make` makes, on the CPU. trained: with the best weights of the run.
 
-    Raises RunError where the weights are others, and where the machine has no memory for them."""
+    Raises RunError where the weights do not fit the network, and where the machine has no memory for it."""
     with folder.reading_config():
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             expected = make().state_dict()
@@ -37,8 +38,8 @@ def build(folder: RunFolder, make: Callable[[], Network], *, trained: bool) -> N
 
 
 def require_counts(**counts: Any) -> None:
-    """Raises ValueError for numbers that count what a run is made of, and are not whole or below 1; and for more parts
-    than any run has."""
+    """Checks how many layers, networks and the like a config asks for. Raises ValueError unless each is a whole number,
+    1 or more, and their product at most MOST_PARTS."""
     parts = 1
     for name, count in counts.items():
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:

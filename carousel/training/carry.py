@@ -10,7 +10,7 @@ import torch
 
 
 def detach(state: Any) -> Any:
-    """The same values, cut off from the steps that made them: gradients stop here, memory goes on.
+    """The same values without their graph: gradients stop here, and the state goes on.
 
     Raises TypeError for what is no state.
     """
@@ -23,19 +23,19 @@ def move(state: Any, device: torch.device) -> Any:
 
 
 def tensors(state: Any) -> list[torch.Tensor]:
-    """The tensors that a state is made of. Raises TypeError for what is no state."""
-    found: list[torch.Tensor] = []
+    """All tensors in a state. Raises TypeError for what is no state."""
+    parts: list[torch.Tensor] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
-        found.append(tensor)
+        parts.append(tensor)
         return tensor
 
     _of_each(state, keep)
-    return found
+    return parts
 
 
 def _of_each(state: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> Any:
-    """The state with each of its tensors changed; what holds them stays what it was."""
+    """The state with each of its tensors changed. Tuples, lists and mappings keep their kind."""
     if isinstance(state, torch.Tensor):
         return change(state)
     if state is None or isinstance(state, bool | int | float):

@@ -1,7 +1,7 @@
-"""Whether a checkpoint is that of a training: asked of all that it holds before any of it is loaded.
+"""Checks whether a checkpoint belongs to a training, before any part of it is loaded.
 
-A file `train_state.pt` may come from a stranger. Its numbers reach code that trusts them: the fused AdamW writes as far
-as its averages should go, and a count of steps is how long a training lasts.
+A file `train_state.pt` may come from a stranger, and its numbers reach code that trusts them: the fused AdamW writes to
+memory as far as the shapes of its averages say, and a training lasts as long as a count of steps says.
 """
 
 import math
@@ -23,7 +23,7 @@ AVERAGES = ("exp_avg", "exp_avg_sq")
 
 
 def require_checkpoint_of(loop: "Loop", saved: Any) -> None:
-    """Raises ValueError, which names the entry, for what `Loop.state_dict` of such a loop cannot have given."""
+    """Raises ValueError, which names the entry, for a state that this loop's `state_dict` cannot have returned."""
     _require_entries("loop", saved, PARTS)
     if why := misfit_of(saved["model"], loop.model.state_dict(), finite=False):
         raise ValueError(f"model: {why}")
@@ -41,27 +41,27 @@ def require_checkpoint_of(loop: "Loop", saved: Any) -> None:
 
 
 def require_count(name: str, value: Any, *, least: int = 0, most: int = 2**62) -> int:
-    """A whole number in these limits. Raises ValueError for anything else."""
+    """The value, a whole number within these limits. Raises ValueError for anything else."""
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise ValueError(f"{name} is {value!r:.40}, and should be a whole number from {least:,} to {most:,}")
     return value
 
 
 def require_number(name: str, value: Any, *, least: float = -math.inf) -> float:
-    """A finite number. Raises ValueError for anything else."""
+    """The value as a float. Raises ValueError unless it is a finite number, at least `least`."""
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value < least:
         raise ValueError(f"{name} is {value!r:.40}, and should be a finite number{'' if least < 0 else ', 0 or more'}")
     return float(value)
 
 
 def require_tensor(name: str, found: Any, expected: torch.Tensor, *, finite: bool = True) -> None:
-    """Raises ValueError unless a tensor may stand in the place of the one expected."""
+    """Raises ValueError unless a tensor has the shape, the type and the layout of the one expected; see `misfit`."""
     if why := misfit(found, expected, finite=finite):
         raise ValueError(f"{name} {why}")
 
 
 def require_state_like(name: str, found: Any, expected: Any) -> None:
-    """Raises ValueError unless a carried state has tensors as the one expected has."""
+    """Raises ValueError unless a carried state is built as the one expected, of tensors that fit its tensors."""
     if isinstance(expected, torch.Tensor):
         require_tensor(name, found, expected.cpu())
         return
@@ -81,7 +81,8 @@ def _require_entries(name: str, found: Any, entries: tuple[str, ...]) -> None:
 
 
 def _require_optimizer(optimizer: torch.optim.Optimizer, saved: Any, steps: int) -> None:
-    """The averages of every parameter, each of its shape and in memory of its own, and the choices as they are here."""
+    """Raises ValueError unless the state has AdamW's averages of each parameter, of its shape, each in memory of its
+    own, and the options of this optimizer."""
     _require_entries("optimizer", saved, ("state", "param_groups"))
     ours = optimizer.state_dict()["param_groups"]
     theirs = saved["param_groups"]
@@ -128,7 +129,7 @@ def _require_plan(plan: Any, steps: int) -> None:
 
 
 def _require_rng(state: Any, generator: torch.Generator) -> None:
-    """The state of a random generator, tried on another one."""
+    """Raises ValueError unless another generator takes the state, and returns it unchanged."""
     require_tensor("random", state, generator.get_state())
     try:
         generator.set_state(state)

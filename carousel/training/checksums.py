@@ -5,8 +5,8 @@
     train_state.pt  the comment of the zip archive: "carousel sha256 " and that of the file without the comment
     a line of a log a last field "crc32": of the line's bytes without it
 
-So each file is still what it was to every other program that reads it. A function that takes a checksum off says
-whether there was one, as earlier runs have none, and raises ValueError where it is not that of what was found.
+So every other program reads each file as before. The functions `open_...` and `check_...` return whether there was a
+checksum, as earlier runs have none, and raise ValueError where it does not fit the content.
 """
 
 import hashlib
@@ -29,7 +29,7 @@ def seal_record(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def open_record(record: dict[str, Any]) -> tuple[dict[str, Any], bool]:
-    """The object without its checksum, and whether it had one."""
+    """The object without its checksum, and whether it had one. Raises ValueError for a wrong one."""
     bare = {name: value for name, value in record.items() if name != KEY}
     if KEY not in record:
         return bare, False
@@ -48,7 +48,7 @@ def seal_tensors(content: bytes) -> bytes:
 
 
 def check_tensors(content: bytes) -> bool:
-    """Whether a safetensors file has a checksum."""
+    """Whether a safetensors file has a checksum. Raises ValueError for a wrong one."""
     header, rest = _parts(content)
     metadata = header.get("__metadata__", {})
     if not isinstance(metadata, dict) or KEY not in metadata:
@@ -59,13 +59,14 @@ def check_tensors(content: bytes) -> bool:
 
 
 def seal_archive(content: bytes) -> bytes:
-    """A zip archive without a comment, which ends in the two bytes of its comment's length, with its checksum."""
+    """A zip archive with its checksum as its comment. content: the archive without a comment, whose last two bytes are
+    the length of the comment, 0."""
     comment = COMMENT + hashlib.sha256(content).hexdigest().encode()
     return content[:-2] + len(comment).to_bytes(2, "little") + comment
 
 
 def check_archive(content: bytes) -> bool:
-    """Whether a zip archive has a checksum."""
+    """Whether a zip archive has a checksum. Raises ValueError for a wrong one."""
     comment = content[-COMMENT_SIZE:]
     if not comment.startswith(COMMENT):
         return False
@@ -76,7 +77,7 @@ def check_archive(content: bytes) -> bool:
 
 
 def require_plain_archive(content: bytes) -> None:
-    """Raises ValueError for a zip archive that would unpack to more than it is."""
+    """Raises ValueError for a zip archive that is compressed, or would unpack to more bytes than it has."""
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         entries = archive.infolist()
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
@@ -92,7 +93,7 @@ def seal_line(record: dict[str, Any]) -> bytes:
 
 
 def open_line(line: bytes) -> tuple[dict[str, Any], bool]:
-    """What a line holds, and whether it had a checksum. Raises ValueError for what is no JSON object either."""
+    """The record of a line, and whether it had a checksum. Raises ValueError for a wrong one, or no JSON object."""
     found = LINE_END.search(line)
     if found:
         _require(found[2].decode(), f"{zlib.crc32(line[: found.start()] + b'}'):08x}")
@@ -107,12 +108,12 @@ def open_line(line: bytes) -> tuple[dict[str, Any], bool]:
 
 
 def json_bytes(record: Any, **options: Any) -> bytes:
-    """JSON in UTF-8. Halves of characters, which UTF-8 has none of, stand in it as JSON's escapes."""
+    """JSON in UTF-8. Lone surrogates, which UTF-8 cannot encode, stand in it as JSON's escapes."""
     return json.dumps(record, ensure_ascii=False, **options).encode("utf-8", "backslashreplace")
 
 
 def _parts(content: bytes) -> tuple[dict[str, Any], bytes]:
-    """The header of a safetensors file, and what comes after it."""
+    """The header of a safetensors file, and the bytes after it."""
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 + size:
         raise ValueError("it ends before its header does")
@@ -138,4 +139,4 @@ def _canonical(record: dict[str, Any]) -> bytes:
 
 def _require(recorded: Any, found: str) -> None:
     if recorded != found:
-        raise ValueError("its checksum is another than that of what it holds")
+        raise ValueError("its checksum does not fit its content")

@@ -1,4 +1,4 @@
-"""Whether tensors from a file are those that a network or an optimizer has: asked before any of them is used."""
+"""Checks whether tensors from a file fit those of a network or an optimizer, before any of them is used."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def misfit_of(found: Any, expected: Mapping[str, Tensor], *, finite: bool = True) -> str | None:
-    """What does not fit, in words, or None: other names, and tensors of another shape, type or layout.
+    """Why tensors do not fit the expected ones, in words, or None: other names, or another shape, type or layout.
 
     finite: numbers must be finite too."""
     if not isinstance(found, Mapping):
@@ -24,14 +24,14 @@ def misfit_of(found: Any, expected: Mapping[str, Tensor], *, finite: bool = True
 
 
 def misfit(found: Any, expected: Tensor, *, finite: bool = True) -> str | None:
-    """Why one tensor cannot stand in the place of another, in words; or None."""
+    """Why a tensor does not fit the expected one, in words, or None: see `misfit_of`."""
     if not isinstance(found, Tensor) or type(found) not in (Tensor, torch.nn.Parameter):
         return f"is {type(found).__name__} and no tensor"
     if found.layout != torch.strided or found.device.type != "cpu" or found.is_quantized:
         return "is no tensor that lies in memory as its numbers follow each other"
     if found.shape != expected.shape:
         return f"has the shape {tuple(found.shape)}, and should have {tuple(expected.shape)}"
-    widened = (found.dtype, expected.dtype) == (torch.float32, torch.float64)  # of a run of before: nothing is lost
+    widened = (found.dtype, expected.dtype) == (torch.float32, torch.float64)  # an earlier run: no precision is lost
     if found.dtype != expected.dtype and not widened:
         return f"is of the type {_name(found.dtype)}, and should be of {_name(expected.dtype)}"
     if not found.is_contiguous() or found.is_conj() or found.is_neg():

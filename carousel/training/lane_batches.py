@@ -1,4 +1,4 @@
-"""Lessons from one long sequence: truncated backpropagation through time over stateful lanes."""
+"""Batches of one long sequence: truncated backpropagation through time over stateful lanes."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from carousel.training.lanes import Lanes
 
 
 class LaneBatches:
-    """A lesson is one window of every lane, read from the state s that the window before left:
+    """A batch is one window of every lane. The model reads it from the state s after the window before:
 
         y, s' = model(window, s)
-        loss = mean cross-entropy of y against the symbols that came next          (nats per token)
+        loss = mean cross-entropy of y against the next symbols                    (nats per token)
 
-    Gradients go back to the window's first step and no further; the carry is s', detached.
+    Gradients go back to the first step of the window and no further; the carry is s', detached.
     """
 
     def __init__(self, lanes: Lanes, device: torch.device | str = "cpu") -> None:
@@ -49,11 +49,11 @@ class LaneBatches:
     @torch.no_grad()
     def check_state_dict(self, saved: Any, model: nn.Module) -> None:
         if not isinstance(saved, dict) or saved.keys() != {"lanes", "carry"}:
-            raise ValueError("lessons are no lanes and the state carried between their windows")
+            raise ValueError("lessons holds no lanes and no state carried between their windows")
         self.lanes.check_state_dict(saved["lanes"])
         with torch.random.fork_rng(devices=[]):
             _, after = model(torch.zeros(1, self.lanes.lanes, dtype=torch.int64, device=self.device))
-        if saved["carry"] is not None or saved["lanes"]["position"]:  # before the first window nothing is carried
+        if saved["carry"] is not None or saved["lanes"]["position"]:  # before the first window there is no state
             require_state_like("lessons.carry", saved["carry"], after)
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:

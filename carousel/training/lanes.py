@@ -11,10 +11,10 @@ from carousel.training.checkpoint import require_count
 
 
 class Window(NamedTuple):
-    """Some steps of every lane. `fresh` says that no state leads into it."""
+    """The same steps of every lane. fresh: whether it begins from a fresh state."""
 
     inputs: torch.Tensor  # (time, lanes)
-    targets: torch.Tensor  # (time, lanes): at each step, the symbol that came next
+    targets: torch.Tensor  # (time, lanes): at each step, the next symbol
     fresh: bool
 
 
@@ -57,7 +57,7 @@ class Lanes:
 
     @property
     def tokens_read(self) -> int:
-        """Predictions asked for since the start, over all epochs."""
+        """How many symbols were predicted since the start, over all epochs."""
         return self.lanes * (self.epoch * self.length + self.position)
 
     def next(self, device: torch.device | str = "cpu") -> Window:
@@ -81,7 +81,7 @@ class Lanes:
             raise ValueError(f"lessons.lanes is no position in {self.lanes} lanes and windows of {self.window} steps")
         require_count("lessons.lanes.epoch", state.get("epoch"))
         if require_count("lessons.lanes.position", state.get("position"), most=self.length - 1) % self.window:
-            raise ValueError(f"lessons.lanes.position is {state['position']}, and no beginning of a window")
+            raise ValueError(f"lessons.lanes.position is {state['position']}, and no window begins there")
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.check_state_dict(state)

@@ -1,4 +1,4 @@
-"""The training loop, and the run around it. Knows nothing of what is learnt."""
+"""The training loop, for any model and any batches."""
 
 from dataclasses import asdict
 from typing import Any
@@ -12,8 +12,10 @@ from carousel.training.schedule import TrainingPlan, learning_rate
 
 
 class Loop:
-    """The state of a training, and one step of it: take the next lesson's loss, clip its gradients to a norm of
-    `clip`, and let AdamW move the parameters at the scheduled rate.
+    """The state of a training, and its step: compute the loss on the next batch, clip its gradients to the norm
+    `clip`, and update the parameters with AdamW at the scheduled learning rate.
+
+    peak_rate: the highest learning rate of the schedule; see `learning_rate`.
     """
 
     def __init__(
@@ -36,7 +38,7 @@ class Loop:
         )
         self.steps = 0
         self.plan: TrainingPlan | None = None
-        # Sums of losses stay on the device until someone wants to see them: reading one back waits for it.
+        # Sums of losses stay on the device until they are shown: to read one back waits for the device.
         self.loss_sum = torch.zeros((), device=self.device)
         self.loss_count = 0
         self.recent_loss = torch.zeros((), device=self.device)
@@ -47,16 +49,17 @@ class Loop:
 
     @property
     def sound(self) -> bool:
-        """Whether every loss and every weight so far is a number. Waits for the device."""
-        known = (self.recent_loss, *self.model.parameters())
-        return bool(torch.stack([tensor.detach().isfinite().all() for tensor in known]).all())
+        """Whether the losses so far and all weights are finite. Waits for the device."""
+        tensors = (self.recent_loss, *self.model.parameters())
+        return bool(torch.stack([tensor.detach().isfinite().all() for tensor in tensors]).all())
 
     @property
     def epochs(self) -> float:
-        """Times over the data so far."""
+        """How many times the data have been read so far."""
         return self.batches.units_read / self.batches.units_per_epoch
 
     def step(self) -> None:
+        """Makes one training step."""
         rate = learning_rate(self.steps, self.peak_rate, self.plan)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -72,7 +75,7 @@ class Loop:
         self.recent_loss.lerp_(value, max(0.02, 1 / self.steps))
 
     def take_mean_loss(self) -> float:
-        """Mean loss of the steps since the last call."""
+        """The mean loss of the steps since the last call. Waits for the device."""
         mean = (self.loss_sum / self.loss_count).item()
         self.loss_sum = torch.zeros_like(self.loss_sum)
         self.loss_count = 0
@@ -94,10 +97,10 @@ class Loop:
         }
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Raises ValueError, and loads nothing, where `saved` is of another training."""
+        """Goes on from a saved state. Raises ValueError, and loads nothing, where `saved` is of another training."""
         require_checkpoint_of(self, saved)
         self.model.load_state_dict(saved["model"])
-        # The choices stay as they are here. What another version of torch has of them may have other names.
+        # The options of the optimizer stay: another version of torch may name them differently.
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": saved["optimizer"]["state"], "param_groups": groups})
         self.batches.load_state_dict(saved["lessons"])

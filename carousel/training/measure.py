@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """Turns a mean loss per token into the figure that is shown, and words it.
+    """Turns a mean loss per token into the figure that is shown, and into words.
 
         figure = loss per token · tokens per unit + extra
 
-    With the `quantity` "nats" that is nats per unit (per character, say), so that models that cut the same data
+    With the `quantity` "nats" that is nats per unit (per character, say), so that models that divide the same data
     into different tokens can be compared, and bits stand beside it; `extra` is what a unit costs besides its
     tokens: the spelling of words outside the vocabulary. Any other quantity ("quantile loss") is shown as it is.
     `unit` is also what reading speed counts.
@@ -26,19 +26,19 @@ class Measure:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What `figures` are: ("nats/char", "bits/char")."""
+        """The units of `figures`: ("nats/char", "bits/char")."""
         return (f"nats/{self.unit}", f"bits/{self.unit}") if self.quantity == "nats" else (self.quantity,)
 
     def figures(self, value: float) -> tuple[str, ...]:
-        """One for each of `names`: ("1.493", "2.154")."""
+        """The value in each of the units `names`: ("1.493", "2.154")."""
         return tuple(f"{number:.3f}" for number in ((value, bits(value)) if self.quantity == "nats" else (value,)))
 
     def words(self, value: float) -> str:
-        """ "1.493 nats/char (2.154 bits)", "0.113 quantile loss"."""
+        """A value with its unit: "1.493 nats/char (2.154 bits)", "0.113 quantile loss"."""
         figures = self.figures(value)
         return f"{figures[0]} {self.names[0]}" + (f" ({figures[1]} bits)" if len(figures) == 2 else "")
 
 
 def bits(nats: float) -> float:
-    """One nat is 1 / ln 2, about 1.4427, bits."""
+    """Nats as bits: one nat is 1 / ln 2, about 1.4427, bits."""
     return nats / math.log(2)

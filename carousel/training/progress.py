@@ -1,4 +1,4 @@
-"""Telling whoever waits how the training goes."""
+"""Reports of how a training goes: on a terminal, as lines of text, or none."""
 
 import time
 from collections import deque
@@ -18,7 +18,7 @@ from rich.text import Text
 from carousel.training.measure import Measure
 from carousel.training.terminal import printable, write_line
 
-SAMPLE_LINES = 6  # of a sample on the screen, so that the picture keeps its height
+SAMPLE_LINES = 6  # of a sample on the screen, so that the table keeps its height
 
 
 @dataclass(frozen=True)
@@ -36,24 +36,26 @@ class Status:
 
 
 class Report(Protocol):
-    """What a training tells as it goes on."""
+    """The object that a training reports to. Its methods are called in this order, those in the middle many times."""
 
     def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:
-        """Called once: the measure of what follows, the name and figure of a naive baseline, and what samples are."""
+        """Called once. measure: of all losses. baseline: a naive one, its name and figure. samples: their title."""
 
-    def say(self, line: str) -> None: ...
+    def say(self, line: str) -> None:
+        """Called with a line of text for the user."""
 
     def tick(self, status: Callable[[], Status]) -> None:
-        """Called after every step. `status` costs a little, so it is called only when something is shown."""
+        """Called after every training step. Computing the status takes time, so call `status` only to show it."""
 
-    def validated(self, status: Status, sample: str | None) -> None: ...
+    def validated(self, status: Status, sample: str | None) -> None:
+        """Called after each validation. sample: a text that shows what the model does, or None."""
 
     def pause(self) -> None:
         """Called when training ends or is stopped."""
 
 
 class Quiet:
-    """Says nothing."""
+    """A report that shows nothing."""
 
     def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None: ...
 
@@ -67,12 +69,13 @@ class Quiet:
 
 
 class Speed:
-    """Units per second over the last ten seconds or so."""
+    """How many units a second were read in the last ten seconds or so."""
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, float]] = deque()
 
     def update(self, status: Status, units: float) -> float | None:
+        """Takes the units read so far. Returns the speed, None before two different times."""
         self._marks.append((status.seconds, units))
         while len(self._marks) > 2 and status.seconds - self._marks[0][0] > 10:
             self._marks.popleft()
@@ -81,14 +84,14 @@ class Speed:
 
 
 def clock(seconds: float) -> str:
-    """83 -> '1:23', 3700 -> '1:01:40'."""
+    """A duration in words: 83 -> "1:23", 3700 -> "1:01:40"."""
     minutes, rest = divmod(round(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def time_left(status: Status, first: Status) -> str:
-    """From the pace since `first`, what this sitting began with."""
+    """The time left, from the speed since `first`, the status when this process began to train: "1:23 left"."""
     done = status.step - first.step
     if status.steps is None or done <= 0:
         return "timing the first steps"
@@ -96,7 +99,7 @@ def time_left(status: Status, first: Status) -> str:
 
 
 class Lines:
-    """Plain lines of text, for logs and pipes: one at each validation, and one every `every` seconds."""
+    """A report in lines of text, for logs and pipes: one at each validation, and one every `every` seconds."""
 
     def __init__(self, every: float = 10.0, write: Callable[[str], Any] = write_line) -> None:
         self._every = every
@@ -117,7 +120,7 @@ class Lines:
         if time.monotonic() - self._shown >= self._every:
             self._line(status())
 
-    def validated(self, status: Status, sample: str | None) -> None:  # noqa: ARG002 (a log has no place for samples)
+    def validated(self, status: Status, sample: str | None) -> None:  # noqa: ARG002 (a log shows no samples)
         self._line(status)
 
     def pause(self) -> None: ...
@@ -141,8 +144,8 @@ class Lines:
 
 
 class Screen:
-    """A picture on the terminal, redrawn at most four times a second by the training itself (no thread of its own,
-    which would take turns with the training)."""
+    """A report that redraws a table on the terminal, at most four times a second. It has no thread of its own, which
+    would compete with the training."""
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console()
@@ -211,22 +214,24 @@ class Screen:
         return Group(*parts)
 
 
-Progress = Callable[[int, int], None]  # hears how much is done, of how much
+Progress = Callable[[int, int], None]  # called with how much is done, and how much there is in all
 
 
 def silent(done: int, of: int) -> None:
-    """Hears nothing."""
+    """A progress that shows nothing."""
 
 
 @contextmanager
 def meter(what: str, console: Console | None = None, *, after: float = 2.0) -> Iterator[Progress]:
-    """A bar for work that is no training, shown on a terminal (of errors, so that results stay clean) once it has taken
-    `after` seconds, redrawn four times a second at most, and gone when it is done. Elsewhere nothing."""
+    """A progress bar on standard error, for work other than training. Yields the function to call with the progress.
+
+    The bar appears only on a terminal, after `after` seconds, is redrawn at most four times a second, and disappears at
+    the end."""
     console = console or Console(stderr=True)
     bar = Bar(*Bar.get_default_columns(), console=console, auto_refresh=False, transient=True)
     due = time.monotonic() + after
 
-    def heard(done: int, of: int) -> None:
+    def update(done: int, of: int) -> None:
         nonlocal due
         if console.is_terminal and time.monotonic() >= due:
             due = time.monotonic() + 0.25
@@ -236,13 +241,13 @@ def meter(what: str, console: Console | None = None, *, after: float = 2.0) -> I
             bar.update(bar.tasks[0].id, completed=done, total=of, refresh=True)
 
     try:
-        yield heard
+        yield update
     finally:
         if bar.tasks:
             bar.stop()
 
 
 def report_for(console: Console | None = None) -> Report:
-    """`Screen` on a terminal, `Lines` elsewhere."""
+    """The usual report: `Screen` on a terminal, `Lines` elsewhere."""
     console = console or Console()
     return Screen(console) if console.is_terminal else Lines()

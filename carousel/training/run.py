@@ -1,4 +1,4 @@
-"""A training run: it carries a loop to the end of its budget, and saves, logs and validates on the way."""
+"""A training run: it trains to the end of its budget, and saves, logs and validates on the way."""
 
 import math
 import time
@@ -18,12 +18,13 @@ from carousel.training.stopping import StopWish
 
 
 class Run:
-    """Carries a loop to the end of its budget: plans, validates, logs, saves, stops when asked to, resumes.
+    """Trains a loop to the end of its budget: plans, validates, logs, saves, stops when asked to, resumes.
 
-    `validate()` returns the validation loss, which the best model has least of; `sample(steps)` a text to show beside
-    it, or None; `planned(loop)` is told once the number of steps is known (again after resuming). `measure` and
-    `validation_measure` turn losses into the figures of the log. A checkpoint is written at each validation and
-    whenever `save_every` seconds have passed since the last.
+    validate(): returns the validation loss; the model with the lowest is kept.
+    sample(step): returns a text to show beside it, or None.
+    planned(loop): called once the number of steps is fixed, and again after resuming.
+    measure, validation_measure: turn losses into the figures of the log.
+    save_every: a checkpoint is written at each validation, and whenever so many seconds have passed since the last.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Run:
         self.save_every = save_every
         self.best: float | None = None  # validation loss, as `validate` gives it
         self.latest: float | None = None
-        self.seconds_before = 0.0  # spent training before the last resumption
+        self.seconds_before = 0.0  # of training before the last resumption
         self.log_length = 0  # bytes of the log that belong to the last checkpoint
         self.saved_steps: int | None = None  # where the last checkpoint stands
         self._started = self._saved_at = self._trial_started = 0.0
@@ -60,9 +61,9 @@ class Run:
         self._validation_seconds = 0.0
 
     def resume(self) -> bool:
-        """Go back to the last checkpoint. False when there has been none, and training starts at the beginning.
+        """Loads the last checkpoint. Returns False where none was written: then training starts at the beginning.
 
-        Raises RunError for a checkpoint that is gone: the beginning would overwrite what was learnt."""
+        Raises RunError for a checkpoint that is lost: to start again would overwrite the weights that were learnt."""
         saved = self.folder.read_state()
         if saved is None:
             self._require_nothing_learnt()
@@ -107,7 +108,7 @@ class Run:
             )
 
     def train(self) -> None:
-        """Train to the end of the budget.
+        """Trains to the end of the budget.
 
         Raises KeyboardInterrupt after SIGINT and SystemExit(143) after SIGTERM, once the step is finished and
         saved; RunError when the folder cannot be written to, or when a loss or weight is no longer a number, which is
@@ -156,7 +157,7 @@ class Run:
             self._save()
 
     def _rescued(self) -> str:
-        """Saves what is still in memory beside a folder that is gone, and says what was saved where."""
+        """Saves the weights beside the folder, which is gone. Returns a sentence that says what was saved where."""
         steps = f"after step {self.loop.steps:,}"
         if not self.folder.kept or not self.loop.sound:
             return f"Training stopped {steps}; nothing of it is kept."
@@ -173,7 +174,7 @@ class Run:
     # -- planning -------------------------------------------------------------------------------------------
 
     def _time_trial(self) -> None:
-        """Time the first steps of a budget in minutes, and fix the number of steps once they have shown enough."""
+        """Times the first steps of a budget in minutes, and fixes the number of steps after enough of them."""
         now = time.monotonic()
         self._trial_steps += 1
         if self._trial_steps == 3:  # the first steps also set up threads, caches and the optimizer's memory
@@ -227,13 +228,13 @@ class Run:
         if not sound:
             kept = f"{STATE} keeps the last good checkpoint, {MODEL} the best weights. "
             raise RunError(
-                f"The training of {self.folder.path} has run away: after step {self.loop.steps:,} {found}. "
+                f"The training of {self.folder.path} has diverged: after step {self.loop.steps:,} {found}. "
                 f"{kept if self.saved_steps is not None and self.folder.kept else ''}"
                 f"Start a new run with a lower learning rate; this one's was {self.loop.peak_rate:g} at its peak."
             )
 
     def _save(self) -> None:
-        self._require_sound(self.loop.sound, "a loss or a weight is no number")
+        self._require_sound(self.loop.sound, "a loss or a weight is not finite")
         log_length = self.log.sync()  # first: the state must not remember more of the log than the disk does
         self.folder.write_state(
             {

@@ -1,6 +1,6 @@
-"""The cell of a run: one of the catalogue, or one in a file of the user's, which a run alone never has executed.
+"""The cell of a run: one of the catalogue, or one in a file of the user's, which is never run without the user's word.
 
-Whoever writes a run's folder writes its config.json, and so could name any file. A cell in a file is therefore loaded
+The author of a run folder writes its config.json, and could name any file in it. A cell in a file is therefore loaded
 only where the user vouches for it: names the file again (`--cell FILE:NAME`, `cell=`), or trusts the one that the run
 names (`--trust-cell`, `trust_cell=True`). The file is compared with the one that was trained.
 """
@@ -20,7 +20,7 @@ logger = logging.getLogger("carousel")
 
 
 class Vouched(Protocol):
-    """A run, and how its user vouches for a cell in a file."""
+    """A run folder, and how its user vouches for a cell in a file."""
 
     path: Path
     cell: Any
@@ -28,7 +28,7 @@ class Vouched(Protocol):
 
 
 def in_file(cell: Any) -> tuple[Path, str] | None:
-    """File and class of a cell that a file of the user's defines."""
+    """The file and the class of a cell that is named as "file.py:ClassName"; None for any other cell."""
     if not isinstance(cell, str):
         return None
     path, colon, name = cell.rpartition(":")
@@ -36,22 +36,22 @@ def in_file(cell: Any) -> tuple[Path, str] | None:
 
 
 def absolute_cell(cell: str) -> str:
-    """A cell in a user's file, named so that the run finds it from any folder."""
+    """The name of the cell, with the absolute path where it is one in a file, so that any folder can find it."""
     found = in_file(cell)
     return f"{found[0].resolve()}:{found[1]}" if found else cell
 
 
 def hash_of(cell: str) -> dict[str, str]:
-    """What a config remembers of the file of a cell; nothing of one that is in the catalogue."""
+    """The entry of a config with the SHA-256 of the cell's file; no entry for a cell of the catalogue."""
     found = in_file(cell)
     return {FILE_HASH: _hash(found[0])} if found else {}
 
 
 def cell_of(run: Vouched, config: dict[str, Any]) -> str | Cell:
-    """The cell of a run, to build its network with.
+    """The cell of a run, from which its network is built. Warns where its file is not the one that was trained.
 
-    Raises RunError for one in a file that the user has not vouched for, or that is gone; DataError where the user names
-    one and the run's is in the catalogue. Says where the file is not the one that was trained."""
+    Raises RunError for a cell in a file that the user has not vouched for, or that is gone; DataError where the user
+    names a file although the cell is in the catalogue."""
     recorded = config["model"]["cell"]
     if not isinstance(recorded, str):
         raise TypeError(f"a cell is named by a text, not by {type(recorded).__name__}")
@@ -71,7 +71,7 @@ def cell_of(run: Vouched, config: dict[str, Any]) -> str | Cell:
     if run.cell is None and not theirs[0].is_file():
         raise RunError(
             f"{run.path} names its cell {recorded}, and there is no such file any more. The run is whole: put the file "
-            f"back, or name its new place: {_again(theirs)}."
+            f"back, or name its new path: {_again(theirs)}."
         )
     if run.cell is None and not run.trust_cell:
         raise RunError(
@@ -88,7 +88,7 @@ def cell_of(run: Vouched, config: dict[str, Any]) -> str | Cell:
 
 
 def strange_cell(config: Any) -> str:
-    """A sentence about the cell in a file that a damaged config names; nothing where it names none."""
+    """A sentence about the cell in a file that a damaged config names; "" where it names none."""
     model = config.get("model") if isinstance(config, dict) else None
     cell = model.get("cell") if isinstance(model, dict) else None
     if in_file(cell) is None:
@@ -98,7 +98,7 @@ def strange_cell(config: Any) -> str:
 
 
 def _compare(run: Vouched, config: dict[str, Any], name: str, cell: Any, ours: tuple[Path, str] | None) -> None:
-    """Says where the file, or the name of the class, is not what was trained."""
+    """Warns where the file, or the name of the class, is not the one that was trained."""
     trained = config.get(FILE_HASH)
     file = ours[0] if ours is not None else _source(cell)
     class_name = ours[1] if ours is not None else (cell if isinstance(cell, type) else type(cell)).__name__
@@ -126,5 +126,5 @@ def _hash(file: Path) -> str:
 
 
 def _again(cell: tuple[Path, str]) -> str:
-    """What to type for a cell in a file whose place only the user knows."""
+    """What to type for a cell in a file whose folder only the user knows."""
     return f"--cell path/to/{cell[0].name}:{cell[1]} (in Python cell=...)"

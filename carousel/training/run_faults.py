@@ -1,4 +1,4 @@
-"""What to say of a run folder whose files are lost, damaged or cannot be written, and how to go on."""
+"""Errors of a run folder whose files are lost, damaged or cannot be written: what happened, and what to do."""
 
 import errno
 import functools
@@ -25,7 +25,8 @@ def removed(run: Path) -> str:
 
 
 def unwritable(run: Path, name: str, problem: OSError, size: int, *, gone: bool, kept: bool) -> RunError:
-    """For a file of `size` bytes that cannot be written. gone: the whole folder is; kept: it can be resumed."""
+    """The error for a file of `size` bytes that cannot be written. gone: whether the folder itself is gone.
+    kept: whether the run can be resumed."""
     if gone:
         return RunGone(removed(run))
     full = problem.errno == errno.ENOSPC
@@ -44,14 +45,14 @@ def damaged(file: Path, problem: BaseException, remedy: str) -> RunError:
 
 
 def damaged_config(config: Path, problem: Exception) -> RunError:
-    """For a config that lacks something, or holds something else than it should."""
+    """The error for a config that lacks an entry, or has one of another kind."""
     if isinstance(problem, LookupError | TypeError | AttributeError):  # their messages say little without the kind
         problem = RunError(f"{type(problem).__name__}: {problem}")
     return damaged(config, problem, "The run cannot be read without it: put a copy of it back, or train again.")
 
 
 def lost_data(file: Path, what: str, found: str) -> RunError:
-    """For a file of data that should hold `what`."""
+    """The error for a file of training data. what: it should hold; found: what is wrong with it."""
     return RunError(
         f"{file} should hold {what}, and {found}. The run cannot go on without it: put a copy of it back, or train "
         f"again."
@@ -59,7 +60,7 @@ def lost_data(file: Path, what: str, found: str) -> RunError:
 
 
 def without_model(model: Path, *, finished: bool, started: bool) -> RunError:
-    """For a run whose best weights are not there. started: it has a checkpoint."""
+    """The error for a run without its best weights. started: whether it has a checkpoint."""
     if finished or started:
         remedy = model_again(model.parent, finished=finished, started=started)
         return RunError(f"{model.parent} has lost its {model.name}. {remedy}")
@@ -70,7 +71,7 @@ def without_model(model: Path, *, finished: bool, started: bool) -> RunError:
 
 
 def model_again(run: Path, *, finished: bool, started: bool) -> str:
-    """How to come by the best weights of a run that has lost them."""
+    """How the user gets the best weights of a run again that has lost them."""
     if finished:
         return "The run has finished, so nothing writes it again: put a copy of it back, or train a new run."
     if started:
@@ -82,12 +83,12 @@ def model_again(run: Path, *, finished: bool, started: bool) -> str:
 
 
 def reason(problem: BaseException) -> str:
-    """The first line of what the problem says, 200 characters at most."""
+    """The first line of the message of an exception, 200 characters at most."""
     text = str(getattr(problem, "strerror", None) or problem)
     return text.strip().split("\n")[0][:200] or type(problem).__name__
 
 
 @functools.cache
 def say_once(message: str) -> None:
-    """To whoever listens to the logger "carousel"; without one, on standard error."""
+    """Warns through the logger "carousel", each message once in a process."""
     logger.warning(message)

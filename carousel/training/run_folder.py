@@ -1,11 +1,11 @@
 """A run: the folder that training writes.
 
-    config.json         what was asked for, written once; with the format's version
+    config.json         the task, its settings, what was decided about the data; written once
     model.safetensors   the weights that did best in validation
     train_state.pt      everything needed to go on: current weights, optimizer, positions, carried state, ...
     log.jsonl           one JSON object per line: losses, validations, samples
 
-Killed at any moment, a run loses at most what came after its last checkpoint, and never becomes unreadable:
+Killed at any moment, a run loses at most the steps after its last checkpoint, and never becomes unreadable:
 
 * Each file is written beside its name, forced to disk, and then renamed over it, so a reader finds the old
   file or the new one, whole.
@@ -13,11 +13,10 @@ Killed at any moment, a run loses at most what came after its last checkpoint, a
   between the replacement of model.safetensors and that of train_state.pt therefore mixes nothing: the run goes
   on from the older train_state.pt, computes the same steps again to the same bits, comes to the same best
   weights and writes the same model.safetensors. (In the other order the best weights could be lost.)
-* The log is only appended to. train_state.pt remembers how long it was, and resuming cuts off what came later.
+* The log is only appended to. train_state.pt records how long it was, and resuming cuts off the lines after that.
 
 Each file carries its checksum (see `carousel.training.checksums`), compared when it is read. A run may come from
-a stranger: nothing in it is executed, and what it holds is compared with what it should be before it is used.
-docs/runs.md says all this to users.
+a stranger: nothing in it is executed, and its content is checked before it is used. docs/runs.md is for users.
 """
 
 import contextlib
@@ -47,10 +46,10 @@ __all__ = ["CONFIG", "FORMAT", "LOG", "MODEL", "STATE", "Log", "RunFolder", "Run
 
 FORMAT = 1
 CONFIG, MODEL, STATE = "config.json", "model.safetensors", "train_state.pt"
-MOST = 1 << 28  # bytes of a config.json that are read: far more than training writes
+MOST = 1 << 28  # bytes of a config.json that are read at most: far more than training writes
 HEADER = 100_000_000  # bytes of a safetensors header at most, as the format has it
 
-# What may come of a config that holds something else than training wrote.
+# The exceptions that a config raises which is not as training wrote it.
 UNFIT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError, MemoryError)
 DATA = "files"  # of a config: checksums of other files
 
@@ -58,7 +57,7 @@ DATA = "files"  # of a config: checksums of other files
 class RunFolder:
     """Reads and writes the files of one run. `create` starts a new one, `open` finds one that exists.
 
-    kept: whether it outlives its training; False for a run in a temporary folder, with which nobody can go on.
+    kept: whether the folder stays after its training; False for a temporary folder, which nothing can resume.
     cell, trust_cell: how its user vouches for a cell in a file; see `carousel.training.run_cell`.
     """
 
@@ -66,15 +65,15 @@ class RunFolder:
         self.path = path
         self.kept = kept
         self.cell, self.trust_cell = cell, trust_cell
-        self._config: dict[str, Any] | None = None  # as it was written or read last
-        self._sealed: bool | None = None  # whether its files have checksums: those of earlier runs have none
-        self._place: tuple[int, int] | None = None  # the folder itself, whatever its name
+        self._config: dict[str, Any] | None = None  # as last written or read
+        self._sealed: bool | None = None  # whether its files have checksums; earlier runs have none
+        self._held: tuple[int, int] | None = None  # device and inode of the folder, since `hold`
 
     @classmethod
     def create(cls, path: Path, *, kept: bool = True, cell: Any = None) -> "RunFolder":
-        """A new run in `path`, which must not exist yet or be an empty folder. Raises RunError otherwise.
+        """Makes the folder of a new run. Raises RunError unless `path` does not exist yet or is an empty folder.
 
-        It becomes a run once `write_config` has been called. cell: the one that it trains, as its user named it."""
+        It becomes a run once `write_config` has been called. cell: the cell that it trains, as its user named it."""
         cls.require_unused(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -85,7 +84,7 @@ class RunFolder:
         return cls(path, kept=kept, cell=cell)
 
     def discard(self, *names: str) -> None:
-        """Undo `create`, for a run that came to nothing: remove these files, and the folder if that leaves it empty."""
+        """Undoes `create` for a run that could not begin: removes these files, and the folder if it is empty then."""
         files.remove_unfinished(self.path)
         for name in names:
             (self.path / name).unlink(missing_ok=True)
@@ -94,6 +93,7 @@ class RunFolder:
 
     @staticmethod
     def require_unused(path: Path) -> None:
+        """Raises RunError unless `path` does not exist yet or is an empty folder."""
         if not path.exists() or (path.is_dir() and not any(path.iterdir())):
             return
         if (path / CONFIG).is_file():
@@ -109,19 +109,19 @@ class RunFolder:
                 claim(file, self.path)
 
     def hold(self) -> None:
-        """From now on, writing to another folder in the place of this one is refused with RunGone."""
+        """From now on, writing raises RunGone where another folder stands under this path."""
         try:
             found = self.path.stat()
         except OSError as problem:
             raise self.unwritable(LOG, problem, 0) from None
-        self._place = found.st_dev, found.st_ino
+        self._held = found.st_dev, found.st_ino
 
     def tidy(self) -> None:
-        """Removes what a crash has left half written. For who holds the log: nobody else writes here."""
+        """Removes files that a crash left half written. Only for the process that holds the lock of the log."""
         files.remove_unfinished(self.path)
 
     def begin_again(self) -> "RunFolder":
-        """A new run beside this one, which is gone, of the same config. Raises RunError where it cannot be written."""
+        """Makes a run with the same config beside this one, which is gone. Raises RunError where that fails."""
         if self._config is None:
             raise RunError(f"the {CONFIG} is lost too")
         beside = self.create(free_name(self.path.parent, f"{self.path.name}-rescued"), kept=self.kept)
@@ -130,23 +130,23 @@ class RunFolder:
 
     @property
     def gone(self) -> bool:
-        """Is there no folder of this path any more, or another than at `hold`?"""
+        """Whether there is no folder under this path any more, or another one than at `hold`."""
         try:
             found = self.path.stat()
         except OSError:
             return True
-        return self._place not in (None, (found.st_dev, found.st_ino))
+        return self._held not in (None, (found.st_dev, found.st_ino))
 
     @property
     def finished(self) -> bool:
-        """Has its training come to its end?"""
+        """Whether the training has ended."""
         return self._read_log()[1]
 
     @classmethod
     def open(
         cls, path: str | Path, *, task: str | None = None, cell: Any = None, trust_cell: bool = False
     ) -> "RunFolder":
-        """An existing run (of that task). Raises RunError when there is none, or a newer Carousel wrote it."""
+        """Opens a run. Raises RunError where there is none, where it is of another task, and where it is too new."""
         path = Path(path)
         if not (path / CONFIG).is_file():
             raise RunError(
@@ -162,7 +162,7 @@ class RunFolder:
     # -- config.json ----------------------------------------------------------------------------------------
 
     def write_config(self, config: dict[str, Any], *, data: Sequence[str] = ()) -> None:
-        """data: files that stand in the folder already and stay as they are. The config keeps their checksums."""
+        """Writes the config. data: files in the folder that do not change; the config records their checksums."""
         if data:
             config = {**config, DATA: {name: self._identity(name) for name in data}}
         record = json.loads(checksums.json_bytes({"format": FORMAT, **config}))
@@ -170,7 +170,7 @@ class RunFolder:
         self._config, self._sealed = record, True
 
     def config(self) -> dict[str, Any]:
-        """Raises RunError for one that is damaged, that another program has changed, or that a newer Carousel wrote."""
+        """Reads the config. Raises RunError where it is damaged, has been changed, or is of a newer Carousel."""
         try:
             found = json.loads(files.read(self.path / CONFIG, most=MOST).decode("utf-8"))
             version = found["format"]
@@ -188,32 +188,32 @@ class RunFolder:
         return dict(self._config)
 
     def model(self, config: dict[str, Any]) -> dict[str, Any]:
-        """The arguments of the network that a config describes, with a cell that may be used: see
-        `carousel.training.run_cell`. Raises RunError for one in a file that its user has not vouched for."""
+        """The arguments of the network that a config describes, with its cell loaded; see `carousel.training.run_cell`.
+        Raises RunError for a cell in a file that the user has not vouched for."""
         return {**config["model"], "cell": cell_of(self, config)}
 
     @property
     def has_own_cell(self) -> bool:
-        """Was it trained with a cell in a file?"""
+        """Whether it was trained with a cell in a file."""
         model = self.config().get("model")
         return isinstance(model, dict) and in_file(model.get("cell")) is not None
 
     @property
     def sealed(self) -> bool:
-        """Does every file of the run carry a checksum? Those of earlier runs do not."""
+        """Whether every file of the run has a checksum. The files of earlier runs have none."""
         if self._sealed is None and (self.path / CONFIG).exists():
             self.config()
         return bool(self._sealed)
 
     def require_checksum(self, found: bool) -> None:
-        """Raises ValueError where a file has none although its run has them."""
+        """Raises ValueError where a file has no checksum although the files of its run have them."""
         if not found and self.sealed:
             raise ValueError("it carries no checksum, and its run's files do")
 
     @contextlib.contextmanager
     def reading_config(self) -> Iterator[None]:
-        """Around what makes something of `config`. What is missing there, or is something else than it should be,
-        becomes a RunError that says so; errors that Carousel raises on purpose know better, and pass."""
+        """Around code that uses the config. Exceptions for missing or wrong entries become a RunError that says so.
+        Carousel's own errors pass unchanged."""
         try:
             yield
         except CarouselError:
@@ -224,9 +224,9 @@ class RunFolder:
     # -- files of data --------------------------------------------------------------------------------------
 
     def data(self, name: str, what: str) -> Path:
-        """The path of a file that `write_config` was told of, found to be what it was. what: it holds.
+        """The path of a file of data, after its checksum was compared. what: the file holds, for messages.
 
-        Raises RunError where it is missing or is another. Earlier runs did not keep checksums of such files."""
+        Raises RunError where it is missing or has changed. Earlier runs have no checksums of such files."""
         recorded = self.config().get(DATA)
         try:
             if recorded is not None and self._identity(name) != recorded[name]:
@@ -246,12 +246,14 @@ class RunFolder:
     # -- model.safetensors ----------------------------------------------------------------------------------
 
     def write_model(self, weights: Mapping[str, Tensor]) -> None:
-        """The same weights make the same file."""
+        """Writes the best weights. The same weights make the same bytes."""
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
         self._replace(MODEL, checksums.seal_tensors(safetensors.torch.save(tensors, metadata={"format": "pt"})))
 
     def read_model(self, expected: Mapping[str, Tensor] | None = None) -> dict[str, Tensor]:
-        """The best weights. expected: tensors that theirs must fit, by name, shape and type. Raises RunError."""
+        """Reads the best weights. expected: tensors that they must fit by name, shape and type.
+
+        Raises RunError where they do not, and where the file is missing or damaged."""
         most = None if expected is None else HEADER + sum(tensor.nbytes for tensor in expected.values())
         try:
             content = files.read(self.path / MODEL, most=most)
@@ -271,19 +273,20 @@ class RunFolder:
         return weights
 
     def load_into(self, network: nn.Module) -> None:
-        """The best weights, into a network built from the run's config. Raises RunError where they do not fit."""
+        """Loads the best weights into a network built from the run's config. Raises RunError where they do not fit."""
         network.load_state_dict(self.read_model(network.state_dict()))
 
     # -- train_state.pt -------------------------------------------------------------------------------------
 
     def write_state(self, state: dict[str, Any]) -> None:
+        """Writes a checkpoint."""
         buffer = io.BytesIO()
         torch.save({"format": FORMAT, **state}, buffer)
         self._replace(STATE, checksums.seal_archive(buffer.getvalue()))
 
     def read_state(self) -> dict[str, Any] | None:
-        """What the last checkpoint saved, or None when there has been none. Nothing in the file is executed, and
-        nothing that it holds is larger than the file."""
+        """Reads the last checkpoint; None where there is none. Nothing in the file is executed, and it cannot unpack to
+        more than its own size. Raises RunError where it is damaged."""
         file = self.path / STATE
         try:
             content = files.read(file)
@@ -307,8 +310,7 @@ class RunFolder:
     # -- log.jsonl ------------------------------------------------------------------------------------------
 
     def log_lines(self) -> list[dict[str, Any]]:
-        """The log, line by line. What cannot be read of it is left out, and said; a last line that was cut off by a
-        crash is left out without a word."""
+        """The lines of the log, without those that cannot be read, of which a warning says how many."""
         return self._read_log()[0]
 
     def _read_log(self) -> tuple[list[dict[str, Any]], bool]:
@@ -318,7 +320,7 @@ class RunFolder:
     # -- writing --------------------------------------------------------------------------------------------
 
     def _replace(self, name: str, content: bytes) -> None:
-        """Put new content under a name so that a reader, or a crash, sees the old content or the new, whole."""
+        """Writes new content under a name. A reader, even after a crash, finds the old content or the new, whole."""
         try:
             if self.gone:
                 raise FileNotFoundError(errno.ENOENT, "the folder is gone")
@@ -327,15 +329,15 @@ class RunFolder:
             raise self.unwritable(name, problem, len(content)) from None
 
     def unwritable(self, name: str, problem: OSError, size: int) -> RunError:
-        """What to say where one of the files cannot be written."""
+        """The error for a file that cannot be written."""
         return faults.unwritable(self.path, name, problem, size, gone=self.gone, kept=self.kept)
 
     def damaged_config(self, problem: Exception) -> RunError:
-        """For a config that lacks something, or holds something else than it should."""
+        """The error for a config that lacks an entry, or has one of another kind."""
         return faults.damaged_config(self.path / CONFIG, problem)
 
     def lost_data(self, name: str, what: str, found: str) -> RunError:
-        """For a file of data that should hold `what`."""
+        """The error for a file of training data. what: it should hold; found: what is wrong with it."""
         return faults.lost_data(self.path / name, what, found)
 
     def _without_model(self) -> RunError:

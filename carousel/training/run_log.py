@@ -24,7 +24,7 @@ NUMBERS = ("step", "tokens", "epoch", "train", "validation", "seconds")  # of a 
 
 
 def read_log(path: Path, *, sealed: bool) -> tuple[list[dict[str, Any]], bool]:
-    """The lines of a log, and whether its run has finished. What cannot be read is left out, and said."""
+    """The lines of a log, and whether its run has finished. Lines that cannot be read are left out, with a warning."""
     try:
         content = files.read(path, most=MOST)
     except FileNotFoundError:
@@ -41,7 +41,7 @@ def read_log(path: Path, *, sealed: bool) -> tuple[list[dict[str, Any]], bool]:
 
 
 def records_of(content: bytes, *, sealed: bool) -> tuple[list[dict[str, Any]], dict[int, str], bool]:
-    """The lines of a log that can be read; why the others cannot, by their numbers; and whether the run has finished.
+    """The lines of a log that can be read; {number of a line: why it cannot}; and whether the run has finished.
 
     A last line without an end was cut off by a crash, and is left out. sealed: every line must have a checksum.
     """
@@ -67,7 +67,7 @@ def records_of(content: bytes, *, sealed: bool) -> tuple[list[dict[str, Any]], d
 
 
 class Owner(Protocol):
-    """The run that a log is of."""
+    """The run that a log belongs to."""
 
     path: Path
 
@@ -78,9 +78,9 @@ class Owner(Protocol):
 
 
 class Log:
-    """The run's log, open for appending: whatever others do to the file, what is written stands at its end.
+    """The run's log, open for appending: whatever other programs do to the file, new lines stand at its end.
 
-    A line is written at once and whole. `say` hears of what others have done to the file.
+    A line is written at once and whole. say: called with a sentence where another program has changed the file.
     """
 
     def __init__(
@@ -91,10 +91,10 @@ class Log:
         steps: float = math.inf,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`length`: how many bytes of an earlier log to keep; None for all of it. Only whole lines are kept.
+        """length: how many bytes of an earlier log to keep; None for all. Only whole lines are kept.
 
-        `.lost` is how many bytes it lacks of that length: someone, or a crash of the disk, has shortened it. What was
-        written to it after that, of steps beyond `steps`, is not kept either.
+        `.lost`: how many bytes the file is shorter than that, since a person or a crash of the disk has shortened it.
+        Then lines of steps after `steps`, written later, are not kept either.
         Raises RunError where it cannot be opened, is a link, or another process trains the run.
         """
         self._run, self._folder, self._say, self._steps = run, run.path, say, steps
@@ -103,17 +103,18 @@ class Log:
 
     @property
     def in_place(self) -> bool:
-        """Is the file that is open still the one in the folder?"""
+        """Whether the open file is still the one in the folder."""
         try:
             return os.path.samestat(os.fstat(self._file.fileno()), os.lstat(self._folder / LOG))
         except OSError:
             return False
 
     def write(self, **record: Any) -> None:
+        """Appends a line."""
         self._guarded(lambda: self._append(seal_line(record)))
 
     def sync(self) -> int:
-        """Force the log to disk. Returns its length in bytes. One that was taken away is begun anew."""
+        """Forces the log to disk and returns its length in bytes. A log that was removed is begun again."""
 
         def flush() -> int:
             if self._run.gone:
@@ -174,8 +175,8 @@ def _length_until(content: bytes, steps: float) -> int:
 
 
 def _appending(folder: Path) -> Any:
-    """The log, open to be read and appended to. Raises OSError for one that cannot be, RunError for one that is a link
-    or shares its content with a file elsewhere, which would be written to with it."""
+    """The log, open to be read and appended to. Raises OSError where it cannot be opened, RunError for a link or a file
+    with a second name elsewhere, as that file would change too."""
     path = folder / LOG
     if path.is_symlink():
         raise RunError(f"{path} is a link, and a log is not written through one: put a copy of the log in its place.")
@@ -189,8 +190,8 @@ def _appending(folder: Path) -> Any:
 
 
 def claim(log: BinaryIO, folder: Path) -> None:
-    """Two trainings must not write to one run. The lock ends with the file, and so with the process, however it ends.
-    Raises RunError, the file closed, where another holds it."""
+    """Locks a log, so that two trainings cannot write to one run. The lock ends when the file is closed or the process
+    ends. Raises RunError, and closes the file, where another process holds the lock."""
     if fcntl is None:
         return
     try:

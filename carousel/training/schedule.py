@@ -1,4 +1,4 @@
-"""How many steps a run takes, what happens at which, and how fast it learns at each."""
+"""The plan of a run: its number of steps, when it logs and validates, and its learning rate at each step."""
 
 import math
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ VALIDATIONS = 20  # in a run, usually
 
 @dataclass(frozen=True)
 class TrainingPlan:
-    """Everything that is decided by the number of steps. Once made it never changes, so a step's number alone
-    says what happens at it, and a resumed run does what the uninterrupted one would have done."""
+    """Everything that follows from the number of steps. A plan never changes, so that the number of a step alone says
+    what happens at it, and a resumed run does what the uninterrupted one would have done."""
 
     steps: int  # in the whole run
     log_every: int  # steps between two lines of the log
@@ -18,7 +18,7 @@ class TrainingPlan:
 
     @classmethod
     def of(cls, steps: int, validations: int = VALIDATIONS) -> "TrainingPlan":
-        """With so many validations, evenly spread; more where they would be over 2000 steps apart."""
+        """A plan with so many validations, evenly spread; with more where they would be over 2000 steps apart."""
         steps = max(1, steps)
         return cls(
             steps=steps,
@@ -27,15 +27,15 @@ class TrainingPlan:
         )
 
     def validates_at(self, step: int) -> bool:
-        """After this many steps? Always after the last, and then not shortly before it."""
+        """Whether to validate after this many steps: always after the last, and then not shortly before it."""
         left = self.steps - step
         return left <= 0 or (step % self.validate_every == 0 and left >= self.validate_every // 2)
 
 
 def learning_rate(step: int, peak: float, plan: TrainingPlan | None) -> float:
-    """The rate at a step (counted from 0): a straight climb to `peak`, then half a cosine down to 1 % of it.
+    """The learning rate at a step, counted from 0: linear warm-up to `peak`, then half a cosine down to 1 % of it.
 
-    The climb takes `WARM_UP` steps, or a tenth of a shorter run. Without a plan yet, the rate climbs and stays.
+    Warm-up takes `WARM_UP` steps, or a tenth of a shorter run. Without a plan yet, the rate stays at its peak after it.
     """
     warm_up = WARM_UP if plan is None else max(1, min(WARM_UP, plan.steps // 10))
     if step < warm_up:

@@ -21,8 +21,8 @@ def setting(default: Any, help: str, *, group: str) -> Any:
     """A field of a `Settings`: its default, its line in the help of `carousel train`, and the group it is listed in.
 
     The command line makes an option of each such field: `validation_share` of the type `float` is `--validation FLOAT`
-    (a few names are shorter there, see `carousel.errors.SETTING_OF`). A default of None means that the task chooses a
-    value by the data; the help then says how.
+    (a few names are shorter there, see `carousel.errors.SETTING_OF`). A default of None means that the task chooses
+    a value from the data; the help then says how.
     """
     return field(default=default, metadata={"help": help, "group": group})
 
@@ -31,7 +31,7 @@ def setting(default: Any, help: str, *, group: str) -> Any:
 class TrainingSettings:
     """The settings that all tasks share, with their defaults; the `Settings` of each task adds its own.
 
-    Recorded in the run's config.json. Raises DataError for a value that means nothing.
+    Recorded in the run's config.json. Raises DataError for an impossible value.
     """
 
     cell: str = setting(
@@ -78,6 +78,7 @@ class TrainingSettings:
                 raise DataError(f"{name} must be above 0, not {value}.")
 
     def require_at_least_one(self, *names: str) -> None:
+        """Raises DataError unless each of these settings is None or a whole number, 1 or more."""
         for name in names:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, Integral) and int(value) >= 1):
@@ -87,12 +88,14 @@ class TrainingSettings:
 
     @property
     def budget(self) -> Budget:
+        """How long to train."""
         if self.epochs is not None:
             return Budget(epochs=self.epochs)
         return Budget(minutes=self.minutes or DEFAULT_MINUTES)
 
     @property
     def torch_device(self) -> torch.device:
+        """The device to train on. Raises DataError where this machine does not have it."""
         import torch  # not above: the help of the command line reads this file, and does not wait for torch
 
         if self.device == "auto":

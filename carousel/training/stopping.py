@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, turned into a wish that is granted at the end of a step."""
+"""Ctrl-C and SIGTERM stop a training at the end of a step."""
 
 import signal
 import threading
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class StopWish:
-    """While in this context, the first SIGINT or SIGTERM sets `.signal` and interrupts nothing.
+    """In this context the first SIGINT or SIGTERM sets `.signal` and interrupts nothing.
 
-    A second one acts as it always does, for whoever cannot wait. Outside the main thread, where Python does not
-    let signals be caught, nothing changes.
+    A second one acts as usual, for a user who does not want to wait. Outside the main thread, where Python cannot
+    catch signals, nothing changes.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class StopWish:
         self._before = {}
 
     def raise_if_any(self, message: str) -> None:
-        """KeyboardInterrupt after SIGINT, SystemExit(143) after SIGTERM: what the caller's program expects."""
+        """Raises KeyboardInterrupt after SIGINT, SystemExit(143) after SIGTERM, as the signal would have done."""
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt(message)
         if self.signal is not None:

@@ -1,4 +1,4 @@
-"""All that Carousel prints goes through here: a terminal must not obey what a file, or a model, says.
+"""Everything that Carousel prints goes through here, so that no file and no model can control a terminal.
 
 Names of files, columns and classes, and what models of bytes write, may hold escape sequences that move the cursor,
 recolour or retitle a terminal, and marks that turn the order of letters round, so that a name reads as another.

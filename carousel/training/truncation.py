@@ -1,10 +1,10 @@
-"""Truncated backpropagation through time, for anybody's own training loop.
+"""Truncated backpropagation through time, for a training loop of your own.
 
-The state goes on for ever; gradients go back a fixed number of steps. With windows that come from somewhere already:
+The state goes on for ever; gradients go back a fixed number of steps. With an iterable of windows:
 
     carry = Carry()
     for x, y in batches:                                    # an endless stream of (T, B, I) windows, lane by lane
-        output, carry.state = layer(x, carry.state)         # what is stored is cut off from the steps that made it
+        output, carry.state = layer(x, carry.state)         # assigning detaches it
         loss(output, y).backward(); optimizer.step(); optimizer.zero_grad()
 
 From one long sequence, with updates more often than gradients are long:
@@ -29,7 +29,7 @@ from carousel.training import carry
 
 
 class Carry:
-    """A state handed from one window to the next. What is assigned to `state` is detached; None is a fresh start."""
+    """A state handed from one window to the next. A state is detached when it is assigned; None is a fresh start."""
 
     def __init__(self, state: Any = None) -> None:
         self.state = state
@@ -53,7 +53,7 @@ def truncated(
     reset: Tensor | None = None,
     dim: int | None = None,
 ) -> Iterator[tuple[Any, ...]]:
-    """Runs a layer along one long sequence, giving (output, *others) of `every` steps at a time.
+    """Runs a layer along one long sequence, and yields (output, *others) of `every` steps at a time.
 
     layer: called as layer(x, state), or layer(x, state, reset=...), and returns (output, state): a `Recurrent`, a face,
         or a model that hands its state on in this way.
@@ -64,7 +64,7 @@ def truncated(
         again, from the state that stood before them, so that they have a graph under the newest weights.
     state: the state before the first step: None, a tensor, a number, or a tuple, a list or a mapping of these.
 
-    The gradient must be taken before the next piece is asked for. Memory does not grow with the sequence.
+    Take the gradient of a piece before asking for the next. Memory does not grow with the sequence.
     Raises ValueError unless 1 <= every <= over, for a bidirectional layer, where the others are not as long as x, and
     where time does not stand along `dim`, or the layers that a model holds do not agree where it stands; TypeError for
     what is no state.
@@ -102,20 +102,20 @@ def truncated(
 def _time_of(layer: Any) -> int:
     """The dimension along which a layer has time, or the recurrent layers that a model holds. Raises ValueError."""
     modules = layer.named_modules() if isinstance(layer, nn.Module) else [("", layer)]
-    found = {name: first for name, module in modules if isinstance(first := getattr(module, "batch_first", None), bool)}
-    if "" in found:
-        return int(found[""])
-    if len(set(found.values())) > 1:
-        first, other = (next(name for name, is_first in found.items() if is_first is kind) for kind in (True, False))
+    flags = {name: first for name, module in modules if isinstance(first := getattr(module, "batch_first", None), bool)}
+    if "" in flags:
+        return int(flags[""])
+    if len(set(flags.values())) > 1:
+        first, other = (next(name for name, is_first in flags.items() if is_first is kind) for kind in (True, False))
         raise ValueError(
             f"truncated backpropagation cuts time: of the layers of {type(layer).__name__}, {first!r} is batch_first "
             f"and {other!r} is not; say along which dimension of x time stands: dim=0 or dim=1"
         )
-    return int(next(iter(found.values()), False))
+    return int(next(iter(flags.values()), False))
 
 
 def _check_time(x: Tensor, output: Any, state: Any, dim: int, steps: int) -> None:
-    """Raises ValueError where what came back shows that the batch was cut, and not time."""
+    """Raises ValueError where the shapes of output and state show that the batch was cut instead of time."""
     way_out = (
         f"say along which dimension of x time stands, dim={1 - dim} perhaps" if dim in (0, 1) else "say so by dim="
     )

@@ -66,17 +66,17 @@ def read_arff(path: Path, *, label: str | None = None) -> Examples:
         line = line.strip()
         if not line or line.startswith("%"):
             continue
-        place = f"{path}, line {number}"
+        where = f"{path}, line {number}"
         if line.startswith("{"):
-            raise DataError(f"{place}: a sparse case, in braces, is not read. Write all values, separated by commas.")
-        values = _split(place, line)
+            raise DataError(f"{where}: a sparse case, in braces, is not read. Write all values, separated by commas.")
+        values = _split(where, line)
         if len(values) != len(attributes):
             raise DataError(
-                f"{place}: the header has {len(attributes)} attributes, and this case {len(values)} values."
+                f"{where}: the header has {len(attributes)} attributes, and this case {len(values)} values."
             )
         if target is not None:
-            labels.append(_label(place, values[target], attributes[target]))
-        items.append(_case(place, attributes, values, channels))
+            labels.append(_label(where, values[target], attributes[target]))
+        items.append(_case(where, attributes, values, channels))
         names.append(f"{path.name}:{number}")
     if not items:
         raise DataError(f"{path} has no case after its @data line: there is nothing to read.")
@@ -108,36 +108,36 @@ def _header(path: Path, lines: list[str]) -> tuple[list[Attribute], int]:
         line = line.strip()
         if not line or line.startswith("%"):
             continue
-        place = f"{path}, line {number}"
+        where = f"{path}, line {number}"
         word = line.split(None, 1)[0].lower()
         if word == "@data":
             return attributes, number
         if word == "@attribute":
-            one = _attribute(place, line.split(None, 1)[1] if len(line.split(None, 1)) > 1 else "")
+            one = _attribute(where, line.split(None, 1)[1] if len(line.split(None, 1)) > 1 else "")
             (attributes if inside is None else inside.parts).append(one)
             inside = one if one.kind == "relational" else inside
         elif word == "@end":
             inside = None
         elif word != "@relation":
             raise DataError(
-                f"{place}: {line[:40]!r} is no line of an .arff header, which are @relation, @attribute and "
+                f"{where}: {line[:40]!r} is no line of an .arff header, which are @relation, @attribute and "
                 f"@data. A comment begins with %."
             )
     raise DataError(f"{path} is not an .arff file: it has no line @data, after which its cases would stand.")
 
 
-def _attribute(place: str, text: str) -> Attribute:
+def _attribute(where: str, text: str) -> Attribute:
     match = re.fullmatch(r"""('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|\S+?)\s*(\{.*\}|\s\S.*)""", text)
     if match is None:
-        raise DataError(f"{place}: an attribute is @attribute NAME TYPE, not {text[:40]!r}.")
+        raise DataError(f"{where}: an attribute is @attribute NAME TYPE, not {text[:40]!r}.")
     name, kind = _unquoted(match[1]), match[2].strip()
     if kind.startswith("{"):
-        return Attribute(name, "nominal", [_unquoted(one) for one in _split(place, kind[1:-1])])
+        return Attribute(name, "nominal", [_unquoted(one) for one in _split(where, kind[1:-1])])
     return Attribute(name, kind.split()[0].lower())
 
 
 def _target(path: Path, attributes: list[Attribute], label: str | None) -> int | None:
-    """The place of the classes among the attributes; None where there are none."""
+    """The index of the attribute that has the classes; None where none has."""
     names = [one.name for one in attributes]
     if label is not None and label not in names:
         raise DataError(f"{path} has no attribute {label!r} ({option('label')}). It has {listed(names, 20)}.")
@@ -148,8 +148,9 @@ def _target(path: Path, attributes: list[Attribute], label: str | None) -> int |
 
 
 def _channels(path: Path, attributes: list[Attribute], target: int | None) -> list[int]:
-    """The places of what makes up a case: one relational attribute, or all numbers. Raises DataError for other
-    attributes."""
+    """The indices of the attributes that make up a case: one relational attribute, or all numbers.
+
+    Raises DataError for other attributes."""
     rest = [k for k in range(len(attributes)) if k != target]
     relational = [k for k in rest if attributes[k].kind == "relational"]
     others = [attributes[k].name for k in rest if attributes[k].kind not in (*NUMBERS, "relational")]
@@ -172,24 +173,24 @@ def _channels(path: Path, attributes: list[Attribute], target: int | None) -> li
 # -- the cases ------------------------------------------------------------------------------------------------------
 
 
-def _label(place: str, text: str, attribute: Attribute) -> str:
+def _label(where: str, text: str, attribute: Attribute) -> str:
     label = _unquoted(text)
     if text == "?":
-        raise DataError(f"{place}: the class is missing. Every case to learn from must have one.")
+        raise DataError(f"{where}: the class is missing. Every case to learn from must have one.")
     if attribute.kind == "nominal" and label not in attribute.classes:
         raise DataError(
-            f"{place}: the class {label!r} is none of those that the header names for {attribute.name!r}: "
+            f"{where}: the class {label!r} is none of those that the header names for {attribute.name!r}: "
             f"{listed(attribute.classes, 20)}."
         )
     return label
 
 
-def _case(place: str, attributes: list[Attribute], values: list[str], channels: list[int]) -> np.ndarray:
+def _case(where: str, attributes: list[Attribute], values: list[str], channels: list[int]) -> np.ndarray:
     """(T, C), shorter channels with missing values at their end."""
     if attributes[channels[0]].kind != "relational":
-        return _numbers(place, [values[k] for k in channels])[:, None]
+        return _numbers(where, [values[k] for k in channels])[:, None]
     text = _unquoted(values[channels[0]], line_breaks=True)
-    rows = [_numbers(place, row.split(",")) for row in text.split("\n") if row.strip()]
+    rows = [_numbers(where, row.split(",")) for row in text.split("\n") if row.strip()]
     if not rows:
         return np.zeros((0, 1))
     case = np.full((max(map(len, rows)), len(rows)), np.nan)
@@ -198,22 +199,22 @@ def _case(place: str, attributes: list[Attribute], values: list[str], channels: 
     return case
 
 
-def _numbers(place: str, texts: list[str]) -> np.ndarray:
+def _numbers(where: str, texts: list[str]) -> np.ndarray:
     values = np.empty(len(texts))
     for k, text in enumerate(texts):
         text = text.strip()
         try:
             values[k] = np.nan if text == "?" else float(text)
         except ValueError:
-            raise DataError(f"{place}: {text[:40]!r} is no number. A missing value is written ?") from None
+            raise DataError(f"{where}: {text[:40]!r} is no number. A missing value is written ?") from None
     if np.isinf(values).any():
         raise DataError(
-            f"{place}: a value is infinite, at step {int(np.isinf(values).argmax())}. A missing value is written ?"
+            f"{where}: a value is infinite, at step {int(np.isinf(values).argmax())}. A missing value is written ?"
         )
     return values
 
 
-def _split(place: str, line: str) -> list[str]:
+def _split(where: str, line: str) -> list[str]:
     """The fields between commas, with their quotes, in which a comma stands for itself. Raises DataError for a quote
     that does not end."""
     fields, start, quote, k = [], 0, "", 0
@@ -228,7 +229,7 @@ def _split(place: str, line: str) -> list[str]:
             start = k + 1
         k += 1
     if quote:
-        raise DataError(f"{place}: a text begins with {quote} and does not end.")
+        raise DataError(f"{where}: a text begins with {quote} and does not end.")
     return [*fields, line[start:].strip()]
 
 

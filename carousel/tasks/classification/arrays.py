@@ -200,10 +200,10 @@ def _parted(path: Path, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
 
 def _listed(file: Any) -> str:
     """The arrays of an archive with their shapes, as far as they can be told: arr_0 (40, 30, 2), names."""
-    told = []
+    described = []
     for name in file.files:
         try:
-            told.append(f"{name} {file[name].shape}")
+            described.append(f"{name} {file[name].shape}")
         except (ValueError, OSError):
-            told.append(str(name))
-    return ", ".join(told) or "none"
+            described.append(str(name))
+    return ", ".join(described) or "none"

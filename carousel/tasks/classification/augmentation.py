@@ -7,7 +7,7 @@ from torch import Tensor
 
 from carousel.models.places import read_at
 
-PACES = 4  # places of a sequence at which its pace is drawn
+PACES = 4  # positions in a sequence at which its pace is drawn
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Augmentation:
     level: σ of a normal number added to all of a sequence: of log-mel frames, loudness.
     time_masks, band_masks: how many stretches of time, and of neighbouring channels, are set to their mean, each of up
         to `time_share` of the steps and `band_share` of the channels (SpecAugment, Park et al. 2019, without warping).
-    bend: how uneven the pace of a sequence becomes: e^(bend · normal) at PACES places of it, in between by straight
+    bend: how uneven the pace of a sequence becomes: e^(bend · normal) at PACES positions, in between by straight
         lines, and the sequence is read at that pace from its first step to its last (Um et al. 2017: time warping).
     pace: σ of the logarithm of what its length is multiplied by.
     size: σ of the logarithm of what all its numbers are multiplied by.
@@ -67,14 +67,14 @@ def warped(e: Tensor, lengths: Tensor, *, bend: float, pace: float) -> tuple[Ten
     old = lengths.to(e.device)
     new = (old * torch.exp(pace * torch.randn(batch, device=e.device))).round().long()
     new = torch.minimum(new, 2 * old).maximum(old.clamp(max=2))
-    place = torch.arange(int(new.max()), device=e.device).unsqueeze(-1)  # (T', 1)
+    step = torch.arange(int(new.max()), device=e.device).unsqueeze(-1)  # (T', 1)
     last = (new - 1).clamp(min=1)
     knots = torch.exp(bend * torch.randn(PACES, batch, device=e.device))
-    way = read_at(knots, (place / last).clamp(max=1) * (PACES - 1)).cumsum(0)
+    way = read_at(knots, (step / last).clamp(max=1) * (PACES - 1)).cumsum(0)
     way = way - way[0]
     source = way / way.gather(0, last.clamp(max=len(way) - 1).unsqueeze(0)).clamp(min=1e-9) * (old - 1).clamp(min=0)
     moved = read_at(e, torch.minimum(source, (old - 1).clamp(min=0)))
-    return moved.masked_fill((place >= new).unsqueeze(-1), 0.0), new.to(lengths.device)
+    return moved.masked_fill((step >= new).unsqueeze(-1), 0.0), new.to(lengths.device)
 
 
 def _stretch(size: int, lengths: Tensor, share: float) -> Tensor:
@@ -82,5 +82,5 @@ def _stretch(size: int, lengths: Tensor, share: float) -> Tensor:
     longest = share * lengths
     width = torch.rand(len(lengths), device=lengths.device) * (longest + 1)
     start = torch.rand(len(lengths), device=lengths.device) * (lengths - width).clamp(min=0)
-    places = torch.arange(size, device=lengths.device).unsqueeze(-1)
-    return (places >= start.floor()) & (places < (start.floor() + width.floor()))
+    position = torch.arange(size, device=lengths.device).unsqueeze(-1)
+    return (position >= start.floor()) & (position < (start.floor() + width.floor()))

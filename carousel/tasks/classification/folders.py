@@ -195,15 +195,15 @@ def read_listing(path: Path, columns: Columns, *, asked: bool = False) -> Exampl
     parts = [
         f"{what} from {column!r}" for what, column in (("classes", columns.label), ("groups", columns.group)) if column
     ]
-    told = "; ".join([f"{path.name} lists {len(files):,} {KINDS[kind]} in {columns.file!r}", *parts])
+    line = "; ".join([f"{path.name} lists {len(files):,} {KINDS[kind]} in {columns.file!r}", *parts])
     taken = {file.absolute() for file in (*files, path)}
-    beside = files_under(listings.Places(path).root)
+    beside = files_under(listings.FileFinder(path).root)
     unlisted = [file.name for file in beside if kind_of(file) == kind and file.absolute() not in taken]
     if unlisted and not asked:
         said = (*said, f"not in the list, and left: {len(unlisted):,} {KINDS[kind]} ({listed(unlisted, 3)})")
     labels = tables.values_in(frame, str(path), columns.label, "label")
     groups = tables.values_in(frame, str(path), columns.group, "group")
-    return _examples(kind, files, [str(name) for name in frame[column]], labels, groups, columns, (*notes, told, *said))
+    return _examples(kind, files, [str(name) for name in frame[column]], labels, groups, columns, (*notes, line, *said))
 
 
 def _is_text(file: Path) -> bool:

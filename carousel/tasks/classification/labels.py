@@ -14,7 +14,7 @@ def labels_of(values: Any, name: str, count: int, *, one_hot: bool = False) -> l
     """The class, or the group, of each of `count` sequences; None where there are none.
 
     values: an array (N,) or (N, 1), a list, a column of pandas (also of categories), polars or Arrow, a tensor.
-    one_hot: or (N, K) with a single 1 in each row, as Keras has classes: its place is the class, 0 to K - 1, or the
+    one_hot: or (N, K) with a single 1 in each row, as Keras has classes: its index is the class, 0 to K - 1, or the
         name of its column.
     Raises DataError for another length, and for what is no class.
     """
@@ -46,7 +46,7 @@ def _rows(values: Any) -> list[Any]:
 
 
 def _from_one_hot(rows: Sequence[Any], name: str, names: Sequence[str]) -> Sequence[Any]:
-    """The place of the single 1 in each row. Rows that are otherwise stay as they are, which `plain` refuses."""
+    """The index of the single 1 in each row. Other rows stay as they are, and `plain` refuses them."""
     widths = {len(row) for row in rows}
     if widths == {1}:
         return [row[0] for row in rows]
@@ -61,8 +61,8 @@ def _from_one_hot(rows: Sequence[Any], name: str, names: Sequence[str]) -> Seque
             f"be one class for each sequence, (N,), or one-hot, (N, K) with a single 1 and zeros in each row. Several "
             f"classes at a time, shares of classes and a class at every step are other tasks."
         )
-    places = table.argmax(1).tolist()
-    return [names[place] for place in places] if names else places
+    indices = table.argmax(1).tolist()
+    return [names[index] for index in indices] if names else indices
 
 
 def consistent(labels: list[Label], name: str) -> list[Label]:

@@ -23,7 +23,7 @@ HEAD = 50  # rows that are looked at to recognise a listing
 
 
 @dataclass(frozen=True)
-class Places:
+class FileFinder:
     """Where the files that a table lists may lie: in or under the folder of the table, or of the folder that holds that
     folder where its name says that it is for tables."""
 
@@ -48,9 +48,9 @@ class Places:
     def find(self, name: str, row: tuple[object, ...] = ()) -> Path | None:
         """The file of this name, with or without its ending or the folders before it; of several, the one in a folder
         that the row names too, as fold5 or 5."""
-        for place in (self.table.parent, self.root):
-            if (place / name).is_file():
-                return place / name
+        for folder in (self.table.parent, self.root):
+            if (folder / name).is_file():
+                return folder / name
         files = self.by_name.get(os.path.basename(name.replace("\\", "/")), [])
         if len(files) > 1:
             values = {str(value) for value in row}
@@ -87,8 +87,8 @@ def is_listing(path: Path, columns: Columns) -> bool:
         return False
     if all(_ends_as_file(value) for value in head[column]):
         return True
-    places = Places(path)
-    return any(places.find(value) for value in head[column])
+    finder = FileFinder(path)
+    return any(finder.find(value) for value in head[column])
 
 
 def _ends_as_file(name: str) -> bool:
@@ -97,8 +97,8 @@ def _ends_as_file(name: str) -> bool:
 
 def listings_in(folder: Path, columns: Columns) -> list[Path]:
     """The tables in a folder, or in one for tables in it, that list files."""
-    places = [folder, *(one for one in folders_in(folder) if one.name.lower() in ASIDE)]
-    files = [file for place in places for file in sorted(place.iterdir()) if is_table(file)]
+    folders = [folder, *(one for one in folders_in(folder) if one.name.lower() in ASIDE)]
+    files = [file for inner in folders for file in sorted(inner.iterdir()) if is_table(file)]
     return [file for file in files if len(files) < HEAD and is_listing(file, columns)]
 
 
@@ -136,7 +136,7 @@ def numbered(folder: Path) -> tuple[Path, str] | None:
 def files_of(path: Path, frame: pl.DataFrame, column: str) -> list[Path]:
     """The file of each row. Raises DataError where some are not there: which, how many, and where they were looked
     for."""
-    places = Places(path)
+    finder = FileFinder(path)
     if frame[column].dtype.is_integer():
         by_number = {
             int(match[1]): file
@@ -145,15 +145,15 @@ def files_of(path: Path, frame: pl.DataFrame, column: str) -> list[Path]:
         }
         return [by_number[number] for number in frame[column]]
     rows = list(frame.iter_rows())
-    files = [None if name is None else places.find(name, row) for name, row in zip(frame[column], rows, strict=True)]
+    files = [None if name is None else finder.find(name, row) for name, row in zip(frame[column], rows, strict=True)]
     missing = [row for row, file in enumerate(files) if file is None]
     if missing:
         first = frame[column][missing[0]]
         more = f", and so it is with {len(missing) - 1:,} more of the {len(files):,}" if len(missing) > 1 else ""
-        twice = len(places.by_name.get(os.path.basename(str(first)), [])) > 1
+        twice = len(finder.by_name.get(os.path.basename(str(first)), [])) > 1
         what = "there are several files" if twice else "there is no file"
         raise DataError(
-            f"{path}, row {missing[0] + 1} below the names: {what} {first!r}{more}. Looked in {places.words}. Correct "
+            f"{path}, row {missing[0] + 1} below the names: {what} {first!r}{more}. Looked in {finder.words}. Correct "
             f"the column {column!r}, or put the files there."
         )
     return [file for file in files if file is not None]

@@ -17,7 +17,7 @@ class ClassScore:
     recall: float
     f1: float
     true: int  # sequences that are of this class
-    told: int  # sequences that were said to be
+    predicted: int  # sequences that were said to be
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Evaluation:
     @property
     def macro_f1(self) -> float:
         """The mean of F1 over the classes that occur, in truth or in answers (as scikit-learn takes it)."""
-        return float(np.mean([score.f1 for score in self.by_class if score.true or score.told]))
+        return float(np.mean([score.f1 for score in self.by_class if score.true or score.predicted]))
 
     @property
     def by_class(self) -> list[ClassScore]:
@@ -62,14 +62,14 @@ class Evaluation:
         return shown
 
     def _score(self, k: int) -> ClassScore:
-        right, true, told = self.confusion[k, k], self.confusion[k].sum(), self.confusion[:, k].sum()
+        right, true, predicted = self.confusion[k, k], self.confusion[k].sum(), self.confusion[:, k].sum()
         return ClassScore(
             self.classes[k],
-            precision=float(right / told) if told else 0.0,
+            precision=float(right / predicted) if predicted else 0.0,
             recall=float(right / true) if true else 0.0,
-            f1=float(2 * right / (true + told)) if true + told else 0.0,
+            f1=float(2 * right / (true + predicted)) if true + predicted else 0.0,
             true=int(true),
-            told=int(told),
+            predicted=int(predicted),
         )
 
 
@@ -80,9 +80,9 @@ def evaluate(
 
     log_probabilities: (n, K). commonest: the class of most training sequences.
     """
-    true, told = np.asarray(truth, np.int64), log_probabilities.argmax(1)
+    true, predicted = np.asarray(truth, np.int64), log_probabilities.argmax(1)
     confusion = np.zeros((len(classes), len(classes)), np.int64)
-    np.add.at(confusion, (true, told), 1)
+    np.add.at(confusion, (true, predicted), 1)
     known = true < log_probabilities.shape[1]
     picked = np.full(len(true), -np.inf)
     picked[known] = log_probabilities[known, true[known]]

@@ -193,7 +193,7 @@ def _require_distinct(
             and (one not in chosen or frame[one].dtype.is_integer())
             and not frame[one].dtype.is_nested()
         ]
-        apart = _that_tell_apart(frame, [*ids, *times], rest)
+        apart = _distinguishing(frame, [*ids, *times], rest)
         advice = (
             f"Together with {' and '.join(map(repr, apart))} no time comes twice: "
             f"{option('id', ','.join([*ids, *apart]))}."
@@ -208,7 +208,7 @@ def _require_distinct(
         )
 
 
-def _that_tell_apart(frame: pl.DataFrame, keys: list[str], others: list[str]) -> tuple[str, ...]:
+def _distinguishing(frame: pl.DataFrame, keys: list[str], others: list[str]) -> tuple[str, ...]:
     """The fewest other columns, at most two, with which no row repeats the keys; those that take few values first."""
     few = sorted((name for name in others if frame[name].n_unique() > 1), key=lambda name: frame[name].n_unique())[:12]
     for count in (1, 2):

@@ -58,24 +58,24 @@ def read_ts(path: Path) -> Examples:
         line = line.strip()
         if not line or line.startswith(COMMENTS):
             continue
-        place = f"{path}, line {number}"
+        where = f"{path}, line {number}"
         fields = line.split(":")
         if header.classes is not None:
-            labels.append(_label(place, fields.pop().strip(), header.classes))
+            labels.append(_label(where, fields.pop().strip(), header.classes))
         elif header.silent and len(fields) > 1 and "," in fields[0] and "," not in fields[-1]:
             raise DataError(
-                f"{place}: {fields[-1]!r} after the last colon may be a class, or a channel of one step, and the "
+                f"{where}: {fields[-1]!r} after the last colon may be a class, or a channel of one step, and the "
                 f"header does not say which. Add a line @classLabel true, or @classLabel false."
             )
-        case = _case(place, fields, header)
+        case = _case(where, fields, header)
         if items and case.shape[1] != items[0].shape[1]:
             raise DataError(
-                f"{place}: every case must have the same channels. The first has {items[0].shape[1]}, this one "
+                f"{where}: every case must have the same channels. The first has {items[0].shape[1]}, this one "
                 f"{case.shape[1]}."
             )
         if header.equal_length and items and len(case) != len(items[0]):
             raise DataError(
-                f"{place}: the header says @equalLength true, the first case has {len(items[0])} steps, and this one "
+                f"{where}: the header says @equalLength true, the first case has {len(items[0])} steps, and this one "
                 f"{len(case)}. Correct the header, or the case."
             )
         items.append(case)
@@ -117,8 +117,8 @@ def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
                 header.equal_length = flag
             case "@classlabel":
                 header.silent = False
-                told = bool(values) and values[0].lower() in ("true", "false")
-                header.classes = None if told and not flag else values[told:]
+                flagged = bool(values) and values[0].lower() in ("true", "false")
+                header.classes = None if flagged and not flag else values[flagged:]
             case "@targetlabel" if flag:
                 raise DataError(
                     f"{path}, line {number}: the cases have a number to predict (@targetLabel), not a class. "
@@ -127,34 +127,34 @@ def _header(path: Path, lines: list[str]) -> tuple[Header, int]:
     raise DataError(f"{path} is not a .ts file: it has no line @data, after which its cases would stand.")
 
 
-def _label(place: str, label: str, classes: list[str]) -> str:
+def _label(where: str, label: str, classes: list[str]) -> str:
     if not label or label == "?":
-        raise DataError(f"{place}: the class is missing. It stands after the last colon.")
+        raise DataError(f"{where}: the class is missing. It stands after the last colon.")
     if classes and label not in classes:
         raise DataError(
-            f"{place}: the class {label!r} is none of those that the header names: {', '.join(classes[:20])}. "
+            f"{where}: the class {label!r} is none of those that the header names: {', '.join(classes[:20])}. "
             f"A line must end in a colon and its class."
         )
     return label
 
 
-def _case(place: str, fields: list[str], header: Header) -> np.ndarray:
+def _case(where: str, fields: list[str], header: Header) -> np.ndarray:
     if not fields:
-        raise DataError(f"{place}: there is a class, and no values before it.")
+        raise DataError(f"{where}: there is a class, and no values before it.")
     if header.univariate and len(fields) > 1:
-        raise DataError(f"{place}: the header says @univariate true, and this case has {len(fields)} channels.")
+        raise DataError(f"{where}: the header says @univariate true, and this case has {len(fields)} channels.")
     if header.dimensions is not None and len(fields) != header.dimensions:
         raise DataError(
-            f"{place}: the header says @dimensions {header.dimensions}, and this case has {len(fields)} channels."
+            f"{where}: the header says @dimensions {header.dimensions}, and this case has {len(fields)} channels."
         )
-    channels = [_values(place, field, header.stamps) for field in fields]
+    channels = [_values(where, field, header.stamps) for field in fields]
     case = np.full((max(map(len, channels)), len(channels)), np.nan)
     for k, values in enumerate(channels):
         case[: len(values), k] = values
     return case
 
 
-def _values(place: str, field: str, stamps: bool) -> list[float]:
+def _values(where: str, field: str, stamps: bool) -> list[float]:
     texts = [value for _, value in PAIR.findall(field)] if stamps else field.split(",")
     texts = [text.strip() for text in texts]
     if texts == [""]:
@@ -164,8 +164,8 @@ def _values(place: str, field: str, stamps: bool) -> list[float]:
         try:
             values.append(float("nan") if text == "?" else float(text))
         except ValueError:
-            raise DataError(f"{place}: {text[:40]!r} is no number. A missing value is written ?") from None
+            raise DataError(f"{where}: {text[:40]!r} is no number. A missing value is written ?") from None
     if np.isinf(values).any():
         step = int(np.isinf(values).argmax())
-        raise DataError(f"{place}: a value is infinite, at step {step}. A missing value is written ?")
+        raise DataError(f"{where}: a value is infinite, at step {step}. A missing value is written ?")
     return values

@@ -52,7 +52,7 @@ def read_ucr(path: Path, *, asked: bool = False) -> Examples:
     for number, line in enumerate(path.read_text("utf-8-sig", errors="replace").split("\n"), start=1):
         if not line.strip():
             continue
-        place, fields = f"{path}, line {number}", _fields(line)
+        where, fields = f"{path}, line {number}", _fields(line)
         rows.append(fields)
         width = len(rows[0])
         if width <= FEWEST:
@@ -62,18 +62,18 @@ def read_ucr(path: Path, *, asked: bool = False) -> Examples:
             )
         if len(fields) != width:
             raise DataError(
-                f"{place}: every line must have a class and {width - 1} values, as the first has; this one has "
+                f"{where}: every line must have a class and {width - 1} values, as the first has; this one has "
                 f"{len(fields)} fields. Shorter series end in NaN."
             )
         if not _is_class(fields[0]):
-            raise DataError(f"{place}: a line must begin with its class, not with {fields[0][:40]!r}.")
+            raise DataError(f"{where}: a line must begin with its class, not with {fields[0][:40]!r}.")
         wrong = next((field for field in fields[1:] if not _is_value(field)), None)
         if wrong is not None:
-            raise DataError(f"{place}: {wrong[:40]!r} is no number. A missing value is written NaN.")
+            raise DataError(f"{where}: {wrong[:40]!r} is no number. A missing value is written NaN.")
         values = np.array([np.nan if field.lower() in MISSING else float(field) for field in fields[1:]])
         if np.isinf(values).any():
             raise DataError(
-                f"{place}: a value is infinite, at step {int(np.isinf(values).argmax())}. A missing value "
+                f"{where}: a value is infinite, at step {int(np.isinf(values).argmax())}. A missing value "
                 f"is written NaN."
             )
         labels.append(fields[0] if WORD.fullmatch(fields[0]) else plain(float(fields[0])))

@@ -93,14 +93,14 @@ def as_array(name: str, item: Any) -> np.ndarray:
 
 def refuse_infinite(name: str, series: np.ndarray, channels: Sequence[str] = ()) -> None:
     """Raises DataError for the first value of (T, C) that is infinite, with its step and channel."""
-    places = np.argwhere(np.isinf(series))
-    if len(places):
-        step, channel = places[0].tolist()
+    positions = np.argwhere(np.isinf(series))
+    if len(positions):
+        step, channel = positions[0].tolist()
         where = f" of {channels[channel]!r}" if channels else f" of channel {channel}" if series.shape[1] > 1 else ""
         raise DataError(
             f"{name} has an infinite value, {series[step, channel]}, at step {step}{where}"
-            f"{f' (and {len(places) - 1:,} more)' if len(places) > 1 else ''}. Leave it missing (NaN, an empty field) "
-            f"if it is not known."
+            f"{f' (and {len(positions) - 1:,} more)' if len(positions) > 1 else ''}. "
+            f"Leave it missing (NaN, an empty field) if it is not known."
         )
 
 

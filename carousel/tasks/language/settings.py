@@ -35,7 +35,7 @@ class Settings(TrainingSettings):
     window: int = setting(
         64, "Steps of truncated backpropagation; the state is carried on from window to window.", group=TRAINING
     )
-    lanes: int = setting(32, "Batch size: the number of places at which the text is read at once.", group=TRAINING)
+    lanes: int = setting(32, "Batch size: how many parts of the text are read side by side.", group=TRAINING)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -260,9 +260,9 @@ def whole_words(chunks: Iterable[str]) -> Iterable[str]:
 
 def _late_beginning(text: str) -> int:
     """Where, late in this text, a token begins, whatever follows the text; 0 where that is not known yet."""
-    for place in range(len(text) - 1, max(0, len(text) - LONGEST), -1):
-        if text[place].isspace():  # stands in no token but at its beginning
-            return place
+    for position in range(len(text) - 1, max(0, len(text) - LONGEST), -1):
+        if text[position].isspace():  # stands in no token but at its beginning
+            return position
     if len(text) <= LONGEST:
         return 0
     # Scripts without spaces: the last token may go on ("don" and "'" may become "don't"), the last but one began there.

@@ -7,7 +7,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.table.missing import are_marks, counted
-from carousel.tasks.table.numbers import Ambiguous, Signs, agreed, are_numbers, convert, find, told
+from carousel.tasks.table.numbers import Ambiguous, Signs, agreed, are_numbers, convert, find, signs_of_reader
 
 NAMED = 3  # values that a message shows
 # Signs of money and shares, which may stand at every number of a column.
@@ -60,7 +60,7 @@ def typed(
     not: nothing is refused. Raises DataError where numbers can be read in two ways.
     texts: columns that stay texts where a number begins with zeros, as the class 01 is not 1.
     """
-    given = told()
+    given = signs_of_reader()
     made: dict[int, pl.Series] = {}
     open_: dict[int, _Column] = {}
     for number, cells in enumerate(columns):
@@ -202,9 +202,9 @@ def _numbers(one: _Column, signs: Signs, say: Callable[[str], None]) -> pl.Serie
     return convert(column, signs).alias(name)
 
 
-def _spread(values: pl.Series, places: pl.Series) -> pl.Series:
-    """The values, one after another, at the places that are true."""
-    number = (places.cast(pl.Int64).cum_sum() - 1).clip(lower_bound=0)
+def _spread(values: pl.Series, mask: pl.Series) -> pl.Series:
+    """The values, one after another, in the rows where the mask is true."""
+    number = (mask.cast(pl.Int64).cum_sum() - 1).clip(lower_bound=0)
     return values.gather(number)
 
 
@@ -227,7 +227,7 @@ def _text(one: _Column, say: Callable[[str], None]) -> pl.Series:
         programs = there.str.to_lowercase().is_in(["na", "n/a", "#n/a", "<na>", "nan", "-nan", "null"]).all()
         empty = pl.Series(raw.name, [None] * len(raw), dtype=pl.String)
         return empty if programs else _without_margin(raw.set(blank, None))
-    strange = not_numbers(one.texts.set(one.marked, None), told())
+    strange = not_numbers(one.texts.set(one.marked, None), signs_of_reader())
     if strange is not None:
         rows = strange.arg_true()
         shown = ", ".join(f"{one.texts[row]!r} in line {one.cells.lines[row]:,}" for row in rows[:NAMED].to_list())

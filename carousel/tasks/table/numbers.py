@@ -54,7 +54,7 @@ class Signs:
         return " and ".join(parts)
 
 
-_TOLD: ContextVar[Signs | None] = ContextVar("signs_of_numbers", default=None)
+_SIGNS: ContextVar[Signs | None] = ContextVar("signs_of_numbers", default=None)
 
 
 @contextmanager
@@ -62,16 +62,16 @@ def numbers_written(decimal: str | None = None, thousands: str | None = None) ->
     """Inside, text tables are read with these signs. What was given further outside stays: the one who calls knows
     better than a run's settings."""
     inner = Signs(decimal, thousands)
-    token = _TOLD.set(inner if told() == Signs() else told())
+    token = _SIGNS.set(inner if signs_of_reader() == Signs() else signs_of_reader())
     try:
         yield
     finally:
-        _TOLD.reset(token)
+        _SIGNS.reset(token)
 
 
-def told() -> Signs:
+def signs_of_reader() -> Signs:
     """The signs that the reader of a table was told of."""
-    return _TOLD.get() or Signs()
+    return _SIGNS.get() or Signs()
 
 
 @dataclass(frozen=True)

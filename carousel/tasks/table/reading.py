@@ -143,32 +143,32 @@ def _file(path: Path, rows: int | None, say: Callable[[str], None], texts: Seque
 
 
 def _text(path: Path, rows: int | None, say: Callable[[str], None], texts: Sequence[str]) -> pl.DataFrame:
-    def tell(what: str) -> None:
+    def report(what: str) -> None:
         say(f"{path.name}: {what}")
 
-    content = _content(path, rows, tell)
+    content = _content(path, rows, report)
     content, encoding = to_utf8(content, str(path))
     if encoding:
-        tell(encoding)
+        report(encoding)
     tabs = path.name.lower().split(".")[1:2] in (["tsv"], ["tab"]) or ".tsv." in path.name.lower()
-    sheet = split(content, str(path), tabs=tabs or path.name.lower().endswith(".tsv"), say=tell, most=rows)
-    names = _named(sheet, str(path), tell)
+    sheet = split(content, str(path), tabs=tabs or path.name.lower().endswith(".tsv"), say=report, most=rows)
+    names = _named(sheet, str(path), report)
     columns = [
         Cells(sheet.cells.to_series(k).alias(name), sheet.lines) for k, name in enumerate(names) if name is not None
     ]
     if sheet.separator != "," and not path.name.lower().endswith((".tsv", ".tsv.gz")) and rows is None:
-        tell(f"fields are separated by {NAMES_OF.get(sheet.separator, repr(sheet.separator))}")
-    made = typed(columns, where=str(path), separator=sheet.separator, say=tell, lenient=rows is not None, texts=texts)
+        report(f"fields are separated by {NAMES_OF.get(sheet.separator, repr(sheet.separator))}")
+    made = typed(columns, where=str(path), separator=sheet.separator, say=report, lenient=rows is not None, texts=texts)
     return pl.DataFrame({column.name: column for column in made})
 
 
-def _content(path: Path, rows: int | None, tell: Callable[[str], None]) -> bytes:
+def _content(path: Path, rows: int | None, report: Callable[[str], None]) -> bytes:
     """The bytes of a text, unpacked; for a look, the first lines alone."""
     name = path.name.lower()
     if name.endswith(".gz"):
         # Unpacked as a whole: only then does gzip's checksum say that a byte is wrong.
         content = gzip.decompress(path.read_bytes())
-        tell("unpacked from gzip")
+        report("unpacked from gzip")
         return content
     if name.endswith(".zip"):
         with zipfile.ZipFile(path) as archive:
@@ -178,7 +178,7 @@ def _content(path: Path, rows: int | None, tell: Callable[[str], None]) -> bytes
                 raise DataError(f"{path} holds {len(inside)} files ({shown}), and a table is one: unpack it: unzip.")
             if inside[0].flag_bits & 1:
                 raise DataError(f"{path} is locked with a password: unpack it: unzip.")
-            tell(f"unpacked from zip: {inside[0].filename}")
+            report(f"unpacked from zip: {inside[0].filename}")
             return archive.read(inside[0])
     if rows is None or path.stat().st_size <= HEAD:
         return path.read_bytes()
@@ -188,7 +188,7 @@ def _content(path: Path, rows: int | None, tell: Callable[[str], None]) -> bytes
     return head if end < 0 else head[: end + 1]
 
 
-def _named(sheet: Sheet, where: str, tell: Callable[[str], None]) -> list[str | None]:
+def _named(sheet: Sheet, where: str, report: Callable[[str], None]) -> list[str | None]:
     """A name for each column; None for one without a name and without a value, as a separator at the end of each line
     makes. Raises DataError where two have the same name."""
     names: list[str | None] = list(sheet.names)
@@ -199,19 +199,19 @@ def _named(sheet: Sheet, where: str, tell: Callable[[str], None]) -> list[str | 
         for k in empty:
             names[k] = None
         if empty:
-            tell(f"left out, as {'it has' if len(empty) == 1 else 'they have'} neither a name nor a value: "
+            report(f"left out, as {'it has' if len(empty) == 1 else 'they have'} neither a name nor a value: "
                  f"column {listed([str(k + 1) for k in empty])}")  # fmt: skip
     if names[0] == "" and "index" not in names:  # as pandas writes it, and calls it itself
         names[0] = "index"
     for k, name in enumerate(names):
         if name == "" and k:
             names[k] = f"column {k + 1}"
-            tell(f"column {k + 1} has no name, and is called {names[k]!r}")
+            report(f"column {k + 1} has no name, and is called {names[k]!r}")
     there = [name for name in names if name is not None]
     if twice := next((name for name in there if there.count(name) > 1), None):
-        places = [str(k + 1) for k, name in enumerate(names) if name == twice]
+        numbers = [str(k + 1) for k, name in enumerate(names) if name == twice]
         raise DataError(
-            f"{where}: {len(places)} columns are called {twice!r} (columns {', '.join(places)}). Give each a name of "
+            f"{where}: {len(numbers)} columns are called {twice!r} (columns {', '.join(numbers)}). Give each a name of "
             f"its own, as a name says which column is meant."
         )
     return names

@@ -10,7 +10,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.table.missing import MARKS
-from carousel.tasks.table.numbers import told
+from carousel.tasks.table.numbers import signs_of_reader
 
 SEPARATORS = (",", ";", "\t", "|")
 NAMES_OF = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars", " ": "spaces"}
@@ -82,7 +82,7 @@ def _separator(sample: list[str], tabs: bool) -> str:
             best, chosen = score, sign
     if best[0] < 0.5 and _score(lines, " ") > (0.9, 0.5, 0):
         return " "
-    if told().decimal == "," and chosen == "," and "," not in lines[0]:
+    if signs_of_reader().decimal == "," and chosen == "," and "," not in lines[0]:
         return ";"  # one column of decimal commas
     return chosen
 

@@ -7,7 +7,7 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.files import written
-from carousel.tasks.files import require_place
+from carousel.tasks.files import require_writable
 
 WRITTEN = (".csv", ".tsv", ".parquet", ".arrow", ".feather", ".ipc")
 
@@ -24,7 +24,7 @@ def write(frame: pl.DataFrame, path: Path) -> None:
         (".parquet",): frame.write_parquet,
         (".arrow", ".feather", ".ipc"): frame.write_ipc,
     }
-    require_place(path, WRITTEN)
+    require_writable(path, WRITTEN)
     writer = next(writer for endings, writer in writers.items() if name.endswith(endings))
     try:
         with written(path) as file:

@@ -147,10 +147,10 @@ def _row_of(start: Any, panel: Panel) -> int:
         moment = start.astype("datetime64[us]").item() if isinstance(start, np.datetime64) else start
         parts = start if isinstance(start, Mapping) else {time.names[0]: moment}
         stamp = time.parse(pl.DataFrame({name: [part] for name, part in parts.items()}))
-        place = panel.layout.frequency.places(stamp)
-        row = int(place[0]) - panel.first
-        if not panel.layout.frequency.own:  # else it may be in the midst of a place
-            row += int(panel.layout.frequency.stamps(place)[0] < stamp[0])
+        index = panel.layout.frequency.indices(stamp)
+        row = int(index[0]) - panel.first
+        if not panel.layout.frequency.own:  # else the stamp may lie inside a step
+            row += int(panel.layout.frequency.stamps(index)[0] < stamp[0])
     else:
         raise DataError(f"A backtest starts {_starts(time)}, not at {start!r}.")
     if not 0 <= row < panel.steps:

@@ -35,7 +35,7 @@ from carousel.tasks.forecasting.network.signals import COUNT, advance
 from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.table import covariates
-from carousel.tasks.forecasting.table.ahead import keys_of, places_ahead, steps_asked, written
+from carousel.tasks.forecasting.table.ahead import indices_ahead, keys_of, steps_asked, written
 from carousel.tasks.forecasting.table.panel import Panel
 
 MOST_PASSED = 100_000  # steps that one row may come after the last: minutes of the network's time
@@ -88,46 +88,46 @@ class ForecastStream:
         not in the history; none is taken then.
         """
         steps = self._steps(frame)
-        for key, place, step in steps:
+        for key, index, step in steps:
             series = self.series[key]
-            for _ in range(place - series.place - 1):
+            for _ in range(index - series.index - 1):
                 series.take(self.stepper, self._nothing)
             series.take(self.stepper, step)
 
     def _steps(self, frame: pl.DataFrame) -> list[tuple[tuple[Any, ...], int, Step]]:
-        """The rows in the order of time: series, place, and what they say."""
+        """The rows in the order of time: the key of the series, the index of the stamp, and the values."""
         layout, roles = self.layout, self.layout.roles
         roles.check(frame)
-        places = layout.places(frame, self._shifts)
+        indices = layout.indices(frame, self._shifts)
         if roles.time.kind == "rows":  # which are counted on
-            places = places + 1 + max(series.place for series in self.series.values())
+            indices = indices + 1 + max(series.index for series in self.series.values())
         numbers = frame.select(pl.col(name).cast(pl.Float64) for name in roles.targets).fill_null(np.nan).to_numpy()
         observed = self.trained.reading.transform.forward(np.where(np.isfinite(numbers), numbers, np.nan))
         known, past = covariates.encode(layout.known, frame), covariates.encode(layout.past, frame)
         unknown = covariates.missing(layout.known, frame)
         keys = frame.select(roles.id).rows() if roles.id else [()] * frame.height
-        last = {key: series.place for key, series in self.series.items()}
+        last = {key: series.index for key, series in self.series.items()}
         steps = []
-        for row in np.argsort(places, kind="stable"):
-            key, place = keys[row], int(places[row])
+        for row in np.argsort(indices, kind="stable"):
+            key, index = keys[row], int(indices[row])
             if key not in self.series:
                 raise DataError(
                     f"There is no series {', '.join(map(str, key))} to carry on: predict from a table that has it."
                 )
-            if place <= last[key]:
+            if index <= last[key]:
                 when = written(frame.select(roles.time.names)[int(row)])
                 raise DataError(
                     f"Each row must come after the last of its series, and {when} does not. Leave out what was taken."
                 )
-            if place - last[key] > MOST_PASSED:
+            if index - last[key] > MOST_PASSED:
                 when, whose = written(frame.select(roles.time.names)[int(row)]), f" of {', '.join(map(str, key))}"
                 raise DataError(
                     f"An update passes over {MOST_PASSED:,} steps at most, each of them a step of the network, and "
-                    f"{when} comes {place - last[key]:,} after the last{whose if key else ''}. If that is no slip, "
+                    f"{when} comes {index - last[key]:,} after the last{whose if key else ''}. If that is no slip, "
                     f"give the whole table: predict(data=table)."
                 )
-            last[key] = place
-            steps.append((key, place, Step(observed[row], known[row], unknown[row], past[row])))
+            last[key] = index
+            steps.append((key, index, Step(observed[row], known[row], unknown[row], past[row])))
         return steps
 
     @property
@@ -165,16 +165,16 @@ class ForecastStream:
         layout = self.layout
         if future is not None:
             self.trained.require_columns_of(future)
-            ends = {key: series.place + 1 for key, series in self.series.items()}
-            places = places_ahead(layout, future, max(ends.values()), self._shifts)
-            asked, keys = steps_asked(layout, future, places, ends), keys_of(future, layout)
+            ends = {key: series.index + 1 for key, series in self.series.items()}
+            indices = indices_ahead(layout, future, max(ends.values()), self._shifts)
+            asked, keys = steps_asked(layout, future, indices, ends), keys_of(future, layout)
         for key, series in self.series.items():
             inputs, steps = series.inputs, asked[key] if horizon is None else horizon
             if not steps:
                 continue
             if future is not None:
                 mine = np.array([k == key for k in keys])
-                inputs = series.with_future(future.filter(pl.Series(mine)), places[mine])
+                inputs = series.with_future(future.filter(pl.Series(mine)), indices[mine])
             require_known(inputs, np.array([steps]) if horizon is None else steps)
             rows, columns = np.full(inputs.panel.targets, series.now), np.arange(inputs.panel.targets)
             state = series.read(self.stepper, inputs)
@@ -237,7 +237,7 @@ class CarriedSeries:
         self.r = corrections_at(trained, inputs, last, columns)
 
     @property
-    def place(self) -> int:
+    def index(self) -> int:
         return self.inputs.panel.first + self.now
 
     def take(self, stepper: Any, step: Step) -> None:
@@ -245,7 +245,7 @@ class CarriedSeries:
         inputs, panel = self.inputs, self.inputs.panel
         extended = self.knowing(np.array([self.now + 1]), step.known[None], step.unknown[None], np.zeros(1, bool))
         self.state = self.read(stepper, NetworkInputs.resumed(extended, inputs.signals, inputs))
-        if self.wait and self.place >= self.trained.split.end - 1:
+        if self.wait and self.index >= self.trained.split.end - 1:
             self.pending.append((self.state, self.r))
         back = [inputs.signals[1 + self.now - m] for m in inputs.recipe.seasons]
         signals = advance(inputs.recipe, inputs.signals[-1], back, step.observed)
@@ -285,13 +285,13 @@ class CarriedSeries:
         begun = on_device(network, inputs.signals[-1, :, COUNT] > 0)[None, :, None]
         return tuple(new.where(begun, old) for new, old in zip(after, self.state, strict=True))
 
-    def with_future(self, future: pl.DataFrame, places: np.ndarray) -> NetworkInputs:
-        """Its inputs, knowing these rows of covariates known in advance, at these places after the last."""
+    def with_future(self, future: pl.DataFrame, indices: np.ndarray) -> NetworkInputs:
+        """The inputs of the series with these rows of covariates known in advance, at these indices after the last."""
         inputs, encoders = self.inputs, self.inputs.panel.layout.known
         known, unknown, given = (
             f(encoders, future) for f in (covariates.encode, covariates.missing, covariates.complete)
         )
-        panel = self.knowing(places - inputs.panel.first, known, unknown, given)
+        panel = self.knowing(indices - inputs.panel.first, known, unknown, given)
         return NetworkInputs.resumed(panel, inputs.signals, inputs)
 
     def knowing(self, rows: np.ndarray, known: np.ndarray, unknown: np.ndarray, given: np.ndarray) -> Panel:

@@ -56,13 +56,13 @@ class Origins:
         self.horizon = horizon
         self._origins = inputs.at_origins(self.rows, columns)
         self._ahead = inputs.ahead(self.rows, columns, horizon)
-        self._came = inputs.outcomes(self.rows, columns, horizon).astype(np.float64)
-        self._came[self.rows + np.arange(1, horizon + 1)[:, None] >= until] = np.nan
+        self._actual = inputs.outcomes(self.rows, columns, horizon).astype(np.float64)
+        self._actual[self.rows + np.arange(1, horizon + 1)[:, None] >= until] = np.nan
         self.naive = _naive(inputs, self._origins.shape[1] + self._ahead.shape[2] + 1)
 
     def of(self, h: int) -> tuple[np.ndarray, np.ndarray]:
         one = np.ones((len(self.rows), 1))
-        return np.concatenate([self._origins, self._ahead[h], one], axis=1).astype(np.float64), self._came[h]
+        return np.concatenate([self._origins, self._ahead[h], one], axis=1).astype(np.float64), self._actual[h]
 
 
 def fit(origins: Origins, levels: np.ndarray) -> Anchor:

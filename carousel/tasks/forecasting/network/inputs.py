@@ -235,8 +235,8 @@ class NetworkInputs:
     def calendar(self, rows: np.ndarray) -> np.ndarray:
         most = int(rows.max(initial=-1)) + 1
         if most > len(self._calendar):
-            places = self.panel.first + np.arange(max(most, len(self.values) + 64, 2 * len(self._calendar)))
-            self._calendar = calendar.features(self.panel.layout.frequency, places)
+            indices = self.panel.first + np.arange(max(most, len(self.values) + 64, 2 * len(self._calendar)))
+            self._calendar = calendar.features(self.panel.layout.frequency, indices)
         return self._calendar[rows]
 
     def tail(self, rows: np.ndarray, columns: np.ndarray) -> Tail:

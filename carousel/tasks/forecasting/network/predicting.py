@@ -33,7 +33,7 @@ def states_at(network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarr
     column's first value."""
     order = np.unique(columns)
     found: list[list[torch.Tensor]] = []
-    places: list[np.ndarray] = []
+    indices: list[np.ndarray] = []
     last = int(rows.max(initial=0))
     for some in np.array_split(order, max(1, -(-len(order) // COLUMNS))):
         state: States | None = None
@@ -50,8 +50,8 @@ def states_at(network: QuantileForecaster, inputs: NetworkInputs, rows: np.ndarr
             if len(here):
                 lane = np.searchsorted(some, columns[here])
                 found.append([s[:, rows[here] - start, lane] for s in states])
-                places.append(here)
-    back = torch.from_numpy(np.argsort(np.concatenate(places), kind="stable"))
+                indices.append(here)
+    back = torch.from_numpy(np.argsort(np.concatenate(indices), kind="stable"))
     return tuple(torch.cat(parts, dim=1)[:, back] for parts in zip(*found, strict=True))
 
 

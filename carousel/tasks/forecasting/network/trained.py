@@ -21,7 +21,7 @@ from carousel.tasks.forecasting.scoring.conformal import Correction
 from carousel.tasks.forecasting.scoring.metrics import LEVELS
 from carousel.tasks.forecasting.settings import Settings, require_steps
 from carousel.tasks.forecasting.table import sources
-from carousel.tasks.forecasting.table.ahead import ends_of, places_ahead, steps_asked
+from carousel.tasks.forecasting.table.ahead import ends_of, indices_ahead, steps_asked
 from carousel.tasks.forecasting.table.apart import require_apart
 from carousel.tasks.forecasting.table.panel import Panel
 from carousel.training.building import build, require_counts
@@ -29,14 +29,14 @@ from carousel.training.run_faults import say_once
 from carousel.training.run_folder import LOG, RunFolder
 
 SERIES = "series.parquet"  # the table that a run was trained on, those columns that it needs
-MOST_STEPS = 1_000_000  # of a season or a horizon, in what a run says
+MOST_STEPS = 1_000_000  # of a season or a horizon that a run records
 CALIBRATED_ON = 4096  # origins at most
-PATHS_COST = 8  # as much as so many origins costs one from which paths are drawn
+PATHS_COST = 8  # an origin from which paths are sampled takes as long as so many other origins
 
 
 @dataclass(frozen=True)
 class Split:
-    """Places of time: training ends before `until`; what is held out goes on from there, and ends before `end`."""
+    """Indices of stamps: training uses those before `until`; the held-out part has those from there to before `end`."""
 
     until: int
     end: int
@@ -47,12 +47,14 @@ class Split:
 
 @dataclass
 class TrainedForecaster:
+    """What a run keeps of a forecaster. correction: of its intervals; None where training has not ended."""
+
     settings: Settings
     reading: TableReading
     network: QuantileForecaster
     split: Split
     horizon: int
-    correction: Correction | None  # None: training has not come to its end
+    correction: Correction | None
     run: Path
 
     @classmethod
@@ -87,12 +89,12 @@ class TrainedForecaster:
         return stored_series(RunFolder(self.run))
 
     def read(self, source: Any, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
-        """Another table, with the signs of numbers that training was told."""
+        """Reads another table. Its numbers are written with the signs that were set for training."""
         with table.numbers_written(self.settings.decimal, self.settings.thousands):
             return sources.read(source, say=say)
 
     def read_history(self, source: Any, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
-        """The same of a history to go on from. Raises DataError for one of which many rows repeat a time."""
+        """Reads a table as a history to forecast from. Raises DataError where many of its rows repeat a time."""
         frame, layout = self.read(source, say), self.reading.layout
         roles = layout.roles
         if not layout.averaged and set(roles.needed) <= set(frame.columns):
@@ -100,19 +102,19 @@ class TrainedForecaster:
         return frame
 
     def inputs(self, frame: pl.DataFrame, future: pl.DataFrame | None = None) -> NetworkInputs:
-        """A table, and rows of the covariates known in advance that come after it, ready to be read.
+        """The inputs of the network from a table, and from rows of the covariates known in advance that come after it.
 
-        Raises DataError where it is not of the kind that was trained on, and where the rows do not come after it.
+        Raises DataError where the table has other columns than training had, and where the rows do not come after it.
         """
         return self.inputs_asked(frame, future)[0] if future is not None else self._read(frame)
 
     def inputs_asked(self, frame: pl.DataFrame, future: pl.DataFrame) -> tuple[NetworkInputs, np.ndarray]:
-        """The same, and how many steps ahead the rows of the future go, of each series."""
+        """The same inputs, and for each series how many steps ahead the rows of the future go, (I,) int."""
         layout = self.reading.layout
         below = self._below(frame, future)
-        places = places_ahead(layout, future, frame.height)
+        indices = indices_ahead(layout, future, frame.height)
         inputs = self._read(pl.concat([frame, below], how="diagonal_relaxed"))
-        asked = steps_asked(layout, below, places, ends_of(inputs.panel))
+        asked = steps_asked(layout, below, indices, ends_of(inputs.panel))
         keys = inputs.panel.ids.rows() if layout.roles.id else [()]
         return inputs, np.array([asked.get(key, 0) for key in keys])
 
@@ -120,7 +122,7 @@ class TrainedForecaster:
         return NetworkInputs(Panel.build(frame, self.reading.layout), self.reading)
 
     def unseen(self, frame: pl.DataFrame) -> list[str]:
-        """What is to be said of a table with categories that the data of training did not have."""
+        """Warnings about categories in a table that the training data did not have, a line for each column."""
         layout = self.reading.layout
         encoders = [e for e in (*layout.known, *layout.past, *layout.static) if e.categories is not None]
         known = self.history() if encoders else frame
@@ -145,7 +147,7 @@ class TrainedForecaster:
         roles.refuse_infinite(future, roles.known)
 
     def _below(self, frame: pl.DataFrame, future: pl.DataFrame) -> pl.DataFrame:
-        """The columns of `future` that say when, which and what is known, in the types of `frame`."""
+        """The time, the ids and the known covariates of `future`, in the types that `frame` has, with empty targets."""
         self.require_columns_of(future)
         roles = self.reading.layout.roles
         stamps = roles.time.restore(roles.time.parse(future)) if roles.time.names else future.select()
@@ -161,18 +163,18 @@ class TrainedForecaster:
 
     @property
     def season(self) -> int:
-        """That of the naive baselines and of MASE: the shortest."""
+        """The season of the naive baselines and of MASE: the shortest, or 1 without any."""
         return self.reading.recipe.seasons[0] if self.reading.recipe.seasons else 1
 
     def calibrated(self) -> Correction:
-        """The correction of the run; of one whose training was stopped, from the held-out part of its data, as its
-        network stands."""
+        """The correction of the run's intervals. For a run that was stopped it is fitted here, on the held-out part of
+        its data with the best network so far."""
         if self.correction is None:
             inputs = self.inputs(self.history())
             rows, columns = held_out(inputs, self.split.rows(inputs.panel), CALIBRATED_ON, self.network)
             quantiles = absolute(inputs, quantiles_at(self.network, inputs, rows, columns, self.horizon), rows, columns)
             fitted = Correction.fit(quantiles, actual_after(inputs, rows, columns, self.horizon))
-            self.correction = Correction.from_json(fitted.to_json())  # rounded, as the end of training writes it down
+            self.correction = Correction.from_json(fitted.to_json())  # rounded as in the log
         return self.correction
 
 
@@ -187,7 +189,7 @@ def stored_series(folder: RunFolder) -> pl.DataFrame:
 
 
 def require_whole(reading: TableReading, split: Split, model: dict[str, Any], horizon: int) -> None:
-    """Raises ValueError where a reading is not that of the network, or asks for what no series has."""
+    """Raises ValueError where a reading does not fit the network, or has numbers that no training writes."""
     widths = {"step": reading.step_width, "origin": reading.origin_width, "ahead": reading.ahead_width}
     for name, width in widths.items():
         if model[name] != width:
@@ -196,7 +198,7 @@ def require_whole(reading: TableReading, split: Split, model: dict[str, Any], ho
     numbers = (split.until, split.end, recipe.span, recipe.lags, *recipe.seasons)
     numbers += (frequency.step, frequency.phase, frequency.day, frequency.time)
     if not all(isinstance(number, int) and abs(number) < 2**62 for number in numbers) or frequency.step < 1:
-        raise ValueError("places of time, seasons and the frequency are whole numbers")
+        raise ValueError("the ends of the parts, seasons and the frequency are whole numbers")
     if not all(2 <= length <= MOST_STEPS for length in recipe.seasons) or recipe.span < 1 or horizon > MOST_STEPS:
         raise ValueError("its seasons or its horizon are no numbers of steps")
 
@@ -204,8 +206,9 @@ def require_whole(reading: TableReading, split: Split, model: dict[str, Any], ho
 def held_out(
     inputs: NetworkInputs, until: int, most: int, network: QuantileForecaster
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Origins whose first step ahead is held out and seen, evenly spread where there are more than `most`,
-    or than an eighth of it for a network that tells by drawing paths."""
+    """Origins (rows, columns) whose first step ahead is in the held-out part and observed.
+
+    Evenly spread where there are more than `most`; a network that samples paths gets an eighth of `most`."""
     most = most // PATHS_COST if network.autoregressive else most
     seen = np.isfinite(inputs.values[max(1, until) :])
     at, columns = np.nonzero(seen)

@@ -15,7 +15,7 @@ NEWER = (
 Key = tuple[Any, ...]  # the ids of a series
 
 
-def places_ahead(
+def indices_ahead(
     layout: Layout, future: pl.DataFrame, counted_from: int, shifts: dict[Key, int] | None = None
 ) -> np.ndarray:
     """Places of these rows; of rows without a time column, as they follow each other from `counted_from` on.
@@ -25,7 +25,7 @@ def places_ahead(
     """
     roles = layout.roles
     if roles.time.kind != "rows":
-        return layout.places(future, shifts)
+        return layout.indices(future, shifts)
     observed = [name for name in roles.targets if name in future.columns and future[name].fill_nan(None).count()]
     if observed:
         raise DataError(
@@ -35,8 +35,8 @@ def places_ahead(
     return counted_from + np.arange(future.height)
 
 
-def steps_asked(layout: Layout, future: pl.DataFrame, places: np.ndarray, ends: dict[Key, int]) -> dict[Key, int]:
-    """How many steps ahead the rows of each series go. `ends`: the place after the last value of each that has any.
+def steps_asked(layout: Layout, future: pl.DataFrame, indices: np.ndarray, ends: dict[Key, int]) -> dict[Key, int]:
+    """How many steps ahead the rows of each series go. ends: the index after the last value of each series with values.
 
     Raises DataError for rows that do not come after the history, and of series that it does not have.
     """
@@ -44,23 +44,23 @@ def steps_asked(layout: Layout, future: pl.DataFrame, places: np.ndarray, ends: 
         raise DataError("The table given as future has no rows: give the rows to come, or a number of steps.")
     keys = keys_of(future, layout)
     asked = dict.fromkeys(ends, 0)
-    for row, (key, place) in enumerate(zip(keys, places, strict=True)):
+    for row, (key, index) in enumerate(zip(keys, indices, strict=True)):
         whose = f" of {', '.join(map(str, key))}" if key else ""
         if key not in ends:
             raise DataError(f"The table given as future has rows{whose}, and the history has no value of that. {NEWER}")
-        if place < ends[key]:
+        if index < ends[key]:
             last = _last(layout, future[row], ends[key])
             raise DataError(
                 f"A table given as future comes after the history, whose last value{whose} is at {written(last)}; row "
                 f"{row + 1} of it is at {written(future.select(*layout.roles.time.names)[row])}. Leave out the rows "
                 f"that do not come after. {NEWER}"
             )
-        asked[key] = max(asked[key], int(place) - ends[key] + 1)
+        asked[key] = max(asked[key], int(index) - ends[key] + 1)
     return asked
 
 
 def ends_of(panel: Panel) -> dict[Key, int]:
-    """The place after the last value of each series that has any."""
+    """The index after the last value of each series that has any."""
     keys = panel.ids.rows() if panel.layout.roles.id else [()]
     return {key: panel.first + int(end) for key, end in zip(keys, panel.end, strict=True) if end}
 
@@ -70,9 +70,9 @@ def require_after(panel: Panel, later: pl.DataFrame) -> None:
     layout, ends = panel.layout, ends_of(panel)
     if layout.roles.time.kind == "rows":  # which come after all that there are
         return
-    places = layout.frequency.places(layout.roles.time.parse(later))
-    for row, (key, place) in enumerate(zip(keys_of(later, layout), places, strict=True)):
-        if key in ends and place < ends[key]:
+    indices = layout.frequency.indices(layout.roles.time.parse(later))
+    for row, (key, index) in enumerate(zip(keys_of(later, layout), indices, strict=True)):
+        if key in ends and index < ends[key]:
             whose = f" of {', '.join(map(str, key))}" if key else ""
             last = _last(layout, later[row], ends[key])
             raise DataError(

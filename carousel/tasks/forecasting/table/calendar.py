@@ -27,12 +27,12 @@ def width(frequency: Frequency) -> int:
     return sum(2 * WAVES[cycle] for cycle in cycles(frequency))
 
 
-def features(frequency: Frequency, places: np.ndarray) -> np.ndarray:
-    """Sine and cosine of 2π k x, x the part of the cycle gone by on the local clock, k = 1, 2, ...: (places, width)."""
+def features(frequency: Frequency, indices: np.ndarray) -> np.ndarray:
+    """Sine and cosine of 2π k x, x the part of the cycle gone by on the local clock, k = 1, 2, ...: (stamps, width)."""
     found = cycles(frequency)
     if not found:
-        return np.zeros((len(places), 0), np.float32)
-    clock = local(frequency.stamps(places), frequency.zone).astype(np.float64)
+        return np.zeros((len(indices), 0), np.float32)
+    clock = local(frequency.stamps(indices), frequency.zone).astype(np.float64)
     part = {"day": clock / DAY, "week": (clock / DAY - MONDAY) / 7, "year": clock / YEAR}
     waves = [2 * np.pi * (k + 1) * part[cycle] for cycle in found for k in range(WAVES[cycle])]
     return np.stack([turn(wave) for wave in waves for turn in (np.sin, np.cos)], axis=1).astype(np.float32)

@@ -8,7 +8,7 @@ import polars as pl
 
 from carousel.errors import DataError
 
-CATEGORIES = 24  # the most frequent ones have a place of their own
+CATEGORIES = 24  # the most frequent categories have a column each
 FURTHEST = 8.0  # standard deviations: what is further away than that is moved there
 
 
@@ -17,7 +17,7 @@ class Encoder:
     """One column as `width` numbers a row.
 
     A number: (x - mean) / deviation, 0 where it is missing, and beside it a flag for missing where training had such
-    (`flagged`). A category: one place for each of the most frequent in training, 1 where it is that one.
+    (`flagged`). A category: one column for each of the most frequent in training, 1 where it is that one.
     """
 
     name: str

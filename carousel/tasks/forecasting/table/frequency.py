@@ -9,8 +9,9 @@
     month     every so many months: quarters with 3, years with 12; on one day of the month, its last, or its first or
               last weekday
 
-A stamp of a frequency has a whole number, its place; consecutive places are one step apart. Where each series has days
-of its own, a place is a whole step of days, and a series comes always as many days after its first: its shift.
+Each stamp of a frequency has an index, a whole number; consecutive stamps are one step apart. Where each series has
+days of its own, an index stands for a whole step of days, and the stamps of a series lie a fixed number of days after
+the first day of the step: its shift.
 """
 
 from dataclasses import dataclass, replace
@@ -29,10 +30,12 @@ DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sun
 
 @dataclass(frozen=True)
 class Frequency:
-    """`step`: microseconds, days, months or counted steps from one place to the next; `phase`: where place 0 stands, in
-    the same; `day`: of the month, or LAST, LAST_WEEKDAY or FIRST_WEEKDAY; `time`: of the day, in microseconds, where
-    the unit is a day or more; `week`: the times of the week, in microseconds after Monday's midnight, where it is open;
-    `own`: each series has days of its own.
+    """The rule that says which stamps there are.
+
+    step: microseconds, days, months or counted steps from one stamp to the next. phase: the stamp of index 0, in the
+    same unit. day: of the month, or LAST, LAST_WEEKDAY or FIRST_WEEKDAY. time: of the day, in microseconds, where the
+    unit is a day or more. week: the times of an open week, in microseconds after Monday's midnight. own: whether each
+    series has days of its own.
     """
 
     unit: str
@@ -48,17 +51,17 @@ class Frequency:
     def from_json(cls, saved: dict[str, Any]) -> "Frequency":
         return cls(**saved | {"week": tuple(saved.get("week", ()))})
 
-    def places(self, stamps: np.ndarray) -> np.ndarray:
-        """The place of each stamp, or of the last stamp of this frequency before it."""
+    def indices(self, stamps: np.ndarray) -> np.ndarray:
+        """The index of each stamp, or of the last stamp of this frequency before it."""
         return (self.units_of(stamps) - self.phase) // self.step
 
     def shifts(self, stamps: np.ndarray) -> np.ndarray:
-        """The days of each stamp after the first of its place; 0 unless each series has days of its own."""
+        """The days of each stamp after the first day of its step; 0 unless each series has days of its own."""
         return (self.units_of(stamps) - self.phase) % self.step if self.own else np.zeros(len(stamps), np.int64)
 
-    def stamps(self, places: np.ndarray, shifts: np.ndarray | int = 0) -> np.ndarray:
-        """Stamps as `TimeColumn.parse` gives them, so many days after the first of each place."""
-        units = np.asarray(places, np.int64) * self.step + self.phase + shifts
+    def stamps(self, indices: np.ndarray, shifts: np.ndarray | int = 0) -> np.ndarray:
+        """Stamps as `TimeColumn.parse` gives them, so many days after the first day of each step."""
+        units = np.asarray(indices, np.int64) * self.step + self.phase + shifts
         if self.unit in ("integer", "clock"):
             return units
         if self.unit == "open":
@@ -93,9 +96,9 @@ class Frequency:
         return dates.astype("datetime64[M]").astype(np.int64)
 
     def is_close(self, stamps: np.ndarray, series: np.ndarray) -> tuple[bool, int]:
-        """Do stamps come about once a place, a little too early or too late, and how late do they usually come (in
-        microseconds)? Then they count for the nearest place. Where several come in each, these are meant to be
-        averaged into it, and no stamp is too early for a month."""
+        """Do stamps come about once a step, a little too early or too late, and how late do they usually come (in
+        microseconds)? Then they count for the nearest stamp of the frequency. Where several come in a step, they are
+        averaged, and no stamp is too early for a month."""
         if self.unit not in ("clock", "day", "integer"):
             return False, 0
         length = self.step * (DAY if self.unit == "day" else 1)
@@ -112,7 +115,7 @@ class Frequency:
         return True, around if midnight and around is not None else DAY // 2  # else each is of its own day
 
     def nearest(self, stamps: np.ndarray, late: int) -> np.ndarray:
-        """The place that each stamp is nearest to, where stamps are usually so late."""
+        """The index that each stamp is nearest to, where stamps usually lie `late` microseconds after their own."""
         if self.unit == "day":  # a day's rows may be some hours before or after midnight
             return ((local(stamps, self.zone) - late + DAY // 2) // DAY - self.phase) // self.step
         return (stamps - self.phase + self.step // 2) // self.step
@@ -224,7 +227,7 @@ def _moments(stamps: np.ndarray) -> pl.Series:
 
 
 def cluster(stamps: np.ndarray, step: int, *, whole: bool = True) -> int | None:
-    """Where in the step stamps lie that all lie close to one place of it, from - step / 2 to step / 2; None where they
+    """Where in the step stamps lie that all lie close to one point of it, from - step / 2 to step / 2; None where they
     lie all over it. whole: to a twelfth of the step."""
     turn = 2 * np.pi * ((stamps % step) / step)
     mean = np.exp(1j * turn).mean()

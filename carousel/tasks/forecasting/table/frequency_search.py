@@ -62,27 +62,27 @@ def named(text: str, stamps: np.ndarray, zone: str | None, *, counts: bool) -> F
 
 
 def regularity(stamps: np.ndarray, *, counts: bool = False) -> float:
-    """The share of the places between the first and the last of these stamps that have one: 1 where none lacks."""
+    """The share of the indices between the first and the last of these stamps that have one: 1 where none lacks."""
     distinct = np.unique(stamps)
     if len(distinct) < 2:
         return 0.0
     try:
-        places = find([distinct], None, counts=counts).places(distinct[[0, -1]])
+        indices = find([distinct], None, counts=counts).indices(distinct[[0, -1]])
     except DataError:
         step = max(1.0, float(np.median(np.diff(distinct))))
         return 0.5 * min(1.0, len(distinct) / (1 + (distinct[-1] - distinct[0]) / step))
-    return len(distinct) / float(1 + places[1] - places[0])
+    return len(distinct) / float(1 + indices[1] - indices[0])
 
 
 def words_for(stamps: np.ndarray, *, counts: bool) -> str:
-    """The frequency of stamps, and how many of its places they leave empty, in words."""
+    """The frequency of stamps, and how many of its stamps are missing, in words."""
     distinct = np.unique(stamps)
     try:
         found = find([distinct], None, counts=counts)
     except DataError:
         return "at no frequency"
-    places = found.places(distinct[[0, -1]])
-    missing = int(1 + places[1] - places[0] - len(distinct))
+    indices = found.indices(distinct[[0, -1]])
+    missing = int(1 + indices[1] - indices[0] - len(distinct))
     return f"{found.words}, {missing:,} missing" if missing else found.words
 
 
@@ -166,13 +166,13 @@ def _open(found: Frequency, clock: np.ndarray) -> Frequency | None:
         return None
     at = np.unique(since % WEEK)
     opened = Frequency("open", zone=found.zone, week=tuple(int(time) for time in at))
-    places = replace(opened, zone=None).places(clock[[0, -1]])
+    indices = replace(opened, zone=None).indices(clock[[0, -1]])
     step = found.step * (DAY if found.unit == "day" else 1)
-    filled = len(clock) / float(1 + places[1] - places[0])
+    filled = len(clock) / float(1 + indices[1] - indices[0])
     plain = len(clock) / float(1 + (clock[-1] - clock[0]) // step)
     if filled < FILLED or plain > EMPTIER * filled:
         return None
-    return replace(opened, phase=int(places[0]))
+    return replace(opened, phase=int(indices[0]))
 
 
 def _refuse_other_clocks(groups: list[np.ndarray], gaps: np.ndarray, zone: str | None) -> None:

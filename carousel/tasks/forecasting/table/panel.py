@@ -26,9 +26,9 @@ class Layout:
     known: tuple[Encoder, ...] = ()
     past: tuple[Encoder, ...] = ()
     static: tuple[Encoder, ...] = ()
-    averaged: bool = False  # rows fall between the places of a frequency that was named
-    nearest: bool = False  # and count for the place that they are nearest to
-    late: int = 0  # microseconds by which they are usually after that place
+    averaged: bool = False  # the user named the frequency, and rows may lie between its stamps
+    nearest: bool = False  # and then count for the nearest stamp, not for the one before
+    late: int = 0  # microseconds that rows usually lie after their stamp
     narrow: tuple[str, ...] = ()  # targets in float32, as their forecasts are to be
 
     @classmethod
@@ -52,25 +52,25 @@ class Layout:
         return cls(roles, found, averaged=frequency is not None, nearest=close, late=late, narrow=narrow)
 
     def encoding(self, frame: pl.DataFrame, until: int) -> "Layout":
-        """With the encodings of covariates as the rows before the place `until` have them: what is held out has no
+        """With the encodings of covariates as the rows before the index `until` have them: what is held out has no
         part in how it is read."""
-        before = frame.filter(pl.Series(self.places(frame) < until))
+        before = frame.filter(pl.Series(self.indices(frame) < until))
         known, past, static = (
             tuple(Encoder.fit(before[name]) for name in names)
             for names in (self.roles.known, self.roles.past, self.roles.static)
         )
         return replace(self, known=known, past=past, static=static)
 
-    def places(self, frame: pl.DataFrame, known: dict[tuple[Any, ...], int] | None = None) -> np.ndarray:
-        """The place of each row. Raises DataError for stamps off the frequency, unless one was named: what falls
-        between its places counts for the nearest where there is about one row a place, else for the place before.
+    def indices(self, frame: pl.DataFrame, known: dict[tuple[Any, ...], int] | None = None) -> np.ndarray:
+        """The index of the stamp of each row. Raises DataError for stamps off the frequency, unless the user named one:
+        rows between its stamps count for the nearest where there is about one row a stamp, else for the stamp before.
         `known`: the shifts of series that have rows elsewhere, by their ids."""
         stamps = self.roles.time.parse(frame)
-        places = self.frequency.places(stamps)
+        indices = self.frequency.indices(stamps)
         if self.nearest:
             return self.frequency.nearest(stamps, self.late)
         shifts = self.frequency.shifts(stamps)
-        off = self.frequency.stamps(places, shifts) != stamps
+        off = self.frequency.stamps(indices, shifts) != stamps
         if self.frequency.own:
             off |= shifts != self._shifts_of_series(frame, shifts, known or {})
         if off.any() and not self.averaged:
@@ -80,7 +80,7 @@ class Layout:
                 f"first of them {', '.join(map(str, shown))}: correct them, or name a frequency to average them "
                 f"into ({option('frequency')})."
             )
-        return places
+        return indices
 
     def _shifts_of_series(
         self, frame: pl.DataFrame, shifts: np.ndarray, known: dict[tuple[Any, ...], int]
@@ -93,14 +93,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class Panel:
-    """T places of time, I series as their ids tell them apart, Q targets each: N = I * Q columns of values, target
+    """T stamps, I series, each with ids of its own, Q targets each: N = I * Q columns of values, target
     after target within a series. Nothing observed is NaN.
     """
 
     layout: Layout
-    first: int  # the place of row 0
+    first: int  # the index of the stamp of row 0
     ids: pl.DataFrame  # (I, id columns), sorted
-    shifts: np.ndarray  # (I,) days of each series after the first of a place, where it has days of its own
+    shifts: np.ndarray  # (I,) days of each series after the first day of a step, where it has days of its own
     values: np.ndarray  # (T, N) float64
     begin: np.ndarray  # (N,) row of the first observation; T where there is none
     end: np.ndarray  # (I,) one after the row of the last observation of any target
@@ -109,10 +109,10 @@ class Panel:
     past: np.ndarray  # (T, I, width) float32
     static: np.ndarray  # (I, width) float32
     duplicates: int  # rows whose series and stamp another row had: averaged
-    merged: int  # rows that a frequency that was named put to a place where another is: averaged
+    merged: int  # rows averaged with another row of the same series and stamp, of a frequency that the user named
     moved: int  # rows that a frequency that was named put to another time
     furthest: float  # how far, in microseconds or counted steps, the furthest of them
-    gaps: int  # places between a series' first and last row that have no row: missing
+    gaps: int  # stamps between the first and the last row of a series without a row: missing
 
     @property
     def steps(self) -> int:
@@ -155,28 +155,28 @@ class Panel:
         """Raises DataError for a table that lacks columns, has no value of any target, or leaves the frequency."""
         roles = layout.roles
         roles.check(frame)
-        places = layout.places(frame)
+        indices = layout.indices(frame)
         shifts = layout.frequency.shifts(roles.time.parse(frame))
         ids = _ids(frame, roles)
         targets = pl.DataFrame([_number(frame[name]) for name in roles.targets])
         owner = _owner(frame, roles, ids)
-        rows = pl.DataFrame({"place": places, "owner": owner})
+        rows = pl.DataFrame({"index": indices, "owner": owner})
         table = pl.concat([rows, targets, frame.select(*roles.known, *roles.past)], how="horizontal")
         merged, repeated = _merge(table), rows.height - rows.unique().height
-        away = np.abs(layout.frequency.stamps(places) - roles.time.parse(frame)) if layout.averaged else np.zeros(0)
+        away = np.abs(layout.frequency.stamps(indices) - roles.time.parse(frame)) if layout.averaged else np.zeros(0)
         observed = merged.filter(pl.any_horizontal(*(pl.col(name).is_not_null() for name in targets.columns)))
         if not observed.height:
             raise DataError(
                 f"The table has no value of {listed(roles.targets)} in any row: there is nothing to forecast."
             )
-        first, last = int(observed["place"].min()), int(observed["place"].max())  # type: ignore[arg-type]
-        steps, furthest = last - first + 1, max(last, int(merged["place"].max())) - first + 1  # type: ignore[arg-type]
+        first, last = int(observed["index"].min()), int(observed["index"].max())  # type: ignore[arg-type]
+        steps, furthest = last - first + 1, max(last, int(merged["index"].max())) - first + 1  # type: ignore[arg-type]
         series = ids.height
         widths = [covariates.width(part) for part in (layout.known, layout.past)]
         _require_room(steps, series, len(roles.targets) + widths[0] + widths[1], layout)
 
-        merged = merged.filter(pl.col("place") >= first)
-        row, of = merged["place"].to_numpy() - first, merged["owner"].to_numpy()
+        merged = merged.filter(pl.col("index") >= first)
+        row, of = merged["index"].to_numpy() - first, merged["owner"].to_numpy()
         inside = row < steps
         numbers = merged.select(targets.columns).cast(pl.Float64).fill_null(np.nan).to_numpy()
         values = _on_grid(
@@ -221,7 +221,7 @@ def _on_grid(values: np.ndarray, row: np.ndarray, of: np.ndarray, steps: int, no
 
 
 def _gaps(row: np.ndarray, of: np.ndarray, series: int) -> int:
-    """Places between each series' first and last row that have none; there is one row at most for each place."""
+    """How many stamps between the first and the last row of its series have no row. Each stamp has one row at most."""
     first, last = np.full(series, np.iinfo(np.int64).max), np.full(series, -1)
     np.minimum.at(first, of, row)
     np.maximum.at(last, of, row)
@@ -259,12 +259,12 @@ def _number(column: pl.Series) -> pl.Series:
 
 
 def _merge(table: pl.DataFrame) -> pl.DataFrame:
-    """One row for each series and place: numbers averaged, of several texts the last in the alphabet."""
+    """One row for each series and stamp: numbers averaged, of several texts the last in the alphabet."""
     merging = []
     for name in table.columns[2:]:
         numeric = table[name].dtype.is_numeric() or table[name].dtype == pl.Boolean
         merging.append(pl.col(name).cast(pl.Float64).mean() if numeric else pl.col(name).max())
-    return table.group_by("place", "owner").agg(merging).sort("place", "owner")
+    return table.group_by("index", "owner").agg(merging).sort("index", "owner")
 
 
 def _static(frame: pl.DataFrame, roles: Roles, layout: Layout, owner: np.ndarray, series: int) -> np.ndarray:
@@ -278,7 +278,7 @@ def _static(frame: pl.DataFrame, roles: Roles, layout: Layout, owner: np.ndarray
 def _require_room(steps: int, series: int, numbers: int, layout: Layout) -> None:
     if steps * series * numbers > MOST_NUMBERS:
         raise DataError(
-            f"{series:,} series on {steps:,} places of time ({layout.frequency.words}) with {numbers} numbers each are "
+            f"{series:,} series on {steps:,} stamps ({layout.frequency.words}) with {numbers} numbers each are "
             f"more than memory should hold. Train on fewer series, a shorter time, or a coarser frequency "
             f"({option('frequency')})."
         )

@@ -8,7 +8,7 @@ import polars as pl
 
 from carousel.errors import DataError, option
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS
-from carousel.tasks.forecasting.table.apart import FILE, require_apart, tell_apart
+from carousel.tasks.forecasting.table.apart import FILE, find_ids, require_apart
 from carousel.tasks.forecasting.table.stamps import Slip, TwoReadings, words_in
 from carousel.tasks.forecasting.table.time_column import TimeColumn
 from carousel.tasks.forecasting.table.times import declared_time, find_time, repeating, says_when
@@ -85,7 +85,7 @@ def find_roles(
     """The roles of a table's columns, and what to say of them. What is given is taken; the rest is found:
 
     time: see `find_time`; `date_format` says how its texts or numbers are read.
-    id: where stamps repeat, the columns that tell the repetitions apart: see `tell_apart`; and any called unique_id.
+    id: where stamps repeat, the columns that tell the repetitions apart: see `find_ids`; and any called unique_id.
     target: a column called y, target, ...; or the only column of numbers; or all of them: a wide table.
     past: the other columns of numbers and categories, as nothing is known of their future. static: those with one value
         a series.
@@ -102,7 +102,7 @@ def find_roles(
     rest = [name for name in frame.columns if name not in taken and name not in when.names]
     again = repeating(frame.select(*when.names, *rest), when)
     rest = [name for name in rest if name not in again]
-    series = tuple(id) or tell_apart(frame, when, rest, said, merge=merge)
+    series = tuple(id) or find_ids(frame, when, rest, said, merge=merge)
     if id and not merge:
         require_apart(frame, when, series, rest)
     rest = [name for name in rest if name not in series]

@@ -47,7 +47,7 @@ def recognise(
     column = frame[name]
     kind = column.dtype
     if form is not None:
-        return _as_told(column, form)
+        return _in_form(column, form)
     if kind == pl.Date:
         return TimeColumn((name,), "date")
     if isinstance(kind, pl.Datetime):
@@ -251,10 +251,10 @@ def _of_decimals(values: pl.Series) -> TimeColumn | None:
         return None
     step = float(np.median(np.diff(distinct)))
     step = float(distinct[-1] - distinct[0]) / max(1, round((distinct[-1] - distinct[0]) / step))
-    places = (distinct - distinct[0]) / step
-    if np.abs(places - np.round(places)).max() > OFF:
+    indices = (distinct - distinct[0]) / step
+    if np.abs(indices - np.round(indices)).max() > OFF:
         return None
-    step, start = np.polyfit(np.round(places), distinct, 1)  # of numbers that were rounded as they were written
+    step, start = np.polyfit(np.round(indices), distinct, 1)  # of numbers that were rounded as they were written
     written = max(len(repr(float(number)).partition(".")[2].rstrip("0")) for number in distinct[:100])
     return TimeColumn(
         (values.name,), "decimal", str(min(written, 12)), unit=str(values.dtype), start=float(start), step=float(step)
@@ -264,7 +264,7 @@ def _of_decimals(values: pl.Series) -> TimeColumn | None:
 # -- as told --------------------------------------------------------------------------------------------------------
 
 
-def _as_told(column: pl.Series, form: str) -> TimeColumn:
+def _in_form(column: pl.Series, form: str) -> TimeColumn:
     """The reading that a date format names. Raises DataError for a column that it does not read."""
     numeric, name = column.dtype.is_numeric(), column.name
     if form == STEPS or form in NANOSECONDS:

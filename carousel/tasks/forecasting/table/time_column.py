@@ -166,14 +166,14 @@ class TimeColumn:
     def _numbers(self, column: pl.Series) -> np.ndarray:
         if self.kind == "decimal":
             numbers = column.cast(pl.Float64, strict=False)
-            places = (numbers - self.start) / self.step
-            off = ((places - places.round()).abs() > OFF).fill_null(True)
+            indices = (numbers - self.start) / self.step
+            off = ((indices - indices.round()).abs() > OFF).fill_null(True)
             if off.any():
                 raise DataError(
                     f"The time column {self.names[0]!r} counts in steps of {self.step:g}, and holds "
                     f"{column[int(off.arg_max() or 0)]} in row {int(off.arg_max() or 0) + 1:,}, between two of them."
                 )
-            return places.round().cast(pl.Int64).to_numpy()
+            return indices.round().cast(pl.Int64).to_numpy()
         whole = column.cast(pl.Int64, strict=False)
         if self.kind == "epoch" and column.dtype.is_float() and self.format == "s" and not whole.null_count():
             return (column * 1e6).round().cast(pl.Int64).to_numpy()
