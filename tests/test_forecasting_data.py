@@ -18,7 +18,7 @@ from carousel.tasks.forecasting.table.frequency import Frequency
 from carousel.tasks.forecasting.table.frequency_search import find, named
 from carousel.tasks.forecasting.table.panel import Layout, Panel
 from carousel.tasks.forecasting.table.roles import Roles, find_roles
-from carousel.tasks.forecasting.table.stamps import Slip, recognise
+from carousel.tasks.forecasting.table.stamps import FormatError, recognise
 from carousel.tasks.forecasting.table.time_column import TimeColumn
 
 
@@ -307,7 +307,9 @@ def february(slip: str | None = None) -> list[str]:
 
 
 def test_a_few_times_that_are_none_are_a_slip_and_many_are_no_time():
-    with pytest.raises(Slip, match=r"'date' holds times like '2024-02-01', and 1 that is none: '2024-02-30'. Correct"):
+    with pytest.raises(
+        FormatError, match=r"'date' holds times like '2024-02-01', and 1 that is none: '2024-02-30'. Correct"
+    ):
         find_roles(pl.DataFrame({"date": february("2024-02-30"), "y": np.arange(28) % 5}))
     halves = pl.DataFrame(
         {"date": [d if k % 2 else f"day {k}" for k, d in enumerate(february())], "y": np.arange(28) % 5}
@@ -317,11 +319,13 @@ def test_a_few_times_that_are_none_are_a_slip_and_many_are_no_time():
 
 def test_a_few_texts_among_numbers_are_a_slip_and_many_are_no_target():
     values = ["?" if k == 3 else f"{k},5" for k in range(28)]
-    with pytest.raises(Slip, match=r"A target must be numbers, and the column 'value' holds '\?'. Choose another"):
+    with pytest.raises(
+        FormatError, match=r"A target must be numbers, and the column 'value' holds '\?'. Choose another"
+    ):
         find_roles(pl.DataFrame({"date": february(), "value": values}))
     with pytest.raises(DataError, match="there is value") as raised:
         find_roles(pl.DataFrame({"date": february(), "value": ["up", "down"] * 14}))
-    assert not isinstance(raised.value, Slip)
+    assert not isinstance(raised.value, FormatError)
 
 
 def test_a_target_may_count_upwards_where_its_name_says_that_it_is_one():

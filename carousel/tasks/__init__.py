@@ -19,7 +19,7 @@ def settings_of(task: str) -> type:
 
 
 def about(task: str) -> str:
-    """What a task is about, in a line: the docstring of its folder."""
+    """What a task is about, in one line: the first line of the docstring of its folder."""
     return (import_module(f"{__name__}.{_known(task)}").__doc__ or "").partition("\n")[0]
 
 

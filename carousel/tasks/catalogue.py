@@ -52,8 +52,11 @@ def prepare(
 
 
 def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], report: Report) -> ModuleType:
-    """The task named, or the one that the data are for, which is said. Raises DataError for data that are not there,
-    or that no task recognises, and for an option that the task does not have."""
+    """Returns the task that is named, or the one that the data look like, and reports it.
+
+    Raises DataError for data that do not exist or that no task recognises, and for an option that the task does not
+    have.
+    """
     require_existing(paths)
     if task is None:
         with table.numbers_written(options.get("decimal"), options.get("thousands")):
@@ -71,9 +74,11 @@ def choose(paths: Sequence[Path], task: str | None, options: Mapping[str, Any], 
 
 
 def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, str]:
-    """The task that some data are for, and why: the first that recognises them and takes the options given.
+    """Finds the task that the data look like: its name, and why. The first task that recognises the data and has all
+    the options.
 
-    Raises DataError for data that none recognises: they are not read as text unless that is asked for."""
+    Raises DataError where no task recognises the data. They are read as text only if the user names that task.
+    """
     recognised = {name: why for name in _in_turn() if (why := task_named(name).recognize(paths, options))}
     for name, why in recognised.items():
         if not foreign(name, options):
@@ -84,7 +89,7 @@ def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, st
 
 
 def _unrecognised(paths: Sequence[Path]) -> str:
-    """What no task has recognised (texts are always): what is there, and what it lacks."""
+    """The message about data that no task recognises: what they are, and what is missing to learn from them."""
     for path in paths:
         if path.is_dir():
             return _unrecognised_folder(path)
@@ -132,12 +137,13 @@ def _in_turn() -> list[str]:
 
 
 def foreign(name: str, options: Iterable[str]) -> list[str]:
-    """Those of the options, by the names of their settings, that a task does not have."""
+    """The options, by the names of their settings, that a task does not have."""
     known = {field.name for field in fields(settings_of(name))}
     return [option for option in options if option not in known]
 
 
 def tasks_with(option: str) -> list[str]:
+    """The tasks that have an option."""
     return [name for name in task_names() if not foreign(name, [option])]
 
 

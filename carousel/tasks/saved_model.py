@@ -1,4 +1,4 @@
-"""What the model classes of all tasks share: they are loaded from a run, and continue a training that was stopped."""
+"""The model classes of all tasks are loaded from runs in the same way, and resume a training in the same way."""
 
 from abc import abstractmethod
 from pathlib import Path

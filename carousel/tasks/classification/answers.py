@@ -1,4 +1,4 @@
-"""What a model says of sequences, as a table."""
+"""The predictions of a classifier as a table."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -50,7 +50,8 @@ def read(trained: TrainedClassifier, data: Sequence[Path]) -> Examples:
 
 
 def shown(frame: pl.DataFrame, classes: Sequence[Label]) -> Iterator[str]:
-    """A line for each row: what it is about, the likeliest classes, and the true class where it is known."""
+    """Yields a line of text for each row: the sequence, its likeliest classes, and whether the likeliest is right,
+    where the true class is known."""
     about = [name for name in frame.columns[: frame.columns.index("prediction")] if name != "class"]
     widths = {name: max(len(name), *(len(str(value)) for value in frame[name])) for name in about}
     yield "  ".join(name.ljust(widths[name]) for name in about).rstrip()
@@ -70,7 +71,8 @@ def table(trained: TrainedClassifier, examples: Examples) -> pl.DataFrame:
 
 
 def early_table(trained: TrainedClassifier, examples: Examples, every: int) -> pl.DataFrame:
-    """The same after every so many steps, and at the end; the column `steps` says after how many."""
+    """As `table`, with a row after every `every` steps of a sequence and one at its end. The column `steps` has the
+    number of steps read."""
     numbers, stops, answers = [], [], []
     for number, steps in enumerate(trained.steps_of(examples)):
         for moment in moments(trained, steps, every):

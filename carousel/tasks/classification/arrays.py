@@ -199,7 +199,7 @@ def _parted(path: Path, x: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
 
 
 def _listed(file: Any) -> str:
-    """The arrays of an archive with their shapes, as far as they can be told: arr_0 (40, 30, 2), names."""
+    """The arrays of an archive with their shapes, where these can be read: "arr_0 (40, 30, 2), names"."""
     described = []
     for name in file.files:
         try:

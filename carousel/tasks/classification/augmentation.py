@@ -59,8 +59,8 @@ class Augmentation:
 
 
 def warped(e: Tensor, lengths: Tensor, *, bend: float, pace: float) -> tuple[Tensor, Tensor]:
-    """Each sequence read at an uneven pace: see `Augmentation`. A step between two of the old ones is on the line
-    between them; first and last stay where they are."""
+    """Reads each sequence at an uneven pace; see `Augmentation`. Values between two steps are interpolated linearly.
+    The first and the last step stay."""
     steps, batch, _ = e.shape
     if not steps:
         return e, lengths

@@ -1,4 +1,4 @@
-"""Which columns of a table say what: those that were named, and those with names that usually say it."""
+"""Finds the columns of a table that have the classes, the ids, the times and so on, by name or by usual names."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,15 +25,17 @@ OPTIONAL = ("label", "group", "id", "time")  # roles that a table need not have 
 
 
 def several(frame: pl.DataFrame, role: str | None) -> tuple[str, ...]:
-    """The columns that "subject,trial" names: one of that very name, or one for each part."""
+    """The columns that "subject,trial" names: one with that very name, or one for each part."""
     if role is None:
         return ()
     return (role,) if role in frame.columns else tuple(part.strip() for part in role.split(",") if part.strip())
 
 
 def found(frame: pl.DataFrame, columns: Columns, *, optional: Sequence[str] = ()) -> Columns:
-    """The columns as named, and those that are not named by their usual names. Raises DataError for a name that there
-    is not, but for the roles that are optional here."""
+    """The columns with the roles that the user names, and for the other roles columns with usual names.
+
+    Raises DataError for a named column that the table lacks, except for the roles in `optional`.
+    """
     known = {name.lower(): name for name in reversed(frame.columns)}
     chosen: dict[str, str | None] = {}
     for role in USUAL:
@@ -54,8 +56,8 @@ def found(frame: pl.DataFrame, columns: Columns, *, optional: Sequence[str] = ()
 
 
 def found_by(frame: pl.DataFrame, columns: Columns, *, asked: bool) -> Columns:
-    """The same for a table to learn from, or, `asked`, for one that a trained model is asked about: that need not have
-    all columns, nor every class."""
+    """As `found`. asked: whether the table is for a trained model to answer, which needs neither all columns nor every
+    class."""
     columns = found(frame, columns, optional=OPTIONAL if asked else ())
     if asked and columns.label is not None and frame[columns.label].null_count():
         return replace(columns, label=None)
@@ -69,7 +71,7 @@ def _fits(role: str, column: pl.Series) -> bool:
 
 
 def roles(frame: pl.DataFrame, columns: Columns) -> set[str]:
-    """The columns that say something other than values."""
+    """The columns that have a role, and so are no values of a sequence."""
     each = [getattr(columns, role) for role in USUAL if role not in SEVERAL]
     return {name for name in each if name is not None}.union(
         *(several(frame, getattr(columns, role)) for role in SEVERAL)
@@ -77,7 +79,7 @@ def roles(frame: pl.DataFrame, columns: Columns) -> set[str]:
 
 
 def channels_in(frame: pl.DataFrame, columns: Columns) -> list[str]:
-    """The columns of numbers that say nothing else."""
+    """The columns of numbers without a role: the channels of the sequences."""
     special = roles(frame, columns)
     return [
         name

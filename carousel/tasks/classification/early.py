@@ -33,7 +33,7 @@ class Stream:
         self.steps = 0
 
     def push(self, piece: Any) -> "Stream":
-        """What arrives next."""
+        """Reads the next piece of the sequence."""
         return self._read(self._front_end.push(piece))
 
     def finish(self) -> "Stream":
@@ -67,7 +67,7 @@ def arriving(trained: TrainedClassifier) -> Arriving:
 
 @dataclass(frozen=True)
 class Moment:
-    """What a model says after the first `steps` steps."""
+    """A model's prediction after the first `steps` steps."""
 
     steps: int
     log_probabilities: np.ndarray

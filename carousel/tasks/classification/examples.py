@@ -1,4 +1,4 @@
-"""What a classifier learns from and is asked about: sequences, and what is known of each."""
+"""The sequences that a classifier learns from or answers for, with their names, classes and groups."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -57,7 +57,7 @@ class Examples:
         return len(self.items)
 
     def at(self, numbers: Iterable[int]) -> "Examples":
-        """Those examples alone."""
+        """The examples with these indices."""
         chosen = list(numbers)
 
         def take(values: Sequence[Any] | None) -> Any:
@@ -68,7 +68,7 @@ class Examples:
         )
 
     def saying(self, *lines: str) -> "Examples":
-        """The same, with more said of how they were read."""
+        """The same examples, with more lines about how they were read."""
         return replace(self, said=(*self.said, *lines))
 
     def require_labels(self, purpose: str) -> Sequence[Label]:

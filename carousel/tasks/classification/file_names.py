@@ -1,4 +1,4 @@
-"""What the names of files say of the sequences in them."""
+"""Classes and groups in the names of files."""
 
 import re
 from collections.abc import Sequence

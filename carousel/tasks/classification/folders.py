@@ -238,7 +238,7 @@ def _examples(
 
 
 def _are_numbers(text: str) -> bool:
-    """Is a text nothing but numbers, several in several lines?"""
+    """Whether a text is nothing but numbers, several of them in several lines."""
     lines = [re.split(r"[\s,;]+", line.strip()) for line in text.split("\n") if line.strip()]
     try:
         return len([float(field) for line in lines for field in line if field]) > 2 and len(lines) > 1

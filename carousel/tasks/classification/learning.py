@@ -1,4 +1,4 @@
-"""What the steps of a training learn from: every network of the ensemble leaves out the fold it is judged on."""
+"""The loss of an ensemble of networks, each of which leaves out the fold that it is judged on."""
 
 import numpy as np
 import torch
@@ -11,10 +11,11 @@ from carousel.tasks.classification.steps import StoredSteps
 
 
 class Learning:
-    """The loss on a batch, and on what was held out.
+    """The loss of N sequences on a batch of them, and on those that were held out.
 
-    labels: the class of each sequence, (N) int64; folds: the network that each is held out from, (N) int64, -1 for
-    none. class_weights: (classes), or None.
+    labels: index of the class of each sequence, (N,) int64. folds: index of the network that each is held out from,
+    (N,) int64, -1 for none. class_weights: (K,), or None. learnt: indices of the sequences that at least one network
+    learns from; held: of those that one holds out.
     """
 
     def __init__(
@@ -37,7 +38,11 @@ class Learning:
         self.held = np.flatnonzero(folds >= 0)
 
     def loss(self, model: nn.Module, chosen: Tensor) -> Tensor:
-        """The mean cross-entropy, over networks and those of `learnt` that each does not hold out, in nats."""
+        """The mean cross-entropy in nats over all networks, each on the sequences of the batch that it does not hold
+        out.
+
+        chosen: indices into `learnt`, (batch,) int64.
+        """
         assert isinstance(model, Ensemble)
         numbers = self.learnt[chosen.numpy()]
         losses, count = [], 0
@@ -60,7 +65,7 @@ class Learning:
 
     @torch.inference_mode()
     def held_out(self, model: Ensemble) -> np.ndarray:
-        """ln P of each class, (N, classes), by the network that holds the sequence out; NaN where none does."""
+        """ln P of each class, (N, K), by the network that holds the sequence out; NaN where no network does."""
         answers = np.full((len(self.steps), model.members[0].head.out_features), np.nan)
         was_training = model.training
         model.eval()

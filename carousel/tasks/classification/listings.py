@@ -24,8 +24,8 @@ HEAD = 50  # rows that are looked at to recognise a listing
 
 @dataclass(frozen=True)
 class FileFinder:
-    """Where the files that a table lists may lie: in or under the folder of the table, or of the folder that holds that
-    folder where its name says that it is for tables."""
+    """Finds the files that a table lists: in or under the folder of the table, or, where the name of that folder says
+    that it is for tables, in or under its parent."""
 
     table: Path
 
@@ -77,7 +77,7 @@ def file_column(frame: pl.DataFrame, columns: Columns) -> str | None:
 
 
 def is_listing(path: Path, columns: Columns) -> bool:
-    """Does this table name files, by their endings, or because they are there?"""
+    """Whether a table lists files: a column has names with the endings of files, or names of files that exist."""
     try:
         head = read(path, rows=HEAD)
     except DataError:

@@ -1,4 +1,4 @@
-"""How good the answers of a classifier are."""
+"""How good the predictions of a classifier are."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -9,8 +9,12 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ClassScore:
-    """One class: precision = right / told, recall = right / true, F1 their harmonic mean; 0 where there is nothing to
-    divide by."""
+    """The figures of one class, 0 where there is nothing to divide by:
+
+        precision = right / predicted,   recall = right / true,   F1 = 2 right / (predicted + true)
+
+    true: how many sequences are of this class. predicted: how many were predicted to be. right: how many are both.
+    """
 
     label: Hashable
     precision: float
@@ -22,10 +26,11 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Answers beside the truth. confusion[i, j]: how many of class i were said to be of class j, int64.
+    """Predictions compared with the true classes. confusion[i, j]: how many sequences of class i were predicted as
+    class j, (K, K) int64.
 
-    nats: mean of -ln P(true class); infinite where the truth is a class the model does not know.
-    baseline: the accuracy of always answering the class that was commonest in training.
+    nats: mean of -ln P(true class); infinite where the model does not know the true class. baseline: the accuracy of a
+    model that always answers the class that was commonest in training.
     """
 
     classes: tuple[Hashable, ...]
@@ -43,7 +48,7 @@ class Evaluation:
 
     @property
     def macro_f1(self) -> float:
-        """The mean of F1 over the classes that occur, in truth or in answers (as scikit-learn takes it)."""
+        """The mean of F1 over the classes that occur in truth or predictions, as scikit-learn computes it."""
         return float(np.mean([score.f1 for score in self.by_class if score.true or score.predicted]))
 
     @property
@@ -76,9 +81,10 @@ class Evaluation:
 def evaluate(
     truth: Sequence[int] | np.ndarray, log_probabilities: np.ndarray, classes: Sequence[Hashable], commonest: int
 ) -> Evaluation:
-    """truth: the number of each sequence's class among `classes`, of which the model knows the first K.
+    """Compares n predictions with the true classes.
 
-    log_probabilities: (n, K). commonest: the class of most training sequences.
+    truth: index in `classes` of the class of each sequence, (n,). log_probabilities: ln P of the K classes that the
+    model knows, which stand first, (n, K). commonest: index of the class of most training sequences.
     """
     true, predicted = np.asarray(truth, np.int64), log_probabilities.argmax(1)
     confusion = np.zeros((len(classes), len(classes)), np.int64)

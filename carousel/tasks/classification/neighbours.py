@@ -1,4 +1,4 @@
-"""The classical baseline of every classifier: a sequence is of the class of the nearest one that is known."""
+"""The classical baseline of every classifier: a sequence gets the class of its nearest neighbour."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ PAIRS = 4096  # compared at once
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What the nearest neighbours of some sequences say.
+    """The classes that nearest neighbours give to sequences.
 
-    judged: their numbers, (n); answers: the class of the nearest, (n).
+    judged: indices of the sequences, (n,). answers: index of the class of each one's nearest neighbour, (n,).
     """
 
     judged: np.ndarray
     answers: np.ndarray
 
     def right(self, truth: np.ndarray) -> np.ndarray:
-        """Which of them are right, (n)."""
+        """Which of the answers are right, (n,) bool. truth: index of the class of every sequence."""
         return np.asarray(self.answers == truth[self.judged])
 
 
 def of_held_out(
     sequences: Sequence[np.ndarray], truth: np.ndarray, folds: np.ndarray, *, symbolic: bool, seed: int
 ) -> Neighbours:
-    """Each sequence that is held out, answered from those that its network learns from.
+    """Classifies each held-out sequence by its nearest neighbour among those that its network learns from.
 
-    sequences: (T, C) numbers each, compared by `warped`; or symbols (T), by the cosine between their counts, each
-    weighed by how rare the symbol is. folds: the network that each is held out from, -1 for none. Of more than MOST
-    sequences, as many are drawn by `seed`, to judge and to compare with.
+    sequences: numbers, (T, C) each, compared by `warped`; or symbols, (T,) each, compared by the cosine of their
+    counts, each weighted by how rare the symbol is. folds: index of the network that each is held out from, -1 for
+    none. Where there are more than MOST sequences to judge or to compare with, as many are drawn with `seed`.
     """
     chance = np.random.default_rng(seed)
     judged = _some(np.flatnonzero(folds >= 0), chance)
@@ -87,7 +87,7 @@ def _warped_pairs(x: np.ndarray, y: np.ndarray, s: np.ndarray, t: np.ndarray) ->
 
 
 def shortened(sequence: np.ndarray) -> np.ndarray:
-    """(T, C) to at most LONGEST points, each the mean of its part of the sequence."""
+    """(T, C) as at most LONGEST points, each the mean of its part of the sequence."""
     if len(sequence) <= LONGEST:
         return np.asarray(sequence, np.float64)
     ends = np.linspace(0, len(sequence), LONGEST + 1).round().astype(np.int64)
@@ -95,7 +95,7 @@ def shortened(sequence: np.ndarray) -> np.ndarray:
 
 
 def _alike(first: list[np.ndarray], second: list[np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Shortened, and each channel standardised on those that are known."""
+    """Both lists shortened, and each channel standardised with the mean and deviation of the second list."""
     steps = np.concatenate(second).astype(np.float64)
     largest = np.abs(steps).max(0)
     unit = np.where(largest > 0, largest, 1.0)  # so that squares of large numbers do not overflow
@@ -105,7 +105,8 @@ def _alike(first: list[np.ndarray], second: list[np.ndarray]) -> tuple[list[np.n
 
 
 def _by_symbols(first: list[np.ndarray], second: list[np.ndarray]) -> np.ndarray:
-    """1 - cosine between counts of symbols, each times ln(n / sequences that have it)."""
+    """1 - cosine between counts of symbols, (m, n), each count times ln((1 + n) / (1 + sequences that have the
+    symbol))."""
     size = 1 + max(int(one.max(initial=0)) for one in [*first, *second])
     known = np.stack([np.bincount(one, minlength=size) for one in second]).astype(np.float64)
     asked = np.stack([np.bincount(one, minlength=size) for one in first]).astype(np.float64)

@@ -16,7 +16,7 @@ from carousel.tasks.table.columns import Cells, typed
 
 
 def is_frame(x: Any) -> bool:
-    """Is this a table, of rows with names for their columns?"""
+    """Whether this is a table of pandas, polars or Arrow, with names for its columns."""
     if isinstance(x, np.ndarray | list | tuple | str | bytes | Path) or is_column(x):
         return False
     try:
@@ -27,7 +27,7 @@ def is_frame(x: Any) -> bool:
 
 
 def is_column(x: Any) -> bool:
-    """Is this a column of pandas or polars, whose entries are sequences: texts, or cells of numbers?"""
+    """Whether this is a column of pandas or polars whose entries are sequences: texts, or cells of numbers."""
     return hasattr(x, "to_numpy") and hasattr(x, "to_list") and not hasattr(x, "columns") and getattr(x, "ndim", 1) == 1
 
 

@@ -1,4 +1,4 @@
-"""From examples to all that is decided before a classifier is trained."""
+"""Everything that is decided before a classifier is trained, from examples."""
 
 import time
 from collections import Counter

@@ -173,23 +173,23 @@ class SequenceClassifier(SavedModel, Estimator):
 
     @property
     def trained(self) -> TrainedClassifier:
-        """What it has learnt: front end, networks and classes. Raises RunError before that."""
+        """The trained front end, networks and classes. Raises RunError before `fit`."""
         return self._fitted("looked into")
 
     @property
     def config(self) -> dict[str, Any]:
-        """What its run's config.json says."""
+        """The content of the run's config.json. Raises RunError before `fit`."""
         self._fitted("described")
         return self._config
 
     @speaking(python=True)
     def examples(self, X: Any) -> Examples:
-        """Sequences to be asked about, as `predict` reads them."""
+        """Reads sequences as `predict` does."""
         return self._asked(X)
 
     @property
     def run(self) -> Path | None:
-        """The folder of the run, where one was kept."""
+        """The run folder, or None where the run was not kept."""
         return self._run
 
     def save(self, run: str | Path) -> Path:
@@ -247,7 +247,7 @@ class SequenceClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def stream(self) -> Stream:
-        """One sequence as it arrives; see `Stream`. Raises DataError for a bidirectional model."""
+        """A `Stream`, which reads one sequence as it arrives. Raises DataError for a bidirectional model."""
         return Stream(self._fitted("asked"))
 
     @speaking(python=True)
@@ -296,14 +296,14 @@ class SequenceClassifier(SavedModel, Estimator):
 
 
 def _paths_of(X: Any) -> list[str | Path]:
-    """The files and folders that are meant; none where X is data itself."""
+    """The files and folders that X names; none where X is data itself."""
     if isinstance(X, str | Path):
         return [X]
     return list(X) if isinstance(X, list | tuple) and all(isinstance(one, Path) for one in X) else []
 
 
 def _with(examples: Examples, y: Any, groups: Any) -> Examples:
-    """Classes and groups given beside the data, instead of their own."""
+    """The examples with the classes and groups that are given beside them, instead of their own."""
     if y is None and groups is None:
         return examples
     given = arrays.from_python([""] * len(examples), y, groups=groups)

@@ -1,4 +1,4 @@
-"""From names of files and folders to examples, whatever form they are in."""
+"""Reads examples from files and folders in any of their forms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -57,7 +57,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
 
 
 def _are_labelled(folder: Path, columns: Columns) -> bool:
-    """Are the files in a folder tables with a column that says the same class in every row?"""
+    """Whether the files in a folder are tables, each with a column that has the same class in every row."""
     files = [file for file in sorted(folder.iterdir()) if is_table(file)]
     try:
         heads = [read(file, rows=20) for file in files[:3]]
@@ -75,7 +75,7 @@ def _is_sound(file: Path) -> bool:
 
 
 def _has_label(path: Path, asked: Columns) -> bool:
-    """Has a table a column of classes, and sequences that they are of?"""
+    """Whether a table has a column of classes, and sequences that they belong to."""
     try:
         head = read(path, rows=20)
     except DataError:
@@ -185,11 +185,12 @@ def _labelled_by_folder(examples: Examples, files: Sequence[Path]) -> Examples:
 
 
 def meant(path: Path, columns: Columns, *, asked: bool = False) -> tuple[Path, tuple[str, ...]]:
-    """The file or folder in a folder that is to be read: the one to learn from, where it holds the parts of a data set;
-    and what is said of the others.
+    """The file or folder to read for a path: in a folder with the parts of a data set, the part to learn from. And
+    lines about the parts that are not read.
 
-    asked: a trained model is asked, and it is the user who says about which part. Raises DataError then, and where a
-    folder holds several data sets."""
+    asked: whether a trained model is to answer, for which the user names the part. Raises DataError where the user has
+    not, and where a folder holds several data sets.
+    """
     said: tuple[str, ...] = ()
     while path.is_dir():
         chosen, others = _chosen(path, columns)
@@ -209,7 +210,7 @@ def meant(path: Path, columns: Columns, *, asked: bool = False) -> tuple[Path, t
 
 
 def _chosen(folder: Path, columns: Columns) -> tuple[Path | None, list[Path]]:
-    """What to read of a folder, None for all of it, and the other parts of the same data."""
+    """The file or folder in a folder that is read, None for all of it; and the other parts of the same data set."""
     if not says_label(columns.names):
         listing, others = listings.listing_in(folder, columns)
         if listing is None and (key := listings.numbered(folder)):

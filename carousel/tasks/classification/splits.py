@@ -1,4 +1,4 @@
-"""Which examples are held out: as many of each class in every part, and a group never in two parts."""
+"""Which examples are held out: an equal share of every class in each part, and no group in two parts."""
 
 from collections import Counter
 from collections.abc import Hashable, Sequence

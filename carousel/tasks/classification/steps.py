@@ -33,7 +33,7 @@ class StoredSteps:
         return self.flat[self._starts[number] : self._starts[number + 1]]
 
     def at(self, numbers: np.ndarray) -> "StoredSteps":
-        """Those sequences alone."""
+        """The sequences with these indices."""
         return StoredSteps.of([self[number] for number in numbers])
 
     def batch(self, numbers: np.ndarray, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:

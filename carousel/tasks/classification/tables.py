@@ -172,8 +172,8 @@ def _require_distinct(
     columns: Columns,
     chosen: set[str],
 ) -> None:
-    """Raises DataError where a sequence has two rows of one time, or one without: rows are never averaged. The columns
-    that would tell them apart are named."""
+    """Raises DataError where two rows of a sequence have the same time, or a row has none. Rows are never averaged. The
+    message names the columns that would distinguish the rows."""
     what = " and ".join(map(repr, times))
     for name, part in zip(names, parts, strict=True):
         stamps = part.select(times)
@@ -222,8 +222,8 @@ def _distinguishing(frame: pl.DataFrame, keys: list[str], others: list[str]) -> 
 
 
 def _sortable(stamps: pl.DataFrame) -> bool:
-    """Does the order of these values be the order of time? That of numbers and times is, and that of texts as ISO 8601
-    writes times, or such as already lie in order."""
+    """Whether sorting these values sorts them by time. That holds for numbers and times, for texts that are times of
+    ISO 8601, and for other texts that are sorted already."""
     texts = [column for column in stamps if column.dtype == pl.String]
     return all(column.str.contains(ISO).all() and column.str.len_chars().n_unique() == 1 for column in texts)
 

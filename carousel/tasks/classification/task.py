@@ -1,4 +1,4 @@
-"""What the command line asks of the classification task."""
+"""The classification task as the catalogue of tasks needs it; see `carousel.tasks.catalogue`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -29,7 +29,7 @@ PAIR = re.compile(r"\(([^()]*),([^(),]*)\)")
 
 @dataclass
 class Header:
-    """What the @ lines say. None: they do not say it."""
+    """The lines of the header, which begin with @. None for a line that is absent."""
 
     stamps: bool = False
     univariate: bool | None = None

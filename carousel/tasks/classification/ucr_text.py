@@ -117,8 +117,8 @@ def _is_value(text: str) -> bool:
 
 
 def _tells_apart(rows: list[list[str]]) -> bool:
-    """Is the first column one of classes, and not of values as the others are? Classes repeat. A matrix of whole
-    numbers alone could be anything: then what stands first must be few numbers."""
+    """Whether the first column has classes, and not values as the other columns. Classes repeat. Where all values are
+    whole numbers, a class must be one of few."""
     classes = {row[0] for row in rows}
     repeats = len(classes) < len(rows)
     broken = any(

@@ -153,7 +153,7 @@ class Forecaster(SavedModel, Estimator):
         return self._fitted().run
 
     def describe(self) -> str:
-        """What was found in the data, and how training went, as `verbose=True` would have said it."""
+        """What was decided about the data, and how training went: the lines that `verbose=True` shows."""
         self._fitted()
         return getattr(self, "_description", f"loaded from {self.run}")
 
@@ -161,18 +161,19 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def predict(self, horizon: Any = None, *, data: Any = None, future: Any = None) -> Any:
-        """What comes after the end of every series, `horizon` steps far (default: as trained), as a table of the kind
-        that was given: time, ids, target (the median) and the ends of its 80 and 95 % intervals.
+        """Forecasts every series from its end, as a table of the kind that `fit` was given.
 
-        `data`: another history to go on from, of the same columns, with any series. `future`: rows of the covariates
-        known in advance (they may also stand below the history, without a target). A table instead of a horizon is
-        `future`, and asks for the steps that it has rows of. Such rows come after the history, one for each step up to
-        the last that is asked for, with what is known in advance. For arrays the answer is the medians, (horizon,) or
-        (horizon, columns). Beyond the horizon of training, forecasts are fed back as if observed; their intervals are
-        the less sure.
-        A category that training never saw is read as none of those that it knows, with a warning.
-        Raises DataError where a table does not fit the data, where the future has rows within the history or lacks
-        some, and where two are given.
+        Its columns are the time, the ids, and of each target the median and the ends of its 80 and 95 % intervals. For
+        arrays the result is the medians alone, (horizon,) or (horizon, columns).
+
+        horizon: the number of steps; default: the horizon of training. A table here is taken as `future`. data: another
+        history to forecast from, with the same columns and any series. future: rows of the covariates known in advance,
+        one for each step up to the last; the horizon is then the number of steps that they have. Such rows may also
+        stand at the end of the history, without a target.
+
+        Beyond the horizon of training, forecasts are fed back as if observed, and their intervals are less reliable. A
+        category that training did not have is read as none of the known ones, with a warning. Raises DataError where a
+        table does not fit the data, where `future` has rows inside the history or lacks some, and where two are given.
         """
         steps: int | None = None
         trained = self._fitted()
@@ -210,8 +211,11 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def update(self, rows: Any) -> Forecaster:
-        """Take new observations: a mapping of one row's values, or a table of rows. Costs the same however long the
-        history is; what `predict` says then is what it would say of the whole history with these rows."""
+        """Takes new observations: a mapping of one row's values, or a table of rows.
+
+        It takes the same time however long the history is. Afterwards `predict` forecasts what it would forecast from
+        the whole history with these rows.
+        """
         if isinstance(rows, dict) and not any(isinstance(value, list | np.ndarray) for value in rows.values()):
             rows = {name: [value] for name, value in rows.items()}
         frame = self._fitted().read(rows)
@@ -222,13 +226,14 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def backtest(self, data: Any = None, *, horizon: int | None = None, stride: int = 1, start: Any = None) -> Backtest:
-        """Forecasts from one origin after another beside naive baselines: on the part of the data that training held
-        out, or on what another table has after the time that was trained on.
+        """Forecasts from one origin after another, compared with the actual values and with naive baselines: on the
+        part of the data that training held out, or on the values of another table after the time of training.
 
-        `horizon`: steps ahead (default: as trained); `stride`: steps from one origin to the next. `start`: the first
-        step to forecast instead, as a time ("2024-07-01", a date; a mapping of columns where several tell the time),
-        between two steps the later, or as a number of steps after the table's first value.
-        Raises DataError for a table that does not fit or has nothing to judge, and for numbers that cannot be.
+        horizon: steps ahead; default: the horizon of training. stride: steps from one origin to the next. start: the
+        first step to forecast, as a time ("2024-07-01", a date, or a mapping of columns where several have the time;
+        between two steps the later one counts), or as a number of steps after the table's first value.
+
+        Raises DataError for a table that does not fit or has no value to judge, and for impossible numbers.
         """
         trained = self._fitted()
         inputs = self._inputs_of(data, None)
@@ -268,8 +273,8 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def plot(self, horizon: int | None = None, *, data: Any = None, future: Any = None) -> Any:
-        """A matplotlib figure: the end of the history (after `update`, so many steps of it as are carried) and the
-        forecast that `predict` tells, of the first four series."""
+        """A matplotlib figure of the first four series: the end of the history (after `update`, the steps that are
+        carried) and the forecast of `predict`."""
         from carousel.insight.forecast_chart import forecast_figure
 
         trained = self._fitted()
@@ -283,7 +288,7 @@ class Forecaster(SavedModel, Estimator):
 
     @property
     def trained(self) -> TrainedForecaster:
-        """What it has learnt: network, and how series are read. Raises RunError before that."""
+        """The trained network, and how it reads series. Raises RunError before `fit`."""
         return self._fitted()
 
     @property

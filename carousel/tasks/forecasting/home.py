@@ -1,4 +1,4 @@
-"""Where a forecaster that was fitted without a run folder keeps its run, and what was said while it was fitted."""
+"""The temporary folder of a forecaster that was fitted without a run folder, and a report that keeps its lines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the command line asks of the forecasting task."""
+"""The forecasting task as the catalogue of tasks needs it; see `carousel.tasks.catalogue`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ from carousel.tasks.forecasting.network.training import open_run
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.roles import find_roles
-from carousel.tasks.forecasting.table.stamps import Slip, TwoReadings
+from carousel.tasks.forecasting.table.stamps import FormatError, TwoReadings
 from carousel.tasks.forecasting.table.time_column import TimeColumn
 from carousel.tasks.forecasting.table.times import find_time
 from carousel.tasks.kinds_of_files import visible
@@ -36,9 +36,9 @@ OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
-    """A table with a time column and a column of numbers, or with one column alone, of numbers, whose rows are steps;
-    or any, where what is asked only makes sense here. One that would be but for a few slips, or for something else that
-    training refuses, is taken too: training says what it is."""
+    """Recognises a table with a column of times and one of numbers, a single column of numbers, whose rows are steps,
+    and any table where an option is given that only this task has. A table with a few mistakes in it is recognised too:
+    training reports the mistakes."""
     if not paths or not all(table.looks_like_table(path) or _holds_tables(path) for path in paths):
         return None
     if meant := [name for name in OURS if name in options]:
@@ -52,7 +52,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
             return None
     except TwoReadings:
         return "a table of series"
-    except Slip:
+    except FormatError:
         return "a table of series with slips in it"
     except CarouselError:
         return None
@@ -67,7 +67,7 @@ def _has_roles(frame: pl.DataFrame, time: TimeColumn) -> bool:
     """Whether the columns have roles that training would take, or refuse with words of its own."""
     try:
         find_roles(frame, time=time.names)
-    except (TwoReadings, Slip):
+    except (TwoReadings, FormatError):
         raise
     except CarouselError:
         return time.kind != "rows" and any(frame[name].dtype.is_numeric() for name in frame.columns)

@@ -41,7 +41,7 @@ TOKENS = "tokens.bin"  # in the run folder, until training has ended
 
 @dataclass(frozen=True)
 class Tally:
-    """What a stretch of text consists of."""
+    """Counts over a stretch of text."""
 
     tokens: int = 0
     characters: int = 0
@@ -125,7 +125,7 @@ class Sources:
 
 
 def identity(file: Path) -> dict[str, Any]:
-    """What a run keeps of a file that it reads, to tell later whether it is still the same."""
+    """The name, size and SHA-256 of a file, which a run records to recognise later whether the file has changed."""
     with open_to_read(file) as content:
         return {
             "file": str(file),

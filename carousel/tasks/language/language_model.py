@@ -61,7 +61,7 @@ class LanguageModel(SavedModel):
         self.run = run
 
     def __repr__(self) -> str:
-        """What it reads, what it is, and where it lies."""
+        """The vocabulary, the size of the network, and the run folder."""
         where = "" if self.run is None else f", run={str(self.run)!r}"
         known = f"{self.vocabulary.size:,} symbols of the level {self.vocabulary.level!r}"
         return f"LanguageModel({known}, {parameter_count(self.network):,} parameters{where})"

@@ -1,4 +1,4 @@
-"""From text files to all that is decided before a language model is trained."""
+"""Everything that is decided before a language model is trained, from text files."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -36,7 +36,8 @@ class Sampling:
             raise DataError(f"top-p is a probability above 0 and at most 1, not {self.top_p}.")
 
     def choose(self, scores: torch.Tensor, generator: torch.Generator) -> int:
-        """One symbol, from its scores, (symbols,). -inf rules a symbol out. Raises DataError for NaN and infinity."""
+        """Draws the index of one symbol from scores, (symbols,). -inf excludes a symbol. Raises DataError for NaN and
+        infinity."""
         check_scores(scores)
         if self.temperature == 0:
             return int(scores.argmax())
@@ -52,7 +53,7 @@ class Sampling:
 
 
 def check_scores(scores: torch.Tensor) -> None:
-    """Raises DataError for scores that say nothing of what is likely; -inf alone rules a symbol out."""
+    """Raises DataError for scores from which no symbol can be drawn: NaN, or no finite one. -inf excludes a symbol."""
     if bool(scores.isnan().any()) or bool((scores == torch.inf).any()) or bool((scores == -torch.inf).all(-1).any()):
         found = "NaN" if bool(scores.isnan().any()) else "infinity"
         raise DataError(

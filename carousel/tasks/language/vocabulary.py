@@ -245,8 +245,8 @@ def to_bytes(text: str) -> bytes:
 
 
 def whole_words(chunks: Iterable[str]) -> Iterable[str]:
-    """The same text in chunks that begin where a token of `WordVocabulary` begins, so that their tokens are those of
-    the text; but a single word of more than `LONGEST` characters may be cut in two."""
+    """The same text in chunks that begin where a token of `WordVocabulary` begins, so that the tokens of the chunks are
+    those of the text. A word of more than `LONGEST` characters may be cut in two."""
     rest = ""
     for chunk in chunks:
         rest += chunk

@@ -1,4 +1,4 @@
-"""From columns of texts to columns of numbers, and what is to be said of them."""
+"""Columns of texts become columns of numbers, where their values are numbers."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""From the bytes of a table to UTF-8: what is in another encoding is read where it can be told, and that is said."""
+"""The bytes of a table become UTF-8. Another encoding is read where it can be recognised, and reported."""
 
 import codecs
 import re

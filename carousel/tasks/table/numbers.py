@@ -70,13 +70,13 @@ def numbers_written(decimal: str | None = None, thousands: str | None = None) ->
 
 
 def signs_of_reader() -> Signs:
-    """The signs that the reader of a table was told of."""
+    """The signs of numbers that are set for the reader of a table; see `numbers_written`."""
     return _SIGNS.get() or Signs()
 
 
 @dataclass(frozen=True)
 class Ambiguous:
-    """Numbers that can be read in two ways, and nothing tells which is meant."""
+    """Numbers can be read in two ways, and no other value decides between them."""
 
     example: str
     sign: str

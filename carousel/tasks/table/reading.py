@@ -57,12 +57,13 @@ def read(
 
 
 def is_table(path: Path) -> bool:
-    """Does the name of this file say that it holds a table?"""
+    """Whether the name of a file is that of a table."""
     return path.name.lower().endswith((*TEXT, *BINARY)) and not path.is_dir()
 
 
 def looks_like_table(path: Path) -> bool:
-    """Does a text of another name (.txt, .dat) look like a table: lines of as many fields, many of them numbers?"""
+    """Whether a text with another ending (.txt, .dat) looks like a table: lines with equally many fields, many of them
+    numbers."""
     if is_table(path):
         return True
     if not (path.name.lower().endswith(MAYBE) or not path.suffix) or not path.is_file():
@@ -75,7 +76,8 @@ def looks_like_table(path: Path) -> bool:
 
 
 def foreign(path: Path) -> str | None:
-    """What a file of another program is by its name, and how a table comes out of it; None for any other."""
+    """A sentence about a file of another program (a spreadsheet, say) and how to get a table out of it; None for any
+    other file."""
     for endings, what in FOREIGN.items():
         if path.name.lower().endswith(endings):
             return f"{path} is {what.format(name=path.name)}."

@@ -1,4 +1,4 @@
-"""From the text of a table to its names and its cells: separators, what stands above the names, and ragged rows."""
+"""The text of a table becomes names and cells: separators, lines above the names, ragged rows."""
 
 import csv
 import io
@@ -107,7 +107,7 @@ def _fields(line: str, separator: str) -> list[str]:
 
 
 def _is_typed(field: str) -> bool:
-    """Is it a number, a date, or a mark of a missing one?"""
+    """Whether a field is a number, a date, or a mark of a missing value."""
     return bool(NUMBER.fullmatch(field) or DATE_OR_NUMBER.fullmatch(field)) or field.lower() in MARKS
 
 
@@ -232,7 +232,7 @@ def _names_row(rows: _Rows, top: int, where: str, say: Callable[[str], None]) ->
 
 
 def _commented(line: str, separator: str, width: int) -> bool:
-    """Is this a comment that names as many columns?"""
+    """Whether a line is a comment that names as many columns as the table has."""
     return line.lstrip()[:1] in ("#", "%") and len(_fields(line.lstrip("#% \t"), separator)) == width
 
 

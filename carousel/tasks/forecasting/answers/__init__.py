@@ -1,1 +1,1 @@
-"""What a trained forecaster is asked for: forecasts, backtests, streams of new values, and their charts."""
+"""The answers of a trained forecaster: forecasts, backtests, streams of new values, and their charts."""

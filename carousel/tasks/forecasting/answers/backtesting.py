@@ -253,7 +253,7 @@ def trained_until(trained: TrainedForecaster, inputs: NetworkInputs) -> np.ndarr
 
 
 def nothing_new(trained: TrainedForecaster, inputs: NetworkInputs) -> bool:
-    """Are these the values that a run was trained on, and no other? Then what can be judged is what it held out."""
+    """Whether a table has only values that the run was trained on. Then only its held-out part can be judged."""
     return bool((trained_until(trained, inputs) >= inputs.panel.end[inputs.panel.owner]).all())
 
 
@@ -282,7 +282,7 @@ def _words(
 def _pictures(
     inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, quantiles: np.ndarray, horizon: int
 ) -> list[dict[str, Any]]:
-    """What a chart of up to four series shows: values, and forecasts that follow one another without overlap."""
+    """The data of a chart of up to four series: values, and forecasts that follow one another without overlap."""
     panel = inputs.panel
     shown = []
     for column in np.unique(columns)[:SHOWN]:

@@ -13,7 +13,7 @@ SHOWN = 4  # series in a picture
 
 
 def pictures(inputs: NetworkInputs, quantiles: np.ndarray) -> list[dict[str, Any]]:
-    """What a chart of up to four series shows of a forecast (horizon, N, levels)."""
+    """The data of a chart of up to four series and their forecast, (horizon, N, levels)."""
     rows, columns = ends(inputs)
     shown = []
     for column in columns[inputs.panel.end[inputs.panel.owner] > 0][:SHOWN]:

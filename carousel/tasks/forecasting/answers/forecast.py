@@ -20,11 +20,12 @@ YEAR_10000 = 253_402_300_800_000_000  # microseconds since 1970
 def forecast(
     trained: TrainedForecaster, inputs: NetworkInputs, horizon: int | np.ndarray, progress: Progress = silent
 ) -> np.ndarray:
-    """Quantiles after the end of every series, (horizon, N, levels), in the units of the data. `horizon` may be of each
-    series, (I,), as a table asks for: the longest is told of all.
+    """Forecasts every series from its end: quantiles (horizon, N, levels), in the units of the data.
 
-    Raises DataError for a horizon that is no number of steps, and where a covariate that is known in advance does not
-    reach it.
+    horizon: the number of steps, or one for each series, (I,). Then the longest is forecast for all.
+
+    Raises DataError unless the horizon is a number of steps, 1 or more, and where a covariate that is known in advance
+    does not reach it.
     """
     rows, columns = ends(inputs)
     require_known(inputs, horizon)
@@ -39,8 +40,9 @@ def forecast_at(
     horizon: int,
     progress: Progress = silent,
 ) -> np.ndarray:
-    """The same after any origins (rows of time, columns of values), each from what was known by then; covariates known
-    in advance are taken as they stand, beyond the table as in its last row."""
+    """Forecasts from any origins, (rows of time, columns of values), each from the values up to it: quantiles (horizon,
+    origins, levels). Covariates known in advance are taken from the table; beyond its end they stay as in its last row.
+    """
     quantiles = quantiles_at(
         trained.network, inputs, rows, columns, horizon, seed=trained.settings.seed, progress=progress
     )

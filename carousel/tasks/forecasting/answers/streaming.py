@@ -1,9 +1,10 @@
-"""Observations as they come: each is taken in a constant time, however long the history was.
+"""Forecasts of series whose observations arrive one by one. An observation takes the same time however long the history
+is.
 
-What is carried for a series: the signals of the last few steps (`Recipe.reach`), the network's state, and what
-forecasts of the last few steps need to be judged, once all that they told has come: that moves the correction of the
-intervals, as `following` says. What the network is told of a step may include what is known of the next, so the last
-step is only read when that is there.
+For each series these are carried: the signals of the last few steps (`Recipe.reach`), the state of the network, and the
+forecasts from the last few steps, which are judged once all their actual values have arrived. Their errors update the
+correction of the intervals; see `following`. The inputs of a step may include covariates that are known of the next
+step, so the last step is only read when the next one arrives.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class ForecastStream:
 
     @cached_property
     def stepper(self) -> Any:
-        """What the network's steps are taken with. It holds no state from one of them to the next."""
+        """The stepper that makes the steps of the network. It keeps no state between two steps."""
         return self.trained.network.encoder.stepper(batch=len(self.layout.roles.targets))
 
     def __getstate__(self) -> dict[str, Any]:
@@ -80,12 +81,11 @@ class ForecastStream:
         return {name: value for name, value in vars(self).items() if name != "stepper"}
 
     def update(self, frame: pl.DataFrame) -> None:
-        """Take rows of a table like the one trained on; each must come after the last of its series. Stamps that are
-        passed over count as missing.
+        """Takes rows of a table with the columns of training. Each row must come after the last of its series. Stamps
+        in between count as missing.
 
-        A row without a value moves time on, and the forecast begins after it.
-        Raises DataError for rows that do not, for stamps off the frequency or too far ahead, and for series that were
-        not in the history; none is taken then.
+        A row without a value moves time on: the forecast begins after it. Raises DataError for rows that come earlier,
+        for stamps off the frequency or too far ahead, and for series that the history lacks. Then no row is taken.
         """
         steps = self._steps(frame)
         for key, index, step in steps:
@@ -141,12 +141,12 @@ class ForecastStream:
         return Step(missing, known, np.ones(known.shape, bool), covariates.absent(layout.past))
 
     def forecast(self, horizon: int | None, future: pl.DataFrame | None = None) -> pl.DataFrame:
-        """As `as_table` of a forecast from the whole history. `future`: rows of the covariates known in advance;
-        without a horizon, those that are asked for."""
+        """The same table as a forecast from the whole history; see `as_table`. future: rows of the covariates known in
+        advance. Without a horizon, the steps that these rows have are forecast."""
         return pl.concat([as_table(inputs, quantiles) for inputs, quantiles in self._forecasts(horizon, future)])
 
     def pictures(self, horizon: int, future: pl.DataFrame | None = None) -> list[dict[str, Any]]:
-        """As `charts.pictures`, of what was seen in the steps that are carried."""
+        """The data of `charts.pictures`, of the steps that are carried."""
         transform, shown = self.trained.reading.transform, []
         for inputs, quantiles in self._forecasts(horizon, future):
             values = transform.backward(inputs.values, np.arange(inputs.panel.targets), axis=1)
@@ -185,7 +185,7 @@ class ForecastStream:
 
 
 class Step(NamedTuple):
-    """What is seen of a series at a step: its targets, transformed, NaN where missing, and covariates, encoded."""
+    """The observation of a series at a step: its targets, transformed, NaN where missing, and covariates, encoded."""
 
     observed: np.ndarray
     known: np.ndarray
@@ -295,7 +295,8 @@ class CarriedSeries:
         return NetworkInputs.resumed(panel, inputs.signals, inputs)
 
     def knowing(self, rows: np.ndarray, known: np.ndarray, unknown: np.ndarray, given: np.ndarray) -> Panel:
-        """Its panel, with what these rows tell in advance; where they have no value, what was known stays."""
+        """The panel of the series with covariates known in advance. Where the new rows have no value, the old value
+        stays."""
         panel = self.inputs.panel
         more = max(0, int(rows.max(initial=0)) + 1 - len(panel.known))
         nothing = np.tile(covariates.absent(panel.layout.known), (more, 1, 1))

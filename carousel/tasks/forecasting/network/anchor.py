@@ -30,7 +30,7 @@ FURTHEST = 10.0  # scales: an outcome that far from the anchor is an accident, n
 
 @dataclass(frozen=True)
 class Choice:
-    """Which of the naive forecasts (`_naive`), and which penalty."""
+    """A naive forecast (of `_naive`) and a penalty."""
 
     naive: int
     penalty: float

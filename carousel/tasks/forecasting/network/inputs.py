@@ -110,7 +110,7 @@ def ahead_signals(look: Look, recipe: Recipe, ahead: int) -> np.ndarray:
 
 
 def _smoothed(look: Look, recipe: Recipe, ahead: int) -> np.ndarray:
-    """What exponential smoothing says of the step `ahead` steps after the origin."""
+    """The value that exponential smoothing forecasts `ahead` steps after the origin."""
     assert recipe.smoothing is not None
     now, usual = look(0), np.zeros(look(0).shape[:-1])
     signals = now[..., recipe.smoothed :]

@@ -1,4 +1,4 @@
-"""What is decided about a forecast before it is trained, from the data: seasons, horizon, what is held out."""
+"""Decides, from the data, the seasons, the horizon and the held-out part of a forecaster before it is trained."""
 
 import numpy as np
 import polars as pl
@@ -27,8 +27,8 @@ SPAN = 36  # observations that the level looks back on, at least; else two of th
 
 
 def seasons_of(panel: Panel, settings: Settings, until: int) -> tuple[int, ...]:
-    """Those given; or those of the frequency (of counted steps: the one that the series show before row `until`) that
-    the longest series has at least twice."""
+    """The seasons that the settings name; else those of the frequency that the longest series has at least twice.
+    Counted steps have no usual season: then the one that the series show before row `until`."""
     if settings.season is not None:
         return settings.season
     longest = _longest(panel)
@@ -38,7 +38,7 @@ def seasons_of(panel: Panel, settings: Settings, until: int) -> tuple[int, ...]:
 
 
 def horizon_of(panel: Panel, settings: Settings) -> int:
-    """That given; or what people ask for at this frequency, a fifth of the longest series at most."""
+    """The horizon of the settings; else the usual one of the frequency, at most a fifth of the longest series."""
     longest = _longest(panel)
     if settings.horizon is not None:
         if settings.horizon > longest // 3:
@@ -57,6 +57,7 @@ def horizon_of(panel: Panel, settings: Settings) -> int:
 
 
 def reading_for(panel: Panel, settings: Settings, seasons: tuple[int, ...], until: int) -> TableReading:
+    """How the network reads the series: signals, logarithms, targets without negative values, names of series."""
     lags = min(max(seasons[0], 3), MOST_LAGS) if seasons else USUAL_LAGS
     lags = max(1, min(lags, _longest(panel) // 8))
     recipe = Recipe(span=max(SPAN, 2 * max(seasons, default=0)), seasons=seasons, lags=lags)
@@ -85,18 +86,20 @@ def split_of(panel: Panel, settings: Settings, horizon: int) -> Split:
 
 
 def context_of(settings: Settings, seasons: tuple[int, ...], horizon: int, until: int) -> int:
+    """How many steps a training example has before its origin: two seasons or so, at most the steps before `until`."""
     wanted = settings.context or max(2 * seasons[0] if seasons else 32, min(horizon, 96), 32)
     return max(2, min(wanted, 192 if settings.context is None else wanted, until - 1))
 
 
 def dropout_of(settings: Settings, examples: int) -> float:
-    """Little to learn from is learnt by heart soon."""
+    """The dropout of the settings; else the more, the fewer examples there are, as few are soon learnt by heart."""
     if settings.dropout is not None:
         return settings.dropout
     return 0.2 if examples < 2_000 else 0.1 if examples < 20_000 else 0.0
 
 
 def require_enough(panel: Panel) -> None:
+    """Raises DataError where the longest series is too short to learn from, or every series is constant."""
     longest = _longest(panel)
     if longest < FEWEST:
         raise DataError(
@@ -113,7 +116,7 @@ def require_enough(panel: Panel) -> None:
 
 
 def describe(panel: Panel, frame: pl.DataFrame) -> list[str]:
-    """What was found in a table, in words."""
+    """The lines that report which series a table has, and what is missing in them."""
     observed = np.isfinite(panel.values)
     lengths = observed.sum(axis=0)
     columns = len(lengths)

@@ -1,4 +1,4 @@
-"""From a table to all that is decided before a forecaster is trained."""
+"""Everything that is decided before a forecaster is trained, from a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

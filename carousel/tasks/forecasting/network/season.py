@@ -118,7 +118,7 @@ def _of_noise(column: np.ndarray, design: np.ndarray, m: int) -> float:
 
 
 def _left(column: np.ndarray, design: np.ndarray, m: int) -> np.ndarray:
-    """What the columns of a design, and a mean of each phase of m, leave of a series."""
+    """The residuals of a series after regression on the columns of a design and on a mean for each phase of m."""
     if m > 1:
         column, design = _less_phases(column[:, None], m)[:, 0], _less_phases(design, m)
     gram = design.T @ design

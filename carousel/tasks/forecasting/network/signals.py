@@ -48,7 +48,7 @@ class Recipe:
 
     @property
     def smoothed(self) -> int:
-        """Where the signals of the smoothing begin."""
+        """The index of the first signal of exponential smoothing."""
         return SEASONS + EACH * len(self.seasons)
 
     @property

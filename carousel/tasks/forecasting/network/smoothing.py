@@ -90,7 +90,7 @@ def forecast(now: np.ndarray, usual: np.ndarray, steps: int, damping: Any) -> np
 
 
 def fit(values: np.ndarray, m: int, horizon: int) -> Rates | None:
-    """The rates that forecast these (T, N) values best, None where they are too short to tell."""
+    """The rates that forecast these (T, N) values best; None where the series are too short to fit them."""
     origins = np.arange(max(2 * m, int(FIRST_ORIGIN * len(values)), 3), len(values) - 1)
     if len(origins) < 2:
         return None

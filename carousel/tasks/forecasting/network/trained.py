@@ -72,7 +72,7 @@ class TrainedForecaster:
 
     @classmethod
     def planned(cls, folder: RunFolder, *, trained: bool = False) -> TrainedForecaster:
-        """As the run's config describes it; `trained`: with the best weights of the run so far."""
+        """The forecaster that the run's config describes. trained: with the best weights of the run so far."""
         config = folder.config()
         with folder.reading_config():
             settings, model = Settings(**config["settings"]), folder.model(config)

@@ -54,7 +54,7 @@ class Transform:
         return cls(logs)
 
     def forward(self, values: np.ndarray) -> np.ndarray:
-        """Of (T, N) values. Raises DataError for negative values, which no logarithm was trained on."""
+        """Transforms (T, N) values. Raises DataError for negative values of a target that is learnt as a logarithm."""
         out = values.copy()
         for target, log in enumerate(self.logs):
             if log is None:

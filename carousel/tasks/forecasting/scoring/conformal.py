@@ -45,15 +45,16 @@ GAIN = 0.3  # of the size of errors: how far those of a horizon's forecasts, all
 
 @dataclass(frozen=True)
 class Correction:
-    """What the intervals of a trained network are corrected by: r of each interval and step ahead, (pairs, horizon),
-    and how far one error moves it."""
+    """The correction of a network's intervals: r of each interval and step ahead, (pairs, horizon), and how far one
+    error moves it."""
 
     r: np.ndarray
     gain: np.ndarray
 
     @classmethod
     def fit(cls, quantiles: np.ndarray, actual: np.ndarray) -> Correction:
-        """From quantiles (horizon, origins, levels) and actual values (horizon, origins) of held-out time."""
+        """The correction fitted to quantiles (horizon, origins, levels) and actual values (horizon, origins) of
+        held-out time."""
         sizes = np.abs(errors(quantiles, actual) + 1)
         seen = np.isfinite(sizes)
         overall = np.where(seen, sizes, 0).sum(axis=(1, 2)) / np.maximum(1, seen.sum(axis=(1, 2)))

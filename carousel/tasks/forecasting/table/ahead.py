@@ -18,10 +18,11 @@ Key = tuple[Any, ...]  # the ids of a series
 def indices_ahead(
     layout: Layout, future: pl.DataFrame, counted_from: int, shifts: dict[Key, int] | None = None
 ) -> np.ndarray:
-    """Places of these rows; of rows without a time column, as they follow each other from `counted_from` on.
+    """The indices of the stamps of these rows. Without a time column, the rows follow each other from `counted_from`
+    on.
 
-    Raises DataError for stamps off the frequency, and where rows without a time hold values: nothing would tell a
-    history from a future.
+    Raises DataError for stamps off the frequency, and where rows without a time hold values: they could be history or
+    future.
     """
     roles = layout.roles
     if roles.time.kind != "rows":

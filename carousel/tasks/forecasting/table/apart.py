@@ -1,4 +1,5 @@
-"""What tells series apart in a long table: columns under which no stamp repeats, and each series stands whole."""
+"""Finds the columns that distinguish the series of a long table: no series has two rows of one stamp, and each is
+whole."""
 
 from collections.abc import Iterable, Sequence
 from itertools import combinations
@@ -27,11 +28,10 @@ AS_WHOLE = 0.1  # of those: two groupings that differ by less are as good as eac
 def find_ids(
     frame: pl.DataFrame, when: TimeColumn, rest: Sequence[str], said: list[str], *, merge: bool
 ) -> tuple[str, ...]:
-    """The columns that tell series apart: () for one series.
+    """The columns that distinguish series; () for one series. A usual name speaks for a column, and so do whole series.
 
-    A name that is usual for it, or series that are whole, speak for a column. Raises DataError where more than one row
-    of twenty repeats a stamp and nothing tells such rows apart, or only what makes fragments of series; with `merge`
-    they may be merged.
+    Raises DataError where more than one row of twenty repeats a stamp and no columns distinguish these rows, or only
+    columns that divide the series into fragments. With `merge` such rows may be merged.
     """
     if when.kind == "rows":
         return ()
@@ -53,8 +53,8 @@ def find_ids(
 
 
 def require_apart(frame: pl.DataFrame, when: TimeColumn, series: Sequence[str], rest: Sequence[str] = ()) -> None:
-    """Raises DataError where more than one row of twenty repeats a time of the same series; rows that stand twice, word
-    for word, do not count. `rest`: columns that might tell them apart."""
+    """Raises DataError where more than one row of twenty repeats a time of its series. Rows that are equal in all
+    columns do not count. rest: columns that might distinguish them."""
     if when.kind == "rows":
         return
     stamped = frame.with_columns(pl.Series("__stamp__", when.parse(frame))).unique(maintain_order=True)
@@ -132,7 +132,7 @@ def _allowed(stamped: pl.DataFrame) -> float:
 
 
 def _sets(stamped: pl.DataFrame, names: list[str], size: int) -> list[tuple[str, ...]]:
-    """All sets of so many columns; where they are many, only those with the columns that tell most apart."""
+    """All sets of so many columns. Where these are many, only sets with the columns that distinguish most rows."""
     if size > 1 and len(names) > 8:
         names = sorted(names, key=lambda name: _repetitions(stamped, (name,)))[:8]
     return list(combinations(names, size))
@@ -156,7 +156,7 @@ def _likeliest(stamped: pl.DataFrame, sets: list[tuple[str, ...]]) -> tuple[str,
 
 
 def _same(stamped: pl.DataFrame, one: tuple[str, ...], other: tuple[str, ...]) -> bool:
-    """Do two sets of columns make the same series?"""
+    """Whether two sets of columns make the same series."""
     together = stamped.select({*one, *other}).n_unique()
     return together == stamped.select(one).n_unique() == stamped.select(other).n_unique()
 
@@ -177,8 +177,8 @@ def _repetitions(stamped: pl.DataFrame, names: Sequence[str]) -> int:
 
 
 def found_whole(stamped: pl.DataFrame, names: Sequence[str]) -> float:
-    """How whole the series are: the share of the stamps between each one's first and last that it has. What its stamps
-    may be is told by those of all series, or by its own most usual step, as series may have times of their own."""
+    """How whole the series are: the share of the possible stamps between the first and the last of each that it has.
+    Possible are the stamps of all series, or those by its own commonest step, as series may have times of their own."""
     ranks = np.unique(stamped["__stamp__"].to_numpy(), return_inverse=True)[1]
     rows = stamped.select(*names, "__stamp__").with_columns(pl.Series("__rank__", ranks)).unique()
     series = (

@@ -10,7 +10,7 @@ WAVES = {"day": 3, "week": 3, "year": 2}  # how many: the wave itself, half of i
 
 
 def cycles(frequency: Frequency) -> tuple[str, ...]:
-    """Those that a frequency runs through in several steps."""
+    """The cycles of the calendar (day, week, year, ...) that a frequency passes through in several steps."""
     if frequency.unit == "integer":
         return ()
     if frequency.unit == "month":

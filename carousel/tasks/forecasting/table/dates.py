@@ -94,7 +94,7 @@ def read(texts: pl.Series, form: str) -> pl.Series:
 
 
 def write(moments: pl.Series, form: str) -> pl.Series:
-    """These moments in a form."""
+    """These stamps as texts in a format."""
     if "%q" in form:
         quarter = ((moments.dt.month() + 2) // 3).cast(pl.String)
         parts = re.split("(%q)", form)

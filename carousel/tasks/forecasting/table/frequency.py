@@ -96,9 +96,9 @@ class Frequency:
         return dates.astype("datetime64[M]").astype(np.int64)
 
     def is_close(self, stamps: np.ndarray, series: np.ndarray) -> tuple[bool, int]:
-        """Do stamps come about once a step, a little too early or too late, and how late do they usually come (in
-        microseconds)? Then they count for the nearest stamp of the frequency. Where several come in a step, they are
-        averaged, and no stamp is too early for a month."""
+        """Whether stamps lie about once a step, a little before or after the stamps of the frequency; and how late they
+        usually are, in microseconds. Then each row counts for the nearest stamp. Where several rows lie in a step, they
+        are averaged. Months have no early stamps."""
         if self.unit not in ("clock", "day", "integer"):
             return False, 0
         length = self.step * (DAY if self.unit == "day" else 1)
@@ -198,7 +198,7 @@ def new_year(years: np.ndarray) -> np.ndarray:
 
 
 def local(stamps: np.ndarray, zone: str | None) -> np.ndarray:
-    """What the clocks of a time zone show at stamps of UTC, in microseconds; without a zone, the stamps themselves."""
+    """The wall-clock time in a time zone at stamps of UTC, in microseconds; without a zone, the stamps themselves."""
     if zone is None:
         return stamps
     return (

@@ -176,7 +176,7 @@ def _open(found: Frequency, clock: np.ndarray) -> Frequency | None:
 
 
 def _refuse_other_clocks(groups: list[np.ndarray], gaps: np.ndarray, zone: str | None) -> None:
-    """Series that are each regular, at times of the day of their own, are told so."""
+    """Raises DataError where each series is regular, at a time of day of its own."""
     step = usual(gaps)
     if step % DAY or step < 2 * DAY or any(((group - group[0]) % step).any() for group in groups if len(group)):
         return

@@ -52,8 +52,8 @@ class Layout:
         return cls(roles, found, averaged=frequency is not None, nearest=close, late=late, narrow=narrow)
 
     def encoding(self, frame: pl.DataFrame, until: int) -> "Layout":
-        """With the encodings of covariates as the rows before the index `until` have them: what is held out has no
-        part in how it is read."""
+        """The layout with covariates encoded by the rows before the index `until`. The held-out part does not take
+        part."""
         before = frame.filter(pl.Series(self.indices(frame) < until))
         known, past, static = (
             tuple(Encoder.fit(before[name]) for name in names)
@@ -145,7 +145,7 @@ class Panel:
         return np.array([self.stamps(begin[filled], filled).min(), self.stamps(self.end[filled] - 1, filled).max()])
 
     def name(self, column: int) -> str:
-        """Of a column of values: "north, sales"."""
+        """The name of a column of values: "north, sales"."""
         series, target = divmod(column, self.targets)
         parts = [str(part) for part in (self.ids.row(series) if self.layout.roles.id else ())]
         return ", ".join([*parts, *([self.layout.roles.targets[target]] if self.targets > 1 or not parts else [])])

@@ -1,4 +1,5 @@
-"""Which column of a table is what: time, series, target, covariate. Found, or as told; and said."""
+"""Decides which columns of a table are the time, the ids, the targets and the covariates, as the user says, else by
+names and types. The choice is reported."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ import polars as pl
 from carousel.errors import DataError, option
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS
 from carousel.tasks.forecasting.table.apart import FILE, find_ids, require_apart
-from carousel.tasks.forecasting.table.stamps import Slip, TwoReadings, words_in
+from carousel.tasks.forecasting.table.stamps import FormatError, TwoReadings, words_in
 from carousel.tasks.forecasting.table.time_column import TimeColumn
 from carousel.tasks.forecasting.table.times import declared_time, find_time, repeating, says_when
 from carousel.tasks.table import listed
@@ -125,8 +126,8 @@ def find_roles(
 
 
 def refuse_nearly_numbers(frame: pl.DataFrame, roles: Roles) -> None:
-    """Raises Slip for a column that nobody named and that is numbers but for some texts: it would be left out, or be
-    read as categories, without a word."""
+    """Raises FormatError for a column without a role that has numbers and a few texts. Without an error it would be
+    left out, or read as categories."""
     _require_numbers(
         frame, [name for name in frame.columns if name not in roles.named and _mostly_numbers(frame[name])]
     )
@@ -216,7 +217,7 @@ def _targets(frame: pl.DataFrame, series: tuple[str, ...], rest: list[str], said
 
 
 def is_index(name: str) -> bool:
-    """Is a column of this name the index of a pandas frame, as pandas writes one without a name?"""
+    """Whether a column has the name under which pandas writes an index without a name."""
     return name.startswith(("__index_level_", "Unnamed: 0"))
 
 
@@ -254,7 +255,7 @@ def _require_numbers(frame: pl.DataFrame, targets: Sequence[str]) -> None:
         if len(bad) or column.dtype != pl.String:
             what = f"{bad[0]!r}" if len(bad) else str(column.dtype)
             commas = " Write thousands without a comma." if len(bad) and "," in str(bad[0]) else ""
-            raise (Slip if _mostly_numbers(column) else DataError)(
+            raise (FormatError if _mostly_numbers(column) else DataError)(
                 f"A target must be numbers, and the column {name!r} holds {what}.{commas} Choose another with "
                 f"{option('target')}, or mark missing values by an empty field or NA."
             )

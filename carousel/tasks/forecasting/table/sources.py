@@ -20,11 +20,13 @@ STEP = "step"  # the column that a pandas index of whole numbers becomes
 
 
 def read(source: Any, *, rows: int | None = None, say: Callable[[str], None] = lambda _: None) -> pl.DataFrame:
-    """A table of series. A folder stands for the tables in it. Of several files each row says which it is of, in the
-    column `file`, as each may be a series. An index of a pandas frame that tells the time becomes a column. A table
-    with a column for each time is made long.
+    """Reads a table of series.
 
-    Raises DataError as `table.read` does, and for files of different columns.
+    A folder stands for the tables in it. Where there are several files, the column `file` has the file of each row, as
+    each may be a series. An index of a pandas frame that has times becomes a column. A table with a column for each
+    time is made long.
+
+    Raises DataError as `table.read` does, and for files with different columns.
     """
     paths = files_of(source, say)
     if paths is not None and len(paths) > 1:
@@ -80,8 +82,8 @@ def _several(paths: Sequence[Path], rows: int | None, say: Callable[[str], None]
 
 
 def with_index(source: Any) -> Any:
-    """A pandas frame or series whose index has no name, but tells the time, with that as a column: texts of dates, or
-    numbers that do not just count its rows from 0."""
+    """A pandas frame or series with its index as a column, where the index has no name and holds times: texts of dates,
+    or numbers other than 0, 1, 2, ..."""
     if table_kind(source) != "pandas":
         return source
     import pandas as pd

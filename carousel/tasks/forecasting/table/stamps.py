@@ -1,4 +1,4 @@
-"""What a column says of time: found by reading all of it, and by asking under which reading it is regular."""
+"""Finds how a column writes times: all of it is read, and the reading under which the times are regular is taken."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,21 +28,21 @@ YEARS = (1500, 2200)  # that numbers like 200501 may begin with
 TEXTS = (pl.String, pl.Categorical, pl.Enum)
 
 
-class Slip(DataError):
-    """A column is nearly all times, or numbers, but for some values: mistakes, or a way to say missing."""
+class FormatError(DataError):
+    """A column has times, or numbers, and a few other values: mistakes, or marks of missing values."""
 
 
-class TwoReadings(Slip):
-    """A table can be read in two ways, and nothing tells which is meant."""
+class TwoReadings(FormatError):
+    """A table can be read in two ways, and nothing in it decides between them."""
 
 
 def recognise(
     frame: pl.DataFrame, name: str, form: str | None = None, said: list[str] | None = None
 ) -> TimeColumn | None:
-    """How this column tells the time, or None where it does not. `form`: the date format, where it is told. `said`
-    hears of a choice between two readings.
+    """How a column writes times; None where it has none. form: the date format, where the user names it. said: called
+    with a line where two readings are possible and one is taken.
 
-    Raises Slip where it nearly does, and DataError where two readings are as likely as each other.
+    Raises FormatError where nearly all values are times, and DataError where two readings are equally likely.
     """
     column = frame[name]
     kind = column.dtype
@@ -68,7 +68,7 @@ def recognise(
 
 
 def tells_time(name: str) -> bool:
-    """Does the name of a column say that it holds times?"""
+    """Whether the name of a column is usual for times."""
     return bool(
         words_in(name) & {"date", "datetime", "time", "timestamp", "ts", "ds", "period", "epoch", "unix", "month"}
     )
@@ -81,7 +81,7 @@ def words_in(name: str) -> set[str]:
 
 
 def parts_in(columns: Sequence[str]) -> tuple[str, ...] | None:
-    """Columns year, month and so on that together tell the time: at least year and month, or year and week, or year and
+    """The columns year, month and so on that together are a time: at least year and month, year and week, or year and
     quarter."""
     by_name = {name.lower(): name for name in columns}
     found = []
@@ -97,7 +97,8 @@ def parts_in(columns: Sequence[str]) -> tuple[str, ...] | None:
 def from_parts(
     frame: pl.DataFrame, names: tuple[str, ...], form: str | None = None, said: list[str] | None = None
 ) -> TimeColumn:
-    """The time that such columns tell together. `form`: %G-W%V for weeks of ISO. `said` hears of others."""
+    """The time that such columns are together. form: %G-W%V for weeks of ISO. said: called with a line about other
+    weeks."""
     written = None
     for name in names:
         if name.lower() in ("month", "quarter") and frame[name].dtype in TEXTS:
@@ -140,7 +141,7 @@ def _text(values: pl.Series, form: str) -> TimeColumn:
 
 
 def _chosen(values: pl.Series, found: list[TimeColumn], said: list[str] | None) -> TimeColumn:
-    """That of several readings under which the stamps are regular."""
+    """The reading under which the stamps are regular, of several readings."""
     stamps = [reading.parse(values.to_frame()) for reading in found]
     _refuse_two_centuries(values, found[0], stamps[0])
     if len(found) == 1:
@@ -183,12 +184,12 @@ def _refuse_two_centuries(values: pl.Series, reading: TimeColumn, stamps: np.nda
 
 
 def _refuse_slips(values: pl.Series) -> None:
-    """Raises Slip for texts nearly all of which (nine of ten) are times: the others were meant to be."""
+    """Raises FormatError where nearly all texts (nine of ten) are times, so that the others must be mistakes."""
     near = dates.nearly(values)
     if near is not None:
         form, bad = near
         good = values.filter(dates.read(values, form).is_not_null())
-        raise Slip(
+        raise FormatError(
             f"The column {values.name!r} holds times like {good[0]!r}, and "
             f"{len(bad):,} that {'is' if len(bad) == 1 else 'are'} none: {bad[0]!r}"
             f"{' and others' if len(bad) > 1 else ''}. Correct or remove such rows."

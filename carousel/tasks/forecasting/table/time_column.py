@@ -1,4 +1,4 @@
-"""The columns that tell the time: what their values mean, and how to write further ones in the same way.
+"""The columns that hold the time: how their values are read, and how further values are written in the same way.
 
 Inside, a stamp is an integer: microseconds since 1970 (of the wall clock where there is no time zone, of UTC where
 there is one), or the number itself where time is counted in steps.
@@ -92,7 +92,7 @@ class TimeColumn:
 
     @property
     def counts(self) -> bool:
-        """Is time a number of steps, without a calendar?"""
+        """Whether time is a number of steps, without a calendar."""
         return self.kind in ("integer", "decimal", "rows")
 
     @property

@@ -1,4 +1,4 @@
-"""Which columns of a table tell the time: one, or several together; and which only repeat a part of it."""
+"""Finds the columns of a table that hold the time, one or several together, and those that only repeat a part of it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,7 +9,7 @@ from carousel.errors import DataError, option
 from carousel.tasks.forecasting.table import dates
 from carousel.tasks.forecasting.table.stamps import (
     TEXTS,
-    Slip,
+    FormatError,
     TwoReadings,
     from_parts,
     parts_in,
@@ -33,7 +33,7 @@ def find_time(frame: pl.DataFrame, form: str | None = None, said: list[str] | No
     ... in columns of their own; a date and a time of day; whole numbers under a name that says so. Of two where one is
     only a part of the other (the day of a time), the finer. Without any, rows are steps.
 
-    Raises Slip for a column that is nearly all times, and DataError where several are as likely as each other.
+    Raises FormatError for a column that is nearly all times, and DataError where several are as likely as each other.
     """
     chosen: TimeColumn | None = None
     others: list[TimeColumn] = []
@@ -64,7 +64,7 @@ def find_time(frame: pl.DataFrame, form: str | None = None, said: list[str] | No
 
 
 def declared_time(frame: pl.DataFrame, names: tuple[str, ...], form: str | None, said: list[str]) -> TimeColumn:
-    """The time that columns named by a user tell. Raises DataError where they tell none."""
+    """The time in the columns that a user names. Raises DataError where they hold none."""
     if len(names) > 1:
         parts = parts_in(names)
         if parts is not None and set(parts) == set(names):
@@ -111,7 +111,7 @@ def repeating(frame: pl.DataFrame, when: TimeColumn) -> dict[str, str]:
 
 
 def says_when(name: str) -> bool:
-    """Is a column of this name a part of the time, such as its year? It is no target then."""
+    """Whether the name of a column is that of a part of the time, such as its year. Such a column is no target."""
     return name.lower() in (*PARTS, *OTHER_PARTS) or bool(words_in(name) & {"dayofweek", "weekday", "dow", "dayofyear"})
 
 
@@ -144,7 +144,7 @@ def _candidates(
         except TwoReadings as problem:
             yield None, [], problem
             continue
-        except Slip:
+        except FormatError:
             raise
         except DataError as problem:
             yield None, [], problem
@@ -158,7 +158,7 @@ def _complete(frame: pl.DataFrame, found: TimeColumn) -> bool:
 
 
 def _part_of(coarse: np.ndarray, fine: np.ndarray, *, same: bool = False) -> str | None:
-    """Which part of the time of each row `coarse` says, if it says one: the hour, the day, ..."""
+    """The part of the time (the hour, the day, ...) that the column `coarse` repeats; None where it repeats none."""
     if np.array_equal(coarse, fine):
         return "time" if same else None
     moments = fine.astype("datetime64[us]")
@@ -181,7 +181,7 @@ def _months(moments: np.ndarray, step: int) -> np.ndarray:
 
 
 def _refuse_another(frame: pl.DataFrame, chosen: TimeColumn, others: Sequence[TimeColumn]) -> None:
-    """Of two columns of times that say different things, a name must tell which is meant."""
+    """Raises DataError where two columns hold different times and no name decides between them."""
     if not others or chosen.counts or any(name.lower() in TIMES for name in chosen.names) or len(chosen.names) > 1:
         return
     other = others[0]
@@ -195,7 +195,8 @@ def _refuse_another(frame: pl.DataFrame, chosen: TimeColumn, others: Sequence[Ti
 
 
 def _with_clock(frame: pl.DataFrame, chosen: TimeColumn, stamps: np.ndarray) -> TimeColumn:
-    """With the column that has the time of day, where dates repeat and one tells more of them apart."""
+    """The column of dates together with one of times of day, where dates repeat and that column makes more of them
+    distinct."""
     distinct = len(np.unique(stamps))
     if chosen.kind not in OF_DATES or chosen.zone is not None or distinct == len(stamps) or (stamps % DAY).any():
         return chosen

@@ -19,11 +19,11 @@ COUNTED = re.compile(r"(d|day|w|week|m|month|q|h|hour|t|step|period)_?(\d+)", re
 
 
 def long_form(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
-    """The table in long form, and what to say of it; the table itself where its names are no times.
+    """The table in long form and lines that report it; the table itself where its column names are no times.
 
-    Its names must be one kind of time, regular and in order, above columns of numbers, and no other column may tell a
-    time: then nothing else can be meant. What names the series is told by the other columns.
-    Raises DataError where a column of a time holds texts, or two rows are of the same series.
+    The names must be times of one kind, regular and in order, above columns of numbers, and no other column may hold a
+    time. The other columns name the series. Raises DataError where a column of a time holds texts, or two rows are of
+    the same series.
     """
     found = _times(frame.columns)
     if found is None or len(found) < max(FEWEST, frame.width / 2):
