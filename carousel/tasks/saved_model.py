@@ -12,23 +12,25 @@ from carousel.training.task_run import resume
 
 
 class SavedModel:
-    """A model that training writes as a run folder. TASK: the name of its task."""
+    """A model that training writes as a run folder. TASK: the name of its task. DEVICE: where it is loaded to."""
 
     TASK: ClassVar[str]
+    DEVICE: ClassVar[str] = "auto"
 
     @classmethod
     @speaking(python=True)
-    def load(cls, run: str | Path, *, device: str = "auto", cell: Any = None, trust_cell: bool = False) -> Self:
+    def load(cls, run: str | Path, *, device: str | None = None, cell: Any = None, trust_cell: bool = False) -> Self:
         """Loads the best model of a run so far.
 
-        device: "auto" (CUDA where there is a device, else the CPU), "cpu" or "cuda".
+        device: "auto" (CUDA where there is a device, else the CPU), "cpu" or "cuda". Default: "auto"; for a
+            `Forecaster`, whose steps are short, "cpu".
         cell, trust_cell: for a run that was trained with a cell in a file. Give the cell again, as
             "file.py:ClassName" or as a `Cell`, or `trust_cell=True` for the file that the run names. Without either
             the file is not run: a run alone never decides which code is executed.
 
         Raises RunError where the folder is no run of this task, is damaged, or was written by a newer Carousel.
         """
-        return cls.of(RunFolder.open(run, task=cls.TASK, cell=cell, trust_cell=trust_cell), device)
+        return cls.of(RunFolder.open(run, task=cls.TASK, cell=cell, trust_cell=trust_cell), device or cls.DEVICE)
 
     @classmethod
     @speaking(python=True)

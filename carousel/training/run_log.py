@@ -179,7 +179,7 @@ def _appending(folder: Path) -> Any:
     with a second name elsewhere, as that file would change too."""
     path = folder / LOG
     if path.is_symlink():
-        raise RunError(f"{path} is a link, and a log is not written through one: put a copy of the log in its place.")
+        raise RunError(f"{path} is a link, and a log must be a file of its own: put a copy of the log in its place.")
     handle = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | OWN | getattr(os, "O_NONBLOCK", 0), 0o666)
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:

@@ -91,7 +91,7 @@ def _steps(frame: pl.DataFrame, columns: Columns) -> list[str]:
 
 
 def cells(frame: pl.DataFrame) -> list[str]:
-    """The columns whose cells hold a channel each."""
+    """The columns whose cells are lists of numbers: in each row, a channel of its sequence."""
     return [
         name
         for name in frame.columns

@@ -101,7 +101,8 @@ def _fields(line: str) -> list[str]:
 
 
 def _is_class(text: str) -> bool:
-    """A whole number, maybe written as 1.0000000e+00, or a word."""
+    """Whether a text can be a class: a whole number, also in the form 1.0000000e+00, or a word other than a mark of a
+    missing value."""
     try:
         return float(text).is_integer()
     except (ValueError, OverflowError):

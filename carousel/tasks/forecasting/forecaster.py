@@ -50,7 +50,7 @@ class Forecaster(SavedModel, Estimator):
     with `cv=TimeSeriesSplit()`.
     """
 
-    TASK = "forecasting"
+    TASK, DEVICE = "forecasting", "cpu"
 
     _stream: ForecastStream | None
     _history: NetworkInputs | None
@@ -129,7 +129,7 @@ class Forecaster(SavedModel, Estimator):
         return self
 
     @classmethod
-    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
+    def of(cls, folder: RunFolder, device: str = "cpu") -> Self:
         model = cls()
         model._home = None
         trained = TrainedForecaster.of(folder)

@@ -145,8 +145,11 @@ def _file(path: Path, rows: int | None, say: Callable[[str], None], texts: Seque
 
 
 def _text(path: Path, rows: int | None, say: Callable[[str], None], texts: Sequence[str]) -> pl.DataFrame:
-    def report(what: str) -> None:
-        say(f"{path.name}: {what}")
+    """The typed frame of a text file, where possible CSV or TSV in any of its dialects; see `read`. rows: how many of
+    the first rows to read; None for all. say: called with a line for each decision. texts: columns that stay texts."""
+
+    def report(decision: str) -> None:
+        say(f"{path.name}: {decision}")
 
     content = _content(path, rows, report)
     content, encoding = to_utf8(content, str(path))

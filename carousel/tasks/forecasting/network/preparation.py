@@ -118,7 +118,11 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report, sources: Se
     inputs = NetworkInputs(panel, reading)
     examples = TrainingStretches(inputs, until=until, context=context, horizon=horizon, device=settings.torch_device)
     if not examples.count:
-        raise DataError(f"No series has two values before the held-out part, the last {panel.steps - until} steps.")
+        raise DataError(
+            f"A forecaster learns from series with two values or more before the held-out part, the last "
+            f"{panel.steps - until} steps, and no series has them. Give a longer history, or hold out less "
+            f"({option('validation_share', 0.05)})."
+        )
     if settings.minutes is None and settings.epochs is None:
         settings = replace(settings, epochs=STEPS / -(-examples.count // min(settings.batch, examples.count)))
     settings = replace(settings, dropout=planning.dropout_of(settings, examples.count))

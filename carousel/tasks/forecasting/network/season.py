@@ -66,8 +66,12 @@ def _whole(column: np.ndarray) -> np.ndarray | None:
 
 
 def _likely(column: np.ndarray, longest: int) -> set[int]:
-    """Lengths that a pattern of their own numbers explains best, of the values and of their changes; lengths of the
-    strongest waves; and what these are multiples or parts of."""
+    """Candidates for the length of a season, 2 to `longest` steps.
+
+    Of the values without their trend, and of their changes: the lengths m for which a mean for each phase fits best
+    (the least n ln(residual / power) + m ln n), and the periods of the highest peaks of the spectrum, also doubled and
+    one step more or less. Besides, a half and a third of each.
+    """
     found: set[int] = set()
     flat = column - _trend(len(column)) @ np.linalg.lstsq(_trend(len(column)), column, rcond=None)[0]
     for series in (flat, np.diff(column)):

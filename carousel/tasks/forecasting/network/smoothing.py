@@ -115,7 +115,9 @@ def fit(values: np.ndarray, m: int, horizon: int) -> Rates | None:
 
 
 def _followed(values: np.ndarray, m: int, rates: Rates) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
-    """Signals (rows, choices, N, WIDTH) of all choices at some rows, and how often their phase was seen."""
+    """Runs exponential smoothing over values (T, N) with each choice of rates, for a season of m steps. Returns a
+    function of rows (R,): the signals there, (R, choices, N, WIDTH), and how many observations their phase of the
+    season has, (R, 1, N). Row -1 is before the first step."""
     steps, series = values.shape
     signals = np.zeros((steps + 1, len(rates.level), series, WIDTH))  # the last one: before the first step
     phases = np.zeros((steps + 1, series))

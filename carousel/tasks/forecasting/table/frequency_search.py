@@ -157,8 +157,11 @@ FILLED, EMPTIER = 0.85, 0.9  # the share of open times that have a stamp, and th
 
 
 def _open(found: Frequency, clock: np.ndarray) -> Frequency | None:
-    """The times of the week at which stamps (of the local clock, without repetition) come, where they come at nearly
-    all of those and at no other: the hours of a market."""
+    """The frequency of a market with fixed hours: its stamps are the times of the week at which stamps come. None
+    unless nearly every such time has a stamp, and the regular frequency `found` would leave many more empty.
+
+    clock: the stamps in local time, sorted, each once.
+    """
     if found.unit not in ("clock", "day") or (found.unit == "day" and found.step != 1) or found.step >= DAY:
         return None
     since = clock - MONDAY * DAY
