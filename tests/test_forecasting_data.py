@@ -25,7 +25,7 @@ from carousel.tasks.forecasting.table.time_column import TimeColumn
 def panel_of(frame: pl.DataFrame, frequency: str | None = None, **given) -> Panel:
     roles, _ = find_roles(frame, **given)
     layout = Layout.fit(frame, roles, frequency)
-    return Panel.build(frame, layout.encoding(frame, int(layout.places(frame).max()) + 1))
+    return Panel.build(frame, layout.encoding(frame, int(layout.indices(frame).max()) + 1))
 
 
 def days(count: int, start: date = date(2024, 1, 1)) -> list[date]:
@@ -108,7 +108,7 @@ def test_frequencies_are_found_and_go_on(stamps, words):
     micro = np.array(stamps, dtype="datetime64[us]").astype(np.int64)
     found = find([micro], None, counts=False)
     assert found.words == words
-    places = found.places(micro)
+    places = found.indices(micro)
     assert np.array_equal(places, np.arange(len(stamps)))
     assert np.array_equal(found.stamps(places), micro)
     holes = np.delete(micro, [3, len(micro) // 2]) if len(micro) > 5 else micro
@@ -117,14 +117,14 @@ def test_frequencies_are_found_and_go_on(stamps, words):
 
 def test_counted_steps_and_gaps():
     found = find([np.array([10, 15, 30, 35])], None, counts=True)
-    assert (found.step, found.places(np.array([40])).tolist()) == (5, [6])
+    assert (found.step, found.indices(np.array([40])).tolist()) == (5, [6])
 
 
 @given(st.integers(1, 6), st.integers(0, 400), st.integers(1, 31))
 def test_places_and_stamps_are_inverse(step, first, day):
     places = np.arange(-50, 50)
     for frequency in (Frequency("month", step, first, day), Frequency("day", step, first), Frequency("weekday", 1, 9)):
-        assert np.array_equal(frequency.places(frequency.stamps(places)), places)
+        assert np.array_equal(frequency.indices(frequency.stamps(places)), places)
 
 
 def test_days_of_a_time_zone_stay_local_where_clocks_change():
@@ -141,7 +141,7 @@ def test_days_of_a_time_zone_stay_local_where_clocks_change():
     assert hourly.words == "hourly"
     assert np.array_equal(hourly.stamps(np.arange(len(stamps))), stamps)
     # The calendar is that of the clocks on the wall: midnight is midnight on both sides of the change.
-    waves = calendar.features(hourly, hourly.places(recognise(frame, "t").parse(frame)))
+    waves = calendar.features(hourly, hourly.indices(recognise(frame, "t").parse(frame)))
     assert np.abs(waves[:, :6] - waves[0, :6]).max() < 1e-5
 
 
@@ -361,3 +361,9 @@ def test_the_first_zero_after_training_is_read_as_the_least_there_was():
     transform = Transform.forced(np.array([[4.0], [2.0], [8.0]]), 1)
     there = transform.forward(np.array([[0.0], [1.0], [2.0]]))
     np.testing.assert_allclose(there[:, 0], np.log([2.0, 1.0, 2.0]))
+
+
+@pytest.mark.parametrize("name", ["index", "owner", "place"])
+def test_a_covariate_may_have_any_name(name):
+    frame = pl.DataFrame({"day": days(30), "sold": np.arange(30) % 7, name: np.arange(30) % 5})
+    assert panel_of(frame, known=[name]).known.shape[0] >= 30

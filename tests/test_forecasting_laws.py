@@ -436,14 +436,14 @@ def test_a_series_without_a_value_hinders_no_other(plain):
 def test_a_slip_in_the_year_of_an_update_is_refused_before_it_begins(plain):
     carried = copy.copy(plain)
     carried.update({"date": START + timedelta(days=STEPS), "shop": "east", "sold": 20.0})
-    place = carried._stream.series["east",].place
+    place = carried._stream.series["east",].index
     rows = pl.DataFrame({"date": [START + timedelta(days=STEPS + 1), date(9024, 5, 1)], "shop": "east", "sold": 20.0})
     far = (date(9024, 5, 1) - START).days - STEPS - 1
     with pytest.raises(
         DataError, match=rf"over 100,000 steps at most.* and 9024-05-01 comes {far:,} after the last of east\. If that"
     ):
         carried.update(rows)
-    assert carried._stream.series["east",].place == place
+    assert carried._stream.series["east",].index == place
 
 
 def test_a_stamp_off_the_frequency_is_refused_as_an_observation_and_as_future(plain):

@@ -63,7 +63,7 @@ def test_epochs_and_seeds_differ_in_their_order() -> None:
 
 def test_a_position_among_other_examples_is_refused() -> None:
     saved = ShuffledBatches(10, 4, Heard().loss, seed=0).state_dict()
-    with pytest.raises(ValueError, match="a position among 10 examples in batches of 4, and these are 11"):
+    with pytest.raises(ValueError, match="a position among 10 examples in batches of 4, and this run has 11"):
         ShuffledBatches(11, 4, Heard().loss, seed=0).load_state_dict(saved)
     with pytest.raises(ValueError, match="batches need examples: 0"):
         ShuffledBatches(0, 4, Heard().loss, seed=0)

@@ -49,7 +49,7 @@ def test_a_machine_too_slow_for_its_budget_stops_at_once() -> None:
 
 
 def test_epochs_become_steps() -> None:
-    plan = Budget(epochs=2.5).plan_for_epochs(windows_per_epoch=100)
+    plan = Budget(epochs=2.5).plan_for_epochs(steps_per_epoch=100)
     assert plan is not None
     assert plan.steps == 250
     assert Budget(minutes=1).plan_for_epochs(100) is None

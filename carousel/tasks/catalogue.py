@@ -1,4 +1,4 @@
-"""Which task some data or a run belongs to.
+"""Finds the task that some data or a run belong to.
 
 A task is a folder of `carousel/tasks/`, found by being there, with two modules. `settings.py` has
 
@@ -10,8 +10,7 @@ and `task.py` has
     recognize(paths, options) -> str | None           why the data look like this task's, or None; reads little
     prepare(paths, settings, report) -> Preparation   decides and reports everything before a training; writes nothing
     open_run(folder, prepared=None) -> TaskRun        the network, batches and losses of a run that begins or resumes
-    network(folder) -> nn.Module                      the network of a run with its best weights so far, on the CPU
-    portable(folder) -> Portable                      the same as it is exported; see `carousel.tasks.portable`
+    portable(folder) -> Portable                      a run as it is exported; see `carousel.tasks.portable`
     conclude(folder, report)                          shows a finished run, and what to type next
     evaluate(folder, paths, *, out, say)              judges a trained model on other data
     TAKES_ANYTHING = True                             only for a task that takes any data: it is asked last

@@ -5,8 +5,6 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from torch import nn
-
 from carousel.errors import DataError
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.classification import answers, preparation, sources
@@ -20,7 +18,7 @@ from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "portable", "prepare", "recognize"]
+__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
@@ -32,10 +30,6 @@ def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> prepar
     examples = sources.read_examples(paths, settings.columns)
     read = [sources.meant(path, settings.columns)[0] for path in paths]
     return preparation.prepare(examples, settings, report, read)
-
-
-def network(folder: RunFolder) -> nn.Module:
-    return TrainedClassifier.of(folder).network
 
 
 def conclude(folder: RunFolder, report: Report) -> None:

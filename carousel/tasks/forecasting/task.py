@@ -6,7 +6,6 @@ from shlex import quote
 from typing import Any
 
 import polars as pl
-from torch import nn
 
 from carousel.errors import CarouselError, option
 from carousel.insight.saving import save
@@ -29,7 +28,7 @@ from carousel.tasks.kinds_of_files import visible
 from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "portable", "prepare", "recognize"]
+__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
 
 FAR = 10  # horizons of training: further than that, a longer training horizon is no advice
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
@@ -84,10 +83,6 @@ def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> prepar
         frame = sources.read(list(paths), say=report.say)
     files = [{"file": str(path), "bytes": path.stat().st_size} for path in paths]
     return preparation.prepare(frame, settings, report, files)
-
-
-def network(folder: RunFolder) -> nn.Module:
-    return TrainedForecaster.of(folder).network
 
 
 def conclude(folder: RunFolder, report: Report) -> None:

@@ -5,11 +5,8 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from torch import nn
-
 from carousel.errors import DataError, option
 from carousel.tasks.kinds_of_files import data_in, why_data
-from carousel.tasks.language import language_model
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.portable import portable
 from carousel.tasks.language.preparation import prepare
@@ -18,7 +15,7 @@ from carousel.tasks.language.training import open_run
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "network", "open_run", "portable", "prepare", "recognize"]
+__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
 
 TAKES_ANYTHING = True
 
@@ -52,10 +49,6 @@ def _known(model: LanguageModel, prompt: str, written: str) -> str:
         lines = [line.strip(" -") for line in written.splitlines() if line.isprintable()]
         prompt = next((line for line in lines if line), written[:1])[:20]
     return f'"{prompt}"' if not set(prompt) & set('"$`\\!') else quote(prompt)
-
-
-def network(folder: RunFolder) -> nn.Module:
-    return language_model.trained_network(folder)[0]
 
 
 def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:

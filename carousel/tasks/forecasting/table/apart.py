@@ -186,7 +186,7 @@ def found_whole(stamped: pl.DataFrame, names: Sequence[str]) -> float:
         .group_by(names)
         .agg(
             pl.len().alias("rows"),
-            (pl.col("__rank__").max() - pl.col("__rank__").min() + 1).alias("span"),
+            (pl.col("__rank__").max() - pl.col("__rank__").min() + 1).alias("possible"),
             (pl.col("__stamp__").max() - pl.col("__stamp__").min()).alias("span"),
             pl.col("__stamp__").diff().drop_nulls().mode().min().alias("step"),
         )
@@ -196,7 +196,7 @@ def found_whole(stamped: pl.DataFrame, names: Sequence[str]) -> float:
     if not long.height:
         return 0.0
     held = float(long["rows"].sum())
-    of_all = held / (float(long["span"].sum()) + alone)
+    of_all = held / (float(long["possible"].sum()) + alone)
     own = held / (float((long["span"] / long["step"] + 1).sum()) + alone)
     return max(of_all, min(1.0, own))
 

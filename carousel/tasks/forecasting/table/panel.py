@@ -160,7 +160,7 @@ class Panel:
         ids = _ids(frame, roles)
         targets = pl.DataFrame([_number(frame[name]) for name in roles.targets])
         owner = _owner(frame, roles, ids)
-        rows = pl.DataFrame({"index": indices, "owner": owner})
+        rows = pl.DataFrame({"__index__": indices, "__owner__": owner})
         table = pl.concat([rows, targets, frame.select(*roles.known, *roles.past)], how="horizontal")
         merged, repeated = _merge(table), rows.height - rows.unique().height
         away = np.abs(layout.frequency.stamps(indices) - roles.time.parse(frame)) if layout.averaged else np.zeros(0)
@@ -169,14 +169,14 @@ class Panel:
             raise DataError(
                 f"The table has no value of {listed(roles.targets)} in any row: there is nothing to forecast."
             )
-        first, last = int(observed["index"].min()), int(observed["index"].max())  # type: ignore[arg-type]
-        steps, furthest = last - first + 1, max(last, int(merged["index"].max())) - first + 1  # type: ignore[arg-type]
+        first, last = int(observed["__index__"].min()), int(observed["__index__"].max())  # type: ignore[arg-type]
+        steps, furthest = last - first + 1, max(last, int(merged["__index__"].max())) - first + 1  # type: ignore[arg-type]
         series = ids.height
         widths = [covariates.width(part) for part in (layout.known, layout.past)]
         _require_room(steps, series, len(roles.targets) + widths[0] + widths[1], layout)
 
-        merged = merged.filter(pl.col("index") >= first)
-        row, of = merged["index"].to_numpy() - first, merged["owner"].to_numpy()
+        merged = merged.filter(pl.col("__index__") >= first)
+        row, of = merged["__index__"].to_numpy() - first, merged["__owner__"].to_numpy()
         inside = row < steps
         numbers = merged.select(targets.columns).cast(pl.Float64).fill_null(np.nan).to_numpy()
         values = _on_grid(
@@ -264,7 +264,7 @@ def _merge(table: pl.DataFrame) -> pl.DataFrame:
     for name in table.columns[2:]:
         numeric = table[name].dtype.is_numeric() or table[name].dtype == pl.Boolean
         merging.append(pl.col(name).cast(pl.Float64).mean() if numeric else pl.col(name).max())
-    return table.group_by("index", "owner").agg(merging).sort("index", "owner")
+    return table.group_by("__index__", "__owner__").agg(merging).sort("__index__", "__owner__")
 
 
 def _static(frame: pl.DataFrame, roles: Roles, layout: Layout, owner: np.ndarray, series: int) -> np.ndarray:
