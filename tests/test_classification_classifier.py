@@ -239,7 +239,13 @@ def test_few_examples_are_said_to_be_few() -> None:
 def test_balanced_weights_make_every_class_weigh_the_same() -> None:
     x, y = waves(8)
     rare = [*x, *x[::2], *x[::2], *x[::2]], [*y, *(["slow"] * 12)]
-    options = TINY | {"epochs": 20, "augment": False, "label_smoothing": 0.0, "convolutions": 0}
+    options = TINY | {
+        "epochs": 20,
+        "augment": False,
+        "label_smoothing": 0.0,
+        "convolutions": 0,
+        "fixed_convolutions": 0,
+    }
     plain, balanced = (
         carousel.SequenceClassifier(**options | {"class_weights": weights}).fit(*rare)
         for weights in ("none", "balanced")

@@ -1012,7 +1012,7 @@ def test_pictures(plain, tmp_path):
     figure = plain.plot(5)
     assert figure.axes[0].get_legend_handles_labels()[1] == ["observed", "95 % interval", "80 % interval", "forecast"]
     result = plain.backtest(stride=3)
-    assert set(result.by_step) == {"carousel", "naive", "seasonal naive", "drift"}
+    assert set(result.by_step) == {"carousel", "naive", "seasonal naive", "drift", "theta"}
     assert result.table["model"].to_list()[0] == "carousel"
     result.plot().savefig(tmp_path / "backtest.png")
     assert (tmp_path / "backtest.png").stat().st_size > 10_000

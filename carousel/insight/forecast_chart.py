@@ -7,7 +7,12 @@ from carousel.insight.shown import in_a_picture
 
 # Okabe & Ito's palette, which colour-blind readers can distinguish; baselines also differ in their dashes.
 OURS, CAME = "#0072B2", "#333333"
-RIVALS = {"naive": ("#D55E00", "--"), "seasonal naive": ("#009E73", "-."), "drift": ("#CC79A7", ":")}
+RIVALS = {
+    "naive": ("#D55E00", "--"),
+    "seasonal naive": ("#009E73", "-."),
+    "drift": ("#CC79A7", ":"),
+    "theta": ("#E69F00", (0, (5, 1))),
+}
 BANDS = {95: 0.15, 80: 0.22}  # per cent: opacity; the narrower band lies on the wider
 
 

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from carousel.layers import Recurrent
 from carousel.models.convolutions import Convolutions
+from carousel.models.fixed_convolutions import FixedVote
 from carousel.models.pooling import HEADS
 
 
@@ -119,11 +120,14 @@ class LabelModel(nn.Module):
 
 
 class Ensemble(nn.Module):
-    """Several networks whose probabilities are averaged: P(class | x) = 1/K Σ_k softmax(y_k)."""
+    """Several networks whose probabilities are averaged: P(class | x) = 1/K Σ_k softmax(y_k).
 
-    def __init__(self, members: Sequence[LabelModel]) -> None:
+    fixed: a vote of fixed convolutions that is added to theirs, for whole sequences of numbers; None for none."""
+
+    def __init__(self, members: Sequence[LabelModel], fixed: FixedVote | None = None) -> None:
         super().__init__()
         self.networks = nn.ModuleList(members)
+        self.fixed = fixed
 
     @property
     def members(self) -> list[LabelModel]:
@@ -131,7 +135,8 @@ class Ensemble(nn.Module):
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
         """ln P, (B, classes). The arguments are those of `LabelModel`."""
-        return averaged([member(x, lengths) for member in self.members])
+        logs = averaged([member(x, lengths) for member in self.members])
+        return logs if self.fixed is None else self.fixed(logs, x, lengths)
 
     def set_dropout(self, probability: float) -> None:
         for member in self.members:
@@ -145,10 +150,13 @@ class Arriving:
     """Lets an ensemble read one sequence as it arrives, step by step, in constant time and memory per step.
 
     It copies the weights when it is made. After t steps, `log_probabilities` equals the result of the ensemble for a
-    sequence of those t steps. Raises ValueError for a bidirectional ensemble, which needs the end of the sequence.
+    sequence of those t steps. Raises ValueError for a bidirectional ensemble, which needs the end of the sequence, and
+    for one with a vote of fixed convolutions, which reads whole sequences.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
+        if ensemble.fixed is not None:
+            raise ValueError("fixed convolutions read whole sequences: this ensemble cannot follow one as it arrives")
         self._readers = [_Reader(member) for member in ensemble.members]
 
     @torch.inference_mode()

@@ -11,8 +11,9 @@ import numpy as np
 import torch
 
 from carousel.errors import DataError, option
+from carousel.models.fixed_convolutions import KERNELS, FixedVote
 from carousel.models.label_model import Ensemble
-from carousel.tasks.classification import choices, front_ends, splits
+from carousel.tasks.classification import choices, fixed_vote, front_ends, splits
 from carousel.tasks.classification.examples import Columns, Examples, Label
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.steps import StoredSteps
@@ -70,6 +71,10 @@ class Prepared:
         """The arguments of a network."""
         names = ("cell", "hidden", "layers", "bidirectional", "head", "embedding", "convolutions")
         model = {name: getattr(self.settings, name) for name in names}
+        model["fixed"] = None
+        if self.settings.fixed_convolutions and isinstance(self.front_end, front_ends.SeriesFrontEnd):
+            lengths = self.steps.lengths if self.members > 1 else self.steps.lengths[self.folds != 0]
+            model["fixed"] = fixed_vote.shape(self.settings.fixed_convolutions, len(self.front_end.channels), lengths)
         return model | choices.frames(self.settings, self.front_end.kind, self.steps.lengths)
 
     def network(self) -> Ensemble:
@@ -218,6 +223,16 @@ def _announce_model(data: Prepared, report: Report) -> None:
         f"model: {settings.cell}, {settings.layers} x {settings.hidden} units, {direction}, head {settings.head}"
         f"{_beside(data.model)}; "
         f"{parameter_count(network):,} parameters; dropout {dropped:g}; {settings.device}, {settings.threads} threads"
+    )
+    if network.fixed is not None:
+        report.say(_fixed(network.fixed))
+
+
+def _fixed(vote: FixedVote) -> str:
+    beside = vote.convolutions
+    return (
+        f"fixed convolutions vote beside them: shares of time at which {len(KERNELS)} kernels at "
+        f"{len(beside.dilations)} dilations find their shape, {beside.width:,} in all (MiniRocket), by ridge regression"
     )
 
 

@@ -69,6 +69,7 @@ class SequenceClassifier(SavedModel, Estimator):
         head: str = "attention",
         embedding: int = 64,
         convolutions: int | None = None,
+        fixed_convolutions: int | None = None,
         dropout: float | None = None,
         learning_rate: float = 4e-3,
         minutes: float | None = None,

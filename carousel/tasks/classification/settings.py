@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.tasks.table_settings import TableSettings
 from carousel.training.settings import DATA, MODEL, TRAINING, changed, setting
 
@@ -94,6 +94,12 @@ class Settings(TableSettings):
         "for texts.",
         group=MODEL,
     )
+    fixed_convolutions: int | None = setting(
+        None,
+        "Features of fixed convolutions (MiniRocket) that vote beside the networks, 0 for none. Without it: 5,000 for "
+        "up to 1,000 series read in both directions.",
+        group=MODEL,
+    )
     embedding: int = setting(64, "Size of the vector that stands for a symbol at the input.", group=MODEL)
 
     folds: int | None = setting(
@@ -121,6 +127,13 @@ class Settings(TableSettings):
                 object.__setattr__(self, name, ",".join(map(str, given)))
         if self.convolutions != 0:
             self.require_at_least_one("convolutions")
+        if self.fixed_convolutions:
+            self.require_at_least_one("fixed_convolutions")
+            if not self.bidirectional:
+                raise DataError(
+                    f"Fixed convolutions read whole sequences, and a model that reads in one direction follows them as "
+                    f"they arrive: leave out {option('fixed_convolutions')} or {option('bidirectional', False)}."
+                )
         if self.head not in get_args(Head):
             raise DataError(f"There is no head {self.head!r}. There are: {', '.join(get_args(Head))}.")
         if self.level not in (None, "word", "char"):

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from carousel.errors import DataError
+from carousel.models.fixed_convolutions import FixedVote
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.tasks.classification import front_ends
 from carousel.tasks.classification.examples import Columns, Examples, Label
@@ -111,7 +112,9 @@ def ensemble(front_end: front_ends.FrontEnd, classes: int, model: dict[str, Any]
     """The networks for such steps, freshly drawn. Raises DataError for a cell that cannot be theirs."""
     size: dict[str, Any] = {"symbols" if front_end.symbolic else "inputs": front_end.size}
     with naming_cell(model["cell"], "classifier"):
-        return Ensemble([LabelModel(classes, **size, **model) for _ in range(members)])
+        fixed = None if model.get("fixed") is None else FixedVote(classes, **model["fixed"])
+        own = {name: value for name, value in model.items() if name != "fixed"}
+        return Ensemble([LabelModel(classes, **size, **own) for _ in range(members)], fixed)
 
 
 def _require_classes(classes: tuple[Any, ...], counts: tuple[Any, ...]) -> None:

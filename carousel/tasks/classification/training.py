@@ -5,7 +5,7 @@ import torch
 
 from carousel.insight.confusion import draw_confusion
 from carousel.models.label_model import Ensemble
-from carousel.tasks.classification import choices, verdict
+from carousel.tasks.classification import choices, fixed_vote, verdict
 from carousel.tasks.classification.learning import Learning
 from carousel.tasks.classification.metrics import Evaluation, evaluate
 from carousel.tasks.classification.preparation import Prepared
@@ -61,6 +61,8 @@ class ClassificationRun(TaskRun):
             len(self.learning.learnt), settings.batch or 1, self.learning.loss, seed=settings.seed
         )
         self.baseline = ("class frequencies", _entropy(self.truth, self.learning))
+        vote = self.network.fixed
+        self.scores = None if vote is None else fixed_vote.fit(vote, self.learning, seed=settings.seed)
         self.latest: Evaluation | None = None
         self.right = np.zeros(len(self.truth), bool)
 
@@ -68,6 +70,8 @@ class ClassificationRun(TaskRun):
         """The mean of -ln P(true class), in nats, each sequence judged by the network that holds it out."""
         held, labels = self.learning.held, self.learning.labels
         answers = self.learning.held_out(self.network)[held]
+        if self.network.fixed is not None and self.scores is not None:
+            answers = fixed_vote.weigh(self.network.fixed, answers, self.scores[held], labels[held])
         self.right[held] = answers.argmax(1) == labels[held]
         self.latest = evaluate(labels[held], answers, self.trained.classes, self.trained.commonest)
         return self.latest.nats
@@ -105,6 +109,9 @@ class ClassificationRun(TaskRun):
                 f"each was judged by the one network that had not learnt from it; new ones get the vote of all "
                 f"{members}"
             )
+        if self.network.fixed is not None:
+            share = float(self.network.fixed.share)
+            lines.append(f"of the vote {share:.0%} is that of the fixed convolutions, as suits what was held out best")
         return Judgement(record, tuple(lines))
 
     def draw(self, folder: RunFolder) -> None:

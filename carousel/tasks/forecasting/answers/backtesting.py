@@ -124,7 +124,8 @@ def backtest(
     unit = naive_error(training, trained.season)[columns]
     levels = np.array(LEVELS)
     quantiles = {OURS: ours}
-    for baseline in baselines(panel.values, training=training, season=trained.season):
+    offset = len(training) - until  # training ends at the row `until` of this table
+    for baseline in baselines(panel.values, training=training, season=trained.season, offset=offset):
         quantiles[baseline.name] = baseline.quantiles(rows, columns, horizon, levels)
     return Backtest(
         scores={name: score(one, actual, unit) for name, one in quantiles.items()},
@@ -306,9 +307,10 @@ def _pictures(
 
 
 def _losing(best: str) -> str:
+    how = " (AutoTheta of statsforecast, ThetaForecaster of sktime)" if best == "theta" else ""
     return (
-        f"on these data, use {best}, or train longer ({option('minutes')}), give covariates ({option('known')}), or "
-        f"another horizon ({option('horizon')})"
+        f"on these data, use {best}{how}, or train longer ({option('minutes')}), give covariates "
+        f"({option('known')}), or another horizon ({option('horizon')})"
     )
 
 

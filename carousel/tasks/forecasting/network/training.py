@@ -96,7 +96,7 @@ def open_run(folder: RunFolder, prepared: Prepared | None = None) -> Forecasting
 def best_baseline(
     inputs: NetworkInputs, until: int, season: int, rows: np.ndarray, columns: np.ndarray, horizon: int
 ) -> tuple[str, float]:
-    """The best naive forecast after origins at these rows and columns: its name, and its quantile loss in scales."""
+    """The best baseline after origins at these rows and columns: its name, and its quantile loss in scales."""
     actual, now = inputs.outcomes(rows, columns, horizon), inputs.look(rows, columns)(0)
     losses = {}
     for baseline in baselines(inputs.values, training=inputs.values[:until], season=season):

@@ -1,8 +1,9 @@
-"""The naive baselines: forecasts that a trained model must beat to be worth its training.
+"""The baselines: classical forecasts that a trained model must beat to be worth its training.
 
     naive             y_{t+h} = y_t
     seasonal naive    y_{t+h} = y_{t+h-m}, the value a season ago (the last that was seen at that phase)
     drift             y_{t+h} = y_t + h (y_t - y_first) / (t - first)
+    theta             see `theta.py`; not naive, and the one to beat on a short series
 
 Their quantiles lie around these by those of their own absolute errors, h steps ahead, in the training part; of a series
 that it does not have they are not known, NaN, but for the median.
@@ -11,17 +12,23 @@ Source: Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd edit
 
 import numpy as np
 
+from carousel.tasks.forecasting.scoring.theta import Theta
 from carousel.tasks.gaps import forward_filled
 
 ERRORS_FROM = 2_000  # origins of each series, the last ones
 
 
 class Baseline:
-    """One naive forecast of (T, N) values. Its intervals come from its errors on `training`, the earlier values of the
-    same columns."""
+    """One classical forecast of (T, N) values. Its intervals come from its errors on `training`, the earlier values of
+    the same columns, whose row number `offset` is the first of the values."""
 
-    def __init__(self, name: str, values: np.ndarray, *, training: np.ndarray, season: int = 1) -> None:
+    def __init__(
+        self, name: str, values: np.ndarray, *, training: np.ndarray, season: int = 1, offset: int = 0
+    ) -> None:
         self.name = name
+        self.theta = None
+        if name == "theta":
+            self.theta = Theta(values, training=training, season=season, offset=offset)
         self.values = values
         self.season = season
         self.training = training
@@ -32,6 +39,8 @@ class Baseline:
 
     def points(self, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
         """(horizon, origins)."""
+        if self.theta is not None:
+            return self.theta.points(rows, columns, horizon)
         h = np.arange(1, horizon + 1)[:, None]
         if self.name == "seasonal naive":
             return self.last[np.maximum(0, rows + h - self.season * -(-h // self.season)), columns]
@@ -64,10 +73,10 @@ class Baseline:
         return self.points(rows, columns, horizon)[..., None] + spread[:, columns]
 
 
-def baselines(values: np.ndarray, *, training: np.ndarray, season: int) -> list[Baseline]:
-    """Naive, seasonal naive where there is a season, and drift."""
-    names = ["naive", *(["seasonal naive"] if season > 1 else []), "drift"]
-    return [Baseline(name, values, training=training, season=season) for name in names]
+def baselines(values: np.ndarray, *, training: np.ndarray, season: int, offset: int = 0) -> list[Baseline]:
+    """Naive, seasonal naive where there is a season, drift, and theta."""
+    names = ["naive", *(["seasonal naive"] if season > 1 else []), "drift", "theta"]
+    return [Baseline(name, values, training=training, season=season, offset=offset) for name in names]
 
 
 def _filled(values: np.ndarray, season: int) -> np.ndarray:
