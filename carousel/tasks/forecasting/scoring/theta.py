@@ -22,7 +22,7 @@ ALPHAS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.99)
 CHANCE = 1.645  # deviations: beyond them lies one normal number in ten, at either side
 
 
-class Season(NamedTuple):
+class SeasonIndices(NamedTuple):
     """indices (m, N): what is divided out or taken away; by_ratio (N)."""
 
     indices: np.ndarray
@@ -59,9 +59,9 @@ class Theta:
         return self.season.back(forecast, self.offset + rows + h, columns)
 
 
-def season_of(training: np.ndarray, m: int) -> Season:
+def season_of(training: np.ndarray, m: int) -> SeasonIndices:
     """The season of each column, all alike where there is none."""
-    none = Season(np.zeros((max(1, m), training.shape[1])), np.zeros(training.shape[1], bool))
+    none = SeasonIndices(np.zeros((max(1, m), training.shape[1])), np.zeros(training.shape[1], bool))
     if m < 2 or len(training) < 2 * m + 1:
         return none
     with np.errstate(invalid="ignore"):
@@ -77,7 +77,7 @@ def season_of(training: np.ndarray, m: int) -> Season:
     mean = indices.mean(0)
     indices = np.where(by_ratio, indices / np.where(mean > 0, mean, 1.0), indices - mean)
     use = _seasonal(training, m) & (counts > 0).all(0) & (~by_ratio | (indices > 0).all(0))
-    return Season(np.where(use, indices, 0.0), by_ratio & use)
+    return SeasonIndices(np.where(use, indices, 0.0), by_ratio & use)
 
 
 def _centred_mean(values: np.ndarray, m: int) -> np.ndarray:
