@@ -12,7 +12,7 @@ from torch import nn
 
 import carousel
 from carousel.engines.native import binding
-from carousel.engines.native.ready import ReadyScan
+from carousel.engines.native.ready import ReadyNativeScan
 
 pytestmark = pytest.mark.skipif(isinstance(binding.find(), str), reason="the native engine is not here")
 I, H, B = 3, 5, 2
@@ -35,14 +35,14 @@ def ready(kind, dtype=torch.float32, **options):
 @pytest.fixture
 def steps(monkeypatch):
     """How often the direct way was gone to its end."""
-    calls, own = [], ReadyScan.__call__
+    calls, own = [], ReadyNativeScan.__call__
 
     def counted(self, *given):
         found = own(self, *given)
         calls.append(found is not None)
         return found
 
-    monkeypatch.setattr(ReadyScan, "__call__", counted)
+    monkeypatch.setattr(ReadyNativeScan, "__call__", counted)
     return calls
 
 

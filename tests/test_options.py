@@ -554,4 +554,5 @@ def test_a_face_names_itself_and_the_nearest_option(face):
 def test_faces_take_the_options_of_recurrent():
     parameters = inspect.signature(carousel.Recurrent).parameters.values()
     options = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
+    del options["units"]  # the sizes of a cell's own, which those of torch.nn do not have
     assert {name: a.__forward_arg__ for name, a in faces.Options.__annotations__.items()} == options

@@ -40,7 +40,10 @@ TEXT = 'The clouds are in the sky.\nHe said "the fish (in the sea) are \t here".
 STATIC = Path(carousel.__file__).parent / "page" / "static"
 
 
-FORWARD = [name for name, op in ops.TABLE.items() if op.kind != "product" and not name.endswith("_grad")]
+# The page shows sequences, whose rows have no members.
+FORWARD = [
+    name for name, op in ops.TABLE.items() if op.kind not in ("product", "members") and not name.endswith("_grad")
+]
 
 
 @pytest.mark.parametrize("name", FORWARD)

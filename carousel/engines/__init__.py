@@ -24,7 +24,7 @@ ENGINES: dict[str, Engine] = {
         native.kept,
         division=native.division,
         listing=native.listing,
-        ready=native.ReadyScan,
+        ready=native.ReadyNativeScan,
     ),
     "reference": Engine(
         "reference",

@@ -10,11 +10,11 @@ forward     makes the plan of a scan; `backward`: the plan of backpropagation. B
 """
 
 from carousel.engines.native.engine import division, kept, listing, openmp_runtimes, scan, status, use_isa, why_not
-from carousel.engines.native.ready import ReadyScan
+from carousel.engines.native.ready import ReadyNativeScan
 from carousel.engines.native.stepper import Stepper
 
 __all__ = [
-    "ReadyScan",
+    "ReadyNativeScan",
     "Stepper",
     "division",
     "kept",

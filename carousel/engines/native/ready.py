@@ -24,7 +24,7 @@ from carousel.program import Program
 PLAIN = (Tensor, torch.nn.Parameter)
 
 
-class ReadyScan:
+class ReadyNativeScan:
     """A program over so many steps, each of the same number of rows; see `engine.ReadyScan`.
 
     It is a `Runner` of its own shapes too: autograd keeps it for backward.
