@@ -55,14 +55,16 @@ class FixedConvolutions(nn.Module):
     def fit(self, x: Tensor, lengths: Tensor, *, seed: int) -> None:
         """Takes mean and scale, the channels that each kernel reads, and the thresholds from these sequences,
         (T, N, inputs)."""
-        chance = np.random.default_rng(seed)
+        rng = np.random.default_rng(seed)
         present = torch.arange(len(x)).unsqueeze(-1) < lengths
         steps = x[..., : len(self.mean)][present].double()
         self.mean.copy_(steps.mean(0))
-        deviation = steps.std(0, correction=0)
-        self.scale.copy_(torch.where(deviation > 0, deviation, 1.0))
-        self.used.copy_(torch.from_numpy(_channels_read(len(self.dilations), len(self.mean), chance)))
-        some = chance.permutation(x.shape[1])[: max(1, AT_ONCE // max(self.points, 1))]
+        off = steps - self.mean
+        furthest = off.abs().amax(0)  # squares of what is divided by it stay within range, in any units
+        deviation = furthest * (off / furthest.where(furthest > 0, 1.0)).square().mean(0).sqrt()
+        self.scale.copy_(deviation.where(deviation > 0, 1.0))
+        self.used.copy_(torch.from_numpy(_channels_read(len(self.dilations), len(self.mean), rng)))
+        some = rng.permutation(x.shape[1])[: max(1, AT_ONCE // max(self.points, 1))]
         z, frames = self._frames(x[:, some], lengths[some])
         at = torch.from_numpy(np.arange(1, self.width + 1) * GOLDEN % 1).to(z).view_as(self.thresholds)
         for k in range(len(self.dilations)):
@@ -120,9 +122,9 @@ class FixedConvolutions(nn.Module):
 
     def _there(self, z: Tensor, frames: Tensor, k: int) -> Tensor:
         """Which frames count for kernels of even number, and for those of odd number, (B, 2, frames)."""
-        place = torch.arange(z.shape[2], device=z.device)
-        real = place < frames[:, None]
-        return torch.stack([real, real & (place >= (TAPS - 1) * self.dilations[k])], 1)
+        index = torch.arange(z.shape[2], device=z.device)
+        real = index < frames[:, None]
+        return torch.stack([real, real & (index >= (TAPS - 1) * self.dilations[k])], 1)
 
 
 class FixedVote(nn.Module):
@@ -169,11 +171,11 @@ def mixed(logs: Tensor, scores: Tensor, share: Tensor | float, sharpness: Tensor
     return torch.logaddexp(torch.log1p(-m) + logs.double(), torch.log(m) + mine).to(logs.dtype)
 
 
-def _channels_read(dilations: int, channels: int, chance: np.random.Generator) -> np.ndarray:
+def _channels_read(dilations: int, channels: int, rng: np.random.Generator) -> np.ndarray:
     """1 for each channel that a kernel reads, (dilations, kernels, channels): from one to nine of them, few more often
     than many (uniform in the logarithm)."""
     used = np.zeros((dilations, len(KERNELS), channels), np.float32)
     for kernel in used.reshape(-1, channels):
-        count = int(2 ** chance.uniform(0, np.log2(min(channels, 9) + 1)))
-        kernel[chance.choice(channels, max(1, min(count, channels)), replace=False)] = 1
+        count = int(2 ** rng.uniform(0, np.log2(min(channels, 9) + 1)))
+        kernel[rng.choice(channels, max(1, min(count, channels)), replace=False)] = 1
     return used
