@@ -6,8 +6,8 @@ from typing import Any
 from carousel.insight.shown import in_a_picture
 
 # Okabe & Ito's palette, which colour-blind readers can distinguish; baselines also differ in their dashes.
-OURS, CAME = "#0072B2", "#333333"
-RIVALS = {
+OURS, ACTUAL = "#0072B2", "#333333"
+BASELINES = {
     "naive": ("#D55E00", "--"),
     "seasonal naive": ("#009E73", "-."),
     "drift": ("#CC79A7", ":"),
@@ -52,10 +52,11 @@ def backtest_figure(
     panels[0].legend(*_legend(panels[0]), loc="upper left", frameon=False, ncols=4, fontsize=9)
     errors = figure.add_subplot(grid[-1, 0])
     for number, (name, values) in enumerate(by_step.items()):
-        color, dashes = RIVALS.get(name, (OURS, "-"))
+        color, dashes = BASELINES.get(name, (OURS, "-"))
         steps = range(1, len(values) + 1)
         mark = "o" if len(values) < 3 else None
-        errors.plot(steps, values, dashes, color=color, linewidth=1.4 if number else 2.4, label=name, marker=mark)
+        width = 1.4 if number else 2.4
+        errors.plot(steps, values, linestyle=dashes, color=color, linewidth=width, label=name, marker=mark)
     errors.set_xlabel("steps ahead")
     errors.set_ylabel("mean absolute error")
     errors.set_ylim(bottom=0)
@@ -75,7 +76,7 @@ def _figure(rows: int) -> Any:
 
 
 def _draw(axes: Any, one: Mapping[str, Any]) -> None:
-    axes.plot(one["x"], one["y"], color=CAME, linewidth=1.1, label="observed")
+    axes.plot(one["x"], one["y"], color=ACTUAL, linewidth=1.1, label="observed")
     for number, forecast in enumerate(one["forecasts"]):
         for band, opacity in BANDS.items():
             low, high = forecast["bands"][band]
@@ -91,7 +92,7 @@ def _draw(axes: Any, one: Mapping[str, Any]) -> None:
         axes.plot(
             forecast["x"], forecast["median"], color=OURS, linewidth=1.8, label="forecast" if number == 0 else None
         )
-        axes.axvline(forecast["x"][0], color=CAME, linewidth=0.6, alpha=0.35, linestyle=":")
+        axes.axvline(forecast["x"][0], color=ACTUAL, linewidth=0.6, alpha=0.35, linestyle=":")
     axes.set_title(in_a_picture(one["name"]), fontsize=10, loc="right")
     axes.grid(alpha=0.25)
     axes.margins(x=0.01)
@@ -100,13 +101,13 @@ def _draw(axes: Any, one: Mapping[str, Any]) -> None:
 def _draw_coverage(axes: Any, coverage: Mapping[str, tuple[float, float]]) -> None:
     names = list(coverage)[::-1]
     for at, (name, held) in enumerate((name, coverage[name]) for name in names):
-        color = RIVALS.get(name, (OURS, "-"))[0]
+        color = BASELINES.get(name, (OURS, "-"))[0]
         for level, mark, part in zip((80, 95), ("o", "s"), held, strict=True):
             axes.plot(100 * part, at, mark, color=color, markersize=8, label=f"{level} %" if at == 0 else None)
     for level in (80, 95):
-        axes.axvline(level, color=CAME, linewidth=1, linestyle="--", alpha=0.6)
+        axes.axvline(level, color=ACTUAL, linewidth=1, linestyle="--", alpha=0.6)
         axes.annotate(
-            f"{level} %", (level, len(names) - 0.45), ha="center", fontsize=8, color=CAME, backgroundcolor="white"
+            f"{level} %", (level, len(names) - 0.45), ha="center", fontsize=8, color=ACTUAL, backgroundcolor="white"
         )
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(-0.6, len(names) - 0.2)
