@@ -322,7 +322,7 @@ def test_words_or_characters_are_chosen_by_the_texts() -> None:
     [
         ("series", {"level": "word"}, "A level .* is for text"),
         ("text", {"differences": True}, "Differences are for series"),
-        ("audio", {"level": "char"}, "these are sounds"),
+        ("audio", {"level": "char"}, "These are sounds"),
     ],
 )
 def test_options_of_another_kind_are_refused(kind: str, options: dict, message: str) -> None:

@@ -147,7 +147,7 @@ def test_days_of_a_time_zone_stay_local_where_clocks_change():
 
 def test_irregular_stamps_are_refused_and_averaged_when_asked():
     frame = pl.DataFrame({"t": [datetime(2024, 1, 1, 0, m) for m in (0, 7, 9, 30, 41, 50)], "y": [1.0, 3, 5, 7, 9, 11]})
-    with pytest.raises(DataError, match=r"keep to no frequency: the most usual step is .* --frequency 1h"):
+    with pytest.raises(DataError, match=r"are not regular: the most common step is .* --frequency 1h"):
         panel_of(frame)
     panel = panel_of(frame, "30min")
     assert panel.values[:, 0].tolist() == [3.0, 9.0]

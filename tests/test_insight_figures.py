@@ -181,7 +181,7 @@ def test_memory_of_data():
 
 
 def test_labels_are_one_for_each_step(layer, x):
-    with pytest.raises(DataError, match="labels must be one for each of the 40 steps, but there are 3"):
+    with pytest.raises(DataError, match="labels must hold one label for each of the 40 steps, but it holds 3"):
         figures.influence(input_influence(layer, x), labels=list("abc"))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 import carousel
 from carousel.engines.native import passes
-from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Items, Op
+from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Items, Pointwise
 from carousel.engines.native.plan import BUFFER, CHUNK, PANEL, PREVIOUS, TWO, WORKSPACE, View
 from carousel.program import trace
 
@@ -64,7 +64,7 @@ def test_a_product_of_units_goes_up_in_a_sum(items, name, place, fused):
     total = items.op(name, "hidden", *((product, c) if place == 0 else (c, product)))
     passes.fuse(items)
     found = items[total]
-    assert isinstance(found, Op)
+    assert isinstance(found, Pointwise)
     assert found.name == (fused or name)
     assert isinstance(items[product], Gone) == (fused is not None)
     if fused:

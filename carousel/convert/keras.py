@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from carousel.convert import keras_files
-from carousel.convert.keras_layers import Scan, kind_of, layer_of, require_concat, theirs
+from carousel.convert.keras_layers import KerasScan, kind_of, layer_of, require_concat, theirs
 from carousel.errors import DataError
 from carousel.layers import Recurrent
 
@@ -50,7 +50,7 @@ def to_keras(layer: Recurrent) -> list[np.ndarray]:
     return theirs(layer)
 
 
-def _scans(layer: Any) -> list[list[Scan]]:
+def _scans(layer: Any) -> list[list[KerasScan]]:
     name = type(layer).__name__
     if name == "Bidirectional":
         require_concat(layer.get_config(), "reading a Keras Bidirectional")
@@ -59,17 +59,17 @@ def _scans(layer: Any) -> list[list[Scan]]:
     if name == "RNN":
         outer = {key: getattr(layer, key, False) for key in ("go_backwards", "stateful")}
         cells = getattr(layer.cell, "cells", [layer.cell])
-        return [[Scan(kind_of(type(c).__name__), {**c.get_config(), **outer}, _weights(c))] for c in cells]
-    return [[Scan(kind_of(name), layer.get_config(), _weights(layer))]]
+        return [[KerasScan(kind_of(type(c).__name__), {**c.get_config(), **outer}, _weights(c))] for c in cells]
+    return [[KerasScan(kind_of(name), layer.get_config(), _weights(layer))]]
 
 
-def _turned(layer: Any) -> list[list[Scan]]:
+def _turned(layer: Any) -> list[list[KerasScan]]:
     """The backward layer of a Bidirectional goes backwards, as the second direction of ours does."""
     if type(layer).__name__ == "RNN":
         cells = getattr(layer.cell, "cells", [layer.cell])
-        return [[Scan(kind_of(type(c).__name__), c.get_config(), _weights(c))] for c in cells]
+        return [[KerasScan(kind_of(type(c).__name__), c.get_config(), _weights(c))] for c in cells]
     config = {**layer.get_config(), "go_backwards": False}
-    return [[Scan(kind_of(type(layer).__name__), config, _weights(layer))]]
+    return [[KerasScan(kind_of(type(layer).__name__), config, _weights(layer))]]
 
 
 def _weights(layer: Any) -> list[np.ndarray]:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.convert.keras_layers import Scan, kind_of, require_concat
+from carousel.convert.keras_layers import KerasScan, kind_of, require_concat
 from carousel.errors import CarouselError, DataError
 
 LARGEST_CONFIG = 16 << 20  # bytes of config.json
@@ -31,7 +31,7 @@ def h5py_package() -> Any:
     return h5py
 
 
-def recurrent_layers(path: Path) -> dict[str, list[list[Scan]]]:
+def recurrent_layers(path: Path) -> dict[str, list[list[KerasScan]]]:
     """{name of the layer: its scans} of a .keras file, in the model's order; see `keras_layers.layer_of`.
 
     Raises DataError for a file that is not what it says, or is larger than any network of that kind.
@@ -68,7 +68,7 @@ def _opened(content: bytes, path: Path) -> Any:
         raise DataError(f"reading {path}: model.weights.h5 is no HDF5 file: {error}") from None
 
 
-def _found(config: Any, file: Any, path: Path) -> Iterator[tuple[str, list[list[Scan]]]]:
+def _found(config: Any, file: Any, path: Path) -> Iterator[tuple[str, list[list[KerasScan]]]]:
     """The recurrent layers of a model's configuration, with their weights from the file."""
     counts: dict[str, int] = {}
     layers = _get(config, "config").get("layers", [])
@@ -97,7 +97,7 @@ def _snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _scans(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> list[list[Scan]]:
+def _scans(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> list[list[KerasScan]]:
     if class_name == "Bidirectional":
         require_concat(config, f"reading {path}, a Bidirectional layer")
         inner = _get(config, "layer")
@@ -134,7 +134,7 @@ def _numbered(cells: list[dict[str, Any]]) -> list[str]:
     return names
 
 
-def _scan(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> Scan:
+def _scan(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> KerasScan:
     kind = kind_of(class_name)
     try:
         held = file[f"{group}/vars"]
@@ -148,4 +148,4 @@ def _scan(class_name: str, config: dict[str, Any], file: Any, group: str, path: 
             f"reading {path}: a {class_name} of {units} units must have {wanted} arrays of weights, but {group} has "
             f"{[a.shape for a in arrays]}"
         )
-    return Scan(kind, config, arrays)
+    return KerasScan(kind, config, arrays)

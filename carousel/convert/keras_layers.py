@@ -23,7 +23,7 @@ ACTIVATIONS = {"SimpleRNN": ("tanh", "relu", "sigmoid"), "LSTM": ("tanh",), "GRU
 
 
 @dataclass(frozen=True)
-class Scan:
+class KerasScan:
     """One Keras layer or cell in one direction: its class, its configuration, its weights in Keras's order."""
 
     kind: str
@@ -51,7 +51,7 @@ def require_concat(config: Mapping[str, Any], reading: str) -> None:
         )
 
 
-def layer_of(scans: Sequence[Sequence[Scan]]) -> Recurrent:
+def layer_of(scans: Sequence[Sequence[KerasScan]]) -> Recurrent:
     """A Carousel layer. scans: for each layer from below, its directions, forward first.
 
     batch_first, as Keras lays out its input. Raises DataError for what Carousel does not have, by Keras's name.
@@ -85,7 +85,7 @@ def layer_of(scans: Sequence[Sequence[Scan]]) -> Recurrent:
     return made
 
 
-def _options(scan: Scan) -> dict[str, Any]:
+def _options(scan: KerasScan) -> dict[str, Any]:
     config, kind = scan.config, scan.kind
     for name, (value, instead) in FIXED.items():
         if config.get(name, value) != value:
@@ -114,7 +114,7 @@ def _activation(given: Any, kind: str, name: str) -> str:
     return str(chosen)
 
 
-def ours(scan: Scan, gates: Sequence[str]) -> dict[str, np.ndarray]:
+def ours(scan: KerasScan, gates: Sequence[str]) -> dict[str, np.ndarray]:
     """Our parameters of one scan. Keras's kernels are transposed and have their own order of gates.
 
     One bias of Keras becomes b, with c = 0; GRU with reset_after has both.

@@ -64,7 +64,7 @@ def scan_levels(
 
 
 def _nothing(program: Program, x: Tensor, first: Rows, weights: Mapping[str, Tensor]) -> tuple[Rows, Rows]:
-    """No rows, whose gradient by every weight is zero, and not absent."""
+    """Results with no rows. They depend on x and on every weight, so that gradients are zero and not None."""
     nothing = x.sum() + sum(weight.sum() for weight in weights.values())
     sizes = sizes_of(program, weights) | {"one": 1}
     emitted = tuple(x.new_zeros(0, sizes[program.nodes[index].size]) + nothing for index in program.emitted)

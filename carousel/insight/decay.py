@@ -145,7 +145,7 @@ def memory_length_of(decay: Decay, *, what: str) -> MemoryLength:
                 estimate=decay,
             )
         raise TooShort(
-            f"{begun}that. Give many times longer sequences, or more of them.",
+            f"{begun}these lags can show. Give many times longer sequences, or more of them.",
             needed=10 * decay.lags,
             estimate=decay,
         )

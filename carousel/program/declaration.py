@@ -15,7 +15,7 @@ from carousel.program import declared_weights, naming
 from carousel.program.program import Program, Weight
 
 
-class Symbols(Protocol):
+class SymbolSource(Protocol):
     """Makes the values that step receives: symbols when step is traced, rows when it runs as plain Python."""
 
     def leaf(self, op: str, attr: Any, size: str = "hidden") -> Any: ...
@@ -146,7 +146,7 @@ class Declaration:
             "children": self.children,
         }
 
-    def with_symbols(self, symbols: Symbols) -> Cell:
+    def with_symbols(self, symbols: SymbolSource) -> Cell:
         """A copy of the cell whose own parameters are replaced by symbols. step reads them as attributes."""
         if not self.own:
             return self.cell
@@ -171,7 +171,7 @@ class Declaration:
             )
         return values
 
-    def arguments(self, symbols: Symbols) -> dict[str, Any]:
+    def arguments(self, symbols: SymbolSource) -> dict[str, Any]:
         """The arguments for a call of step, by the names in its signature."""
         arguments: dict[str, Any] = {}
         for name, parameter in inspect.signature(self.cell.step).parameters.items():
@@ -201,7 +201,7 @@ class Declaration:
             + (f"; parts of the input {', '.join(self.parts)}" if self.parts else "")
         )
 
-    def _maker(self, name: str, symbols: Symbols) -> Callable[[], Any] | None:
+    def _maker(self, name: str, symbols: SymbolSource) -> Callable[[], Any] | None:
         kind, _, gate = name.partition("_")
         if name in self.states:
             return lambda: symbols.state(name)

@@ -78,7 +78,7 @@ class Keeping:
 @made_once(at_most=256)
 def keeping(program: Program) -> dict[str, Keeping]:
     """How each state is kept, for the states that a gate keeps. The docstring of this module defines it."""
-    reader = _Reader(program)
+    reader = _StepAnalysis(program)
     found = {state: reader.keeping(state) for state in program.states}
     return {state: how for state, how in found.items() if how is not None}
 
@@ -90,7 +90,7 @@ def candidates(program: Program) -> tuple[int, ...]:
     A candidate is no gate, and every term of B contains it. A state counts if its equations keep a share of it, even
     a fixed share. The result is empty if no state is kept, or if B is not one value times gates.
     """
-    reader = _Reader(program)
+    reader = _StepAnalysis(program)
     found: list[int] = []
     for state in program.states:
         share, written = reader.parts(state)
@@ -104,7 +104,7 @@ def candidates(program: Program) -> tuple[int, ...]:
     return tuple(dict.fromkeys(found))
 
 
-class _Reader:
+class _StepAnalysis:
     def __init__(self, program: Program):
         self.program = program
         self.polynomials = Polynomials(program)
@@ -197,7 +197,7 @@ class _Reader:
         return Gate(atom, self._op(atom), self.bounds(atom), self._name(atom), sign, bias, slope, offset)
 
     def _writes(self, written: Terms, atom: int) -> int:
-        """1 if every term of `written` has the factor atom, -1 if the factor is 1 - atom, else 0."""
+        """1 if `written` is atom times something, -1 if it is (1 - atom) times something, else 0."""
         by, without = split(written, atom)
         if not without:
             return 1

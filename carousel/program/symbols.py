@@ -12,7 +12,7 @@ from carousel.errors import ProgramError
 from carousel.program.builder import Ref
 
 
-class Recorder(Protocol):
+class OpRecorder(Protocol):
     """Records the ops that are applied to symbols. `recorder.py` has the implementation."""
 
     def call(self, called: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any: ...
@@ -29,7 +29,7 @@ class NoSuchAttribute(ProgramError, AttributeError):
 class Symbol:
     """A row of a step: a node of the program. It has no numbers, so that Python code cannot branch on them."""
 
-    def __init__(self, recorder: Recorder, ref: Ref):
+    def __init__(self, recorder: OpRecorder, ref: Ref):
         self.recorder, self.ref = recorder, ref
 
     __hash__ = object.__hash__

@@ -27,7 +27,7 @@ class Untraced(Interface):
 
         leaf: (op, attr) -> the value of a leaf. multiply: (weight, row, transposed) -> the product.
         """
-        rows = _Rows(leaf, multiply, self.declaration)
+        rows = _NumericRows(leaf, multiply, self.declaration)
         results = self.declaration.with_symbols(rows).step(**self.declaration.arguments(rows))
         return self.declaration.returned(results)
 
@@ -46,7 +46,7 @@ def untraced(cell: Cell, bias: bool = True) -> Untraced:
     return Untraced(**declaration.interface(), declaration=declaration)
 
 
-class _Rows:
+class _NumericRows:
     """Gives step rows of numbers where tracing gives it symbols."""
 
     def __init__(

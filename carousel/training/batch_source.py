@@ -18,7 +18,7 @@ class BatchSource(Protocol):
 
     @property
     def steps_per_epoch(self) -> int:
-        """How many batches read all data once."""
+        """How many batches one pass over the data takes."""
 
     @property
     def units_read(self) -> int:

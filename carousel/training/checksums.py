@@ -87,7 +87,7 @@ def require_plain_archive(content: bytes) -> None:
 
 
 def seal_line(record: dict[str, Any]) -> bytes:
-    """A line of a log, with its checksum and its end."""
+    """The record as a line of a log: JSON whose last field is the checksum, and a line break."""
     text = json_bytes(record)
     return text[:-1] + b', "%s": "%08x"}\n' % (LINE_KEY.encode(), zlib.crc32(text))
 

@@ -18,7 +18,7 @@ OBEYED = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def printable(text: object) -> str:
-    """The text with a dot for each character that a terminal would obey. Line breaks and tabs stay."""
+    """The text, with each control character replaced by a dot. Line breaks and tabs stay."""
     signs = str(text)
     if signs.isascii() and signs.isprintable():
         return signs

@@ -73,7 +73,10 @@ def truncated(
     if not 1 <= every <= over:
         raise ValueError(f"truncated backpropagation needs 1 <= every <= over, but got every={every}, over={over}")
     if getattr(layer, "bidirectional", False):
-        raise ValueError("truncated backpropagation goes forward in time, and this layer is bidirectional")
+        raise ValueError(
+            "truncated backpropagation goes forward in time, and this layer is bidirectional: make it with "
+            "bidirectional=False, or give it whole sequences"
+        )
     dim = _time_of(layer) if dim is None else dim
     steps = x.shape[dim]
     for what, other in (*((f"targets {number}", other) for number, other in enumerate(others, 1)), ("reset", reset)):

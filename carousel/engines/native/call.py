@@ -13,7 +13,7 @@ from torch import Tensor
 from carousel.engines.call import Given, Gradients, Inputs, Sizes, Upstream, check_gradients
 from carousel.engines.native import binding
 from carousel.engines.native.prepared import (
-    Prepared,
+    PreparedPlan,
     backward_plan,
     isa,
     library,
@@ -28,7 +28,7 @@ WORTH_A_TEAM = 200_000
 WORTH_A_BARRIER = 40_000
 
 
-def prepared_for(given: Inputs, sizes: Sizes, keep: bool) -> Prepared:
+def prepared_for(given: Inputs, sizes: Sizes, keep: bool) -> PreparedPlan:
     return prepared(sizes, given.x.dtype == torch.float64, isa(), keep, given.bfloat16)
 
 

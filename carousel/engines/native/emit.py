@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from carousel.engines.native import passes
-from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
+from carousel.engines.native.items import (
+    AFTER,
+    BEFORE,
+    STEP,
+    Gone,
+    Item,
+    Items,
+    Leaf,
+    MatrixProduct,
+    Pointwise,
+    Reduction,
+)
 from carousel.engines.native.listing import Listing, place_of
 from carousel.engines.native.plan import (
     BUFFER,
@@ -73,7 +84,7 @@ def _numbers(items: Items, part: int, level: int, here: list[tuple[int, Item]]) 
     for i, item in here:
         if isinstance(item, Reduction):
             listing.add(REDUCTIONS[item.name][1], View(ROW, item.row), View(BUFFER, item.homes[0]))
-        elif isinstance(item, Op) and item.row >= 0:
+        elif isinstance(item, Pointwise) and item.row >= 0:
             listing.compute(i, item)
         if item.row >= 0 and not isinstance(item, Leaf):
             listing.save(item)
@@ -109,7 +120,7 @@ def _strips(items: Items, part: int, level: int, size: str) -> tuple[int, int]:
     listing = Listing(items, size, part)
     for i, item in everything:
         if (item.part, item.level) == (part, level):
-            if isinstance(item, Op) and item.size == size:
+            if isinstance(item, Pointwise) and item.size == size:
                 listing.compute(i, item)
             else:
                 listing.copies(i, item)

@@ -66,7 +66,7 @@ class Leaf(Item):
 
 
 @dataclass(kw_only=True)
-class Op(Item):
+class Pointwise(Item):
     """A pointwise op."""
 
     name: str
@@ -183,7 +183,7 @@ class Items:
 
     def op(self, name: str, size: str, *args: int) -> int:
         level = max(self.list[a].level for a in args)
-        return self._enter(Op(name=name, size=size, args=args, level=level))
+        return self._enter(Pointwise(name=name, size=size, args=args, level=level))
 
     def reduction(self, name: str, a: int) -> int:
         return self._enter(Reduction(name=name, size="one", args=(a,), level=self.list[a].level + 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from carousel.engines.native.items import Item, Items, Leaf, MatrixProduct, Op, Reduction
+from carousel.engines.native.items import Item, Items, Leaf, MatrixProduct, Pointwise, Reduction
 from carousel.engines.native.plan import (
     BUFFER,
     COLUMN_SUMS,
@@ -102,7 +102,7 @@ class Listing:
         layout = self._layout(view)
         return layout != HALVES and (layout != ROWS or self.size in self.items.direct)
 
-    def compute(self, i: int, item: Op) -> None:
+    def compute(self, i: int, item: Pointwise) -> None:
         arguments = [self.operand(a) for a in item.args]
         if self.size is None:
             self.add(NUMBER_OF[item.name], View(ROW, item.row), *arguments)

@@ -12,7 +12,18 @@ over many rows instead of many over few rows, and threads do not wait.
 
 from __future__ import annotations
 
-from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Item, Items, Leaf, MatrixProduct, Op, Reduction
+from carousel.engines.native.items import (
+    AFTER,
+    BEFORE,
+    STEP,
+    Gone,
+    Item,
+    Items,
+    Leaf,
+    MatrixProduct,
+    Pointwise,
+    Reduction,
+)
 from carousel.engines.native.plan import CHUNK, NUMBER, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Buffer
 
 
@@ -55,14 +66,16 @@ def fuse(items: Items) -> None:
     """Fuses multiply-add pairs, and removes a copy whose source has no other reader. Before `level`."""
     users = items.users()
 
-    def taken_over(i: int, user: Op) -> Op | None:
+    def taken_over(i: int, user: Pointwise) -> Pointwise | None:
         """The op i, if this user is its only reader."""
         item = items[i]
-        alone = isinstance(item, Op) and len(users[i]) == 1 and not item.homes and not item.sums
-        return item if isinstance(item, Op) and alone and (item.size, item.part) == (user.size, user.part) else None
+        alone = isinstance(item, Pointwise) and len(users[i]) == 1 and not item.homes and not item.sums
+        return (
+            item if isinstance(item, Pointwise) and alone and (item.size, item.part) == (user.size, user.part) else None
+        )
 
     for item in items.list:
-        if not isinstance(item, Op) or item.size not in SIZES:
+        if not isinstance(item, Pointwise) or item.size not in SIZES:
             continue
         if item.name == "copy" and (inner := taken_over(item.args[0], item)):
             items.list[item.args[0]] = Gone(size=inner.size)
@@ -87,7 +100,7 @@ def level(items: Items) -> None:
     for item in items.list:
         own = [items[a].level for a in item.args if not isinstance(items[a], Leaf) and items[a].part == item.part]
         match item:
-            case Op():
+            case Pointwise():
                 item.level = max(own, default=0)
             case Reduction():
                 item.level = max(own, default=0) + 1
@@ -100,18 +113,18 @@ def sink(items: Items) -> None:
     users = items.users()
     for i in reversed(range(len(items.list))):
         item = items[i]
-        if not isinstance(item, Op) or item.homes or not users[i]:
+        if not isinstance(item, Pointwise) or item.homes or not users[i]:
             continue
         if any(items[u].part != item.part for u in users[i]):
             continue
-        needed = [items[u].level - (not isinstance(items[u], Op)) for u in users[i]]
+        needed = [items[u].level - (not isinstance(items[u], Pointwise)) for u in users[i]]
         item.level = max(item.level, min(needed))
 
 
 def share_starts(items: Items) -> None:
     """Gives a product and its start one buffer, so that the product is added in place. After the parts are fixed."""
     for item in items.list:
-        if not isinstance(item, MatrixProduct) or item.start is None or not isinstance(items[item.start], Op):
+        if not isinstance(item, MatrixProduct) or item.start is None or not isinstance(items[item.start], Pointwise):
             continue
         start = items[item.start]
         lasts = start.part == item.part or (item.homes and items.plan.buffers[item.homes[0]].time != TWO)
@@ -162,14 +175,14 @@ def check(items: Items, after: str) -> None:
             assert len(item.args) == len(item.terms) + (item.start is not None), f"{what} has other args than terms"
         if after in ("divide", "fuse"):
             continue
-        late = [a for a in read if a.part == item.part and a.level + (not isinstance(item, Op)) > item.level]
+        late = [a for a in read if a.part == item.part and a.level + (not isinstance(item, Pointwise)) > item.level]
         assert not late, f"{what} comes before the segment that makes {late}"
 
 
 def _is_read_elsewhere(items: Items, item: Item, users: list[int]) -> bool:
     """Whether an item is a product, or a product or another segment reads it."""
     return isinstance(item, MatrixProduct) or any(
-        isinstance(items[u], MatrixProduct) or (isinstance(items[u], Op) and items[u].level != item.level)
+        isinstance(items[u], MatrixProduct) or (isinstance(items[u], Pointwise) and items[u].level != item.level)
         for u in users
     )
 

@@ -82,7 +82,7 @@ def library_units(sizes: Sizes) -> dict[str, int]:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedPlan:
     """A forward plan for scans of certain sizes, which is made once.
 
     direct: the sizes whose rows are whole blocks; see `forward.lower_forward`.
@@ -95,10 +95,10 @@ class Prepared:
 
 
 @made_once(1024)
-def prepared(sizes: Sizes, is_double: bool, isa: int, keep: bool, halves: bool) -> Prepared:
+def prepared(sizes: Sizes, is_double: bool, isa: int, keep: bool, halves: bool) -> PreparedPlan:
     c = library().c
     block, units = c.carousel_block(isa, is_double), library_units(sizes)
     direct = frozenset(size for size in SIZES if units[size] % block == 0)
     made = forward_plan(sizes.program, keep, direct, halves)
     saved = c.carousel_saved_width(isa, is_double, made.pointer, units["hidden"], units["projection"])
-    return Prepared(made, direct, saved)
+    return PreparedPlan(made, direct, saved)

@@ -79,7 +79,10 @@ ALONE = re.compile(r"[\w.]+|[\d.]+e-\d+f?|[\w>-]+\[[^\]]*\]|\w+\([^()]*\)")  # a
 
 
 def _argument(form: str, k: int, text: str) -> str:
-    """In parentheses, but where it is the argument of a function or is one name, number, element or call."""
+    """The text of argument k, in parentheses where an operator of the form could otherwise divide it.
+
+    No parentheses: an argument of a C function, and a single name, number, array element or call.
+    """
     all_of_function = form.count(f"{{{k}}}") == len(re.findall(rf"[(,] ?\{{{k}\}}(?=[,)])", form))
     return text if all_of_function or form == "{0}" or ALONE.fullmatch(text) else f"({text})"
 

@@ -18,7 +18,7 @@ REDUCTIONS = {"sum": "sum", "highest": "highest"}  # op -> the function that doe
 
 
 @dataclass(frozen=True)
-class Names:
+class ArrayNames:
     """What the arrays of one scan are called in the file.
 
     parameters: the parameter, as engines call it -> a constant array. streams: of each, a constant array.
@@ -37,7 +37,7 @@ class ScanStep:
     pass begins with the products and the sums that need whole rows of the pass before it.
     """
 
-    def __init__(self, program: Program, sizes: Mapping[str, int], names: Names, products: Products):
+    def __init__(self, program: Program, sizes: Mapping[str, int], names: ArrayNames, products: Products):
         self.program, self.names, self.products = program, names, products
         self.sizes = {**sizes, "one": 1, "any": 1}
         for node in program.nodes:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from carousel.errors import ProgramError
 from carousel.export.c.products import Products
-from carousel.export.c.scan_step import Names, ScanStep
+from carousel.export.c.scan_step import ArrayNames, ScanStep
 from carousel.layers import Recurrent
 from carousel.layers.stack import stream_rows
 from carousel.program import Program
@@ -45,7 +45,7 @@ class Stage(Protocol):
 
 
 @dataclass
-class Scan:
+class LayerScan:
     """One layer of a `Recurrent` in one direction, forward in time."""
 
     name: str
@@ -92,7 +92,7 @@ class Scan:
         constant = self.layer.add_ins(training=False).streams(stream_rows(self.layer, like))
         streams = {n: products.add(f"{self.name}_{n}", as_array(rows[0])) for n, rows in constant.items()}
         states = {state: f"state->{self.name}_{state}" for state in self.program.states}
-        step = ScanStep(self.program, self.layer.sizes, Names(parameters, streams, states), products)
+        step = ScanStep(self.program, self.layer.sizes, ArrayNames(parameters, streams, states), products)
         return ["int unit;", *step.lines("y")]
 
 
@@ -197,7 +197,7 @@ class Softmax:
 
 def layers_of(name: str, layer: Recurrent) -> list[Stage]:
     """A stack as stages, the lowest layer first."""
-    return [Scan(f"{name}{suffix}".lstrip("_"), layer, suffix, k) for k, suffix in enumerate(layer.suffixes())]
+    return [LayerScan(f"{name}{suffix}".lstrip("_"), layer, suffix, k) for k, suffix in enumerate(layer.suffixes())]
 
 
 def as_array(values: Tensor) -> np.ndarray:
@@ -205,4 +205,4 @@ def as_array(values: Tensor) -> np.ndarray:
     return values.detach().to("cpu", torch.float64).numpy()
 
 
-__all__ = ["Affine", "Held", "Lookup", "Scan", "Softmax", "Stage", "Standardize", "as_array", "layers_of"]
+__all__ = ["Affine", "Held", "LayerScan", "Lookup", "Softmax", "Stage", "Standardize", "as_array", "layers_of"]

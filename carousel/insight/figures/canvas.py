@@ -35,7 +35,7 @@ def label_steps(axes: Axes, labels: Sequence[object] | None, count: int, *, name
     if labels is None:
         return
     if len(labels) != count:
-        raise DataError(f"labels must be one for each of the {count} steps, but there are {len(labels)}.")
+        raise DataError(f"labels must hold one label for each of the {count} steps, but it holds {len(labels)}.")
     if count <= MOST_LABELS:
         axes.set_xticks(range(count), [visible(label) for label in labels], fontfamily="monospace", fontsize=8)
 

@@ -99,7 +99,7 @@ def influence(found: InputInfluence, row: int = 0, labels: Sequence[object] | No
     share = found.share(check_index("row", row, found.norms.shape[2]))
     count = share.shape[1]
     if labels is not None and len(labels) != count:
-        raise DataError(f"labels must be one for each of the {count} steps, but there are {len(labels)}.")
+        raise DataError(f"labels must hold one label for each of the {count} steps, but it holds {len(labels)}.")
     figure, axes = canvas(max(6, min(16, count / 6)), max(2.2, 1.6 + 0.3 * len(share)))
     image = axes.imshow(share.numpy(), aspect="auto", cmap=ONE_WAY, vmin=0, interpolation="nearest")
     label_steps(axes, labels, count, name="input step s")

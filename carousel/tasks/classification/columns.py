@@ -71,7 +71,7 @@ def _fits(role: str, column: pl.Series) -> bool:
 
 
 def roles(frame: pl.DataFrame, columns: Columns) -> set[str]:
-    """The columns that have a role, and so are no values of a sequence."""
+    """The columns that have a role (label, text, ...). All other columns hold values of the sequences."""
     each = [getattr(columns, role) for role in USUAL if role not in SEVERAL]
     return {name for name in each if name is not None}.union(
         *(several(frame, getattr(columns, role)) for role in SEVERAL)

@@ -247,7 +247,7 @@ def _are_numbers(text: str) -> bool:
 
 
 def _text(file: Path) -> tuple[str, bool]:
-    """The text of a file, and whether it is UTF-8 (or UTF-16 with its mark)."""
+    """The text of a file; False if it was read as Windows-1252, as neither UTF-8 nor UTF-16 with a byte-order mark."""
     try:
         content = file.read_bytes()
     except OSError as problem:

@@ -65,7 +65,10 @@ class Learning:
 
     @torch.inference_mode()
     def held_out(self, model: Ensemble) -> np.ndarray:
-        """ln P of each class, (N, K), by the network that holds the sequence out; NaN where no network does."""
+        """Log-probabilities of the K classes for each of the N sequences, (N, K).
+
+        Each sequence is scored by the network that did not train on it; NaN if all networks did.
+        """
         answers = np.full((len(self.steps), model.members[0].head.out_features), np.nan)
         was_training = model.training
         model.eval()

@@ -37,7 +37,10 @@ class StoredSteps:
         return StoredSteps.of([self[number] for number in numbers])
 
     def batch(self, numbers: np.ndarray, device: torch.device | str = "cpu") -> tuple[Tensor, Tensor]:
-        """x (T, B, size) or (T, B), as long as the longest and zero after a sequence's end; lengths (B)."""
+        """The sequences with these numbers as one padded batch: x, (T, B, size) or (T, B), and their lengths, (B).
+
+        T is the length of the longest; a shorter sequence is followed by zeros.
+        """
         lengths = self.lengths[numbers]
         x = np.zeros((int(lengths.max(initial=0)), len(numbers), *self.flat.shape[1:]), self.flat.dtype)
         for row, number in enumerate(numbers):

@@ -62,7 +62,10 @@ def values_of(steps: StoredSteps, front_end: front_ends.FrontEnd) -> list[np.nda
 
 
 def mini_rocket(values: Sequence[np.ndarray], truth: np.ndarray, folds: np.ndarray, *, seed: int) -> np.ndarray:
-    """The class of each sequence that is held out, by MiniRocket; -1 for the others. Shorter ones end in zeros."""
+    """The class that MiniRocket predicts for each held-out sequence; -1 for the others.
+
+    Shorter sequences are padded with zeros to the longest.
+    """
     from aeon.classification.convolution_based import MiniRocketClassifier
 
     longest = max(map(len, values))

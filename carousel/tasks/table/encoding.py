@@ -60,7 +60,10 @@ def _decoded(content: bytes, encoding: str, where: str) -> bytes:
 
 
 def _utf16(head: bytes) -> str | None:
-    """Every other byte of a Latin text in UTF-16 is zero: the second, or the first, of two."""
+    """The byte order of a text in UTF-16 without a mark; None if it is not UTF-16.
+
+    In UTF-16, every second byte of a Latin text is zero: the second of each pair in LE, the first in BE.
+    """
     first, second = head[::2].count(0), head[1::2].count(0)
     if second > 0.4 * len(head[1::2]) and not first:
         return "utf-16-le"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.models.log_mel import LogMel
 from carousel.tasks.classification.examples import Examples
 from carousel.tasks.classification.recordings import Sound, as_samples, read_recording, recorded_rate
@@ -36,7 +36,10 @@ class AudioFrontEnd:
     @classmethod
     def fit(cls, examples: Examples, *, level: str | None, differences: bool | None) -> "AudioFrontEnd":
         if level is not None or differences is not None:
-            raise DataError("A level is for text and differences are for series of numbers; these are sounds.")
+            raise DataError(
+                f"These are sounds, but {option('level')} is for texts and "
+                f"{option('differences')} for series of numbers. Leave it out."
+            )
         return cls(_commonest_rate(examples.items))
 
     @property

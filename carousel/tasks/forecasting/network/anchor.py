@@ -114,7 +114,7 @@ def _square(x: np.ndarray) -> np.ndarray:
 
 
 def _product(x: np.ndarray, y: np.ndarray, naive: np.ndarray) -> np.ndarray:
-    """xᵀ times the errors of each naive forecast, (width, candidates)."""
+    """xᵀ e, (width, candidates). e: the errors of each candidate naive forecast, clipped to ±FURTHEST."""
     return x.T @ (y[:, None] - x @ naive.T).clip(-FURTHEST, FURTHEST)
 
 

@@ -161,7 +161,7 @@ def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
 
 
 def network_of(model: dict[str, Any], settings: Settings) -> QuantileForecaster:
-    """The network with the weights that training begins with. Raises DataError for a cell that it cannot have."""
+    """The untrained network, with its initial weights. Raises DataError if a forecaster cannot use the cell."""
     torch.manual_seed(settings.seed)
     with naming_cell(settings.cell, "forecaster"):
         return QuantileForecaster(**model, levels=LEVELS, dropout=settings.dropout or 0.0)

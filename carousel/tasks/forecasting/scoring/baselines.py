@@ -38,7 +38,7 @@ class Baseline:
         self.last = _filled(values, season if name == "seasonal naive" else 1)
 
     def points(self, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
-        """(horizon, origins)."""
+        """Point forecasts (horizon, origins) of the steps after each origin; origin i is (rows[i], columns[i])."""
         if self.theta is not None:
             return self.theta.points(rows, columns, horizon)
         h = np.arange(1, horizon + 1)[:, None]

@@ -89,7 +89,7 @@ def words_for(stamps: np.ndarray, *, counts: bool) -> str:
 def find(groups: list[np.ndarray], zone: str | None, *, counts: bool) -> Frequency:
     """The frequency of several series' stamps, each increasing without repetition.
 
-    Gaps are no hindrance as long as one step is the most usual. Raises DataError for stamps that keep to no frequency.
+    Gaps are no hindrance as long as one step is the most usual. Raises DataError for irregular stamps.
     """
     every = np.unique(np.concatenate(groups))
     gaps = np.concatenate([np.diff(group) for group in groups])
@@ -203,7 +203,7 @@ def _require_regular(
     if not off.any():
         return
     raise DataError(
-        f"The stamps keep to no frequency: the most usual step is {words(step)}, and {off.sum():,} of "
-        f"{len(stamps):,} stamps are off it (steps from {words(gaps.min())} to {words(gaps.max())}). "
-        f"Name a frequency to put them to: {option('frequency', '1h')}, or d, w, mo."
+        f"The stamps are not regular: the most common step is {words(step)}, and {off.sum():,} of {len(stamps):,} "
+        f"stamps do not fit it (steps from {words(gaps.min())} to {words(gaps.max())}). Name a frequency, for example "
+        f"{option('frequency', '1h')} (or d, w, mo), and each row counts for the step that it is in."
     )

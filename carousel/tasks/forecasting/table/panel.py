@@ -33,7 +33,7 @@ class Layout:
 
     @classmethod
     def fit(cls, frame: pl.DataFrame, roles: Roles, frequency: str | None = None) -> "Layout":
-        """All but the encodings of covariates. Raises DataError for stamps that keep to no frequency."""
+        """All but the encodings of covariates. Raises DataError for irregular stamps."""
         roles.check(frame)
         stamps, zone = roles.time.parse(frame), roles.time.zone
         counts = roles.time.counts

@@ -45,8 +45,8 @@ class Clock:
         if found.null_count():
             row = int(found.is_null().arg_max() or 0)
             raise DataError(
-                f"The column {self.name!r} tells the time of day, and holds {column[row]!r} in row {row + 1:,}, which "
-                f"is none like the others."
+                f"The column {self.name!r} must hold a time of day in every row, in one format, but row {row + 1:,} "
+                f"holds {column[row]!r}."
             )
         return found.to_numpy()
 
