@@ -10,7 +10,7 @@ from matrix import TRACED, assert_close, engine_dtypes, moved
 from torch import nn
 
 import carousel
-from carousel.engines import operator
+from carousel.engines import onnx_table, operator
 from carousel.engines.parameters import parameters_of
 from carousel.errors import CarouselError
 from carousel.export import onnx_translations
@@ -139,3 +139,16 @@ def test_a_users_model_exports_with_the_table():
 def test_bfloat16_is_refused():
     with pytest.raises(CarouselError, match="there is no ONNX form of a scan in bfloat16"):
         translations._scan(None, [], [], [], None, "", False, True, False)
+
+
+@NATIVE
+def test_an_export_without_the_table_says_what_it_needs(monkeypatch):
+    """As torch.onnx.export traces a model, without the seconds that the rest of it takes."""
+    layer, x = carousel.GRU(2, 3).eval(), torch.randn(4, 2, 2)
+    monkeypatch.setattr(torch.onnx, "is_in_onnx_export", lambda: True)
+    monkeypatch.setattr(onnx_table, "_was_made", False)
+    with pytest.raises(CarouselError, match=r"custom_translation_table=carousel\.export\.onnx_translations"):
+        torch.export.export(layer, (x,))
+    pytest.importorskip("onnxscript", reason="onnxscript is not installed")
+    onnx_translations()
+    torch.export.export(layer, (x,))

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from carousel.engines import flops, padded
+from carousel.engines import flops, onnx_table, padded
 from carousel.engines.autograd import gradients, remember
 from carousel.engines.call import Given, Inputs, Runner, Upstream, check, empty_emitted
 from carousel.engines.inside_torch import becomes_a_graph, is_jit_traced, operators_are_watched
@@ -83,6 +83,7 @@ def _scan(*arguments: Any) -> Given:
 
 
 def _fake_scan(*arguments: Any) -> Given:
+    onnx_table.require()
     given, keep = _inputs(*arguments[:-1]), arguments[-1]
     x = given.x
     saved = x.new_empty(x.shape[0] * _runners[x.device.type].saved(given, keep))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from carousel.engines import onnx_table
 from carousel.engines.operator import program_of
 from carousel.engines.parameters import parameters_of
 from carousel.errors import CarouselError
@@ -43,6 +44,7 @@ def onnx_translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         raise CarouselError(
             "torch.onnx.export needs the package onnxscript: pip install 'carousel-rnn[onnx]'"
         ) from None
+    onnx_table.was_made()
     operators = torch.ops.carousel
     return {operators.scan.default: _scan, operators.cut.default: _cut, operators.within.default: _within}
 
