@@ -85,6 +85,48 @@ def test_a_file_is_read(name, tmp_path):
     same(layers[theirs.name], theirs)
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_file_of_weights_is_read_into_a_layer(name, tmp_path):
+    model, theirs = built(LAYERS[name])
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    ours = carousel.from_keras(theirs)
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.fill_(0.5)
+    assert carousel.from_keras(path, into=ours) is ours
+    same(ours, theirs)
+
+
+def test_layers_are_chosen_from_a_file_of_weights_by_their_names(tmp_path):
+    model = keras.Sequential([K.Input((T, I)), K.LSTM(H, return_sequences=True), K.LSTM(I, name="upper")])
+    path = tmp_path / "model.weights.h5"
+    model.save_weights(path)
+    upper = carousel.LSTM(H, I)
+    carousel.from_keras(path, into={"upper": upper})
+    for ours, theirs in zip(carousel.to_keras(upper), model.layers[1].get_weights(), strict=True):
+        assert (ours == theirs).all()
+    before = upper.weight_hh_l0.clone()
+    for into, words in (
+        (None, "has no configuration, so that the layer must be given"),
+        (upper, "takes a file of one recurrent layer, and this one has lstm.*, upper"),
+        ({"lower": upper}, "it has no recurrent layer lower, but lstm.*, upper"),
+        ({"upper": carousel.LSTM(H + 1, I)}, "must have the shapes"),
+        ({"upper": carousel.LSTM(H, I, bias=False)}, "must have 2 arrays of weights"),
+        ({"upper": carousel.GRU(H, I)}, "must have the shapes"),
+        ({"upper": carousel.LSTM(H, I, bidirectional=True)}, "must stand under layers/lstm_1/forward_layer/cell/vars"),
+        ({"upper": carousel.LSTM(H, I, peepholes="all")}, "Keras has no layer for the option peepholes"),
+    ):
+        with pytest.raises(DataError, match=words):
+            carousel.from_keras(path, into=into)
+    path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="it is no HDF5 file"):
+        carousel.from_keras(path, into=upper)
+    with pytest.raises(DataError, match="into= is for .weights.h5 files"):
+        carousel.from_keras(tmp_path / "model.keras", into=upper)
+    assert (upper.weight_hh_l0 == before).all()
+
+
 def test_a_file_with_several_layers_of_one_class(tmp_path):
     model = keras.Sequential([K.Input((T, I)), K.LSTM(H, return_sequences=True), K.LSTM(I, return_sequences=True)])
     model.save(tmp_path / "model.keras")

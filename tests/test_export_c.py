@@ -165,6 +165,7 @@ OPTIONS = {
     "zoneout_learned": {"zoneout": 0.2, "initial_state": "learned"},
     "dropouts": {
         "recurrent_dropout": 0.3, "candidate_dropout": 0.2, "input_dropout": 0.1, "dropout": 0.1, "num_layers": 2,
+        "initial_state": "learned",
     },
     "weight_drop": {"weight_drop": 0.4},
     "no_bias": {"bias": False},

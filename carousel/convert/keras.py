@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from carousel.convert import keras_files
+from carousel.convert import keras_files, keras_weights
 from carousel.convert.keras_layers import KerasScan, kind_of, layer_of, require_concat, theirs
 from carousel.errors import DataError
 from carousel.layers import Recurrent
 
 
-def from_keras(source: Any) -> Recurrent | dict[str, Recurrent]:
+def from_keras(
+    source: Any, *, into: Recurrent | Mapping[str, Recurrent] | None = None
+) -> Recurrent | Mapping[str, Recurrent]:
     """A Carousel layer with the equations and weights of a Keras layer.
 
         layer = carousel.from_keras(keras_model.layers[1])
         layers = carousel.from_keras("model.keras")        # {"lstm": LSTM(...), ...}
+        carousel.from_keras("model.weights.h5", into=layer)
 
     source: a built SimpleRNN, LSTM, GRU (both resets), Bidirectional of one of them (merge_mode "concat"), or
         RNN([cells]), or the path of a .keras file, of which all recurrent layers are read, by name. The file is read
-        without Keras and TensorFlow, needs the extra `keras` (h5py), and runs nothing.
+        without Keras and TensorFlow, needs the extra `keras` (h5py), and runs nothing. Or the path of a .weights.h5
+        file, which has numbers alone.
+    into: for a .weights.h5 file, the RNN, LSTM or GRU that its weights are copied into; where the file has several
+        recurrent layers, {Keras's name of the layer: layer} of those to be read. It is given back.
     The layer is batch_first, as Keras is. Its call gives (output, hx): output is what Keras gives with
     return_sequences=True, its last step (of each direction) what Keras gives without. Keras's dropout becomes
     input_dropout, and recurrent_dropout keeps its name.
@@ -32,6 +39,16 @@ def from_keras(source: Any) -> Recurrent | dict[str, Recurrent]:
     """
     if isinstance(source, str | os.PathLike):
         path = Path(source)
+        if path.suffix == ".h5":
+            if into is None:
+                raise DataError(
+                    f"reading {path}: a .weights.h5 file has no configuration, so that the layer must be given; make "
+                    "it and call from_keras(path, into=layer), or save the model as .keras"
+                )
+            keras_weights.read_into(path, into)
+            return into
+        if into is not None:
+            raise DataError(f"reading {path}: into= is for .weights.h5 files; a .keras file says what its layers are")
         found = keras_files.recurrent_layers(path)
         if not found:
             raise DataError(f"reading {path}: it has no SimpleRNN, LSTM, GRU, Bidirectional or RNN layer")

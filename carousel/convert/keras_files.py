@@ -44,7 +44,7 @@ def recurrent_layers(path: Path) -> dict[str, list[list[KerasScan]]]:
         raise DataError(
             f"reading {path}: a .keras file must be a zip archive with config.json and model.weights.h5, but {error}"
         ) from None
-    with _opened(weights, path) as file:
+    with _opened(io.BytesIO(weights), path, "model.weights.h5") as file:
         return dict(_found(config, file, path))
 
 
@@ -61,11 +61,18 @@ def _member(archive: zipfile.ZipFile, name: str, largest: int, path: Path) -> by
         return member.read(largest + 1)[: size + 1]
 
 
-def _opened(content: bytes, path: Path) -> Any:
+def opened(path: Path) -> Any:
+    """A .weights.h5 file as h5py opens it. Raises DataError for one that is none or is too large."""
+    if path.is_file() and (size := path.stat().st_size) > LARGEST_WEIGHTS:
+        raise DataError(f"reading {path}: it has {size} bytes, and at most {LARGEST_WEIGHTS} are read")
+    return _opened(path, path, "it")
+
+
+def _opened(source: Any, path: Path, what: str) -> Any:
     try:
-        return h5py_package().File(io.BytesIO(content), "r")
+        return h5py_package().File(source, "r")
     except OSError as error:
-        raise DataError(f"reading {path}: model.weights.h5 is no HDF5 file: {error}") from None
+        raise DataError(f"reading {path}: {what} is no HDF5 file: {error}") from None
 
 
 def _found(config: Any, file: Any, path: Path) -> Iterator[tuple[str, list[list[KerasScan]]]]:
@@ -82,7 +89,7 @@ def _found(config: Any, file: Any, path: Path) -> Iterator[tuple[str, list[list[
         counts[base] = number + 1
         if class_name in ("SimpleRNN", "LSTM", "GRU", "Bidirectional", "RNN"):
             group = f"layers/{base}{f'_{number}' if number else ''}"
-            yield str(inner.get("name", group)), _scans(class_name, inner, file, group, path)
+            yield str(inner.get("name", group)), scans(class_name, inner, file, group, path)
 
 
 def _get(value: Any, key: str | None = None) -> dict[str, Any]:
@@ -97,13 +104,13 @@ def _snake(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _scans(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> list[list[KerasScan]]:
+def scans(class_name: str, config: dict[str, Any], file: Any, group: str, path: Path) -> list[list[KerasScan]]:
     if class_name == "Bidirectional":
         require_concat(config, f"reading {path}, a Bidirectional layer")
         inner = _get(config, "layer")
         inner_class, inner_config = str(inner.get("class_name", "")), _get(inner, "config")
-        forward = _scans(inner_class, inner_config, file, f"{group}/forward_layer", path)
-        backward = _scans(inner_class, {**inner_config, "go_backwards": False}, file, f"{group}/backward_layer", path)
+        forward = scans(inner_class, inner_config, file, f"{group}/forward_layer", path)
+        backward = scans(inner_class, {**inner_config, "go_backwards": False}, file, f"{group}/backward_layer", path)
         return [f + b for f, b in zip(forward, backward, strict=True)]
     if class_name == "RNN":
         cell = _get(config, "cell")
