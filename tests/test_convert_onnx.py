@@ -93,6 +93,13 @@ def test_a_node_gives_what_onnx_runtime_computes(name, tmp_path):
         assert_close(ours, theirs, terms=300)
 
 
+@pytest.mark.parametrize("layout", [0, 1])
+def test_a_layout_of_1_is_batch_first(layout, tmp_path):
+    """ONNX Runtime does not run such a node, so the layer's own setting is all that there is to compare."""
+    path = node_file(tmp_path / "model.onnx", "GRU", {"layout": layout})
+    assert carousel.from_onnx(path)["the_node"].batch_first == bool(layout)
+
+
 @pytest.mark.parametrize(
     "make",
     [

@@ -11,7 +11,7 @@ from matrix import CATALOGUE, USERS, assert_close, moved
 import carousel
 from carousel.errors import CarouselError, ProgramError
 from carousel.export import onnx as exporting
-from carousel.export import to_onnx
+from carousel.export import to_c, to_onnx
 from carousel.export.onnx.operations import OPERATIONS
 from carousel.models import Ensemble, LabelModel, QuantileForecaster, TokenModel
 from carousel.program import ops
@@ -172,6 +172,14 @@ def test_refusals(tmp_path, monkeypatch):
     path = tmp_path / "layer.onnx"
     with pytest.raises(ProgramError, match="exporting to ONNX: the step of Ordered is not a program"):
         to_onnx(carousel.Recurrent(Ordered(), 2, 3, engine="reference"), path)
+    for cell in ("phased-lstm", "gru-d", "lmu"):
+        with pytest.raises(ProgramError, match="exporting to ONNX: the step of .* reads parts of its input by name"):
+            to_onnx(carousel.Recurrent(cell, 3, 3), path)
+        with pytest.raises(ProgramError, match="exporting to C: the step of .* reads parts of its input by name"):
+            to_c(carousel.Recurrent(cell, 3, 3), tmp_path)
+    for export in (to_onnx, to_c):
+        with pytest.raises(TypeError, match="carousel"):
+            export(carousel.Recursive("child-sum-tree-lstm", 2, 3), path)
     with pytest.raises(TypeError, match=r"give a carousel\.Recurrent"):
         to_onnx(torch.nn.LSTM(2, 3), path)
     ours, other = (exporting.of_module(carousel.GRU(2, 3)) for _ in range(2))
