@@ -1,10 +1,13 @@
 """Fixed convolutions and their vote: each against an independent statement."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from carousel.errors import DataError
+from carousel.errors import DataError, ProgramError
+from carousel.export import to_c, to_onnx
 from carousel.models import Ensemble, LabelModel
 from carousel.models.fixed_convolutions import KERNELS, FixedConvolutions, FixedVote, mixed
 from carousel.tasks.classification import choices, fixed_vote
@@ -96,7 +99,7 @@ def test_a_vote_is_mixed_in_and_weighs_what_suits_held_out_sequences() -> None:
     assert vote.share == 0
 
 
-def test_an_ensemble_adds_the_vote_to_its_networks() -> None:
+def test_an_ensemble_adds_the_vote_to_its_networks(tmp_path: Path) -> None:
     torch.manual_seed(0)
     vote = FixedVote(3, channels=1, dilations=(1,), thresholds=1, points=12)
     vote.weight.normal_()
@@ -110,6 +113,10 @@ def test_an_ensemble_adds_the_vote_to_its_networks() -> None:
     torch.testing.assert_close(both(x, lengths).exp(), plain(x, lengths).exp() / 2 + torch.softmax(scores, 1) / 2)
     with pytest.raises(ValueError, match="whole sequences"):
         both.arriving()
+    with pytest.raises(ProgramError, match="fixed convolutions give 50% of its answer.*--fixed-convolutions 0"):
+        to_onnx(both, tmp_path / "classifier.onnx")
+    with pytest.raises(ProgramError, match="exporting to C: .* have to answer alone"):
+        to_c(both, tmp_path / "classifier")
 
 
 def test_who_has_a_vote() -> None:
@@ -117,17 +124,9 @@ def test_who_has_a_vote() -> None:
         lengths = np.full(count, 20)
         return choices.resolved(Settings(**settings), kind, lengths, 1).fixed_convolutions  # type: ignore[arg-type]
 
-    assert fixed("series", 50) == choices.FIXED
     assert fixed("series", 50, fixed_convolutions=900) == 900
-    assert not any(
-        [
-            fixed("series", choices.FIXED_FOR + 1),
-            fixed("text", 50),
-            fixed("series", 50, bidirectional=False),
-            fixed("series", 50, class_weights="balanced"),
-            fixed("series", 50, fixed_convolutions=0),
-        ]
-    )
+    assert fixed("series", 50) == fixed("series", 50, fixed_convolutions=0) == 0
+    assert fixed("text", 50, fixed_convolutions=900) == 0
     with pytest.raises(DataError, match="read whole sequences"):
         Settings(fixed_convolutions=100, bidirectional=False)
     shape = fixed_vote.shape(5000, 1, np.array([100, 1200]))

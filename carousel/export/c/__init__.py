@@ -16,6 +16,7 @@ from carousel.export.c.numbers import DOUBLE, SINGLE
 from carousel.export.c.pools import pool_of
 from carousel.export.c.products import Products, quantized
 from carousel.export.c.stages import Affine, Lookup, Softmax, Stage, Standardize, layers_of
+from carousel.export.ensembles import members_of
 from carousel.files import write_atomically
 from carousel.layers import Recurrent
 from carousel.models.label_model import Ensemble, LabelModel
@@ -96,7 +97,7 @@ def _chains(module: nn.Module) -> tuple[list[list[Stage]], int, str]:
         chain += [Affine("head", module.head), Softmax("probabilities", symbols)]
         return [chain], symbols, "the probabilities of the next symbol"
     if isinstance(module, LabelModel | Ensemble):
-        members = module.members if isinstance(module, Ensemble) else [module]
+        members = members_of(module, to="C")
         several = len(members) > 1
         chains = [_of_labels(f"network{k}_" if several else "", member) for k, member in enumerate(members)]
         first = members[0]

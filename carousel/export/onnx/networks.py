@@ -10,6 +10,7 @@ import numpy as np
 from torch import nn
 
 from carousel.export.answering import Given
+from carousel.export.ensembles import members_of
 from carousel.export.onnx.graph import Graph, exact
 from carousel.export.onnx.interface import OnnxModel, gives_states, numpy_dtype, reads_states, scanned
 from carousel.export.onnx.pools import convolved, pooled, present_steps
@@ -66,7 +67,7 @@ def of_token_model(interface: OnnxModel, model: TokenModel, states: bool) -> Exp
 
 
 def of_label_model(interface: OnnxModel, module: LabelModel | Ensemble) -> Exported:
-    members = module.members if isinstance(module, Ensemble) else [module]
+    members = members_of(module, to="ONNX")
     graph, first = interface.graph, members[0]
     graph.reserve("probabilities")
     if first.embedding is not None:

@@ -216,6 +216,12 @@ def _said_so_far(
         )
     if len(members) > 1:
         said.append(f"{len(members)} networks vote; units and gradients are those of one, number {network + 1}.")
+    fixed = trained.network.fixed
+    if fixed is not None and float(fixed.share) > 0:
+        said.append(
+            f"This page shows the networks alone: {float(fixed.share):.0%} of the classifier's answer are of fixed "
+            f"convolutions, which are not in these probabilities."
+        )
     labels = chosen.example.labels
     if labels is None:
         said.append("The data do not say which class it is.")

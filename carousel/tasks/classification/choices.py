@@ -15,7 +15,6 @@ UPDATES, UPDATED_STEPS, EPOCHS_OF_SMALL = 240, 60_000, 30.0
 FEW = 10_000  # sequences: up to here several networks share them, beyond it one holds a part out
 FOLDS = 5
 CONVOLUTIONS = {"series": 32, "audio": 32, "text": 0}  # channels beside the recurrence
-FIXED, FIXED_FOR = 5_000, 1_000  # features of fixed convolutions; sequences: of more, networks need no help
 FRAMES = 64  # on average, of a sequence
 UNEVEN = 1.2  # the longest sequence by the shortest
 PATIENCE = 12_000_000  # steps of sequences that are read, in all epochs and by all networks
@@ -60,20 +59,13 @@ def resolved(settings: Settings, kind: str, lengths: np.ndarray, threads: int) -
         cell=absolute_cell(settings.cell),
         folds=folds,
         convolutions=CONVOLUTIONS[kind] if settings.convolutions is None else settings.convolutions,
-        fixed_convolutions=_fixed(settings, kind, sequences),
+        fixed_convolutions=(settings.fixed_convolutions or 0) if kind == "series" else 0,
         batch=batch,
         minutes=minutes,
         epochs=epochs,
         device=str(settings.torch_device),
         threads=threads,
     )
-
-
-def _fixed(settings: Settings, kind: str, sequences: int) -> int:
-    if settings.fixed_convolutions is not None:
-        return settings.fixed_convolutions if kind == "series" else 0
-    fit = kind == "series" and settings.bidirectional and settings.class_weights == "none"
-    return FIXED if fit and sequences <= FIXED_FOR else 0
 
 
 def augmentation(kind: str, settings: Settings) -> Augmentation:

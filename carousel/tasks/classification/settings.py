@@ -96,8 +96,8 @@ class Settings(TableSettings):
     )
     fixed_convolutions: int | None = setting(
         None,
-        "Features of fixed convolutions (MiniRocket) that vote beside the networks, 0 for none. Without it: 5,000 for "
-        "up to 1,000 series read in both directions.",
+        "Features of fixed convolutions (MiniRocket) that vote beside the networks that read series, 5,000 for "
+        "example. Without it: none.",
         group=MODEL,
     )
     embedding: int = setting(64, "Size of the vector that stands for a symbol at the input.", group=MODEL)
