@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, combinations, product
+from typing import TypeVar
 
 import pytest
 import textbook
@@ -201,9 +202,10 @@ class Row:
 
 
 States = tuple[Tensor, ...]
+M = TypeVar("M", bound=torch.nn.Module)
 
 
-def moved(module: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+def moved(module: M, seed: int = 0) -> M:
     """The module with normal noise of deviation 0.5 added to every parameter."""
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():

@@ -204,7 +204,7 @@ def test_slstm_divides_nothing_by_nothing(dtype):
     output.sum().backward()
     assert torch.isfinite(output).all()
     assert output.abs().min() > 0
-    assert torch.isfinite(x.grad).all()
+    assert torch.isfinite(x.grad).all()  # type: ignore[arg-type]
 
 
 def test_gru_d_keeps_the_last_value_that_was_seen_and_not_what_stood_for_it():
@@ -224,7 +224,7 @@ def test_gru_d_keeps_the_last_value_that_was_seen_and_not_what_stood_for_it():
 
 def test_phased_lstm_is_open_for_a_twentieth_of_a_period_at_first_and_continuous():
     layer = carousel.Recurrent("phased-lstm", 2, H, dtype=float64)
-    assert torch.equal(layer.r_l0, torch.full((H,), 0.05, dtype=float64))
+    assert torch.equal(layer.r_l0, torch.full((H,), 0.05, dtype=float64))  # type: ignore[arg-type]
     with torch.no_grad():
         layer.s_l0.zero_()
         layer.tau_l0.fill_(8.0)

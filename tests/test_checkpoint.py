@@ -228,7 +228,7 @@ def folder(tmp_path: Path) -> RunFolder:
 def test_the_refusal_names_the_file_and_the_entry(folder: RunFolder, entry: str, value: Any) -> None:
     saved = folder.read_state()
     put(saved, entry, value)
-    folder.write_state(saved)
+    folder.write_state(saved)  # type: ignore[arg-type]
     name = entry.split("/")[-1]
     with pytest.raises(RunError, match=rf"train_state\.pt is not of this run: .*{name}.*put it back, or train again"):
         a_run(folder).resume()
@@ -237,7 +237,7 @@ def test_the_refusal_names_the_file_and_the_entry(folder: RunFolder, entry: str,
 def test_the_averages_of_another_shape_are_named_by_file_and_entry(folder: RunFolder) -> None:
     saved = folder.read_state()
     saved["loop"]["optimizer"]["state"][0]["exp_avg"] = torch.zeros(1)
-    folder.write_state(saved)
+    folder.write_state(saved)  # type: ignore[arg-type]
     message = r"train_state\.pt is not of this run.*optimizer\.state\.0\.exp_avg has the shape \(1,\).*\(2, 3\)"
     with pytest.raises(RunError, match=message):
         a_run(folder).resume()
@@ -286,7 +286,7 @@ def test_a_network_that_no_machine_holds_is_refused_before_it_is_built(tmp_path:
     from carousel import LanguageModel
 
     folder = RunFolder.create(tmp_path / "run")
-    model = {"cell": "gru", "hidden": 4, "layers": 1, "embedding": 3}
+    model: dict[str, Any] = {"cell": "gru", "hidden": 4, "layers": 1, "embedding": 3}
     folder.write_model(TokenModel(256, **model).state_dict())
     folder.write_config({"task": "language", "model": model | {name: value}, "vocabulary": {"level": "byte"}})
     with pytest.raises(RunError, match=r"config\.json"):
@@ -307,7 +307,7 @@ def test_a_vocabulary_that_no_text_has_is_refused(tmp_path: Path, vocabulary: An
     from carousel import LanguageModel
 
     folder = RunFolder.create(tmp_path / "run")
-    model = {"cell": "gru", "hidden": 4, "layers": 1, "embedding": 3}
+    model: dict[str, Any] = {"cell": "gru", "hidden": 4, "layers": 1, "embedding": 3}
     folder.write_config({"task": "language", "model": model, "vocabulary": vocabulary})
     with pytest.raises(RunError, match=r"config\.json"):
         LanguageModel.load(folder.path)
@@ -333,7 +333,7 @@ def test_a_hostile_checkpoint_ends_no_process(folder: RunFolder) -> None:
     """In a process of its own, which a write past memory would end."""
     saved = folder.read_state()
     saved["loop"]["optimizer"]["state"][0]["exp_avg_sq"] = torch.zeros(1).expand(2, 3)
-    folder.write_state(saved)
+    folder.write_state(saved)  # type: ignore[arg-type]
     script = (
         "import sys; sys.path.insert(0, sys.argv[2])\n"
         "from pathlib import Path\n"

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from carousel.tasks.classification.arrays import from_python, read_npz
 from carousel.tasks.classification.examples import Columns
 from carousel.tasks.classification.sources import read_examples, recognize
 
-TINY = {"hidden": 4, "epochs": 2, "folds": 2, "batch": 8, "threads": 1}
+TINY: dict[str, Any] = {"hidden": 4, "epochs": 2, "folds": 2, "batch": 8, "threads": 1}
 CUBE = np.random.default_rng(0).normal(size=(6, 5, 2))
 TRUTH = [0, 1, 0, 1, 0, 1]
 
@@ -70,8 +71,8 @@ def test_classes_are_read_from_whatever_holds_them(y, labels: list) -> None:
         (["a", None] * 3, "A class is missing"),
         (pd.Series(["a", pd.NA] * 3), "A class is missing"),
         (pd.Categorical(["a", None] * 3), "A class is missing"),
-        (np.ma.array(["a", "b"] * 3, mask=[0, 1] * 3), "A class is missing"),
-        (np.ma.array(TRUTH, mask=[0, 1] * 3), "A class is missing"),
+        (np.ma.array(["a", "b"] * 3, mask=[0, 1] * 3), "A class is missing"),  # type: ignore[arg-type]
+        (np.ma.array(TRUTH, mask=[0, 1] * 3), "A class is missing"),  # type: ignore[arg-type]
         ([0, float("inf")] * 3, "A class is infinite"),
         ([1, "1"] * 3, "'1' as a text and as a number"),
         (np.array(["2020-01-01"] * 6, "datetime64[D]"), "A class is a text or a number, not date"),

@@ -4,6 +4,7 @@ import pickle
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ from carousel.training.progress import Lines, Quiet
 from carousel.training.run_folder import RunFolder
 from carousel.training.task_run import resume, train
 
-TINY = {"hidden": 4, "epochs": 2, "folds": 2, "batch": 8, "threads": 1}
+TINY: dict[str, Any] = {"hidden": 4, "epochs": 2, "folds": 2, "batch": 8, "threads": 1}
 
 
 def waves(count: int = 24, seed: int = 0) -> tuple[list[np.ndarray], list[str]]:
@@ -250,9 +251,9 @@ def test_balanced_weights_make_every_class_weigh_the_same() -> None:
         carousel.SequenceClassifier(**options | {"class_weights": weights}).fit(*rare)
         for weights in ("none", "balanced")
     )
-    weights = class_weights(balanced._trained, Settings(class_weights="balanced"))
-    np.testing.assert_allclose(weights, [20 / (2 * 4), 20 / (2 * 16)])
-    assert class_weights(plain._trained, Settings()) is None
+    weights = class_weights(balanced._trained, Settings(class_weights="balanced"))  # type: ignore[arg-type]
+    np.testing.assert_allclose(weights, [20 / (2 * 4), 20 / (2 * 16)])  # type: ignore[arg-type]
+    assert class_weights(plain._trained, Settings()) is None  # type: ignore[arg-type]
     assert balanced.predict_proba(x)[:, 0].mean() > plain.predict_proba(x)[:, 0].mean() + 0.05
 
 
@@ -303,7 +304,7 @@ def test_a_run_that_broke_off_goes_on_to_the_same_bits(tmp_path: Path) -> None:
 def test_examples_come_back_from_the_run_folder_as_they_were(tmp_path: Path, order: str) -> None:
     """Whatever the order of an array's axes in memory."""
     sequences = [np.asfortranarray(np.arange(6.0).reshape(3, 2)), np.asfortranarray(np.ones((1, 2)))]
-    steps = StoredSteps(np.asarray(np.concatenate(sequences), order=order), np.array([3, 1]))
+    steps = StoredSteps(np.asarray(np.concatenate(sequences), order=order), np.array([3, 1]))  # type: ignore[call-overload]
     steps.save(tmp_path, labels=np.array([1, 0]))
     again, others = StoredSteps.load(tmp_path)
     for k, one in enumerate(sequences):

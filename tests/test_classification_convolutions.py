@@ -25,8 +25,8 @@ def begun(stride: int, causal: bool, inputs: int = 2, channels: int = 4) -> Conv
     torch.manual_seed(0)
     made = Convolutions(inputs, channels, stride=stride, causal=causal)
     for norm in made.norms:
-        torch.nn.init.normal_(norm.weight, 1.0, 0.2)
-        torch.nn.init.normal_(norm.bias, 0.0, 0.2)
+        torch.nn.init.normal_(norm.weight, 1.0, 0.2)  # type: ignore[arg-type]
+        torch.nn.init.normal_(norm.bias, 0.0, 0.2)  # type: ignore[arg-type]
         norm.running_mean.normal_(0, 0.2)
         norm.running_variance.uniform_(0.5, 2.0)
     return made.eval()

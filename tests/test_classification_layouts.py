@@ -391,7 +391,7 @@ CASES: dict[str, tuple[Files, str, dict, Read | str]] = {
             said=("learnt from 20news-bydate-train", "not UTF-8, and read as Windows-1252.*101 and 3 more"),
         ),
     ),
-    "film reviews with lists beside": (
+    "film reviews with lists beside": (  # type: ignore[dict-item]
         {f"i/train/{c}/{k}.txt": f"{c} {k}" for c in ("neg", "pos", "unsup") for k in range(12)}
         | {"i/train/urls_pos.txt": "http", "i/test/neg/1.txt": "x", "i/test/pos/1.txt": "x", "i/README": "x"},
         "i",
@@ -645,8 +645,8 @@ def test_a_layout_is_read_as_it_is_meant_or_refused(tmp_path: Path, case: str) -
     if expected.lengths is not None:
         assert [len(item) for item in examples.items] == expected.lengths
         assert examples.channels == expected.channels
-        np.testing.assert_allclose(examples.items[0][0], expected.first, rtol=1e-6)
-        np.testing.assert_allclose(examples.items[-1][-1], expected.last, rtol=1e-6)
+        np.testing.assert_allclose(examples.items[0][0], expected.first, rtol=1e-6)  # type: ignore[arg-type]
+        np.testing.assert_allclose(examples.items[-1][-1], expected.last, rtol=1e-6)  # type: ignore[arg-type]
     for words in expected.said:
         assert any(re.search(words, line) for line in examples.said), examples.said
     assert task_for([tmp_path / name], options)[0] == "classification"

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,7 +115,7 @@ def test_pooling_whole_and_running_are_the_formula(name: str) -> None:
 
 def test_attention_stays_finite_where_weights_are_far_apart() -> None:
     pooling = HEADS["attention"](2)
-    torch.nn.init.constant_(pooling.context.weight, 1e4)
+    torch.nn.init.constant_(pooling.context.weight, 1e4)  # type: ignore[arg-type]
     running = pooling.running(1)
     for step in torch.randn(20, 1, 2):
         running.push(step)
@@ -154,7 +155,7 @@ def test_a_row_never_sees_another_nor_its_padding(options: dict, lengths: list[i
 @pytest.mark.parametrize("options", [o for o in MODELS if not o["bidirectional"]] + [{"head": "max"}, {}], ids=str)
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_arriving_step_by_step_is_reading_the_beginning(options: dict, symbolic: bool) -> None:
-    size = {"symbols": 7} if symbolic else {"inputs": 2}
+    size: dict[str, Any] = {"symbols": 7} if symbolic else {"inputs": 2}
     network = Ensemble([LabelModel(3, hidden=4, **size, **options) for _ in range(2)]).eval()
     x = np.random.default_rng(0).integers(0, 7, 12) if symbolic else np.random.default_rng(0).normal(size=(12, 2))
     x = x if symbolic else x.astype(np.float32)
@@ -175,7 +176,7 @@ def test_the_ensemble_averages_probabilities() -> None:
 
 def test_standardising_leaves_a_constant_channel_alone() -> None:
     model = LabelModel(2, inputs=2)
-    model.standardize_on([np.float32([[0, 7.3], [2, 7.3]]), np.float32([[4, 7.3]])])
+    model.standardize_on([np.array(a, np.float32) for a in ([[0, 7.3], [2, 7.3]], [[4, 7.3]])])
     e = model.read(torch.tensor([[4.0, 7.3]]))
     np.testing.assert_allclose(e, [[2 / math.sqrt(8 / 3), 0.0]], atol=1e-5)
 
@@ -373,7 +374,7 @@ def test_no_network_learns_from_what_it_holds_out_and_each_is_judged_by_the_one_
     sequences = [np.float32(np.random.default_rng(k).normal(size=(k % 4 + 1, 2))) for k in range(9)]
     fold = np.arange(9) % 3
     learning = Learning(
-        StoredSteps.of(sequences),
+        StoredSteps.of(sequences),  # type: ignore[arg-type]
         np.arange(9) % 2,
         fold,
         augmentation=Augmentation(),
@@ -388,10 +389,10 @@ def test_no_network_learns_from_what_it_holds_out_and_each_is_judged_by_the_one_
 
     answers = learning.held_out(network)
     for k, one in enumerate(sequences):
-        scores = network.members[fold[k]](torch.from_numpy(one).unsqueeze(1), torch.tensor([len(one)]))
+        scores = network.members[fold[k]](torch.from_numpy(one).unsqueeze(1), torch.tensor([len(one)]))  # type: ignore[arg-type]
         np.testing.assert_allclose(answers[k], torch.log_softmax(scores, -1)[0].detach(), atol=1e-6)
 
-    by_hand = np.mean([-answers_of(network.members[m], sequences[k])[k % 2] for k in (1, 4, 7) for m in (0, 2)])
+    by_hand = np.mean([-answers_of(network.members[m], sequences[k])[k % 2] for k in (1, 4, 7) for m in (0, 2)])  # type: ignore[arg-type]
     assert learning.loss(network, torch.tensor([1, 4, 7])).item() == pytest.approx(by_hand, abs=1e-6)
 
 

@@ -49,10 +49,10 @@ def test_a_ts_file_with_comments_missing_values_unequal_lengths_and_padding(tmp_
     assert examples.labels == ["left", "right", "left"]
     assert examples.names == ["tricky.ts:13", "tricky.ts:15", "tricky.ts:16"]
     nan = np.nan
-    np.testing.assert_array_equal(examples.items[0], np.float32([[1, 4], [2, 5], [nan, 6]]))
-    np.testing.assert_array_equal(examples.items[1], np.float32([[-1e-3, nan], [2.5, 7]]))
+    np.testing.assert_array_equal(examples.items[0], np.array([[1, 4], [2, 5], [nan, 6]], np.float32))
+    np.testing.assert_array_equal(examples.items[1], np.array([[-1e-3, nan], [2.5, 7]], np.float32))
     np.testing.assert_array_equal(
-        examples.items[2], np.float32([[nan, 2], [nan, 3], [1, 4]]), "a last step of ? is padding"
+        examples.items[2], np.array([[nan, 2], [nan, 3], [1, 4]], np.float32), "a last step of ? is padding"
     )
 
 
@@ -61,7 +61,7 @@ def test_ts_stamps_are_passed_over_and_labels_may_be_absent(tmp_path: Path) -> N
     file.write_text("@timeStamps true\n@classLabel false\n@data\n(0,1.5),(1,?),(4,2.5)\n")
     examples = read_ts(file)
     assert examples.labels is None
-    np.testing.assert_array_equal(examples.items[0], np.float32([[1.5], [np.nan], [2.5]]))
+    np.testing.assert_array_equal(examples.items[0], np.array([[1.5], [np.nan], [2.5]], np.float32))
 
 
 @pytest.mark.parametrize(
@@ -278,8 +278,8 @@ def test_a_table_in_long_form_finds_its_columns_sorts_and_says(tmp_path: Path) -
         examples = read_examples([tmp_path / name], Columns())
         assert (examples.names, examples.labels, examples.groups) == (["s1", "s2"], ["walk", "run"], ["ann", "bob"])
         assert examples.channels == ("speed", "turn")
-        np.testing.assert_array_equal(examples.items[0], np.float32([[0, 0], [np.nan, 1], [0.2, 2]]))
-        np.testing.assert_array_equal(examples.items[1], np.float32([[4, 40], [5, 50]]))
+        np.testing.assert_array_equal(examples.items[0], np.array([[0, 0], [np.nan, 1], [0.2, 2]], np.float32))
+        np.testing.assert_array_equal(examples.items[1], np.array([[4, 40], [5, 50]], np.float32))
         said = "\n".join(examples.said)
         assert "the rows of a sequence share their 'id', in the order of 'time'; classes from 'label'" in said
         assert "groups from 'subject'" in said
@@ -441,7 +441,7 @@ def test_folders_of_texts_and_of_tables(tmp_path: Path) -> None:
     assert texts.items == ["neg 0", "neg 1", "pos 0", "pos 1"]
     series = read_examples([tmp_path / "tables"], Columns())
     assert (series.channels, series.labels) == (("x", "y"), ["neg", "neg", "pos", "pos"])
-    np.testing.assert_array_equal(series.items[0], np.float32([[1, 2], [3, 4]]))
+    np.testing.assert_array_equal(series.items[0], np.array([[1, 2], [3, 4]], np.float32))
 
 
 def test_what_is_recognised_and_why(sounds: Path, tmp_path: Path) -> None:

@@ -223,6 +223,6 @@ def test_a_set_comes_back_as_it_was_or_is_refused(layout: Callable, data: st.Dat
     assert len(read) == len(found)
     spread = np.nan_to_num(np.nanstd(np.concatenate([x for _, x in found]), axis=0))
     for one in found:
-        at = next((k for k, other in enumerate(read) if alike(other, one, spread)), None)
+        at = next((k for k, other in enumerate(read) if alike(other, one, spread)), None)  # type: ignore[arg-type]
         assert at is not None, f"{one} is not in {read}"
         read.pop(at)

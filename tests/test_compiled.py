@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from matrix import engine_dtypes
@@ -125,7 +127,7 @@ def test_compiled_without_a_row(engine, case, steps):
     """An empty batch, or no steps: as eager, with gradients of zero."""
     options, call = EMPTY[case]
     torch._dynamo.reset()
-    layer = carousel.Recurrent("lstm", I, H, engine=engine, **options)
+    layer = carousel.Recurrent("lstm", I, H, engine=engine, **options)  # type: ignore[arg-type]
     x = torch.randn(steps, B if steps == 0 else 0, I, requires_grad=True)
     hx = tuple(torch.randn(layer.fresh_states(x.shape[1])[0].shape) for _ in range(2))
     compiled = torch.compile(lambda x: call(layer, x), fullgraph=True, backend="aot_eager")
@@ -162,7 +164,7 @@ def test_a_layer_of_another_kind_gets_a_graph_of_its_own():
     """What compiled layers share is what is equal: the cell, and which options change its program."""
     torch._dynamo.reset()
     count = CompileCounter()
-    options = [{}, {"reset": "before"}, {"layer_norm": True}, {"zoneout": 0.5}]
+    options: list[dict[str, Any]] = [{}, {"reset": "before"}, {"layer_norm": True}, {"zoneout": 0.5}]
     blocks = [Block(carousel.GRU(H, H, **options)).eval() for options in options]
     for block in blocks:
         block.compile(backend=count, fullgraph=True)

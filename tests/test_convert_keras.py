@@ -69,7 +69,7 @@ def test_a_layer_comes_in_and_its_weights_go_back(name):
     _, theirs = built(LAYERS[name])
     ours = carousel.from_keras(theirs)
     same(ours, theirs)
-    weights = carousel.to_keras(ours)
+    weights = carousel.to_keras(ours)  # type: ignore[arg-type]
     assert [w.shape for w in weights] == [w.shape for w in theirs.get_weights()]
     theirs.set_weights([np.zeros_like(w) for w in weights])
     theirs.set_weights(weights)
@@ -81,7 +81,7 @@ def test_a_file_is_read(name, tmp_path):
     model, theirs = built(LAYERS[name])
     model.save(tmp_path / "model.keras")
     layers = carousel.from_keras(tmp_path / "model.keras")
-    assert list(layers) == [theirs.name]
+    assert list(layers) == [theirs.name]  # type: ignore[arg-type]
     same(layers[theirs.name], theirs)
 
 

@@ -130,7 +130,7 @@ def test_an_optimizer_goes_on_with_the_parameters_that_it_has():
     before = model.rnn.weight_hh_l1.clone()
     model(torch.randint(11, (T, B)))[0].sum().backward()
     optimizer.step()
-    assert not torch.equal(before, model.rnn.weight_hh_l1)
+    assert not torch.equal(before, model.rnn.weight_hh_l1)  # type: ignore[arg-type]
     assert model.rnn.training
     assert model.rnn.dropout == 0.3
 
@@ -158,7 +158,7 @@ def test_the_module_itself_and_its_settings():
 
 
 class Own(nn.LSTM):
-    def forward(self, x):
+    def forward(self, x):  # type: ignore[override]
         return super().forward(x.flip(0))
 
 

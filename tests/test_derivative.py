@@ -5,6 +5,8 @@ An op is covered by its row being there. The derivatives of whole cells are held
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -19,7 +21,15 @@ float64 = torch.float64
 SIZES = {"hidden": 3, "projection": 2, "one": 1}
 WEIGHTS = {"W_ab": Weight("weight_ab", "projection", "hidden")}
 # What a cell declares, for programs of one op.
-DECLARED = {"cell": "One", "gates": (), "inputs": (), "recurrents": (), "vectors": {}, "gate_bias": False, "own": {}}
+DECLARED: dict[str, Any] = {
+    "cell": "One",
+    "gates": (),
+    "inputs": (),
+    "recurrents": (),
+    "vectors": {},
+    "gate_bias": False,
+    "own": {},
+}
 DECLARED |= {"children": None}
 POSITIVE = ("log", "sqrt", "rsqrt")
 
@@ -106,7 +116,7 @@ def values(program: Program, leaves: dict[tuple[str, object], Tensor]) -> dict[o
 def by_rules(program: Program, given: dict[str, Tensor], upstream: dict[object, Tensor]) -> dict[str, Tensor]:
     """The gradients by the states, as the derivative program gives them."""
     states = {("state", name): row.detach() for name, row in given.items()}
-    forward = values(program, states)
+    forward = values(program, states)  # type: ignore[arg-type]
     derivative = differentiate(program)
     verify(derivative.program)
     leaves = states | {("saved", i): forward[i] for i in derivative.saved}
@@ -151,7 +161,7 @@ def test_every_row_has_torchs_first_derivative(op, sizes):
     found = by_rules(program_of(op, sizes), given, {"y": g.detach()})
     for (name, row), expected in zip(given.items(), torchs(op, sizes, given, g), strict=True):
         ours = found.get(name, torch.zeros(())).expand_as(row)
-        torch.testing.assert_close(ours, expected.detach(), rtol=1e-8, atol=1e-12, msg=lambda m, n=name: f"by {n}: {m}")
+        torch.testing.assert_close(ours, expected.detach(), rtol=1e-8, atol=1e-12, msg=lambda m, n=name: f"by {n}: {m}")  # type: ignore[misc]
 
 
 # The second derivatives of mixed sizes follow from those of rows, by the sums of `differentiate`.
@@ -184,7 +194,7 @@ def test_every_row_has_torchs_second_derivative(op, sizes):
     for (name, row), theirs in zip(read.items(), expected, strict=True):
         theirs = torch.zeros_like(row) if theirs is None else theirs
         ours = found[name].expand_as(row)
-        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=allowed, msg=lambda m, n=name: f"by {n}: {m}")
+        torch.testing.assert_close(ours, theirs, rtol=1e-7, atol=allowed, msg=lambda m, n=name: f"by {n}: {m}")  # type: ignore[misc]
 
 
 # What a step of backpropagation costs: (pointwise ops, values kept from the forward step, instructions of its plan).

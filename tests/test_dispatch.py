@@ -61,7 +61,7 @@ TAKEN = {
 @pytest.mark.parametrize("case", TAKEN)
 def test_what_data_are_taken_for(tmp_path, case):
     content, task = TAKEN[case]
-    assert choose([files(tmp_path, content)], None, {}, Quiet()).__name__ == f"carousel.tasks.{task}.task"
+    assert choose([files(tmp_path, content)], None, {}, Quiet()).__name__ == f"carousel.tasks.{task}.task"  # type: ignore[arg-type]
 
 
 REFUSED = {
@@ -97,7 +97,7 @@ def test_data_are_never_learnt_as_text(tmp_path, case):
     content, words = REFUSED[case]
     report = Remembering()
     with pytest.raises(DataError, match=words) as refusal:
-        prepare([files(tmp_path, content)], None, {}, report)
+        prepare([files(tmp_path, content)], None, {}, report)  # type: ignore[arg-type]
     assert "--task language" in str(refusal.value) or "(--task: forecasting, language)" in report.said[0]
 
 
@@ -109,7 +109,7 @@ def test_what_lies_beside_texts_is_named_and_left(tmp_path, capsys):
         "map.svg": "<svg/>",
         "sub/b.txt": PROSE,
     }
-    app(["train", str(files(tmp_path, content)), "--dry-run", "--hidden", "4"], result_action="return_value")
+    app(["train", str(files(tmp_path, content)), "--dry-run", "--hidden", "4"], result_action="return_value")  # type: ignore[arg-type]
     said = capsys.readouterr().out
     assert "2 files: text" in said
     assert "left, as they are beside the texts: LICENSE.txt, README.md, map.svg" in said

@@ -29,7 +29,8 @@ def by_the_book(row_or_equations, module, x, initial, bias):
     parameters = {name: p.detach().double().numpy() for name, p in module.state_dict().items()}
     x, initial = x.double().numpy(), [s.double().numpy() for s in initial]
     done = [
-        textbook.layer(equations, x[:, b], tuple(s[:, b] for s in initial), parameters, bias) for b in range(x.shape[1])
+        textbook.layer(equations, x[:, b], tuple(s[:, b] for s in initial), parameters, bias)  # type: ignore[arg-type]
+        for b in range(x.shape[1])
     ]
     output = np.stack([output for output, _ in done], axis=1)
     last = [np.stack(rows, axis=1) for rows in zip(*(last for _, last in done), strict=True)]

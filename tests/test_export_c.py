@@ -7,7 +7,9 @@ import re
 import shutil
 import subprocess
 import wave
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,7 +78,7 @@ def compiled(folder: Path, *sources: str) -> ctypes.CDLL:
     return ctypes.CDLL(str(folder / "networks.so"))
 
 
-def together(modules: dict[str, nn.Module], folder: Path, **options) -> dict[str, Built]:
+def together(modules: Mapping[str, nn.Module], folder: Path, **options) -> dict[str, Built]:
     """Many networks, {name: module}, compiled as one source: a compiler takes longer to start than to compile one.
 
     What a file keeps to itself (its static names, and `real`) has the name of the network before it there.
@@ -161,7 +163,7 @@ def test_a_layer_in_c_gives_what_the_layer_gives(k, cells_in_c):
     assert (in_c.step(states[0], x[0, 0].numpy(), width) == found[0, 0]).all()
 
 
-OPTIONS = {
+OPTIONS: dict[str, dict[str, Any]] = {
     "zoneout_learned": {"zoneout": 0.2, "initial_state": "learned"},
     "dropouts": {
         "recurrent_dropout": 0.3, "candidate_dropout": 0.2, "input_dropout": 0.1, "dropout": 0.1, "num_layers": 2,
@@ -174,7 +176,7 @@ OPTIONS = {
 
 @pytest.fixture(scope="module")
 def layers_in_c(tmp_path_factory) -> tuple[dict[str, carousel.Recurrent], dict[str, Built]]:
-    layers = {
+    layers: dict[str, carousel.Recurrent] = {
         name: moved(carousel.GRU(3, 6, dtype=torch.float64, **options)).eval() for name, options in OPTIONS.items()
     }
     layers["shift_register"] = carousel.Recurrent(ShiftRegister(), 3, 6, dtype=torch.float64)
@@ -239,7 +241,7 @@ def test_a_language_model_gives_the_probabilities_of_the_next_symbol(tmp_path):
 
 
 # Each head; convolutions of every form that reads one step after another; symbols and numbers; one network and several.
-CLASSIFIERS = {
+CLASSIFIERS: dict[str, dict[str, Any]] = {
     "last": {"inputs": 3, "head": "last"},
     "mean": {"symbols": 7, "embedding": 3, "head": "mean", "convolutions": 4},
     "max": {"inputs": 3, "head": "max", "convolutions": 5, "stride": 3},

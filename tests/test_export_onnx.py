@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 import torch
@@ -111,7 +112,7 @@ def test_a_language_model_goes_on_from_its_states(tmp_path):
 
 
 # Each head, with steps of numbers and of symbols, in one direction and both, with every form of the convolutions.
-CLASSIFIERS = {
+CLASSIFIERS: dict[str, dict[str, Any]] = {
     "last": {"head": "last", "inputs": 3, "cell": "lstm"},
     "last-both": {"head": "last", "inputs": 3, "bidirectional": True, "convolutions": 4, "points": 12},
     "mean": {"head": "mean", "symbols": 7, "embedding": 4, "convolutions": 4, "stride": 2},

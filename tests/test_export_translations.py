@@ -50,7 +50,7 @@ def test_sequences_are_cut_as_the_layers_cut_them(most):
     graph = Graph()
     given = [graph.name("mask"), graph.name("reset")]
     outputs = [graph.name(field) for field in segments.FIELDS]
-    for value, output in zip(segments.cut(graph, *given, most), outputs, strict=True):
+    for value, output in zip(segments.cut(graph, *given, most), outputs, strict=True):  # type: ignore[call-arg]
         graph.give(value, output)
     function = translations._function_of("cut", graph, given, outputs)
     kinds = [onnx.TensorProto.BOOL if f in ("fresh", "ends_fresh") else onnx.TensorProto.INT64 for f in segments.FIELDS]

@@ -290,11 +290,11 @@ def test_a_season_of_counted_steps_is_seen():
 
 
 def test_settings_take_lists_in_any_form():
-    assert Settings(known="a, b", past=["c", "d,e"]).known == ("a", "b")
-    assert Settings(past=["c", "d,e"]).past == ("c", "d", "e")
-    assert Settings(season=[0]).season == ()
+    assert Settings(known="a, b", past=["c", "d,e"]).known == ("a", "b")  # type: ignore[arg-type]
+    assert Settings(past=["c", "d,e"]).past == ("c", "d", "e")  # type: ignore[arg-type]
+    assert Settings(season=[0]).season == ()  # type: ignore[arg-type]
     with pytest.raises(DataError, match="form is encoder-decoder or autoregressive, not 'lstm'"):
-        Settings(form="lstm")
+        Settings(form="lstm")  # type: ignore[arg-type]
     with pytest.raises(DataError, match="horizon must be 1 or more"):
         Settings(horizon=0)
 

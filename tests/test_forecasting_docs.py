@@ -70,7 +70,7 @@ def column(name: str, names: list[str], groups: int) -> list:
     at = [START + (timedelta(hours=k) if hourly else timedelta(days=k)) for k in each]
     if "week" in names:
         at = [START + timedelta(weeks=k) for k in each]
-    made = {
+    made: dict[str, list] = {
         "date": [t.date() for t in at],
         "stamp": at,
         "clock": [t.strftime("%H:%M") for t in at],

@@ -6,6 +6,7 @@ import pickle
 import re
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -35,7 +36,7 @@ from carousel.training.run_folder import RunFolder
 from carousel.training.task_run import train
 
 FORMS = ("encoder-decoder", "autoregressive")
-QUICK = {"epochs": 2, "hidden": 8, "batch": 16, "horizon": 7, "seed": 3}
+QUICK: dict[str, Any] = {"epochs": 2, "hidden": 8, "batch": 16, "horizon": 7, "seed": 3}
 STEPS = 120
 START = date(2024, 1, 1)
 
@@ -235,7 +236,9 @@ def test_a_future_comes_after_the_history_without_gaps_and_with_what_is_known(mo
         with pytest.raises(DataError, match="The table given as future has no rows"):
             fitted.predict(plan.clear())
     missing = day + timedelta(days=2)
-    with pytest.raises(DataError, match=f"this one goes of west up to {plan['date'].max()}, and lacks {missing}"):
+    with pytest.raises(
+        DataError, match=f"this one goes of west up to {plan['date'].to_list()[-1]}, and lacks {missing}"
+    ):
         plain.predict(gone)
     for ask in (lambda table: model.predict(table), lambda table: model.predict(future=table)):
         with pytest.raises(DataError, match=f"the table has it of west up to .*, and none for {missing}. Add rows"):
@@ -357,7 +360,7 @@ def test_intervals_are_corrected_by_the_errors_of_every_step_since_training(plai
     frame = frame.with_columns(pl.col("sold") + 4 * (pl.col("date") > START + timedelta(days=STEPS + 5)))
     trained, horizon, last = plain._trained, QUICK["horizon"], STEPS + 29
     correction = trained.calibrated()
-    rs = []
+    rs: list = []
     for t in range(STEPS - 1, last + 1):
         r = rs[-1] if rs else correction.r
         origin = t - horizon
@@ -587,7 +590,7 @@ def test_a_saved_forecaster_is_the_same(plain, tmp_path):
 
 
 def test_a_run_that_was_stopped_can_forecast(tmp_path):
-    prepared = prepare(shops(), Settings(target="sold", **QUICK), Quiet())
+    prepared = prepare(shops(), Settings(target="sold", **QUICK), Quiet())  # type: ignore[arg-type]
     with pytest.raises(InterruptedError):
         train(prepared, open_run, out=tmp_path / "run", report=Stopping(5))
     assert TrainedForecaster.of(RunFolder.open(tmp_path / "run")).correction is None
@@ -595,7 +598,7 @@ def test_a_run_that_was_stopped_can_forecast(tmp_path):
 
 
 def test_a_run_that_was_stopped_is_calibrated_on_its_own_data_whatever_it_is_asked_about(tmp_path):
-    prepared = prepare(shops(), Settings(target="sold", **QUICK), Quiet())
+    prepared = prepare(shops(), Settings(target="sold", **QUICK), Quiet())  # type: ignore[arg-type]
     with pytest.raises(InterruptedError):
         train(prepared, open_run, out=tmp_path / "run", report=Stopping(5))
     other = shops(STEPS + 40, seed=9).with_columns(pl.col("sold") ** 2)
@@ -742,7 +745,7 @@ def test_numbers_that_cannot_be_are_refused(chosen, words):
 
 
 def test_numpys_whole_numbers_are_whole_numbers():
-    chosen = {"horizon": np.int64(7), "season": np.int32(7), "hidden": np.int64(4)}
+    chosen: dict[str, Any] = {"horizon": np.int64(7), "season": np.int32(7), "hidden": np.int64(4)}
     got = Forecaster(**QUICK | chosen).fit(shops().select("date", "shop", "sold")).predict()
     assert got.height == 2 * 7
 

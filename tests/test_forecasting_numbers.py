@@ -39,7 +39,8 @@ def test_scores_by_hand():
     came[1, 2] = np.nan
     unit = np.array([1.0, 2.0, 0.5, 0.0])
     got = score(told, came, unit)
-    errors, scaled, pinball, inside, widths = [], [], dict.fromkeys(range(1, 10), 0.0), {80: [], 95: []}, []
+    errors, scaled, pinball, widths = [], [], dict.fromkeys(range(1, 10), 0.0), []
+    inside: dict[int, list] = {80: [], 95: []}
     total = 0.0
     for h in range(3):
         for n in range(4):
@@ -108,7 +109,7 @@ def test_errors_of_rivals_are_those_of_training_and_of_a_series_it_lacks_there_a
 def plain_signals(y, span, season):
     """The recurrences of `signals`, for one series, written out."""
     level = scale = fast = last = np.nan
-    n, before, smooth, k, out = 0, {}, {}, {}, []
+    n, before, smooth, k, out = 0, {}, dict[str, float](), dict[str, float](), []
     for t, value in enumerate(y):
         phase = t % season
         if not np.isnan(value):
@@ -167,7 +168,7 @@ def test_corrected_intervals_cover_exchangeable_errors(spread):
     than the finite sample explains."""
     rng = np.random.default_rng(3)
     steps, held, fresh, rounds = 2, 200, 400, 40
-    covered = {80: [], 95: []}
+    covered: dict[int, list] = {80: [], 95: []}
     for _ in range(rounds):
         middle = rng.normal(size=(steps, held + fresh))
         came = middle + rng.standard_t(4, size=middle.shape)
@@ -251,7 +252,7 @@ def test_a_correction_follows_errors_that_change():
     came[:, held + after // 2 :] *= 3
     correction = conformal.Correction.fit(told[:, :held], came[:, :held])
     found = conformal.errors(told, came)
-    r, used, inside = correction.r[..., None], [], []
+    r, used, inside = correction.r[..., None], list[np.ndarray](), []
     for t in range(held, held + after):
         if t - steps >= held:
             r = correction.moved(r, used[t - steps - held], found[:, :, t - steps, None])
@@ -349,7 +350,7 @@ def made(seed: int, weight: float, noise: float, n: int = 300) -> Made:
 def test_a_penalty_is_ridge_regression_towards_the_naive_forecast(penalty):
     """Against least squares on rows added to the data, √(λ n) I, which draw to 0."""
     of = made(0, weight=0.7, noise=0.3)
-    got = anchor.refit(of, anchor.Choice(1, penalty))
+    got = anchor.refit(of, anchor.Choice(1, penalty))  # type: ignore[arg-type]
     for h in range(2):
         x, y = of.x[np.isfinite(of.y[h])], of.y[h][np.isfinite(of.y[h])]
         rows = np.sqrt(min(penalty, 1e12) * len(y)) * np.eye(4)
@@ -361,10 +362,10 @@ def test_rolling_origins_find_what_there_is_to_learn_and_nothing_where_there_is_
     """With a law in the data, weights near it; of noise around the last value, the last value as it is: penalties that
     learn from noise do worse where they were not fitted."""
     levels = np.array(LEVELS)
-    learnt = anchor.fit(made(1, weight=0.7, noise=0.1), levels)
+    learnt = anchor.fit(made(1, weight=0.7, noise=0.1), levels)  # type: ignore[arg-type]
     assert learnt.choice.penalty <= 1e-2
     np.testing.assert_allclose(learnt.weights, [[1, 0.7, 0, 0]] * 2, atol=0.03)
-    choices = [anchor.fit(made(seed, weight=0.0, noise=1.0, n=80), levels).choice for seed in range(10)]
+    choices = [anchor.fit(made(seed, weight=0.0, noise=1.0, n=80), levels).choice for seed in range(10)]  # type: ignore[arg-type]
     assert [choice.naive for choice in choices].count(0) >= 9
     assert sum(choice.penalty >= 1 for choice in choices) >= 8
 
@@ -381,7 +382,7 @@ def test_an_anchor_is_judged_by_rolling_origins_that_see_no_outcome_of_later():
     y = np.stack([walk[h + 1 : h + 1 + n] for h in range(horizon)])
     of = Made(x, y, np.eye(3)[:2])
     borders = np.quantile(np.arange(n), np.linspace(0.4, 1, 9), method="lower")
-    errors = {(c, p): [[] for _ in range(horizon)] for p in anchor.PENALTIES for c in range(2)}
+    errors: dict = {(c, p): [[] for _ in range(horizon)] for p in anchor.PENALTIES for c in range(2)}
     for (c, p), found in errors.items():
         for h in range(horizon):
             left = y[h] - x[:, c]
@@ -393,7 +394,7 @@ def test_an_anchor_is_judged_by_rolling_origins_that_see_no_outcome_of_later():
                 judged = (np.arange(n) > borders[fold]) & (np.arange(n) <= borders[fold + 1])
                 found[h] += list((left - x @ w)[judged])
     best = min(errors, key=lambda key: np.abs(np.concatenate(errors[key])).mean())
-    got = anchor.fit(of, levels)
+    got = anchor.fit(of, levels)  # type: ignore[arg-type]
     assert (got.choice.naive, got.choice.penalty) == best
     assert np.isfinite(best[1])  # else no border would matter
     for h in range(horizon):
@@ -406,7 +407,7 @@ def test_the_anchors_spread_is_that_of_errors_on_what_it_had_not_seen():
     rng = np.random.default_rng(0)
     x = np.concatenate([rng.normal(size=(100, 40)), np.ones((100, 1))], axis=1)
     y = 3 * x[:, :40].sum(axis=1) + rng.normal(size=(1, 100))
-    found = anchor.fit(Made(x, y, np.zeros((1, 41))), np.array(LEVELS))
+    found = anchor.fit(Made(x, y, np.zeros((1, 41))), np.array(LEVELS))  # type: ignore[arg-type]
     fresh = np.concatenate([rng.normal(size=(4000, 40)), np.ones((4000, 1))], axis=1)
     errors = 3 * fresh[:, :40].sum(axis=1) + rng.normal(size=4000) - fresh @ found.weights[0]
     told, came = found.quantiles[0, -2] - found.quantiles[0, 1], np.subtract(*np.quantile(errors, [0.9, 0.1]))

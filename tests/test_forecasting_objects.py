@@ -1,5 +1,7 @@
 """Series as Python's libraries hold them, and what a forecast of them may be."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -10,7 +12,7 @@ from carousel.errors import DataError
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.metrics import LEVELS, MEDIAN
 
-SMALL = {"epochs": 1, "hidden": 4, "threads": 1, "horizon": 3}
+SMALL: dict[str, Any] = {"epochs": 1, "hidden": 4, "threads": 1, "horizon": 3}
 STEPS = 120
 WAVE = 10 + 5 * np.sin(np.arange(STEPS) / 4)
 

@@ -3,6 +3,7 @@ known panel that is written in random forms."""
 
 import re
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import sources
 from carousel.training.progress import Quiet
 
-SMALL = {"epochs": 1, "hidden": 2, "threads": 1}
+SMALL: dict[str, Any] = {"epochs": 1, "hidden": 2, "threads": 1}
 STEPS = 60
 CHANCE = np.random.default_rng(0)
 VALUES = np.round(50 + 10 * np.sin(np.arange(4000) * 2 * np.pi / 7) + CHANCE.normal(size=4000), 3)
@@ -36,7 +37,7 @@ def decided(source: object, **chosen: object) -> tuple[Prepared, str]:
     """What would be trained, and all that was said before."""
     heard = Heard()
     frame = sources.read(source, say=heard.say)
-    return prepare(frame, Settings(**SMALL, **chosen), heard), "\n".join(heard.lines)
+    return prepare(frame, Settings(**SMALL, **chosen), heard), "\n".join(heard.lines)  # type: ignore[arg-type]
 
 
 def days(count: int = STEPS, start: date = date(2021, 1, 1), step: int = 1) -> list[date]:
@@ -581,7 +582,7 @@ def test_series_keep_days_of_their_own(case, tmp_path):
 def test_python_users_are_not_told_flags_of_the_command_line(case):
     source, chosen, words = REFUSED[case]
     with pytest.raises(DataError) as refused:
-        Forecaster(**SMALL, **chosen).fit(source)
+        Forecaster(**SMALL, **chosen).fit(source)  # type: ignore[arg-type]
     assert "--" not in str(refused.value)
     flags = re.findall(r"--([a-z-]+)", words)
     assert all(f"{flag.replace('-', '_')}=" in str(refused.value) for flag in flags)

@@ -135,7 +135,7 @@ def check_derivative(program: Program):
                 at = next(i for i, n in enumerate(program.nodes) if n == node)
                 given.append(leaves[at].detach())
             case _:
-                given.append(None)
+                given.append(None)  # type: ignore[arg-type]
     assert [n.attr for n in derivative.program.nodes if n.op == "saved"] == list(derivative.saved)
     done = evaluate(
         derivative.program, given, multiplier(derivative.program, {k: m.detach() for k, m in matrices.items()})
@@ -207,7 +207,7 @@ def test_the_slope_along_a_direction_over_a_longer_sequence(row, bias):
         return sum((g * value).sum() for g, value in zip(upstream, function(*given), strict=True))
 
     direction = [torch.randn_like(a) for a in at]
-    length = torch.sqrt(sum((d * d).sum() for d in direction))
+    length = torch.sqrt(sum((d * d).sum() for d in direction))  # type: ignore[arg-type]
     direction = [d / length for d in direction]
     slope = sum((g * d).sum() for g, d in zip(grad(loss(*at), at), direction, strict=True))
     e = torch.finfo(float64).eps ** (1 / 3)

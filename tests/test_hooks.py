@@ -107,7 +107,7 @@ def test_packed_sequences_come_in_the_order_of_the_batch():
         padded, padded_last = layer(x, hx, lengths=[2, 5, 3])
     again = pack_padded_sequence(padded, torch.tensor([2, 5, 3]), enforce_sorted=False)
     torch.testing.assert_close(output.data, again.data)
-    assert torch.equal(output.unsorted_indices, packed.unsorted_indices)
+    assert torch.equal(output.unsorted_indices, packed.unsorted_indices)  # type: ignore[arg-type]
     assert_same(last, padded_last)
 
 
@@ -181,7 +181,7 @@ def test_a_sequence_that_begins_draws_its_own_masks(options):
     layer = carousel.RNN(64, 64, nonlinearity="relu", bias=False, **options)
     layer.initialize("identity")
     layer.weight_ih_l0.data = torch.eye(64) * ("input_dropout" in options)
-    layer.weight_hh_l0.data *= "recurrent_dropout" in options
+    layer.weight_hh_l0.data *= "recurrent_dropout" in options  # type: ignore[assignment]
     reset = torch.tensor([[False, False], [False, True], [False, False]])
     for hooked in (True, False):
         with layer.hook(lambda _, states: {"h": torch.ones_like(states["h"])}) as handle:

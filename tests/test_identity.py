@@ -394,7 +394,7 @@ def test_a_cell_that_reaches_too_much_is_read_anew_at_every_call():
 
     for table in ({k: object() for k in range(5000)}, list(range(5000)), np.zeros(100_000)):
         cell = Heavy()
-        cell.table = table
+        cell.table = table  # type: ignore[assignment]
         reads = Reads(cell)
         assert not reads.complete
         assert reads.changed(reads.cell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def test_time_constants_are_of_all_that_a_step_keeps(options, keep, batch_first)
     layer = held(0.5, batch_first, **options)
     x = torch.zeros(B, 10, I, dtype=torch.float64) if batch_first else torch.zeros(10, B, I, dtype=torch.float64)
     hx = torch.zeros(1, B, H, dtype=torch.float64), torch.ones(1, B, H, dtype=torch.float64)
-    call = {} if keep is None else {"keep": {"c": torch.full(x.shape[:2], keep, dtype=torch.float64)}}
+    call: dict[str, Any] = {} if keep is None else {"keep": {"c": torch.full(x.shape[:2], keep, dtype=torch.float64)}}
     _, (_, c) = layer(x, hx, **call)
     gates = read_gates(layer, x, hx, **call)
     torch.testing.assert_close(torch.exp(-10 / gates.time_constants("c")), c[0, 0].detach())
@@ -138,7 +139,7 @@ def test_influence_by_feature_is_the_jacobian(layer, x):
     assert input_influence(layer, x).by_feature is None
     figure = figures.influence_by_feature(found, at=0, row=1, features=["a", "b", "c"])
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["a", "b", "c"]
-    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), found.by_feature[0, :, 1].T)
+    np.testing.assert_allclose(figure.axes[0].images[0].get_array(), found.by_feature[0, :, 1].T)  # type: ignore[arg-type]
 
 
 # -- names ----------------------------------------------------------------------------------------------------------
@@ -161,23 +162,23 @@ def test_a_gate_goes_by_its_letter_and_by_its_word_everywhere(layer, x):
 
 REFUSED = {
     "at=5": (
-        lambda layer, x, gates: gradient_flow(layer, x, at=5),
+        lambda layer, x, gates: gradient_flow(layer, x, at=5),  # type: ignore[arg-type]
         r"at= must be a list of steps, such as \[59\], not 5",
     ),
-    "at=[0.5]": (lambda layer, x, gates: input_influence(layer, x, at=[0.5]), "at= must name steps by whole numbers"),
-    "steps=5": (lambda layer, x, gates: step_jacobians(layer, x, steps=5), "steps= must be a list of steps"),
+    "at=[0.5]": (lambda layer, x, gates: input_influence(layer, x, at=[0.5]), "at= must name steps by whole numbers"),  # type: ignore[list-item]
+    "steps=5": (lambda layer, x, gates: step_jacobians(layer, x, steps=5), "steps= must be a list of steps"),  # type: ignore[arg-type]
     "row=7": (
         lambda layer, x, gates: figures.gates_over_time(gates, "f", row=7),
         "There is no row 7: there are 2, from",
     ),
     "units=[99]": (lambda layer, x, gates: figures.gates_over_time(gates, "f", units=[99]), "There is no unit 99"),
-    "units=3": (lambda layer, x, gates: figures.gates_over_time(gates, "f", units=3), "units= must be a list of units"),
+    "units=3": (lambda layer, x, gates: figures.gates_over_time(gates, "f", units=3), "units= must be a list of units"),  # type: ignore[arg-type]
     "place": (
-        lambda layer, x, gates: figures.gates_over_time(gates, "f", place="layer 0"),
+        lambda layer, x, gates: figures.gates_over_time(gates, "f", place="layer 0"),  # type: ignore[arg-type]
         r"There is no 'f' at place layer 0: there is f, i, g, o, h, c at 0 \(layer 0\)",
     ),
     "list": (
-        lambda layer, x, gates: figures.gradient_by_lag([gradient_flow(layer, x)]),
+        lambda layer, x, gates: figures.gradient_by_lag([gradient_flow(layer, x)]),  # type: ignore[arg-type]
         "Give one gradient flow, or several by name, as in .*, not a list",
     ),
     "row of influence": (
@@ -197,7 +198,7 @@ REFUSED = {
         r"A GRUCell runs one step, .* layer = Recurrent\(cell.cell, 3, 8, bias=True\)",
     ),
     "layer=3": (
-        lambda layer, x, gates: gradient_flow(nn.Sequential(layer), x, layer=3),
+        lambda layer, x, gates: gradient_flow(nn.Sequential(layer), x, layer=3),  # type: ignore[arg-type]
         "layer= must be a recurrent layer",
     ),
 }
@@ -216,7 +217,7 @@ def test_an_array_is_no_tensor(measure, layer, x):
 
 
 def test_labels_may_be_numbers(layer, x):
-    figure = figures.gates_over_time(read_gates(layer, x), "f", labels=range(T))
+    figure = figures.gates_over_time(read_gates(layer, x), "f", labels=range(T))  # type: ignore[arg-type]
     assert figure.axes[0].get_xticklabels()[7].get_text() == "7"
     figures.influence(input_influence(layer, x, of="top"), labels=range(T)).canvas.draw()
 

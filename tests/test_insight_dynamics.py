@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import matrix
 import pytest
@@ -79,15 +80,16 @@ def test_without_looking_back_the_block_of_c_is_the_forget_gate():
 
 @pytest.mark.parametrize("cut", ["lengths", "reset", "packed", "zoneout"])
 def test_the_trajectory_is_the_layers_own(cut):
-    options = {"zoneout": 0.3} if cut == "zoneout" else {}
+    options: dict[str, Any] = {"zoneout": 0.3} if cut == "zoneout" else {}
     layer = carousel.LSTM(I, H, num_layers=2, bidirectional=True, dtype=torch.float64, **options).eval()
-    x, call = example(), {}
+    x, call = example(), dict[str, Any]()
     hx = tuple(torch.randn(4, B, H, dtype=torch.float64) for _ in range(2))
     if cut == "lengths":
         call = {"lengths": [3, T, 5]}
     if cut == "reset":
-        call = {"reset": torch.zeros(T, B, dtype=torch.bool)}
-        call["reset"][3, 0] = call["reset"][5, 0] = call["reset"][6, 1] = call["reset"][0, 2] = True
+        reset = torch.zeros(T, B, dtype=torch.bool)
+        reset[3, 0] = reset[5, 0] = reset[6, 1] = reset[0, 2] = True
+        call = {"reset": reset}
     _, _, states = layer(x, hx, return_states=True, **(call or ({"lengths": [3, T, 5]} if cut == "packed" else {})))
     given = x
     if cut == "packed":
@@ -134,8 +136,8 @@ def test_whatever_joins_a_step_is_in_its_jacobian_and_in_the_exponents(joined, u
     if hook is not None:
         layer.hook(hook)
     with under():
-        found = step_jacobians(layer, x, steps=range(steps), **call)
-        exponents = lyapunov(layer, x, count=3, discard=0, **call).running[-1]
+        found = step_jacobians(layer, x, steps=range(steps), **call)  # type: ignore[arg-type]
+        exponents = lyapunov(layer, x, count=3, discard=0, **call).running[-1]  # type: ignore[arg-type]
 
     def after(t, whole):
         """The state after step t of every row, from the one before it, both (B, 2 H)."""
@@ -294,6 +296,6 @@ def test_what_is_refused_is_said():
     with pytest.raises(DataError, match=r"steps= must name steps from 0 to 19 .*, but is \[20\]"):
         step_jacobians(layer, x, steps=[20])
     with pytest.raises(DataError, match=r"steps= must be a list of steps, such as \[19\], not 5"):
-        step_jacobians(layer, x, steps=5)
+        step_jacobians(layer, x, steps=5)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="There is no state 'c': there is h"):
         step_jacobians(layer, x).of("c")

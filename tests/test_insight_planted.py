@@ -20,7 +20,7 @@ from carousel.insight import TooShort, diagnose, gradient_flow, input_influence,
 
 ROOT = Path(__file__).resolve().parent.parent
 spec = importlib.util.spec_from_file_location("planted", ROOT / "benchmarks" / "diagnosis.py")
-planted = importlib.util.module_from_spec(spec)
+planted = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
 sys.modules["planted"] = planted  # where dataclasses look their module up
 spec.loader.exec_module(planted)
 

@@ -86,7 +86,7 @@ def test_every_cell_can_be_read_and_the_gate_that_keeps_is_found(row):
         assert values.shape[:3] == (2, T, B)
         assert values.isfinite().all(), name
         if gates.bounds[name] is not None:
-            low, high = gates.bounds[name]
+            low, high = gates.bounds[name]  # type: ignore[misc]
             assert low <= values.min()
             assert values.max() <= high
     assert set(gates.states) == set(row.cell.states)

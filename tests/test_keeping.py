@@ -171,8 +171,8 @@ def test_a_learned_shift_takes_the_place_of_a_bias():
 
     layer = carousel.Recurrent(Shifted, I, H)
     layer.initialize("forget-bias")
-    assert torch.equal(layer.away_l0, torch.ones(H))
-    assert torch.equal(layer.other_l0, torch.zeros(2 * H))
+    assert torch.equal(layer.away_l0, torch.ones(H))  # type: ignore[arg-type]
+    assert torch.equal(layer.other_l0, torch.zeros(2 * H))  # type: ignore[arg-type]
 
 
 NOTHING_KEEPS = {
@@ -191,14 +191,14 @@ NOTHING_KEEPS = {
 @pytest.mark.parametrize("scheme", ["chrono", "forget-bias"])
 def test_where_no_gate_keeps_schemes_refuse(name, scheme):
     layer = carousel.Recurrent(cell_of(NOTHING_KEEPS[name]), I, H)
-    assert keeping(layer.program) == {}
+    assert keeping(layer.program) == {}  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=f"{scheme} is for cells with a gate that keeps a state, .*Example has none"):
         layer.initialize(scheme, longest=9)
 
 
 def test_the_refusals_of_a_bias_that_is_not_there_and_of_plain_python():
     layer = carousel.Recurrent(cell_of(SPELLINGS["residual"][0]), I, H, bias=False)
-    assert keeping(layer.program)["h"].name == "1 - q"
+    assert keeping(layer.program)["h"].name == "1 - q"  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="has no bias for its gate q"):
         layer.initialize("forget-bias")
 
@@ -231,7 +231,7 @@ def test_the_share_is_that_of_the_cell_whatever_the_layer_adds():
     found = []
     for options in ({}, {"zoneout": 0.5}, {"candidate_dropout": 0.5}, {"recurrent_dropout": 0.5}):
         torch.manual_seed(0)
-        layer = carousel.Recurrent(cell_of(SPELLINGS["residual"][0]), I, H, **options)
+        layer = carousel.Recurrent(cell_of(SPELLINGS["residual"][0]), I, H, **options)  # type: ignore[arg-type]
         with torch.no_grad():
             layer.weight_hh_l0.zero_()
         with layer.record("h", "1 - q") as values:

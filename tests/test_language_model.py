@@ -6,6 +6,7 @@ import os
 import shlex
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,7 @@ from carousel.training.progress import Lines, Quiet
 from carousel.training.run_folder import RunFolder
 
 TEXT = "The clouds are in the sky. The fish are in the sea. " * 60
-TINY = {"hidden": 16, "window": 8, "lanes": 4, "seed": 3, "threads": 1}
+TINY: dict[str, Any] = {"hidden": 16, "window": 8, "lanes": 4, "seed": 3, "threads": 1}
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def test_another_number_of_threads_is_said(text: Path, tmp_path: Path) -> None:
 
 
 def test_it_learns_and_beats_nothing_but_honestly(trained: LanguageModel) -> None:
-    log = RunFolder.open(trained.run).log_lines()
+    log = RunFolder.open(trained.run).log_lines()  # type: ignore[arg-type]
     final = log[-1]["final"]
     assert final == min(line["validation"] for line in log if "validation" in line)
     assert final < 0.5 < log[0]["validation"]
@@ -185,13 +186,13 @@ def test_it_learns_and_beats_nothing_but_honestly(trained: LanguageModel) -> Non
 def test_a_finished_run_has_nothing_left_to_do(trained: LanguageModel) -> None:
     lines: list[str] = []
     before = (trained.run / "model.safetensors").read_bytes()
-    LanguageModel.resume(trained.run, report=Lines(write=lines.append))
+    LanguageModel.resume(trained.run, report=Lines(write=lines.append))  # type: ignore[arg-type]
     assert "has finished" in lines[0]
     assert (trained.run / "model.safetensors").read_bytes() == before
 
 
 def test_writing_is_seeded_and_comes_in_whole_pieces(trained: LanguageModel) -> None:
-    options = {"prompt": "The cl", "length": 60, "temperature": 0.9}
+    options: dict[str, Any] = {"prompt": "The cl", "length": 60, "temperature": 0.9}
     once = trained.generate(**options, seed=7)
     assert once == "".join(trained.stream(**options, seed=7))
     assert len(once) == 60
@@ -376,7 +377,7 @@ def test_a_failure_while_preparing_leaves_no_folder_behind(text: Path, tmp_path:
 
 def test_weights_of_another_run(trained: LanguageModel, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "mixed")
-    config = RunFolder.open(trained.run).config()
+    config = RunFolder.open(trained.run).config()  # type: ignore[arg-type]
     config["model"]["hidden"] = 32
     folder.write_config(config)
     folder.write_model(trained.network.state_dict())
@@ -403,7 +404,7 @@ def test_a_config_or_a_state_of_another_run(text: Path, tmp_path: Path) -> None:
 
 def test_a_run_does_not_bring_its_own_code(trained: LanguageModel, tmp_path: Path) -> None:
     folder = RunFolder.create(tmp_path / "stranger")
-    config = RunFolder.open(trained.run).config()
+    config = RunFolder.open(trained.run).config()  # type: ignore[arg-type]
     config["model"]["cell"] = "cell.py:Cell"
     folder.write_config(config)
     with pytest.raises(RunError, match=r"relative path, cell\.py:Cell: not run"):
@@ -515,7 +516,7 @@ def test_a_model_says_what_it_is_and_a_prompt_is_a_text(trained: LanguageModel) 
     )
     for ask in (trained.generate, trained.complete):
         with pytest.raises(DataError, match="A prompt is a text .*, not NoneType"):
-            ask(None)
+            ask(None)  # type: ignore[arg-type]
 
 
 def test_the_prompts_that_a_run_suggests_are_taken_by_its_model(tmp_path: Path, capsys) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -18,7 +20,15 @@ float64 = torch.float64
 # Rows with two members, none, three and one; two of them equal, so that the greatest is shared.
 OF = Members(torch.tensor([0, 0, 2, 2, 2, 3]), 4)
 HIDDEN = 3
-DECLARED = {"cell": "One", "gates": (), "inputs": (), "recurrents": (), "vectors": {}, "gate_bias": False, "own": {}}
+DECLARED: dict[str, Any] = {
+    "cell": "One",
+    "gates": (),
+    "inputs": (),
+    "recurrents": (),
+    "vectors": {},
+    "gate_bias": False,
+    "own": {},
+}
 DECLARED |= {"weights": {}, "children": "any"}
 
 
@@ -67,7 +77,7 @@ def test_every_letter_has_torchs_derivatives(letter, twice):
     leaves = {("state", "q"): q, ("state", "r"): torch.randn(6, HIDDEN, dtype=float64, generator=random)}
     leaves |= {("stream", name): row for name, row in rows.items()}
     leaves = {key: value.requires_grad_() for key, value in leaves.items()}
-    forward = values(program, leaves)
+    forward = values(program, leaves)  # type: ignore[arg-type]
     derivative = differentiate(program)
     upstream = torch.randn(4, HIDDEN, dtype=float64)
     given = {("saved", i): forward[i] for i in derivative.saved}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 import torch
@@ -139,7 +140,12 @@ def test_any_names_are_refused_or_mean_what_other_names_mean(data):
     if len(set(vectors)) < len(vectors) or len(set(matrices)) < len(matrices):
         return  # a mapping has a name once
     for engine in ("auto", "reference"):
-        options = {"initial_state": "learned", "zoneout": 0.3, "recurrent_dropout": 0.4, "engine": engine}
+        options: dict[str, Any] = {
+            "initial_state": "learned",
+            "zoneout": 0.3,
+            "recurrent_dropout": 0.4,
+            "engine": engine,
+        }
         try:
             layer = carousel.Recurrent(cell_of(**kinds), 3, 4, **options)
         except ProgramError as error:
@@ -176,7 +182,7 @@ needs_native = pytest.mark.skipif("absent" in native.status()["native engine"], 
 
 def inputs(program, **changed):
     shapes = program.parameter_shapes({"hidden": 4, "input": 3})
-    given = {
+    given: dict[str, Any] = {
         "x": torch.zeros(5, 3),
         "states": [torch.zeros(2, 4) for _ in program.states],
         "parameters": [torch.zeros(shapes[name]) for name in parameters_of(program)],

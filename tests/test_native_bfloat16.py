@@ -77,7 +77,7 @@ def test_every_instruction_set_and_odd_sizes(cell, isa):
 def test_the_same_again_is_the_same_bits():
     scan = Scan(trace(CELLS["lstm"]), SHAPES[5])
     first, again = (scan.run(native.scan, torch.bfloat16) for _ in range(2))
-    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert all(torch.equal(first[name], again[name]) for name in first)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -164,8 +164,8 @@ def test_autocast_rounds_the_factors_where_the_processor_has_the_product():
     plain = layer(x)[0]
     with torch.autocast("cpu", torch.bfloat16):
         cast = layer(x)[0]
-        gradient = torch.autograd.grad(cast.square().sum(), layer.weight_hh_l0)[0]
-    expected = torch.autograd.grad(plain.square().sum(), layer.weight_hh_l0)[0]
+        gradient = torch.autograd.grad(cast.square().sum(), layer.weight_hh_l0)[0]  # type: ignore[arg-type]
+    expected = torch.autograd.grad(plain.square().sum(), layer.weight_hh_l0)[0]  # type: ignore[arg-type]
     assert cast.dtype == gradient.dtype == torch.float32
     assert torch.equal(cast, plain) != prepared.multiplies_bfloat16()
     assert (cast - plain).abs().max() <= 8 * EPS

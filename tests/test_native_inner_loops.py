@@ -67,7 +67,7 @@ def loops_of(library: Path) -> Loops:
     for line in text.splitlines():
         if line.endswith(">:"):
             head = HEAD.match(line)
-            lines = functions.setdefault(head.groups(), []) if head else []
+            lines = functions.setdefault(head.groups(), []) if head else []  # type: ignore[arg-type]
         elif instruction := LINE.match(line):
             lines.append((int(instruction[1], 16), instruction[2]))
     return {key: inner_loop(lines) for key, lines in functions.items()}

@@ -48,7 +48,7 @@ def numbers(dtype: torch.dtype) -> torch.Tensor:
 
 def test_the_tables_agree():
     for i in range(len(LIBRARY.isas)):
-        found = {}
+        found: dict = {}
         while name := LIBRARY.c.carousel_op_name(i, len(found)):
             found[name.decode()] = LIBRARY.c.carousel_op_arity(i, len(found))
         expected = {name: op.arity for name, op in POINTWISE.items()} | native_plan.OWN

@@ -250,7 +250,7 @@ def test_rows_that_are_not_contiguous():
     scan.gradients = [g.t().contiguous().t() for g in scan.gradients]
     actual = scan.run(native.scan, torch.float32)
     for name, value in expected.items():
-        assert torch.equal(actual[name], value), name
+        assert torch.equal(actual[name], value), name  # type: ignore[arg-type]
 
 
 def test_a_gradient_of_the_last_states_only():
@@ -271,7 +271,7 @@ def test_nothing_is_kept_without_a_gradient_to_come():
     key = operator.key_of(scan.program)
     parameters = [scan.weights[name] for name in parameters_of(scan.program)]
     sizes = torch.tensor(scan.shape.batch_sizes)
-    arguments = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False, False)
+    arguments: tuple = (scan.x, list(scan.states.values()), parameters, [], sizes, key, False, False)
     assert torch.ops.carousel.scan(*arguments, False)[2].numel() == 0
     # Four gates, tanh(c) and c itself, in whole blocks; h is the result.
     block = prepared.library().c.carousel_block(prepared.isa(), 1)

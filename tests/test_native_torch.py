@@ -40,7 +40,7 @@ def flat(program, x, sizes, states, weights, keep):
 
 def test_torchs_own_checks_of_the_operator():
     tests = ("test_schema", "test_autograd_registration", "test_faketensor")
-    torch.library.opcheck(torch.ops.carousel.scan.default, flat(*arguments(), True), test_utils=tests)
+    torch.library.opcheck(torch.ops.carousel.scan.default, flat(*arguments(), True), test_utils=tests)  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
@@ -71,13 +71,13 @@ def test_transforms_go_through_the_reference():
         if transform not in (torch.func.grad, torch.func.hessian):
             given = torch.stack([given, 2 * given])
         torch.testing.assert_close(transform(total(native))(given), transform(total(reference))(given))
-    _, actual = torch.func.jvp(total(native), (x.detach(),), (x.detach(),))
-    _, expected = torch.func.jvp(total(reference), (x.detach(),), (x.detach(),))
+    _, actual = torch.func.jvp(total(native), (x.detach(),), (x.detach(),))  # type: ignore[misc]
+    _, expected = torch.func.jvp(total(reference), (x.detach(),), (x.detach(),))  # type: ignore[misc]
     torch.testing.assert_close(actual, expected)
 
 
 def test_an_operator_that_kept_nothing_says_so():
-    emitted, _, _ = torch.ops.carousel.scan(*flat(*arguments(), False))
+    emitted, _, _ = torch.ops.carousel.scan(*flat(*arguments(), False))  # type: ignore[call-arg]
     with pytest.raises(RuntimeError, match="kept nothing"):
         emitted[0].sum().backward()
 

@@ -10,7 +10,7 @@ import carousel
 
 FILE = Path(__file__).parents[1] / "benchmarks" / "odyssey.py"
 SPEC = importlib.util.spec_from_file_location("odyssey", FILE)
-odyssey = importlib.util.module_from_spec(SPEC)
+odyssey = importlib.util.module_from_spec(SPEC)  # type: ignore[arg-type]
 sys.modules["odyssey"] = odyssey  # dataclasses look for their module there
 SPEC.loader.exec_module(odyssey)
 

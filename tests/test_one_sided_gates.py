@@ -6,6 +6,7 @@ That they compute their equations, and their gradients, is tried on the cells `O
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 import torch
@@ -54,9 +55,9 @@ def test_the_state_keeps_its_memory_by_the_gates_that_read_the_input():
 
 @pytest.mark.parametrize("option", ["recurrent_dropout", "weight_drop"])
 def test_a_dropout_of_what_u_multiplies_needs_a_u(option):
-    carousel.Recurrent(OneSided(), 3, 5, **{option: 0.5})
+    carousel.Recurrent(OneSided(), 3, 5, **dict[str, Any]({option: 0.5}))
     with pytest.raises(ValueError, match=f"{option} is for cells whose gates multiply the state by U.*use zoneout"):
-        carousel.Recurrent(ScanAlone(), 3, 5, **{option: 0.5})
+        carousel.Recurrent(ScanAlone(), 3, 5, **dict[str, Any]({option: 0.5}))
 
 
 @pytest.mark.parametrize("scheme", ["orthogonal", "identity"])

@@ -287,7 +287,7 @@ def test_threads_do_not_share_a_call():
     cell = ready("lstm")[0]
     given = [(torch.randn(B, I), (torch.randn(B, H), torch.randn(B, H))) for _ in range(4)]
     expected = [by_the_general_way(cell, *one) for one in given]
-    wrong = []
+    wrong: list = []
 
     def work(k):
         with torch.no_grad():

@@ -414,7 +414,7 @@ class TestInitialisation:
         names = ["shift"] if options.get("layer_norm") else ["bias_ih", "bias_hh"]
         for k in range(2):
             total = sum(layer.get_parameter(f"{n}_l{k}").chunk(len(layer.program.gates))[place] for n in names)
-            assert torch.equal(total, torch.ones(H))
+            assert torch.equal(total, torch.ones(H))  # type: ignore[arg-type]
 
     def test_chrono_spans_the_time_constants(self):
         layer = carousel.LSTM(I, 512)
@@ -481,7 +481,8 @@ def test_a_step_in_plain_python_may_write_into_its_states():
         assert torch.equal(given, start)
     losses = [layer(x, start)[0].square().sum() for layer in (pure, in_place)]
     found = [
-        torch.autograd.grad(loss, layer.weight_hh_l0) for loss, layer in zip(losses, (pure, in_place), strict=True)
+        torch.autograd.grad(loss, layer.weight_hh_l0)  # type: ignore[arg-type]
+        for loss, layer in zip(losses, (pure, in_place), strict=True)
     ]
     torch.testing.assert_close(*found)
 

@@ -51,7 +51,7 @@ class Row(Cell):
         return self.alpha * n
 
 
-class AsModule(Cell, nn.Module):
+class AsModule(Cell, nn.Module):  # type: ignore[misc]
     gates = "n"
 
     def __init__(self):
@@ -92,7 +92,7 @@ def by_hand(layer, step, x):
             for t in range(len(x))[:: -1 if direction else 1]:
                 h = step(F.linear(x[t], w, b) + F.linear(h, u, c), h, layer.cell)
                 found[t] = h
-            outputs.append(torch.stack(found))
+            outputs.append(torch.stack(found))  # type: ignore[arg-type]
         x = torch.cat(outputs, -1)
     return x
 

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import matrix
 import numpy as np
@@ -111,7 +112,7 @@ def computed_again(program, scan, t):
                 leaves.append(torch.from_numpy(parts[program.inputs.index(node.attr)]))
             case "state":
                 row = scan.before.get(node.attr)
-                leaves.append(None if row is None else torch.from_numpy(row[t]))
+                leaves.append(None if row is None else torch.from_numpy(row[t]))  # type: ignore[arg-type]
             case "vector":
                 leaves.append(torch.from_numpy(scan.vectors[index]))
             case "constant":
@@ -119,7 +120,7 @@ def computed_again(program, scan, t):
             case "per_unit":
                 leaves.append(torch.tensor(1 / scan.sizes[node.attr]))
             case _:
-                leaves.append(None)
+                leaves.append(None)  # type: ignore[arg-type]
     return evaluate(program, leaves, lambda index, _row: torch.from_numpy(scan.products[index][t]))
 
 
@@ -178,7 +179,7 @@ def test_bytes_that_make_no_text_have_names_and_places():
 
 def test_a_long_measure_says_how_far_it_is(monkeypatch):
     monkeypatch.setattr(progress_lines, "EVERY", 0.0)
-    model, said = model_of(), []
+    model, said = model_of(), list[str]()
     examine(model, "tiny", Passage((TEXT * 3)[:150], "a text"), said.append)
     counts = [int(line.split()[1]) for line in said if line.endswith(" of 150 steps")]
     assert counts == [8, 16, 24, 32, 40, 48, 56, 63, 127, 150]
@@ -278,7 +279,7 @@ def test_scripts_write_text_only_as_text():
 
 
 def test_inspect_writes_a_page_and_pictures(tmp_path):
-    said = []
+    said: list = []
     page = inspect(model_of(), TEXT, out=tmp_path / "new" / "folder", report=said.append)
     assert page == tmp_path / "new" / "folder" / "index.html"
     pictures = {path.name for path in page.parent.glob("*.png")}
@@ -300,8 +301,9 @@ def trained(folder: Path, **settings) -> Path:
     from carousel.training.progress import Quiet
 
     (folder / "text.txt").write_text(TEXT * 30)
-    small = {"hidden": 4, "window": 8, "lanes": 2, "epochs": 0.05, "threads": 1} | settings
+    small: dict[str, Any] = {"hidden": 4, "window": 8, "lanes": 2, "epochs": 0.05, "threads": 1} | settings
     model = LanguageModel.train(folder / "text.txt", out=folder / "run", report=Quiet(), **small)
+    assert model.run is not None
     return model.run
 
 

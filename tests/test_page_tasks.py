@@ -7,6 +7,7 @@ import datetime
 import json
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -55,10 +56,10 @@ def livelier(network: torch.nn.Module) -> None:
 def classifier_of(kind: str) -> tuple[SequenceClassifier, list]:
     """A small classifier, hardly trained, and sequences that it can read."""
     rng = np.random.default_rng(0)
-    small = {"hidden": 5, "epochs": 0.5, "threads": 1, "batch": 8}
+    small: dict[str, Any] = {"hidden": 5, "epochs": 0.5, "threads": 1, "batch": 8}
     labels = ["up", "down"] * 6
     if kind == "series":  # as by default: both ways, attention, a vote
-        x = [np.cumsum(rng.normal(size=(12 + k, 2)), 0).astype(np.float32) for k in range(12)]
+        x: list = [np.cumsum(rng.normal(size=(12 + k, 2)), 0).astype(np.float32) for k in range(12)]
         x[1][3, 0] = np.nan
         model = SequenceClassifier(folds=2, **small).fit(x, labels)
     elif kind == "forward":
@@ -392,8 +393,9 @@ def trained_on_files(folder: Path, **settings) -> Path:
         {"text": text, "label": label} for k in range(5) for text, label in ((GOOD[k % 2], "good"), (BAD[k % 2], "bad"))
     ]
     pl.DataFrame(rows).write_csv(folder / "reviews.csv")
-    small = {"hidden": 4, "embedding": 3, "epochs": 0.5, "threads": 1, "folds": 2} | settings
+    small: dict[str, Any] = {"hidden": 4, "embedding": 3, "epochs": 0.5, "threads": 1, "folds": 2} | settings
     model = SequenceClassifier.train(folder / "reviews.csv", out=folder / "run", report=Quiet(), **small)
+    assert model.run is not None
     return model.run
 
 
@@ -520,7 +522,7 @@ def sales(days: int = 70, future: int = 4) -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def forecasters():
-    small = {"hidden": 4, "epochs": 0.3, "threads": 1, "time": "date", "id": "shop", "target": "sales"}
+    small: dict[str, Any] = {"hidden": 4, "epochs": 0.3, "threads": 1, "time": "date", "id": "shop", "target": "sales"}
     found = {
         "encoder-decoder": Forecaster(3, known="price", **small).fit(sales()),
         "autoregressive": Forecaster(

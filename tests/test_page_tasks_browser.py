@@ -27,7 +27,7 @@ NASTY = "</script><img src=x onerror=alert(1)><b>"
 @pytest.fixture(scope="module")
 def seen():
     """For each kind of page its model, what it read, and the moments."""
-    found = {}
+    found: dict[str, tuple] = {}
     for kind in ("series", "audio", "words"):
         model, x = classifier_of(kind)
         reader = reader_for(model)

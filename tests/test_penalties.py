@@ -94,7 +94,7 @@ def test_halves_are_summed_in_float32():
             lambda: activation_penalty(torch.zeros(3)),
             "output must be a Tensor of 2 or 3 dimensions or a PackedSequence",
         ),
-        (lambda: temporal_penalty((torch.zeros(3, 2, 1), None)), "or a PackedSequence, got tuple"),
+        (lambda: temporal_penalty((torch.zeros(3, 2, 1), None)), "or a PackedSequence, got tuple"),  # type: ignore[arg-type]
         (lambda: temporal_penalty(torch.zeros(3, 2, 1), lengths=[4, 1]), "temporal_penalty: lengths must lie between"),
         (
             lambda: temporal_penalty(torch.zeros(3, 2, 1), reset=torch.zeros(2, 3, dtype=torch.bool)),

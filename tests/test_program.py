@@ -286,7 +286,7 @@ class TestOutsideTheAlphabet:
         for step, refused in (
             (lambda n: np.tanh(n), r"numpy.tanh of a row is outside[\s\S]*Write torch.tanh\."),
             (lambda n: math.tanh(n), r"a Python number made of a row[\s\S]*the module math take numbers only"),
-            (lambda n: n + not_there, "what raised NameError"),  # noqa: F821
+            (lambda n: n + not_there, "what raised NameError"),  # type: ignore[name-defined]  # noqa: F821
         ):
             _, message = self.refuse(step, refused)
             assert f"test_program.py:{step.__code__.co_firstlineno}" in message
@@ -308,7 +308,7 @@ class TestOutsideTheAlphabet:
         from carousel.cells.lstm import LSTM
 
         class Wrong(LSTM):
-            def step(self, h, c, i, f, g, o, W_hr):
+            def step(self, h, c, i, f, g, o, W_hr):  # type: ignore[override]
                 return W_hr(o) + c, c + i + f + g + h
 
         with pytest.raises(ProgramError, match="rows of different sizes, hidden and projection"):
@@ -560,7 +560,7 @@ class TestFinding:
         assert carousel.Recurrent("gru", 2, 3).program is carousel.GRU(2, 3).program
         assert carousel.Recurrent(Threefold, 2, 3).cell == Threefold()
         with pytest.raises(TypeError, match="cell must be a carousel.Cell, a class of one, or a name, got int"):
-            carousel.Recurrent(3, 2, 3)
+            carousel.Recurrent(3, 2, 3)  # type: ignore[arg-type]
 
     def test_options_are_checked(self):
         with pytest.raises(ValueError, match="Unknown nonlinearity 'x'. Select from 'tanh', 'relu', 'sigmoid'."):

@@ -53,7 +53,7 @@ def names_in(code: str) -> set[tuple[str, str]]:
     """(package, name) of all that is taken from Carousel: by an import, or as an attribute of a package."""
     found = set()
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "carousel":
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "carousel":
             found |= {(node.module, alias.name) for alias in node.names}
         elif isinstance(node, ast.Attribute):
             path = ast.unparse(node.value)

@@ -57,7 +57,7 @@ DOCUMENTS = [README, *((page.read_text(encoding="utf-8")) for page in sorted((RO
 EXAMPLES = [inspect.getdoc(app[name].default_command) for name in app if not name.startswith("-")]
 
 
-@pytest.mark.parametrize("line", sorted({line for text in (*DOCUMENTS, *EXAMPLES) for line in commands_in(text)}))
+@pytest.mark.parametrize("line", sorted({line for text in (*DOCUMENTS, *EXAMPLES) for line in commands_in(text)}))  # type: ignore[arg-type]
 def test_every_command_that_is_shown_is_understood(line):
     """Parsed, with its options and their values, and not run."""
     app.parse_args(shlex.split(line, comments=True)[1:], exit_on_error=False, print_error=False)
@@ -86,7 +86,7 @@ def test_every_command_shows_an_example_of_itself():
     names = [name for name in app if not name.startswith("-")]
     assert {"train", "generate", "doctor"} <= set(names)
     for name, text in zip(names, EXAMPLES, strict=True):
-        assert any(line.split()[1] == name for line in commands_in(text)), name
+        assert any(line.split()[1] == name for line in commands_in(text)), name  # type: ignore[arg-type]
 
 
 def test_files_it_links_to_are_there():

@@ -78,7 +78,7 @@ def test_a_training_killed_between_any_two_changes_to_its_files_goes_on_to_the_s
     while True:
         changes += 1
         path = tmp_path / f"run-{changes}"
-        if not DEATH.comes(changes, path, lambda path=path: train(path)):
+        if not DEATH.comes(changes, path, lambda path=path: train(path)):  # type: ignore[misc]
             break
         run = RunFolder(path)
         if not (path / "config.json").exists():
@@ -105,7 +105,7 @@ def test_a_task_killed_while_it_writes_looks_damaged_at_no_moment(task: str, tmp
     expected = (tmp_path / "whole" / "model.safetensors").read_bytes()
     for changes in (1, 2, 3, 4, 6, 10):
         path = tmp_path / f"run-{changes}"
-        died = DEATH.comes(changes, path, lambda path=path: kind.train(tmp_path, path))
+        died = DEATH.comes(changes, path, lambda path=path: kind.train(tmp_path, path))  # type: ignore[misc]
         if not (path / "config.json").exists():
             assert died
             continue
@@ -146,7 +146,7 @@ def folder(tmp_path: Path) -> RunFolder:
         lambda log: os.truncate(log, 70),
         lambda log: log.unlink(),
         lambda log: log.rename(log.with_name("old.jsonl")),
-        lambda log: shutil.copy(log, log.with_name("x")) and os.replace(log.with_name("x"), log),
+        lambda log: shutil.copy(log, log.with_name("x")) and os.replace(log.with_name("x"), log),  # type: ignore[func-returns-value]
     ],
     ids=["emptied", "written to", "written to in part", "cut within a line", "removed", "renamed", "replaced"],
 )

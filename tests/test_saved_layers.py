@@ -7,6 +7,7 @@ import io
 import multiprocessing
 import pickle
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ class Model(nn.Module):
         return self.head(self.rnn(x)[0])
 
 
-LAYERS = {
+LAYERS: dict[str, Any] = {
     "LSTM": lambda: carousel.LSTM(I, H, 2, bidirectional=True),
     "GRU": lambda: carousel.GRU(I, H, reset="before", batch_first=True),
     "RNN": lambda: carousel.RNN(I, H, nonlinearity="sigmoid"),
@@ -55,7 +56,7 @@ LAYERS = {
     "by name": lambda: carousel.Recurrent("peephole-lstm", I, H, dropout=0.5, num_layers=2),
     "model": Model,
 }
-OWN = {"a cell of one's own": lambda: carousel.Recurrent(Leaky(0.3), I, H)}
+OWN: dict[str, Any] = {"a cell of one's own": lambda: carousel.Recurrent(Leaky(0.3), I, H)}
 
 
 def file_of(module):
@@ -83,7 +84,7 @@ def by_torch(module):
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, copy.copy, lambda m: pickle.loads(pickle.dumps(m)), by_torch])
-@pytest.mark.parametrize("name", {**LAYERS, **OWN})
+@pytest.mark.parametrize("name", {**LAYERS, **OWN})  # type: ignore[dict-item]
 def test_a_layer_comes_back_with_its_options(name, again):
     layer, x = (LAYERS | OWN)[name](), example(name)
     twin = again(layer)
@@ -106,7 +107,7 @@ def test_loading_weights_alone_needs_the_layers_class_alone(name):
     needed = torch.serialization.get_unsafe_globals_in_checkpoint(io.BytesIO(file))
     allowed = [Model, nn.Linear, carousel.GRU] if name == "model" else [type(layer)]
     assert set(needed) <= {f"{kind.__module__}.{kind.__qualname__}" for kind in allowed}
-    with torch.serialization.safe_globals(allowed):
+    with torch.serialization.safe_globals(allowed):  # type: ignore[arg-type]
         twin = torch.load(io.BytesIO(file), weights_only=True)
     for mine, theirs in zip(said(layer, x), said(twin, x), strict=True):
         assert torch.equal(mine, theirs)

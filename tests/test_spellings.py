@@ -139,7 +139,7 @@ def test_every_spelling_means_what_it_means_in_torch(spelling, make, engine):
     small = 1e-10 if make in OVER_UNITS else 1e-15 if make in ("cosh", "elu", "celu", "selu", "lerp", *SHORT) else 0
     close = 1e-7 if make == "hardsigmoid" else 1e-8
     for a, b, what in zip(ours, theirs, ("value", "by h", "by n"), strict=True):
-        torch.testing.assert_close(a, b, rtol=close, atol=small, equal_nan=True, msg=lambda m, w=what: f"{w}: {m}")
+        torch.testing.assert_close(a, b, rtol=close, atol=small, equal_nan=True, msg=lambda m, w=what: f"{w}: {m}")  # type: ignore[misc]
 
 
 softplus, scale = nn.Softplus(), nn.Parameter(torch.tensor(0.5))
@@ -233,9 +233,9 @@ REFUSED = {
     ),
     "//": (lambda h, n: n // 2 + h, r"operator.floordiv is outside.*Write torch.floor\(a / b\) or torch.remainder"),
     "rounding": (lambda h, n: torch.div(h, n, rounding_mode="floor"), "a division that rounds"),
-    "a wrong keyword": (lambda h, n: torch.add(h, n, beta=2), "unexpected keyword argument 'beta'"),
-    "too many": (lambda h, n: torch.tanh(h, n), "takes 1 positional argument but 2 were given"),
-    "too few": (lambda h, n: torch.maximum(h) + n, r"missing a required argument: 'other'"),
+    "a wrong keyword": (lambda h, n: torch.add(h, n, beta=2), "unexpected keyword argument 'beta'"),  # type: ignore[call-overload]
+    "too many": (lambda h, n: torch.tanh(h, n), "takes 1 positional argument but 2 were given"),  # type: ignore[call-arg]
+    "too few": (lambda h, n: torch.maximum(h) + n, r"missing a required argument: 'other'"),  # type: ignore[call-arg]
     "a method's wrong keyword": (
         lambda h, n: h.add(n, beta=2),
         r"'beta'; it is Tensor.add\(input, other, \*, alpha=1\)",
@@ -421,9 +421,9 @@ class TestValuesOfVectorsAlone:
             _, (_, a), states = layer(x, return_states=True)
         assert values["alpha"].shape == states["a"].shape == (1, 6, 4, 5)
         assert a.shape == (1, 4, 5)
-        expected = torch.sigmoid(layer.leak_l0).expand(1, 6, 4, 5)
+        expected = torch.sigmoid(layer.leak_l0).expand(1, 6, 4, 5)  # type: ignore[arg-type]
         torch.testing.assert_close(values["alpha"], expected)
-        torch.testing.assert_close(a, torch.tanh(layer.start_l0).expand(1, 4, 5))
+        torch.testing.assert_close(a, torch.tanh(layer.start_l0).expand(1, 4, 5))  # type: ignore[arg-type]
         a.mul_(2)  # what a layer gives may be written into
 
     @pytest.mark.parametrize("engine", ENGINES)
@@ -500,7 +500,7 @@ def random_cell(lines) -> Cell:
                 if function == "product":
                     values.append(U_f(torch.tanh(a)) + b)
                 elif isinstance(function, str):
-                    values.append(BOUNDED[function](a, b) if function in BOUNDED else getattr(torch, function)(a))
+                    values.append(BOUNDED[function](a, b) if function in BOUNDED else getattr(torch, function)(a))  # type: ignore[misc]
                 else:
                     values.append(function(a) if function in ACTIVATIONS else function(a, b))
             return torch.tanh(values[-1] + p * c + g), torch.tanh(values[-2] + f)

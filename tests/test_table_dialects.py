@@ -234,7 +234,7 @@ LAYOUTS = {
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_layouts_of_the_same_table(tmp_path, layout):
     content, words = LAYOUTS[layout]
-    frame, said = read(tmp_path, content)
+    frame, said = read(tmp_path, content)  # type: ignore[arg-type]
     assert frame.to_dict(as_series=False) == EXPECTED
     assert words in " / ".join(said)
     if not words:
@@ -304,7 +304,7 @@ REFUSED = {
 def test_lines_that_are_no_table_are_refused_by_their_number(tmp_path, case):
     content, words = REFUSED[case]
     with pytest.raises(DataError, match=words):
-        read(tmp_path, content)
+        read(tmp_path, content)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -178,7 +178,7 @@ def test_a_task_is_a_folder_and_nothing_else(toy, tmp_path, capsys):
 
 def test_every_setting_is_an_option_and_every_option_a_setting():
     settings = {flag(one.name) for task in task_names() for one in fields(settings_of(task))}
-    typed = {name for name in flags_of(app["train"]) if not name.startswith("--no-")} - {"DATA"}
+    typed = {name for name in flags_of(app["train"]) if not name.startswith("--no-")} - {"DATA"}  # type: ignore[arg-type]
     assert typed == settings | OF_THE_COMMAND
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import pickle
 import warnings
+from typing import Any
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ import carousel
 
 FACES = [(carousel.RNN, nn.RNN), (carousel.LSTM, nn.LSTM), (carousel.GRU, nn.GRU)]
 CELLS = [(carousel.RNNCell, nn.RNNCell), (carousel.LSTMCell, nn.LSTMCell), (carousel.GRUCell, nn.GRUCell)]
-NAMED = {"ids": lambda pair: pair[1].__name__}
+NAMED: dict[str, Any] = {"ids": lambda pair: pair[1].__name__}
 
 STRUCTURES = [
     {},
@@ -342,7 +343,7 @@ def test_packing_pads_and_unpads_like_torch():
     for layer in (ours, theirs):
         output, (h, _) = layer(packed)
         results.append([*torch.nn.utils.rnn.pad_packed_sequence(output, batch_first=True), h])
-    agree(*results, bound(theirs))
+    agree(*results, bound(theirs))  # type: ignore[call-arg]
 
 
 def test_training_scripts_may_call_flatten_parameters():

@@ -320,7 +320,7 @@ def test_a_language_model_that_carries_its_state(kind):
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
             for p in model.parameters():
-                p.data.add_(p.grad, alpha=-5.0)
+                p.data.add_(p.grad, alpha=-5.0)  # type: ignore[arg-type]
             losses_here.append(loss.detach())
         file = io.BytesIO()
         torch.save(model.state_dict(), file)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -182,7 +183,7 @@ def test_two_processes_with_half_the_lanes_each_are_one(tmp_path):
 def test_refuses_what_is_not_as_long_as_the_input(what, steps):
     layer, x = carousel.GRU(2, 3), torch.zeros(20, 1, 2)
     short = torch.zeros(steps, 1, dtype=torch.bool)
-    given = {"reset": short} if what == "reset" else {}
+    given: dict[str, Any] = {"reset": short} if what == "reset" else {}
     with pytest.raises(ValueError, match=f"x has 20 along dimension 0, and {what} has {steps}"):
         next(truncated(layer, x, x, *([] if given else [short]), every=4, **given))
 
@@ -217,7 +218,7 @@ def test_a_model_is_cut_along_the_time_of_the_layers_that_it_holds(batch_first, 
     time = int(batch_first)
     x = torch.randn(*((B, 9) if batch_first else (9, B)), I, dtype=torch.float64, requires_grad=True)
     whole, _ = model(x)
-    pieces = []
+    pieces: list = []
     for (output,) in truncated(model, x, every=3):
         (gradient,) = torch.autograd.grad(output.sum(), x, retain_graph=True)
         reached = gradient.abs().sum((1 - time, 2)).nonzero().flatten().tolist()

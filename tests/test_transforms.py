@@ -92,7 +92,7 @@ def test_jvp_and_jacrev_agree(row):
     """Forward mode along a tangent is the Jacobian, from reverse mode, times the tangent."""
     layer, x = make(row), some_input()
     tangent = some_input()
-    value, along = jvp(lambda a: layer(a)[0], (x,), (tangent,))
+    value, along = jvp(lambda a: layer(a)[0], (x,), (tangent,))  # type: ignore[misc]
     jacobian = jacrev(lambda a: layer(a)[0])(x)
     assert_close(value, layer(x)[0], terms=TERMS)
     assert_close(along, torch.tensordot(jacobian, tangent, 2), terms=3 * TERMS)

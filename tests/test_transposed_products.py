@@ -54,7 +54,7 @@ def by_torch(x: Tensor, h: Tensor, weights: dict[str, Tensor]) -> list[Tensor]:
 
 
 def arguments(bias: bool, dtype: torch.dtype) -> dict[str, Tensor]:
-    sizes = {"x": (T * B, I), "h": (B, H), "weight_ih": (H, I), "weight_hh": (H, H)}
+    sizes: dict[str, tuple[int, ...]] = {"x": (T * B, I), "h": (B, H), "weight_ih": (H, I), "weight_hh": (H, H)}
     sizes |= {"bias_ih": (H,), "bias_hh": (H,)} if bias else {}
     return {name: (0.4 * torch.randn(size, dtype=float64)).to(dtype).requires_grad_() for name, size in sizes.items()}
 

@@ -253,7 +253,7 @@ def layer(equations: Equations, xs, initial, parameters: Mapping[str, np.ndarray
     """
     directions = ["", "_reverse"] if "weight_ih_l0_reverse" in parameters else [""]
     layers = sum(name.startswith("weight_ih_l") for name in parameters) // len(directions)
-    last = []
+    last: list = []
     for k in range(layers):
         outputs = []
         for direction in directions:

@@ -436,8 +436,8 @@ EQUATIONS |= {
     "light-ru": Equations("f", _light_ru, inputs="n"),
     "minimal-rnn": Equations("", _minimal_rnn, inputs="n", recurrents="u"),
     "t-rnn": Equations("", _t_rnn, inputs="nf"),
-    "t-gru": Equations((), _t_gru, inputs=TYPED),
-    "t-lstm": Equations((), _t_lstm, inputs=TYPED),
+    "t-gru": Equations((), _t_gru, inputs=TYPED),  # type: ignore[arg-type]
+    "t-lstm": Equations((), _t_lstm, inputs=TYPED),  # type: ignore[arg-type]
     "indrnn": _ind_rnn(relu),
     "brc": Equations("", _brc, inputs="acn"),
     "nbrc": Equations("ac", _nbrc, inputs="n"),

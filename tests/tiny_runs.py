@@ -13,7 +13,7 @@ from carousel import Forecaster, LanguageModel, SequenceClassifier
 from carousel.training import checksums
 from carousel.training.progress import Quiet
 
-SMALL = {"hidden": 4, "threads": 1, "seed": 1}
+SMALL: dict[str, Any] = {"hidden": 4, "threads": 1, "seed": 1}
 
 
 def language(folder: Path, out: Path, **options: Any) -> None:
