@@ -111,7 +111,7 @@ def test_saved_and_loaded_and_pickled_it_answers_the_same(learnt: carousel.Seque
     with pytest.raises(RunError, match="already holds a run"):
         learnt.save(tmp_path / "run")
     (tmp_path / "run" / "config.json").write_text('{"format": 1, "task": "language"}')
-    with pytest.raises(RunError, match="run of the task 'language', and no classifier"):
+    with pytest.raises(RunError, match="run of the task 'language', and this needs one of the task 'classification'"):
         carousel.SequenceClassifier.load(tmp_path / "run")
 
 
