@@ -31,7 +31,7 @@ from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wdouble-promotion", "-Wconversion"]
 # Every cell in double precision; in single, one of each kind.
-RUNS = [(row, torch.float64) for row in (*CATALOGUE, *USERS) if row.traced and not row.cell.parts]
+RUNS = [(row, torch.float64) for row in (*CATALOGUE, *USERS) if row.traced]
 RUNS += [(row, torch.float32) for row in KINDS if row.traced]
 T = 30
 
@@ -143,7 +143,7 @@ def cells_in_c(tmp_path_factory) -> dict[str, Built]:
 def test_a_layer_in_c_gives_what_the_layer_gives(k, cells_in_c):
     row, dtype = RUNS[k]
     layer = row.layer(3, 5).to(dtype)
-    x = torch.randn(T, 2, 3, dtype=dtype, generator=torch.Generator().manual_seed(3))
+    x = torch.randn(T, 2, layer.input_size, dtype=dtype, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
         wanted, _ = layer(x)
     in_c = cells_in_c[f"cell{k}"]
@@ -180,6 +180,10 @@ def layers_in_c(tmp_path_factory) -> tuple[dict[str, carousel.Recurrent], dict[s
         name: moved(carousel.GRU(3, 6, dtype=torch.float64, **options)).eval() for name, options in OPTIONS.items()
     }
     layers["shift_register"] = carousel.Recurrent(ShiftRegister(), 3, 6, dtype=torch.float64)
+    # Layers above the first read the time that stands behind the features.
+    layers["parts"] = moved(carousel.Recurrent("phased-lstm", 4, 6, num_layers=3, dtype=torch.float64))
+    # The gates' part does not stand first, and the step reads both.
+    layers["masks"] = moved(carousel.Recurrent(Masked(), 6, 5, dtype=torch.float64))
     layers["deep"] = carousel.LSTM(3, 8, 2, proj_size=6, peepholes="all", dtype=torch.float64)
     return layers, together(layers, tmp_path_factory.mktemp("layers"))
 
@@ -193,11 +197,24 @@ def test_lengths(steps, layers_in_c):
             assert_close(found, layers["deep"](x)[0], terms=100 + steps)
 
 
-@pytest.mark.parametrize("name", [*OPTIONS, "shift_register"])
+@pytest.mark.parametrize("name", [*OPTIONS, "shift_register", "parts", "masks"])
 def test_layers_as_in_evaluation(name, layers_in_c):
-    (layers, in_c), x = layers_in_c, torch.randn(T, 3, dtype=torch.float64)
+    (layers, in_c), x = layers_in_c, torch.randn(T, layers_in_c[0][name].input_size, dtype=torch.float64)
     with torch.no_grad():
-        assert_close(in_c[name].run(x.numpy(), 6), layers[name](x)[0], terms=1000)
+        assert_close(in_c[name].run(x.numpy(), layers[name].hidden_size), layers[name](x)[0], terms=1000)
+
+
+class Masked(carousel.Cell):
+    """A value that is missing is the last that was seen; the gates read which values are there."""
+
+    states, gates = ("h", "seen"), "n"
+    sizes = {"seen": "input"}
+    parts, reads = ("value", "mask"), "mask"
+    matrices = {"V": ("hidden", "input")}
+
+    def step(self, seen, n, value, mask, V):
+        seen = mask * value + (1 - mask) * seen
+        return torch.tanh(n + V(seen) + value.mean(-1, keepdim=True)), seen
 
 
 class ShiftRegister(carousel.Cell):

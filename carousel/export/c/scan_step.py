@@ -23,11 +23,14 @@ class ArrayNames:
 
     parameters: the parameter, as engines call it -> a constant array. streams: of each, a constant array.
     states: the state -> the expression of an array that lives from step to step.
+    parts: the part of the input that a step reads by name -> where it begins in x. read: where the gates' part begins.
     """
 
     parameters: Mapping[str, str]
     streams: Mapping[str, str]
     states: Mapping[str, str]
+    parts: Mapping[str, int]
+    read: int
 
 
 class ScanStep:
@@ -129,6 +132,8 @@ class ScanStep:
                 return "inputs", self.program.inputs.index(node.attr) * self.sizes["hidden"]
             case "state":
                 return self.names.states[node.attr], 0
+            case "stream" if node.attr in self.names.parts:
+                return "x", self.names.parts[node.attr]
             case "stream":
                 return self.names.streams[node.attr], 0
         name, gate = node.attr if isinstance(node.attr, tuple) else (node.attr, None)
@@ -142,7 +147,8 @@ class ScanStep:
             return ["(void)x;"]
         rows = self.products.matrices[matrix][0]
         bias = self.names.parameters.get(naming.B)
-        return [f"real inputs[{rows}];", self.products.affine("inputs", matrix, bias, "x")]
+        source = f"x + {self.names.read}" if self.names.read else "x"
+        return [f"real inputs[{rows}];", self.products.affine("inputs", matrix, bias, source)]
 
     def _one_pass(self, nodes: list[int]) -> list[str]:
         lines: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from carousel.errors import ProgramError
 from carousel.export.c.products import Products
 from carousel.export.c.scan_step import ArrayNames, ScanStep
-from carousel.layers import Recurrent
+from carousel.layers import Recurrent, parts
 from carousel.layers.stack import stream_rows
-from carousel.program import Program
+from carousel.program import Program, naming
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,10 @@ class Stage(Protocol):
 
 @dataclass
 class LayerScan:
-    """One layer of a `Recurrent` in one direction, forward in time."""
+    """One layer of a `Recurrent` in one direction, forward in time.
+
+    Where layers above it read other parts of the input than its output, those stand behind its output in `y`.
+    """
 
     name: str
     layer: Recurrent
@@ -66,16 +70,18 @@ class LayerScan:
             raise ProgramError(
                 f"exporting to C: the step of {program.cell} is not a program: {self.layer.why_untraced}"
             )
-        if program.parts:
-            raise ProgramError(
-                f"exporting to C: the step of {program.cell} reads parts of its input by name, which this exporter "
-                "cannot write; run the layer with Carousel"
-            )
         rewritten = self.layer.add_ins(training=False).program
         assert isinstance(rewritten, Program)
         self.program = rewritten
         self.comment = str(self.program)
-        self.width = self.layer.sizes[program.states[program.output_state]]
+        given = tuple(self.layer.weights_of(self.suffix)[naming.W].shape)[1]
+        self.sizes = self.layer.sizes | {"input": given}
+        others = {part: n for part, n in parts.widths(program, self.layer.sizes).items() if part != program.reads}
+        # The columns of x where each part begins: as the cell declares them, or behind the output of the layer below.
+        order = parts.widths(program, self.layer.sizes) if self.k == 0 else {program.reads: given} | others
+        self.begins = dict(zip(order, accumulate(order.values(), initial=0), strict=False))
+        self.passes = others if self.k < self.layer.num_layers - 1 else {}
+        self.width = self.layer.sizes[program.states[program.output_state]] + sum(self.passes.values())
 
     def held(self) -> list[Held]:
         with torch.no_grad():
@@ -92,8 +98,18 @@ class LayerScan:
         constant = self.layer.add_ins(training=False).streams(stream_rows(self.layer, like))
         streams = {n: products.add(f"{self.name}_{n}", as_array(rows[0])) for n, rows in constant.items()}
         states = {state: f"state->{self.name}_{state}" for state in self.program.states}
-        step = ScanStep(self.program, self.layer.sizes, ArrayNames(parameters, streams, states), products)
-        return ["int unit;", *step.lines("y")]
+        names = ArrayNames(parameters, streams, states, self.begins, self.begins.get(self.program.reads, 0))
+        return ["int unit;", *ScanStep(self.program, self.sizes, names, products).lines("y"), *self._passed_on()]
+
+    def _passed_on(self) -> list[str]:
+        lines, at = [], self.width - sum(self.passes.values())
+        for part, count in self.passes.items():
+            lines += [
+                f"for (unit = 0; unit < {count}; unit++)",
+                f"    y[{at} + unit] = x[{self.begins[part]} + unit];",
+            ]
+            at += count
+        return lines
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,9 +14,9 @@ from carousel.export.onnx.graph import Graph
 from carousel.export.onnx.pools import present_steps
 from carousel.export.onnx.scan import Sequence, scan
 from carousel.export.onnx.weights import Constants
-from carousel.layers import Recurrent
+from carousel.layers import Recurrent, parts
 from carousel.layers.stack import stream_rows
-from carousel.program import Program
+from carousel.program import Program, naming
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,6 @@ def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
     program = layer.program
     if not isinstance(program, Program):
         raise ProgramError(f"exporting to ONNX: the step of {program.cell} is not a program: {layer.why_untraced}")
-    if program.parts:
-        raise ProgramError(
-            f"exporting to ONNX: the step of {program.cell} reads parts of its input by name, which this exporter "
-            "cannot write; run the layer with Carousel"
-        )
     rewritten = layer.add_ins(training=False).program
     assert isinstance(rewritten, Program)
     dtype = layer.weight_ih_l0.dtype
@@ -49,7 +45,8 @@ def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
         operator = None  # ONNX Runtime would leave its weights as they are
     directions = 2 if layer.bidirectional else 1
     suffixes = list(layer.suffixes())
-    x, lasts = given.x, []
+    (x, others), lasts = _divided(graph, program, layer.sizes, given.x), []
+    asked = set(program.parts) & set(rewritten.streams)
     real = present_steps(graph, given.x, given.lengths) if given.lengths and operator is None else None
     for k in range(layer.num_layers):
         here = suffixes[k * directions : (k + 1) * directions]
@@ -59,12 +56,24 @@ def run(graph: Graph, layer: Recurrent, given: Given) -> tuple[str, list[str]]:
             states = [graph.op("Gather", state, rows, axis=0) for state in given.states]
             x, last = standard.run(graph, operator, layer.cell, arrays, x, given.lengths, states)
         else:
-            x, last = _scans(graph, layer, rewritten, arrays, Sequence(x, real), given.states, k * directions)
+            streams = {part: values for part, values in ({program.reads: x} | others).items() if part in asked}
+            sequence = Sequence(x, real, streams)
+            x, last = _scans(graph, layer, rewritten, arrays, sequence, given.states, k * directions)
         lasts.append(last)
     return x, [
         of_layers[0] if len(of_layers) == 1 else graph.op("Concat", *of_layers, axis=0)
         for of_layers in zip(*lasts, strict=True)
     ]
+
+
+def _divided(graph: Graph, program: Program, sizes: Mapping[str, int], x: str) -> tuple[str, dict[str, str]]:
+    """The part of x that gates read, and the other parts by name; see `layers.parts`."""
+    if len(program.parts) < 2:
+        return x, {}
+    widths = parts.widths(program, sizes)
+    found = graph.ops("Split", (x, graph.integers(*widths.values())), tuple(f"x_{part}" for part in widths), axis=2)
+    each = dict(zip(widths, found, strict=True))
+    return each.pop(program.reads), each
 
 
 def _scans(
@@ -80,7 +89,8 @@ def _scans(
     for d, parameters in enumerate(arrays):
         index = graph.constant(np.array(first + d, np.int64), "index")
         states = [graph.op("Gather", state, index, axis=0) for state in given]
-        weights = Constants(graph, parameters, layer.sizes)
+        sizes = layer.sizes | {"input": parameters[naming.W].shape[1]}
+        weights = Constants(graph, parameters, sizes)
         (output, *_), last = scan(graph, program, weights, sequence, states, reverse=d == 1)
         outputs.append(output)
         lasts.append([graph.op("Unsqueeze", state, graph.integers(0)) for state in last])
