@@ -53,7 +53,7 @@ def test_training_says_what_it_saw_and_what_to_type_next(folder: Path) -> None:
     assert "text.txt: text, 4,160 bytes; 4,160 chars, 19 different characters" in said
     assert "the first 3,744 chars to learn from, the last 416 to validate on" in said
     assert re.search(r"a naive baseline to beat: \d-gram counts, [\d.]+ nats/char \([\d.]+ bits\)", said)
-    assert re.search(r"best model: [\d.]+ nats/char \([\d.]+ bits\) on all the validation text", said)
+    assert re.search(r"best model: [\d.]+ nats/char \([\d.]+ bits/char\) on all the validation text", said)
     for line in re.findall(r"^  (carousel .*)$", said, re.MULTILINE):
         assert "runs/text" in line
     assert (folder / "runs" / "text" / "curve.png").exists()

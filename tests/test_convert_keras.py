@@ -215,3 +215,36 @@ def test_spoiled_files_are_refused_in_words(change, words, tmp_path):
         carousel.from_keras(tmp_path / "text.keras")
     with pytest.raises(DataError, match="must be a zip archive"):
         carousel.from_keras(tmp_path / "nowhere.keras")
+
+
+def test_weights_in_another_file_are_not_read(tmp_path):
+    import h5py
+
+    layer = carousel.LSTM(I, H)
+    shapes = [(I, 4 * H), (H, 4 * H), (4 * H,)]
+    np.zeros(sum(map(np.prod, shapes)), "f4").tofile(tmp_path / "raw")
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        for key, shape in enumerate(shapes):
+            other[f"vars/{key}"] = np.zeros(shape, "f4")
+
+    def file_with(name, write):
+        with h5py.File(tmp_path / f"{name}.weights.h5", "w") as file:
+            write(file.create_group("layers/lstm/cell"))
+        return tmp_path / f"{name}.weights.h5"
+
+    def raw(cell):
+        for key, shape in enumerate(shapes):
+            cell.create_dataset(f"vars/{key}", shape, "f4", external=[(str(tmp_path / "raw"), 0, 4 * np.prod(shape))])
+
+    def linked(cell):
+        cell["vars"] = h5py.ExternalLink(str(tmp_path / "other.h5"), "vars")
+
+    def vast(cell):
+        for key, shape in enumerate(shapes):
+            cell.create_dataset(f"vars/{key}", (1 << 40, *shape), "f4", chunks=True, compression="gzip")
+
+    for name, write in {"raw": raw, "linked": linked}.items():
+        with pytest.raises(DataError, match="its weights must stand in it, but .* stands in another file"):
+            carousel.from_keras(file_with(name, write), into=layer)
+    with pytest.raises(DataError, match="bytes, and at most 4294967296 are read"):
+        carousel.from_keras(file_with("vast", vast), into=layer)

@@ -145,8 +145,10 @@ def _scan(class_name: str, config: dict[str, Any], file: Any, group: str, path: 
     kind = kind_of(class_name)
     try:
         held = file[f"{group}/vars"]
-        arrays = [np.asarray(held[key]) for key in sorted(held, key=int)]
-    except (KeyError, ValueError, TypeError, OSError):
+        arrays = [_array(held[key], file, path) for key in sorted(held, key=int)]
+    except DataError:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError, OSError):
         raise DataError(f"reading {path}: the weights of a {class_name} must stand under {group}/vars") from None
     units = config.get("units")
     wanted = 3 if config.get("use_bias", True) else 2
@@ -156,3 +158,15 @@ def _scan(class_name: str, config: dict[str, Any], file: Any, group: str, path: 
             f"{[a.shape for a in arrays]}"
         )
     return KerasScan(kind, config, arrays)
+
+
+def _array(dataset: Any, file: Any, path: Path) -> np.ndarray:
+    """The numbers of a dataset. HDF5 lets a dataset stand in another file, by a link, as raw bytes or by a mapping: a
+    file from somebody else must not choose what else is read. A compressed one may announce any size."""
+    if dataset.file.filename != file.filename or dataset.external or dataset.is_virtual:
+        raise DataError(f"reading {path}: its weights must stand in it, but {dataset.name} stands in another file")
+    if dataset.nbytes > LARGEST_WEIGHTS:
+        raise DataError(
+            f"reading {path}: {dataset.name} has {dataset.nbytes} bytes, and at most {LARGEST_WEIGHTS} are read"
+        )
+    return np.asarray(dataset)
