@@ -273,7 +273,7 @@ def test_help_names_what_is_chosen_where_nothing_is_said() -> None:
     assert f"--epochs: {DEFAULT_MINUTES:g}." in said_of("language", "minutes")
     kinds = {kind: choices.dropout(kind) for kind in ("text", "series", "audio")}
     assert kinds["series"] == kinds["audio"]
-    assert f"Without it: {kinds['text']} of texts, {kinds['series']} of series and sounds" in said_of(
+    assert f"Without it: {kinds['text']} for texts, {kinds['series']} for series and sounds" in said_of(
         "classification", "dropout"
     )
     assert f"Without it: {choices.FOLDS} up to {choices.FEW:,} sequences, else 1" in said_of("classification", "folds")
