@@ -12,7 +12,7 @@ demo: .venv/installed
 	$(BIN)/carousel train --minutes 0.75
 
 test: .venv/installed-tests check
-	$(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: .venv/installed-tests
 	$(BIN)/ruff check .

@@ -23,6 +23,14 @@ settings.register_profile("explore", deadline=None, max_examples=100, suppress_h
 settings.load_profile("same")
 
 
+# These compile the engine: minutes each, in few tests. They come first, or one processor waits for them at the end.
+LONGEST = ("test_native_sanitizers.py", "test_native_inner_loops.py", "test_native_identity.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
 def pytest_report_header() -> str:
     found = ", ".join(f"{engine} ({matrix.name_of(dtype)})" for engine, dtype in matrix.engine_dtypes())
     return f"carousel: {len(matrix.ROWS)} cells; engines on this machine: {found}"
