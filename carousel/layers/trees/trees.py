@@ -46,7 +46,7 @@ class Trees:
             )
         child = (parent >= 0).nonzero().squeeze(1)
         self._set(child, parent[child], (len(parent),))
-        _ = self._height  # a cycle is found now
+        self._rank(downwards=False)  # a cycle is found now
 
     @classmethod
     def from_edges(
@@ -76,7 +76,7 @@ class Trees:
             )
         made = cls.__new__(cls)
         made._set(child.contiguous(), parent.contiguous(), (count,))
-        _ = made._height
+        made._rank(downwards=False)
         return made
 
     @classmethod
@@ -138,18 +138,14 @@ class Trees:
     @property
     def height(self) -> Tensor:
         """(nodes): how many edges the longest way down from each node has; 0 for a leaf."""
-        return self._rank(False)
+        return self._rank(downwards=False)
 
     @property
     def depth(self) -> Tensor:
         """(nodes): how many edges the longest way up from each node has; 0 for a root."""
-        return self._rank(True)
+        return self._rank(downwards=True)
 
-    @property
-    def _height(self) -> Tensor:
-        return self._rank(False)
-
-    def _rank(self, downwards: bool) -> Tensor:
+    def _rank(self, *, downwards: bool) -> Tensor:
         if downwards not in self._ranks:
             first, then = (self.parent, self.child) if downwards else (self.child, self.parent)
             self._ranks[downwards] = _ranks(self.nodes, first, then)
@@ -159,7 +155,7 @@ class Trees:
         """The order of a scan from the leaves up, or from the roots down: the nodes in that order, the place of each
         node in it, and the levels."""
         if downwards not in self._orders:
-            rank = self._rank(downwards)
+            rank = self._rank(downwards=downwards)
             order = rank.argsort(stable=True)
             place = torch.empty_like(order)
             place[order] = torch.arange(self.nodes)
