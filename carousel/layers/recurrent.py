@@ -22,19 +22,19 @@ from carousel.cells import Cell
 from carousel.layers import again, call, explaining, initial_states, parts, regularizers, stack, structure
 from carousel.layers.add_ins import AddIn, AddIns
 from carousel.layers.arguments import as_size, check_checkpoint, check_constructor
-from carousel.layers.equations import Equations
 from carousel.layers.fx_leaf import as_leaf, is_proxy
 from carousel.layers.hooks import Function, Hooks, StepHook
 from carousel.layers.initialization import initialize_by_name
-from carousel.layers.parameters import check_sizes, initialize, options_text, parameter_shapes, register
+from carousel.layers.parameters import check_sizes, options_text, parameter_shapes, register
 from carousel.layers.recording import Recording, Tap, check_names, of_this_thread
 from carousel.layers.rnn_base import RNNBase
+from carousel.layers.scans import Scans
 from carousel.layers.stepper import Stepper
 
 States = tuple[Tensor, ...]
 
 
-class Recurrent(Equations, RNNBase):
+class Recurrent(Scans, RNNBase):
     """Runs a cell over sequences: torch.nn.LSTM's constructor, call, results and parameter names, for every cell.
 
         layer = Recurrent(cell, input_size, hidden_size)
@@ -132,7 +132,7 @@ class Recurrent(Equations, RNNBase):
         self._register_own()
         self.reset_parameters()
 
-    _derived = (*Equations._derived, "sizes", "_shapes", "_recordings", "_taps", "_calls")
+    _derived = (*Scans._derived, "sizes", "_shapes", "_recordings", "_taps", "_calls")
 
     def _derive(self) -> None:
         sizes = {"input": self.input_size, "hidden": self.hidden_size, "projection": self.proj_size}
@@ -147,25 +147,6 @@ class Recurrent(Equations, RNNBase):
         self._recordings: list[Recording] = []
         self._taps: list[Tap] = []
         self._calls = again.Calls()
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The names of all parameters and their shapes, in torch.nn's order."""
-        found: dict[str, tuple[int, ...]] = {}
-        for suffix in self.suffixes():
-            shapes = dict(self.scan_shapes(suffix))
-            shapes |= initial_states.shapes(self.cell, self._program, self.initial_state, self.sizes)
-            found |= {name + suffix: shape for name, shape in shapes.items()}
-        return found
-
-    def scan_shapes(self, suffix: str) -> dict[str, tuple[int, ...]]:
-        """{name without suffix: shape} of the parameters of one scan. suffix: that of the scan, as "_l0_reverse"."""
-        return self._shapes[not suffix.startswith("_l0")]
-
-    def reset_parameters(self) -> None:
-        """Draws all parameters again, in torch.nn's order, so that the same seed gives the same weights."""
-        for suffix in self.suffixes():
-            initialize(self, self._program, self.cell, self.hidden_size, suffix)
-            initial_states.reset(self, self.cell, self._program, self.initial_state, suffix)
 
     def initialize(self, *names: str, longest: int | None = None) -> None:
         """Draws parameters again by named schemes: "orthogonal", "identity", "forget-bias", "chrono" (with `longest`).

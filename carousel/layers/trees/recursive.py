@@ -15,8 +15,8 @@ from carousel.cells import Cell
 from carousel.engines.levels import Levels
 from carousel.layers import initial_states
 from carousel.layers.arguments import as_size, check_constructor, check_input, check_weights
-from carousel.layers.equations import Equations
-from carousel.layers.parameters import check_sizes, initialize, options_text, parameter_shapes, register
+from carousel.layers.parameters import check_sizes, options_text, parameter_shapes, register
+from carousel.layers.scans import Scans
 from carousel.layers.trees.trees import Trees
 from carousel.program import Program
 
@@ -37,7 +37,7 @@ REFUSED = {
 }
 
 
-class Recursive(Equations):
+class Recursive(Scans):
     """Runs a cell over trees: a recursive network, as `Recurrent` runs one over sequences.
 
         layer = Recursive("tree-lstm", input_size, hidden_size)
@@ -109,7 +109,7 @@ class Recursive(Equations):
         self._register_own()
         self.reset_parameters()
 
-    _derived = (*Equations._derived, "sizes", "_shapes")
+    _derived = (*Scans._derived, "sizes", "_shapes")
 
     def _check_children(self) -> None:
         """Raises ValueError for options that do not fit the cell."""
@@ -145,25 +145,6 @@ class Recursive(Equations):
     def suffixes(self) -> list[str]:
         """What the parameter names of each scan end in, in the order of hx."""
         return [f"_l{k}{end}" for k in range(self.num_layers) for end in ("", "_reverse")[: self.directions]]
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The names of all parameters and their shapes."""
-        found: dict[str, tuple[int, ...]] = {}
-        for suffix in self.suffixes():
-            shapes = dict(self.scan_shapes(suffix))
-            shapes |= initial_states.shapes(self.cell, self._program, self.initial_state, self.sizes)
-            found |= {name + suffix: shape for name, shape in shapes.items()}
-        return found
-
-    def scan_shapes(self, suffix: str) -> dict[str, tuple[int, ...]]:
-        """The names and shapes of the parameters of one scan, without its suffix."""
-        return self._shapes[not suffix.startswith("_l0")]
-
-    def reset_parameters(self) -> None:
-        """Draws every parameter anew: uniform in ±1/sqrt(H), or what a vector's `initial` says."""
-        for suffix in self.suffixes():
-            initialize(self, self._program, self.cell, self.hidden_size, suffix)
-            initial_states.reset(self, self.cell, self._program, self.initial_state, suffix)
 
     def forward(self, input: Tensor, trees: Trees, *, at: Tensor | None = None, return_states: bool = False) -> Any:
         """Runs the layer over a batch of trees. Returns (output, hx).
