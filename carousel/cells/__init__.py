@@ -32,15 +32,19 @@ def catalogue() -> dict[str, Cell]:
 
 
 def shipped(class_name: str) -> type[Cell] | None:
-    """The class of cells of the catalogue with this name, in whatever module; None if there is none."""
+    """The class of cells of the catalogue with a name, in whatever module; None if there is none.
+
+    class_name: the name of the class, "LSTM", and not that of the catalogue, "lstm".
+    """
     return next((type(cell) for cell in catalogue().values() if type(cell).__name__ == class_name), None)
 
 
 def find(name: str) -> Cell:
-    """A cell by its name in the catalogue, or a user's own as "path/to/file.py:ClassName".
+    """A cell by its name in the catalogue, or a user's own cell.
 
-    A file named this way is run as Python: name only files you trust.
-    Raises DataError when there is none.
+    name: "lstm" or another name that `catalogue` has, or "path/to/file.py:ClassName". A file named this way is run as
+        Python: name only files you trust. Raises DataError when there is no such cell, and when the file cannot be run
+        or makes no cell of this name.
     """
     path, colon, class_name = name.rpartition(":")
     if colon and path.endswith(".py"):

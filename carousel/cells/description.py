@@ -33,7 +33,13 @@ __all__ = ["Description", "describe"]
 
 @dataclass(frozen=True)
 class Description:
-    """A cell in words. equations: those of its docstring. year: that of the first source."""
+    """A cell in words, read from its docstring. Texts that the docstring does not have are "".
+
+    name: of the catalogue. cell: the cell itself. family: the first line about its folder. title: its first line.
+    equations: those of its docstring. options: what it says of options. use: what the cell is for.
+    reading: which reading was chosen where the sources leave a choice. fidelity: how near it is to the paper.
+    source: the papers. facts: what is true of it whatever its weights are.
+    """
 
     name: str
     cell: Cell
@@ -49,6 +55,7 @@ class Description:
 
     @property
     def year(self) -> int | None:
+        """The year of the first source, or None if it names none."""
         found = _YEAR.search(self.source)
         return int(found[0]) if found else None
 
@@ -64,7 +71,10 @@ class Description:
 
 @cache
 def describe(name: str, cell: Cell) -> Description:
-    """The description of a cell, by its name in the catalogue or as `my_cells.py:MyCell`."""
+    """The description of a cell, read from the docstring of its class.
+
+    name: its name in the catalogue, or `my_cells.py:MyCell`. cell: the cell.
+    """
     text = inspect.cleandoc(type(cell).__doc__ or "")
     body, *rest = _PART.split(text)
     parts = {key: _one_line(value) for key, value in zip(rest[::2], rest[1::2], strict=True)}

@@ -35,9 +35,10 @@ def from_onnx(path: str | Path) -> dict[str, Recurrent]:
     refused: ONNX Runtime and the specification disagree about it.) A layer is batch_first where the node's
     layout is 1; initial states and lengths are given to its call. A node without a name is called by its output.
 
-    The file is read with the package onnx (the extra `onnx`), of at most 2 GiB, without further files that it names.
-    Nothing in it is run. Raises DataError for a file that is none, for weights that are not stored in it or do not fit
-    each other, and for direction="reverse" alone; CarouselError where onnx is not installed.
+    path: the file, of at most 2 GiB. It is read with the package onnx (the extra `onnx`), without further files that it
+        names. Nothing in it is run.
+    Raises DataError for a file that is none, for weights that are not stored in it or do not fit each other, and for
+    direction="reverse" alone; CarouselError where onnx is not installed.
     """
     path = Path(path)
     graph = _graph(path)

@@ -74,6 +74,7 @@ def from_torch(module: nn.Module) -> Conversion:
 def to_torch(module: nn.Module) -> Conversion:
     """The way back: every Carousel layer that torch.nn has becomes torch.nn's, in place, with the same Parameters.
 
+    module: a model, or a layer itself. The `Conversion` that is returned says what was replaced and what was kept.
     Kept, with the reason: cells and options that torch.nn does not have (peepholes, coupled gates, layer norm, reset
     before the product, zoneout, learned initial states and the like).
     """

@@ -59,8 +59,9 @@ class Decay(ShownAsText):
 class MemoryLength(ShownAsText):
     """How far back a network remembers: the number of steps after which a gradient has fallen to 1/e (37 %).
 
-    steps = -1 / ln(factor), with its interval (low, high); infinite if the gradient does not fall. For a forget gate it
-    equals the time constant that `Gates.time_constants` measures for each unit.
+    steps: -1 / ln(factor), infinite if the gradient does not fall. For a forget gate it equals the time constant that
+        `Gates.time_constants` measures for each unit.
+    low, high: its interval, in steps. confidence: the level of the interval, 0.95 by default.
     """
 
     steps: float

@@ -30,7 +30,9 @@ LOST = 1e-6  # a gradient this much smaller than another is lost when float32 ad
 class Finding:
     """One fault: what is wrong, the evidence, and what to try.
 
-    fault: its name, for programs. numbers: the measured values, by name. place: the scan, "" for the whole layer.
+    fault: its name, for programs. what: the same in words. seen: the evidence, as a sentence with the measured values.
+    advice: what to try against it.
+    numbers: the measured values, by name. place: the scan, "" for the whole layer.
     """
 
     fault: str

@@ -33,7 +33,10 @@ class Following:
         return (2 * self.scores - 1).abs() if self.kind == "auc" else self.scores.abs()
 
     def best(self, count: int = 5) -> list[tuple[int, float, float]]:
-        """(unit, score, p) of the units with the largest strength."""
+        """(unit, score, p) of the units with the largest strength, strongest first.
+
+        count: how many units to return; all H if there are fewer.
+        """
         units = self.strength.argsort(descending=True, stable=True)[:count].tolist()
         return [(unit, self.scores[unit].item(), self.p[unit].item()) for unit in units]
 
@@ -46,6 +49,7 @@ def units_following(values: Any, property: Any, *, draws: int = 200, seed: int =
     draws: the number of random rotations, which give the scores of chance. A rotation of the property within each
         sequence by a random number of steps keeps its rhythm but removes its relation to the units. Each score is
         compared with the best score of all units in each rotation, so that p is at least 1 / (draws + 1).
+    seed: of the random rotations.
 
     Raises DataError for shapes that do not fit, or for a property that is the same everywhere. Raises TooShort if it
     changes fewer than 10 times, since every unit that drifts would then seem to follow it.

@@ -29,7 +29,12 @@ V = TypeVar("V")
 
 @dataclass(frozen=True)
 class Saturation:
-    """For each unit, (H): the share of steps at which a gate is closed (below `low`) or open (above `high`)."""
+    """For each unit, the share of steps at which its gate is near one of its bounds.
+
+    shut: (H), the share of steps at which the gate is closed, below `low`. open: (H), the share at which it is open,
+        above `high`.
+    low, high: the two limits, as shares of the range between the bounds.
+    """
 
     shut: Tensor
     open: Tensor
@@ -44,9 +49,12 @@ class Gates(Shown):
     values: by name, (P, T, B, H), NaN in the padding. places: the P scans, in the order of hx.
     gates, states: their names. bounds: by name, the bounds of a value, None if it has none.
     keeps: by state, the name of the share that gates keep, f in c' = f * c + ...: "f", "1 - z".
+    timeline: which steps of which sequence are real, and at which steps a new sequence begins.
     shares: by state of `keeps`, (P, T, B, H), the share that a step keeps in all, by gates, zoneout and keep=.
     hooks: the names of hooks, which change states before a step.
-    A gate can also be named by the field's word, "forget" for f, as in `layer.record`.
+
+    A gate can also be named by the field's word, "forget" for f, as in `layer.record`. In all methods, `place` is the
+    index of a scan in `places`; -1 is the last scan.
     """
 
     values: dict[str, Tensor]
@@ -60,10 +68,12 @@ class Gates(Shown):
     hooks: tuple[str, ...] = ()
 
     def saturation(self, gate: str, place: int = -1, *, low: float = 0.1, high: float = 0.9) -> Saturation:
-        """How often each unit's gate is near its bounds. low, high: limits as shares of its range, (0, 1) for a
-        sigmoid.
+        """How often each unit's gate is near its bounds.
 
-        Raises DataError for a value without bounds.
+        gate: the name of a gate or state that has bounds. place: the scan, an index of `places`.
+        low, high: the limits as shares of the range between the bounds, which is (0, 1) for a sigmoid.
+
+        Raises DataError for an unknown name or place, and for a value without bounds.
         Source: Karpathy, Johnson & Li, "Visualizing and understanding recurrent networks" (arXiv:1506.02078, 2015).
         """
         values, limits = self.of(gate, place), self.bounds[spelling(self.bounds, gate)]
@@ -82,9 +92,10 @@ class Gates(Shown):
             a = |keep| * (z + (1 - z) * f)      f: by the gates, z: by zoneout (0 without), keep: of keep= (1 without)
 
         After tau steps a unit keeps 1/e of its value, if nothing is added. Over several steps that share is the product
-        of a, which is why ln a is averaged. Infinite if a is 1. state: default: the last state that a gate keeps.
+        of a, which is why ln a is averaged. tau is infinite if a is 1.
+        state: a state that a gate keeps. Default: the last one. place: the scan, an index of `places`.
 
-        Raises DataError for a state that no gate keeps, and for a layer with hooks.
+        Raises DataError for a state that no gate keeps, for an unknown place, and for a layer with hooks.
         """
         state = next(reversed(self.keeps), None) if state is None else state
         if state not in self.keeps:
@@ -106,10 +117,12 @@ class Gates(Shown):
         """The autocorrelation time of each unit in steps, (H), for any cell. It is comparable to a time constant.
 
         It is the lag at which the autocorrelation has fallen to 1/e, with linear interpolation of its logarithm: for
-        x_t = a x_{t-1} + noise it is -1 / ln a. Infinite if it does not fall that far within half of the steps, 0 for a
-        unit that never changes. Pairs of steps across padding and resets count like others.
+        x_t = a x_{t-1} + noise it is -1 / ln a. It is infinite if the autocorrelation does not fall that far within
+        half of the steps, and 0 for a unit that never changes. Pairs of steps across padding and resets count like
+        others.
+        state: the name of a state or gate. Default: the first state. place: the scan, an index of `places`.
 
-        Raises TooShort with fewer than 10 steps.
+        Raises TooShort with fewer than 10 steps, and DataError for an unknown state or place.
         """
         values = self.of(state or self.states[0], place).double()
         if len(values) < FEWEST_STEPS:
@@ -120,26 +133,42 @@ class Gates(Shown):
         return _autocorrelation_times(values)
 
     def timescales(self, place: int = -1) -> Tensor:
-        """The time constants, (H), if a gate keeps a state and the layer has no hooks; else the autocorrelation times
-        of the output state."""
+        """The time constants in steps, (H), if a gate keeps a state and the layer has no hooks; else the
+        autocorrelation times of the output state.
+
+        place: the scan, an index of `places`.
+        Raises DataError and TooShort as `time_constants` and `autocorrelation_times` do.
+        """
         known = self.keeps and not self.hooks
         return self.time_constants(None, place) if known else self.autocorrelation_times(None, place)
 
     def by_timescale(self, place: int = -1) -> Tensor:
-        """The indices of the units, (H), slowest first."""
+        """The indices of the units, (H) int64, slowest first. The time scales and the errors, DataError and TooShort,
+        are those of `timescales`.
+
+        place: the scan, an index of `places`.
+        """
         return self.timescales(place).argsort(descending=True, stable=True)
 
     def dead_units(self, state: str | None = None, place: int = -1) -> Tensor:
-        """(H) bool: units whose state never changes at any step of any sequence, such as rectified units stuck at 0."""
+        """Which units never change at any step of any sequence, (H) bool, such as rectified units that stay at 0.
+
+        state: the name of a state or gate. Default: the first state. place: the scan, an index of `places`.
+        Raises DataError for an unknown state or place.
+        """
         values = self.of(state or self.states[0], place)
         high = torch.where(values.isnan(), -torch.inf, values).amax((0, 1))
         low = torch.where(values.isnan(), torch.inf, values).amin((0, 1))
         return high <= low
 
     def saturated_units(self, state: str | None = None, place: int = -1, *, share: float = 0.95) -> Tensor:
-        """(H) bool: units of a bounded state that are within 1 % of a bound at this share of steps or more.
+        """Which units of a bounded state are nearly always at one of their bounds, (H) bool: a tanh below -0.99 or
+        above 0.99.
 
-        Raises DataError for a state without bounds.
+        A unit is at a bound if it is nearer to it than 0.5 % of the range between the bounds.
+        state: the name of a state or gate. Default: the first state. place: the scan, an index of `places`.
+        share: a unit must be there at more than this share of the steps.
+        Raises DataError for an unknown state or place, and for a state without bounds.
         """
         found = self.saturation(state or self.states[0], place, low=0.005, high=0.995)
         return found.shut + found.open > share

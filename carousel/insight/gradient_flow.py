@@ -78,13 +78,23 @@ class GradientFlow(Shown):
         return int((~self.norms[self.states[0]][place].isnan()).any(0).any(0).sum())
 
     def by_lag(self, state: str | None = None, place: int | None = None, *, relative: bool = True) -> Tensor:
-        """The geometric mean of the norms over steps and sequences at each lag, (K), without zeros."""
+        """The norm at each lag, (K): its geometric mean over steps and sequences, from which zeros are left out.
+
+        state, place, relative: as for `samples`. Raises DataError for an unknown state or place.
+        """
         return geometric_mean(self.samples(state, place, relative=relative))[0]
 
     def decay(
         self, state: str | None = None, place: int | None = None, *, confidence: float = 0.95, seed: int = 0
     ) -> Decay:
-        """The factor per step with its interval; see `Decay`. Raises TooShort with fewer than 4 lags or 4 samples."""
+        """The factor by which the norm changes from one lag to the next, with its interval; see `Decay`.
+
+        state, place: as for `samples`. confidence: the level of the interval, between 0 and 1. seed: of the bootstrap,
+            which draws steps and sequences.
+
+        Raises TooShort with fewer than 4 lags or 4 samples, and where the loss does not reach this scan; DataError for
+        an unknown state or place.
+        """
         samples, what = self.samples(state, place), self._what(state, place)
         place = self.default_place if place is None else place
         if not self.read[place]:
@@ -113,13 +123,18 @@ class GradientFlow(Shown):
     ) -> MemoryLength:
         """How far back the network remembers: -1 / ln(factor) steps, with its interval; see `MemoryLength`.
 
-        Raises TooShort if the lags span less than two memory lengths. Its message says how many lags are needed.
+        state, place, confidence, seed: as for `decay`, whose errors it raises too.
+        Raises TooShort if the lags span less than two memory lengths, and its message says how many lags are needed;
+        DataError for an unknown state or place.
         """
         decay = self.decay(state, place, confidence=confidence, seed=seed)
         return memory_length_of(decay, what=self._what(state, place))
 
     def horizon(self, *arguments: Any, **options: Any) -> MemoryLength:
-        """The former name of `memory_length`. A horizon is the number of steps to forecast."""
+        """The former name of `memory_length`, which warns. A horizon is the number of steps to forecast.
+
+        arguments, options: those of `memory_length`, whose errors (TooShort, DataError) it raises too.
+        """
         warn_renamed("GradientFlow.horizon", "GradientFlow.memory_length")
         return self.memory_length(*arguments, **options)
 

@@ -34,7 +34,11 @@ class InputInfluence(Shown):
     by_feature: Tensor | None = None
 
     def share(self, row: int = 0) -> Tensor:
-        """The norms of each output of one sequence divided by their sum, (A, T), so that outputs can be compared."""
+        """The norms of each output of one sequence divided by their sum over all steps, (A, T), so that outputs can be
+        compared.
+
+        row: the index of the sequence in the batch.
+        """
         norms = self.norms[:, :, row]
         return norms / norms.nansum(1, keepdim=True).clamp(min=torch.finfo(norms.dtype).tiny)
 

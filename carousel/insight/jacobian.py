@@ -41,15 +41,30 @@ class StepJacobians(Shown):
         return self.matrices[:, :, self.parts[state], self.parts[state]]
 
     def eigenvalues(self, state: str | None = None) -> Tensor:
-        """The complex eigenvalues, (S, B, m). Each call computes them again, which is expensive."""
+        """The eigenvalues of each Jacobian, (S, B, m) complex; NaN in the padding. Each call computes them again, which
+        is expensive.
+
+        state: the state whose block is meant, of m units, with the other states fixed. Default: the whole state.
+        Raises DataError for an unknown state.
+        """
         return _each(self.of(state), torch.linalg.eigvals)
 
     def singular_values(self, state: str | None = None) -> Tensor:
-        """The singular values, (S, B, m), largest first: the factors by which a step scales changes of the state."""
+        """The singular values of each Jacobian, (S, B, m), largest first: the factors by which a step scales changes of
+        the state.
+
+        state: the state whose block is meant, of m units, with the other states fixed. Default: the whole state.
+        Raises DataError for an unknown state.
+        """
         return _each(self.of(state), torch.linalg.svdvals)
 
     def spectral_radius(self, state: str | None = None) -> Tensor:
-        """The largest |eigenvalue|, (S, B). If such steps repeat, changes grow above 1 and decay below 1."""
+        """The largest |eigenvalue| of each Jacobian, (S, B). If such steps repeat, changes grow above 1 and decay below
+        1.
+
+        state: the state whose block is meant, with the other states fixed. Default: the whole state.
+        Raises DataError for an unknown state.
+        """
         return self.eigenvalues(state).abs().amax(-1)
 
 

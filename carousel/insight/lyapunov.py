@@ -63,6 +63,8 @@ def lyapunov(
     place: the scan, in the order of hx. count: the number of exponents. Default: 8, or all if the state has fewer
     units.
     discard: the number of first steps that are ignored, while Q turns to the leading directions. Default: a tenth.
+    layer: the recurrent layer to look at, or its name in the module, if there are several.
+    seed: of the first Q, which is drawn at random, and of the bootstrap of the intervals.
 
     A step includes all that the layer does in it, as in `step_jacobians`. Raises TooShort if fewer than 20 steps are
     left; DataError for resets, which end a trajectory, and if there is no such layer or place; NotFinite for NaN and

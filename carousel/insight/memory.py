@@ -42,6 +42,7 @@ class Memory(Shown):
 
     @property
     def lags(self) -> Tensor:
+        """The lags 1 to K in steps, (K)."""
         return torch.arange(1, len(self.dependence) + 1)
 
 
@@ -55,6 +56,7 @@ def data_memory(
     kind: "numbers", which have an order, as counts do; or "symbols", integers that are only names, (T) or (T, B).
         Default: floating-point data are numbers. Integers are measured both ways; they are counts if that reaches
         further and if their order explains nearly all of their dependence. `assumed` says which was chosen.
+    seed: of the random surrogates.
 
     Numbers: |correlation| of x_t and x_{t-k}, each with the mean and deviation of its own steps; the largest over
         channels. Trends and seasons count as memory too.

@@ -10,9 +10,10 @@ OPENING, CLOSING = "([{", ")]}"
 
 
 def inside_quotes(text: str) -> np.ndarray:
-    """True from an opening quotation mark to the closing one, both included. The marks are ", and the pair “ and ”.
+    """Whether each character of a text is in quotation marks, (characters) bool, the two marks included.
 
-    A blank line ends a quotation without closing mark. Apostrophes are no quotation marks.
+    The marks are ", and the pair “ and ”. A blank line ends a quotation without closing mark. Apostrophes are no
+    quotation marks. text: any text.
     """
     found = np.zeros(len(text), bool)
     inside = False
@@ -28,7 +29,10 @@ def inside_quotes(text: str) -> np.ndarray:
 
 
 def position_in_line(text: str) -> np.ndarray:
-    """The number of characters before each character in its line. A line break belongs to the line that it ends."""
+    """The number of characters before each character of a text in its line, (characters) int64.
+
+    A line break belongs to the line that it ends. text: any text.
+    """
     found = np.zeros(len(text), np.int64)
     begin = 0
     for index, character in enumerate(text):
@@ -39,7 +43,11 @@ def position_in_line(text: str) -> np.ndarray:
 
 
 def position_in_word(text: str) -> np.ndarray:
-    """The number of letters, digits and apostrophes directly before each of these; 0 for other characters."""
+    """The number of letters, digits and apostrophes directly before each of these, (characters) int64; 0 for other
+    characters.
+
+    text: any text.
+    """
     found = np.zeros(len(text), np.int64)
     length = 0
     for index, character in enumerate(text):
@@ -50,7 +58,10 @@ def position_in_word(text: str) -> np.ndarray:
 
 
 def bracket_depth(text: str) -> np.ndarray:
-    """The number of open round, square and curly brackets, including one at this character; never below 0."""
+    """How many round, square and curly brackets are open at each character of a text, (characters) int64.
+
+    A bracket that opens or closes at this character counts too, and the number is never below 0. text: any text.
+    """
     found = np.zeros(len(text), np.int64)
     depth = 0
     for index, character in enumerate(text):

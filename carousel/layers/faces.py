@@ -116,6 +116,7 @@ class RNN(_Face):
 
     @property
     def mode(self) -> str:  # type: ignore[override]
+        """torch.nn's name for the kind of the layer: "RNN_TANH", "RNN_RELU" or "RNN_SIGMOID"."""
         return f"RNN_{self.nonlinearity.upper()}"
 
 

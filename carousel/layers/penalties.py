@@ -34,9 +34,10 @@ def activation_penalty(
 ) -> Tensor:
     """mean(h_t²) over units and real steps, which keeps activations small ("AR", alpha).
 
-    output: (T, B, units), (B, T, units) with batch_first, (T, units), or a PackedSequence. lengths, mask: as for
-        the layer. Values in the padding have no effect. Without real steps the penalty is 0.
-    Returns a single number, in float32 for float16 and bfloat16. Raises ValueError for masks of another shape.
+    output: (T, B, units), (B, T, units) with batch_first, (T, units), or a PackedSequence.
+    lengths, mask, batch_first: as for the layer. Values in the padding have no effect.
+    Returns a single number, in float32 for float16 and bfloat16. It is 0 if there are no real steps.
+    Raises ValueError for masks of another shape, and for an output that is none of these.
     """
     if isinstance(output, PackedSequence):
         return _mean(output.data.square())
@@ -54,8 +55,10 @@ def temporal_penalty(
 ) -> Tensor:
     """mean((h_t - h_{t+1})²) over units and pairs of neighbouring steps, which keeps change slow ("TAR", beta).
 
-    A pair is two real steps of one sequence with no real step between them. There is no pair across a reset. Without
-    pairs the penalty is 0. reset: as for the layer. Other arguments, result and errors: see `activation_penalty`.
+    A pair is two real steps of one sequence with no real step between them. There is no pair across a reset.
+    output, lengths, mask, batch_first: as for `activation_penalty`. reset: as for the layer.
+    Returns a single number, in float32 for float16 and bfloat16. It is 0 if there are no pairs.
+    Raises ValueError for masks of another shape, and for an output of another kind.
     """
     if isinstance(output, PackedSequence):
         sizes = output.batch_sizes

@@ -218,7 +218,10 @@ class Recurrent(Scans, RNNBase):
         return layout.output(rows), last[0] if len(last) == 1 else last, *(all_of.found for all_of in states)
 
     def add_ins(self, training: bool, *more: AddIn) -> AddIns:
-        """The add-ins of a call: the layer's regularisers and hooks, then `more`."""
+        """What takes part in the scans of a call beside the cell: the layer's regularisers and hooks, then `more`.
+
+        training: whether the regularisers that act in training alone are among them.
+        """
         each = regularizers.chosen(self._program, self, training)
         hooks = (Hooks(self._name(), self.hooks, tuple(self._program.states)),) if self._hooks else ()
         return AddIns.of(self._program, (*each, *hooks, *more))
@@ -289,13 +292,21 @@ class Recurrent(Scans, RNNBase):
     def given_by_step(
         self, input: Tensor, keep: call.ByStep = None, add: call.ByStep = None
     ) -> tuple[call.GivenByStep, ...]:
-        """keep= and add= of a call as add-ins; empty if both are None."""
+        """keep= and add= of a call as add-ins; empty if both are None.
+
+        input: that of the call, whose steps and rows they must fit. keep, add: as for `forward`, whose errors it raises
+            too.
+        """
         if keep is None and add is None:
             return ()
         return (call.GivenByStep(self, call.lay_out(self, input, None, None, None, True), keep, add),)
 
     def stepper(self, batch: int = 1) -> Stepper:
-        """A `Stepper`, which runs this layer one step at a time with its current weights, and holds the state."""
+        """A `Stepper`, which runs this layer one step at a time with its current weights, and holds the state.
+
+        batch: B, the number of sequences that it runs side by side.
+        Raises ValueError for a bidirectional layer, for a layer with hooks, and for a batch below 1.
+        """
         return Stepper(self, batch)
 
     def explain(self, steps: int = 0, batch: int = 0, plan: bool = False) -> str:
@@ -308,7 +319,10 @@ class Recurrent(Scans, RNNBase):
         return explaining.explain(self, steps, batch, plan)
 
     def fresh_states(self, batch: int) -> States:
-        """The initial states of sequences without hx, (L * D, B, size) each."""
+        """The initial states of sequences without hx, one for each state of the cell, (L * D, B, size) each.
+
+        batch: B, the number of sequences.
+        """
         if self.initial_state == "zero" and not self.cell.initial:
             like = self.weight_ih_l0
             return tuple(torch.zeros(s, dtype=like.dtype, device=like.device) for s in self.expected_states(batch))

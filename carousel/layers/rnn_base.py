@@ -77,11 +77,19 @@ class RNNBase(nn.RNNBase):
         pass
 
     def expected_states(self, batch: int) -> list[tuple[int, int, int]]:
-        """The shapes of hx, one for each state."""
+        """The shapes of hx, (L * D, B, size), one for each state of the cell.
+
+        batch: B, the number of sequences.
+        """
         return [(len(self.suffixes()), batch, self.sizes[size]) for size in self._program.states.values()]
 
     def check_forward_args(self, input: Tensor, hidden: Tensor | States, batch_sizes: Tensor | None) -> None:
-        """Raises RuntimeError unless the input, (T, B, I), and the states fit, in torch.nn's words."""
+        """Raises RuntimeError unless the input and the states fit this layer and each other, in torch.nn's words.
+
+        input: (T, B, I), or the data of a PackedSequence, (steps of all rows, I). hidden: the states, (L * D, B, size)
+            each.
+        batch_sizes: those of the PackedSequence; None for a padded input.
+        """
         self.check_input(input, batch_sizes)
         _, batch, _ = self.get_expected_hidden_size(input, batch_sizes)
         states = (hidden,) if isinstance(hidden, Tensor) else hidden
@@ -90,7 +98,11 @@ class RNNBase(nn.RNNBase):
             self.check_hidden_size(state, shape, f"Expected {name} size {{}}, got {{}}")
 
     def permute_hidden(self, hx: Tensor | States, permutation: Tensor | None) -> Tensor | States:
-        """hx with its sequences in the order of the permutation."""
+        """The states with their sequences in another order, as torch.nn's layers need it for packed sequences.
+
+        hx: a state, (L * D, B, size), or a tuple of states. permutation: (B), the old place of each sequence; None: as
+            they are.
+        """
         if permutation is None:
             return hx
         if isinstance(hx, Tensor):

@@ -34,7 +34,10 @@ class RecurrentCell(Equations, nn.RNNCellBase):
     input: (B, I) or (I). hx: (B, H) or (H), zero if None, or what the cell's `initial` says; for a cell with several
     states a tuple in the cell's order.
     Returns the new states in the form of hx.
-    Parameters are named as in `Recurrent`, without a layer number. engine, equations and errors: see `Recurrent`.
+
+    cell, input_size, hidden_size, bias, device, dtype, proj_size, units: as for `Recurrent`.
+    engine: as for `Recurrent`.
+    Parameters are named as in `Recurrent`, without a layer number. Equations and errors: see `Recurrent`.
     """
 
     weight_ih: Tensor  # registered by name below, with all other parameters
@@ -174,7 +177,11 @@ def _check_dtype(cell: str, value: Tensor, weight: Tensor) -> None:
 
 
 class RNNCell(RecurrentCell):
-    """torch.nn.RNNCell on Carousel's engines, with nonlinearity "sigmoid" as well. See `RecurrentCell`."""
+    """torch.nn.RNNCell on Carousel's engines. Its call and its errors are those of `RecurrentCell`.
+
+    input_size, hidden_size, bias, device, dtype: as for torch.nn.RNNCell.
+    nonlinearity: "tanh" or "relu", as in torch, or "sigmoid". engine: as for `Recurrent`.
+    """
 
     _extras = {"nonlinearity": "tanh"}
 
@@ -194,7 +201,11 @@ class RNNCell(RecurrentCell):
 
 
 class LSTMCell(RecurrentCell):
-    """torch.nn.LSTMCell on Carousel's engines, with the options of `carousel.LSTM`. See `RecurrentCell`."""
+    """torch.nn.LSTMCell on Carousel's engines. Its call and its errors are those of `RecurrentCell`.
+
+    input_size, hidden_size, bias, device, dtype: as for torch.nn.LSTMCell.
+    peepholes, coupled, layer_norm, proj_size: as for `carousel.LSTM`. engine: as for `Recurrent`.
+    """
 
     _extras = {"peepholes": (), "coupled": False, "layer_norm": False}
 
@@ -219,7 +230,11 @@ class LSTMCell(RecurrentCell):
 
 
 class GRUCell(RecurrentCell):
-    """torch.nn.GRUCell on Carousel's engines, with the options of `carousel.GRU`. See `RecurrentCell`."""
+    """torch.nn.GRUCell on Carousel's engines. Its call and its errors are those of `RecurrentCell`.
+
+    input_size, hidden_size, bias, device, dtype: as for torch.nn.GRUCell.
+    reset, layer_norm: as for `carousel.GRU`. engine: as for `Recurrent`.
+    """
 
     _extras = {"reset": "after", "layer_norm": False}
 

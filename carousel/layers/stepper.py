@@ -27,8 +27,11 @@ class Stepper:
         stepper.reset([2])          # row 2 begins a new sequence
         stepper.state               # as hx of the layer, (L, B, H) each; assign to it to continue from another state
 
+    layer: a `Recurrent`, or RNN, LSTM or GRU. batch: B, the number of sequences that it runs side by side.
+
     It copies the weights when it is made, and runs in evaluation mode, without dropout and gradients. Its memory does
     not grow with the number of steps.
+    Raises ValueError for a bidirectional layer, for a layer with hooks, and for a batch below 1.
     """
 
     @torch.inference_mode(False)  # its tensors outlive inference mode, and later calls write to them
@@ -84,10 +87,13 @@ class Stepper:
             step.states = states
 
     def __call__(self, x: Tensor, out: Tensor | None = None) -> Tensor:
-        """The output of the next step, (batch, H), for its input, (batch, I).
+        """The output of the next step of every sequence, (B, H).
 
-        out: a contiguous tensor of that shape, with the layer's dtype and device. The output is written to it, and it
-            is returned.
+        x: the input of the step, (B, I).
+        out: a contiguous tensor of the output's shape, with the layer's dtype and device. The output is written to it,
+            and it is returned.
+        Raises TypeError, ValueError or RuntimeError for an input of another shape, dtype or device, and ValueError for
+        an `out` that does not fit.
         """
         if type(x) is not Tensor or x.shape != self._shape or x.dtype is not self._dtype or x.device != self._device:
             x = self._checked(x)
@@ -128,8 +134,10 @@ class Stepper:
             raise ValueError(f"{self.name}: a stepper keeps nothing for gradients, but out requires them")
 
     def reset(self, rows: Sequence[int] | Tensor | None = None) -> None:
-        """Begins a new sequence in these rows: indices, or a (batch,) bool mask; None: all. Raises ValueError for
-        others."""
+        """Begins a new sequence in some rows; the others go on.
+
+        rows: their indices, or a bool mask, (B,). None: all rows. Raises ValueError for others.
+        """
         chosen = slice(None) if rows is None else self._rows(rows)
         for k, step in enumerate(self._steps):
             states = step.states

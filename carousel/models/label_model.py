@@ -93,13 +93,19 @@ class LabelModel(nn.Module):
             self.scale.copy_(torch.from_numpy(np.where(deviation <= rounding, 1.0, deviation * unit)))
 
     def read(self, x: Tensor) -> Tensor:
-        """Returns e. x: numbers (..., inputs), or symbols (...)."""
+        """The vectors e that the recurrence reads: (..., inputs) or (..., embedding).
+
+        x: numbers (..., inputs), which are standardised, or symbols (...) int64, whose embeddings are taken.
+        """
         if self.embedding is not None:
             return self.dropout(self.embedding(x))
         return ((x - self.mean) / self.scale).to(self.head.weight.dtype)
 
     def score(self, e: Tensor, lengths: Tensor) -> Tensor:
-        """The scores y from e, (T, B, inputs or embedding). lengths: the number of real steps of each row."""
+        """The scores of a batch, (B, classes).
+
+        e: what `read` gives, (T, B, inputs or embedding). lengths: (B), the number of real steps of each row.
+        """
         outputs, hx = self.recurrent(e, lengths=lengths)
         state = hx if isinstance(hx, Tensor) else hx[0]
         directions = 2 if self.recurrent.bidirectional else 1
@@ -111,10 +117,17 @@ class LabelModel(nn.Module):
         return self.head(self.dropout(pooled))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Scores (B, classes). x: numbers (T, B, inputs), or symbols (T, B); lengths (B)."""
+        """The scores of a batch, (B, classes).
+
+        x: numbers (T, B, inputs), or symbols (T, B) int64. lengths: (B), the number of real steps of each row.
+        """
         return self.score(self.read(x), lengths)
 
     def set_dropout(self, probability: float) -> None:
+        """Sets the probability of dropout for all later calls. Parameters do not change.
+
+        probability: the share of elements that become zero in training, from 0 to below 1.
+        """
         self.dropout.p = probability
         self.recurrent.dropout = probability if self.recurrent.num_layers > 1 else 0.0
 
@@ -122,7 +135,9 @@ class LabelModel(nn.Module):
 class Ensemble(nn.Module):
     """Several networks whose probabilities are averaged: P(class | x) = 1/K Σ_k softmax(y_k).
 
-    fixed: a vote of fixed convolutions that is added to theirs, for whole sequences of numbers; None for none."""
+    members: the K networks. fixed: a vote of fixed convolutions that is added to theirs, for whole sequences of
+        numbers; None for none.
+    """
 
     def __init__(self, members: Sequence[LabelModel], fixed: FixedVote | None = None) -> None:
         super().__init__()
@@ -131,18 +146,30 @@ class Ensemble(nn.Module):
 
     @property
     def members(self) -> list[LabelModel]:
+        """The K networks, in order."""
         return cast(list[LabelModel], list(self.networks))
 
     def forward(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """ln P, (B, classes). The arguments are those of `LabelModel`."""
+        """The logarithms of the probabilities of a batch, ln P, (B, classes).
+
+        x: numbers (T, B, inputs), or symbols (T, B) int64. lengths: (B), the number of real steps of each row.
+        """
         logs = averaged([member(x, lengths) for member in self.members])
         return logs if self.fixed is None else self.fixed(logs, x, lengths)
 
     def set_dropout(self, probability: float) -> None:
+        """Sets the probability of dropout of every member for all later calls.
+
+        probability: the share of elements that become zero in training, from 0 to below 1.
+        """
         for member in self.members:
             member.set_dropout(probability)
 
     def arriving(self) -> "Arriving":
+        """An object that reads one sequence step by step, as it arrives; see `Arriving`.
+
+        Raises ValueError for a bidirectional ensemble and for one with a vote of fixed convolutions.
+        """
         return Arriving(self)
 
 

@@ -47,6 +47,10 @@ class LogMel(nn.Module):
 
     @torch.no_grad()
     def forward(self, samples: Tensor) -> Tensor:
+        """The log-mel energies of one sound, (frames, bands) float32.
+
+        samples: (n,) float32, the sound at `rate` samples a second.
+        """
         if 0 < len(samples) < self.window:
             samples = nn.functional.pad(samples, (0, self.window - len(samples)))
         if len(samples) == 0:

@@ -28,7 +28,11 @@ class QuantileForecaster(nn.Module):
     has only the first scan, which also reads u_1, and forecasts one step, d_1 = s_t. For further steps its forecasts
     are fed back as if they had been observed.
 
-    step, origin, ahead: the widths of x, o and u. levels: increasing probabilities, including 0.5.
+    step, origin, ahead: the widths of x, o and u. horizon: the number of steps ahead, of which one is forecast at once
+        in the form "autoregressive". levels: increasing probabilities, including 0.5. form: "encoder-decoder" or
+        "autoregressive".
+    cell, hidden, layers: the cell of both scans, its number of units, and how many layers are stacked.
+    dropout: the probability of dropout in training, of x, of the outputs and between layers.
     """
 
     def __init__(
@@ -63,8 +67,11 @@ class QuantileForecaster(nn.Module):
         self.set_dropout(dropout)
 
     def set_anchor(self, weights: Tensor, quantiles: Tensor) -> None:
-        """Sets the anchor. weights: (steps at once, origin + ahead + 1). quantiles: (steps at once, levels), those of
-        the anchor's errors."""
+        """Sets the anchor and the spread r of its errors. Returns nothing.
+
+        weights: [A_h, B_h, c_h] of each step, (steps at once, origin + ahead + 1). quantiles: those of the anchor's
+            errors, (steps at once, levels).
+        """
         gaps = quantiles.diff(dim=1).clamp_min(1e-3)
         r = gaps + torch.log(-torch.expm1(-gaps))  # softplus(r) = gap
         middle = torch.zeros_like(quantiles[:, :1])
@@ -75,17 +82,19 @@ class QuantileForecaster(nn.Module):
     def encode(self, steps: Tensor, mask: Tensor | None = None, state: States | None = None) -> States:
         """Reads the history. Returns the states after each step, (layers, T, B, hidden) each.
 
-        steps: (T, B, step); mask: (T, B), True from the step at which a series begins; state: the states before the
-        first step, zero where None."""
+        steps: (T, B, step). mask: (T, B) bool, True from the step at which a series begins. state: the states before
+            the first step, zero where None.
+        """
         given = None if state is None else (state if len(state) > 1 else state[0])
         _, _, states = self.encoder(self.dropout(steps), given, mask=mask, return_states=True)
         return tuple(states.values())
 
     def decode(self, state: States, origins: Tensor, ahead: Tensor) -> Tensor:
-        """Decodes forecasts: quantiles (H, B, levels) for the H steps after each of B origins, H at most `at_once`.
+        """The quantiles of the H steps after each of B origins, (H, B, levels), H at most `at_once`.
 
         state: the encoder's states there, each (layers, B, hidden). origins: features of the origins, (B, origin).
-        ahead: the features that are known of the steps ahead, (H, B, ahead)."""
+        ahead: the features that are known of the steps ahead, (H, B, ahead).
+        """
         anchor = self.linear(origins, ahead)
         if self.decoder is None:
             outputs = state[0][-1:]
@@ -101,12 +110,19 @@ class QuantileForecaster(nn.Module):
         return torch.cat([below, middle.unsqueeze(-1), above], dim=-1)
 
     def linear(self, origins: Tensor, ahead: Tensor) -> Tensor:
-        """The anchor's forecast m_h, (H, B). The arguments are those of `decode`."""
+        """The anchor's forecast m_h, (H, B).
+
+        origins: features of the origins, (B, origin). ahead: the features that are known of the steps ahead, (H, B,
+            ahead).
+        """
         of_origin, of_ahead = self.anchor[: len(ahead)].split([origins.shape[-1], ahead.shape[-1] + 1], dim=1)
         return of_origin @ origins.T + torch.einsum("hbu,hu->hb", ahead, of_ahead[:, :-1]) + of_ahead[:, -1:]
 
     def set_dropout(self, probability: float) -> None:
-        """Sets the probability of dropout for all later steps. Parameters and states do not change."""
+        """Sets the probability of dropout for all later steps. Parameters and states do not change.
+
+        probability: the share of elements that become zero in training, from 0 to below 1.
+        """
         self.dropout.p = probability
         between = probability if self.encoder.num_layers > 1 else 0.0
         self.encoder.dropout = between

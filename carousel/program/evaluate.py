@@ -12,8 +12,9 @@ from carousel.program.program import Program
 def evaluate(
     program: Program, leaves: Sequence[Tensor | None], multiply: Callable[[int, Tensor], Tensor]
 ) -> list[Tensor]:
-    """The values of all nodes.
+    """The values of all nodes of a program, in order.
 
+    program: a forward program or a derivative.
     leaves: an entry for each node; the entry of a leaf is its value, any other entry is ignored.
     multiply: computes a product, or an op between rows and members: (node, row) -> row.
     """

@@ -54,8 +54,9 @@ class Weight:
 class Product:
     """Products of the same row with blocks of one parameter, which engines compute as one matrix product.
 
-    source: the node that they read. nodes: the results, by rising gate. gates: the blocks of the parameter, in the
-    same order; None for the whole parameter.
+    source: the node that they read. nodes: the results, by rising gate. parameter: the name of the matrix. bias: the
+        parameter that is added, or None.
+    gates: the blocks of the parameter, in the order of the nodes; None for the whole parameter.
     """
 
     source: int
@@ -69,10 +70,19 @@ class Product:
 class Interface:
     """The gates, states and weights that a cell needs from a layer and an engine. Each row has the shape (batch, size).
 
+    cell: the name of the cell's class.
     gates: all gates, first those that read both x and the output state, then those that read x alone, then those that
         read the state alone. inputs: the gates that read x, in the order of their blocks of rows in weight_ih.
         recurrents: the gates that read the state, in the order of weight_hh. A gate that reads both has the same index
         in all three.
+    states: name -> size name, in order. vectors: the vectors that this layer has. weights: the matrices that products
+        use, by the names that step calls them by.
+    gate_bias: whether gates have biases. own: the cell's own parameters, which all layers share: name -> "number" or
+        "row".
+    children: how many nodes a step continues: at most that many, "any" number, or None in a cell of sequences.
+    parts: the parts of the input, in order: name -> size name. reads: the part that gates read, "" without parts.
+    constants: the parameters that are not learned. sparse: whether only some connections of each U count.
+    heads: how many blocks of each U a layer stores; engines are given all of U.
     """
 
     cell: str
@@ -146,14 +156,17 @@ class Interface:
         return {"gates": len(self.gates), "inputs": len(self.inputs), "recurrents": len(self.recurrents)}
 
     def parameter_shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
-        """`parameters` in numbers. sizes: a number for each size name, "input" among them."""
+        """The shapes of `parameters` in numbers, by name.
+
+        sizes: a number for each size name, "input" among them.
+        """
         units = {**sizes, **{name: count * sizes["hidden"] for name, count in self.blocks.items()}}
         return {name: tuple(units[size] for size in shape) for name, shape in self.parameters.items()}
 
     def sizes_of(self, shapes: Mapping[str, Sequence[int]]) -> dict[str, int]:
-        """The reverse of `parameter_shapes`: the number for each size name, from the shapes of the parameters.
+        """The reverse of `parameter_shapes`: the number for each size name.
 
-        Raises ValueError for a parameter with the wrong number of axes.
+        shapes: the shapes of the parameters, by name. Raises ValueError for a parameter with the wrong number of axes.
         """
         units = {"one": 1, "hidden": shapes[naming.W][0] // len(self.inputs)}
         for name, shape in shapes.items():
@@ -165,8 +178,9 @@ class Interface:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Program(Interface):
-    """One step, ready for engines: its nodes in order, and the nodes that are results.
+    """One step, ready for engines: the fields of an `Interface`, the nodes in order, and the nodes that are results.
 
+    nodes: the lines of the step; a node reads only nodes before it.
     outputs: result -> node. The results of a forward program are the new states by name, in order, and the recorded
         values, as ("record", name). `derivative.Derivative` describes the results of a derivative.
     lengths: the number of units that the equations demand of a size, if they do (as a norm over 8 units does).
@@ -263,7 +277,10 @@ class Program(Interface):
         return frozenset(found)
 
     def count(self, *kinds: str) -> int:
-        """The number of ops of these kinds, or of all ops if no kind is given. Leaves are not ops."""
+        """The number of ops of some kinds. Leaves are not ops.
+
+        kinds: the kinds of `ops.TABLE`, "product" for instance; without any, all ops are counted.
+        """
         return sum(1 for n in self.nodes if n.op in ops.TABLE and (not kinds or ops.TABLE[n.op].kind in kinds))
 
 

@@ -17,8 +17,9 @@ from carousel.program.verify import finished, problem_of
 
 
 def trace(cell: Cell, bias: bool = True) -> Program:
-    """The program of a cell's step, for a layer with or without biases.
+    """The program of a cell's step.
 
+    cell: the cell. bias: whether the layer has biases.
     Raises ProgramError if the declaration contradicts itself, or if step does something outside the alphabet; the
     message names the op and the line of the equation.
     """
@@ -26,9 +27,12 @@ def trace(cell: Cell, bias: bool = True) -> Program:
 
 
 def trace_and_watch(cell: Cell, bias: bool) -> tuple[Program, Reads]:
-    """The program of a cell, and the objects from which it was traced. It is valid until one of those objects changes.
+    """(program, reads): the program of a cell, and the objects from which it was traced. The program is valid until one
+    of those objects changes.
 
+    cell: the cell. bias: whether the layer has biases.
     Equal cells share one trace. Programs with the same content are one object (see `verify.finished`).
+    Raises ProgramError as `trace` does.
     """
     try:
         # 1 and 1.0, and also 0.0 and -0.0, compare as equal but are different numbers.

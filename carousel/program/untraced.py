@@ -16,16 +16,20 @@ from carousel.program.program import Interface
 
 @dataclass(frozen=True, eq=False)
 class Untraced(Interface):
-    """The interface of a cell, and its step as plain Python."""
+    """The `Interface` of a cell whose step runs as plain Python.
+
+    declaration: the checked declaration of the cell, which calls its step.
+    """
 
     declaration: Declaration
 
     def step(
         self, leaf: Callable[[str, Any], Tensor], multiply: Callable[[str, Tensor, bool], Tensor]
     ) -> tuple[Tensor, ...]:
-        """Computes the new states.
+        """Computes the new states, one row for each state in the cell's order.
 
-        leaf: (op, attr) -> the value of a leaf. multiply: (weight, row, transposed) -> the product.
+        leaf: (op, attr) -> the value of a leaf. multiply: (weight, row, transposed) -> the product of a weight, or of
+            its transpose, with a row.
         """
         rows = _NumericRows(leaf, multiply, self.declaration)
         results = self.declaration.with_symbols(rows).step(**self.declaration.arguments(rows))
@@ -35,6 +39,7 @@ class Untraced(Interface):
 def untraced(cell: Cell, bias: bool = True) -> Untraced:
     """The cell's interface and step, untraced.
 
+    cell: the cell. bias: whether the layer has biases.
     Raises ProgramError if the declaration contradicts itself, and for a cell with children: plain Python sees one node
     at a time, and a scan runs many at once.
     """

@@ -17,11 +17,17 @@ class Estimator:
         return {name: one for name, one in inspect.signature(cls.__init__).parameters.items() if name != "self"}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 (no parameter has parameters of its own)
-        """The arguments of the constructor."""
+        """The arguments of the constructor, by name.
+
+        deep: as scikit-learn asks; it changes nothing, because no argument has parameters of its own.
+        """
         return {name: getattr(self, name) for name in self._parameters()}
 
     def set_params(self, **parameters: Any) -> Self:
-        """Change arguments, for the next `fit`. Raises ValueError for a name that is none of them."""
+        """Changes arguments for the next `fit`, and returns this object.
+
+        parameters: new values, by name. Raises ValueError for a name that is none of the constructor's arguments.
+        """
         known = self._parameters()
         for name, value in parameters.items():
             if name not in known:

@@ -22,6 +22,7 @@ class SavedModel:
     def load(cls, run: str | Path, *, device: str | None = None, cell: Any = None, trust_cell: bool = False) -> Self:
         """Loads the best model of a run so far.
 
+        run: the run folder.
         device: "auto" (CUDA where there is a device, else the CPU), "cpu" or "cuda". Default: "auto"; for a
             `Forecaster`, whose steps are short, "cpu".
         cell, trust_cell: for a run that was trained with a cell in a file. Give the cell again, as
@@ -46,7 +47,9 @@ class SavedModel:
         """Continues a training that was stopped, from its last checkpoint to its end, and loads the best model.
 
         With the number of threads that the run recorded, which is the default, the result has the bits that it would
-        have had without the stop. report: as for training. cell, trust_cell, errors: as for `load`.
+        have had without the stop.
+        run: the run folder. threads: how many threads to compute with. report: as for training.
+        cell, trust_cell: as for `load`, whose errors it raises too.
         """
         folder = RunFolder.open(run, task=cls.TASK, cell=cell, trust_cell=trust_cell)
         resume(folder, task_named(cls.TASK).open_run, threads=threads, report=report or cls._usual_report())
@@ -55,7 +58,10 @@ class SavedModel:
     @classmethod
     @abstractmethod
     def of(cls, folder: RunFolder, device: str = "auto") -> Self:
-        """The best model of an open run so far; see `load`."""
+        """The best model of an open run so far; `load` opens a run and calls it.
+
+        folder: the run. device: as for `load`. Raises RunError as `load` does.
+        """
 
     @staticmethod
     def _usual_report() -> Report:

@@ -39,23 +39,36 @@ class Report(Protocol):
     """The object that a training reports to. Its methods are called in this order, those in the middle many times."""
 
     def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:
-        """Called once. measure: of all losses. baseline: a naive one, its name and figure. samples: their title."""
+        """Called once, before the first training step.
+
+        measure: the measure of all losses. baseline: the name and the figure of a naive model; None without one.
+        samples: a title for the texts that `validated` is given.
+        """
 
     def say(self, line: str) -> None:
-        """Called with a line of text for the user."""
+        """Called with a line of text for the user.
+
+        line: the text, which may come from a file: control characters in it are not yet replaced.
+        """
 
     def tick(self, status: Callable[[], Status]) -> None:
-        """Called after every training step. Computing the status takes time, so call `status` only to show it."""
+        """Called after every training step.
+
+        status: gives the current `Status`. Computing it takes time, so call it only to show it.
+        """
 
     def validated(self, status: Status, sample: str | None) -> None:
-        """Called after each validation. sample: a text that shows what the model does, or None."""
+        """Called after each validation.
+
+        status: where the training stands. sample: a text that shows what the model does, or None.
+        """
 
     def pause(self) -> None:
         """Called when training ends or is stopped."""
 
 
-class Quiet:
-    """A report that shows nothing."""
+class Quiet(Report):
+    """A report that shows nothing. Its methods are those of `Report`, and do nothing."""
 
     def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None: ...
 

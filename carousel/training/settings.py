@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+import textwrap
+from collections.abc import Callable
 from dataclasses import MISSING, dataclass, field, fields
 from numbers import Integral
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from carousel.errors import DataError, option
+from carousel.errors import SETTING_OF, DataError, option
 from carousel.training.budget import Budget
 
 if TYPE_CHECKING:
     import torch
 
 DEFAULT_MINUTES = 3.0
+
+C = TypeVar("C", bound=type)
 
 DATA, MODEL, TRAINING, RUN = "Data", "Model", "Training", "Run"  # the groups in which help lists settings
 
@@ -78,7 +84,7 @@ class TrainingSettings:
                 raise DataError(f"{name} must be above 0, not {value}.")
 
     def require_at_least_one(self, *names: str) -> None:
-        """Raises DataError unless each of these settings is None or a whole number, 1 or more."""
+        """Raises DataError unless each of the settings `names` is None or a whole number, 1 or more."""
         for name in names:
             value = getattr(self, name)
             if value is not None and not (isinstance(value, Integral) and int(value) >= 1):
@@ -116,3 +122,34 @@ def changed(name: str, *, default: Any = MISSING, help: str | None = None) -> An
     (shared,) = (one for one in fields(TrainingSettings) if one.name == name)
     default = shared.default if default is MISSING else default
     return setting(default, help or shared.metadata["help"], group=shared.metadata["group"])
+
+
+def explained_by(settings: type) -> Callable[[C], C]:
+    """A class decorator: the docstring goes on with a line for each argument that is one of these settings.
+
+    The line is the setting's help, which then stands in one place for the command line, for `help` and for the site.
+    """
+
+    def complete(cls: C) -> C:
+        if cls.__doc__:  # python -OO removes docstrings
+            arguments = inspect.signature(cls).parameters
+            items = [_item(one.name, one.metadata["help"]) for one in fields(settings) if one.name in arguments]
+            cls.__doc__ = "\n".join([inspect.cleandoc(cls.__doc__), "", *items])
+        return cls
+
+    return complete
+
+
+def explained(settings: C) -> C:
+    """A class decorator: the docstring of a class of settings goes on with a line for each of them, its help."""
+    return explained_by(settings)(settings)
+
+
+def _item(name: str, help: str) -> str:
+    """A setting and its help as an item of a docstring, where other settings have the names that Python gives them."""
+
+    def in_python(flag: re.Match[str]) -> str:
+        return f"`{SETTING_OF.get(flag[1], flag[1].replace('-', '_'))}`"
+
+    text = re.sub(r"--([a-z][a-z-]*)", in_python, help)
+    return textwrap.fill(f"{name}: {text}", 116, subsequent_indent="    ", break_on_hyphens=False)

@@ -29,13 +29,19 @@ from carousel.training import carry
 
 
 class Carry:
-    """A state handed from one window to the next. A state is detached when it is assigned; None is a fresh start."""
+    """A state handed from one window to the next.
+
+    state: the state before the first window: None, a tensor, a number, or a tuple, a list or a mapping of these; None
+        is a fresh start. A state is detached when it is assigned, so that gradients end there. Raises TypeError for
+        what is no state.
+    """
 
     def __init__(self, state: Any = None) -> None:
         self.state = state
 
     @property
     def state(self) -> Any:
+        """The state that the next window begins with, detached from what made it."""
         return self._state
 
     @state.setter

@@ -29,6 +29,7 @@ def to_onnx(
         QuantileForecaster  history (T, B, step), lengths, origin (B, origin), ahead (H, B, ahead)
                             -> quantiles (H, B, levels)
 
+    layer: the layer or the network. path: the file to write, which is returned.
     lengths: of a layer, whether `lengths`, int64 (B), is read: how many steps of each row are real.
     states: of a layer or a TokenModel, whether each initial state is read, by its name, (L * D, B, size); without, the
     sequences begin with the layer's own. The last states are given as `h_n` and so on. A QuantileForecaster always

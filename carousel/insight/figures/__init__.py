@@ -35,7 +35,11 @@ __all__ = [
 
 
 def of(result: Any) -> Figure:
-    """The picture of a result with default options; for gates, of the first that keeps a state, or of the output."""
+    """The picture of a result with default options; for gates, of the first that keeps a state, or of the output.
+
+    result: a `GradientFlow`, `InputInfluence`, `Gates`, `StepJacobians`, `Lyapunov` or `Memory`.
+    Raises TypeError for anything else.
+    """
     match result:
         case GradientFlow():
             return gradient_by_lag(result)

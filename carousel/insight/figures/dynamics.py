@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def jacobian_spectrum(jacobians: StepJacobians, state: str | None = None) -> Figure:
-    """The eigenvalues of step Jacobians in the complex plane, with the unit circle, inside which changes decay."""
+    """The eigenvalues of step Jacobians in the complex plane, with the unit circle, inside which changes decay.
+
+    jacobians: from `step_jacobians`. state: the state whose block is meant. Default: the whole state.
+    Raises DataError for an unknown state.
+    """
     values = jacobians.eigenvalues(state)  # (S, B, m)
     steps = jacobians.steps[:, None, None].expand(values.shape)
     there = values.real.isfinite()
@@ -48,7 +52,10 @@ def jacobian_spectrum(jacobians: StepJacobians, state: str | None = None) -> Fig
 
 
 def lyapunov_spectrum(found: Lyapunov) -> Figure:
-    """Lyapunov exponents with their intervals, and the convergence of the estimates."""
+    """Lyapunov exponents with their intervals, in nats a step, and beside them how the estimates converged.
+
+    found: from `lyapunov`.
+    """
     figure, (left, right) = canvas(9, 4, ncols=2)
     count = len(found.exponents)
     there = found.exponents.isfinite()

@@ -93,6 +93,7 @@ def _in_words(flow: GradientFlow, state: str, place: int) -> str:
 def influence(found: InputInfluence, row: int = 0, labels: Sequence[object] | None = None) -> Figure:
     """The influence of inputs on outputs of one sequence: a row for each output, and colours for the shares of inputs.
 
+    found: from `input_influence`. row: the index of the sequence in the batch.
     labels: one for each input step, such as its character.
     Raises DataError for an unknown row, or for a wrong number of labels.
     """
@@ -120,7 +121,9 @@ def influence_by_feature(
 ) -> Figure:
     """The influence of each feature of the inputs on one output of one sequence: |dy_t / dx_s[i]|, features by steps.
 
-    at: the output, as an index of `found.at`. labels: those of the steps. features: the names of the features.
+    found: from `input_influence(..., features=True)`. at: the output, as an index of `found.at`.
+    row: the index of the sequence in the batch.
+    labels: one for each input step, such as its character. features: the names of the I features.
     Raises DataError unless the influence was measured with features=True, and for indices out of range.
     """
     if found.by_feature is None:
@@ -142,7 +145,10 @@ def influence_by_feature(
 
 
 def memory_by_lag(memory: Memory) -> Figure:
-    """The dependence in data over the lag, the bound of chance, and the reach."""
+    """The dependence in data over the lag, the bound of chance, and the reach.
+
+    memory: from `data_memory`.
+    """
     figure, axes = canvas()
     lags = memory.lags.numpy()
     axes.plot(lags, memory.dependence.numpy(), color=COLOURS[0], label="dependence")

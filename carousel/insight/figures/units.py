@@ -29,8 +29,11 @@ def gates_over_time(
 ) -> Figure:
     """One gate or state of every unit at every step of one sequence, with the slowest units on top.
 
-    units: the units to draw, in this order. Default: all, by time scale. labels: one for each step, such as its
-    character. Raises DataError for an unknown value, place, row or unit.
+    gates: from `read_gates`. name: the gate or state to draw. place: the scan, an index of `gates.places`.
+    row: the index of the sequence in the batch.
+    units: the units to draw, in this order. Default: all, by time scale.
+    labels: one for each step, such as its character. Default: the numbers of the steps.
+    Raises DataError for an unknown value, place, row or unit.
     """
     values = gates.of(name, place)
     values = values[:, check_index("row", row, values.shape[1])]  # (T, H)
@@ -59,7 +62,11 @@ def gates_over_time(
 
 
 def units_by_timescale(gates: Gates, place: int = -1) -> Figure:
-    """The time scale of every unit, slowest first, on a logarithmic axis, and the number of steps of the data."""
+    """The time scale of every unit, slowest first, on a logarithmic axis, and the number of steps of the data.
+
+    gates: from `read_gates`. place: the scan, an index of `gates.places`.
+    Raises DataError for an unknown place, and TooShort as `Gates.timescales` does.
+    """
     times = gates.timescales(place).sort(descending=True).values
     known = gates.keeps and not gates.hooks
     kind = f"time constant of {next(reversed(gates.keeps))}" if known else "autocorrelation time"
@@ -83,7 +90,9 @@ def units_by_timescale(gates: Gates, place: int = -1) -> Figure:
 def coloured_text(text: str, values: Any, title: str = "", bounds: tuple[float, float] | None = None) -> Figure:
     """A text in which the colour behind each character shows a unit's value (Karpathy, Johnson & Li 2015).
 
-    values: (T), one for each character. bounds: the values of the two ends of the colours. Default: from the values.
+    text: any text, at least one character. values: (T), one for each character.
+    title: what stands above the picture; "" for nothing.
+    bounds: the values of the two ends of the colours. Default: from the values.
     Raises DataError for a wrong number of values.
     """
     held = torch.as_tensor(values).detach().double().cpu()

@@ -16,9 +16,11 @@ _PART = re.compile(r"[()]|[^\s()]+")
 
 @dataclass(frozen=True)
 class Bracketed:
-    """What was read: the trees; the label of each node; the word of each node, None where it has children.
+    """What was read from a text of trees.
 
-    Nodes are numbered as they are closed: the children of a node before it, the root of a tree last.
+    trees: their shapes. Nodes are numbered as they are closed: the children of a node before it, the root of a tree
+        last.
+    labels: the label of each node. words: the word of each node, None where it has children.
     """
 
     trees: Trees
@@ -35,7 +37,8 @@ def read_brackets(text: str | Iterable[str], name: str = "the text") -> Brackete
     """The trees of a text, one a line; lines without anything are passed over.
 
     A node is "(label word)", or "(label (...) (...) ...)" with any number of nodes inside.
-    name: what to call the text in an error. Raises DataError, naming the line, for anything else.
+    text: the whole text, or its lines. name: what to call the text in an error.
+    Raises DataError, naming the line, for anything else.
     """
     lines = text.splitlines() if isinstance(text, str) else text
     trees: list[Trees] = []

@@ -62,11 +62,13 @@ class Recursive(Scans):
         "learned", a parameter for each state, layer and direction, `initial_h_lk`, which begins at zero. Cells with any
         number of children read no such state, and have none to learn.
     engine: as in `Recurrent`; `explain()` says which runs, and why.
+    others: options of `Recurrent` that have no meaning over trees; each is refused, with what to do instead.
 
     Parameters are named as in `Recurrent`, and those of "both" that go down end in `_reverse`. A cell with a number of
     children has U once for each: `weight_hh0_l0` of child 0, `weight_hh1_l0` of child 1, (gates * H, H) each.
     Raises ProgramError for a cell that contradicts itself or leaves the alphabet; ValueError for options that do not
-    fit the cell or one another, and for options of `Recurrent` that mean nothing over trees.
+    fit the cell or one another, and for options of `Recurrent` that mean nothing over trees; TypeError for an option
+    that neither layer has.
     """
 
     weight_ih_l0: Tensor  # registered by name below, with all the others

@@ -28,7 +28,8 @@ class Trees:
     len(trees) is the number of trees, `nodes` that of all nodes, `sizes` that of each tree's. `roots` and `leaves` are
     the numbers of the nodes without a parent and without children, (number of them). `offsets` are the numbers of each
     tree's first node.
-    Raises DataError for a parent that there is not, and for a cycle, naming a node on it.
+    Raises TypeError for parents that are no whole numbers; DataError for a parent that there is not, and for a cycle,
+    naming a node on it.
     """
 
     def __init__(self, parents: Parents | Sequence[Parents]):
@@ -52,10 +53,12 @@ class Trees:
     def from_edges(
         cls, edges: Tensor | Sequence[tuple[int, int]], nodes: int | None = None, *, shared: bool = False
     ) -> Trees:
-        """A graph of (child, parent) edges, (E, 2) or E pairs.
+        """A graph of edges from children to parents.
 
+        edges: (child, parent) pairs, (E, 2) or a sequence of E pairs.
         nodes: how many there are; None for the largest number and one more. shared: whether a node may have several
-        parents. Raises DataError for a node that there is not, a node with two parents, and a cycle.
+            parents. Raises TypeError for edges that are no whole numbers; DataError for a node that there is not, a
+            node with two parents without `shared`, and a cycle.
         """
         given = _whole_numbers("the edges of trees", edges).reshape(-1, 2)
         count = nodes if nodes is not None else int(given.max()) + 1 if len(given) else 0
@@ -81,14 +84,21 @@ class Trees:
 
     @classmethod
     def from_brackets(cls, text: str | Iterable[str]) -> Trees:
-        """A tree for each line, "(3 (2 It) (4 works))"; `read_brackets` gives their labels and words too."""
+        """A tree for each line of a text in brackets; `read_brackets` gives their labels and words too.
+
+        text: lines such as "(3 (2 It) (4 works))", as one text or one by one. Raises DataError, naming the line, for
+            anything else.
+        """
         from carousel.layers.trees.brackets import read_brackets
 
         return read_brackets(text).trees
 
     @classmethod
     def batch(cls, trees: Sequence[Trees]) -> Trees:
-        """All of these in one, nodes of each after those of the ones before it."""
+        """Several batches of trees in one. The nodes of each stand after the nodes of those before it.
+
+        trees: the batches to join; none give a batch without trees.
+        """
         made = cls.__new__(cls)
         offsets = [0, *accumulate(each.nodes for each in trees)]
         child, parent = (
@@ -125,14 +135,17 @@ class Trees:
 
     @property
     def offsets(self) -> Tensor:
+        """The number of the first node of each tree, (trees) int64."""
         return torch.tensor([0, *accumulate(self.sizes)][: len(self)], dtype=torch.int64)
 
     @property
     def roots(self) -> Tensor:
+        """The numbers of the nodes without a parent, (roots) int64, in rising order."""
         return (torch.bincount(self.child, minlength=self.nodes) == 0).nonzero().squeeze(1)
 
     @property
     def leaves(self) -> Tensor:
+        """The numbers of the nodes without children, (leaves) int64, in rising order."""
         return (torch.bincount(self.parent, minlength=self.nodes) == 0).nonzero().squeeze(1)
 
     @property
@@ -152,8 +165,12 @@ class Trees:
         return self._ranks[downwards]
 
     def order(self, downwards: bool) -> tuple[Tensor, Tensor, Levels]:
-        """The order of a scan from the leaves up, or from the roots down: the nodes in that order, the place of each
-        node in it, and the levels."""
+        """The order in which a scan runs the nodes: (order, place, levels).
+
+        downwards: whether it runs from the roots to the leaves, and not from the leaves to the roots. order: (nodes),
+            the nodes in that order. place: (nodes), the place of each node in it. levels: which places make a level,
+            and from which places a node goes on.
+        """
         if downwards not in self._orders:
             rank = self._rank(downwards=downwards)
             order = rank.argsort(stable=True)

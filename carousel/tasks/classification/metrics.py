@@ -26,11 +26,12 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Predictions compared with the true classes. confusion[i, j]: how many sequences of class i were predicted as
-    class j, (K, K) int64.
+    """Predictions compared with the true classes.
 
-    nats: mean of -ln P(true class); infinite where the model does not know the true class. baseline: the accuracy of a
-    model that always answers the class that was commonest in training.
+    classes: the K classes, those that the model knows first.
+    confusion: (K, K) int64; confusion[i, j] is the number of sequences of class i that were predicted as class j.
+    nats: the mean of -ln P(true class); infinite where the model does not know the true class. baseline: the accuracy
+        of a model that always answers the class that was commonest in training.
     """
 
     classes: tuple[Hashable, ...]
@@ -40,10 +41,12 @@ class Evaluation:
 
     @property
     def count(self) -> int:
+        """The number of sequences."""
         return int(self.confusion.sum())
 
     @property
     def accuracy(self) -> float:
+        """The share of sequences whose prediction is right, from 0 to 1."""
         return float(np.trace(self.confusion) / self.confusion.sum())
 
     @property
@@ -53,6 +56,7 @@ class Evaluation:
 
     @property
     def by_class(self) -> list[ClassScore]:
+        """The figures of each class, in the order of `classes`."""
         return [self._score(k) for k in range(len(self.classes))]
 
     def plot(self) -> Any:

@@ -24,9 +24,11 @@ from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_folder import Log, RunFolder
 from carousel.training.run_location import folder_for
+from carousel.training.settings import explained_by
 from carousel.training.task_run import train
 
 
+@explained_by(Settings)
 class SequenceClassifier(SavedModel, Estimator):
     """Learns to which class a sequence belongs: numbers over time, sound, or text.
 
@@ -48,13 +50,13 @@ class SequenceClassifier(SavedModel, Estimator):
     NumPy masks are missing values. y is the class of each: texts or numbers, or one-hot rows (N, K); tables and files
     bring their own. groups (speakers, subjects) are kept together where parts are held out.
 
-    The parameters are those of `Settings`, with the same defaults, and
+    It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work. fit
+    seeds torch's global generator with `seed`. All methods but `fit`, `load` and `resume` raise RunError before `fit`,
+    and DataError for data that they cannot read.
 
-    rate: of sounds given as arrays; a trained model takes its own rate for theirs where none is given.
-    verbose: show how the training goes.
-
-    It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work.
-    fit seeds torch's global generator with `seed`.
+    rate: of sounds given as arrays, in samples a second; a trained model takes its own rate for theirs where none is
+        given.
+    verbose: whether to show how the training goes.
     """
 
     TASK = "classification"
@@ -126,9 +128,11 @@ class SequenceClassifier(SavedModel, Estimator):
     def fit(
         self, X: Any, y: Any = None, groups: Any = None, *, out: str | Path | None = None, report: Report | None = None
     ) -> "SequenceClassifier":
-        """Learn from sequences and their classes.
+        """Learns from sequences and their classes, and returns this object.
 
+        X, y, groups: the sequences, the class of each, and the group of each; see the class.
         out: the run folder to keep; without it the run leaves nothing behind, and `save` writes one.
+        report: is told of the progress. Default: nothing is shown, or with `verbose` the terminal.
         Raises DataError where the data or a parameter cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
         """
@@ -157,7 +161,12 @@ class SequenceClassifier(SavedModel, Estimator):
         report: Report | None = None,
         **settings: Any,
     ) -> "SequenceClassifier":
-        """Learn from files as `carousel train` does, and keep the run, in `out` or in `runs/` and the data's name."""
+        """Learns from files as `carousel train` does, and returns the trained classifier.
+
+        paths: a file or folder, or several. out: the run folder. Default: `runs/` and the data's name.
+        report: is told of the progress. Default: the terminal. settings: arguments of `SequenceClassifier`.
+        Raises DataError, RunError and KeyboardInterrupt as `fit` does.
+        """
         named = [paths] if isinstance(paths, str | Path) else list(paths)
         model = cls(**settings)
         return model.fit([Path(path) for path in named], out=out or folder_for(named), report=report or report_for())
@@ -185,7 +194,7 @@ class SequenceClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def examples(self, X: Any) -> Examples:
-        """Reads sequences as `predict` does."""
+        """The sequences X as this classifier reads them, with their names, and with classes where they bring any."""
         return self._asked(X)
 
     @property
@@ -194,7 +203,10 @@ class SequenceClassifier(SavedModel, Estimator):
         return self._run
 
     def save(self, run: str | Path) -> Path:
-        """Write the model as a run folder, which must not exist yet. Raises RunError where it cannot be written."""
+        """Writes the model as the run folder `run`, which must not exist yet, and returns its path.
+
+        Raises RunError where it cannot be written.
+        """
         trained = self._fitted("saved")
         folder = RunFolder.create(Path(run))
         folder.write_config({name: value for name, value in self._config.items() if name != "format"})
@@ -214,19 +226,23 @@ class SequenceClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def predict_proba(self, X: Any) -> np.ndarray:
-        """P of each class, in the order of `classes_`, for each sequence, (N, K) float64."""
+        """P of each class for each sequence of X, (N, K) float64, in the order of `classes_`."""
         return np.exp(self._log_probabilities(X))
 
     @speaking(python=True)
     def predict(self, X: Any) -> np.ndarray:
-        """The likeliest class of each sequence, (N,)."""
+        """The likeliest class of each sequence of X, (N,)."""
         chosen = self._log_probabilities(X).argmax(1)
         return self.classes_[chosen]
 
     @speaking(python=True)
     def answers(self, X: Any, *, every: int | None = None) -> Any:
-        """A table with a row for each sequence: its name, its prediction, P of each class; of the kind X is of, polars
-        where X is no table. every: a row after every so many steps instead."""
+        """A table with a row for each sequence: its name, its prediction, P of each class. It is of the kind that X is
+        of, and a polars table where X is none.
+
+        X: sequences, as for `fit`. every: a row after every so many steps of a sequence, and one at its end, instead.
+        Raises DataError where X cannot be read, and for an `every` below 1.
+        """
         trained, examples = self._fitted("asked"), self._asked(X)
         if every is not None and every < 1:
             raise DataError(f"Answers come after every so many steps, 1 or more, not {every}.")
@@ -235,12 +251,19 @@ class SequenceClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
-        """Accuracy, macro-F1, each class's figures and the confusion matrix, beside the commonest class's accuracy."""
+        """Accuracy, macro-F1, each class's figures and the confusion matrix, beside the commonest class's accuracy.
+
+        X: sequences in any form that `fit` takes. y: their classes, if X does not bring them.
+        Raises DataError where they cannot be read or have no classes.
+        """
         return self._fitted("judged").evaluate(self._asked(X, y))
 
     @speaking(python=True)
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """The share of sequences that `predict` gets right."""
+        """The share of sequences that `predict` gets right, from 0 to 1.
+
+        X, y: as for `evaluate`, whose errors it raises too. sample_weight: the weight of each sequence, (N,).
+        """
         examples = self._asked(X, y)
         truth = examples.require_labels("Scoring")
         right = np.array([str(one) for one in truth]) == np.array([str(one) for one in self.predict(examples)])
@@ -253,7 +276,10 @@ class SequenceClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def plot_confusion(self, X: Any, y: Any = None, *, path: str | Path) -> Path:
-        """The confusion matrix on some sequences as a PNG picture."""
+        """Writes the confusion matrix of some sequences as a PNG picture to `path`, which it returns.
+
+        X, y: as for `evaluate`, whose errors it raises too.
+        """
         result = self.evaluate(X, y)
         draw_confusion(Path(path), result.confusion, result.classes, title=f"accuracy {result.accuracy:.1%}")
         return Path(path)

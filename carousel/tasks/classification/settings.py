@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from carousel.errors import DataError, option
 from carousel.tasks.table_settings import TableSettings
-from carousel.training.settings import DATA, MODEL, TRAINING, changed, setting
+from carousel.training.settings import DATA, MODEL, TRAINING, changed, explained, setting
 
 if TYPE_CHECKING:
     from carousel.tasks.classification.examples import Columns
@@ -17,6 +17,7 @@ Weights = Literal["none", "balanced"]
 Axes = Literal["NTC", "NCT"]
 
 
+@explained
 @dataclass(frozen=True)
 class Settings(TableSettings):
     """The settings of a classifier, with their defaults. Those left at None are chosen by the data: see `choices`.
@@ -150,6 +151,7 @@ class Settings(TableSettings):
 
     @property
     def columns(self) -> Columns:
+        """The settings that say where a table has ids, times, classes and the like."""
         from carousel.tasks.classification.examples import Columns
 
         return Columns(**{field.name: getattr(self, field.name) for field in fields(Columns)})

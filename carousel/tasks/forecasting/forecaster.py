@@ -30,9 +30,11 @@ from carousel.tasks.forecasting.table.ahead import require_after
 from carousel.tasks.saved_model import SavedModel
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_folder import RunFolder
+from carousel.training.settings import explained_by
 from carousel.training.task_run import train
 
 
+@explained_by(Settings)
 class Forecaster(SavedModel, Estimator):
     """Learns from series of numbers and tells what comes next, with how sure that is.
 
@@ -42,12 +44,14 @@ class Forecaster(SavedModel, Estimator):
         model.plot().savefig("forecast.png")
         model.update({"date": "2024-06-01", "sales": 12.0}).predict()
 
-    Arguments are those of `Settings`; without them, the columns and everything else are found in the data, which
-    `verbose=True` says. `describe()` says it afterwards. The same seed, data and number of threads give the same bits,
-    unless training is measured in `minutes`.
+    Without arguments, the columns and everything else are found in the data, which `verbose=True` says. `describe()`
+    says it afterwards. The same seed, data and number of threads give the same bits, unless training is measured in
+    `minutes`.
 
     Works as a scikit-learn estimator: `get_params`, `set_params`, `clone`, `score` (minus MASE), in `GridSearchCV`
-    with `cv=TimeSeriesSplit()`.
+    with `cv=TimeSeriesSplit()`. All methods but `fit`, `load` and `resume` raise RunError before `fit`.
+
+    verbose: whether to show what was decided and how training goes.
     """
 
     TASK, DEVICE = "forecasting", "cpu"
@@ -102,11 +106,15 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Forecaster:
-        """Learn from a table; `y`, where given, is its target.
+        """Learns from a table, and returns this object.
 
-        The run is written to `out`, where given; else it is kept in a temporary folder, which goes with this object.
-        Raises DataError where the table or a setting cannot be used, KeyboardInterrupt after Ctrl-C, when the step is
-        finished; with `out` it is saved too, and `resume` goes on.
+        X: a table of pandas, polars or Arrow, a mapping of columns, an array of NumPy, or the name of a file.
+        y: the target, if X does not have it: one value for each row.
+        out: the run folder to write; without it the run is kept in a temporary folder, which goes with this object.
+        report: is told of the progress. Default: nothing is shown, or with `verbose` the terminal.
+
+        Raises DataError where the table or a setting cannot be used, RunError where `out` cannot be written,
+        KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
         """
         settings = Settings(**{name: value for name, value in self.get_params().items() if name != "verbose"})
         said: list[str] = []
@@ -142,7 +150,7 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def save(self, run: str | Path) -> Path:
-        """A copy of the run in a new folder. Raises RunError where that holds something."""
+        """Copies the run to the folder `run`, and returns its path. Raises RunError where that holds something."""
         RunFolder.require_unused(Path(run))
         shutil.copytree(self.run, run, dirs_exist_ok=True, ignore=shutil.ignore_patterns(f".*{UNFINISHED}"))
         return Path(run)
@@ -211,10 +219,12 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def update(self, rows: Any) -> Forecaster:
-        """Takes new observations: a mapping of one row's values, or a table of rows.
+        """Takes new observations, and returns this object.
 
+        rows: a mapping of one row's values, or a table of rows.
         It takes the same time however long the history is. Afterwards `predict` forecasts what it would forecast from
-        the whole history with these rows.
+        the whole history with these rows. Raises DataError for rows that do not fit the
+        history.
         """
         if isinstance(rows, dict) and not any(isinstance(value, list | np.ndarray) for value in rows.values()):
             rows = {name: [value] for name, value in rows.items()}
@@ -226,9 +236,10 @@ class Forecaster(SavedModel, Estimator):
 
     @speaking(python=True)
     def backtest(self, data: Any = None, *, horizon: int | None = None, stride: int = 1, start: Any = None) -> Backtest:
-        """Forecasts from one origin after another, compared with the actual values and with naive baselines: on the
-        part of the data that training held out, or on the values of another table after the time of training.
+        """Forecasts from one origin after another, compared with the actual values and with naive baselines.
 
+        data: a table with values after the time of training, which are forecast. Default: the part of the training's
+            own table that was held out.
         horizon: steps ahead; default: the horizon of training. stride: steps from one origin to the next. start: the
         first step to forecast, as a time ("2024-07-01", a date, or a mapping of columns where several have the time;
         between two steps the later one counts), or as a number of steps after the table's first value.
@@ -244,8 +255,10 @@ class Forecaster(SavedModel, Estimator):
     def score(self, X: Any, y: Any = None) -> float:
         """Minus the MASE of forecasts of a table that comes after the one fitted, from one origin after another.
 
-        In scikit-learn's `GridSearchCV` and `cross_val_score`, `cv=TimeSeriesSplit()` gives such tables. Raises
-        DataError for one that does not come after, lacks a column, or has no value later than all that was fitted.
+        In scikit-learn's `GridSearchCV` and `cross_val_score`, `cv=TimeSeriesSplit()` gives such tables.
+        X: the table. y: the target, if X does not have it.
+        Raises DataError for a table that does not come after, lacks a column, or has no value later than all that was
+        fitted.
         """
         trained = self._fitted()
         frame = trained.read(X)
@@ -274,7 +287,10 @@ class Forecaster(SavedModel, Estimator):
     @speaking(python=True)
     def plot(self, horizon: int | None = None, *, data: Any = None, future: Any = None) -> Any:
         """A matplotlib figure of the first four series: the end of the history (after `update`, the steps that are
-        carried) and the forecast of `predict`."""
+        carried) and the forecast of `predict`.
+
+        horizon: a number of steps. data, future: as for `predict`. Raises DataError as `predict` does.
+        """
         from carousel.insight.forecast_chart import forecast_figure
 
         trained = self._fitted()

@@ -7,13 +7,14 @@ from typing import Any, Literal, get_args
 
 from carousel.errors import DataError
 from carousel.tasks.table_settings import TableSettings
-from carousel.training.settings import DATA, MODEL, TRAINING, changed, setting
+from carousel.training.settings import DATA, MODEL, TRAINING, changed, explained, setting
 
 Form = Literal["encoder-decoder", "autoregressive"]
 STEPS = 600  # of training, where neither minutes nor epochs are given
 LISTS = ("time", "target", "id", "known", "past", "static")
 
 
+@explained
 @dataclass(frozen=True)
 class Settings(TableSettings):
     """The settings of a forecaster, with their defaults. Columns that are not named are found: see `find_roles`.

@@ -29,7 +29,12 @@ from carousel.training.task_run import train
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How well a model predicts a text. All per-character figures count the spelling of what it does not know."""
+    """How well a model predicts a text. All per-character figures count the spelling of what it does not know.
+
+    nats_per_character: the mean loss per character, in nats. perplexity: e^(nats per token), where all unknown tokens
+        count as one symbol. tokens, characters: how many of each were predicted. unknown: how many tokens are outside
+        the vocabulary.
+    """
 
     nats_per_character: float
     perplexity: float  # e^(nats per token), unknown tokens counted as one symbol
@@ -39,18 +44,21 @@ class Evaluation:
 
     @property
     def bits_per_character(self) -> float:
+        """The mean loss per character, in bits."""
         return bits(self.nats_per_character)
 
 
 class LanguageModel(SavedModel):
     """A network that predicts the next character, byte or word of a text, with its vocabulary.
 
-    model = LanguageModel.train("shakespeare.txt", minutes=3)
-    print(model.generate("ROMEO:", length=300))
-    model.complete("The clouds are in the")
-    model.evaluate("other.txt").bits_per_character
+        model = LanguageModel.train("shakespeare.txt", minutes=3)
+        print(model.generate("ROMEO:", length=300))
+        model.complete("The clouds are in the")
+        model.evaluate("other.txt").bits_per_character
 
-    model = LanguageModel.load("runs/shakespeare")
+        model = LanguageModel.load("runs/shakespeare")
+
+    network: scores the next symbol. symbols: the vocabulary, kept as `vocabulary`. run: the run folder, None for none.
     """
 
     TASK = "language"
@@ -76,12 +84,14 @@ class LanguageModel(SavedModel):
         report: Report | None = None,
         **settings: Any,
     ) -> "LanguageModel":
-        """Learn from text files, or folders of them; see `Settings` for everything that can be chosen.
+        """Learns from text files, and returns the model that did best in validation.
 
-        Writes the run to `out` (default: `runs/` and the name of the text) and returns the model that did best in
-        validation. `report` is told of the progress (default: the terminal; `Quiet()` for silence). Seeds torch's
-        global generator with the run's seed, as dropout draws from it.
+        paths: a file, a folder of files, or several of these. out: the run folder to write. Default: `runs/` and the
+            name of the text.
+        report: is told of the progress. Default: the terminal; `Quiet()` for silence.
+        settings: those of `Settings`, by name.
 
+        Seeds torch's global generator with the run's seed, as dropout draws from it.
         Raises DataError where the text or a setting cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished and saved.
         """
@@ -94,6 +104,10 @@ class LanguageModel(SavedModel):
 
     @classmethod
     def of(cls, folder: RunFolder, device: str = "auto") -> Self:
+        """The best model of an open run so far; `load` opens a run and calls it.
+
+        folder: the run. device: "auto", "cpu" or "cuda". Raises RunError for a run that is damaged.
+        """
         network, symbols = trained_network(folder)
         return cls(network.to(Settings(device=device).torch_device), symbols, folder.path)
 
@@ -108,10 +122,14 @@ class LanguageModel(SavedModel):
         top_p: float | None = None,
         seed: int = 0,
     ) -> Iterator[str]:
-        """The text that follows a prompt, piece by piece as it is written, `length` symbols in all.
+        """The text that follows a prompt, piece by piece as it is written. It never yields part of a character.
 
-        The same seed gives the same text. Never yields part of a character. See `Sampling` for the rest.
-        Raises DataError where the prompt has characters the model has never seen.
+        prompt: the text before it. length: how many symbols to write. seed: the same seed gives the same text.
+        temperature: the scores of symbols are divided by it. Below 1 the likely becomes likelier; 0 always takes the
+            likeliest.
+        top_k: only the k likeliest symbols take part. top_p: only the fewest symbols that together have at least this
+        probability, after temperature.
+        Raises DataError where the prompt has characters the model has never seen, and for impossible numbers.
         """
         if length < 1:
             raise DataError(f"The length must be 1 or more, not {length}.")
@@ -120,19 +138,31 @@ class LanguageModel(SavedModel):
 
     @speaking(python=True)
     def generate(self, prompt: str = "", **options: Any) -> str:
-        """The text that follows a prompt, as one string; options as in `stream`."""
+        """The text that follows a prompt, as one string.
+
+        prompt: the text before it. options: those of `stream`, whose errors (DataError) it raises too.
+        """
         return "".join(self.stream(prompt, **options))
 
     @speaking(python=True)
     def complete(self, prompt: str, *, count: int = 5) -> list[Completion]:
-        """The likeliest next words (or ends of the word the prompt breaks off in), with their probabilities."""
+        """The likeliest next words, or ends of the word that the prompt breaks off in, with their probabilities,
+        likeliest first.
+
+        prompt: the text before them. count: how many to return at most.
+        Raises DataError for a count below 1, and where the prompt has characters the model has never seen.
+        """
         if count < 1:
             raise DataError(f"The count must be 1 or more, not {count}.")
         return complete(self.network, self.vocabulary, prompt, count=count)
 
     @speaking(python=True)
     def evaluate(self, paths: str | Path | Sequence[str | Path]) -> Evaluation:
-        """How well the model predicts other text, read from beginning to end. Raises DataError as `train` does."""
+        """How well the model predicts other text, read from beginning to end.
+
+        paths: a file, a folder of files, or several of these.
+        Raises DataError where the text cannot be read, or has fewer than two symbols.
+        """
         any_bytes = self.vocabulary.level == "byte"
         sources = corpus.find(paths_in(paths), any_bytes=any_bytes)
         tally, nats = corpus.Tally(), 0.0

@@ -17,26 +17,37 @@ TRAINED_ON = 3_000_000  # tokens at most, the last ones before the validation te
 
 @dataclass(frozen=True)
 class NgramBaseline:
-    """`nats[k - 1]`: mean loss per token of counts of order k (1: frequencies alone, 2: pairs, ...)."""
+    """How well counts of symbols predict a text.
+
+    nats: nats[k - 1] is the mean loss per token of counts of order k (1: frequencies alone, 2: pairs, ...).
+    trained_on: the number of tokens that were counted.
+    """
 
     nats: list[float]
     trained_on: int  # tokens
 
     @property
     def order(self) -> int:
+        """The order with the lowest loss."""
         return int(np.argmin(self.nats)) + 1
 
     @property
     def best(self) -> float:
+        """The lowest loss, in nats per token."""
         return min(self.nats)
 
     @property
     def name(self) -> str:
+        """What reports call the best order: "3-gram counts"."""
         return f"{self.order}-gram counts"
 
 
 def count(training: np.ndarray, validation: np.ndarray, symbols: int, *, orders: int = 6) -> NgramBaseline:
-    """The loss of counts of order 1 to `orders` on a validation text, whose context begins in the training text."""
+    """The loss of counts of each order on a validation text, whose context begins in the training text.
+
+    training, validation: the symbols of the two texts, (tokens,) integers from 0 to `symbols` - 1. symbols: how many
+        different symbols there are. orders: the highest order; all from 1 to it are measured.
+    """
     training = training[-TRAINED_ON:]
     text = np.concatenate([training, validation]).astype(np.int64)
     learn, judge = slice(0, len(training)), slice(len(training), None)

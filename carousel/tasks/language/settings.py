@@ -4,11 +4,21 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from carousel.errors import DataError
-from carousel.training.settings import DATA, DEFAULT_MINUTES, MODEL, TRAINING, TrainingSettings, changed, setting
+from carousel.training.settings import (
+    DATA,
+    DEFAULT_MINUTES,
+    MODEL,
+    TRAINING,
+    TrainingSettings,
+    changed,
+    explained,
+    setting,
+)
 
 Level = Literal["char", "byte", "word"]
 
 
+@explained
 @dataclass(frozen=True)
 class Settings(TrainingSettings):
     """The settings of a language model, with their defaults. Dropout that is not given is that of `automatic_dropout`.

@@ -30,9 +30,13 @@ OURS = "carousel"
 
 @dataclass
 class Backtest:
-    """`scores`: of the model and its baselines, by name; `forecasts`: a row for each origin, series and step ahead.
+    """What a model forecast from many origins, compared with the actual values and with naive baselines.
 
-    `by_step`: the mean absolute error at each step ahead, by name.
+    scores: of the model and its baselines, by name. by_step: the mean absolute error at each step ahead, by name.
+    forecasts: a row for each origin, series and step ahead, with the actual value and the intervals.
+    horizon: how many steps ahead were forecast. origins: how many different origins there are. season: the season of
+        the naive baselines, in steps. judged_on: in words, which values were forecast.
+    pictures: the data of the chart that `plot` draws.
     """
 
     scores: dict[str, Scores]
