@@ -1,5 +1,6 @@
 """carousel cells"""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -8,7 +9,13 @@ if TYPE_CHECKING:
     from carousel.cells.description import Description
 
 
-def cells(name: str | None = None, /, *, latex: Annotated[bool, Parameter(negative=())] = False) -> None:
+def cells(
+    name: str | None = None,
+    /,
+    *,
+    latex: Annotated[bool, Parameter(negative=())] = False,
+    picture: Path | None = None,
+) -> None:
     """List the cells of the catalogue, or show one: its equations, facts, cost and source.
 
     For example:
@@ -17,6 +24,7 @@ def cells(name: str | None = None, /, *, latex: Annotated[bool, Parameter(negati
     carousel cells
     carousel cells mgu
     carousel cells mgu --latex
+    carousel cells mgu --picture mgu.svg
     ```
 
     Parameters
@@ -25,6 +33,8 @@ def cells(name: str | None = None, /, *, latex: Annotated[bool, Parameter(negati
         A cell of the catalogue, or one of your own as path/to/file.py:ClassName (the file is run as Python).
     latex
         Print the equations of one step in LaTeX, and nothing else.
+    picture
+        A file for a drawing of one step, with gates as boxes and states as lines: .svg, .png or .pdf.
     """
     from carousel.cells import catalogue, find
     from carousel.cells.description import describe
@@ -36,10 +46,30 @@ def cells(name: str | None = None, /, *, latex: Annotated[bool, Parameter(negati
     if name is None:
         if latex:
             raise DataError("--latex prints the equations of one cell: name it, as in carousel cells lstm --latex")
+        if picture is not None:
+            raise DataError(f"--picture draws one cell: name it, as in carousel cells lstm --picture {picture}")
         show(_listed([describe(each, cell) for each, cell in catalogue().items()]))
         return
     cell = find(name)
+    if picture is not None:
+        _draw(cell, picture)
     show(f"{in_latex(trace(cell))}\n" if latex else _shown(describe(name, cell)))
+    if picture is not None:
+        show(f"\n{picture}\n")
+
+
+def _draw(cell: Any, picture: Path) -> None:
+    """Writes the drawing of one step: SVG as text of our own, which is smaller and takes a page's colours."""
+    from carousel.files import write_atomically
+    from carousel.insight.figures import cell_svg, draw_cell
+    from carousel.insight.saving import PICTURES, save
+    from carousel.tasks.files import require_writable
+
+    require_writable(picture, PICTURES)
+    if picture.suffix.lower() == ".svg":
+        write_atomically(picture, cell_svg(cell).encode())
+    else:
+        save(draw_cell(cell), picture)
 
 
 def _listed(found: "list[Description]") -> str:

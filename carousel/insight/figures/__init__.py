@@ -1,5 +1,6 @@
-"""The measures as pictures. Each function returns a matplotlib Figure, which a notebook shows and `.savefig` saves.
+"""The measures as pictures, and drawings of cells.
 
+Each function returns a matplotlib Figure, which a notebook shows and `.savefig` saves; `cell_svg` returns SVG text.
 Nothing here uses pyplot, so there is no global state, no need for a display, and nothing to close.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from carousel.insight.figures.cells import cell_svg, draw_cell, draw_unrolled
 from carousel.insight.figures.dynamics import jacobian_spectrum, lyapunov_spectrum
 from carousel.insight.figures.lags import gradient_by_lag, influence, influence_by_feature, memory_by_lag
 from carousel.insight.figures.units import coloured_text, gates_over_time, units_by_timescale
@@ -21,7 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
+    "cell_svg",
     "coloured_text",
+    "draw_cell",
+    "draw_unrolled",
     "gates_over_time",
     "gradient_by_lag",
     "influence",
