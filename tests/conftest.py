@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
 # Tests run side by side, one process on each processor. A thread that spins while it waits for another then takes the
@@ -14,6 +15,8 @@ import matrix
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+
+from carousel.training import run_end, task_run
 
 pytest_plugins = ["skips"]
 
@@ -52,3 +55,22 @@ def _ctrl_c_is_heard():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _curves_of_one_kind_are_drawn_once(tmp_path_factory):
+    """Each training ends with a picture of its losses, and few tests look at it: the drawing takes half a second, and
+    hundreds of trainings are shorter. The first curve of each kind is drawn, and later ones are copies of it."""
+    drawn = {}
+    kept = tmp_path_factory.mktemp("curves")
+
+    def draw_curve(folder, measure, baseline, *, x_label="epochs"):
+        kind = measure, baseline and baseline[0], x_label
+        if kind not in drawn:
+            run_end.draw_curve(folder, measure, baseline, x_label=x_label)
+            drawn[kind] = shutil.copyfile(folder.path / "curve.png", kept / f"{len(drawn)}.png")
+        shutil.copyfile(drawn[kind], folder.path / "curve.png")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(task_run, "draw_curve", draw_curve)
+        yield

@@ -36,7 +36,7 @@ from carousel.training.run_folder import RunFolder
 from carousel.training.task_run import train
 
 FORMS = ("encoder-decoder", "autoregressive")
-QUICK: dict[str, Any] = {"epochs": 2, "hidden": 8, "batch": 16, "horizon": 7, "seed": 3}
+QUICK: dict[str, Any] = {"epochs": 1, "hidden": 8, "batch": 16, "horizon": 7, "seed": 3}
 STEPS = 120
 START = date(2024, 1, 1)
 
