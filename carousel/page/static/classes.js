@@ -62,7 +62,9 @@ class Classes {
   /** The classes that lines are drawn of: those that were ever the likeliest, the true one first. */
   get drawn() {
     const most = this.names.map((_, k) => columnOf(this.probability, k).reduce((a, b) => Math.max(a, b), 0));
-    const order = Array.from(most.keys()).sort((a, b) => (b === this.truth) - (a === this.truth) || most[b] - most[a]);
+    const order = Array.from(most.keys()).sort(
+      (a, b) => Number(b === this.truth) - Number(a === this.truth) || most[b] - most[a],
+    );
     return order.slice(0, LINES.length);
   }
 
@@ -159,7 +161,7 @@ class ClassesView {
     const { run } = this;
     const { expects, steps } = run;
     this.drawnOf = expects.probability;
-    this.x = (step) => CHANCES.left + ((step + 0.5) / steps) * (width - CHANCES.left - CHANCES.right);
+    const x = (step) => CHANCES.left + ((step + 0.5) / steps) * (width - CHANCES.left - CHANCES.right);
     const y = (p) => CHANCES.top + (1 - p) * (CHANCES.height - CHANCES.top - CHANCES.bottom);
     const names = expects.drawn.map((k) => visible(expects.names[k]));
     const picture = svg("svg", {
@@ -178,23 +180,21 @@ class ClassesView {
     const count = Math.max(2, Math.min(6, Math.floor(width / 120)));
     for (let k = 0; k < count; k++) {
       const t = Math.round((k / (count - 1)) * (steps - 1));
-      picture.append(svg("text", { x: this.x(t), y: CHANCES.height - 22, "text-anchor": "middle" }, String(t + 1)));
+      picture.append(svg("text", { x: x(t), y: CHANCES.height - 22, "text-anchor": "middle" }, String(t + 1)));
     }
     picture.append(
       svg("text", { x: (CHANCES.left + width) / 2, y: CHANCES.height - 4, "text-anchor": "middle" }, "read up to step"),
     );
     expects.drawn.forEach((k, index) => {
-      const points = Array.from(
-        columnOf(expects.probability, k),
-        (p, t) => `${this.x(t).toFixed(1)},${y(p).toFixed(1)}`,
-      );
+      const points = Array.from(columnOf(expects.probability, k), (p, t) => `${x(t).toFixed(1)},${y(p).toFixed(1)}`);
       const { colour, dashes } = LINES[index];
       picture.append(
         svg("polyline", { points: points.join(" "), stroke: colour, "stroke-dasharray": dashes, class: "curve" }),
       );
     });
-    this.here = svg("line", { y1: CHANCES.top, y2: y(0), class: "cursor" });
-    picture.append(this.here);
+    const line = svg("line", { y1: CHANCES.top, y2: y(0), class: "cursor" });
+    picture.append(line);
+    this.here = { line, x };
     this.place.replaceChildren(picture);
     this.key.replaceChildren(
       keyOfLines(expects.drawn.map((k) => visible(expects.names[k]) + (k === expects.truth ? ", which it is" : ""))),
@@ -204,6 +204,7 @@ class ClassesView {
 
   mark() {
     if (!this.here) return;
-    for (const end of ["x1", "x2"]) this.here.setAttribute(end, this.x(this.run.step));
+    const { line, x } = this.here;
+    for (const end of ["x1", "x2"]) line.setAttribute(end, x(this.run.step));
   }
 }

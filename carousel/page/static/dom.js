@@ -20,10 +20,15 @@ function choice(label, options, onchange) {
 }
 
 /** A table of what was likely: columns by name, and one without a name for bars. rows: its <tbody>. */
-function likelyTable(columns, rows, caption = null) {
+function likelyTable(columns, rows, caption = "") {
   const names = columns.map((name) => make("th", { scope: "col" }, name));
   const head = make("thead", {}, make("tr", {}, ...names, make("th")));
   return make("table", { class: "likely" }, ...(caption ? [make("caption", {}, caption)] : []), head, rows);
+}
+
+/** What a caught error says; JavaScript may throw anything. */
+function messageOf(problem) {
+  return problem instanceof Error ? problem.message : String(problem);
 }
 
 /** A number as it is shown: two or three figures that matter. */

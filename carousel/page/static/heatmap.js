@@ -95,9 +95,9 @@ class HeatMapView {
     const x = run.step * width;
     const y = this.order.indexOf(run.unit) * height;
     // Black beside white is seen on any colour.
-    for (const [ink, more] of [
-      ["#fff", 2 * scale],
-      ["#000", scale],
+    for (const { ink, more } of [
+      { ink: "#fff", more: 2 * scale },
+      { ink: "#000", more: scale },
     ]) {
       context.strokeStyle = ink;
       context.lineWidth = scale;

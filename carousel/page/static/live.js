@@ -71,7 +71,7 @@ class Live {
       this.said.textContent = said.error ?? "";
       return said.error ? null : said;
     } catch (problem) {
-      this.said.textContent = `The server does not answer (${problem.message}). Is \`carousel inspect --live\` still running?`;
+      this.said.textContent = `The server does not answer (${messageOf(problem)}). Is \`carousel inspect --live\` still running?`;
       return null;
     }
   }

@@ -11,15 +11,16 @@ const EXPECTS = {
   Quantiles: [Quantiles, QuantilesView],
 };
 
+// Each section: its heading and its view, by what the run reads and expects, and the name that the page calls it by.
 const SECTIONS = [
-  [() => "In words", () => FindingsView, "findings"],
-  [(run) => `The ${run.subject}`, (run) => run.views.reads, "reads"],
-  [(run) => run.expects.title, (run) => run.views.expects, "expects"],
-  [() => "One step, unrolled", () => UnrolledView, "unrolled"],
-  [() => "Every unit over time", () => UnitsView, "units"],
-  [() => "Moments like this one", () => SimilarView, "similar"],
-  [() => "How far gradients reach", () => FlowView, "flow"],
-  [() => "About this page", () => AboutView, "about"],
+  { titleOf: () => "In words", viewOf: () => FindingsView, name: "findings" },
+  { titleOf: (run) => `The ${run.subject}`, viewOf: (run) => run.views.reads, name: "reads" },
+  { titleOf: (run) => run.expects.title, viewOf: (run) => run.views.expects, name: "expects" },
+  { titleOf: () => "One step, unrolled", viewOf: () => UnrolledView, name: "unrolled" },
+  { titleOf: () => "Every unit over time", viewOf: () => UnitsView, name: "units" },
+  { titleOf: () => "Moments like this one", viewOf: () => SimilarView, name: "similar" },
+  { titleOf: () => "How far gradients reach", viewOf: () => FlowView, name: "flow" },
+  { titleOf: () => "About this page", viewOf: () => AboutView, name: "about" },
 ];
 
 class Page {
@@ -31,7 +32,7 @@ class Page {
       parent.append(section);
       this.live = new Live(this, section, data.live);
     }
-    for (const [titleOf, viewOf, name] of SECTIONS) {
+    for (const { titleOf, viewOf, name } of SECTIONS) {
       this[name] = [];
       const section = make("section", {}, make("h2", {}, titleOf(this.runs[0])));
       const pair = make("div", { class: this.runs.length > 1 ? "pair" : "" });
@@ -84,7 +85,7 @@ class Page {
   }
 
   update() {
-    for (const [, , name] of SECTIONS) this[name].forEach((view) => view.update());
+    for (const { name } of SECTIONS) this[name].forEach((view) => view.update());
     this.cursor.update();
     this.remember();
   }
@@ -173,4 +174,5 @@ class Cursor {
   }
 }
 
-const page = new Page(JSON.parse(document.getElementById("moments").textContent), document.querySelector("main"));
+const moments = /** @type {HTMLElement} */ (document.getElementById("moments")); // page.html has it
+const page = new Page(JSON.parse(moments.textContent), document.querySelector("main"));

@@ -134,7 +134,14 @@ class QuantilesView {
     const { expects, step, reads } = this.run;
     const shown = expects.intervals.toReversed();
     return {
-      columns: ["ahead", "time", "actual", "median", ...shown.flatMap((i) => [`${i.part} % from`, "to"]), "linear alone"],
+      columns: [
+        "ahead",
+        "time",
+        "actual",
+        "median",
+        ...shown.flatMap((i) => [`${i.part} % from`, "to"]),
+        "linear alone",
+      ],
       rows: Array.from({ length: expects.horizon }, (_, k) => [
         String(k + 1),
         expects.timeOf(step + k + 1) ?? "",

@@ -12,7 +12,10 @@ class UnitsView {
     this.run = run;
     this.page = page;
     this.sorting = run.timescales.length ? "timescale" : "number";
-    this.scores = null;
+    /** @type {any} */
+    this.scores = null; // what `score` was called with, with the score of each unit
+    /** @type {number[]} */
+    this.ordered = [];
     this.layers = choice(
       "layer",
       run.layers.map((layer, k) => [k, `${layer.place} (${layer.cell})`]),
@@ -133,7 +136,7 @@ class UnitsView {
           `${scored("auc", best)}, not tested against chance.`,
       );
     } catch (problem) {
-      this.say(`That is no regular expression: ${problem.message}`);
+      this.say(`That is no regular expression: ${messageOf(problem)}`);
     }
   }
 
