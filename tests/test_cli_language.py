@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from processes import Process
 
 from carousel.cli import app, main
 from carousel.cli.doctor import doctor
@@ -33,8 +34,7 @@ TEXT = "The clouds are in the sky. The fish are in the sea. " * 80
 TINY = ["--hidden", "16", "--window", "8", "--lanes", "4", "--threads", "1", "--dropout", "0.2", "--epochs", "2"]
 
 
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-c", "from carousel.cli import main; main()", *map(str, arguments)]
+MAIN = "from carousel.cli import main; main()"
 
 
 class Done(NamedTuple):
@@ -93,7 +93,7 @@ def test_without_a_file_it_demonstrates_itself_on_a_text_of_pythons(folder: Path
     assert "carousel generate runs/python-help" in said
 
 
-def wait_for(condition, process: subprocess.Popen) -> None:
+def wait_for(condition, process: Process) -> None:
     deadline = time.monotonic() + 60
     while not condition() and process.poll() is None:
         assert time.monotonic() < deadline
@@ -109,20 +109,20 @@ def assert_same_model(one: Path, other: Path) -> None:
         assert torch.equal(ours[name], theirs[name]), name
 
 
-def test_kill_9_at_any_moment_loses_nothing_that_matters(folder: Path) -> None:
+def test_kill_9_at_any_moment_loses_nothing_that_matters(folder: Path, tmp_path: Path) -> None:
     """Killed at random moments again and again, then left to finish: the same bits as the run that was not."""
     run = folder / "killed"
     arguments = ["text.txt", *TINY, "--out", "killed"]
     chance = random.Random(5)
     kills = 0
     for _ in range(3):
-        process = subprocess.Popen(command("train", *arguments), cwd=folder, stdout=subprocess.DEVNULL)
+        process = Process(MAIN, "train", *arguments, cwd=folder, streams=tmp_path)
         seen = run / "train_state.pt"
         before = seen.stat().st_mtime_ns if seen.exists() else 0
         wait_for(lambda: seen.exists() and seen.stat().st_mtime_ns > before, process)  # noqa: B023
         time.sleep(chance.uniform(0, 0.15))
-        process.kill()
-        kills += process.wait() == -signal.SIGKILL
+        process.send_signal(signal.SIGKILL)
+        kills += process.wait().returncode == -signal.SIGKILL
         arguments = ["--resume", "killed"]
     carousel("train", "--resume", "killed", cwd=folder)
     assert kills >= 2
@@ -130,16 +130,14 @@ def test_kill_9_at_any_moment_loses_nothing_that_matters(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_ctrl_c_saves_and_says_how_to_go_on(folder: Path, number: int, code: int) -> None:
+def test_ctrl_c_saves_and_says_how_to_go_on(folder: Path, tmp_path: Path, number: int, code: int) -> None:
     name = f"stopped-{code}"
-    process = subprocess.Popen(
-        command("train", "text.txt", *TINY, "--out", name), cwd=folder, stdout=subprocess.PIPE, encoding="utf-8"
-    )
+    process = Process(MAIN, "train", "text.txt", *TINY, "--out", name, cwd=folder, streams=tmp_path)
     wait_for(lambda: (folder / name / "train_state.pt").exists(), process)
     process.send_signal(number)
-    said = process.communicate()[0]
-    assert process.returncode == code
-    found = re.search(r"stopped at step ([\d,]+), and saved\. Go on with: carousel (train --resume \S+)", said)
+    done = process.wait()
+    assert done.returncode == code
+    found = re.search(r"stopped at step ([\d,]+), and saved\. Go on with: carousel (train --resume \S+)", done.stdout)
     assert found
     carousel(*found[2].split(), cwd=folder)
     assert_same_model(folder / "whole", folder / name)
@@ -162,8 +160,8 @@ def test_a_terminal_without_the_characters_gets_question_marks(folder: Path) -> 
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     (folder / "french.txt").write_text("Où sont les nuées? " * 100, encoding="utf-8")
     LanguageModel.train(folder / "french.txt", out=folder / "french", hidden=8, epochs=1, report=Quiet())
-    arguments = command("generate", "french", "--prompt", "Où", "--length", "30", "--seed", "1")
-    done = subprocess.run(arguments, cwd=folder, capture_output=True, env=environment)
+    arguments = ["generate", "french", "--prompt", "Où", "--length", "30", "--seed", "1"]
+    done = subprocess.run([sys.executable, "-c", MAIN, *arguments], cwd=folder, capture_output=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(b"O?")
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import Process
 
 ROOT = Path(__file__).resolve().parent.parent
 COURSE, PAGE = ROOT / "examples" / "course", ROOT / "docs" / "course"
@@ -23,13 +22,22 @@ def gallery(monkeypatch):
     return gallery
 
 
-def run(script, *arguments):
-    return subprocess.run(
-        [sys.executable, "-W", "error", str(script), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-    )
+# As `python -W error SCRIPT ARGUMENTS` does, on one thread: the test beside it needs the other processor.
+SCRIPT = """
+import runpy, sys, warnings
+from pathlib import Path
+import torch
+
+torch.set_num_threads(1)
+warnings.simplefilter("error")
+del sys.argv[0]
+sys.path.insert(0, str(Path(sys.argv[0]).parent))
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def run(script, *arguments, streams):
+    return Process(SCRIPT, script, *arguments, cwd=Path.cwd(), streams=streams).wait()
 
 
 def test_there_are_eight():
@@ -38,7 +46,7 @@ def test_there_are_eight():
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
 def test_the_statement_holds(script, tmp_path):
-    done = run(script, "--quick", "--out", tmp_path)
+    done = run(script, "--quick", "--out", tmp_path, streams=tmp_path / "streams")
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((tmp_path / f"{script.stem}.json").read_text(encoding="utf-8"))
     assert record["quick"]
@@ -56,7 +64,7 @@ def test_a_fact_that_does_not_hold_fails_the_script(tmp_path):
         "if __name__ == '__main__':\n    teach(main)\n",
         encoding="utf-8",
     )
-    done = run(script, "--quick")
+    done = run(script, "--quick", streams=tmp_path / "streams")
     assert done.returncode == 1
     assert "DOES NOT HOLD: 1 = 2." in done.stdout
 

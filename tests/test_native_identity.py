@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import Process
 
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import identity as native_identity
@@ -36,7 +36,7 @@ sys.path.insert(0, {str(copy.parent)!r})
 import carousel
 assert carousel.__file__.startswith({str(copy)!r})
 """
-    done = subprocess.run([sys.executable, "-c", imports + code], capture_output=True, text=True)
+    done = Process(imports + code, cwd=copy.parent, streams=copy.parent / "streams").wait()
     assert done.returncode == 0, done.stderr
     return done.stdout + done.stderr
 
