@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from pathlib import Path
 
 # Tests run side by side, one process on each processor. A thread that spins while it waits for another then takes the
 # processor from the test beside it: NumPy's eigenvalues take 25 times as long. Before NumPy and torch are imported.
@@ -61,7 +62,7 @@ def _ctrl_c_is_heard():
 def _curves_of_one_kind_are_drawn_once(tmp_path_factory):
     """Each training ends with a picture of its losses, and few tests look at it: the drawing takes half a second, and
     hundreds of trainings are shorter. The first curve of each kind is drawn, and later ones are copies of it."""
-    drawn = {}
+    drawn: dict[tuple, Path] = {}
     kept = tmp_path_factory.mktemp("curves")
 
     def draw_curve(folder, measure, baseline, *, x_label="epochs"):
