@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from carousel.tasks.classification import SequenceClassifier
     from carousel.tasks.forecasting import Forecaster
     from carousel.tasks.language import LanguageModel
+    from carousel.tasks.trees import TreeClassifier
 
 # The module of each public name. It is imported at the first use, so that `carousel --help` does not wait for torch.
 _HOMES = {
@@ -40,6 +41,7 @@ _HOMES = {
     "carousel.tasks.classification": ("SequenceClassifier",),
     "carousel.tasks.forecasting": ("Forecaster",),
     "carousel.tasks.language": ("LanguageModel",),
+    "carousel.tasks.trees": ("TreeClassifier",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 _named = importer(__name__, _HOME_OF)
@@ -77,6 +79,7 @@ __all__ = [
     "Recursive",
     "RunError",
     "SequenceClassifier",
+    "TreeClassifier",
     "Trees",
     "Vector",
     "from_keras",

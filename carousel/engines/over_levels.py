@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ def scan_levels(
     first: Rows,
     weights: Mapping[str, Tensor],
     at: Tensor | None = None,
+    tap: Callable[[Rows], Rows] | None = None,
 ) -> tuple[Rows, Rows]:
     """Runs a step at every node. Any device, dtype and autograd transform of torch's own functions.
 
@@ -29,6 +30,7 @@ def scan_levels(
         part of a gate is its bias.
     first: each state, (1, size), of which a node reads a copy for each child that it does not have.
     weights: as `reference.scan` takes them.
+    tap: is given the new states of each level, and returns those that the scan goes on with: for measures.
     Returns what the program emits, and the new states, at every node; (nodes, size) each.
     """
     if levels.nodes == 0:
@@ -54,6 +56,7 @@ def scan_levels(
         else:  # the rows of all states, child by child
             read = tuple(state.index_select(0, visit.reads) for state in held)
             emitted, new = step((rows,), tuple(part for state in read for part in _by_child(state, slots)))
+        new = new if tap is None else tap(new)
         found.append((emitted, new))
         held = tuple(
             torch.cat((state[:1], state.index_select(0, visit.keeps), made.index_select(0, visit.gives)))

@@ -19,9 +19,11 @@ from carousel.insight.jacobian import StepJacobians, step_jacobians
 from carousel.insight.lyapunov import Lyapunov, lyapunov
 from carousel.insight.memory import Memory, data_memory
 from carousel.insight.refusal import TooShort
+from carousel.insight.trees import DepthFlow, NodeStates, gradient_by_depth, node_states
 
 __all__ = [
     "Decay",
+    "DepthFlow",
     "Diagnosis",
     "Finding",
     "Following",
@@ -31,15 +33,18 @@ __all__ = [
     "Lyapunov",
     "Memory",
     "MemoryLength",
+    "NodeStates",
     "Saturation",
     "StepJacobians",
     "TooShort",
     "data_memory",
     "diagnose",
     "figures",
+    "gradient_by_depth",
     "gradient_flow",
     "input_influence",
     "lyapunov",
+    "node_states",
     "properties",
     "read_gates",
     "step_jacobians",

@@ -195,7 +195,7 @@ def observe(
     )
     tap = chosen.tap() if gradients else None
     try:
-        with _evaluating(module, chosen), torch.set_grad_enabled(gradients):
+        with evaluating(module, chosen), torch.set_grad_enabled(gradients):
             if tap is None:
                 result = module(*inputs, **call)
             else:
@@ -267,7 +267,7 @@ def _usable(value: Any) -> Any:
 
 
 @contextmanager
-def _evaluating(*parts: Any) -> Iterator[None]:
+def evaluating(*parts: Any) -> Iterator[None]:
     """Sets evaluation mode, and afterwards restores the mode of each module."""
     modules = [module for part in parts if isinstance(part, nn.Module) for module in part.modules()]
     were = [(module, module.training) for module in modules]

@@ -24,7 +24,11 @@ def page_json(pages: list[Moments], *, live: str | None = None) -> str:
     live: for a page that is served, its first text.
     """
     bits = 16 if sum(map(numbers_in, pages)) * 2 * 4 / 3 <= ROOM else 8
-    data = {"live": live, "runs": [moments_record(page, bits) for page in pages]}
+    return safe_json({"live": live, "runs": [moments_record(page, bits) for page in pages]})
+
+
+def safe_json(data: dict[str, Any]) -> str:
+    """JSON that is safe inside a <script> element, whatever its texts contain."""
     # In JSON only strings contain these characters. With escapes, no text can end the element or open a comment.
     text = json.dumps(data, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -13,6 +13,9 @@ and `task.py` has
     portable(folder) -> Portable                      a run as it is exported; see `carousel.tasks.portable`
     conclude(folder, report)                          shows a finished run, and what to type next
     evaluate(folder, paths, *, out, say)              judges a trained model on other data
+    predict(folder, paths, **options) -> table, lines only for a task that `carousel predict` serves: the predictions as
+                                                      a table, and as lines of text
+    PREDICTS = ("strings", ...)                       with it: the options that it takes
     TAKES_ANYTHING = True                             only for a task that takes any data: it is asked last
 
 folder: a `RunFolder`, which also knows how the user vouches for a cell in a file. `carousel.training.task_run` has
@@ -144,6 +147,31 @@ def foreign(name: str, options: Iterable[str]) -> list[str]:
 def tasks_with(option: str) -> list[str]:
     """The tasks that have an option."""
     return [name for name in task_names() if not foreign(name, [option])]
+
+
+def predict(
+    folder: RunFolder, paths: Sequence[Path], options: Mapping[str, Any]
+) -> tuple["pl.DataFrame", Iterable[str]]:
+    """The predictions of a run's best model for these files: as a table, and as lines of text.
+
+    options: those that were given, by name. Raises RunError for a run of a task that predicts in another way, and
+    DataError for an option that the run's task does not have."""
+    task = task_of(folder)
+    takers = [name for name in task_names() if hasattr(task_named(name), "PREDICTS")]
+    if task not in takers:
+        raise RunError(
+            f"{folder.path} is a run of the task {task!r}, and this needs one of the task "
+            f"{' or '.join(map(repr, takers))}."
+        )
+    for name in options:
+        if name not in task_named(task).PREDICTS:
+            owners = " and ".join(other for other in takers if name in task_named(other).PREDICTS)
+            typed = option({"strings": "string"}.get(name, name))
+            raise DataError(
+                f"{typed} is for runs of the task {owners}, and {folder.path} is one of {task}: leave it out."
+            )
+    frame, lines = task_named(task).predict(folder, paths, **options)
+    return frame, lines
 
 
 def task_of(folder: RunFolder) -> str:

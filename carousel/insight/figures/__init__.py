@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from carousel.insight.figures.cells import cell_svg, draw_cell, draw_unrolled
 from carousel.insight.figures.dynamics import jacobian_spectrum, lyapunov_spectrum
 from carousel.insight.figures.lags import gradient_by_lag, influence, influence_by_feature, memory_by_lag
+from carousel.insight.figures.trees import coloured_tree, gradient_by_depth
 from carousel.insight.figures.units import coloured_text, gates_over_time, units_by_timescale
 from carousel.insight.gates import Gates
 from carousel.insight.gradient_flow import GradientFlow
@@ -18,6 +19,7 @@ from carousel.insight.input_influence import InputInfluence
 from carousel.insight.jacobian import StepJacobians
 from carousel.insight.lyapunov import Lyapunov
 from carousel.insight.memory import Memory
+from carousel.insight.trees import DepthFlow, NodeStates
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,9 +27,11 @@ if TYPE_CHECKING:
 __all__ = [
     "cell_svg",
     "coloured_text",
+    "coloured_tree",
     "draw_cell",
     "draw_unrolled",
     "gates_over_time",
+    "gradient_by_depth",
     "gradient_by_lag",
     "influence",
     "influence_by_feature",
@@ -58,4 +62,8 @@ def of(result: Any) -> Figure:
             return lyapunov_spectrum(result)
         case Memory():
             return memory_by_lag(result)
+        case DepthFlow():
+            return gradient_by_depth(result)
+        case NodeStates():
+            return coloured_tree(result.trees, result.of_unit(0))
     raise TypeError(f"There is no picture of a {type(result).__name__}.")

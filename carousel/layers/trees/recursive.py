@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from carousel import engines
 from carousel.cells import Cell
+from carousel.engines import over_levels
 from carousel.engines.levels import Levels
 from carousel.layers import initial_states
 from carousel.layers.arguments import as_size, check_constructor, check_input, check_weights
@@ -112,6 +113,7 @@ class Recursive(Scans):
         self.reset_parameters()
 
     _derived = (*Scans._derived, "sizes", "_shapes")
+    _tap: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None  # see `carousel.insight.trees`
 
     def _check_children(self) -> None:
         """Raises ValueError for options that do not fit the cell."""
@@ -203,7 +205,11 @@ class Recursive(Scans):
         places = None if at is None else place[at]
         one = {state: (1, self.sizes[size]) for state, size in self._program.states.items()}
         first = initial_states.of_scan(self, self.cell, self._program, self.initial_state, one, x, suffix)
-        _, states = engines.scan_levels(self.engine, self._program, rows, levels, first, weights | own, places)
+        scan = (self._program, rows, levels, first, weights | own, places)
+        if self._tap is None:
+            _, states = engines.scan_levels(self.engine, *scan)
+        else:
+            _, states = over_levels.scan_levels(*scan, self._tap)
         return tuple(state.index_select(0, place) for state in states)
 
     def _check_fits(self, levels: Levels, order: Tensor, downwards: bool) -> None:

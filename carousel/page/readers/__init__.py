@@ -5,7 +5,8 @@ The reader of a task is a module here whose name stands in `READERS`. It has
     Model       the class of a trained model for Python users, with `load(run, *, cell, trust_cell)`
     Reader      see below; its argument is a Model
 
-and fills the classes of `carousel.page.moments`, from which the page is drawn.
+and fills the classes of `carousel.page.moments`, from which the page is drawn; a task whose steps are nodes of trees,
+those of `carousel.page.trees`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from carousel.errors import DataError, RunError
 from carousel.layers import Recurrent
 from carousel.page.moments import Moments
 from carousel.page.readers.typed import Typing
+from carousel.page.trees import TreeMoments
 from carousel.program import Program
 from carousel.tasks.catalogue import task_of
 from carousel.tasks.table import listed
@@ -28,7 +30,7 @@ from carousel.training.run_folder import RunFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-READERS = ("language", "classification", "forecasting")  # the names of the tasks
+READERS = ("language", "classification", "forecasting", "trees")  # the names of the tasks
 
 Report = Callable[[str], None]
 Drawings = dict[str, Callable[[], "Figure"]]  # pictures by their file names
@@ -54,7 +56,7 @@ class Reader(Protocol):
         Raises DataError if there are no data that the model can read.
         """
 
-    def examine(self, name: str, chosen: Any, report: Report) -> tuple[Moments, Drawings]:
+    def examine(self, name: str, chosen: Any, report: Report) -> tuple[Moments | TreeMoments, Drawings]:
         """All that the page shows, and its pictures. Raises DataError if the model cannot read the chosen data."""
 
     def typing(self) -> Typing:

@@ -1,9 +1,11 @@
 """The classification task as the catalogue of tasks needs it; see `carousel.tasks.catalogue`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from typing import Any
+
+import polars as pl
 
 from carousel.errors import DataError
 from carousel.insight.confusion import draw_confusion
@@ -18,7 +20,9 @@ from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
+__all__ = ["PREDICTS", "Settings", "conclude", "evaluate", "open_run", "portable", "predict", "prepare", "recognize"]
+
+PREDICTS = ("strings", "every")
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
@@ -42,6 +46,12 @@ def conclude(folder: RunFolder, report: Report) -> None:
     report.say(f"  carousel predict {name} DATA --every 10")
     report.say(f"  carousel evaluate {name} DATA")
     report.say(f"  carousel inspect {name}")
+
+
+def predict(folder: RunFolder, data: Sequence[Path], **options: Any) -> tuple[pl.DataFrame, Iterator[str]]:
+    """The predictions as a table, and as lines; options: those of `PREDICTS`, as `answers.ask` takes them."""
+    frame, classes = answers.ask(folder, data, **options)
+    return frame, answers.shown(frame, classes)
 
 
 def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:

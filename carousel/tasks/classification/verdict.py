@@ -6,12 +6,12 @@ from importlib.util import find_spec
 
 import numpy as np
 
+from carousel.tasks.chance import BY_CHANCE, by_chance
 from carousel.tasks.classification import front_ends, neighbours
 from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.steps import StoredSteps
 
 SHORTEST = 9  # steps of a series that MiniRocket can read
-BY_CHANCE = 0.05  # a difference that chance alone makes as often as this, or more often, decides nothing
 
 
 @dataclass(frozen=True)
@@ -75,21 +75,6 @@ def mini_rocket(values: Sequence[np.ndarray], truth: np.ndarray, folds: np.ndarr
         model = MiniRocketClassifier(random_state=seed % 2**31).fit(x[folds != fold], truth[folds != fold])
         answers[folds == fold] = model.predict(x[folds == fold])
     return answers
-
-
-def by_chance(first: np.ndarray, second: np.ndarray) -> float:
-    """How often two equally good models would differ at least as much as these do, which are right (n) or not on the
-    same sequences. McNemar's test, exact: of the d sequences that one alone has right, each is either's with P = 1/2,
-
-        p = min(1, 2 Σ_{k ≤ fewer} C(d, k) / 2^d)
-    """
-    differ = int((first != second).sum())
-    fewer = min(int((first & ~second).sum()), int((second & ~first).sum()))
-    total = term = 1
-    for k in range(fewer):
-        term = term * (differ - k) // (k + 1)
-        total += term
-    return min(1.0, 2 * total / 2**differ)
 
 
 def said(result: Evaluation, right: np.ndarray, baselines: Sequence[BaselineScore]) -> Iterator[str]:

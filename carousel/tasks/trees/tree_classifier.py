@@ -1,0 +1,254 @@
+"""The classifier of trees as a Python user meets it, in scikit-learn's manners."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from carousel.errors import DataError, RunError, speaking
+from carousel.tasks.estimator import Estimator
+from carousel.tasks.files import paths_in
+from carousel.tasks.saved_model import SavedModel
+from carousel.tasks.trees import answers
+from carousel.tasks.trees.preparation import prepare
+from carousel.tasks.trees.reading import from_texts, read_treebank, with_root_labels
+from carousel.tasks.trees.scores import TreeEvaluation
+from carousel.tasks.trees.settings import Settings
+from carousel.tasks.trees.task import parts_of
+from carousel.tasks.trees.trained import TrainedTrees
+from carousel.tasks.trees.training import open_run
+from carousel.tasks.trees.treebank import Treebank
+from carousel.training.progress import Quiet, Report, report_for
+from carousel.training.run_folder import Log, RunFolder
+from carousel.training.run_location import folder_for
+from carousel.training.task_run import train
+
+
+class TreeClassifier(SavedModel, Estimator):
+    """Learns the label of a tree, or of each of its nodes, as the sentiment of a sentence and of its phrases.
+
+        model = carousel.TreeClassifier()
+        model.fit(X)                            # X: trees in brackets, "(3 (2 It) (4 works))", with their labels
+        model.fit(X, y)                         # or y: the labels of the roots; the trees' own do not count then
+        model.predict(X), model.predict_proba(X), model.score(X)
+        model.predict_nodes(X)                  # the labels of all nodes of each tree
+
+        model.fit("train.txt")                  # anything that `carousel train` takes for trees
+        model.save("runs/sentiment")
+        model = carousel.TreeClassifier.load("runs/sentiment")
+
+    X is a list of trees in brackets, one a text, or the name of a file or folder, or a list of names as pathlib.Path.
+    A node is "(label word)" or "(label (...) (...))", and where a label is missing "(word)" or "((...) (...))".
+
+    The parameters are those of `Settings`, with the same defaults, and
+
+    verbose: show how the training goes.
+
+    It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work.
+    fit seeds torch's global generator with `seed`.
+    """
+
+    TASK = "trees"
+
+    def __init__(
+        self,
+        *,
+        cell: str = "auto",
+        hidden: int = 100,
+        layers: int = 1,
+        embedding: int = 100,
+        networks: int = 3,
+        dropout: float = 0.5,
+        learning_rate: float = 4e-3,
+        minutes: float | None = None,
+        epochs: float | None = None,
+        batch: int = 32,
+        labels: str | None = None,
+        merge: str | None = None,
+        lowercase: bool = True,
+        rare: int = 1,
+        validation_share: float = 0.1,
+        validation_file: str | Path | None = None,
+        test_file: str | Path | None = None,
+        seed: int = 0,
+        device: str = "auto",
+        threads: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        given = locals()
+        for name in self._parameters():
+            setattr(self, name, given[name])
+        self._trained: TrainedTrees | None = None
+        self._run: Path | None = None
+
+    # -- scikit-learn's manners -------------------------------------------------------------------------------------
+
+    def __sklearn_tags__(self) -> Any:
+        """Asked by scikit-learn, which is not needed otherwise."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=False),
+            classifier_tags=ClassifierTags(),
+            input_tags=InputTags(one_d_array=True, two_d_array=False, string=True),
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return self._trained is not None
+
+    # -- learning ---------------------------------------------------------------------------------------------------
+
+    @speaking(python=True)
+    def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Self:
+        """Learn from trees and their labels.
+
+        out: the run folder to keep; without it the run leaves nothing behind, and `save` writes one.
+        Raises DataError where the trees or a parameter cannot be used, RunError where the run cannot be written,
+        KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
+        """
+        chosen = self.get_params()
+        verbose = chosen.pop("verbose")
+        settings = Settings(**chosen)
+        report = report or (report_for() if verbose else Quiet())
+        parts = parts_of(_trees(X, y), settings)
+        with tempfile.TemporaryDirectory() as scratch:
+            run = Path(scratch) / "run" if out is None else Path(out)
+            RunFolder.require_unused(run)
+            prepared = prepare(parts, settings, report, _paths_of(X))
+            folder = train(prepared, open_run, out=run, report=report, kept=out is not None)
+            self._take(folder, TrainedTrees.of(folder, str(settings.torch_device)))
+            self._run = run if out is not None else None
+        return self
+
+    @classmethod
+    @speaking(python=True)
+    def train(
+        cls, paths: Any, *, out: str | Path | None = None, report: Report | None = None, **settings: Any
+    ) -> TreeClassifier:
+        """Learn from files as `carousel train` does, and keep the run, in `out` or in `runs/` and the data's name."""
+        named = paths_in(paths)
+        return cls(**settings).fit(named, out=out or folder_for(named), report=report or report_for())
+
+    @classmethod
+    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
+        trained = TrainedTrees.of(folder, str(Settings(device=device).torch_device))
+        with folder.reading_config():
+            recorded = dict(folder.config()["settings"])
+        model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})
+        model._take(folder, trained)
+        model._run = folder.path
+        return model
+
+    @property
+    def trained(self) -> TrainedTrees:
+        """The networks, words and labels. Raises RunError before `fit`."""
+        if self._trained is None:
+            raise RunError("A classifier must have learnt before it can be asked: call fit first, or load a run.")
+        return self._trained
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The content of the run's config.json. Raises RunError before `fit`."""
+        self.trained  # noqa: B018 (it raises)
+        return self._config
+
+    @property
+    def run(self) -> Path | None:
+        """The run folder, or None where the run was not kept."""
+        return self._run
+
+    @speaking(python=True)
+    def save(self, run: str | Path) -> Path:
+        """Write the model as a run folder, which must not exist yet. Raises RunError where it cannot be written."""
+        trained = self.trained
+        folder = RunFolder.create(Path(run))
+        folder.write_config({name: value for name, value in self._config.items() if name != "format"})
+        folder.write_model(trained.network.state_dict())
+        log = Log(folder)
+        for line in self._log:
+            log.write(**line)
+        log.sync()
+        log.close()
+        return folder.path
+
+    def _take(self, folder: RunFolder, trained: TrainedTrees) -> None:
+        self._trained, self._config, self._log = trained, folder.config(), folder.log_lines()
+        self.classes_ = np.array(trained.classes)
+
+    # -- answering --------------------------------------------------------------------------------------------------
+
+    @speaking(python=True)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """P of each label, in the order of `classes_`, for each tree, (N, K) float64."""
+        return np.exp(self._of_roots(X))
+
+    @speaking(python=True)
+    def predict(self, X: Any) -> np.ndarray:
+        """The likeliest label of each tree, (N,)."""
+        return self.classes_[self._of_roots(X).argmax(1)]
+
+    @speaking(python=True)
+    def predict_nodes(self, X: Any) -> list[np.ndarray]:
+        """The likeliest label of each node, (nodes,) for each tree, in the order in which brackets close."""
+        return [self.classes_[logs.argmax(1)] for logs in self.trained.log_probabilities(_trees(X))]
+
+    @speaking(python=True)
+    def answers(self, X: Any, *, nodes: bool = False) -> Any:
+        """A polars table with a row for each tree, or, with `nodes`, for each node: its words, its label where it has
+        one, its prediction, P of each label."""
+        return answers.table(self.trained, _trees(X), nodes=nodes)
+
+    @speaking(python=True)
+    def evaluate(self, X: Any, y: Any = None) -> TreeEvaluation:
+        """The accuracy of roots, of all nodes and with labels merged, with each label's figures."""
+        return self.trained.evaluate(_trees(X, y))
+
+    @speaking(python=True)
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """The share of trees whose root `predict` gets right."""
+        trees = _trees(X, y)
+        for tree in trees:
+            if tree.label is None:
+                raise DataError(f"scoring needs labels, and the root of the tree at {tree.place} has none; give y")
+        right = [str(tree.label) == str(answer) for tree, answer in zip(trees, self.predict(trees), strict=True)]
+        return float(np.average(right, weights=sample_weight))
+
+    def _of_roots(self, X: Any) -> np.ndarray:
+        trees = _trees(X)
+        logs = self.trained.log_probabilities(trees)
+        rows = [of_nodes[tree.root] for tree, of_nodes in zip(trees, logs, strict=True)]
+        return np.array(rows).reshape(len(rows), len(self.classes_))
+
+
+def _trees(X: Any, y: Any = None) -> Treebank:
+    if isinstance(X, Treebank):
+        trees = X
+    elif paths := _paths_of(X):
+        trees = read_treebank(paths)
+    else:
+        texts = list(X) if isinstance(X, Iterable) else [None]
+        if not all(isinstance(one, str) for one in texts):
+            raise DataError(
+                f"Trees are texts in brackets, one a tree, or the name of a file of them; {type(X).__name__} is given"
+            )
+        trees = from_texts(texts)
+    return trees if y is None else with_root_labels(trees, [_plain(label) for label in y])
+
+
+def _plain(label: Any) -> str | int:
+    value = label.item() if hasattr(label, "item") else label
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise DataError(f"A label is a text or a whole number, not {value!r:.40}")
+    return value
+
+
+def _paths_of(X: Any) -> list[Path]:
+    """The files and folders that X names; none where X is trees itself."""
+    if isinstance(X, str | Path):
+        return [Path(X)]
+    return list(X) if isinstance(X, list | tuple) and X and all(isinstance(one, Path) for one in X) else []
