@@ -83,9 +83,8 @@ def show(finals: Sequence[dict[str, Any]], seconds: Sequence[float], model: Tree
     print("|---|---|---|---|")
     for name, key in FIGURES.items():
         dev, test = ([100 * one[key] for one in part] for part in (finals, [final["test"] for final in finals]))
-        print(
-            f"| {name} | {statistics.mean(dev):.1f} | {statistics.mean(test):.1f} | {min(test):.1f} to {max(test):.1f} |"
-        )
+        means = f"{statistics.mean(dev):.1f} | {statistics.mean(test):.1f}"
+        print(f"| {name} | {means} | {min(test):.1f} to {max(test):.1f} |")
     last = finals[0]
     for name, fine, binary in (
         ("naive Bayes", "naive_bayes", "naive_bayes_merged"),

@@ -21,7 +21,7 @@ from carousel.errors import CarouselError, DataError, RunError
 from carousel.insight import input_influence
 from carousel.models import TokenModel
 from carousel.page import analysis, inspect, progress_lines
-from carousel.page.document import SCRIPTS, document
+from carousel.page.document import SCRIPTS, TREE_SCRIPTS, document
 from carousel.page.equations import Quantity, equations
 from carousel.page.live import application, serve
 from carousel.page.moments import Influence, Moments
@@ -267,7 +267,7 @@ def test_the_page_loads_nothing_and_lets_only_its_own_script_run():
 
 
 def test_scripts_write_text_only_as_text():
-    assert {path.name for path in STATIC.glob("*.js")} == set(SCRIPTS)
+    assert {path.name for path in STATIC.glob("*.js")} == {*SCRIPTS, *TREE_SCRIPTS}
     for path in STATIC.glob("*.js"):
         script = path.read_text("utf-8")
         for way in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "Function(", "http"):

@@ -32,6 +32,7 @@ from carousel.page.readers import (
     label_measures,
     language,
     reader_for,
+    trees,
 )
 from carousel.page.scans import scans
 from carousel.tasks import task_names
@@ -100,7 +101,7 @@ def examined(model, data, **options):
 
 def test_every_task_has_a_page():
     assert set(READERS) == set(task_names())
-    for reader in (language, classification, forecasting):
+    for reader in (language, classification, forecasting, trees):
         assert reader.Reader.task in READERS
 
 

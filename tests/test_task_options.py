@@ -166,7 +166,7 @@ def test_a_task_is_a_folder_and_nothing_else(toy, tmp_path, capsys):
     (settings,) = sys.modules["carousel.tasks.toy.task"].LEARNT
     assert (settings.wheels, list(settings.colours), settings.squeaks, settings.hidden) == (3, ["red", "blue"], True, 7)
     said = capsys.readouterr().out
-    assert "taken for a toy, to train toy (--task: classification, forecasting, language)" in said
+    assert "taken for a toy, to train toy (--task: classification, forecasting, language, trees)" in said
     for line in ("a naive baseline to beat: never, 9.000", "4 steps, 2.0 times over", "it turns", "It rolls in run."):
         assert line in said
     assert {file.name for file in run.iterdir()} == {"config.json", "model.safetensors", "train_state.pt", "log.jsonl"}
@@ -206,7 +206,7 @@ def test_the_short_help_has_the_shared_options_and_names_the_others():
         assert flag(one.name) in said
     for task in task_names():
         assert f"{task}: --" in said
-    assert "Default: 64 for classification and forecasting, 256 for language." in said
+    assert "Default: 64 for classification and forecasting, 256 for language, 100 for trees." in said
     assert "Covariates" not in said, "the options of one task are explained in its own help"
     assert help_of("train", "notes.txt") == said
 
@@ -252,15 +252,26 @@ def test_the_choices_of_a_head_are_the_heads_that_there_are():
 
 def test_an_unknown_task_is_refused_with_the_tasks_that_there_are(tmp_path):
     (tmp_path / "a.txt").write_text("some text")
-    with pytest.raises(DataError, match="There is no task 'tagging'. There are: classification, forecasting, language"):
-        catalogue.choose([tmp_path / "a.txt"], "tagging", {}, Quiet())
+    with pytest.raises(
+        DataError, match="There is no task 'singing'. There are: classification, forecasting, language, trees"
+    ):
+        catalogue.choose([tmp_path / "a.txt"], "singing", {}, Quiet())
 
 
-MORE = {carousel.SequenceClassifier: {"rate", "verbose"}, carousel.Forecaster: {"verbose"}}
+MORE = {
+    carousel.SequenceClassifier: {"rate", "verbose"},
+    carousel.Forecaster: {"verbose"},
+    carousel.TreeClassifier: {"verbose"},
+}
 
 
 @pytest.mark.parametrize(
-    ("estimator", "task"), [(carousel.SequenceClassifier, "classification"), (carousel.Forecaster, "forecasting")]
+    ("estimator", "task"),
+    [
+        (carousel.SequenceClassifier, "classification"),
+        (carousel.Forecaster, "forecasting"),
+        (carousel.TreeClassifier, "trees"),
+    ],
 )
 def test_the_arguments_of_an_estimator_are_the_settings_of_its_task(estimator, task):
     arguments = {name: one.default for name, one in inspect.signature(estimator).parameters.items()}

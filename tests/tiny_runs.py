@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel import Forecaster, LanguageModel, SequenceClassifier
+from carousel import Forecaster, LanguageModel, SequenceClassifier, TreeClassifier
 from carousel.training import checksums
 from carousel.training.progress import Quiet
 
@@ -37,6 +37,13 @@ def forecasting(folder: Path, out: Path, **options: Any) -> None:
     Forecaster(**settings).fit(folder / "series.csv", out=out, report=report)
 
 
+def trees(folder: Path, out: Path, **options: Any) -> None:
+    kinds = ("(2 (2 good) (1 film))", "(0 (1 a) (0 (0 bad) (1 one)))")
+    (folder / "trees.txt").write_text("\n".join(kinds * 6))
+    settings = SMALL | {"epochs": 4, "embedding": 3, "networks": 2, "batch": 3} | options
+    TreeClassifier.train(folder / "trees.txt", out=out, **{"report": Quiet()} | settings)
+
+
 @dataclass(frozen=True)
 class Task:
     """train(folder, out, **options): a run in `out`, from data written to `folder`. answer(run): of its best model."""
@@ -56,6 +63,7 @@ TASKS = {
     ),
     "classification": Task(classification, SequenceClassifier, probabilities),
     "forecasting": Task(forecasting, Forecaster, lambda model: model.predict().rows()),
+    "trees": Task(trees, TreeClassifier, lambda model: model.answers(["((good) (film))"], nodes=True).rows()),
 }
 
 

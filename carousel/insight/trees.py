@@ -36,7 +36,11 @@ class NodeStates(Shown):
         return tuple(self.values)
 
     def of_unit(self, unit: int, state: str | None = None, place: int = -1) -> Tensor:
-        """One unit of one state of one scan at every node, (N). Raises DataError for one that there is not."""
+        """One unit of one state of one scan at every node, (N).
+
+        unit: its number. state: its name; None for the output. place: the number of the scan.
+        Raises DataError for one that there is not.
+        """
         state = _known(self.values, state, self.places, place)
         check_index("unit", unit, self.values[state].shape[-1])
         return self.values[state][place, :, unit]
@@ -59,15 +63,21 @@ class DepthFlow(Shown):
         return tuple(self.norms)
 
     def by_depth(self, state: str | None = None, place: int = -1) -> Tensor:
-        """The geometric mean of the norms over the nodes of each depth, 0 for the roots, (greatest depth + 1), without
-        zeros. Raises DataError for a state or scan that there is not."""
+        """The geometric mean of the norms over the nodes of each depth, (greatest depth + 1), without zeros. The roots
+        come first.
+
+        state: its name; None for the output. place: the number of the scan. Raises DataError for one that there is not.
+        """
         norms = self.norms[_known(self.norms, state, self.places, place)][place]
         of_depth = [norms[self.trees.depth == depth] for depth in range(int(self.trees.depth.max()) + 1)]
         return torch.stack([geometric_mean(each[None, :, None])[0][0] for each in of_depth])
 
     def factor(self, state: str | None = None, place: int = -1) -> float:
         """How much the gradient grows from one depth to the next, by least squares over log norms of all nodes: below 1
-        it vanishes. NaN for trees of one depth."""
+        it vanishes. NaN for trees of one depth.
+
+        state, place: as of `by_depth`. Raises DataError for one that there is not.
+        """
         norms = self.norms[_known(self.norms, state, self.places, place)][place]
         used = (norms > 0) & norms.isfinite()
         depth, logs = self.trees.depth[used].double(), norms[used].log()
@@ -79,7 +89,7 @@ class DepthFlow(Shown):
 def node_states(module: Callable[..., Any], *inputs: Any, layer: Recursive | str | None = None) -> NodeStates:
     """Every state at every node, from one call of module(*inputs) in evaluation mode.
 
-    module: a `Recursive` or a module with one; `layer` selects one of several.
+    module: a `Recursive` or a module with one; `layer` selects one of several. inputs: what the module is called with.
     Raises DataError if the module has no such layer, or does not call it once.
     """
     chosen = _find(module, layer)
@@ -97,7 +107,7 @@ def gradient_by_depth(
 ) -> DepthFlow:
     """Follows the losses of roots down the trees: |dL / dh_n| at each node n, for each layer and each state.
 
-    module(*inputs) is called once, in evaluation mode. module, layer: as of `node_states`.
+    module(*inputs) is called once, in evaluation mode. module, inputs, layer: as of `node_states`.
     loss: a function from the module's output at the roots, (R, ...), to one number for each, (R). None: L = v · y, with
         a random direction v of length 1 for each root, drawn with `seed`; its norms are those of v times the Jacobian.
 

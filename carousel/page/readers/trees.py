@@ -53,10 +53,10 @@ class Reader:
         tree = trees[number]
         if tree.shape.nodes > steps:
             raise DataError(
-                f"The tree at {tree.place} has {tree.shape.nodes:,} nodes, and the page shows {steps:,} at most "
+                f"The tree at {tree.where} has {tree.shape.nodes:,} nodes, and the page shows {steps:,} at most "
                 f"(--steps)."
             )
-        return Chosen(tree, f"the tree at {tree.place}, {whose}" if number == first else f"the tree at {tree.place}")
+        return Chosen(tree, f"the tree at {tree.where}, {whose}" if number == first else f"the tree at {tree.where}")
 
     def _of_the_run(self) -> tuple[Treebank, int, str]:
         """The trees that the run read, and the number of one that it did not learn from."""
@@ -155,7 +155,7 @@ def _loss(trained: TrainedTrees, tree: LabelledTree) -> Any:
 
 def _curves(flow: DepthFlow) -> list[DepthCurve]:
     curves = []
-    for place, where in enumerate(flow.places):
+    for place, name in enumerate(flow.places):
         for state in flow.states:
             factor = flow.factor(state, place)
             words = (
@@ -165,7 +165,7 @@ def _curves(flow: DepthFlow) -> list[DepthCurve]:
             )
             curves.append(
                 DepthCurve(
-                    f"{state} of {where}" if len(flow.places) > 1 else state,
+                    f"{state} of {name}" if len(flow.places) > 1 else state,
                     flow.norms[state][place].float().numpy(),
                     flow.by_depth(state, place).float().numpy(),
                     words,
@@ -196,7 +196,7 @@ def _about(trained: TrainedTrees, tree: LabelledTree) -> list[tuple[str, str]]:
     layer = trained.network.members[0].recurrent
     unknown = sum(1 for word in tree.words if word is not None and trained.words.number(word) == 0)
     return [
-        ("tree", f"{Path(tree.place).name}; {tree.shape.nodes:,} nodes, {len(tree.shape.leaves):,} leaves"),
+        ("tree", f"{Path(tree.where).name}; {tree.shape.nodes:,} nodes, {len(tree.shape.leaves):,} leaves"),
         ("network", f"{layer.cell}, {layer.num_layers} x {layer.hidden_size} units"),
         *([("unknown", f"{unknown:,} words that the model has no vector for")] if unknown else []),
     ]

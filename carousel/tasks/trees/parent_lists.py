@@ -47,13 +47,13 @@ def read(folder: Path) -> list[LabelledTree]:
                 f"each tree is a line in both"
             )
     return [
-        _tree(*parts, place=f"{folder / shape_file}, line {number}")
+        _tree(*parts, where=f"{folder / shape_file}, line {number}")
         for number, parts in enumerate(zip(parents, words, labels, strict=True), start=1)
     ]
 
 
-def _tree(parents: str, words: str, labels: str | None, *, place: str) -> LabelledTree:
-    doing = f"reading {place}"
+def _tree(parents: str, words: str, labels: str | None, *, where: str) -> LabelledTree:
+    doing = f"reading {where}"
     try:
         above = [int(part) - 1 for part in parents.split()]
     except ValueError:
@@ -74,7 +74,7 @@ def _tree(parents: str, words: str, labels: str | None, *, place: str) -> Labell
         shape,
         tuple(None if label == "#" else label for label in of_nodes),
         (*tokens, *[None] * (nodes - len(tokens))),
-        place,
+        where,
     )
 
 

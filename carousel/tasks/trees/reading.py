@@ -64,8 +64,8 @@ def _trees_in(lines: Sequence[str], name: str) -> Iterator[LabelledTree]:
         yield _tree(one, f"{name}, line {number}")
 
 
-def _tree(one: Bracketed, place: str) -> LabelledTree:
-    return LabelledTree(one.trees, one.labels, one.words, place)
+def _tree(one: Bracketed, where: str) -> LabelledTree:
+    return LabelledTree(one.trees, one.labels, one.words, where)
 
 
 def from_texts(texts: Sequence[str]) -> Treebank:
@@ -73,7 +73,7 @@ def from_texts(texts: Sequence[str]) -> Treebank:
     trees: list[LabelledTree] = []
     for number, text in enumerate(texts):
         name = f"text {number}"
-        found = [replace(tree, place=name) for tree in _trees_in(text.split("\n"), name)]
+        found = [replace(tree, where=name) for tree in _trees_in(text.split("\n"), name)]
         if len(found) != 1:
             raise DataError(
                 f"reading trees: {name} has {len(found)} trees, and each text is one, (3 (2 It) (4 works)). To read a "

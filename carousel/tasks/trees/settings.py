@@ -7,13 +7,14 @@ from typing import Literal, get_args
 
 from carousel.errors import DataError
 from carousel.tasks.held_out_settings import HeldOutSettings
-from carousel.training.settings import DATA, MODEL, TRAINING, changed, setting
+from carousel.training.settings import DATA, MODEL, TRAINING, changed, explained, setting
 
 Labels = Literal["nodes", "root"]
 
 READ, FEWEST_EPOCHS, MOST_EPOCHS = 43_000, 5, 60  # trees in all, and times over them, where no length is given
 
 
+@explained
 @dataclass(frozen=True)
 class Settings(HeldOutSettings):
     """The settings of a classifier of trees, with their defaults.

@@ -92,7 +92,7 @@ class TrainedTrees:
         """How good the answers are. Raises DataError for a tree whose root has no label."""
         for tree in trees:
             if tree.label is None:
-                raise DataError(f"evaluating needs labels, and the root of the tree at {tree.place} has none")
+                raise DataError(f"evaluating needs labels, and the root of the tree at {tree.where} has none")
         known = {str(label) for label in self.classes}
         learnt = [tree.labels if self.labels == "nodes" else (tree.label,) for tree in trees]
         strange = {str(label): label for of_tree in learnt for label in of_tree if label is not None}

@@ -25,9 +25,11 @@ from carousel.tasks.trees.treebank import Treebank
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_folder import Log, RunFolder
 from carousel.training.run_location import folder_for
+from carousel.training.settings import explained_by
 from carousel.training.task_run import train
 
 
+@explained_by(Settings)
 class TreeClassifier(SavedModel, Estimator):
     """Learns the label of a tree, or of each of its nodes, as the sentiment of a sentence and of its phrases.
 
@@ -44,12 +46,13 @@ class TreeClassifier(SavedModel, Estimator):
     X is a list of trees in brackets, one a text, or the name of a file or folder, or a list of names as pathlib.Path.
     A node is "(label word)" or "(label (...) (...))", and where a label is missing "(word)" or "((...) (...))".
 
-    The parameters are those of `Settings`, with the same defaults, and
+    y is the label of each root: a text or a whole number. The labels that stand in the trees do not count beside it.
 
-    verbose: show how the training goes.
+    It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work. fit
+    seeds torch's global generator with `seed`. All methods but `fit`, `load` and `resume` raise RunError before `fit`,
+    and DataError for trees that they cannot read.
 
-    It has get_params, set_params, fit, predict and score, and can be cloned: cross_val_score and GridSearchCV work.
-    fit seeds torch's global generator with `seed`.
+    verbose: whether to show how the training goes.
     """
 
     TASK = "trees"
@@ -105,9 +108,11 @@ class TreeClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Self:
-        """Learn from trees and their labels.
+        """Learns from trees and their labels, and returns this object.
 
+        X, y: the trees, and the label of each root; see the class.
         out: the run folder to keep; without it the run leaves nothing behind, and `save` writes one.
+        report: is told of the progress. Default: nothing is shown, or with `verbose` the terminal.
         Raises DataError where the trees or a parameter cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
         """
@@ -130,7 +135,12 @@ class TreeClassifier(SavedModel, Estimator):
     def train(
         cls, paths: Any, *, out: str | Path | None = None, report: Report | None = None, **settings: Any
     ) -> TreeClassifier:
-        """Learn from files as `carousel train` does, and keep the run, in `out` or in `runs/` and the data's name."""
+        """Learns from files as `carousel train` does, and returns the trained classifier.
+
+        paths: a file or folder, or several. out: the run folder. Default: `runs/` and the data's name.
+        report: is told of the progress. Default: the terminal. settings: arguments of `TreeClassifier`.
+        Raises DataError, RunError and KeyboardInterrupt as `fit` does.
+        """
         named = paths_in(paths)
         return cls(**settings).fit(named, out=out or folder_for(named), report=report or report_for())
 
@@ -164,7 +174,8 @@ class TreeClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def save(self, run: str | Path) -> Path:
-        """Write the model as a run folder, which must not exist yet. Raises RunError where it cannot be written."""
+        """Writes the model as the folder `run`, which must not exist yet, and returns it. Raises RunError where it
+        cannot be written."""
         trained = self.trained
         folder = RunFolder.create(Path(run))
         folder.write_config({name: value for name, value in self._config.items() if name != "format"})
@@ -184,37 +195,41 @@ class TreeClassifier(SavedModel, Estimator):
 
     @speaking(python=True)
     def predict_proba(self, X: Any) -> np.ndarray:
-        """P of each label, in the order of `classes_`, for each tree, (N, K) float64."""
+        """P of each label, in the order of `classes_`, for each tree of X, (N, K) float64."""
         return np.exp(self._of_roots(X))
 
     @speaking(python=True)
     def predict(self, X: Any) -> np.ndarray:
-        """The likeliest label of each tree, (N,)."""
-        return self.classes_[self._of_roots(X).argmax(1)]
+        """The likeliest label of each tree of X, (N,)."""
+        chosen = self._of_roots(X).argmax(1)
+        return self.classes_[chosen]
 
     @speaking(python=True)
     def predict_nodes(self, X: Any) -> list[np.ndarray]:
-        """The likeliest label of each node, (nodes,) for each tree, in the order in which brackets close."""
-        return [self.classes_[logs.argmax(1)] for logs in self.trained.log_probabilities(_trees(X))]
+        """The likeliest label of each node, (nodes,) for each tree of X, in the order in which brackets close."""
+        found = self.trained.log_probabilities(_trees(X))
+        return [self.classes_[logs.argmax(1)] for logs in found]
 
     @speaking(python=True)
     def answers(self, X: Any, *, nodes: bool = False) -> Any:
-        """A polars table with a row for each tree, or, with `nodes`, for each node: its words, its label where it has
-        one, its prediction, P of each label."""
+        """A polars table with a row for each tree of X, or, with `nodes`, for each node: its words, its label where it
+        has one, its prediction, P of each label."""
         return answers.table(self.trained, _trees(X), nodes=nodes)
 
     @speaking(python=True)
     def evaluate(self, X: Any, y: Any = None) -> TreeEvaluation:
-        """The accuracy of roots, of all nodes and with labels merged, with each label's figures."""
+        """The accuracy of roots, of all nodes and with labels merged, with each label's figures, on X with its own
+        labels or with those of y."""
         return self.trained.evaluate(_trees(X, y))
 
     @speaking(python=True)
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """The share of trees whose root `predict` gets right."""
+        """The share of trees of X whose root `predict` gets right, by their own labels or by y; each tree counts as
+        much as sample_weight says, (N,), or all alike. Raises DataError for a tree without a label."""
         trees = _trees(X, y)
         for tree in trees:
             if tree.label is None:
-                raise DataError(f"scoring needs labels, and the root of the tree at {tree.place} has none; give y")
+                raise DataError(f"scoring needs labels, and the root of the tree at {tree.where} has none; give y")
         right = [str(tree.label) == str(answer) for tree, answer in zip(trees, self.predict(trees), strict=True)]
         return float(np.average(right, weights=sample_weight))
 
@@ -222,7 +237,7 @@ class TreeClassifier(SavedModel, Estimator):
         trees = _trees(X)
         logs = self.trained.log_probabilities(trees)
         rows = [of_nodes[tree.root] for tree, of_nodes in zip(trees, logs, strict=True)]
-        return np.array(rows).reshape(len(rows), len(self.classes_))
+        return np.array(rows).reshape(len(rows), len(self.trained.classes))
 
 
 def _trees(X: Any, y: Any = None) -> Treebank:

@@ -14,12 +14,12 @@ Label = str | int
 
 @dataclass(frozen=True)
 class LabelledTree:
-    """One tree. labels, words: of each node, None where it has none. place: where it stands, "train.txt, line 3"."""
+    """One tree. labels, words: of each node, None where it has none. where: where it stands, "train.txt, line 3"."""
 
     shape: Trees
     labels: tuple[Label | None, ...]
     words: tuple[str | None, ...]
-    place: str
+    where: str
 
     @cached_property
     def root(self) -> int:
@@ -79,13 +79,13 @@ def learnt_labels(trees: Sequence[LabelledTree], given: str | None) -> str:
     for tree in trees:
         if tree.label is None:
             raise DataError(
-                f"reading labels: the root of the tree at {tree.place} has none; a labelled tree is "
+                f"reading labels: the root of the tree at {tree.where} has none; a labelled tree is "
                 f"(label (...) (...)) or (label word)"
             )
         if given == "nodes" and None in tree.labels:
             node = tree.labels.index(None)
             raise DataError(
-                f"reading labels: in the tree at {tree.place} the node {tree.spans()[node]!r:.60} has none, and others "
+                f"reading labels: in the tree at {tree.where} the node {tree.spans()[node]!r:.60} has none, and others "
                 f"have; label every node, or only the roots. {instead}".rstrip()
             )
     return given
@@ -106,7 +106,7 @@ def require_children(trees: Sequence[LabelledTree], most: int | None, cell: str)
     for tree in trees if most is not None else ():
         if tree.most_children > most:  # type: ignore[operator]
             raise DataError(
-                f"reading trees: the tree at {tree.place} has a node with {tree.most_children} children, and the cell "
+                f"reading trees: the tree at {tree.where} has a node with {tree.most_children} children, and the cell "
                 f"{cell} continues {most}; train with {option('cell', 'child-sum-tree-lstm')}, which continues any "
                 f"number"
             )
