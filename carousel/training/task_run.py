@@ -17,7 +17,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import nn
 
-from carousel.layers import Recurrent
+from carousel.layers import Recurrent, Recursive
 from carousel.training.batch_source import BatchSource
 from carousel.training.building import parameter_count
 from carousel.training.loop import Loop
@@ -75,7 +75,7 @@ class TaskRun(ABC):
 
     settings: TrainingSettings
     network: nn.Module
-    recurrent: Recurrent
+    recurrent: Recurrent | Recursive
     batches: BatchSource
     measure: Measure
     validation_measure: Measure

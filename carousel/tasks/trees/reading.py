@@ -39,13 +39,13 @@ def _is_bracketed(path: Path) -> bool:
     return any(tree.trees.nodes > 1 for tree in found)
 
 
-def read_treebank(paths: Sequence[Path | str]) -> Treebank:
+def read_treebank(paths: Sequence[Path] | Sequence[str]) -> Treebank:
     """The trees of these files and folders. Raises DataError, with the line, for what is no tree, and where there are
     none."""
-    paths = [Path(path) for path in paths]
-    require_existing(paths)
+    named = [Path(path) for path in paths]
+    require_existing(named)
     trees: list[LabelledTree] = []
-    for path in paths:
+    for path in named:
         found = parent_lists.read(path) if path.is_dir() else _read_brackets(path)
         if not found:
             raise DataError(f"reading trees: {path} has none; each line must be a tree, (3 (2 It) (4 works))")

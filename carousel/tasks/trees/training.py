@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import nn
@@ -72,7 +74,7 @@ class TreesRun(TaskRun):
     def judge(self) -> Judgement:
         """Judges the networks beside naive Bayes and the commonest label, on the trees held out, and on those to test
         on where there are any."""
-        record = {"final": self.validate()}
+        record: dict[str, Any] = {"final": self.validate()}
         lines = []
         for numbers, what in ((self.validated, "held out"), (self.tested, "to test on")):
             if not len(numbers):

@@ -246,8 +246,8 @@ def _trees(X: Any, y: Any = None) -> Treebank:
     elif paths := _paths_of(X):
         trees = read_treebank(paths)
     else:
-        texts = list(X) if isinstance(X, Iterable) else [None]
-        if not all(isinstance(one, str) for one in texts):
+        texts = [one for one in X if isinstance(one, str)] if isinstance(X, Iterable) else []
+        if not hasattr(X, "__len__") or len(texts) < len(X):
             raise DataError(
                 f"Trees are texts in brackets, one a tree, or the name of a file of them; {type(X).__name__} is given"
             )
