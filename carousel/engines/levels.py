@@ -35,7 +35,7 @@ class Levels:
         return int(self.first_edge.diff().max()) if self.nodes else 0
 
     def slots(self, count: int) -> np.ndarray:
-        """(nodes, count): the sources of each node, and -1 where it has fewer."""
+        """The sources of each node, (nodes, count); -1 where it has fewer."""
         sources, first = self.sources.numpy(), self.first_edge.numpy()
         readers = np.repeat(np.arange(self.nodes), np.diff(first))
         found = np.full((self.nodes, count), -1, dtype=np.int64)

@@ -11,7 +11,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Timeline:
-    """real: (T, B) bool, True except in padding. starts: (T, B) bool, True at steps that begin a new sequence."""
+    """Which steps of a batch are real, and where new sequences begin.
+
+    real: (T, B) bool, True except in padding. starts: (T, B) bool, True at steps that begin a new sequence.
+    """
 
     real: Tensor
     starts: Tensor

@@ -10,20 +10,23 @@ from carousel.models.pooling import Attention, Last, Max, Mean, Pooling
 
 
 def present_steps(graph: Graph, x: str, lengths: str) -> str:
-    """(T, B, 1) bool of x (T, B, ...): t < length."""
+    """The name of a value that says which steps are real, t < length: (T, B, 1) bool, for x of (T, B, ...)."""
     steps = graph.op("Squeeze", graph.op("Shape", x, start=0, end=1), graph.integers(0))
     t = graph.op("Unsqueeze", counted(graph, steps), graph.integers(1, 2))
     return graph.op("Less", t, graph.op("Unsqueeze", lengths, graph.integers(0, 2)))
 
 
 def counted(graph: Graph, steps: str) -> str:
-    """0, 1 ... steps - 1."""
+    """The name of a value that counts 0, 1 ... steps - 1."""
     zero, one = (graph.constant(np.array(v, np.int64), "number_of_steps") for v in (0, 1))
     return graph.op("Range", zero, steps, one)
 
 
 def pooled(graph: Graph, pooling: Pooling, outputs: str, final: str, present: str) -> str:
-    """(B, W) of outputs (T, B, W), final (B, W) and present (T, B, 1). Raises TypeError for an unknown pooling."""
+    """The name of the pooled outputs, (B, W).
+
+    outputs: (T, B, W). final: (B, W). present: (T, B, 1). Raises TypeError for an unknown pooling.
+    """
     over_time = graph.integers(0)
     number = _Numbers(graph, pooling)
     mask = graph.op("Cast", present, to=graph.kind(number.dtype))

@@ -186,7 +186,7 @@ def _label(where: str, text: str, attribute: Attribute) -> str:
 
 
 def _case(where: str, attributes: list[Attribute], values: list[str], channels: list[int]) -> np.ndarray:
-    """(T, C), shorter channels with missing values at their end."""
+    """The sequence of one case, (T, C); shorter channels end in missing values."""
     if attributes[channels[0]].kind != "relational":
         return _numbers(where, [values[k] for k in channels])[:, None]
     text = _unquoted(values[channels[0]], line_breaks=True)

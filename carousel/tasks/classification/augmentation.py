@@ -78,7 +78,9 @@ def warped(e: Tensor, lengths: Tensor, *, bend: float, pace: float) -> tuple[Ten
 
 
 def _stretch(size: int, lengths: Tensor, share: float) -> Tensor:
-    """(size, B) bool: in each column a stretch that starts and ends anywhere within the length, up to `share` of it."""
+    """A mask, (size, B) bool, with one stretch of True in each column, which starts and ends anywhere within the length
+    and is at most `share` of it.
+    """
     longest = share * lengths
     width = torch.rand(len(lengths), device=lengths.device) * (longest + 1)
     start = torch.rand(len(lengths), device=lengths.device) * (lengths - width).clamp(min=0)

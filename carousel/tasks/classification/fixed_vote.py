@@ -66,7 +66,7 @@ class Ridge:
         return cls(centre, spread, (f.T @ best[1]).T, bias)
 
     def scores(self, f: np.ndarray) -> np.ndarray:
-        """(N, classes)."""
+        """The scores of N sequences, (N, classes), from their features, (N, features)."""
         return np.asarray((f - self.centre) / self.spread @ self.weight.T + self.bias)
 
 

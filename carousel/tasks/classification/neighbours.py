@@ -87,7 +87,7 @@ def _warped_pairs(x: np.ndarray, y: np.ndarray, s: np.ndarray, t: np.ndarray) ->
 
 
 def shortened(sequence: np.ndarray) -> np.ndarray:
-    """(T, C) as at most LONGEST points, each the mean of its part of the sequence."""
+    """A sequence (T, C) as at most LONGEST points, (points, C) float64, each the mean of its part of the sequence."""
     if len(sequence) <= LONGEST:
         return np.asarray(sequence, np.float64)
     ends = np.linspace(0, len(sequence), LONGEST + 1).round().astype(np.int64)

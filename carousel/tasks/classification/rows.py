@@ -154,7 +154,9 @@ def read_rows(
 
 
 def _of_cells(name: str, row: int, cells: tuple[Any, ...], words: Sequence[str]) -> np.ndarray:
-    """(T, C): shorter channels end in missing values, and an empty cell is a channel without steps."""
+    """The sequence of one row whose cells hold a channel each, (T, C). Shorter channels end in missing values, and an
+    empty cell is a channel without steps.
+    """
     values = []
     for word, cell in zip(words, cells, strict=True):
         try:

@@ -283,8 +283,9 @@ def _said(frame: pl.DataFrame, columns: Columns, how: str) -> str:
 
 
 def without_names(file: Path) -> np.ndarray | None:
-    """(T, C) of a text table in which every line, the first too, holds as many numbers; None of any other. A first line
-    0, 1, 2, ... is one of names, as pandas writes them."""
+    """The numbers of a text table in which every line, the first too, holds equally many numbers, (T, C); None of any
+    other table. If the first line is 0, 1, 2, ..., it is a line of names, as pandas writes them.
+    """
     if not file.name.lower().endswith((".csv", ".tsv")):
         return None
     try:

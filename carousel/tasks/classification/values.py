@@ -105,7 +105,9 @@ def refuse_infinite(name: str, series: np.ndarray, channels: Sequence[str] = ())
 
 
 def without_padding(series: np.ndarray) -> np.ndarray:
-    """(T, C) without the steps at its end at which every value is missing: archives pad short series so."""
+    """A series (T, C) without the steps at its end at which every value is missing: archives pad short series in this
+    way.
+    """
     present = np.flatnonzero(~np.isnan(series).all(axis=1))
     return series[: present[-1] + 1] if len(present) else series[:0]
 

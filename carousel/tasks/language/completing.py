@@ -83,7 +83,9 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
 
 
 def _log_probabilities(scores: torch.Tensor, vocabulary: Vocabulary) -> torch.Tensor:
-    """(rows, symbols), the unknown ruled out."""
+    """The logarithms of the probabilities of the next symbol, (rows, symbols), where the unknown symbol has probability
+    0.
+    """
     scores = scores.double().cpu()
     check_scores(scores)
     if vocabulary.unknown is not None:

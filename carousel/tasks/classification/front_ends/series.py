@@ -85,7 +85,10 @@ class SeriesStream:
         self._begun = False
 
     def push(self, piece: np.ndarray) -> np.ndarray:
-        """(n, C) or one step (C,) to (n, size), in the precision of what comes."""
+        """What the network reads for the steps that arrive, (n, size), in the precision of what comes.
+
+        piece: n steps (n, C), or one step (C,). Raises DataError for another number of channels, and for infinity.
+        """
         try:
             x = np.atleast_2d(as_numbers(piece))
         except DataError as problem:

@@ -194,7 +194,9 @@ def _before_training_ended(trained: TrainedForecaster, panel: Panel) -> np.ndarr
 
 
 def _origins(inputs: NetworkInputs, first: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, columns): an origin's next step must have been seen, or one soon after."""
+    """(rows, columns) of the origins: every `stride`-th row from `first` - 1 on whose next value was observed. If there
+    are more than `MOST_ORIGINS`, that many are taken, evenly spread. Raises DataError if there is none.
+    """
     seen = np.isfinite(inputs.values[first:])
     at, columns = np.nonzero(seen)
     rows = at + first - 1

@@ -51,7 +51,7 @@ def forecast_at(
 
 
 def ends(inputs: NetworkInputs) -> tuple[np.ndarray, np.ndarray]:
-    """(rows, columns): the last origin of each column of values."""
+    """(rows, columns): the origin at the end of each column of values, (N,) each."""
     columns = np.arange(inputs.values.shape[1])
     return np.maximum(0, inputs.panel.end[inputs.panel.owner] - 1), columns
 

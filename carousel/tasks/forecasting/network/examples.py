@@ -61,7 +61,8 @@ class TrainingStretches:
 
 
 def warm_up(inputs: NetworkInputs, until: int) -> np.ndarray:
-    """(N,): how many steps after its first value a column may have its first origin, so that its level and scale rest
-    on enough values: one season, or a quarter of the training part where that is shorter, and one step at least."""
+    """How many steps after its first value each column may have its first origin, (N,), so that its level and scale
+    rest on enough values: one season, or a quarter of the training part where that is shorter, and one step at least.
+    """
     usual = min(inputs.recipe.seasons, default=12)
     return np.clip((until - inputs.panel.begin) // 4, 1, usual)

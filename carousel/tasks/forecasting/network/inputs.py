@@ -162,7 +162,7 @@ class NetworkInputs:
 
     @cached_property
     def identity(self) -> np.ndarray:
-        """(N, names): one-hot, 1 where a column has one of the names that the network knows."""
+        """Which name each column has, (N, names): 1 where it has one of the names that the network knows, else 0."""
         mine = [self.panel.name(column) for column in range(self.values.shape[1])] if self.reading.names else []
         return np.array([[name == known for known in self.reading.names] for name in mine], np.float32).reshape(
             self.values.shape[1], len(self.reading.names)

@@ -28,7 +28,7 @@ LESS_NOISE = 0.95  # of the noise without a season: with more than that left, th
 
 
 def shown_season(values: np.ndarray) -> tuple[int, ...]:
-    """(m,) of the season that (T, N) values show, () where they show none."""
+    """The season m that values (T, N) show, as the tuple (m,); () where they show none."""
     columns = [column for column in map(_whole, values.T[:200]) if column is not None][:MOST_SERIES]
     if not columns:
         return ()

@@ -51,7 +51,9 @@ class Baseline:
         return now
 
     def quantiles(self, rows: np.ndarray, columns: np.ndarray, horizon: int, levels: np.ndarray) -> np.ndarray:
-        """(horizon, origins, levels)."""
+        """The quantiles of the steps after each origin, (horizon, origins, levels): the point forecast, widened by the
+        errors that the baseline made on the training part at the same step ahead.
+        """
         then = Baseline(self.name, self.training, training=self.training, season=self.season)
         until = len(self.training)
         spread = np.full((horizon, self.values.shape[1], len(levels)), np.nan)

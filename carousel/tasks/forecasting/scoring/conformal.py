@@ -93,8 +93,10 @@ def errors(quantiles: np.ndarray, actual: np.ndarray) -> np.ndarray:
 
 
 def corrections(quantiles: np.ndarray, actual: np.ndarray) -> np.ndarray:
-    """(pairs, horizon): r_h of each interval, from quantiles (horizon, origins, levels) and actual values
-    (horizon, origins)."""
+    """The correction r_h of each interval at each step ahead, (pairs, horizon).
+
+    quantiles: (horizon, origins, levels). actual: (horizon, origins), NaN where there is no value.
+    """
     horizon = len(quantiles)
     found = np.zeros((len(PAIRS), horizon))
     for pair, (alpha, mine) in enumerate(zip(ALPHAS, errors(quantiles, actual), strict=True)):

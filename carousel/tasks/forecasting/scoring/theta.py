@@ -23,20 +23,26 @@ CHANCE = 1.645  # deviations: beyond them lies one normal number in ten, at eith
 
 
 class SeasonIndices(NamedTuple):
-    """indices (m, N): what is divided out or taken away; by_ratio (N)."""
+    """The season of each column of values.
+
+    indices: (m, N), what each of the m steps of a season adds to a value or multiplies it by. by_ratio: (N) bool, which
+        columns they multiply.
+    """
 
     indices: np.ndarray
     by_ratio: np.ndarray
 
     def of(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """The index of each of these rows and columns, in their shape; row 0 is the first of the training."""
         return np.asarray(self.indices[rows % len(self.indices), columns])
 
     def without(self, values: np.ndarray, begin: int) -> np.ndarray:
-        """(T, N), of which the first row is number `begin`."""
+        """Values without their season, (T, N). The first row of the values is number `begin`."""
         indices = self.of((begin + np.arange(len(values)))[:, None], np.arange(values.shape[1]))
         return np.where(self.by_ratio, values / np.where(self.by_ratio, indices, 1.0), values - indices)
 
     def back(self, forecast: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        """Forecasts with their season again, in the shape of the forecasts, rows and columns."""
         indices = self.of(rows, columns)
         return np.where(self.by_ratio[columns], forecast * indices, forecast + indices)
 
@@ -52,7 +58,9 @@ class Theta:
         self.slope, self.count = _slopes(z)
 
     def points(self, rows: np.ndarray, columns: np.ndarray, horizon: int) -> np.ndarray:
-        """(horizon, origins)."""
+        """The forecasts of the `horizon` steps after each origin, (horizon, origins); origin i is (rows[i],
+        columns[i]).
+        """
         h, alpha = np.arange(1, horizon + 1)[:, None], self.alpha[columns]
         ahead = h - 1 + (1 - (1 - alpha) ** self.count[rows, columns]) / alpha
         forecast = self.level[rows, columns] + self.slope[rows, columns] / 2 * ahead
@@ -81,8 +89,9 @@ def season_of(training: np.ndarray, m: int) -> SeasonIndices:
 
 
 def _centred_mean(values: np.ndarray, m: int) -> np.ndarray:
-    """(T, N): the mean of a whole season around each value, NaN where it is not whole; of an even m both ends weigh
-    half."""
+    """The mean of a whole season around each value, (T, N). It is NaN where no whole season surrounds the value; of an
+    even m, both ends count half.
+    """
     weights = np.full(m, 1 / m) if m % 2 else np.r_[0.5, np.ones(m - 1), 0.5] / m
     half = len(weights) // 2
     mean = np.full_like(values, np.nan)
@@ -92,7 +101,9 @@ def _centred_mean(values: np.ndarray, m: int) -> np.ndarray:
 
 
 def _seasonal(values: np.ndarray, m: int) -> np.ndarray:
-    """(N): r_m > 1.645 √((1 + 2 Σ_k<m r_k²) / T) in size, r the autocorrelations."""
+    """Which columns have a season of m steps, (N) bool: those with |r_m| > 1.645 √((1 + 2 Σ_k<m r_k²) / T), where r_k
+    is the autocorrelation at lag k.
+    """
     seen = np.isfinite(values)
     count = np.maximum(seen.sum(0), 1)
     off = np.where(seen, values - np.where(seen, values, 0).sum(0) / count, 0.0)
@@ -102,7 +113,7 @@ def _seasonal(values: np.ndarray, m: int) -> np.ndarray:
 
 
 def _levels(z: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """level_t after every row, NaN before the first value: (T, ..., N) for alpha (..., N)."""
+    """The smoothed level after every row, (T, ..., N) for alpha (..., N); it is NaN before the first value."""
     levels = np.empty((len(z), *alpha.shape))
     level = np.full(alpha.shape, np.nan)
     for t, y in enumerate(z):
@@ -112,7 +123,9 @@ def _levels(z: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _smoothing(z: np.ndarray) -> np.ndarray:
-    """(N) α, the one with the least mean squared error one step ahead; 1/2 where nothing tells."""
+    """The α of each column, (N): the one of `ALPHAS` with the least mean squared error one step ahead. It is 1/2 where
+    there are no errors to choose by.
+    """
     tried = np.broadcast_to(np.array(ALPHAS)[:, None], (len(ALPHAS), z.shape[1]))
     total, level = np.zeros(tried.shape), np.full(tried.shape, np.nan)
     for y in z:

@@ -50,11 +50,13 @@ class Encoder:
         return np.array([0.0, 1.0] if self.width == 2 and self.categories is None else [0.0] * self.width, np.float32)
 
     def missing(self, column: pl.Series) -> np.ndarray:
-        """(rows,) where there is no value."""
+        """Which rows have no value, (rows,) bool."""
         return column.is_null().to_numpy() if self.categories is not None else ~np.isfinite(_numbers(column))
 
     def encode(self, column: pl.Series) -> np.ndarray:
-        """(rows, width), float32. Raises DataError for text where training had numbers."""
+        """The numbers that the network reads for each row, (rows, width) float32. Raises DataError for text where
+        training had numbers.
+        """
         if self.categories is not None:
             texts = column.cast(pl.String).to_numpy()
             return (texts[:, None] == np.array(self.categories, dtype=object)).astype(np.float32)
@@ -83,19 +85,19 @@ def absent(encoders: tuple[Encoder, ...]) -> np.ndarray:
 
 
 def encode(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
-    """(rows, width of all), float32."""
+    """The numbers that the network reads for each row, of all covariates side by side, (rows, width of all) float32."""
     parts = [encoder.encode(frame[encoder.name]) for encoder in encoders]
     return np.concatenate([np.zeros((frame.height, 0), np.float32), *parts], axis=1)
 
 
 def missing(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
-    """(rows, width of all): which of the numbers of `encode` only say that there is no value."""
+    """Which of the numbers of `encode` only say that there is no value, (rows, width of all) bool."""
     parts = [np.repeat(e.missing(frame[e.name])[:, None], e.width, axis=1) for e in encoders]
     return np.concatenate([np.zeros((frame.height, 0), bool), *parts], axis=1)
 
 
 def complete(encoders: tuple[Encoder, ...], frame: pl.DataFrame) -> np.ndarray:
-    """(rows,) where no covariate lacks a value that training always had."""
+    """Which rows lack no value that training always had, (rows,) bool."""
     lacking = (e.missing(frame[e.name]) for e in encoders if not e.flagged)
     return ~np.any([np.zeros(frame.height, bool), *lacking], axis=0)
 

@@ -124,12 +124,12 @@ class Panel:
 
     @property
     def owner(self) -> np.ndarray:
-        """(N,) the series that a column of values belongs to."""
+        """The number of the series that each column of values belongs to, (N,)."""
         return np.repeat(np.arange(len(self.end)), self.targets)
 
     @property
     def known_until(self) -> np.ndarray:
-        """(I,) the first row from `end` on that is not given."""
+        """The first row from `end` on whose covariates are not given, (I,), one for each series."""
         missing = ~self.given & (np.arange(len(self.given))[:, None] >= self.end)
         return np.where(missing.any(axis=0), missing.argmax(axis=0), np.maximum(len(self.given), self.end))
 
@@ -214,7 +214,9 @@ class Panel:
 
 
 def _on_grid(values: np.ndarray, row: np.ndarray, of: np.ndarray, steps: int, nothing: np.ndarray) -> np.ndarray:
-    """(steps, series, width): values where a row is, and what says nothing, (series, width), elsewhere."""
+    """A grid of values, (steps, series, width): the given values where a series has a row, and elsewhere `nothing`,
+    (series, width).
+    """
     grid = np.broadcast_to(nothing, (steps, *nothing.shape)).copy()
     grid[row, of] = values
     return grid

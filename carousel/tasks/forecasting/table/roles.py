@@ -267,7 +267,7 @@ def _require_numbers(frame: pl.DataFrame, targets: Sequence[str]) -> None:
 def _covariates(
     frame: pl.DataFrame, series: tuple[str, ...], rest: list[str]
 ) -> tuple[tuple[str, ...], tuple[str, ...], dict[str, str]]:
-    """(static, past, why unused) of the columns that have no other role."""
+    """(static, past, unused): the roles of the columns that have no other, and for each unused column the reason."""
     static, past, unused = [], [], {}
     several = bool(series) and frame.select(series).n_unique() > 1
     for name in rest:
