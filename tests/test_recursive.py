@@ -236,11 +236,16 @@ def test_dropout_is_between_layers_in_training():
 
 
 def test_it_says_which_engine_runs_and_why():
-    said = Recursive("tree-lstm", I, H, direction="up").explain()
-    assert said.splitlines()[0] == "Recursive(TreeLSTM(arity=2), 2, 3)"
-    assert "engine: reference\nnot native: " in said
-    with pytest.raises(ValueError, match="engine='native' cannot run TreeLSTM on torch.float64 rows on cpu"):
-        layer_of("tree-lstm", engine="native")(rows(1), Trees([-1]))
+    said = Recursive("tree-lstm", I, H, direction="up", engine="reference").explain(plan=True)
+    assert said.splitlines()[:2] == [
+        "Recursive(TreeLSTM(arity=2), 2, 3, engine=reference)",
+        "engine: reference (asked for)",
+    ]
+    assert "the reference engine runs the program as it stands" in said
+    said = Recursive("tree-lstm", I, H, dtype=torch.float16).explain()
+    assert "engine: reference\nnot native: it computes in float32, float64 and bfloat16, not in float16" in said
+    with pytest.raises(ValueError, match="engine='native' cannot run TreeLSTM on torch.float16 rows on cpu"):
+        layer_of("tree-lstm", engine="native").half()(rows(1).half(), Trees([-1]))
 
 
 REFUSED = [

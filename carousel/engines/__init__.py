@@ -25,6 +25,7 @@ ENGINES: dict[str, Engine] = {
         division=native.division,
         listing=native.listing,
         ready=native.ReadyNativeScan,
+        scan_levels=native.scan_levels,
     ),
     "reference": Engine(
         "reference",

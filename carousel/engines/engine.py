@@ -60,7 +60,8 @@ class Engine:
     calls_python: whether its scan also takes `around`, a Python function that is called in the place of each step.
     division: (program, dtype, sizes, steps, batch) -> how the threads divide such a scan, as a phrase. None if the
         engine does not decide it.
-    listing: (program, dtype, sizes) -> the forward and backward plans as text. None if the engine makes no plan.
+    listing: (program, dtype, sizes, whether over trees) -> the forward and backward plans as text. None if the engine
+        makes no plan.
     ready: (program, steps, rows of each, shapes of its parameters, dtype, reverse) -> a ReadyScan; None where
         the engine has none.
     scan_levels: (program, x, levels, first, weights, at) -> (emitted, states) over trees, as `over_levels.scan_levels`

@@ -18,12 +18,19 @@ class Levels:
 
     sizes: how many nodes each level has, none empty. sources: (E), the nodes that are gone on from, those of one reader
     together and in their order, readers rising; on the CPU, as first_edge is. first_edge: (nodes + 1), where the
-    sources of each node begin, and at last E.
+    sources of each node begin, and at last E. tree_of: (nodes), the tree that each belongs to, which no edge leaves;
+    None where it is not known.
     """
 
     sizes: tuple[int, ...]
     sources: Tensor
     first_edge: Tensor
+    tree_of: Tensor | None = None
+
+    @property
+    def trees(self) -> int:
+        """How many trees there are; 1 where nobody said which node belongs to which."""
+        return 1 if self.tree_of is None or not self.nodes else int(self.tree_of.max()) + 1
 
     @property
     def nodes(self) -> int:
@@ -41,6 +48,57 @@ class Levels:
         found = np.full((self.nodes, count), -1, dtype=np.int64)
         found[readers, np.arange(len(sources)) - first[readers]] = sources
         return found
+
+    @cached_property
+    def readers(self) -> Tensor:
+        """(E): the node that each edge leads to."""
+        return torch.repeat_interleave(torch.arange(self.nodes), self.first_edge.diff())
+
+    @cached_property
+    def _pieces(self) -> dict[tuple[int, int | None], Tensor]:
+        return {}
+
+    def pieces(self, rows: int, edges: int | None) -> Tensor:
+        """The levels cut into pieces of at most so many rows, and edges if that is given; one row may have more."""
+        if (rows, edges) not in self._pieces:
+            self._pieces[rows, edges] = torch.tensor(list(self._cut(rows, edges)), dtype=torch.int64)
+        return self._pieces[rows, edges]
+
+    def _cut(self, rows: int, edges: int | None) -> Iterator[int]:
+        first, start = self.first_edge.numpy(), 0
+        for end in accumulate(self.sizes):
+            while start < end:
+                stop = min(start + rows, end)
+                if edges is not None:
+                    most = int(np.searchsorted(first, first[start] + edges, side="right")) - 1
+                    stop = max(start + 1, min(stop, most))
+                yield stop - start
+                start = stop
+
+    @cached_property
+    def _parts(self) -> dict[int, list[Part]]:
+        return {}
+
+    def parts(self, count: int) -> list[Part]:
+        """The trees in at most so many parts, none empty, which have as nearly as possible the same number of nodes."""
+        if count not in self._parts:
+            assert self.tree_of is not None
+            ends = torch.bincount(self.tree_of).cumsum(0)
+            # A tree belongs to the part in which its middle lies.
+            middle = 2 * ends - torch.bincount(self.tree_of)
+            part_of = (middle * count // (2 * self.nodes))[self.tree_of]
+            self._parts[count] = [self._part((part_of == k).nonzero().squeeze(1)) for k in part_of.unique().tolist()]
+        return self._parts[count]
+
+    def _part(self, nodes: Tensor) -> Part:
+        place = torch.full((self.nodes,), -1)
+        place[nodes] = torch.arange(len(nodes))
+        edges = (place[self.readers] >= 0).nonzero().squeeze(1)
+        first = torch.zeros(len(nodes) + 1, dtype=torch.int64)
+        torch.cumsum(self.first_edge.diff()[nodes], 0, out=first[1:])
+        level_of = torch.repeat_interleave(torch.arange(len(self.sizes)), torch.tensor(self.sizes))
+        sizes = tuple(torch.bincount(level_of[nodes]).tolist())
+        return Part(nodes, edges, Levels(sizes, place[self.sources[edges]], first))
 
     @cached_property
     def _frontiers(self) -> dict[tuple[int | None, torch.device], list[Visit]]:
@@ -71,6 +129,15 @@ class Levels:
             keeps, gives = stays.nonzero()[0] + 1, new.nonzero()[0]
             held = np.concatenate((held[stays], start + gives))
             yield Visit(size, *(torch.from_numpy(a).to(device) for a in (reads, of, keeps, gives)))
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Some of the trees: their nodes and edges among those of all, rising, and their levels."""
+
+    nodes: Tensor
+    edges: Tensor
+    levels: Levels
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,16 +3,68 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from carousel.engines.call import Sizes
+from carousel.engines.call import sizes_of as sizes_of_parameters
 from carousel.engines.engine import Rows
 from carousel.engines.levels import Levels
 from carousel.engines.step import prepare_program, sizes_of
 from carousel.program import Program
 from carousel.program.ops import Members
+
+
+def results_of(program: Program) -> dict[Any, int]:
+    """What a scan over trees returns at every node, in order, result -> node: what it emits, and all other states."""
+    recorded = (key for key in program.outputs if isinstance(key, tuple))
+    others = (state for state in program.states if state != program.output_state)
+    return {key: program.outputs[key] for key in (program.output_state, *recorded, *others)}
+
+
+class Nodes(NamedTuple):
+    """The inputs of a fused engine's scan over trees, as `scan_levels` takes them.
+
+    parameters: in the program's order. at: rising, on the CPU. from_zero: whether the first states are zero and have no
+    gradients. bfloat16: as in `call.Inputs`.
+    """
+
+    program: Program
+    x: Tensor
+    levels: Levels
+    first: Rows
+    parameters: Rows
+    at: Tensor | None
+    from_zero: bool
+    bfloat16: bool
+
+    @property
+    def tensors(self) -> Rows:
+        """The tensors that may have gradients: x, the first states and the parameters."""
+        return (self.x, *self.first, *self.parameters)
+
+    @property
+    def sizes(self) -> Sizes:
+        return sizes_of_parameters(self.program, self.parameters)
+
+    @property
+    def results(self) -> tuple[Any, ...]:
+        return tuple(results_of(self.program))
+
+    @property
+    def of_members(self) -> list[bool]:
+        """Whether a result has a row for each edge to a child, and not for each node."""
+        return [self.program.nodes[index].members for index in results_of(self.program).values()]
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """The shapes of the results."""
+        units, counts = self.sizes.units, (self.levels.nodes, len(self.levels.sources))
+        nodes = (self.program.nodes[index] for index in results_of(self.program).values())
+        return [(counts[node.members], units[node.size]) for node in nodes]
 
 
 def scan_levels(

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from carousel import engines
 from carousel.engines.engine import Engine
 from carousel.layers.layer import Layer
 from carousel.program import Interface, Program
 
+if TYPE_CHECKING:
+    from carousel.layers.trees import Recursive
+
 
 def explain(layer: Layer, steps: int, batch: int, plan: bool) -> str:
     """See `Recurrent.explain`."""
     program = layer.add_ins(layer.training).program
     weight = layer.weight_ih_l0
-    chosen, reasons = engines.choose(layer.engine, program, weight.dtype, weight.device, bool(layer.hooks))
-    lines = [f"{layer}", f"engine: {chosen.name}" + (" (asked for)" if layer.engine != "auto" else "")]
-    lines += [f"not {other}: {why}" for other, why in reasons.items()]
+    chosen, lines = _engine(layer, program, hooked=bool(layer.hooks))
     lines.append(_cost(program, layer.why_untraced))
     if chosen.division is not None and steps > 0 and batch > 0:
         how = chosen.division(program, weight.dtype, layer.sizes, steps, batch)
         lines.append(f"{steps} steps of {batch} rows: {how}")
     if plan:
-        lines += _plan(layer, chosen, program)
+        lines += _plan(layer, chosen, program, trees=False)
     return "\n".join(lines)
+
+
+def explain_over_trees(layer: Recursive, plan: bool) -> str:
+    """See `Recursive.explain`."""
+    chosen, lines = _engine(layer, layer.program, trees=True)
+    if plan:
+        lines += _plan(layer, chosen, layer.program, trees=True)
+    return "\n".join(lines)
+
+
+def _engine(layer: Layer | Recursive, program: Interface, **how: bool) -> tuple[Engine, list[str]]:
+    """The engine that runs a layer, and the lines that name both and give the reasons against other engines."""
+    weight = layer.weight_ih_l0
+    chosen, reasons = engines.choose(layer.engine, program, weight.dtype, weight.device, **how)
+    lines = [f"{layer}", f"engine: {chosen.name}" + (" (asked for)" if layer.engine != "auto" else "")]
+    return chosen, lines + [f"not {other}: {why}" for other, why in reasons.items()]
 
 
 def _cost(program: Interface, why_untraced: str) -> str:
@@ -36,9 +54,9 @@ def _cost(program: Interface, why_untraced: str) -> str:
     )
 
 
-def _plan(layer: Layer, chosen: Engine, program: Interface) -> Iterator[str]:
+def _plan(layer: Layer | Recursive, chosen: Engine, program: Interface, trees: bool) -> Iterator[str]:
     if chosen.listing is None:
         yield f"the {chosen.name} engine runs the program as it stands: print(layer.program)"
         return
     yield ""
-    yield chosen.listing(program, layer.weight_ih_l0.dtype, layer.sizes)
+    yield chosen.listing(program, layer.weight_ih_l0.dtype, layer.sizes, trees)

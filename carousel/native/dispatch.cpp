@@ -86,9 +86,9 @@ CAROUSEL_API int carousel_block(int isa, int is_double) { return ISAS[isa].table
 // Whether the processor multiplies bfloat16 itself, with this instruction set; otherwise they are widened first.
 CAROUSEL_API int carousel_multiplies_bfloat16(int isa) { return ISAS[isa].table->has_dots(); }
 
-// Numbers per row that a forward scan keeps for backward.
-CAROUSEL_API int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan* plan, int64_t hidden, int64_t projection) {
-    return ISAS[isa].table->saved_width[is_double](*plan, hidden, projection);
+// Numbers that a forward scan keeps for backward, per row, or per member of a row.
+CAROUSEL_API int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan* plan, int64_t hidden, int64_t projection, int members) {
+    return ISAS[isa].table->saved_width[is_double](*plan, hidden, projection, members != 0);
 }
 
 // Bytes of workspace that a call needs.
@@ -111,6 +111,14 @@ CAROUSEL_API void carousel_forward(int isa, const CarouselScan* scan) {
 }
 CAROUSEL_API void carousel_backward(int isa, const CarouselScan* scan) {
     ISAS[isa].table->backward[scan->is_double](allowed(scan));
+}
+
+// Several scans of one program, each by one thread.
+CAROUSEL_API void carousel_forward_each(int isa, const CarouselScan* scans, int64_t count) {
+    ISAS[isa].table->forward_each[scans->is_double](scans, count, alone());
+}
+CAROUSEL_API void carousel_backward_each(int isa, const CarouselScan* scans, int64_t count) {
+    ISAS[isa].table->backward_each[scans->is_double](scans, count, alone());
 }
 
 // One step at a time. The scan is of two steps, each with a row for every sequence; x is not read. Its workspace holds

@@ -20,16 +20,28 @@ template <class T, template <class> class Direction> int64_t workspace(const Car
     return arena.used;
 }
 
+// Scans that share nothing but a team, of whose threads each runs its own.
+template <class T, template <class> class Direction> void run_each(const CarouselScan* scans, int64_t count, bool alone) {
+    run_team(alone ? 1 : int(count), [&](int thread, int threads, Barrier&) {
+        for (int64_t i = thread; i < count; i += threads) {
+            Arena arena{reinterpret_cast<uintptr_t>(scans[i].workspace)};
+            Direction<T> direction(scans[i], arena);
+            Barrier own(1);
+            direction.run(0, 1, own);
+        }
+    });
+}
+
 template <class T> bool by_units(const CarouselScan& scan) {
     Arena arena{0};
     return Forward<T>(scan, arena).machine.layout.by_units;
 }
 
-template <class T> int64_t saved_width(const CarouselPlan& plan, int64_t hidden, int64_t projection) {
+template <class T> int64_t saved_width(const CarouselPlan& plan, int64_t hidden, int64_t projection, bool members) {
     const int64_t blocks[2] = {blocks_of<T>(hidden), blocks_of<T>(projection)};
     int64_t width = 0;
     for (int64_t i = 0; i < plan.buffers_count; ++i)
-        if (plan.buffers[i].place == SAVED) width += width_of<T>(plan.buffers[i], blocks);
+        if (plan.buffers[i].place == SAVED && (plan.buffers[i].members != 0) == members) width += width_of<T>(plan.buffers[i], blocks);
     return width;
 }
 
@@ -90,6 +102,8 @@ const EngineTable table = {
     &has_dots,
     {&run<float, Forward>, &run<double, Forward>},
     {&run<float, Backward>, &run<double, Backward>},
+    {&run_each<float, Forward>, &run_each<double, Forward>},
+    {&run_each<float, Backward>, &run_each<double, Backward>},
     {&workspace<float, Forward>, &workspace<double, Forward>},
     {&workspace<float, Backward>, &workspace<double, Backward>},
     {&by_units<float>, &by_units<double>},

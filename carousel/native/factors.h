@@ -261,16 +261,17 @@ template <class T> struct Turned {
     }
 
     // sum, [unit, and one for the bias][BLOCK], += the turned rows times a panel of `count` rows, for some groups of units.
-    void add_products(Range some, const T* gradient, int64_t count, T* sum, const Scratch<T>& scratch) const {
-        if (some.size() <= 0) return;
+    // rows: those that were turned. The first of them is even, and so is the end unless it is the last of all.
+    void add_products(Range some, const T* gradient, int64_t count, Range rows, T* sum, const Scratch<T>& scratch) const {
+        if (some.size() <= 0 || rows.size() <= 0) return;
         in_format<T>(format, [&](auto f) {
             using Element = typename decltype(f)::Element;
             const Element* panel = f.gradient_panel(gradient, count, static_cast<Element*>(scratch.gradient));
-            const int64_t length = f.length(count);
-            for (int64_t n = 0; n < length; n += DEPTH)
+            const int64_t length = f.length(count), end = f.length(rows.end);
+            for (int64_t n = f.length(rows.begin); n < end; n += DEPTH)
                 for (int64_t g = some.begin; g < some.end; ++g) {
                     const Element* from = static_cast<const Element*>(at) + (g * length + n) * TILE_ROWS;
-                    const Piece<Element> piece{from, 1, TILE_ROWS, int(length - n < DEPTH ? length - n : DEPTH)};
+                    const Piece<Element> piece{from, 1, TILE_ROWS, int(end - n < DEPTH ? end - n : DEPTH)};
                     const int64_t u = g * TILE_ROWS, left = units + 1 - u;
                     T* to = sum + u * BLOCK<T>;
                     tile_of<T>(int(left < TILE_ROWS ? left : TILE_ROWS), &piece, 1, 0, panel + n * BLOCK<T>, to, BLOCK<T>, {to, BLOCK<T>});

@@ -48,15 +48,18 @@ template <class T> struct Layout {
     bool at_once;                 // whether right factors are packed where they are multiplied
     int64_t units[2], blocks[2];  // per CarouselSize
     int64_t chunk_rows;           // rows that a CHUNK buffer holds
+    int64_t most_edges, chunk_edges;  // over trees: of a step, and of a chunk
     int64_t number_rows;          // length of a ROW value
 
     Ref<T>* buffers;        // at this call's row 0
+    T* zeros;               // every row of what nobody gave: gradients of results that are not used
     Factor<T>* products;    // packed weights
     T** biases;             // per product: [block][BLOCK], or null
     T** vectors;
     T* constants;
     Ref<T>* first;          // per carried state
     Ref<T>* forward_first;  // per forward state
+    T** absent;             // over trees, per state: the row of a child that there is not
     int32_t* moving;        // views whose place changes from step to step
     int64_t moving_count = 0;
     Worker<T>* workers;
@@ -66,15 +69,17 @@ template <class T> struct Layout {
         for (int s = 0; s < 2; ++s) blocks[s] = blocks_of<T>(units[s]);
         by_units = scan.split == 2 || (scan.split == 0 && units_are_better());
         format = sizeof(T) == sizeof(float) && scan.bfloat16 ? Format::PAIRS : Format::PLAIN;
-        at_once = scan.steps == 1 && scan.batch <= ROWS_TOGETHER && (threads == 1 || by_units);
+        at_once = scan.steps == 1 && !scan.first_edge && scan.batch <= ROWS_TOGETHER && (threads == 1 || by_units);
         int64_t* offsets = arena.take<int64_t>(scan.steps + 1);
         if (!arena.counting()) {
             offsets[0] = 0;
             for (int64_t t = 0; t < scan.steps; ++t) offsets[t + 1] = offsets[t] + scan.batch_sizes[t];
         }
-        walk = {scan.batch_sizes, offsets, scan.steps, (scan.reverse != 0) != backward};
+        walk = {scan.batch_sizes, offsets, scan.steps, (scan.reverse != 0) != backward, scan.first_edge, has_members(), scan.leaves};
         chunk_rows = rows_of_a_chunk();
-        number_rows = (chunk_rows / BLOCK<T> + 2) * BLOCK<T>;
+        most_edges = edges_of_a_step();
+        chunk_edges = most_edges > chunk_rows ? most_edges : chunk_rows;
+        number_rows = (chunk_edges / BLOCK<T> + 2) * BLOCK<T>;
         lay_out_buffers(arena);
         lay_out_weights(arena);
         lay_out_states(arena, backward);
@@ -119,6 +124,21 @@ template <class T> struct Layout {
         return rows_each >= ROWS_FROM ? waste_units * UNITS_WIN_ABOVE < waste_rows : waste_units <= waste_rows * ROWS_WIN_ABOVE;
     }
 
+    bool has_members() const {
+        for (int64_t i = 0; i < plan.buffers_count; ++i)
+            if (plan.buffers[i].members) return true;
+        return false;
+    }
+
+    int64_t edges_of_a_step() const {
+        int64_t most = 0, offset = 0;
+        for (int64_t t = 0; t < scan.steps && walk.members; offset += scan.batch_sizes[t++]) {
+            const int64_t edges = scan.first_edge[offset + scan.batch_sizes[t]] - scan.first_edge[offset];
+            if (edges > most) most = edges;
+        }
+        return most;
+    }
+
     int64_t rows_of_a_chunk() const {
         int64_t bytes = 1;
         for (int64_t i = 0; i < plan.buffers_count; ++i)
@@ -131,17 +151,19 @@ template <class T> struct Layout {
 
     void lay_out_buffers(Arena& arena) {
         buffers = arena.take<Ref<T>>(plan.buffers_count);
+        zeros = arena.take<T>(longest_vector());
+        for (int64_t u = 0; u < longest_vector() && !arena.counting(); ++u) zeros[u] = 0;
         int64_t saved = 0;
         for (int64_t i = 0; i < plan.buffers_count; ++i) {
             const CarouselBuffer& b = plan.buffers[i];
-            const int64_t rows = b.time == ALWAYS ? scan.rows : b.time == CHUNK ? chunk_rows : 2 * scan.batch;
+            const int64_t rows = b.members ? rows_for(b, scan.edges, chunk_edges, most_edges) : rows_for(b, scan.rows, chunk_rows, scan.batch);
             const int64_t width = width_of<T>(b, blocks);
             T* at = nullptr;
             switch (b.place) {
                 case WORKSPACE: at = arena.take<T>(rows * width); break;
                 case SAVED:
-                    at = static_cast<T*>(scan.saved) + scan.rows * saved;
-                    saved += width;
+                    at = static_cast<T*>(scan.saved) + saved;
+                    saved += rows * width;
                     break;
                 case EXTERNAL: at = arena.counting() ? nullptr : static_cast<T*>(scan.rows_of_steps[b.external]); break;
             }
@@ -149,11 +171,15 @@ template <class T> struct Layout {
             switch (b.layout) {
                 case PANEL: buffers[i] = {at, rows * BLOCK<T>, BLOCK<T>}; break;
                 case HALVES: buffers[i] = {at, rows * (BLOCK<T> / 2), BLOCK<T> / 2}; break;
-                case ROWS: buffers[i] = {at, BLOCK<T>, ptrdiff_t(units[b.size])}; break;
+                case ROWS: buffers[i] = at ? Ref<T>{at, BLOCK<T>, ptrdiff_t(units[b.size])} : Ref<T>{zeros, BLOCK<T>, 0}; break;
                 case PARTIAL: buffers[i] = {at, rows, 1}; break;
                 case NUMBER: buffers[i] = {at, 0, 1}; break;
             }
         }
+    }
+
+    static int64_t rows_for(const CarouselBuffer& b, int64_t all, int64_t chunk, int64_t step) {
+        return b.time == ALWAYS ? all : b.time == CHUNK ? chunk : 2 * step;
     }
 
     // Of a product's column in its packed factor, in elements.
@@ -190,6 +216,11 @@ template <class T> struct Layout {
     }
 
     void lay_out_states(Arena& arena, bool backward) {
+        absent = arena.take<T*>(scan.first_edge ? plan.state_sizes_count : 0);
+        for (int64_t i = 0; i < plan.state_sizes_count && scan.first_edge; ++i) {
+            T* row = arena.take<T>(longest_vector());
+            if (!arena.counting()) absent[i] = row;
+        }
         first = arena.take<Ref<T>>(plan.carried_count);
         for (int64_t i = 0; i < plan.carried_count; ++i)
             lay_out_first(arena, plan.buffers[plan.carried[i]], backward ? scan.grad_last[i] : scan.first[i], first[i]);
@@ -229,6 +260,8 @@ template <class T> struct Layout {
     // The most that any product of this call needs.
     ScratchSizes sizes_of_scratch(bool backward) const {
         const int64_t of_inputs = plan.inputs_count * length_of<T>(format, units[HIDDEN]);
+        int64_t most_rows = scan.batch > most_edges ? scan.batch : most_edges;
+        if (most_rows < ROWS_TOGETHER) most_rows = ROWS_TOGETHER;
         int64_t deepest = scan.input > units[HIDDEN] ? scan.input : units[HIDDEN];
         if (units[PROJECTION] > deepest) deepest = units[PROJECTION];
         int64_t rows = chunk_rows * (backward ? of_inputs : length_of<T>(format, scan.input));
@@ -237,14 +270,14 @@ template <class T> struct Layout {
         int64_t pieces = backward ? plan.inputs_count * blocks[HIDDEN] : scan.input / DEPTH + 1;
         for (int64_t i = 0; i < plan.products_count; ++i) {
             const CarouselProduct& p = plan.products[i];
-            const int64_t length = length_of_product(p), needs = (scan.batch > ROWS_TOGETHER ? scan.batch : ROWS_TOGETHER) * length;
+            const int64_t length = length_of_product(p), needs = most_rows * length;
             if (needs > rows) rows = needs;
             if (length > longest) longest = length;
             int64_t count = 0;
             for (int t = 0; t < p.terms; ++t) count += blocks[plan.terms[p.first_term + t].source_size];
             if (count > pieces) pieces = count;
         }
-        return {pieces, rows, deepest, backward ? chunk_rows : 0, at_once ? longest * panels_across(scan.batch) * BLOCK<T> : 0};
+        return {pieces, rows, deepest, backward ? chunk_edges : 0, at_once ? longest * panels_across(scan.batch) * BLOCK<T> : 0};
     }
 };
 

@@ -46,12 +46,24 @@ template <class T> struct Machine {
     }
 
     void prepare_states(const Worker<T>& w, bool backward) const {
+        if (scan.first_edge) return prepare_nodes();
         for (int64_t i = 0; i < plan.carried_count; ++i)
             if (plan.buffers[plan.carried[i]].layout == PANEL)
                 pack_first(w, layout.first[i], backward ? scan.grad_last[i] : scan.first[i], plan.state_sizes[i]);
         for (int64_t i = 0; i < plan.forward_states_count; ++i)
             if (plan.forward_states[i] >= 0 && plan.buffers[plan.forward_states[i]].layout == PANEL)
                 pack_first(w, layout.forward_first[i], scan.first[i], plan.state_sizes[i]);
+    }
+
+    // Over trees: the rows of children that there are not, and zeros to which gradients are added.
+    void prepare_nodes() const {
+        for (int64_t i = 0; i < plan.state_sizes_count; ++i)
+            for (int64_t u = 0; u < layout.longest_vector(); ++u)
+                layout.absent[i][u] = scan.first[i] && u < layout.units[plan.state_sizes[i]] ? static_cast<const T*>(scan.first[i])[u] : T(0);
+        for (int64_t i = 0; i < plan.scatters_count; ++i) {
+            const CarouselBuffer& b = plan.buffers[plan.scatters[i].nodes];
+            if (i == 0 || plan.scatters[i].nodes != plan.scatters[i - 1].nodes) std::memset(layout.buffers[plan.scatters[i].nodes].at, 0, scan.rows * width_of<T>(b, layout.blocks) * sizeof(T));
+        }
     }
 
     // Rows as torch stores them -> a panel.
@@ -74,10 +86,12 @@ template <class T> struct Machine {
 
     void run_step(const Worker<T>& w, const Step& s, const Chunk& chunk, Barrier& barrier) const {
         const Range rows = rows_of(w, s.rows);
+        for (int64_t i = 0; i < plan.gathers_count; ++i) gather(layout, plan.gathers[i], s, chunk);
         for (int64_t i = plan.before; i < plan.segments_count - plan.after; ++i) {
             if (w.shares_rows && plan.segments[i].waits) barrier.wait();
-            run_segment(layout, w, plan.segments[i], s, chunk, rows);
+            run_segment(layout, w, plan.segments[i], s, chunk, plan.segments[i].members ? Range{0, s.edges} : rows);
         }
+        for (int64_t i = 0; i < plan.scatters_count; ++i) scatter(layout, plan.scatters[i], s, chunk);
     }
 
     void run_before(const Worker<T>& w, const Chunk& chunk) const { run_chunk(w, chunk, 0, plan.before); }
@@ -90,12 +104,15 @@ template <class T> struct Machine {
         Worker<T> own = w;
         own.shares_rows = false;
         for (int s = 0; s < 2; ++s) own.blocks[s] = {0, layout.blocks[s]};
-        const Step all{chunk.rows, chunk.first_row, chunk.rows, 0, chunk.rows, 0, 0};
+        const Step all = whole(chunk);
         const Range mine = share(chunk.rows, w.thread, w.threads, TILE_ROWS);
         for (int64_t r = mine.begin; r < mine.end; r += ROWS_TOGETHER)
             for (int64_t i = first; i < last; ++i)
                 run_segment(layout, own, plan.segments[i], all, chunk, overlap(mine, {r, r + ROWS_TOGETHER}));
     }
+
+    // The rows of a chunk as those of one step.
+    static Step whole(const Chunk& c) { return {c.rows, c.first_row, c.rows, 0, c.rows, 0, 0, c.first_edge, c.edges}; }
 
     // States of the rows that end at this step, as rows: from the carried buffers.
     void take_leaving(const Worker<T>& w, const Step& s, const Chunk& chunk, void* const* to) const {

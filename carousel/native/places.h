@@ -21,10 +21,16 @@ template <class T> inline void place_fixed(const Layout<T>& l, const Worker<T>& 
     }
 }
 
-// Where a step's first row is in a buffer.
+// Where a step's first row is in a buffer. offset: among those of all steps.
 template <class T>
 inline int64_t row_of(const Layout<T>& l, const CarouselBuffer& b, int64_t offset, int64_t turn, const Chunk& chunk) {
-    return b.time == ALWAYS ? offset : b.time == CHUNK ? offset - chunk.first_row : turn * l.scan.batch;
+    if (b.time == TWO) return turn * (b.members ? l.most_edges : l.scan.batch);
+    return b.time == ALWAYS ? offset : offset - (b.members ? chunk.first_edge : chunk.first_row);
+}
+
+template <class T> inline Ref<T> of_step(const Layout<T>& l, int32_t buffer, const Step& s, const Chunk& chunk) {
+    const CarouselBuffer& b = l.plan.buffers[buffer];
+    return moved(l.buffers[buffer], row_of(l, b, b.members ? s.first_edge : s.offset, s.turn, chunk));
 }
 
 // A state after this step.
@@ -35,10 +41,7 @@ template <class T> inline Ref<T> state_after(const Layout<T>& l, int64_t state, 
 
 // The place of a view that moves, for row `row` of a step and for those after it that states have in common with it.
 template <class T> inline Ref<T> find(const Layout<T>& l, const CarouselView& view, const Step& s, const Chunk& chunk, int64_t row) {
-    if (view.kind == BUFFER) {
-        const CarouselBuffer& b = l.plan.buffers[view.which];
-        return moved(l.buffers[view.which], row_of(l, b, s.offset, s.turn, chunk));
-    }
+    if (view.kind == BUFFER) return of_step(l, view.which, s, chunk);
     if (view.kind == PREVIOUS) {
         if (row >= s.carried) return l.first[view.which];
         const int32_t i = l.plan.carried[view.which];

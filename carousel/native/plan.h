@@ -16,6 +16,7 @@ enum CarouselKind : int32_t {
     CONSTANT,          // a number: the same everywhere
     ROW,               // one number per row, private to a thread
     COLUMN_SUMS,       // sums over all rows, per unit
+    CHILD,             // over trees, of a weight's gradient: what a gather reads, where it is
 };
 
 struct CarouselView {
@@ -43,6 +44,7 @@ enum CarouselSize : int32_t { HIDDEN, PROJECTION };
 struct CarouselBuffer {
     int32_t layout, size, time, place;
     int32_t external;  // which of the scan's rows_of_steps it is, where place is EXTERNAL
+    int32_t members;   // whether it has a row for each member of a row: over trees, for each edge to a child
 };
 
 struct CarouselConstant {
@@ -66,6 +68,7 @@ enum CarouselStructural : int32_t {
     LOAD_ROWS, STORE_ROWS,     // between strips and rows whose length is no multiple of a block
     LOAD_HALVES, STORE_HALVES,  // between strips and bfloat16
     PARTIAL_HIGHEST, TOTAL_HIGHEST,  // as the sums, of the largest number; NaN where there is one
+    SPREAD, TOTAL, GREATEST,         // between a row and its members: a copy for each, their sum, the greatest or 0
 };
 
 struct CarouselInstruction {
@@ -77,26 +80,37 @@ struct CarouselTerm {
     int32_t source, source_size, parameter, gate, transposed;
 };
 
-// dst (+)= bias + the sum of its terms. size: of the rows of dst.
+// dst (+)= bias + the sum of its terms. size: of the rows of dst. idle: at leaves there is nothing to multiply, or nothing
+// that is read.
 struct CarouselProduct {
-    int32_t dst, size, accumulate, bias_parameter, bias_gate, first_term, terms;
+    int32_t dst, size, accumulate, bias_parameter, bias_gate, first_term, terms, idle;
 };
 
 // A stretch of one step between two points where all threads must have arrived: products, then per-row numbers, then strips.
 // The plan's first segments need no state, and run once for all rows of a chunk before its steps; its last ones are
 // needed by no later step, and run once after them.
+// members: all of it is for the members of rows.
 struct CarouselSegment {
-    int32_t products, products_end, numbers, numbers_end, hidden, hidden_end, projection, projection_end, waits;
+    int32_t products, products_end, numbers, numbers_end, hidden, hidden_end, projection, projection_end, waits, members;
 };
 
-// In forward: the input part of a gate. In backward: its gradient. biases: parameters that start it, or -1.
+// In forward: the input part of a gate. In backward: its gradient. biases: parameters that start it, or -1. idle: leaves do
+// not depend on it; those that are come last.
 struct CarouselInput {
-    int32_t buffer, gate, bias, recurrent_bias, recurrent_gate;
+    int32_t buffer, gate, bias, recurrent_bias, recurrent_gate, idle;
 };
 
-// The gradient of a weight: the sum over all rows of (gradient row) x (source row).
+// The gradient of a weight: the sum over all rows of (gradient row) x (source row). idle: leaves add to that of its bias
+// alone.
 struct CarouselWeightGradient {
-    int32_t source, source_size, gradient, size, parameter, gate, bias_parameter;
+    int32_t source, source_size, gradient, size, parameter, gate, bias_parameter, idle;
+};
+
+// Over trees, what a step goes on from: the states of its rows' children number `slot`, or of all their members (-1). A
+// gather brings them from the buffer of all nodes to a panel of the step, before it (unless panel is -1, where no step
+// reads them); a scatter adds the panel to the children's rows after it.
+struct CarouselGather {
+    int32_t state, slot, nodes, panel;
 };
 
 #define CAROUSEL_LIST(type, name) \
@@ -118,6 +132,8 @@ struct CarouselPlan {
     CAROUSEL_LIST(int32_t, forward_states);  // in backward, for each forward state: its buffer, or -1
     CAROUSEL_LIST(int32_t, state_sizes);     // for each state: CarouselSize
     CAROUSEL_LIST(CarouselVector, column_sums);  // in backward: whose gradients they are
+    CAROUSEL_LIST(CarouselGather, gathers);
+    CAROUSEL_LIST(CarouselGather, scatters);
     int64_t slots;                           // LOCAL values alive at once
     int64_t numbers;                         // ROW values
     int64_t gates;
@@ -136,7 +152,8 @@ struct CarouselScan {
     const void* x;                   // [rows][input]
     const void* const* parameters;
     const void* const* first;        // per state: [batch][size]
-    void* const* rows_of_steps;      // the EXTERNAL buffers: streams, what the scan emits, its gradients; [rows][size]
+    void* const* rows_of_steps;      // the EXTERNAL buffers: streams, what the scan emits, its gradients; [rows][size]. A
+                                     // gradient that is null is zero
     void* const* last;               // per state: [batch][size]
     void* saved;                     // rows * carousel_saved_width(...) numbers
     void* workspace;                 // carousel_workspace(...) bytes, in any state
@@ -145,6 +162,15 @@ struct CarouselScan {
     void* grad_x;
     void* const* grad_first;
     void* const* grad_parameters;    // zeros on entry
+    // over trees: null and 0 in sequences. Rows are nodes in the order of the scan, and a step goes on from any rows of
+    // earlier steps; steps may have any number of rows, of which batch is the largest. States before the first step are
+    // one row for all, and null for zeros; `last` and `grad_last` are not used. One thread runs such a scan.
+    const int64_t* first_edge;       // [rows + 1]: where the edges of each row begin
+    const int64_t* sources;          // [edges]: the row that each edge comes from
+    const int64_t* readers;          // [edges]: the row whose edge it is
+    const int64_t* at;               // [given]: the rows that have an input, rising; x and grad_x have no others. Null: all
+    int64_t edges, given;
+    int64_t leaves;                  // so many rows come first that have no edges and go on from zeros
 };
 
 }  // extern "C"

@@ -15,6 +15,7 @@ template <class T> struct Backward {
     T** sums;
     bool one_chunk;
     Turned<T>* sources;  // per weight gradient; neighbours share one
+    T* nothing;          // the input of a row that has none
 
     Backward(const CarouselScan& scan, Arena& arena) : machine(scan, arena, true), plan(*scan.plan), scan(scan) {
         const Layout<T>& layout = machine.layout;
@@ -23,7 +24,7 @@ template <class T> struct Backward {
         for (int64_t i = 0; i < plan.inputs_count && !arena.counting(); ++i)
             input.parts[i] = {layout.parameter(0, plan.inputs[i].gate, layout.units[HIDDEN], scan.input), scan.input, layout.units[HIDDEN],
                               scan.input, false};
-        one_chunk = layout.chunk_rows == scan.rows;
+        one_chunk = layout.chunk_rows == scan.rows && !scan.first_edge;
         sums = arena.take<T*>(one_chunk ? layout.threads : plan.weight_gradients_count);
         int64_t deepest = 0;
         sources = arena.take<Turned<T>>(plan.weight_gradients_count);
@@ -32,11 +33,12 @@ template <class T> struct Backward {
             if (source_units(g) > deepest) deepest = source_units(g);
             T* sum = arena.take<T>(wanted(g) && !one_chunk ? layout.blocks[g.size] * (source_units(g) + 1) * BLOCK<T> : 0);
             const bool shared = shares_source(i);
-            const Turned<T> source = shared ? Turned<T>{} : Turned<T>::in(arena, layout.format, source_units(g), layout.chunk_rows);
+            const Turned<T> source = shared ? Turned<T>{} : Turned<T>::in(arena, layout.format, source_units(g), layout.chunk_edges);
             if (arena.counting()) continue;
             sources[i] = shared ? sources[i - 1] : source;
             if (!one_chunk) sums[i] = sum;
         }
+        nothing = arena.take<T>(scan.at ? scan.input : 0);
         for (int i = 0; i < layout.threads && one_chunk; ++i) {
             T* sum = arena.take<T>((deepest + 1) * BLOCK<T>);
             if (!arena.counting()) sums[i] = sum;
@@ -59,7 +61,7 @@ template <class T> struct Backward {
         prepare(w);
         barrier.wait();
         for (Chunk c{}; c.end < machine.layout.walk.steps;) {
-            c = next_chunk(machine.layout.walk, c.end, machine.layout.chunk_rows);
+            c = next_chunk(machine.layout.walk, c.end, machine.layout.chunk_rows, machine.layout.chunk_edges);
             if (plan.before) {
                 machine.run_before(w, c);
                 barrier.wait();
@@ -92,6 +94,7 @@ template <class T> struct Backward {
     void prepare(const Worker<T>& w) const {
         machine.prepare(w);
         machine.prepare_states(w, true);
+        for (int64_t u = 0; u < scan.input && scan.at; ++u) nothing[u] = 0;
         if (scan.grad_x) input.pack(share(blocks_of<T>(scan.input), w.thread, w.threads), w.scratch);
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
@@ -105,10 +108,14 @@ template <class T> struct Backward {
     void multiply_inputs(const Worker<T>& w, const Chunk& c) const {
         if (!scan.grad_x) return;
         const Layout<T>& layout = machine.layout;
-        Left<T> left{layout.format, w.scratch, share(c.rows, w.thread, w.threads, TILE_ROWS), input.length};
-        for (int64_t i = 0; i < plan.inputs_count; ++i) left.add(layout.buffers[plan.inputs[i].buffer], true, layout.units[HIDDEN]);
-        T* dx = static_cast<T*>(scan.grad_x) + c.first_row * scan.input;
-        input.multiply(left, {0, blocks_of<T>(scan.input)}, {{dx, BLOCK<T>, scan.input}, false, scan.input}, {});
+        for_runs(scan, c, share(c.rows, w.thread, w.threads, TILE_ROWS), [&](Range rows, int64_t away) {
+            Left<T> left{layout.format, w.scratch, {rows.begin + away, rows.end + away}, input.length};
+            for (int64_t i = 0; i < plan.inputs_count; ++i)
+                if (!plan.inputs[i].idle || c.first_row >= scan.leaves)
+                    left.add(layout.buffers[plan.inputs[i].buffer], true, layout.units[HIDDEN]);
+            T* dx = static_cast<T*>(scan.grad_x) + (scan.at ? -away : c.first_row) * scan.input;
+            input.multiply(left, {0, blocks_of<T>(scan.input)}, {{dx, BLOCK<T>, scan.input}, false, scan.input}, {});
+        });
     }
 
     // The rows that products read, turned.
@@ -117,6 +124,10 @@ template <class T> struct Backward {
         for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
             if (shares_source(i)) continue;
+            if (scan.first_edge) {
+                turn_nodes(w, i, c);
+                continue;
+            }
             if (g.source < 0) {
                 T* x = static_cast<T*>(const_cast<void*>(scan.x)) + c.first_row * scan.input;
                 sources[i].turn({x, BLOCK<T>, scan.input}, 0, mine, c.rows, w.scratch);
@@ -135,6 +146,46 @@ template <class T> struct Backward {
         }
     }
 
+    // Over trees: of the rows that count. A row without an input, and a child that there is not, are in between.
+    void turn_nodes(const Worker<T>& w, int64_t i, const Chunk& c) const {
+        const Layout<T>& layout = machine.layout;
+        const CarouselWeightGradient& g = plan.weight_gradients[i];
+        const Range rows = turned_rows(g, c);
+        const int64_t count = gradient_rows(g, c);
+        const auto turn = [&](int64_t n, Ref<T> row) { sources[i].turn(row, -n, {n, n + 1}, count, w.scratch); };
+        T* x = static_cast<T*>(const_cast<void*>(scan.x));
+        if (g.source < 0) {
+            for (int64_t n = rows.begin, j = scan.at ? first_given(scan, c.first_row + n) : 0; n < rows.end; ++n) {
+                const int64_t row = scan.at ? (j < scan.given && scan.at[j] == c.first_row + n ? j++ : -1) : c.first_row + n;
+                turn(n, {row < 0 ? nothing : x + row * scan.input, BLOCK<T>, 0});
+            }
+        } else if (plan.views[g.source].kind == CHILD) {
+            const CarouselGather& from = plan.gathers[plan.views[g.source].which];
+            for (int64_t n = rows.begin; n < rows.end; ++n) turn(n, child_of(layout, from, (from.slot < 0 ? c.first_edge : c.first_row) + n));
+        } else {
+            sources[i].turn(find(layout, plan.views[g.source], Machine<T>::whole(c), c, 0), 0, rows, count, w.scratch);
+        }
+    }
+
+    int64_t gradient_rows(const CarouselWeightGradient& g, const Chunk& c) const { return plan.buffers[g.gradient].members ? c.edges : c.rows; }
+
+    // The rows of a chunk that are multiplied: over trees from the first to the last that has a source, in pairs.
+    Range turned_rows(const CarouselWeightGradient& g, const Chunk& c) const {
+        const int64_t count = gradient_rows(g, c);
+        if (g.idle && c.first_row < scan.leaves) return {0, 0};
+        if (g.source >= 0 || !scan.at) return {0, count};
+        const int64_t a = first_given(scan, c.first_row), b = first_given(scan, c.first_row + c.rows);
+        if (a == b) return {0, 0};
+        const int64_t begin = (scan.at[a] - c.first_row) / 2 * 2, end = (scan.at[b - 1] - c.first_row + 2) / 2 * 2;
+        return {begin, end < count ? end : count};
+    }
+
+    // Rows that are not multiplied have a bias too.
+    void add_biases(const CarouselWeightGradient& g, Range rows, const T* gradient, T* sum) const {
+        if (g.bias_parameter < 0) return;
+        add_columns<T>(1, int(rows.size()), sum + source_units(g) * BLOCK<T>, {const_cast<T*>(gradient) + rows.begin * BLOCK<T>, 0, BLOCK<T>});
+    }
+
     // dW^T += (source rows)^T (gradient rows), over the rows of the chunk: one panel of gradients at a time.
     void add_weight_gradients(const Worker<T>& w, const Chunk& c) const {
         int64_t total = 0, seen = 0;
@@ -145,10 +196,17 @@ template <class T> struct Backward {
             if (!wanted(g)) continue;
             const int64_t groups = Turned<T>::groups(source_units(g));
             const Ref<T> gradient = machine.layout.buffers[g.gradient];
+            const Range rows = turned_rows(g, c);
+            const int64_t count = gradient_rows(g, c);
             for (int64_t b = 0; b < machine.layout.blocks[g.size]; ++b, seen += groups) {
                 const Range part = overlap(mine, {seen, seen + groups});
-                sources[i].add_products({part.begin - seen, part.end - seen}, gradient.at + b * gradient.block, c.rows,
-                                        sums[i] + b * (source_units(g) + 1) * BLOCK<T>, w.scratch);
+                const T* panel = gradient.at + b * gradient.block;
+                T* sum = sums[i] + b * (source_units(g) + 1) * BLOCK<T>;
+                sources[i].add_products({part.begin - seen, part.end - seen}, panel, count, rows, sum, w.scratch);
+                if (part.end == seen + groups && part.size() > 0) {
+                    add_biases(g, {0, rows.begin}, panel, sum);
+                    add_biases(g, {rows.end, count}, panel, sum);
+                }
             }
         }
     }
@@ -168,7 +226,7 @@ template <class T> struct Backward {
             const Range mine = share(machine.layout.blocks[g.size], w.thread, w.threads);
             for (int64_t b = mine.begin; b < mine.end; ++b) {
                 for (int64_t u = 0; u < (source_units(g) + 1) * BLOCK<T>; ++u) sum[u] = 0;
-                sources[i].add_products({0, Turned<T>::groups(source_units(g))}, gradient.at + b * gradient.block, c.rows, sum, w.scratch);
+                sources[i].add_products({0, Turned<T>::groups(source_units(g))}, gradient.at + b * gradient.block, c.rows, {0, c.rows}, sum, w.scratch);
                 write_block(g, b, sum);
             }
         }

@@ -32,8 +32,8 @@ template <class T> struct Forward {
         machine.prepare_states(w, false);
         barrier.wait();
         for (Chunk c{}; c.end < machine.layout.walk.steps;) {
-            c = next_chunk(machine.layout.walk, c.end, machine.layout.chunk_rows);
-            const T* x = static_cast<const T*>(scan.x) + c.first_row * scan.input;
+            c = next_chunk(machine.layout.walk, c.end, machine.layout.chunk_rows, machine.layout.chunk_edges);
+            const T* x = static_cast<const T*>(scan.x) + (scan.at ? 0 : c.first_row * scan.input);
             run_chunk(w, c, x, scan.last, barrier, [&](int64_t k) { return machine.layout.walk.step(k); });
             barrier.wait();  // the next chunk's inputs go where this one's were
         }
@@ -78,12 +78,24 @@ template <class T> struct Forward {
     // Input parts of the gates, W x + b, for every row of the chunk.
     void project_inputs(const Worker<T>& w, const Chunk& c, const T* x) const {
         const Layout<T>& layout = machine.layout;
-        const Range rows = w.shares_rows ? Range{0, c.rows} : share(c.rows, w.thread, w.threads, TILE_ROWS);
-        Left<T> left{layout.format, w.scratch, rows, length_of<T>(layout.format, scan.input)};
-        left.add({const_cast<T*>(x), BLOCK<T>, scan.input}, false, scan.input);
+        const Range mine = w.shares_rows ? Range{0, c.rows} : share(c.rows, w.thread, w.threads, TILE_ROWS);
+        const bool leaves = c.first_row < scan.leaves;
+        Left<T> nothing{layout.format, w.scratch, mine, length_of<T>(layout.format, scan.input)};
         for (int64_t i = 0; i < plan.inputs_count; ++i)
-            inputs[i].multiply(left, w.blocks[HIDDEN], {layout.buffers[plan.inputs[i].buffer], true, layout.units[HIDDEN]},
-                               {input_biases + i * layout.blocks[HIDDEN] * BLOCK<T>, BLOCK<T>, 0});
+            if (scan.at || (leaves && plan.inputs[i].idle)) project(w, i, nothing, 0);
+        for_runs(scan, c, mine, [&](Range rows, int64_t away) {
+            Left<T> left{layout.format, w.scratch, rows, length_of<T>(layout.format, scan.input)};
+            left.add({const_cast<T*>(x), BLOCK<T>, scan.input}, false, scan.input);
+            for (int64_t i = 0; i < plan.inputs_count; ++i)
+                if (!(leaves && plan.inputs[i].idle)) project(w, i, left, away);
+        });
+    }
+
+    // One gate's, to rows that lie `away` from those of x.
+    void project(const Worker<T>& w, int64_t i, const Left<T>& left, int64_t away) const {
+        const Layout<T>& layout = machine.layout;
+        inputs[i].multiply(left, w.blocks[HIDDEN], {moved(layout.buffers[plan.inputs[i].buffer], away), true, layout.units[HIDDEN]},
+                           {input_biases + i * layout.blocks[HIDDEN] * BLOCK<T>, BLOCK<T>, 0});
     }
 };
 

@@ -1,14 +1,16 @@
 // One segment of a step, for some rows: products, then numbers of one per row, then strips.
 #pragma once
 
-#include "places.h"
+#include "edges.h"
 
 namespace carousel::CAROUSEL_ISA {
 
-template <class T> inline void run_product(const Layout<T>& l, const Worker<T>& w, int index, Range rows) {
+template <class T> inline void run_product(const Layout<T>& l, const Worker<T>& w, int index, Range rows, bool leaves) {
     const CarouselProduct& p = l.plan.products[index];
+    const bool idle = p.idle && leaves;
+    if (idle && p.accumulate) return;
     Left<T> left{l.format, w.scratch, rows, l.products[index].length};
-    for (int t = 0; t < p.terms; ++t) {
+    for (int t = 0; t < p.terms && !idle; ++t) {
         const CarouselTerm& term = l.plan.terms[p.first_term + t];
         left.add(w.places[term.source].ref, is_panel(l, term.source), l.units[term.source_size]);
     }
@@ -26,7 +28,7 @@ template <class T, class F> inline void put_together(Ref<T> parts, int64_t block
     }
 }
 
-template <class T> inline void run_number(const Layout<T>& l, const Worker<T>& w, const CarouselInstruction& in, Range rows) {
+template <class T> inline void run_number(const Layout<T>& l, const Worker<T>& w, const CarouselInstruction& in, Range rows, const Step& s) {
     const Ref<T> a = moved(w.places[in.a].ref, rows.begin);
     T* d = moved(w.places[in.dst].ref, rows.begin).at;
     const auto parts = [&] { return l.blocks[l.plan.buffers[l.plan.views[in.a].which].size]; };
@@ -37,6 +39,7 @@ template <class T> inline void run_number(const Layout<T>& l, const Worker<T>& w
         case SAVE_NUMBER:  // by units every thread has computed it, and one writes it down
             if (!w.shares_rows || w.thread == 0) std::memcpy(d, a.at, rows.size() * sizeof(T));
             return;
+        case SPREAD: case TOTAL: case GREATEST: return across_numbers(in.op, l, s, rows, d, w.places[in.a].ref.at);
     }
     // Pointwise ops take numbers a block of rows at a time; what lies past the end is room for it.
     const auto block_of_rows = [&](int view) {
@@ -47,7 +50,7 @@ template <class T> inline void run_number(const Layout<T>& l, const Worker<T>& w
 }
 
 template <class T>
-inline void run_strip(const Layout<T>& l, const Worker<T>& w, int begin, int end, int size, int64_t block, int wide, int64_t row, int high) {
+inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int begin, int end, int size, int64_t block, int wide, int64_t row, int high) {
     const auto ref_of = [&](int view) {
         const Place<T>& p = w.places[view];
         // In scratch the blocks of a strip lie one after another.
@@ -60,33 +63,35 @@ inline void run_strip(const Layout<T>& l, const Worker<T>& w, int begin, int end
         const Ref<T> refs[4] = {ref_of(in.dst), ref_of(in.a), ref_of(in.b), ref_of(in.c)};
         if (in.op < POINTWISE_OPS)
             Kernels<T>::table[in.op](wide, high, refs);
+        else if (in.op >= SPREAD)
+            run_across(in.op, l, s, row, wide, high, refs[0], moved(refs[1], -row));
         else
             run_structural(in.op, wide, high, refs[0], refs[1], units);
     }
 }
 
-template <class T> inline void run_strips(const Layout<T>& l, const Worker<T>& w, int begin, int end, int size, Range rows) {
+template <class T> inline void run_strips(const Layout<T>& l, const Worker<T>& w, const Step& s, int begin, int end, int size, Range rows) {
     if (begin == end || rows.size() == 0) return;
     const Range mine = w.blocks[size];
     const int64_t high = rows.size() < STRIP<T> ? rows.size() : STRIP<T>, wide = STRIP<T> / high;
     for (int64_t b = mine.begin; b < mine.end; b += wide)
         for (int64_t r = rows.begin; r < rows.end; r += high)
-            run_strip(l, w, begin, end, size, b, int(mine.end - b < wide ? mine.end - b : wide), r, int(rows.end - r < high ? rows.end - r : high));
+            run_strip(l, w, s, begin, end, size, b, int(mine.end - b < wide ? mine.end - b : wide), r, int(rows.end - r < high ? rows.end - r : high));
 }
 
 template <class T>
 inline void run_segment(const Layout<T>& l, const Worker<T>& w, const CarouselSegment& g, const Step& s, const Chunk& chunk, Range mine) {
     if (g.products < g.products_end)
         for_stretches(l, w, s, chunk, mine, [&](Range rows) {
-            for (int p = g.products; p < g.products_end; ++p) run_product(l, w, p, rows);
+            for (int p = g.products; p < g.products_end; ++p) run_product(l, w, p, rows, s.offset < l.scan.leaves);
         });
     if (g.numbers < g.numbers_end && mine.size() > 0) {
         place_moving(l, w, s, chunk, mine.begin);
-        for (int i = g.numbers; i < g.numbers_end; ++i) run_number(l, w, l.plan.instructions[i], mine);
+        for (int i = g.numbers; i < g.numbers_end; ++i) run_number(l, w, l.plan.instructions[i], mine, s);
     }
     for_stretches(l, w, s, chunk, mine, [&](Range rows) {
-        run_strips(l, w, g.hidden, g.hidden_end, HIDDEN, rows);
-        run_strips(l, w, g.projection, g.projection_end, PROJECTION, rows);
+        run_strips(l, w, s, g.hidden, g.hidden_end, HIDDEN, rows);
+        run_strips(l, w, s, g.projection, g.projection_end, PROJECTION, rows);
     });
 }
 

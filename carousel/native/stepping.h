@@ -66,9 +66,9 @@ template <class T> struct Stepping {
     }
 
     // Every row leaves: a step's results are taken at once.
-    Step at(int64_t k) const { return {scan.batch, k * scan.batch, begun ? scan.batch : 0, (1 - k) * scan.batch, 0, 0, k}; }
+    Step at(int64_t k) const { return {scan.batch, k * scan.batch, begun ? scan.batch : 0, (1 - k) * scan.batch, 0, 0, k, 0, 0}; }
 
-    Chunk chunk(int64_t k) const { return {k, k + 1, k * scan.batch, scan.batch}; }
+    Chunk chunk(int64_t k) const { return {k, k + 1, k * scan.batch, scan.batch, 0, 0}; }
 };
 
 }  // namespace

@@ -48,7 +48,7 @@ template <class T> inline void partial_highest(int blocks, int rows, T* dst, ptr
 
 // sums[unit] += the sum of a over the rows.
 template <class T> inline void add_columns(int blocks, int rows, T* sums, Ref<T> a) {
-    for (int i = 0; i < blocks; ++i) {
+    for (int i = 0; i < blocks && rows > 0; ++i) {
         const T* p = a.at + i * a.block;
         Vec<T> total[VECTORS];
         for (int v = 0; v < VECTORS; ++v) total[v] = load(p + v * lanes<T>);
@@ -64,8 +64,13 @@ template <class T> inline void copy_units(Ref<T> d, Ref<T> a, int wide, int high
     for (int i = 0; i < wide; ++i, units -= BLOCK<T>)
         for (int r = 0; r < high; ++r) {
             T* to = d.at + i * d.block + r * d.row;
-            const int count = int(units < BLOCK<T> ? units : BLOCK<T>);
-            std::memcpy(to, a.at + i * a.block + r * a.row, count * sizeof(T));
+            const T* from = a.at + i * a.block + r * a.row;
+            if (units >= BLOCK<T>) {
+                for (int v = 0; v < VECTORS; ++v) store(to + v * lanes<T>, load(from + v * lanes<T>));
+                continue;
+            }
+            const int count = int(units);
+            std::memcpy(to, from, count * sizeof(T));
             if (pad)
                 for (int u = count; u < BLOCK<T>; ++u) to[u] = 0;
         }

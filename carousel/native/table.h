@@ -18,11 +18,13 @@ struct EngineTable {
     bool (*has_dots)();
     void (*forward[2])(const CarouselScan&);
     void (*backward[2])(const CarouselScan&);
+    void (*forward_each[2])(const CarouselScan*, int64_t count, bool alone);
+    void (*backward_each[2])(const CarouselScan*, int64_t count, bool alone);
     int64_t (*forward_workspace[2])(const CarouselScan&);
     int64_t (*backward_workspace[2])(const CarouselScan&);
     bool (*by_units[2])(const CarouselScan&);
     StepperTable stepper[2];
-    int64_t (*saved_width[2])(const CarouselPlan&, int64_t hidden, int64_t projection);
+    int64_t (*saved_width[2])(const CarouselPlan&, int64_t hidden, int64_t projection, bool members);
     void (*apply_float)(int op, int64_t count, const float* a, const float* b, const float* c, float* result);
     void (*apply_double)(int op, int64_t count, const double* a, const double* b, const double* c, double* result);
     double (*multiply_add_many)(int64_t turns);

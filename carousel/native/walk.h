@@ -16,6 +16,7 @@ struct Step {
     int64_t going_on;  // rows [0, going_on) go on to the next step of this walk, the others end here
     int64_t going_on_offset;
     int64_t turn;      // 0, 1, 0, 1, ...: which half of a buffer of two steps
+    int64_t first_edge, edges;  // over trees, where rows have members: those to the rows' children
 };
 
 struct Walk {
@@ -23,6 +24,9 @@ struct Walk {
     const int64_t* offsets;  // [steps + 1]
     int64_t steps;
     bool down;  // from the last step to the first
+    const int64_t* first_edge;  // over trees: of each row; else null
+    bool members;               // whether rows have members: then edges are counted
+    int64_t leaves;             // the rows before this one and those from it on are never in one chunk
 
     int64_t time(int64_t k) const { return down ? steps - 1 - k : k; }
 
@@ -32,6 +36,11 @@ struct Walk {
         s.rows = sizes[t];
         s.offset = offsets[t];
         s.turn = k & 1;
+        if (first_edge) {
+            if (members) s.first_edge = first_edge[s.offset], s.edges = first_edge[s.offset + s.rows] - s.first_edge;
+            s.going_on = s.rows;  // no row leaves: the states of all are results
+            return s;
+        }
         if (before >= 0 && before < steps) {
             s.carried = sizes[before] < s.rows ? sizes[before] : s.rows;
             s.carried_offset = offsets[before];
@@ -46,19 +55,20 @@ struct Walk {
 
 // Consecutive steps [begin, end) of a walk with about `rows` rows; first_row is the lowest of them.
 struct Chunk {
-    int64_t begin, end, first_row, rows;
+    int64_t begin, end, first_row, rows, first_edge, edges;
 };
 
-inline Chunk next_chunk(const Walk& walk, int64_t begin, int64_t rows) {
-    Chunk c{begin, begin, 0, 0};
+inline Chunk next_chunk(const Walk& walk, int64_t begin, int64_t rows, int64_t edges) {
+    Chunk c{begin, begin, 0, 0, 0, 0};
     while (c.end < walk.steps) {
-        const int64_t more = walk.sizes[walk.time(c.end)];
-        if (c.end > begin && c.rows + more > rows) break;
-        c.rows += more;
+        const Step s = walk.step(c.end);
+        const bool too_many = c.rows + s.rows > rows || c.edges + s.edges > edges;
+        if (c.end > begin && (too_many || (s.offset < walk.leaves) != (c.first_row < walk.leaves))) break;
+        c.first_row = c.end > begin && c.first_row < s.offset ? c.first_row : s.offset;
+        c.rows += s.rows, c.edges += s.edges;
         ++c.end;
     }
-    const int64_t a = walk.time(begin), b = walk.time(c.end - 1);
-    c.first_row = walk.offsets[a < b ? a : b];
+    c.first_edge = walk.members ? walk.first_edge[c.first_row] : 0;
     return c;
 }
 

@@ -17,7 +17,7 @@ const char* carousel_isa_name(int isa);
 const char* carousel_op_name(int isa, int op);
 int carousel_isa_runs_here(int isa);
 int carousel_block(int isa, int is_double);
-int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan*, int64_t hidden, int64_t projection);
+int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan*, int64_t hidden, int64_t projection, int members);
 int64_t carousel_forward_workspace(int isa, const CarouselScan*);
 int64_t carousel_backward_workspace(int isa, const CarouselScan*);
 void carousel_forward(int isa, const CarouselScan*);

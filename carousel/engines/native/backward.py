@@ -6,10 +6,13 @@ from typing import Any
 
 from carousel.engines.keeping import Kept
 from carousel.engines.native.emit import emit
-from carousel.engines.native.forward import saved_buffers
+from carousel.engines.native.forward import results_of, saved_buffers
 from carousel.engines.native.items import Items
+from carousel.engines.native.leaves import NOTHING, Idle
 from carousel.engines.native.plan import (
+    ALWAYS,
     BUFFER,
+    CHILD,
     CHUNK,
     FORWARD_PREVIOUS,
     PANEL,
@@ -17,6 +20,7 @@ from carousel.engines.native.plan import (
     SIZES,
     TWO,
     WORKSPACE,
+    Gather,
     Input,
     Plan,
     Vector,
@@ -28,14 +32,21 @@ from carousel.program import Derivative, Node, Program, naming
 
 
 def lower_backward(
-    program: Program, derivative: Derivative, keep: Kept, direct: frozenset[str], of_streams: bool, halves: bool
+    program: Program,
+    derivative: Derivative,
+    keep: Kept,
+    direct: frozenset[str],
+    of_streams: bool,
+    halves: bool,
+    idle: Idle | None = None,
 ) -> Plan:
     """The plan of backpropagation through a scan that kept `keep`.
 
-    The EXTERNAL rows are, in this order: the values of the output state, the gradients of all emitted values, the
-    streams, and (if of_streams) the gradients of the streams. direct, halves: see `forward.lower_forward`.
+    The EXTERNAL rows are, in this order: the values of the output state (over trees, of all states), the gradients of
+    all results, the streams, and (if of_streams) the gradients of the streams. direct, halves, idle: see
+    `forward.lower_forward`.
     """
-    return _Backward(program, derivative, keep, direct, of_streams, halves).plan()
+    return _Backward(program, derivative, keep, direct, of_streams, halves, idle).plan()
 
 
 class _Backward:
@@ -53,19 +64,27 @@ class _Backward:
         direct: frozenset[str],
         of_streams: bool,
         halves: bool,
+        idle: Idle | None,
     ):
         self.program, self.derivative, self.keep = program, derivative, keep
         self.states = list(program.states)
         b = self.b = Items(program, direct)
-        self.stored = saved_buffers(b, program, keep, halves)
-        self.outputs = b.external(program.states[program.output_state])
-        emitted = [program.output_state, *(key for key in program.outputs if isinstance(key, tuple))]
-        self.upstream = {key: b.external(program.nodes[program.outputs[key]].size) for key in emitted}
+        self.trees, self.idle = idle is not None, idle or NOTHING
+        b.idle = self.idle.backward
+        self.stored = saved_buffers(b, program, keep, halves, self.trees)
+        given = self.states if self.trees else [program.output_state]
+        self.outputs = {state: b.external(program.states[state]) for state in given}
+        nodes = {key: program.nodes[index] for key, index in results_of(program, self.trees).items()}
+        self.upstream = {key: b.external(node.size, node.members) for key, node in nodes.items()}
         self.streams = {name: b.external(size) for name, size in program.streams.items()}
         self.grad_streams = {name: b.external(size) for name, size in program.streams.items()} if of_streams else {}
         b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
-        b.plan.forward_states = [self._forward_state(state) for state in self.states]
-        b.plan.carried = [b.buffer(PANEL, size, TWO, WORKSPACE) for size in program.states.values()]
+        # The gradients of states: of this step and the one before it in the walk, or over trees of all nodes.
+        time = ALWAYS if self.trees else TWO
+        self.carried = [b.buffer(PANEL, size, time, WORKSPACE) for size in program.states.values()]
+        if not self.trees:
+            b.plan.forward_states = [self._forward_state(state) for state in self.states]
+            b.plan.carried = self.carried
         self.homes: dict[int, list[int]] = {}
         self.sums: dict[int, list[int]] = {}
         self.gradient_of: dict[tuple[str, Any], int] = {}
@@ -75,24 +94,25 @@ class _Backward:
         for key, index in self.derivative.program.outputs.items():
             self._claim(key[0], key[1], index)
         select(self.b, self.derivative.program.nodes, self._leaf, self.homes, self.sums, forward_inputs=None)
-        for state, carried in zip(self.states, self.b.plan.carried, strict=True):
+        for state, carried in zip(self.states, self.b.plan.carried, strict=False):
             if ("state", state) not in self.derivative.program.outputs:  # the step does not read it
                 self.b[self.b.common_leaf(Node("constant", (), "any", 0.0))].homes.append(carried)
         self._gradients_of_inputs()
         self._gradients_of_weights()
         self._gradients_of_transposed()
-        self.b.plan.weight_gradients.sort(key=lambda w: w.source)  # entries with the same source share its packing
+        # Entries with the same source share its packing, which the first of them asks for.
+        self.b.plan.weight_gradients.sort(key=lambda w: (w.source, w.idle))
         return emit(self.b)
 
     # --- values that backpropagation reads
 
     def _forward_state(self, state: str) -> int:
         """The buffer with the values of a state in the forward scan, or -1 if forward did not keep them."""
-        return self.outputs if state == self.program.output_state else self.stored.get(("state", state), -1)
+        return self.outputs[state] if state in self.outputs else self.stored.get(("state", state), -1)
 
     def _forward_value(self, node: int) -> View:
         """The view of a value that the forward scan kept."""
-        for state in (self.program.output_state, *self.keep.states):
+        for state in self.outputs if self.trees else (self.program.output_state, *self.keep.states):
             if self.program.outputs[state] == node:
                 return View(BUFFER, self._forward_state(state))
         return View(BUFFER, self.stored["node", node])
@@ -110,7 +130,9 @@ class _Backward:
         if index in self.keep.again:
             return self.b.op(node.op, node.size, *map(self._forward_item, node.args))
         view = self._forward_value(index)
-        return self.b.number_leaf(view) if node.size == "one" else self.b.leaf("saved", view, node.size)
+        if node.size == "one":
+            return self.b.number_leaf(view, node.members)
+        return self.b.leaf("saved", view, node.size, node.members)
 
     def _leaf(self, node: Node) -> int:
         match node.op:
@@ -118,6 +140,8 @@ class _Backward:
                 return self._forward_item(node.attr)
             case "input":
                 return self._forward_item(self.program.nodes.index(node))
+            case "state" if self.trees:
+                return self.b.children_leaf(node.attr, node.size, self._values_of(node.attr))
             case "state":
                 return self.b.leaf("state", View(FORWARD_PREVIOUS, self.states.index(node.attr)), node.size)
             case "stream":
@@ -130,8 +154,10 @@ class _Backward:
         """The item of the gradient of a new state: from the following step, from the emitted values, or their sum."""
         if node.attr not in self.states:
             return self.b.rows_leaf(self.upstream[node.attr], node.size)
-        carried = self.b.leaf("state", View(PREVIOUS, self.states.index(node.attr)), node.size)
-        if node.attr != self.program.output_state:
+        index = self.states.index(node.attr)
+        view = View(BUFFER, self.carried[index]) if self.trees else View(PREVIOUS, index)
+        carried = self.b.leaf("state", view, node.size)
+        if node.attr not in self.upstream:
             return carried
         return self.b.op("add", node.size, carried, self.b.rows_leaf(self.upstream[node.attr], node.size))
 
@@ -141,8 +167,13 @@ class _Backward:
         """Records where the gradient at node `index` must be stored."""
         plan, homes = self.b.plan, self.homes.setdefault(index, [])
         match kind:
+            case "state" if self.trees:
+                state, slot = self.b.child(what)
+                panel = self.b.buffer(PANEL, list(SIZES)[plan.state_sizes[state]], TWO, WORKSPACE, slot < 0)
+                plan.scatters.append(Gather(state, slot, self.carried[state], panel))
+                homes.append(panel)
             case "state":
-                homes.append(plan.carried[self.states.index(what)])
+                homes.append(self.carried[self.states.index(what)])
             case "vector":
                 name, gate = what if isinstance(what, tuple) else (what, None)
                 self.sums.setdefault(index, []).append(len(plan.column_sums))
@@ -154,35 +185,46 @@ class _Backward:
                     homes.append(self.grad_streams[what])
             case _:
                 size = SIZES["hidden" if kind == "input" else self.program.nodes[what].size]
+                members = kind == "product" and self.program.nodes[what].members
                 # If one value is the gradient of several things, they share its buffer.
                 mine = [h for h in homes if h in self.gradient_of.values() and plan.buffers[h].size == size]
                 if not mine:
-                    homes += (mine := [self.b.buffer(PANEL, list(SIZES)[size], CHUNK, WORKSPACE)])
+                    homes += (mine := [self.b.buffer(PANEL, list(SIZES)[size], CHUNK, WORKSPACE, members)])
                 self.gradient_of[kind, what] = mine[0]
 
     def _gradients_of_inputs(self) -> None:
         plan, bias = self.b.plan, self.b.parameter(naming.B) if self.program.gate_bias else -1
-        for number, gate in enumerate(self.program.inputs):
-            buffer = self.gradient_of["input", gate]
-            plan.inputs.append(Input(buffer, number))
+        for number, gate in sorted(enumerate(self.program.inputs), key=lambda of: of[1] in self.idle.inputs):
+            buffer, idle = self.gradient_of["input", gate], int(gate in self.idle.inputs)
+            plan.inputs.append(Input(buffer, number, idle=idle))
             weight = self.b.parameter(naming.W)
-            plan.weight_gradients.append(WeightGradient(-1, 0, buffer, SIZES["hidden"], weight, number, bias))
+            plan.weight_gradients.append(WeightGradient(-1, 0, buffer, SIZES["hidden"], weight, number, bias, idle))
 
     def _gradients_of_weights(self) -> None:
         program, plan = self.program, self.b.plan
         for group in program.products:
             source = program.nodes[group.source]
-            view = self._forward_value(group.source) if source.op != "state" else None
-            view = view or View(FORWARD_PREVIOUS, self.states.index(source.attr))
+            view = self._values_read(source) if source.op == "state" else self._forward_value(group.source)
             bias = -1 if group.bias is None else self.b.parameter(group.bias)
             for place, node in enumerate(group.nodes):
                 gate = -1 if group.gates is None else group.gates[place]
                 weight = program.weights[program.nodes[node].attr]
                 read = plan.view(view), SIZES[weight.columns]
                 made = self.gradient_of["product", node], SIZES[program.nodes[node].size]
+                idle = int(node in self.idle.products)
                 plan.weight_gradients.append(
-                    WeightGradient(*read, *made, self.b.parameter(group.parameter), gate, bias)
+                    WeightGradient(*read, *made, self.b.parameter(group.parameter), gate, bias, idle)
                 )
+
+    def _values_of(self, attr: Any) -> int:
+        """Over trees: the buffer with the values at all nodes of the state that a leaf reads."""
+        return self.outputs[self.states[self.b.child(attr)[0]]]
+
+    def _values_read(self, state: Node) -> View:
+        """The view by which the gradient of a weight reads a state that was multiplied."""
+        if self.trees:
+            return View(CHILD, self.b.gather(state.attr, self._values_of(state.attr)))
+        return View(FORWARD_PREVIOUS, self.states.index(state.attr))
 
     def _gradients_of_transposed(self) -> None:
         """Gives v a buffer for each product y = Wᵀ v, where the gradient of W is the sum of v (gradient of y)ᵀ."""
@@ -191,7 +233,7 @@ class _Backward:
                 continue
             plan, weight = self.b.plan, self.program.weights[node.attr]
             copy = self.b.op("copy", weight.rows, self._source(node.args[0]))
-            buffer = self.b.buffer(PANEL, weight.rows, CHUNK, WORKSPACE)
+            buffer = self.b.buffer(PANEL, weight.rows, CHUNK, WORKSPACE, node.members)
             self.b[copy].homes.append(buffer)
             read = plan.view(View(BUFFER, self.gradient_of["product", index])), SIZES[weight.columns]
             made, gate = (buffer, SIZES[weight.rows]), -1 if weight.gate is None else weight.gate

@@ -17,6 +17,7 @@ from carousel.engines.native import identity
 from carousel.engines.native.plan import (
     Buffer,
     Constant,
+    Gather,
     Input,
     Instruction,
     Plan,
@@ -47,6 +48,8 @@ LISTS: dict[str, type] = {
     "forward_states": int,
     "state_sizes": int,
     "column_sums": Vector,
+    "gathers": Gather,
+    "scatters": Gather,
 }
 NUMBERS = ("slots", "numbers", "gates", "before", "after")
 
@@ -66,6 +69,8 @@ class CScan(Structure):
         *((name, c_int32) for name in ("reverse", "threads", "split", "is_double", "bfloat16", "alone")),
         *((name, c_void_p) for name in ("x", "parameters", "first", "rows_of_steps", "last", "saved", "workspace")),
         *((name, c_void_p) for name in ("grad_last", "grad_x", "grad_first", "grad_parameters")),
+        *((name, c_void_p) for name in ("first_edge", "sources", "readers", "at")),
+        *((name, c_int64) for name in ("edges", "given", "leaves")),
     ]
 
 
@@ -137,12 +142,14 @@ class Library:
             ("carousel_sizeof_scan", c_int64, []),
             ("carousel_block", c_int, [c_int, c_int]),
             ("carousel_multiplies_bfloat16", c_int, [c_int]),
-            ("carousel_saved_width", c_int64, [c_int, c_int, POINTER(CPlan), c_int64, c_int64]),
+            ("carousel_saved_width", c_int64, [c_int, c_int, POINTER(CPlan), c_int64, c_int64, c_int]),
             ("carousel_forward_workspace", c_int64, [c_int, POINTER(CScan)]),
             ("carousel_backward_workspace", c_int64, [c_int, POINTER(CScan)]),
             ("carousel_division", c_int, [c_int, POINTER(CScan)]),
             ("carousel_forward", None, [c_int, POINTER(CScan)]),
             ("carousel_backward", None, [c_int, POINTER(CScan)]),
+            ("carousel_forward_each", None, [c_int, c_void_p, c_int64]),
+            ("carousel_backward_each", None, [c_int, c_void_p, c_int64]),
             ("carousel_stepper_workspace", c_int64, [c_int, POINTER(CScan)]),
             ("carousel_stepper_open", None, [c_int, POINTER(CScan)]),
             ("carousel_stepper_begin", None, [c_int, POINTER(CScan)]),

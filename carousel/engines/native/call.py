@@ -28,8 +28,8 @@ WORTH_A_TEAM = 200_000
 WORTH_A_BARRIER = 40_000
 
 
-def prepared_for(given: Inputs, sizes: Sizes, keep: bool) -> PreparedPlan:
-    return prepared(sizes, given.x.dtype == torch.float64, isa(), keep, given.bfloat16)
+def prepared_for(given: Inputs, sizes: Sizes, keep: bool, trees: bool = False) -> PreparedPlan:
+    return prepared(sizes, given.x.dtype == torch.float64, isa(), keep, given.bfloat16, trees)
 
 
 def saved(given: Inputs, keep: bool) -> int:
@@ -81,7 +81,7 @@ def workspace(count: int) -> Tensor:
 FRESH = 32 << 20
 
 
-def _large(t: Tensor) -> Tensor:
+def prefer_large_pages(t: Tensor) -> Tensor:
     """The same new tensor. If it is large, the kernel is asked for large pages."""
     if t.nbytes >= FRESH:
         library().c.carousel_prefer_large_pages(t.data_ptr(), t.nbytes)
@@ -110,7 +110,7 @@ class Forward:
         scan, first, after, at = self.scan, self.first, self.last, self.parameters
         last = [torch.empty_like(state) for state in states]
         emitted = [torch.empty_like(last[0])] if self.is_step else [x.new_empty(*x.shape[:-1], w) for w in self.emitted]
-        saved = self.nothing if self.count == 0 else _large(x.new_empty(self.count))
+        saved = self.nothing if self.count == 0 else prefer_large_pages(x.new_empty(self.count))
         if settings.poison:
             saved.fill_(torch.nan)
         scan.x, scan.saved = x.data_ptr(), saved.data_ptr()
@@ -119,7 +119,7 @@ class Forward:
         for i, parameter in enumerate(parameters):
             at[i] = parameter.data_ptr()
         for i, of_steps in enumerate(emitted):
-            self.rows[i] = _large(of_steps).data_ptr()
+            self.rows[i] = prefer_large_pages(of_steps).data_ptr()
         memory = workspace(self.workspace)
         scan.workspace = memory.data_ptr()
         self.call(self.isa, self.address)
@@ -151,7 +151,7 @@ class Backward:
         outputs, saved, grad_emitted, grad_last = upstream
         a, b = 1 + len(states), 1 + len(states) + len(parameters)
         scan = self.scan
-        grad_x = _large(torch.empty_like(x)) if wanted[0] else None
+        grad_x = prefer_large_pages(torch.empty_like(x)) if wanted[0] else None
         grad_first = [torch.empty_like(s) if want else None for s, want in zip(states, wanted[1:a], strict=True)]
         grad_parameters = [
             torch.zeros_like(p) if want else None for p, want in zip(parameters, wanted[a:b], strict=True)

@@ -7,6 +7,7 @@ from carousel.engines.native.items import (
     AFTER,
     BEFORE,
     STEP,
+    Across,
     Gone,
     Item,
     Items,
@@ -41,24 +42,29 @@ def emit(items: Items) -> Plan:
         first = len(items.plan.segments)
         levels = [item.level for item in items.list if item.part == part and not isinstance(item, Leaf | Gone)]
         for level in range(max(levels, default=0 if part == STEP else -1) + 1):
-            _segment(items, part, level)
+            for members in (False, True):
+                _segment(items, part, level, members)
         counts.append(len(items.plan.segments) - first)
     items.plan.before, _, items.plan.after = counts
     return verify(items.plan)
 
 
-def _segment(items: Items, part: int, level: int) -> None:
+def _segment(items: Items, part: int, level: int, members: bool) -> None:
+    """Writes the segment of a level for rows, or the one after it for their members, if there is anything to do."""
     plan = items.plan
-    here = [(i, item) for i, item in enumerate(items.list) if (item.part, item.level) == (part, level)]
+    of_segment = part, level, members
+    here = [(i, item) for i, item in enumerate(items.list) if (item.part, item.level, item.members) == of_segment]
     first_product = len(plan.products)
     for _, item in here:
         if isinstance(item, MatrixProduct):
             _product(items, item)
-    bounds = [first_product, len(plan.products), *_numbers(items, part, level, here)]
+    bounds = [first_product, len(plan.products), *_numbers(items, part, level, members, here)]
     for size in SIZES:
-        bounds += _strips(items, part, level, size)
+        bounds += _strips(items, part, level, members, size)
+    if members and bounds[::2] == bounds[1::2]:
+        return
     waits = bounds[0] < bounds[1] or any(isinstance(item, Reduction) for _, item in here)
-    plan.segments.append(Segment._make((*bounds, int(waits))))
+    plan.segments.append(Segment._make((*bounds, int(waits), int(members))))
 
 
 def _product(items: Items, item: MatrixProduct) -> None:
@@ -73,31 +79,35 @@ def _product(items: Items, item: MatrixProduct) -> None:
     bias, gate = (-1, -1) if item.bias is None else items.bias(item.bias)
     dst = plan.view(View(BUFFER, item.homes[0]))
     accumulate = int(item.start is not None)
-    plan.products.append(Product(dst, SIZES[item.size], accumulate, bias, gate, first, len(item.terms)))
+    plan.products.append(Product(dst, SIZES[item.size], accumulate, bias, gate, first, len(item.terms), int(item.idle)))
 
 
-def _numbers(items: Items, part: int, level: int, here: list[tuple[int, Item]]) -> tuple[int, int]:
+def _numbers(items: Items, part: int, level: int, members: bool, here: list[tuple[int, Item]]) -> tuple[int, int]:
     """Writes the instructions of a segment for numbers per row. Returns the begin and end of their list."""
     listing = Listing(items, None, part)
     if level == 0:
-        _load_numbers(items, listing)
+        _load_numbers(items, listing, members)
     for i, item in here:
         if isinstance(item, Reduction):
             listing.add(REDUCTIONS[item.name][1], View(ROW, item.row), View(BUFFER, item.homes[0]))
         elif isinstance(item, Pointwise) and item.row >= 0:
             listing.compute(i, item)
+        elif isinstance(item, Across) and item.row >= 0:
+            listing.across(i, item)
         if item.row >= 0 and not isinstance(item, Leaf):
             listing.save(item)
     return listing.finish()
 
 
-def _load_numbers(items: Items, listing: Listing) -> None:
+def _load_numbers(items: Items, listing: Listing, members: bool) -> None:
     """Writes loads of the numbers per row that this part of the chunk reads but does not compute."""
     part = listing.part
     read = {a for item in items.list if item.part == part for a in item.args}
     read |= {i for i, item in enumerate(items.list) if item.part == part and (item.homes or item.sums)}
     for i in sorted(read):
         item = items[i]
+        if item.members != members:
+            continue
         if isinstance(item, Leaf) and item.name == "number":
             listing.add(Structural.LOAD_NUMBER, View(ROW, item.row), item.view)
         elif not isinstance(item, Leaf) and item.row >= 0 and item.part != part:
@@ -110,18 +120,22 @@ def _is_lasting_number(items: Items, home: int) -> bool:
     return buffer.layout == NUMBER and buffer.time != TWO
 
 
-def _strips(items: Items, part: int, level: int, size: str) -> tuple[int, int]:
+def _strips(items: Items, part: int, level: int, members: bool, size: str) -> tuple[int, int]:
     """Writes the strips of a segment over units of one size. Returns the begin and end of their list.
 
     The partial sums of a sum over units are computed at the end of the segment before its own.
     """
-    everything = [(i, item) for i, item in enumerate(items.list) if not isinstance(item, Gone)]
+    everything = [
+        (i, item) for i, item in enumerate(items.list) if not isinstance(item, Gone) and item.members == members
+    ]
     next_sums = [s for _, s in everything if isinstance(s, Reduction) and (s.part, s.level) == (part, level + 1)]
     listing = Listing(items, size, part)
     for i, item in everything:
         if (item.part, item.level) == (part, level):
             if isinstance(item, Pointwise) and item.size == size:
                 listing.compute(i, item)
+            elif isinstance(item, Across) and item.size == size:
+                listing.across(i, item)
             else:
                 listing.copies(i, item)
         for s in next_sums:

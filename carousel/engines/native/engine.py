@@ -18,12 +18,15 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from carousel.engines import operator, reference
+from carousel.engines import operator, over_levels, over_trees, reference
 from carousel.engines.call import Inputs
 from carousel.engines.inside_torch import are_of_samples, is_jit_traced, is_transformed, same_at_every_call
+from carousel.engines.levels import Levels
 from carousel.engines.native import binding, call, facts
+from carousel.engines.native import over_trees as native_over_trees
 from carousel.engines.native.prepared import isa, library, multiplies_bfloat16, settings
 from carousel.engines.native.two_sizes import others
+from carousel.engines.over_levels import Nodes
 from carousel.engines.parameters import parameters_of
 from carousel.program import Interface, Program
 
@@ -35,8 +38,6 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
         return absent
     if not isinstance(program, Program):
         return "the cell's step is not traced to a program"
-    if program.children is not None:
-        return "it does not run over trees yet"
     if torch.device(device).type != "cpu":
         return f"it runs on the CPU, not on {device}"
     if dtype not in (torch.float32, torch.float64, torch.bfloat16):
@@ -74,6 +75,40 @@ def scan(
     return tuple(t.to(x.dtype) for t in emitted), tuple(t.to(x.dtype) for t in last)
 
 
+def scan_levels(
+    program: Program,
+    x: Tensor,
+    levels: Levels,
+    first: tuple[Tensor, ...],
+    weights: Mapping[str, Tensor],
+    at: Tensor | None = None,
+) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+    """Runs a program over trees. Arguments and results are those of `over_levels.scan_levels`."""
+    if levels.nodes == 0 or is_transformed() or torch.jit.is_tracing() or are_of_samples(weights.values()):
+        return over_levels.scan_levels(program, x, levels, first, weights, at)
+    if at is not None:
+        x, at = _in_order(x, at, levels.nodes)
+    parameters = tuple(weights[name] for name in parameters_of(program))
+    from_zero = program.children == "any" or not any(state.requires_grad or state.any() for state in first)
+    rounds = x.dtype == torch.bfloat16 or (x.dtype == torch.float32 and _autocast_rounds())
+
+    def plain(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        return tuple((t.float() if t.dtype == torch.bfloat16 else t).contiguous() for t in tensors)
+
+    (wide,) = plain([x])
+    given = Nodes(program, wide, levels, plain(first), plain(parameters), at, from_zero, rounds)
+    emitted, states = over_trees.scan(native_over_trees, given)
+    return tuple(t.to(x.dtype) for t in emitted), tuple(t.to(x.dtype) for t in states)
+
+
+def _in_order(x: Tensor, at: Tensor, nodes: int) -> tuple[Tensor, Tensor | None]:
+    """The rows of x in the order of the nodes that they belong to, and these nodes; None if they are all."""
+    if not bool((at.diff() > 0).all()):
+        at, order = at.sort()
+        x = x.index_select(0, order)
+    return x, None if len(at) == nodes else at.contiguous()
+
+
 def _autocast_rounds() -> bool:
     """Whether autocast allows bfloat16 for products, and this processor multiplies bfloat16 faster than float32."""
     on = torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu") == torch.bfloat16
@@ -86,9 +121,9 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], steps:
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
-def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int]) -> str:
-    """The plans of such a scan and of backpropagation through it, as text (`text.py`)."""
-    return facts.listing(program, dtype, sizes)
+def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], trees: bool = False) -> str:
+    """The plans of such a scan, over sequences or trees, and of backpropagation through it, as text (`text.py`)."""
+    return facts.listing(program, dtype, sizes, trees)
 
 
 @same_at_every_call

@@ -30,11 +30,11 @@ def _scan_of(program: Program, dtype: torch.dtype, units: dict[str, int], steps:
     return Inputs(program, rows(steps * batch, units["input"]), states, parameters, (), batch_sizes, False, bfloat16)
 
 
-def listing(program: Program, dtype: torch.dtype, units: dict[str, int]) -> str:
+def listing(program: Program, dtype: torch.dtype, units: dict[str, int], trees: bool = False) -> str:
     """The plans of a scan that keeps values for backward, and of backward, as text."""
     given = _scan_of(program, dtype, units)
-    ready = prepared_for(given, given.sizes, keep=True)
-    plans = {"forward": ready.plan, "backward": backward_plan(program, ready.direct, False, given.bfloat16)}
+    ready = prepared_for(given, given.sizes, True, trees)
+    plans = {"forward": ready.plan, "backward": backward_plan(program, ready.direct, False, given.bfloat16, trees)}
     return "\n\n".join(f"{name}:\n{made.plan}" for name, made in plans.items())
 
 

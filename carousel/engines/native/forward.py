@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from carousel.engines import over_levels
 from carousel.engines.keeping import Kept
 from carousel.engines.native.emit import emit
 from carousel.engines.native.items import Items
+from carousel.engines.native.leaves import NOTHING, Idle
 from carousel.engines.native.plan import (
     ALWAYS,
     BUFFER,
@@ -31,40 +33,47 @@ from carousel.engines.native.select import select
 from carousel.program import Node, Program, naming
 
 
-def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], halves: bool) -> Plan:
+def lower_forward(
+    program: Program, keep: Kept | None, direct: frozenset[str], halves: bool, idle: Idle | None = None
+) -> Plan:
     """The plan of a forward scan.
 
     keep: the values that backward needs, or None if there will be no backward.
     direct: the sizes whose rows in torch's layout are whole blocks, so that strips may read and write them in place.
     halves: whether to keep values in bfloat16 where that is possible.
-    The EXTERNAL rows are the emitted values, then the streams.
+    idle: what leaves do not need, for a scan over trees; None for one over sequences.
+    The EXTERNAL rows are the emitted values, over trees then the other states, then the streams.
     """
     b = Items(program, direct)
-    stored = saved_buffers(b, program, keep, halves) if keep else {}
+    trees, unneeded = idle is not None, idle or NOTHING
+    b.idle = unneeded.products
+    stored = saved_buffers(b, program, keep, halves, trees) if keep else {}
     b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
-    homes: dict[int, list[int]] = {}
-    emitted = [b.external(program.nodes[index].size) for index in program.emitted]
+    emitted = {
+        key: b.external(program.nodes[index].size, program.nodes[index].members)
+        for key, index in results_of(program, trees).items()
+    }
     streams = {name: b.external(size) for name, size in program.streams.items()}
-    for state, size in program.states.items():
-        if state == program.output_state:
-            buffer = emitted[0]
-        elif ("state", state) in stored:
-            buffer = stored["state", state]
-        else:
-            buffer = b.buffer(PANEL, size, TWO, WORKSPACE)
-        b.plan.carried.append(buffer)
-        homes.setdefault(program.outputs[state], []).append(buffer)
-    for node, buffer in zip(program.emitted[1:], emitted[1:], strict=True):
-        homes.setdefault(node, []).append(buffer)
-    for node in keep.nodes if keep else ():
+    states: dict[Any, int] = {}
+    for state, size in program.states.items():  # where nothing else holds a state, a buffer of two steps does
+        known = emitted.get(state, stored.get(("state", state)))
+        states[state] = b.buffer(PANEL, size, TWO, WORKSPACE) if known is None else known
+    b.plan.carried = [] if trees else list(states.values())
+    nodes = keep.nodes if keep else ()
+    homes: dict[int, list[int]] = {}
+    for key, buffer in (states | emitted).items():
+        homes.setdefault(program.outputs[key], []).append(buffer)
+    for node in nodes:
         homes.setdefault(node, []).append(stored["node", node])
     inputs = {gate: b.buffer(PANEL, "hidden", CHUNK, WORKSPACE) for gate in program.inputs}
-    read_later = {program.nodes[i].attr for i in (keep.nodes if keep else ()) if program.nodes[i].op == "input"}
+    read_later = {program.nodes[i].attr for i in nodes if program.nodes[i].op == "input"}
 
     def leaf(node: Node) -> int:
         match node.op:
             case "input":
                 return b.leaf("input", View(BUFFER, inputs[node.attr]), "hidden")
+            case "state" if trees:
+                return b.children_leaf(node.attr, node.size, emitted[list(program.states)[b.child(node.attr)[0]]])
             case "state":
                 return b.leaf("state", View(PREVIOUS, list(program.states).index(node.attr)), node.size)
             case "stream":
@@ -75,17 +84,25 @@ def lower_forward(program: Program, keep: Kept | None, direct: frozenset[str], h
     for gate, buffer in inputs.items():
         bias = b.parameter(naming.B) if program.gate_bias else -1
         fused = b.fused_biases.get(buffer, (-1, -1))
-        b.plan.inputs.append(Input(buffer, program.inputs.index(gate), bias, *fused))
+        b.plan.inputs.append(Input(buffer, program.inputs.index(gate), bias, *fused, int(gate in unneeded.inputs)))
     return emit(b)
 
 
-def saved_buffers(b: Items, program: Program, keep: Kept, halves: bool) -> dict[tuple[str, Any], int]:
+def results_of(program: Program, trees: bool) -> dict[Any, int]:
+    """What a scan returns for every step, in order: result -> node. Over trees all states are among it."""
+    found = over_levels.results_of(program)
+    return {
+        key: node for key, node in found.items() if trees or key == program.output_state or key not in program.states
+    }
+
+
+def saved_buffers(b: Items, program: Program, keep: Kept, halves: bool, trees: bool) -> dict[tuple[str, Any], int]:
     """The buffers of kept values. Both plans have the same ones in the same order."""
     found: dict[tuple[str, Any], int] = {}
-    for state in keep.states:
+    for state in () if trees else keep.states:  # over trees they are results
         found["state", state] = b.buffer(PANEL, program.states[state], ALWAYS, SAVED)
     for node in keep.nodes:
-        size = program.nodes[node].size
+        size, members = program.nodes[node].size, program.nodes[node].members
         layout = NUMBER if size == "one" else HALVES if halves and node in keep.pointwise else PANEL
-        found["node", node] = b.buffer(layout, "hidden" if size in ("one", "any") else size, ALWAYS, SAVED)
+        found["node", node] = b.buffer(layout, "hidden" if size in ("one", "any") else size, ALWAYS, SAVED, members)
     return found

@@ -7,21 +7,25 @@ stands in the list after the items that it reads. The passes (`passes.py`) chang
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from carousel.engines.native.plan import (
     ALWAYS,
     BUFFER,
+    CHUNK,
     CONSTANT,
     EXTERNAL,
-    FORWARD_PREVIOUS,
     HALVES,
     NUMBER,
-    PREVIOUS,
+    PANEL,
     ROWS,
     SIZES,
+    TWO,
     VECTOR,
+    WORKSPACE,
     Buffer,
     Constant,
+    Gather,
     Plan,
     Vector,
     View,
@@ -39,12 +43,14 @@ class Item:
     """The fields that all items share.
 
     size: the size of its rows; "one": one number per row; "any": one number for all rows. args: the items it reads.
+    members: whether it has a row for each member of a row.
     homes: the buffers that must contain its value. sums: the column sums to which its value is added.
     part: its part of a chunk. level: its segment in that part. row: its index among the numbers per row, or -1.
     """
 
     size: str
     args: tuple[int, ...] = ()
+    members: bool = False
     homes: list[int] = field(default_factory=list)
     sums: list[int] = field(default_factory=list)
     part: int = STEP
@@ -61,8 +67,8 @@ class Leaf(Item):
 
     @property
     def is_state(self) -> bool:
-        """Whether it is a state that the step before computed."""
-        return self.view.kind in (PREVIOUS, FORWARD_PREVIOUS)
+        """Whether it is a state that an earlier step computed."""
+        return self.name == "state"
 
 
 @dataclass(kw_only=True)
@@ -77,16 +83,25 @@ class MatrixProduct(Item):
     """start or bias + the sum of products. Term i is (weight, transposed), which multiplies args[i].
 
     start: the item to which the products are added, the last of args. bias: the weight whose bias is added.
+    idle: whether it is left out at leaves; see `leaves.py`.
     """
 
     terms: tuple[tuple[str, bool], ...]
     start: int | None = None
     bias: str | None = None
+    idle: bool = False
 
 
 @dataclass(kw_only=True)
 class Reduction(Item):
     """A reduction over the units of a row: "sum" or "highest"."""
+
+    name: str
+
+
+@dataclass(kw_only=True)
+class Across(Item):
+    """An op between a row and its members: "spread", "total" or "greatest"."""
 
     name: str
 
@@ -102,10 +117,12 @@ class Items:
     direct: the sizes whose rows in torch's layout are whole blocks.
     adds_biases: whether products add the bias of their weight; they do in forward.
     fused_biases: {buffer of a gate's input part: (parameter, gate) of a product's bias that is added to it first}.
+    idle: the products among the nodes that are left out at leaves.
     """
 
     def __init__(self, program: Program, direct: frozenset[str]):
         self.program, self.direct = program, direct
+        self.idle: frozenset[int] = frozenset()
         self.plan = Plan(parameters_of(program), gates=len(program.gates))
         self.list: list[Item] = []
         self.fused_biases: dict[int, tuple[int, int]] = {}
@@ -133,16 +150,42 @@ class Items:
         assert found.bias is not None
         return self.parameter(found.bias), -1 if found.gate is None else found.gate
 
-    def buffer(self, layout: int, size: str, time: int, place: int) -> int:
-        self.plan.buffers.append(Buffer(layout, SIZES[size], time, place))
+    def buffer(self, layout: int, size: str, time: int, place: int, members: bool = False) -> int:
+        self.plan.buffers.append(Buffer(layout, SIZES[size], time, place, members=int(members)))
         return len(self.plan.buffers) - 1
 
-    def external(self, size: str) -> int:
+    def external(self, size: str, members: bool = False) -> int:
         """The buffer of the scan's next EXTERNAL rows, of one number or of units."""
         count = sum(b.place == EXTERNAL for b in self.plan.buffers)
         layout = NUMBER if size == "one" else ROWS
-        self.plan.buffers.append(Buffer(layout, SIZES.get(size, 0), ALWAYS, EXTERNAL, count))
+        self.plan.buffers.append(Buffer(layout, SIZES.get(size, 0), ALWAYS, EXTERNAL, count, int(members)))
         return len(self.plan.buffers) - 1
+
+    def number_buffer(self, members: bool) -> int:
+        self.plan.buffers.append(Buffer(NUMBER, 0, CHUNK, WORKSPACE, members=int(members)))
+        return len(self.plan.buffers) - 1
+
+    def gather(self, attr: Any, nodes: int) -> int:
+        """The plan's gather of a state leaf of trees. nodes: the buffer with that state of all nodes."""
+        state, slot = self.child(attr)
+        known = [i for i, g in enumerate(self.plan.gathers) if g[:2] == (state, slot)]
+        if not known:
+            self.plan.gathers.append(Gather(state, slot, nodes, -1))
+        return known[0] if known else len(self.plan.gathers) - 1
+
+    def children_leaf(self, attr: Any, size: str, nodes: int) -> int:
+        """The item of a state leaf of trees, which is brought to a panel before the step."""
+        index = self.gather(attr, nodes)
+        gather = self.plan.gathers[index]
+        if gather.panel < 0:
+            panel = self.buffer(PANEL, size, TWO, WORKSPACE, gather.slot < 0)
+            self.plan.gathers[index] = gather = gather._replace(panel=panel)
+        return self.leaf("state", View(BUFFER, gather.panel), size, gather.slot < 0)
+
+    def child(self, attr: Any) -> tuple[int, int]:
+        """What a state leaf of trees stands for: the index of the state and the number of the child; -1 for members."""
+        name, slot = attr if isinstance(attr, tuple) else (attr, -1 if self.program.children == "any" else 0)
+        return list(self.program.states).index(name), slot
 
     def read_homes(self, item: Item) -> list[int]:
         """The homes that this scan itself reads, without those that are rounded to bfloat16 for backward."""
@@ -150,20 +193,20 @@ class Items:
 
     # --- items
 
-    def leaf(self, name: str, view: View, size: str) -> int:
+    def leaf(self, name: str, view: View, size: str, members: bool = False) -> int:
         for i, item in enumerate(self.list):
             if isinstance(item, Leaf) and (item.name, item.view) == (name, view):
                 return i
-        return self._enter(Leaf(name=name, size=size, view=view))
+        return self._enter(Leaf(name=name, size=size, view=view, members=members))
 
-    def number_leaf(self, view: View) -> int:
-        index = self.leaf("number", view, "one")
+    def number_leaf(self, view: View, members: bool = False) -> int:
+        index = self.leaf("number", view, "one", members)
         self._give_row(self.list[index])
         return index
 
     def rows_leaf(self, buffer: int, size: str) -> int:
-        view = View(BUFFER, buffer)
-        return self.number_leaf(view) if size == "one" else self.leaf("rows", view, size)
+        view, members = View(BUFFER, buffer), bool(self.plan.buffers[buffer].members)
+        return self.number_leaf(view, members) if size == "one" else self.leaf("rows", view, size, members)
 
     def common_leaf(self, node: Node) -> int:
         """The item of a leaf that is the same for all rows."""
@@ -183,12 +226,28 @@ class Items:
 
     def op(self, name: str, size: str, *args: int) -> int:
         level = max(self.list[a].level for a in args)
-        return self._enter(Pointwise(name=name, size=size, args=args, level=level))
+        members = any(self.list[a].members for a in args)
+        return self._enter(Pointwise(name=name, size=size, args=args, level=level, members=members))
 
     def reduction(self, name: str, a: int) -> int:
-        return self._enter(Reduction(name=name, size="one", args=(a,), level=self.list[a].level + 1))
+        argument = self.list[a]
+        return self._enter(
+            Reduction(name=name, size="one", args=(a,), level=argument.level + 1, members=argument.members)
+        )
 
-    def product(self, size: str, terms: list[tuple[int, str, bool]], start: int | None, bias: str | None) -> int:
+    def across(self, name: str, size: str, a: int) -> int:
+        """The item of an op between a row and its members."""
+        argument = self.list[a]
+        if isinstance(argument, Leaf) and argument.name in ("vector", "constant"):  # the same for all rows and members
+            return self._enter(Pointwise(name="copy", size=size, args=(a,), members=True))
+        if isinstance(argument, Leaf) and size in SIZES and argument.name not in ("state", "input"):  # it reads a panel
+            a = self.op("copy", size, a)
+        level = self.list[a].level + 1
+        return self._enter(Across(name=name, size=size, args=(a,), level=level, members=name == "spread"))
+
+    def product(
+        self, size: str, terms: list[tuple[int, str, bool]], start: int | None, bias: str | None, idle: bool = False
+    ) -> int:
         """The item of a sum of terms (source, weight, transposed), added to the item `start` or to a bias."""
         sources = []
         for source, name, transposed in terms:
@@ -201,7 +260,11 @@ class Items:
             ready = max(ready, self.list[start].level + 1)
         args = (*sources, start) if start is not None else tuple(sources)
         what = tuple((w, transposed) for _, w, transposed in terms)
-        return self._enter(MatrixProduct(size=size, args=args, terms=what, start=start, bias=bias, level=ready))
+        members = self.list[sources[0]].members
+        made = MatrixProduct(
+            size=size, args=args, terms=what, start=start, bias=bias, level=ready, members=members, idle=idle
+        )
+        return self._enter(made)
 
     def _enter(self, item: Item) -> int:
         self.list.append(item)

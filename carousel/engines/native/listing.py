@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from carousel.engines.native.items import Item, Items, Leaf, MatrixProduct, Pointwise, Reduction
+from carousel.engines.native.items import Across, Item, Items, Leaf, MatrixProduct, Pointwise, Reduction
 from carousel.engines.native.plan import (
+    ACROSS,
     BUFFER,
     COLUMN_SUMS,
     CONSTANT,
@@ -103,15 +104,22 @@ class Listing:
         return layout != HALVES and (layout != ROWS or self.size in self.items.direct)
 
     def compute(self, i: int, item: Pointwise) -> None:
-        arguments = [self.operand(a) for a in item.args]
+        self._compute(i, item, NUMBER_OF[item.name], [self.operand(a) for a in item.args])
+
+    def across(self, i: int, item: Across) -> None:
+        argument = self.items[item.args[0]]
+        at = View(ROW, argument.row) if argument.row >= 0 else place_of(self.items, argument, self.part)
+        self._compute(i, item, ACROSS[item.name], [at])
+
+    def _compute(self, i: int, item: Item, op: int, arguments: list[View]) -> None:
         if self.size is None:
-            self.add(NUMBER_OF[item.name], View(ROW, item.row), *arguments)
+            self.add(op, View(ROW, item.row), *arguments)
             return
         places = [View(BUFFER, home) for home in item.homes]
         at = next((p for p in places if self._in_place(p)), None)
         if at is None:
             at = self.local[i] = self.scratch()
-        self.add(NUMBER_OF[item.name], at, *arguments)
+        self.add(op, at, *arguments)
         if at.kind == BUFFER:
             self.local[i] = at
         self._copy_out(item, at, [p for p in places if p != at])

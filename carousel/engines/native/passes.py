@@ -16,6 +16,7 @@ from carousel.engines.native.items import (
     AFTER,
     BEFORE,
     STEP,
+    Across,
     Gone,
     Item,
     Items,
@@ -24,7 +25,7 @@ from carousel.engines.native.items import (
     Pointwise,
     Reduction,
 )
-from carousel.engines.native.plan import CHUNK, NUMBER, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Buffer
+from carousel.engines.native.plan import CHUNK, PANEL, PARTIAL, SIZES, TWO, WORKSPACE
 
 
 def run(items: Items) -> None:
@@ -40,8 +41,12 @@ def divide(items: Items) -> None:
     Pointwise ops move only if a sum or product needs it: in the step their operands are in cache. This is the first
     pass, because the others depend on the parts of a chunk.
     """
+    if any(item.members for item in items.list):  # the rows of a chunk would go on without their members
+        return
     state = [isinstance(item, Leaf) and item.is_state for item in items.list]
     carried = set(items.plan.carried)  # the buffer of a new state holds two steps, not a chunk
+    carried |= {gather.nodes for gather in items.plan.gathers}  # over trees later steps of the chunk read it
+    carried |= {scatter.panel for scatter in items.plan.scatters}
     ahead: list[bool] = []
     for i, item in enumerate(items.list):
         here = state[i] or not carried.isdisjoint(item.homes)
@@ -102,7 +107,7 @@ def level(items: Items) -> None:
         match item:
             case Pointwise():
                 item.level = max(own, default=0)
-            case Reduction():
+            case Reduction() | Across():
                 item.level = max(own, default=0) + 1
             case MatrixProduct():
                 item.level = max((level + 1 for level in own), default=0)
@@ -130,7 +135,7 @@ def share_starts(items: Items) -> None:
         lasts = start.part == item.part or (item.homes and items.plan.buffers[item.homes[0]].time != TWO)
         if not item.homes or not lasts:
             time = TWO if start.part == item.part == STEP else CHUNK
-            item.homes.insert(0, items.buffer(PANEL, item.size, time, WORKSPACE))
+            item.homes.insert(0, items.buffer(PANEL, item.size, time, WORKSPACE, item.members))
         start.homes.append(item.homes[0])
 
 
@@ -145,13 +150,13 @@ def give_homes(items: Items) -> None:
         crosses = any(items[u].part != item.part for u in users)
         if item.size not in SIZES:
             if crosses:
-                item.homes.append(_number_buffer(items))
+                item.homes.append(items.number_buffer(item.members))
             continue
         if crosses and all(items.plan.buffers[home].time == TWO for home in items.read_homes(item)):
-            item.homes.append(items.buffer(PANEL, item.size, CHUNK, WORKSPACE))
+            item.homes.append(items.buffer(PANEL, item.size, CHUNK, WORKSPACE, item.members))
         if _is_read_elsewhere(items, item, users) and not items.read_homes(item):
             time = TWO if item.part == STEP else CHUNK
-            item.homes.append(items.buffer(PANEL, item.size, time, WORKSPACE))
+            item.homes.append(items.buffer(PANEL, item.size, time, WORKSPACE, item.members))
 
 
 def give_partial_sums(items: Items) -> None:
@@ -159,7 +164,7 @@ def give_partial_sums(items: Items) -> None:
     for item in items.list:
         if isinstance(item, Reduction):
             time = TWO if item.part == STEP else CHUNK
-            item.homes.insert(0, items.buffer(PARTIAL, items[item.args[0]].size, time, WORKSPACE))
+            item.homes.insert(0, items.buffer(PARTIAL, items[item.args[0]].size, time, WORKSPACE, item.members))
 
 
 def check(items: Items, after: str) -> None:
@@ -180,13 +185,9 @@ def check(items: Items, after: str) -> None:
 
 
 def _is_read_elsewhere(items: Items, item: Item, users: list[int]) -> bool:
-    """Whether an item is a product, or a product or another segment reads it."""
+    """Whether an item is a product, or a product, members or rows, or another segment read it."""
     return isinstance(item, MatrixProduct) or any(
-        isinstance(items[u], MatrixProduct) or (isinstance(items[u], Pointwise) and items[u].level != item.level)
+        isinstance(items[u], MatrixProduct | Across)
+        or (isinstance(items[u], Pointwise) and items[u].level != item.level)
         for u in users
     )
-
-
-def _number_buffer(items: Items) -> int:
-    items.plan.buffers.append(Buffer(NUMBER, 0, CHUNK, WORKSPACE))
-    return len(items.plan.buffers) - 1

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from carousel.program import ops
 
 # The enumerations of native/plan.h, with the same names in the same order.
-LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS = range(8)
+LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS, CHILD = range(9)
 PANEL, ROWS, PARTIAL, NUMBER, HALVES = range(5)
 ALWAYS, CHUNK, TWO = range(3)
 WORKSPACE, SAVED, EXTERNAL = range(3)
@@ -33,6 +33,9 @@ class Structural(IntEnum):
     STORE_HALVES = 1009
     PARTIAL_HIGHEST = 1010
     TOTAL_HIGHEST = 1011
+    SPREAD = 1012
+    TOTAL = 1013
+    GREATEST = 1014
 
 
 # Pointwise ops in the order of native/ops.h: first those of the alphabet, then those of the engine alone.
@@ -43,6 +46,7 @@ REDUCTIONS = {
     for name, op in ops.TABLE.items()
     if op.kind == "reduction" and f"TOTAL_{name.upper()}" in Structural.__members__
 }
+ACROSS = {name: Structural[name.upper()] for name, op in ops.TABLE.items() if op.kind == "members"}
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 
@@ -62,6 +66,7 @@ class Buffer(NamedTuple):
     time: int
     place: int
     external: int = -1
+    members: int = 0
 
 
 class Constant(NamedTuple):
@@ -109,6 +114,7 @@ class Product(NamedTuple):
     bias_gate: int
     first_term: int
     terms: int
+    idle: int = 0
 
 
 class Segment(NamedTuple):
@@ -123,6 +129,7 @@ class Segment(NamedTuple):
     projection: int
     projection_end: int
     waits: int
+    members: int = 0
 
 
 class Input(NamedTuple):
@@ -133,6 +140,7 @@ class Input(NamedTuple):
     bias: int = -1
     recurrent_bias: int = -1
     recurrent_gate: int = -1
+    idle: int = 0
 
 
 class WeightGradient(NamedTuple):
@@ -145,6 +153,19 @@ class WeightGradient(NamedTuple):
     parameter: int
     gate: int
     bias_parameter: int
+    idle: int = 0
+
+
+class Gather(NamedTuple):
+    """The states of children: those of all nodes in one buffer, and those of a step's children in another, a panel.
+
+    slot: the number of the child; -1 for all members of a row.
+    """
+
+    state: int
+    slot: int
+    nodes: int
+    panel: int
 
 
 @dataclass
@@ -169,6 +190,8 @@ class Plan:
     forward_states: list[int] = field(default_factory=list)
     state_sizes: list[int] = field(default_factory=list)
     column_sums: list[Vector] = field(default_factory=list)
+    gathers: list[Gather] = field(default_factory=list)
+    scatters: list[Gather] = field(default_factory=list)
     slots: int = 0
     numbers: int = 0
     gates: int = 0

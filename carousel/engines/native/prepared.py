@@ -11,6 +11,7 @@ from carousel.engines.keeping import kept
 from carousel.engines.native import binding
 from carousel.engines.native.backward import lower_backward
 from carousel.engines.native.forward import lower_forward
+from carousel.engines.native.leaves import idle
 from carousel.engines.native.plan import SIZES
 from carousel.engines.native.two_sizes import as_library_knows, other
 from carousel.errors import CarouselError
@@ -62,18 +63,24 @@ def multiplies_bfloat16() -> bool:
 
 
 @made_once(1024)
-def forward_plan(program: Program, keep: bool, direct: frozenset[str], halves: bool) -> binding.MadePlan:
+def forward_plan(
+    program: Program, keep: bool, direct: frozenset[str], halves: bool, trees: bool = False
+) -> binding.MadePlan:
     program = as_library_knows(program)
     keeps = kept(program, differentiate(program)) if keep else None
-    return binding.MadePlan(lower_forward(program, keeps, direct, halves))
+    unneeded = idle(program, differentiate(program)) if trees else None
+    return binding.MadePlan(lower_forward(program, keeps, direct, halves, unneeded))
 
 
 @made_once(1024)
-def backward_plan(program: Program, direct: frozenset[str], of_streams: bool, halves: bool) -> binding.MadePlan:
+def backward_plan(
+    program: Program, direct: frozenset[str], of_streams: bool, halves: bool, trees: bool = False
+) -> binding.MadePlan:
     program = as_library_knows(program)
     derivative = differentiate(program)
     keeps = kept(program, derivative)
-    return binding.MadePlan(lower_backward(program, derivative, keeps, direct, of_streams, halves))
+    unneeded = idle(program, derivative) if trees else None
+    return binding.MadePlan(lower_backward(program, derivative, keeps, direct, of_streams, halves, unneeded))
 
 
 def library_units(sizes: Sizes) -> dict[str, int]:
@@ -86,19 +93,23 @@ class PreparedPlan:
     """A forward plan for scans of certain sizes, which is made once.
 
     direct: the sizes whose rows are whole blocks; see `forward.lower_forward`.
-    saved: the count of numbers that it keeps for each row of a step.
+    saved: the count of numbers that it keeps for each row of a step. saved_members: over trees, for each edge.
     """
 
     plan: binding.MadePlan
     direct: frozenset[str]
     saved: int
+    saved_members: int
 
 
 @made_once(1024)
-def prepared(sizes: Sizes, is_double: bool, isa: int, keep: bool, halves: bool) -> PreparedPlan:
+def prepared(sizes: Sizes, is_double: bool, isa: int, keep: bool, halves: bool, trees: bool = False) -> PreparedPlan:
     c = library().c
     block, units = c.carousel_block(isa, is_double), library_units(sizes)
     direct = frozenset(size for size in SIZES if units[size] % block == 0)
-    made = forward_plan(sizes.program, keep, direct, halves)
-    saved = c.carousel_saved_width(isa, is_double, made.pointer, units["hidden"], units["projection"])
-    return PreparedPlan(made, direct, saved)
+    made = forward_plan(sizes.program, keep, direct, halves, trees)
+    saved, saved_members = (
+        c.carousel_saved_width(isa, is_double, made.pointer, units["hidden"], units["projection"], members)
+        for members in (False, True)
+    )
+    return PreparedPlan(made, direct, saved, saved_members)

@@ -39,7 +39,9 @@ def select(
         elif node.op in PRODUCTS:
             term = (value[node.args[0]], node.attr, node.op == "product_transposed")
             bias = node.attr if _is_biased(items, node) else None
-            value[index] = items.product(node.size, [term], None, bias)
+            value[index] = items.product(node.size, [term], None, bias, index in items.idle)
+        elif ops.is_across_members(node.op):
+            value[index] = items.across(node.op, node.size, value[node.args[0]])
         elif node.op in REDUCTIONS:
             value[index] = items.reduction(node.op, value[node.args[0]])
         elif node.op == "broadcast":
@@ -67,6 +69,7 @@ class _SumTree:
         self.terms: list[tuple[int, str, bool]] = []
         self.rest: list[int] = []
         self.bias: str | None = None
+        self.idle = True
         for i in parts:
             self._take(i)
 
@@ -76,9 +79,10 @@ class _SumTree:
         if node.op in PRODUCTS and i not in value and not (biased and self.bias):
             self.terms.append((value[node.args[0]], node.attr, node.op == "product_transposed"))
             self.bias = node.attr if biased else self.bias
+            self.idle &= i in self.items.idle
         elif i not in value:  # a second product that has a bias
             term = (value[node.args[0]], node.attr, False)
-            self.rest.append(self.items.product(node.size, [term], None, node.attr))
+            self.rest.append(self.items.product(node.size, [term], None, node.attr, i in self.items.idle))
         else:
             self.rest.append(value[i])
 
@@ -93,10 +97,10 @@ class _SumTree:
         nodes = self.nodes
         free = [i for i in self.parts if nodes[i].op == "input" and uses[i] == 1 and nodes[i].attr in forward_inputs]
         if not free:
-            return self.items.product(self.size, self.terms, None, self.bias)
+            return self.items.product(self.size, self.terms, None, self.bias, self.idle)
         start = self.value[free[0]]
         self.rest.remove(start)
-        total = self.items.product(self.size, self.terms, start, None)
+        total = self.items.product(self.size, self.terms, start, None, self.idle)
         leaf = self.items[start]
         assert isinstance(leaf, Leaf)
         self.items[total].homes.append(leaf.view.which)
@@ -116,4 +120,4 @@ class _SumTree:
             start = items.op("add", self.size, start, part)
         if start is not None and len(early) == 1:
             start = items.op("copy", self.size, start)  # a copy, because others may read the start
-        return items.product(self.size, self.terms, start, self.bias)
+        return items.product(self.size, self.terms, start, self.bias, self.idle)

@@ -51,6 +51,8 @@ def _view(plan: p.Plan, kind: int, which: int) -> str:
             return f"{value:g}" if per < 0 else f"1/{SIZES[per]}"
         case p.ROW:
             return f"n{which}"
+        case p.CHILD:
+            return f"b{plan.gathers[which].nodes} of {_child(plan.gathers[which])}"
     return f"sums of {_part(plan, *plan.column_sums[which][:2])}"
 
 
@@ -65,17 +67,27 @@ def arity(op: int) -> int:
 def _lines(plan: p.Plan) -> Iterator[str]:
     for number, buffer in enumerate(plan.buffers):
         what = f"{LAYOUTS[buffer.layout]} of {SIZES[buffer.size]}" if buffer.layout != p.NUMBER else "numbers"
+        what += " of members" * buffer.members
         where = PLACES[buffer.place] + (f" {buffer.external}" if buffer.place == p.EXTERNAL else "")
         yield f"b{number}: {what}, {TIMES[buffer.time]}, {where}"
     for given in plan.inputs:
         yield _input(plan, given)
+    for gather in plan.gathers:
+        if gather.panel >= 0:
+            yield f"before the step b{gather.panel} = b{gather.nodes} of {_child(gather)}"
     for number, segment in enumerate(plan.segments):
         yield from _segment(plan, number, segment)
+    for scatter in plan.scatters:
+        yield f"after the step b{scatter.nodes} of {_child(scatter)} += b{scatter.panel}"
     for gradient in plan.weight_gradients:
         source = "x" if gradient.source < 0 else view(plan, gradient.source)
         bias = "" if gradient.bias_parameter < 0 else f", {_part(plan, gradient.bias_parameter, gradient.gate)}"
         weight = _part(plan, gradient.parameter, gradient.gate)
-        yield f"gradient of {weight}{bias}: b{gradient.gradient}ᵀ @ {source}"
+        yield f"gradient of {weight}{bias}: b{gradient.gradient}ᵀ @ {source}" + ", leaves idle" * gradient.idle
+
+
+def _child(gather: p.Gather) -> str:
+    return "all children" if gather.slot < 0 else f"child {gather.slot}"
 
 
 def _input(plan: p.Plan, given: p.Input) -> str:
@@ -92,13 +104,14 @@ def _segment(plan: p.Plan, number: int, segment: p.Segment) -> Iterator[str]:
         when = "before a chunk's steps"
     elif number >= len(plan.segments) - plan.after:
         when = "after a chunk's steps"
-    yield f"segment {number} {when}" + (", waits" if segment.waits else "")
+    yield f"segment {number} {when}" + ", of members" * segment.members + ", waits" * segment.waits
     for product in plan.products[segment.products : segment.products_end]:
         terms = plan.terms[product.first_term : product.first_term + product.terms]
         factors = [f"{_part(plan, t.parameter, t.gate)}{'ᵀ' * t.transposed} @ {view(plan, t.source)}" for t in terms]
         if product.bias_parameter >= 0:
             factors.append(_part(plan, product.bias_parameter, product.bias_gate))
-        yield f"  {view(plan, product.dst)} {'+=' if product.accumulate else '='} {' + '.join(factors)}"
+        made = f"  {view(plan, product.dst)} {'+=' if product.accumulate else '='} {' + '.join(factors)}"
+        yield made + ", leaves idle" * product.idle
     for label, begin, end in (
         ("numbers", segment.numbers, segment.numbers_end),
         ("hidden", segment.hidden, segment.hidden_end),

@@ -44,6 +44,7 @@ def _outside(plan: p.Plan) -> Iterator[str]:
         p.CONSTANT: len(plan.constants),
         p.ROW: plan.numbers,
         p.COLUMN_SUMS: len(plan.column_sums),
+        p.CHILD: len(plan.gathers),
     }
     for number, (kind, which) in enumerate(plan.views):
         if kind not in lengths or not 0 <= which < lengths[kind]:
@@ -70,6 +71,9 @@ def _outside(plan: p.Plan) -> Iterator[str]:
         ("a bias of a gradient", [g.bias_parameter for g in plan.weight_gradients], -1, parameters),
         ("a carried buffer", plan.carried, 0, buffers),
         ("a buffer of a forward state", plan.forward_states, -1, buffers),
+        ("the nodes of children", [g.nodes for g in (*plan.gathers, *plan.scatters)], 0, buffers),
+        ("a panel of children", [g.panel for g in (*plan.gathers, *plan.scatters)], -1, buffers),
+        ("a state of children", [g.state for g in (*plan.gathers, *plan.scatters)], 0, len(plan.state_sizes)),
         ("a view of an instruction", [v for i in plan.instructions for v in i[1:]], 0, views),
         ("a size", [*plan.state_sizes, *(b.size for b in plan.buffers), *(t.size for t in plan.products)], 0, 2),
         ("a size of a vector", [v.size for v in vectors], 0, 2),
@@ -114,6 +118,26 @@ def _of_instructions(plan: p.Plan) -> Iterator[str]:
         yield from _of_listing(plan, s.numbers, s.numbers_end, None)
         yield from _of_listing(plan, s.hidden, s.hidden_end, p.SIZES["hidden"])
         yield from _of_listing(plan, s.projection, s.projection_end, p.SIZES["projection"])
+        yield from _of_members(plan, s)
+
+
+def _of_members(plan: p.Plan, s: p.Segment) -> Iterator[str]:
+    """Reports a segment for rows that uses a buffer of their members, or the reverse. Only `p.ACROSS` leads over."""
+    used = [
+        (place, s.members)
+        for t in plan.products[s.products : s.products_end]
+        for place in (t.dst, *(f.source for f in _terms(plan, t)))
+    ]
+    for number in range(s.numbers, s.projection_end):
+        op, dst, *arguments = plan.instructions[number]
+        crosses = op in p.ACROSS.values()
+        used += [(dst, s.members), *((place, s.members ^ crosses) for place in arguments[: arity(op)])]
+        if crosses and s.members != (op == p.ACROSS["spread"]):
+            yield f"instruction {number} leads from {'members' if s.members else 'rows'} to themselves"
+    for place, members in used:
+        buffer = _buffer(plan, place)
+        if buffer is not None and buffer.members != members:
+            yield f"a segment for {'members' if s.members else 'rows'} uses {view(plan, place)} of the other kind"
 
 
 def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterator[str]:
@@ -133,7 +157,7 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
             elif problem := _unfit(plan, op, place, size):
                 yield f"instruction {number} reads {view(plan, place)}, {problem}"
         kind, which = plan.views[dst]
-        if kind in (p.VECTOR, p.CONSTANT, p.PREVIOUS, p.FORWARD_PREVIOUS) or (kind == p.COLUMN_SUMS) != (
+        if kind in (p.VECTOR, p.CONSTANT, p.PREVIOUS, p.FORWARD_PREVIOUS, p.CHILD) or (kind == p.COLUMN_SUMS) != (
             op == p.Structural.ADD_COLUMNS
         ):
             yield f"instruction {number} writes {view(plan, dst)}"

@@ -14,7 +14,7 @@ from carousel import engines
 from carousel.cells import Cell
 from carousel.engines import over_levels
 from carousel.engines.levels import Levels
-from carousel.layers import initial_states
+from carousel.layers import explaining, initial_states
 from carousel.layers.arguments import as_size, check_constructor, check_input, check_weights
 from carousel.layers.parameters import check_sizes, options_text, parameter_shapes, register
 from carousel.layers.scans import Scans
@@ -173,35 +173,34 @@ class Recursive(Scans):
             raise TypeError(f"Recursive: trees must be a carousel.Trees, got {type(trees).__name__}")
         at = _check_at(input, trees, at)
         own = self.own_weights(input.dtype)
-        x, found = input, list[States]()
+        x, found = input, list[tuple[States, Tensor]]()
         for k in range(self.num_layers):
             outputs = []
             for number in range(self.directions):
                 suffix = self.suffixes()[k * self.directions + number]
                 downwards = self.direction == "down" or number == 1
-                states = self._scan(x, trees, downwards, suffix, own, at if k == 0 else None)
-                outputs.append(states[0])
-                found.append(states)
+                states, place, order = self._scan(x, trees, downwards, suffix, own, at if k == 0 else None)
+                outputs.append(_Reorder.apply(states[0], place, order))
+                found.append((states, place))
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if self.dropout and self.training and k < self.num_layers - 1:
                 x = F.dropout(x, self.dropout)
-        every = tuple(torch.stack(states) for states in zip(*found, strict=True))
         roots = trees.roots.to(x.device)
-        hx = tuple(states.index_select(1, roots) for states in every)
-        named = (dict(zip(self._program.states, every, strict=True)),) if return_states else ()
+        hx = _at([(states, place[roots]) for states, place in found])
+        named = (dict(zip(self._program.states, _at(found), strict=True)),) if return_states else ()
         return x, hx[0] if len(hx) == 1 else hx, *named
 
     def _scan(
         self, x: Tensor, trees: Trees, downwards: bool, suffix: str, own: dict[str, Tensor], at: Tensor | None
-    ) -> States:
-        """The states at every node, as the trees number them."""
+    ) -> tuple[States, Tensor, Tensor]:
+        """The states at every node in the order of the scan, the place of each node in it, and that order."""
         assert isinstance(self._program, Program)  # what is not traced was refused
         order, place, levels = trees.order(downwards)
         self._check_fits(levels, order, downwards)
         weights: dict[str, Tensor] = {name: getattr(self, name + suffix) for name in self.scan_shapes(suffix)}
         check_weights(weights, self.scan_shapes(suffix), suffix, self.hidden_size)
         order, place = order.to(x.device), place.to(x.device)
-        rows = x.index_select(0, order) if at is None else x
+        rows = _Reorder.apply(x, order, place) if at is None else x
         places = None if at is None else place[at]
         one = {state: (1, self.sizes[size]) for state, size in self._program.states.items()}
         first = initial_states.of_scan(self, self.cell, self._program, self.initial_state, one, x, suffix)
@@ -210,7 +209,7 @@ class Recursive(Scans):
             _, states = engines.scan_levels(self.engine, *scan)
         else:
             _, states = over_levels.scan_levels(*scan, self._tap)
-        return tuple(state.index_select(0, place) for state in states)
+        return states, place, order
 
     def _check_fits(self, levels: Levels, order: Tensor, downwards: bool) -> None:
         children = self._program.children
@@ -224,18 +223,38 @@ class Recursive(Scans):
                 + ("" if downwards or children is not None else ", or direction='down'")
             )
 
-    def explain(self) -> str:
-        """Which engine runs this layer's scans, and why."""
-        weight = self.weight_ih_l0
-        chosen, reasons = engines.choose(self.engine, self.program, weight.dtype, weight.device, trees=True)
-        lines = [f"{self}", f"engine: {chosen.name}" + (" (asked for)" if self.engine != "auto" else "")]
-        return "\n".join([*lines, *(f"not {other}: {why}" for other, why in reasons.items())])
+    def explain(self, plan: bool = False) -> str:
+        """Which engine runs this layer's scans, and why.
+
+        plan: whether to append the engine's plans of the first layer, forward and backward.
+        """
+        return explaining.explain_over_trees(self, plan)
 
     def extra_repr(self) -> str:
         options = {name: p.default for name, p in inspect.signature(Recursive).parameters.items()}
         unprinted = ("cell", "input_size", "hidden_size", "device", "dtype", "others")
         shown = {name: default for name, default in options.items() if name not in unprinted}
         return f"{self.cell}, {self.input_size}, {self.hidden_size}" + options_text(self, shown)
+
+
+class _Reorder(torch.autograd.Function):
+    """Rows in another order, each once; so the gradient is one more choice of rows, and no sum."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(order, inverse)
+        return rows.index_select(0, order)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        order, inverse = ctx.saved_tensors
+        return _Reorder.apply(gradient, inverse, order), None, None
+
+
+def _at(found: list[tuple[States, Tensor]]) -> States:
+    """Rows of each state, of all scans."""
+    rows = [[state.index_select(0, places) for state in states] for states, places in found]
+    return tuple(map(torch.stack, zip(*rows, strict=True)))
 
 
 def _refuse(others: dict[str, Any]) -> None:
@@ -258,8 +277,9 @@ def _check_at(input: Tensor, trees: Trees, at: Tensor | None) -> Tensor | None:
         raise TypeError(f"Recursive: at must be numbers of nodes, (rows), but is {at.dtype} of shape {tuple(at.shape)}")
     if len(at) != len(input):
         raise ValueError(f"Recursive: at names {len(at)} nodes, and the input has {len(input)} rows")
-    if len(at) and (int(at.min()) < 0 or int(at.max()) >= trees.nodes):
+    sorted_at = at if bool((at.diff() > 0).all()) else at.sort()[0]
+    if len(at) and (int(sorted_at[0]) < 0 or int(sorted_at[-1]) >= trees.nodes):
         raise ValueError(f"Recursive: at names a node outside of 0 to {trees.nodes - 1}")
-    if len(at.unique()) != len(at):
+    if not bool((sorted_at.diff() > 0).all()):
         raise ValueError("Recursive: at names a node twice, which can have one row of the input")
     return at.to(input.device, torch.int64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from itertools import accumulate
 
 import torch
@@ -138,12 +139,12 @@ class Trees:
         """The number of the first node of each tree, (trees) int64."""
         return torch.tensor([0, *accumulate(self.sizes)][: len(self)], dtype=torch.int64)
 
-    @property
+    @cached_property
     def roots(self) -> Tensor:
         """The numbers of the nodes without a parent, (roots) int64, in rising order."""
         return (torch.bincount(self.child, minlength=self.nodes) == 0).nonzero().squeeze(1)
 
-    @property
+    @cached_property
     def leaves(self) -> Tensor:
         """The numbers of the nodes without children, (leaves) int64, in rising order."""
         return (torch.bincount(self.parent, minlength=self.nodes) == 0).nonzero().squeeze(1)
@@ -181,7 +182,8 @@ class Trees:
             by_reader = reader.argsort(stable=True)
             first = torch.zeros(self.nodes + 1, dtype=torch.int64)
             torch.cumsum(torch.bincount(reader, minlength=self.nodes), 0, out=first[1:])
-            levels = Levels(tuple(torch.bincount(rank).tolist()), place[source][by_reader], first)
+            tree = torch.repeat_interleave(torch.arange(len(self)), torch.tensor(self.sizes, dtype=torch.int64))
+            levels = Levels(tuple(torch.bincount(rank).tolist()), place[source][by_reader], first, tree[order])
             self._orders[downwards] = order, place, levels
         return self._orders[downwards]
 

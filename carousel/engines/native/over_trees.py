@@ -1,0 +1,183 @@
+"""Calls of the native library for scans over trees.
+
+The library walks pieces of levels as it walks the steps of a sequence. A piece has a bounded number of nodes, so that
+what it computes stays in cache in a batch of any size. Threads have whole trees, and never wait for one another.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from carousel.engines.call import Inputs
+from carousel.engines.levels import Part
+from carousel.engines.native import binding
+from carousel.engines.native.call import WORTH_A_TEAM, describe, prefer_large_pages, workspace
+from carousel.engines.native.prepared import PreparedPlan, backward_plan, isa, library, prepared, settings
+from carousel.engines.over_levels import Nodes
+
+# The most nodes and edges in a piece, as many as a chunk of a sequence has rows.
+PIECE = 256
+ALIGNED = 64  # the bytes of a cache line, at which the memory of each call begins
+
+
+def threads_of(given: Nodes) -> int:
+    """The number of threads that a scan is worth, each with some of the trees."""
+    sizes = given.sizes
+    work = given.levels.nodes * sizes.parameters[0][0] * (sizes.parameters[0][1] + sizes.output)
+    return max(1, min(torch.get_num_threads(), given.levels.trees, work // WORTH_A_TEAM))
+
+
+class _Share(NamedTuple):
+    """What one thread does. part, rows: its nodes and edges, and its rows of x; None where it does all."""
+
+    given: Nodes
+    part: Part | None
+    rows: Tensor | None
+
+    def own(self, every: Tensor, members: bool) -> Tensor:
+        """Its rows of a tensor with a row for every node, or for every member of one."""
+        if self.part is None:
+            return every
+        return every.index_select(0, self.part.edges if members else self.part.nodes)
+
+    def put(self, every: Tensor, own: Tensor, members: bool) -> None:
+        if self.part is not None:
+            every.index_copy_(0, self.part.edges if members else self.part.nodes, own)
+
+    def kept(self, ready: PreparedPlan) -> int:
+        return self.given.levels.nodes * ready.saved + len(self.given.levels.sources) * ready.saved_members
+
+
+def _shares(given: Nodes) -> list[_Share]:
+    count = threads_of(given)
+    return [_Share(given, None, None)] if count == 1 else [_share(given, part) for part in given.levels.parts(count)]
+
+
+def _share(given: Nodes, part: Part) -> _Share:
+    rows, at = part.nodes, given.at
+    if at is not None:
+        place = torch.full((given.levels.nodes,), -1)
+        place[part.nodes] = torch.arange(len(part.nodes))
+        rows = (place[at] >= 0).nonzero().squeeze(1)
+        at = place[at[rows]]
+    return _Share(given._replace(x=given.x.index_select(0, rows), levels=part.levels, at=at), part, rows)
+
+
+def _ready(given: Nodes, keep: bool) -> PreparedPlan:
+    return prepared(given.sizes, given.x.dtype == torch.float64, isa(), keep, given.bfloat16, True)
+
+
+class _Call:
+    """The structure of one thread's call, and the objects that must outlive it."""
+
+    def __init__(self, made: binding.MadePlan, given: Nodes):
+        levels, program = given.levels, given.program
+        pieces = levels.pieces(PIECE, PIECE if program.children == "any" else None)
+        steps = Inputs(program, given.x, given.first, given.parameters, (), pieces, False, given.bfloat16)
+        self.scan, self.alive = describe(made, given.sizes, steps)
+        self.alive += [pieces, given]
+        scan = self.scan
+        scan.rows, scan.batch, scan.threads = levels.nodes, int(pieces.max()), 1
+        scan.first = self.pointers([None if given.from_zero else state for state in given.first])
+        scan.last = self.pointers([None] * len(given.first))
+        scan.first_edge, scan.sources = levels.first_edge.data_ptr(), levels.sources.data_ptr()
+        scan.readers, scan.edges = levels.readers.data_ptr(), len(levels.sources)
+        scan.leaves = levels.sizes[0] if given.from_zero else 0
+        if given.at is not None:
+            at = given.at if len(given.at) else given.at.new_zeros(1)  # an empty tensor has no address
+            self.alive.append(at)
+            scan.at, scan.given = at.data_ptr(), len(given.at)
+
+    def pointers(self, tensors: Sequence[Tensor | None]) -> int:
+        self.alive.append(binding.pointers(tensors))
+        return ctypes.addressof(self.alive[-1])
+
+
+def forward(given: Nodes, keep: bool) -> tuple[list[Tensor], Tensor]:
+    """The results of a scan at every node, and the values kept for backward (none unless keep)."""
+    ready, shares = _ready(given, keep), _shares(given)
+    results = [prefer_large_pages(given.x.new_empty(shape)) for shape in given.shapes]
+    counts = [share.kept(ready) for share in shares]
+    saved = prefer_large_pages(given.x.new_empty(sum(counts)))
+    if settings.poison:
+        saved.fill_(torch.nan)
+    calls, found = [], []
+    for share, kept in zip(shares, saved.split(counts), strict=True):
+        call = _Call(ready.plan, share.given)
+        own = results if share.part is None else [given.x.new_empty(shape) for shape in share.given.shapes]
+        call.scan.rows_of_steps, call.scan.saved = call.pointers(own), kept.data_ptr()
+        calls.append(call)
+        found.append(own)
+    _run(calls, library().c.carousel_forward_workspace, library().c.carousel_forward_each)
+    for share, own in zip(shares, found, strict=True):
+        for every, rows, members in zip(results, own, given.of_members, strict=True):
+            share.put(every, rows, members)
+    return results, saved
+
+
+def backward(
+    given: Nodes,
+    results: Sequence[Tensor],
+    saved: Tensor,
+    upstream: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of `given.tensors`; None for those not wanted."""
+    ready, shares = _ready(given, True), _shares(given)
+    plan = backward_plan(given.program, ready.direct, False, given.bfloat16, True)
+    states = dict(zip(given.results, results, strict=True))
+    counts = [share.kept(ready) for share in shares]
+    calls, found = [], []
+    for share, kept in zip(shares, saved.split(counts), strict=True):
+        call = _Call(plan, share.given)
+        values = [share.own(states[name], False) for name in given.program.states]
+        pairs = zip(upstream, given.of_members, strict=True)
+        gradients = [None if g is None else share.own(g, members) for g, members in pairs]
+        made = _nothing(share.given, wanted)
+        call.alive += [values, gradients]
+        scan, first = call.scan, 1 + len(given.first)
+        scan.rows_of_steps, scan.saved = call.pointers([*values, *gradients]), kept.data_ptr()
+        scan.grad_x = None if made[0] is None else made[0].data_ptr()
+        scan.grad_first, scan.grad_parameters = call.pointers(made[1:first]), call.pointers(made[first:])
+        calls.append(call)
+        found.append(made)
+    _run(calls, library().c.carousel_backward_workspace, library().c.carousel_backward_each)
+    return found[0] if len(shares) == 1 else _together(given, shares, found)
+
+
+def _nothing(given: Nodes, wanted: Sequence[bool]) -> list[Tensor | None]:
+    """Memory for the gradients: of x as it comes, of the others zeros, to which they are added."""
+    of_x = prefer_large_pages(torch.empty_like(given.x)) if wanted[0] else None
+    others = zip(given.tensors[1:], wanted[1:], strict=True)
+    return [of_x, *(torch.zeros_like(t) if want else None for t, want in others)]
+
+
+def _together(given: Nodes, shares: list[_Share], found: list[list[Tensor | None]]) -> list[Tensor | None]:
+    """The gradients of all threads: sums of the parts of each, always in the same order."""
+    of_x = None if found[0][0] is None else torch.empty_like(given.x)
+    for share, (rows, *_) in zip(shares, found, strict=True):
+        if of_x is not None and rows is not None and share.rows is not None:
+            of_x.index_copy_(0, share.rows, rows)
+    others = zip(*(made[1:] for made in found), strict=True)
+    return [of_x, *(_sum([part for part in parts if part is not None]) for parts in others)]
+
+
+def _sum(parts: list[Tensor]) -> Tensor | None:
+    return sum(parts[1:], start=parts[0]) if parts else None
+
+
+def _run(calls: list[_Call], size: Any, call: Any) -> None:
+    """Runs the calls at once, each on a thread."""
+    sizes = [(size(isa(), each.scan) + ALIGNED - 1) // ALIGNED * ALIGNED for each in calls]
+    memory = workspace(sum(sizes) + ALIGNED)
+    begin = (memory.data_ptr() + ALIGNED - 1) // ALIGNED * ALIGNED
+    for each, offset in zip(calls, accumulate(sizes, initial=0), strict=False):
+        each.scan.workspace = begin + offset
+    scans = (binding.CScan * len(calls))(*(each.scan for each in calls))
+    call(isa(), scans, len(calls))
