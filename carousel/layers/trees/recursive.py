@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from carousel import engines
 from carousel.cells import Cell
 from carousel.engines import over_levels
+from carousel.engines.inside_torch import is_transformed
 from carousel.engines.levels import Levels
 from carousel.layers import explaining, initial_states
 from carousel.layers.arguments import as_size, check_constructor, check_input, check_weights
@@ -180,7 +181,7 @@ class Recursive(Scans):
                 suffix = self.suffixes()[k * self.directions + number]
                 downwards = self.direction == "down" or number == 1
                 states, place, order = self._scan(x, trees, downwards, suffix, own, at if k == 0 else None)
-                outputs.append(_Reorder.apply(states[0], place, order))
+                outputs.append(_reordered(states[0], place, order))
                 found.append((states, place))
             x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
             if self.dropout and self.training and k < self.num_layers - 1:
@@ -200,7 +201,7 @@ class Recursive(Scans):
         weights: dict[str, Tensor] = {name: getattr(self, name + suffix) for name in self.scan_shapes(suffix)}
         check_weights(weights, self.scan_shapes(suffix), suffix, self.hidden_size)
         order, place = order.to(x.device), place.to(x.device)
-        rows = _Reorder.apply(x, order, place) if at is None else x
+        rows = _reordered(x, order, place) if at is None else x
         places = None if at is None else place[at]
         one = {state: (1, self.sizes[size]) for state, size in self._program.states.items()}
         first = initial_states.of_scan(self, self.cell, self._program, self.initial_state, one, x, suffix)
@@ -249,6 +250,10 @@ class _Reorder(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         order, inverse = ctx.saved_tensors
         return _Reorder.apply(gradient, inverse, order), None, None
+
+
+def _reordered(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
+    return rows.index_select(0, order) if is_transformed() else _Reorder.apply(rows, order, inverse)
 
 
 def _at(found: list[tuple[States, Tensor]]) -> States:
