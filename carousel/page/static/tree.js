@@ -5,18 +5,16 @@ const LEVEL = { least: 11, most: 60 }; // pixels between two heights
 
 class TreeRun {
   constructor(record) {
-    Object.assign(this, {
-      name: record.name,
-      about: record.about,
-      notes: record.notes,
-      parents: record.parents,
-      words: record.words,
-      spans: record.spans,
-      rows: record.rows,
-      height: record.height,
-      truth: record.truth,
-      classes: record.classes,
-    });
+    this.name = record.name;
+    this.about = record.about;
+    this.notes = record.notes;
+    this.parents = record.parents;
+    this.words = record.words;
+    this.spans = record.spans;
+    this.rows = record.rows;
+    this.height = record.height;
+    this.truth = record.truth;
+    this.classes = record.classes;
     this.probability = { rows: this.nodes, columns: this.classes.length, data: floats(record.probability) };
     this.states = Object.fromEntries(Object.entries(record.states).map(([name, packed]) => [name, table(packed)]));
     this.gradients = record.gradients;
@@ -71,7 +69,9 @@ class TreeRun {
 
   /** The next node in the order in which nodes stand from top to bottom. */
   beside(by) {
-    const order = Array.from(this.rows.keys()).sort((a, b) => this.rows[a] - this.rows[b] || this.height[b] - this.height[a]);
+    const order = Array.from(this.rows.keys()).sort(
+      (a, b) => this.rows[a] - this.rows[b] || this.height[b] - this.height[a],
+    );
     const place = order.indexOf(this.node) + by;
     return order[Math.min(Math.max(0, place), order.length - 1)];
   }

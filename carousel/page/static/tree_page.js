@@ -5,25 +5,24 @@ class TreePage {
     this.runs = data.runs.map((record) => new TreeRun(record));
     this.words = make("p", { role: "status", "aria-live": "polite" });
     const by = (steps) => () => this.go(this.runs[0].beside(steps));
-    document
-      .getElementById("cursor")
-      .append(
-        make(
-          "div",
-          { class: "buttons" },
-          make("button", { "aria-label": "parent", onclick: () => this.press("ArrowLeft") }, "◂"),
-          make("button", { "aria-label": "first child", onclick: () => this.press("ArrowRight") }, "▸"),
-          make("button", { "aria-label": "node above", onclick: by(-1) }, "▴"),
-          make("button", { "aria-label": "node below", onclick: by(1) }, "▾"),
-        ),
-        this.words,
-      );
+    const cursor = /** @type {HTMLElement} */ (document.getElementById("cursor")); // page.html has it
+    cursor.append(
+      make(
+        "div",
+        { class: "buttons" },
+        make("button", { "aria-label": "parent", onclick: () => this.press("ArrowLeft") }, "◂"),
+        make("button", { "aria-label": "first child", onclick: () => this.press("ArrowRight") }, "▸"),
+        make("button", { "aria-label": "node above", onclick: by(-1) }, "▴"),
+        make("button", { "aria-label": "node below", onclick: by(1) }, "▾"),
+      ),
+      this.words,
+    );
     this.views = [];
-    for (const [title, View] of [
-      ["The tree", TreeView],
-      ["This node", NodeView],
-      ["How deep gradients reach", DepthView],
-      ["About this page", AboutTree],
+    for (const { title, View } of [
+      { title: "The tree", View: TreeView },
+      { title: "This node", View: NodeView },
+      { title: "How deep gradients reach", View: DepthView },
+      { title: "About this page", View: AboutTree },
     ]) {
       const pair = make("div", { class: this.runs.length > 1 ? "pair" : "" });
       parent.append(make("section", {}, make("h2", {}, title), pair));
@@ -57,7 +56,7 @@ class TreePage {
     const node = this.runs[0].towards(key);
     if (node === null) return false;
     this.go(node);
-    this.views[0].showNode();
+    for (const view of this.views) if (view instanceof TreeView) view.showNode();
     return true;
   }
 
@@ -114,7 +113,8 @@ class TreeView {
         ...row(run.probability, node),
       ]),
     }));
-    const help = "The letter in a node is its likeliest label; a dashed ring is a wrong one. Arrow keys: left to the parent, right to a child, up and down in the drawing.";
+    const help =
+      "The letter in a node is its likeliest label; a dashed ring is a wrong one. Arrow keys: left to the parent, right to a child, up and down in the drawing.";
     parent.append(make("p", {}, help), this.colours.box, this.legend, this.place, this.table.box);
     parent.append(...run.notes.map((words) => make("p", { class: "note" }, words)));
   }
@@ -133,7 +133,8 @@ class TreeView {
     this.drawing.layOut(this.place.clientWidth);
     this.drawing.update(colouring);
     this.place.setAttribute("aria-label", `the tree, at ${run.said(run.node)}`);
-    const what = this.key === "label" ? `from ${visible(run.classes[0])} to ${visible(run.classes.at(-1))}` : colouring.label;
+    const what =
+      this.key === "label" ? `from ${visible(run.classes[0])} to ${visible(run.classes.at(-1))}` : colouring.label;
     this.legend.replaceChildren(legend(colouring.span, colouring.signed, what));
     if (this.key === "label") this.legend.querySelectorAll(".legend > span:not(.ramp)").forEach((one) => one.remove());
   }
@@ -170,18 +171,21 @@ class NodeView {
     this.said.textContent = run.said(run.node);
     const chances = row(run.probability, run.node);
     this.rows.replaceChildren(
-      ...run.order(run.node).slice(0, 8).map((k) => {
-        const bar = make("span", { class: "bar", "aria-hidden": "true" });
-        bar.style.width = `${100 * chances[k]}%`;
-        const name = visible(run.classes[k]) + (k === run.truth[run.node] ? ", which it is" : "");
-        return make(
-          "tr",
-          {},
-          make("th", { scope: "row" }, name),
-          make("td", { class: "number" }, percent(chances[k])),
-          make("td", { class: "bars" }, bar),
-        );
-      }),
+      ...run
+        .order(run.node)
+        .slice(0, 8)
+        .map((k) => {
+          const bar = make("span", { class: "bar", "aria-hidden": "true" });
+          bar.style.width = `${100 * chances[k]}%`;
+          const name = visible(run.classes[k]) + (k === run.truth[run.node] ? ", which it is" : "");
+          return make(
+            "tr",
+            {},
+            make("th", { scope: "row" }, name),
+            make("td", { class: "number" }, percent(chances[k])),
+            make("td", { class: "bars" }, bar),
+          );
+        }),
     );
     this.states.select.value = run.state;
     this.number.max = run.units - 1;
@@ -238,4 +242,5 @@ class AboutTree {
   update() {}
 }
 
-const page = new TreePage(JSON.parse(document.getElementById("moments").textContent), document.querySelector("main"));
+const treeMoments = /** @type {HTMLElement} */ (document.getElementById("moments")); // page.html has it
+const treePage = new TreePage(JSON.parse(treeMoments.textContent), document.querySelector("main"));
