@@ -25,6 +25,7 @@ extensions = [
     "sphinx_copybutton",
     "contents",
     "docstrings",
+    "gallery",
     "reference",
 ]
 include_patterns = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/**.md"]

@@ -33,6 +33,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
         "docs/inspect.md",
         "docs/classification.md",
         "docs/coming-from-torch.md",
+        "docs/coming-from-keras.md",
+        "docs/layers.md",
         "docs/export.md",
         "docs/trees.md",
     ],

@@ -105,8 +105,11 @@ class EncoderDecoder(nn.Module):
         return self.decoder
 
     def encode(self, x: Tensor, lengths: Tensor) -> Memory:
-        """Reads a batch of sources. x, lengths: as the reader takes them. Padding is never read: a source gives the
-        same memory alone and in any batch, up to rounding."""
+        """Reads a batch of sources, and returns the memory that the decoder goes on from.
+
+        x, lengths: as the reader takes them. Padding is never read: a source gives the same memory alone and in any
+            batch, up to rounding.
+        """
         steps, lengths = self.reader(x, lengths)
         outputs, hx = self.encoder(self.dropout(steps), lengths=lengths)
         hx = hx if isinstance(hx, Tensor) else hx[self._output]
@@ -121,7 +124,10 @@ class EncoderDecoder(nn.Module):
 
     def first_states(self, memory: Memory) -> States:
         """The states of the decoder before its first step, (layers, B, size) each: C for the state that the cell gives
-        out, in each layer; the cell's own initial values for its other states."""
+        out, in each layer; the cell's own initial values for its other states.
+
+        memory: of B sources, from `encode`.
+        """
         states = list(self.decoder.fresh_states(len(memory.summary)))
         like = states[self._output]
         if like.shape[-1] == memory.summary.shape[-1]:
@@ -132,7 +138,8 @@ class EncoderDecoder(nn.Module):
         """Returns the scores of the next symbols, (T, B, symbols), the states after the last step, and the weights of
         the attention, (B, T, S); None for the form "summary".
 
-        before: the symbol before each step, (T, B). states: those before the first step.
+        memory: of B sources, from `encode`. before: the symbol before each step, (T, B) int64. states: those before the
+            first step, (layers, B, size) each.
         """
         e = self.dropout(self.embedding(before))
         c = memory.summary.expand(len(e), -1, -1)
@@ -147,7 +154,10 @@ class EncoderDecoder(nn.Module):
         return self.head(self.dropout(o)), (hx,) if isinstance(hx, Tensor) else hx, weights
 
     def forward(self, x: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
-        """Scores (T, B, symbols) of each symbol of the targets. before: the symbol before each, (T, B)."""
+        """The scores of each symbol of the targets, (T, B, symbols).
+
+        x, lengths: B sources, as the reader takes them. before: the symbol before each of the targets, (T, B) int64.
+        """
         memory = self.encode(x, lengths)
         return self.decode(memory, before, self.first_states(memory))[0]
 
@@ -156,6 +166,7 @@ class EncoderDecoder(nn.Module):
     ) -> Tensor:
         """The mean over all real symbols of the targets of -ln P(symbol | those before it, source), in nats.
 
+        x, lengths: B sources, as the reader takes them.
         targets: (T, B), each ends in the boundary and is followed by PADDING. label_smoothing: the share of the target
         probability that is spread over all symbols alike. sampling: the probability with which a symbol that the
         network reads is not the true one but one that it drew itself (scheduled sampling, Bengio et al. 2015). What it
@@ -177,7 +188,10 @@ class EncoderDecoder(nn.Module):
         )
 
     def set_dropout(self, probability: float) -> None:
-        """Sets the probability of dropout for all later steps. Parameters and states do not change."""
+        """Sets the probability of dropout for all later steps. Parameters and states do not change.
+
+        probability: the share of elements that become zero in training, from 0 to below 1.
+        """
         self.dropout.p = probability
         for layer in (self.encoder, self.decoder):
             layer.dropout = probability if layer.num_layers > 1 else 0.0

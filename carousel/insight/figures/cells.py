@@ -45,7 +45,7 @@ def draw_cell(cell: Any, axes: Axes | None = None) -> Figure:
 def cell_svg(cell: Any) -> str:
     """The drawing of `draw_cell` as SVG text, with a style sheet of its own; a page may set its colours anew.
 
-    cell, errors: as for `draw_cell`.
+    cell: as for `draw_cell`. Raises DataError as it does.
     """
     return svg(drawing_of(program_of(cell)))
 
