@@ -147,7 +147,7 @@ def test_the_native_engine_says_that_it_has_two_sizes():
 
 WRONG = [
     ({"matrices": {"A": Matrix("hidden", "hidden", learned=False)}}, "which stays what it begins as; give initial="),
-    ({"matrices": {"A": Matrix("one", "hidden")}}, "A matrix of one row is a vector"),
+    ({"matrices": {"A": Matrix("hidden", "one")}}, "uses the size 'one' for its first state, a vector, a context"),
     ({"matrices": {"A": Matrix("gates", "hidden")}}, "uses the size 'gates'"),
     ({"matrices": {"A": Matrix(initial="best")}}, "with the initial value 'best'; there is zeros, ones"),
     ({"vectors": {"v": Vector(size="order", per_gate=True)}}, "is as long as gates are"),

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from carousel.cells.facts import Fact
+from carousel.cells.member_sizes import joined
 from carousel.cells.weights import Matrix, Vector
 
 
@@ -29,15 +30,23 @@ class Cell:
     - `states`: what it carries from step to step; the first is also its output. Default: ("h",).
     - `gates`: the affine maps of the input x and the first state h. Gate `f` is
       W_f x + b_f + U_f h + c_f; the W are rows of `weight_ih`, the U of `weight_hh`, in the order declared.
-    - `inputs`: gates of the input alone, W_n x + b_n, and `recurrents`: gates of the first state alone, U_u h + c_u.
+    - `fed`: the states that gates read, where it is not the first state alone: with `fed = ("h", "r")` gate `f` is
+      W_f x + b_f + U_f h + c_f + U_f_r r, and U_f((v, w)) = U_f v + U_f_r w + c_f. The U_f_r are rows of `weight_rh`.
+    - `inputs`: gates of the input alone, W_n x + b_n, and `recurrents`: gates of what is fed alone, U_u h + c_u.
       Their rows of `weight_ih`, or of `weight_hh`, come after those of `gates`, and there are no others. A cell has at
       least one gate that reads the input; where none reads the state, a layer has no `weight_hh`.
     - `vectors`: learned vectors, as names or as a mapping from name to `Vector`.
-    - `matrices`: further learned matrices, from name to (rows, columns), each a size name, or to `Matrix`.
+    - `matrices`: further learned matrices, from name to (rows, columns), each a size name, or to `Matrix`. The rows may
+      be "one": the product is then one number.
     - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection" (its
-      `proj_size`); any other name is the cell's own.
+      `proj_size`); any other name is the cell's own. A pair ("slots", "width") is the size of a state with *members*,
+      so many rows of so many units; ("slots", 1) of one with a number for each member. See below. "one" is the size of a
+      state that is one number.
+    - `context`: what a caller gives once for a whole sequence, from name to the size name of its units: a row for each
+      position, of which sequences may have differing numbers. See below.
     - `units`: the numbers of the cell's own size names, where the layer's `units=` gives none.
-    - `initial`: the value that a state begins with where it is not zero: a number, or "learned".
+    - `initial`: the value that a state begins with where it is not zero: a number, "learned", or a function of the
+      number of units that returns a tensor of them.
     - `parts`: the parts of the input, in the order of its columns: names, equally wide, or a mapping from name to size
       name, "input" for those that are as wide as one another, "one", "hidden" or a name of the cell's own. Gates read
       the part that `reads` names, the first if nothing is said; `step` may ask for any part, a row, by its name.
@@ -65,6 +74,14 @@ class Cell:
     it is the same for each child, and over the children (`dim=-2`) `h.sum(-2)`, `mean`, `amax`, `amin`, `softmax` and
     `logsumexp` make a row again; a gate `f` is W_f x + b_f + U_f h.sum(-2) + c_f.
 
+    A state with a pair as its size is a memory: `M` with ("slots", "width") has members, a row for each slot. What was
+    said of the members of `children = "any"` holds here: a row that meets them is the same for each, and sums, means,
+    maxima and softmax over them have `dim=-2`. Besides, `w.mT` makes a row of members of one number each, members of a
+    row, and transposes a square memory; `torch.roll(w, 1, -2)` hands each member's numbers to the next, the last one's
+    to the first. A state of a pair must be returned as members. Outside of step it is one row of slots * width units,
+    (batch, slots * width); a layer's `record` folds it, (..., slots, width). Contexts have members too, one for each
+    position; they can be neither turned nor rolled, and no state has their members.
+
     No name stands for two things. A layer names parameters after these names, torch.nn's `weight_ih`, `weight_hh`,
     `bias_ih` and `bias_hh` first, and options of a scan add rows called `keep_h`, `add_h`, `zone_h` and `drop_h`: a
     cell that declares one of these, or the matrix W_hh, is refused with a ProgramError (`carousel.program.naming`).
@@ -90,6 +107,7 @@ class Cell:
     states: Sequence[str] = ("h",)
     inputs: Sequence[str] = ()
     recurrents: Sequence[str] = ()
+    fed: Sequence[str] = ()
     parts: Sequence[str] | Mapping[str, str] = ()
     reads: str = ""
     heads: int = 1
@@ -116,7 +134,11 @@ class Cell:
         return {}
 
     @property
-    def sizes(self) -> Mapping[str, str]:
+    def sizes(self) -> Mapping[str, str | tuple[str, str | int]]:
+        return {}
+
+    @property
+    def context(self) -> Mapping[str, str]:
         return {}
 
     @property
@@ -124,7 +146,7 @@ class Cell:
         return {}
 
     @property
-    def initial(self) -> Mapping[str, float | str]:
+    def initial(self) -> Mapping[str, float | str | Callable[[int], Tensor]]:
         return {}
 
     @property
@@ -156,8 +178,9 @@ class Cell:
         return found
 
     def size_of(self, state: str) -> str:
-        """The size name of a state: "hidden" unless `sizes` says otherwise."""
-        return self.sizes.get(state, "hidden")
+        """The size name of a state: "hidden" unless `sizes` says otherwise; "slots*width" for a pair."""
+        size: str = joined(self.sizes.get(state, "hidden"))
+        return size
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from carousel.engines import native, over_levels, reference
 from carousel.engines.chunks import chunk_length, scan_in_chunks
+from carousel.engines.context import Context
 from carousel.engines.engine import Around, Engine, ReadyScan, Stepper
 from carousel.engines.levels import Levels
 from carousel.engines.step import sizes_of
@@ -81,15 +83,17 @@ def scan(
     streams: Mapping[str, Tensor] | None = None,
     checkpoint: int | str | None = None,
     around: Around | None = None,
+    context: Context | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over time on the named engine; arguments and results as in `reference.scan`.
 
     checkpoint: the number of steps that backward recomputes at a time, or "auto"; see `chunks`.
-    around: see `reference.scan`; with it nothing is recomputed.
+    around, context: see `reference.scan`; with around nothing is recomputed.
     """
     chosen, _ = choose(engine, program, x.dtype, x.device, around is not None)
+    run = chosen.scan if context is None else partial(chosen.scan, context=context)
     if around is not None:
-        return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams, around)
+        return run(program, x, batch_sizes, states, weights, reverse, streams, around)
     # A compiler that does not know the sizes of steps cannot divide them into chunks: layers then refuse a number, and
     # "auto" keeps everything.
     if checkpoint is not None and torch.is_grad_enabled() and not isinstance(batch_sizes, Tensor):
@@ -99,8 +103,8 @@ def scan(
 
         every = chunk_length(checkpoint, len(batch_sizes), keeps)
         if every is not None:
-            return scan_in_chunks(chosen.scan, every, program, x, batch_sizes, states, weights, reverse, streams or {})
-    return chosen.scan(program, x, batch_sizes, states, weights, reverse, streams)
+            return scan_in_chunks(run, every, program, x, batch_sizes, states, weights, reverse, streams or {})
+    return run(program, x, batch_sizes, states, weights, reverse, streams)
 
 
 def scan_levels(
@@ -124,11 +128,13 @@ def stepper(
     weights: Mapping[str, Tensor],
     batch: int,
     streams: Mapping[str, Tensor],
+    context: Context | None = None,
 ) -> Stepper:
     """An object that runs a program one step at a time, without gradients. It prepares the weights once."""
     weight = weights["weight_ih"]
     chosen, _ = choose(engine, program, weight.dtype, weight.device)
-    return chosen.stepper(program, weights, batch, streams)
+    more = {} if context is None else {"context": context}
+    return chosen.stepper(program, weights, batch, streams, **more)
 
 
 def ready(

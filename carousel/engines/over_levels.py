@@ -57,14 +57,14 @@ class Nodes(NamedTuple):
     @property
     def of_members(self) -> list[bool]:
         """Whether a result has a row for each edge to a child, and not for each node."""
-        return [self.program.nodes[index].members for index in results_of(self.program).values()]
+        return [bool(self.program.nodes[index].members) for index in results_of(self.program).values()]
 
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """The shapes of the results."""
         units, counts = self.sizes.units, (self.levels.nodes, len(self.levels.sources))
         nodes = (self.program.nodes[index] for index in results_of(self.program).values())
-        return [(counts[node.members], units[node.size]) for node in nodes]
+        return [(counts[bool(node.members)], units[node.size]) for node in nodes]
 
 
 def scan_levels(

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from carousel.engines.context import Context
 from carousel.engines.engine import Around, Rows
 from carousel.engines.inside_torch import are_of_samples
 from carousel.engines.step import prepare, sizes_of
@@ -27,6 +28,7 @@ def scan(
     reverse: bool = False,
     streams: Mapping[str, Tensor] | None = None,
     around: Around | None = None,
+    context: Context | None = None,
 ) -> tuple[Rows, States]:
     """Runs a program over time, on any device, in any dtype and under any autograd transform.
 
@@ -36,12 +38,14 @@ def scan(
     weights: the layer's parameters by name: weight_ih, weight_hh, bias_ih, bias_hh, and the cell's own.
     reverse: whether to go from the last step to the first. A sequence then starts at its own last step.
     streams: the rows of each of the program's streams, (sum of batch_sizes, size) or (sum of batch_sizes, 1).
+    context: of a program that reads one, of the sequences in the order of the first step's rows.
     around: called as (t, step, rows, states) in the place of step(rows, states), with the same result.
     Returns the emitted values, laid out like x: the output state, then the recorded values; and the states of each
-    sequence after its last step.
+    sequence after its last step. A value with members is one row, of the units of all members: a state's, of as many as
+    it has; a context's, of as many as the longest context, with zeros after the last.
     """
     if x.shape[0] == 0:
-        return _nothing(program, x, states, weights)
+        return _nothing(program, x, states, weights, context)
     # For all steps at once, except where torch must see each sample of a batch (per-sample gradients).
     pieces = x.split(list(batch_sizes)) if are_of_samples(weights.values()) else (x,)
     products = [F.linear(rows, weights["weight_ih"], weights.get("bias_ih")) for rows in pieces]
@@ -50,7 +54,7 @@ def scan(
     given = (inputs, *((streams or {})[name] for name in names))
     # The splits are views; a step's rows are contiguous because steps are stored one after another.
     per_step = list(zip(*(rows.split(list(batch_sizes)) for rows in given), strict=True))
-    step = prepare(program, weights, x)
+    step = prepare(program, weights, x, context)
 
     def step_at(t: int, rows: Rows, states: States) -> tuple[Rows, States]:
         return step(rows, states) if around is None else around(t, step, rows, states)
@@ -63,9 +67,17 @@ def scan(
 class Stepper:
     """Runs one step after another, and holds the states. `engine.Stepper` is its interface."""
 
-    def __init__(self, program: Interface, weights: Mapping[str, Tensor], batch: int, streams: Mapping[str, Tensor]):
+    def __init__(
+        self,
+        program: Interface,
+        weights: Mapping[str, Tensor],
+        batch: int,
+        streams: Mapping[str, Tensor],
+        context: Context | None = None,
+    ):
         self._weight, self._bias = weights["weight_ih"], weights.get("bias_ih")
-        self._step = prepare(program, weights, self._weight)
+        with torch.no_grad():
+            self._step = prepare(program, weights, self._weight, context)
         names = program.streams if isinstance(program, Program) else program.parts
         self._streams = {name: streams[name] for name in names}
         sizes = sizes_of(program, weights)
@@ -99,8 +111,8 @@ def kept(program: Interface, sizes: dict[str, int], dtype: torch.dtype) -> int:
     forgotten = ("add", "sub", "neg", "sum", "broadcast", "detach", "product")
     if not isinstance(program, Program):
         return 16 * sizes["hidden"] * dtype.itemsize
-    kept = (node.size for node in program.nodes if node.op in ops.TABLE and node.op not in forgotten)
-    return sum(sizes.get(size, 1) for size in kept) * dtype.itemsize
+    kept = (node for node in program.nodes if node.op in ops.TABLE and node.op not in forgotten)
+    return sum(sizes.get(node.size, 1) * sizes.get(node.members, 1) for node in kept) * dtype.itemsize
 
 
 def _forward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int], states: States) -> Any:
@@ -127,12 +139,18 @@ def _backward_in_time(step: StepAt, given: Sequence[Rows], sizes: Sequence[int],
     return emitted[::-1], states
 
 
-def _nothing(program: Interface, x: Tensor, states: States, weights: Mapping[str, Tensor]) -> tuple[Rows, States]:
+def _nothing(
+    program: Interface, x: Tensor, states: States, weights: Mapping[str, Tensor], context: Context | None
+) -> tuple[Rows, States]:
     """The results of a scan without rows. The gradient of every weight is then zero, not None."""
     nothing = x.sum() + sum(weight.sum() for weight in weights.values())
     sizes = sizes_of(program, weights)
+    if context is not None:
+        nothing = nothing + sum(rows.sum() for rows in context.rows.values())
+        sizes = sizes | {ops.CONTEXT: context.most}
     if isinstance(program, Program):
-        emitted = [sizes[program.nodes[index].size] for index in program.emitted]
+        nodes = [program.nodes[index] for index in program.emitted]
+        emitted = [sizes.get(node.size, 1) * (sizes[node.members] if node.members else 1) for node in nodes]
     else:
         emitted = [sizes[program.states[program.output_state]]]
     rows = tuple(x.new_zeros(0, size) + nothing for size in emitted)

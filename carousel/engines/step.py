@@ -9,18 +9,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from carousel.engines import of_members
+from carousel.engines.context import Context
 from carousel.engines.engine import Rows, Step
-from carousel.program import Interface, Node, Program, Untraced, evaluate, ops
+from carousel.program import Interface, Program, Untraced, evaluate, ops
 from carousel.program.verify import states_read
 
 
-def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor) -> Step:
+def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor, context: Context | None = None) -> Step:
     """One step as a function ((W x + b of all gates, streams ...), states) -> (emitted values, new states).
 
     Values that are the same at every step are computed here, once. like: any tensor of the scan, for dtype and device.
+    context: of a program that reads one.
     """
     if isinstance(program, Program):
-        return prepare_program(program, weights, like)
+        return prepare_program(program, weights, like, context)
     assert isinstance(program, Untraced)
     return _prepare_untraced(program, weights)
 
@@ -59,61 +62,52 @@ class _Products:
 
 
 class StepOfMembers(Protocol):
-    """A step whose rows may have members."""
+    """A step whose rows may have members. members: the children of its nodes, in a scan over trees."""
 
     def __call__(self, rows: Rows, states: Rows, members: ops.Members | None = None) -> tuple[Rows, Rows]: ...
 
 
-def prepare_program(program: Program, weights: Mapping[str, Tensor], like: Tensor) -> StepOfMembers:
+def prepare_program(
+    program: Program, weights: Mapping[str, Tensor], like: Tensor, context: Context | None = None
+) -> StepOfMembers:
     """`prepare`, of a program. Its states may be those of a node's children, in the order of `verify.states_read`."""
     gates = len(program.inputs)
     leaves, moving = _leaves(program, weights, like)
     products = _Products(program, weights)
     emitted = program.emitted
     results = tuple(program.outputs[state] for state in program.states)
-    special = {i: node for i, node in enumerate(program.nodes) if ops.is_across_members(node.op)}
     whole, sizes = _whole_rows(program), sizes_of(program, weights)
+    fold = of_members.folded(program, sizes)
+    if context is not None:
+        once = of_members.of_context(program, sizes, context, leaves, products.of_a_step())
+        lines = tuple(line for line in program.lines if line[0] not in program.still)
+    else:
+        once, lines = None, program.lines
 
     def step(rows: Rows, states: Rows, members: ops.Members | None = None) -> tuple[Rows, Rows]:
         given = list(leaves)
+        count = rows[0].shape[0]
         new = (*rows[0].chunk(gates, -1), *rows[1:], *states)
         for index, place in moving:
-            given[index] = new[place]
-        multiply = products.of_a_step()
-        if members is None:
-            values = evaluate(program, given, multiply)
-        else:
-            values = evaluate(program, given, _with_members(special, multiply, members))
+            given[index] = fold[index](new[place]) if index in fold else new[place]
+        axes = of_members.axes(program, sizes, count, members)
+        if context is not None and once is not None:
+            axes[ops.CONTEXT] = context.of_first(count)
+            once.give(given, count)
+        multiply = of_members.with_members(program, sizes, products.of_a_step(), axes, count)
+        values = evaluate(program, given, multiply, lines)
 
         def row(index: int) -> Tensor:
-            value = values[index]
+            value, node = values[index], program.nodes[index]
             if value.dtype == torch.bool:  # a recorded relation becomes 1 and 0
                 value = value.to(rows[0].dtype)
-            return (
-                value
-                if index in whole
-                else value.expand(rows[0].shape[0], sizes[program.nodes[index].size]).contiguous()
-            )
+            if node.members:
+                return of_members.as_row(value, axes[node.members], sizes.get(node.size, 1))
+            return value if index in whole else value.expand(count, sizes[node.size]).contiguous()
 
         return tuple(map(row, emitted)), tuple(map(row, results))
 
     return step
-
-
-def _with_members(
-    across: Mapping[int, Node], multiply: Callable[[int, Tensor], Tensor], members: ops.Members
-) -> Callable[[int, Tensor], Tensor]:
-    """What evaluates a product, or an op between rows and members."""
-
-    def value(index: int, row: Tensor) -> Tensor:
-        if index not in across:
-            return multiply(index, row)
-        op = across[index].op
-        if op == "spread":  # a learned vector, or what is made of it, is one row for all
-            row = row.expand(members.rows, row.shape[-1] if row.ndim else 1)
-        return ops.TABLE[op].meaning(row, members)
-
-    return value
 
 
 def _leaves(
@@ -127,7 +121,7 @@ def _leaves(
     for index, node in enumerate(program.nodes):
         if (node.op, node.attr) in places:
             new.append((index, places[node.op, node.attr]))
-        elif node.op in ops.LEAVES:
+        elif node.op in ops.LEAVES and node.op != "context":
             same[index] = _leaf(program, node.op, node.attr, weights, like)
     return same, new
 

@@ -9,7 +9,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from carousel import engines
+from carousel.engines.context import Context
 from carousel.engines.inside_torch import becomes_a_graph, is_batched, is_compiled, is_jit_traced
+from carousel.layers import contexts
 from carousel.layers.add_ins import AddIn, Rewriting, Rows, States, Streams
 from carousel.layers.arguments import as_mask, as_states, check_checkpoint, check_input, check_states
 from carousel.layers.in_time import InTime
@@ -136,6 +138,14 @@ def first_states(layer: Layer, hx: Tensor | States | None, layout: Layout) -> St
     name = type(layer).__name__
     states = as_states(name, hx, layer._program.states)
     return check_states(name, states, layout.batched, layer.expected_states(layout.batch), layer.weight_ih_l0)
+
+
+def context(layer: Layer, layout: Layout, given: contexts.Given, lengths: contexts.Lengths) -> Context | None:
+    """The context of a call as its scans read it; None for a cell that reads none."""
+    inner = layout.given if isinstance(layout, InTime) else layout
+    transposed = layer.batch_first and layout.batched
+    found = contexts.of_call(layer, given, lengths, int(inner.batch), layout.batched, transposed)
+    return None if found is None else found.of_sequences(layout.row_of_each())
 
 
 class GivenByStep(AddIn):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import html
 import warnings
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -17,7 +19,9 @@ from carousel.errors import ProgramError
 from carousel.layers import saved_cells, structure
 from carousel.program import Interface, Program, Reads, naming, notation, trace_and_watch, untraced
 from carousel.program.declaration import own_parameters
+from carousel.program.member_states import counts_of, has_members
 from carousel.program.sharing import LOCK
+from carousel.program.verify import finished
 
 
 def as_cell(cell: Cell | type[Cell] | str) -> Cell:
@@ -42,6 +46,7 @@ class Equations(nn.Module):
     hidden_size: int
     bias: bool
     engine: str
+    units: dict[str, int] | None = None  # as given
     _program: Interface
     _why_untraced: str
     _reads: Reads | None
@@ -49,7 +54,7 @@ class Equations(nn.Module):
     def _take(self, cell: Cell | type[Cell] | str, bias: bool, engine: str) -> None:
         """Sets the cell, its program and its engine."""
         self.cell, self.bias, self.engine = as_cell(cell), bias, engine
-        self._program, self._why_untraced, self._reads = _read(self.cell, bias, engine)
+        self._program, self._why_untraced, self._reads = _read(self.cell, bias, engine, self.units)
         self._check_children()
         self._own_of_cell = own_parameters(self.cell)
         self._derive()
@@ -157,7 +162,7 @@ class Equations(nn.Module):
             state["cell"] = saved_cells.loaded(state["cell"])
         super().__setstate__(state)
         if "_reads" not in state:
-            self._program, self._why_untraced, self._reads = _read(self.cell, self.bias, self.engine)
+            self._program, self._why_untraced, self._reads = _read(self.cell, self.bias, self.engine, self.units)
         self._own_of_cell = own_parameters(self.cell)
         self._derive()
         if was in (None, fingerprint(self._program)):
@@ -195,7 +200,7 @@ class Equations(nn.Module):
         if self._reads is None or not self._reads.changed(self.cell):
             return
         with LOCK:
-            program, why, reads = _read(self.cell, self.bias, self.engine)
+            program, why, reads = _read(self.cell, self.bias, self.engine, self.units)
             if (now := _needs(program)) != (before := _needs(self._program)):
                 what = next(what for what in before if now[what] != before[what])
                 raise ValueError(
@@ -213,13 +218,17 @@ class Equations(nn.Module):
             self._program, self._why_untraced, self._reads = program, why, reads
 
 
-def _read(cell: Cell, bias: bool, engine: str) -> tuple[Interface, str, Reads]:
-    """(program, "", reads) of a cell; for the reference engine perhaps (untraced step, the reason, reads)."""
+def _read(cell: Cell, bias: bool, engine: str, units: Mapping[str, int] | None) -> tuple[Interface, str, Reads]:
+    """(program, "", reads) of a cell; for the reference engine perhaps (untraced step, the reason, reads).
+
+    units: the numbers that a layer gives to sizes; those of members are part of a program.
+    """
     try:
         program, reads = trace_and_watch(cell, bias)
-        return program, "", reads
+        counts = counts_of(program, cell, units or {})
+        return program if counts == program.counts else finished(replace(program, counts=counts)), "", reads
     except ProgramError as error:
-        if engine != "reference" or cell.children is not None:
+        if engine != "reference" or cell.children is not None or has_members(cell):
             raise
         return untraced(cell, bias), str(error), Reads(cell)
 

@@ -68,6 +68,10 @@ class InTime:
             return row.repeat(self.steps), self.batch
         return (self.starts.cumsum(0) * self.batch + row).flatten(), (self.steps + 1) * self.batch
 
+    def row_of_each(self) -> Tensor:
+        """The row of the batch that each sequence of a scan belongs to."""
+        return torch.arange(self.batch, device=self.given.rows.device)
+
     def first(self, given: States, fresh: Callable[[], States]) -> States:
         del fresh  # `Walk` handles sequences that begin later
         return given

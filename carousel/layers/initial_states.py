@@ -1,4 +1,4 @@
-"""What a sequence begins with where no state is given: for each state a number, or a learned row."""
+"""What a sequence begins with where no state is given: for each state a number or a row, or a learned row."""
 
 from __future__ import annotations
 
@@ -16,10 +16,21 @@ def learned_states(cell: Cell, program: Interface, initial_state: str) -> list[s
     return [s for s in program.states if initial_state == "learned" or cell.initial.get(s) == "learned"]
 
 
-def number_of(cell: Cell, state: str) -> float:
-    """The number that a state begins with; where it is learned, before training."""
+def row_of(cell: Cell, state: str, like: Tensor) -> Tensor:
+    """The row that a state begins with; where it is learned, before training. like: a row of as many units.
+
+    Raises ValueError where the cell's function gives another number of them.
+    """
     value = cell.initial.get(state, 0.0)
-    return 0.0 if isinstance(value, str) else float(value)
+    if not callable(value):
+        return torch.full_like(like, 0.0 if isinstance(value, str) else float(value))
+    found = value(like.shape[-1])
+    if found.shape != like.shape:
+        raise ValueError(
+            f"{type(cell).__name__}: the function that says how the state {state!r} begins was called with "
+            f"{like.shape[-1]} units, and must return a tensor of them, but returned {tuple(found.shape)}"
+        )
+    return found.to(like)
 
 
 def shapes(cell: Cell, program: Interface, initial_state: str, sizes: Mapping[str, int]) -> dict[str, tuple[int]]:
@@ -31,7 +42,9 @@ def shapes(cell: Cell, program: Interface, initial_state: str, sizes: Mapping[st
 def reset(module: nn.Module, cell: Cell, program: Interface, initial_state: str, suffix: str = "") -> None:
     """Sets learned initial states to what they are before training."""
     for state in learned_states(cell, program, initial_state):
-        nn.init.constant_(module.get_parameter(naming.initial(state) + suffix), number_of(cell, state))
+        parameter = module.get_parameter(naming.initial(state) + suffix)
+        with torch.no_grad():
+            parameter.copy_(row_of(cell, state, parameter))
 
 
 def of_scan(
@@ -50,6 +63,5 @@ def of_scan(
         if state in learned:
             found.append(getattr(module, naming.initial(state) + suffix).expand(shape))
         else:
-            number = number_of(cell, state)
-            found.append(torch.full(shape, number, dtype=like.dtype, device=like.device))
+            found.append(row_of(cell, state, like.new_empty(shape[-1])).expand(shape).clone())
     return tuple(found)

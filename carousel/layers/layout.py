@@ -55,6 +55,11 @@ class Packed:
         begins = (sizes.cumsum(0) - sizes).repeat_interleave(sizes)
         return (torch.arange(len(begins), device="cpu") - begins).to(self.rows.device), self.batch
 
+    def row_of_each(self) -> Tensor:
+        """The row of the batch that each sequence of a scan belongs to."""
+        order = self.input.sorted_indices
+        return torch.arange(self.batch, device=self.rows.device) if order is None else order
+
     def first(self, given: States, fresh: Callable[[], States]) -> States:
         del fresh  # it has no resets
         order = self.input.sorted_indices
@@ -102,6 +107,10 @@ class Padded:
         if self.cut is not None:
             return self.cut.sequence, self.cut.row.shape[0]
         return torch.arange(self.batch, device=self.flat.device).repeat(self.steps), self.batch
+
+    def row_of_each(self) -> Tensor:
+        """The row of the batch that each sequence of a scan belongs to."""
+        return torch.arange(self.batch, device=self.flat.device) if self.cut is None else self.cut.row
 
     def first(self, given: States, fresh: Callable[[], States]) -> States:
         return given if self.cut is None else tuple(map(self.cut.first_states, given, fresh()))

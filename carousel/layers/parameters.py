@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from carousel.cells import Cell, Matrix, Vector
+from carousel.cells.member_sizes import parted
 from carousel.cells.weights import Initial
 from carousel.layers import parts, structure
 from carousel.program import Interface, Program, naming
@@ -23,7 +24,9 @@ def check_sizes(program: Interface, cell: Cell, sizes: dict[str, int], units: Ma
     Raises ValueError if the cell and the layer's proj_size or units do not agree, or where equations need another
     number.
     """
-    used = {size for shape in program.parameters.values() for size in shape} | {*program.states.values()}
+    of_states = {each for size in program.states.values() for each in parted(size)} - {"", "one"}
+    of_weights = {size for shape in program.parameters.values() for size in shape} - {"one"}
+    used = of_weights | of_states | {*program.context.values()}
     proj_size = sizes["projection"]
     if "projection" in used and not proj_size:
         raise ValueError(f"{program.cell} uses the size 'projection': give the layer a proj_size above zero")
@@ -42,6 +45,7 @@ def check_sizes(program: Interface, cell: Cell, sizes: dict[str, int], units: Ma
                 f"{'not given' if number is None else number}: give the layer units={{{size!r}: 16}}"
             )
         sizes = sizes | {size: number}
+    sizes = program.with_rows({"one": 1, **sizes})
     sizes = parts.with_input(program, sizes)
     structure.check(program, sizes["hidden"])
     for size, demanded in program.lengths.items() if isinstance(program, Program) else ():

@@ -165,6 +165,8 @@ class Recurrent(Scans, RNNBase):
         reset: Tensor | None = None,
         keep: Tensor | Mapping[str, Tensor] | None = None,
         add: Tensor | Mapping[str, Tensor] | None = None,
+        context: Tensor | Mapping[str, Tensor] | None = None,
+        context_lengths: Tensor | Sequence[int] | None = None,
         return_states: bool = False,
     ) -> Any:
         """Runs the layer over a batch of sequences. Returns (output, hx).
@@ -173,7 +175,8 @@ class Recurrent(Scans, RNNBase):
         D directions.
         input: (T, B, I); (B, T, I) with batch_first; (T, I) for a single sequence; or a PackedSequence.
         hx: the initial state, (L * D, B, H), zero if None; for a cell with several states a tuple, in the cell's order;
-            without the axis B for a single sequence.
+            without the axis B for a single sequence. A state with members is one row of all their units; `sizes` of the
+            layer has the numbers, and `record` folds it.
         output: (T, B, D * H), the first state of the last layer at every step, in the layout of the input.
         The returned hx holds every state after each sequence's last step. T = 0 and B = 0 are legal, except that RNN,
         LSTM and GRU refuse T = 0, as torch.nn does.
@@ -187,6 +190,9 @@ class Recurrent(Scans, RNNBase):
         keep, add: before each step the state becomes keep * state + add. Each is (T, B), (T, B, 1) or (T, B, H) in the
             layout of the input, for every state, or a mapping from state to tensor. Both are differentiable. keep = 0
             forgets the state (except NaN, since 0 * NaN is NaN; reset forgets that too), keep = 1 keeps it.
+        context: for a cell that reads one, a tensor by each of its names, or the tensor alone where there is one name:
+            (P, B, size) with P positions, in the layout of the input. All layers, directions and steps of a row read
+            it, also after a reset. context_lengths: (B), how many positions each row has; P if None.
         return_states: whether to return (output, hx, states), where states has every state at every step by name,
             (L * D, T, B, H) each. A loss may use them. Their `.grad` is not the gradient along the recurrence;
             `tap()` gives that.
@@ -197,21 +203,23 @@ class Recurrent(Scans, RNNBase):
         """
         if is_proxy(input):
             named = {"lengths": lengths, "mask": mask, "reset": reset, "keep": keep, "add": add}
+            named |= {"context": context, "context_lengths": context_lengths}
             asked = {} if return_states is False else {"return_states": return_states}
             return as_leaf(self, input, hx, **{name: x for name, x in named.items() if x is not None}, **asked)
         self._follow()
-        key = None if return_states else again.layer_key(self, input, (lengths, mask, keep, add))
+        key = None if return_states else again.layer_key(self, input, (lengths, mask, keep, add, context))
         if key is not None and (made := again.run_layer(self, key, input, hx, reset)) is not None:
             return made
         call.check_options(self)
         layout = call.lay_out(self, input, lengths, mask, reset, given_by_step=keep is not None or add is not None)
         given = call.first_states(self, hx, layout)
+        read = call.context(self, layout, context, context_lengths)
         by_step = () if keep is None and add is None else (call.GivenByStep(self, layout, keep, add),)
         states = (self.record(*self._program.states),) if return_states else ()
         readers = (*of_this_thread(self._taps), *of_this_thread(self._recordings), *states)
         fresh = partial(self.fresh_states, layout.batch)
         add_ins = self.add_ins(self.training, *by_step, *readers)
-        rows, last = stack.run(self, layout, layout.first(given, fresh), add_ins)
+        rows, last = stack.run(self, layout, layout.first(given, fresh), add_ins, read)
         last = layout.last(last, given, fresh)
         if key is not None:
             self._calls.note(key, self._program, self.scan_shapes, self.suffixes())
@@ -301,13 +309,21 @@ class Recurrent(Scans, RNNBase):
             return ()
         return (call.GivenByStep(self, call.lay_out(self, input, None, None, None, True), keep, add),)
 
-    def stepper(self, batch: int = 1) -> Stepper:
+    def stepper(
+        self,
+        batch: int = 1,
+        *,
+        context: Tensor | Mapping[str, Tensor] | None = None,
+        context_lengths: Tensor | Sequence[int] | None = None,
+    ) -> Stepper:
         """A `Stepper`, which runs this layer one step at a time with its current weights, and holds the state.
 
         batch: B, the number of sequences that it runs side by side.
-        Raises ValueError for a bidirectional layer, for a layer with hooks, and for a batch below 1.
+        context, context_lengths: as a call takes them, for all steps to come.
+        Raises ValueError for a bidirectional layer, for a layer with hooks, for a batch below 1, and for a context that
+        does not fit the cell.
         """
-        return Stepper(self, batch)
+        return Stepper(self, batch, context, context_lengths)
 
     def explain(self, steps: int = 0, batch: int = 0, plan: bool = False) -> str:
         """A text that says which engine runs this layer's scans and why, and what one step costs.

@@ -10,7 +10,7 @@ from carousel import engines
 from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
 from carousel.engines.inside_torch import autocast_is_on
-from carousel.layers import again, initial_states, parts, structure
+from carousel.layers import again, contexts, initial_states, parts, structure
 from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
@@ -65,6 +65,7 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         self.input_size, self.hidden_size, self.proj_size = input_size, hidden_size, proj_size
         self.units = None if units is None else dict(units)
         self._take(cell, bias, engine)
+        contexts.check_none(type(self).__name__, self._program.cell, self._program.context)
         register(self, self._program, self.shapes(), device, dtype)
         structure.register(self, self.cell, self.hidden_size)
         self._register_own()

@@ -9,19 +9,24 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from carousel import engines
+from carousel.engines.context import Context
 from carousel.layers import parts
 from carousel.layers.add_ins import AddIns, Rows, States, Streams
 from carousel.layers.arguments import check_weights
 from carousel.layers.call import Layout
 from carousel.layers.in_time import InTime, Walk
 from carousel.layers.layer import Layer
+from carousel.program import Program
 
 
-def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[Tensor, States]:
+def run(
+    layer: Layer, layout: Layout, first: States, add_ins: AddIns, context: Context | None = None
+) -> tuple[Tensor, States]:
     """Runs all scans of a call. Returns the outputs of the last layer, (rows, D * size), and the states after last
     steps.
 
     first: the states before the first steps. All states are (L * D, sequences, size).
+    context: of a cell that reads one, for the sequences of the layout.
     """
     add_ins.begin(layout.every_step)
     x, others = parts.divided(layer._program, layer.sizes, layout.rows)
@@ -34,7 +39,7 @@ def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[T
         for suffix in suffixes[k * directions : (k + 1) * directions]:
             weights = _weights(layer, suffix) | own
             before = tuple(s[len(last)] for s in first)
-            emitted, states = _scan(layer, layout, x, others, suffix, weights, before, add_ins)
+            emitted, states = _scan(layer, layout, x, others, suffix, weights, before, add_ins, context)
             outputs.append(emitted[0])
             read.append(emitted[1:])
             last.append(states)
@@ -42,7 +47,7 @@ def run(layer: Layer, layout: Layout, first: States, add_ins: AddIns) -> tuple[T
         if layer.dropout and layer.training and k < layer.num_layers - 1:
             x = F.dropout(x, layer.dropout)
     found = zip(add_ins.reads, map(torch.stack, zip(*read, strict=True)), strict=True)
-    add_ins.end({name: layout.every_step(values) for name, values in found})
+    add_ins.end({name: _folded(layer, add_ins, name, layout.every_step(values)) for name, values in found})
     # A copy even for one scan, because loops over windows detach the states in place, which a view does not allow.
     return x, tuple(torch.stack(states) for states in zip(*last, strict=True))
 
@@ -63,6 +68,7 @@ def _scan(
     weights: dict[str, Tensor],
     first: States,
     add_ins: AddIns,
+    context: Context | None,
 ) -> tuple[States, States]:
     """Runs one scan. Returns its emitted values and the cell's last states.
 
@@ -80,11 +86,18 @@ def _scan(
     streams = add_ins.streams(stream_rows(layer, x))
     if layer._program.parts:
         streams = streams | parts.streams(layer._program, rows, others)
-    emitted, final = engines.scan(
-        engine, add_ins.program, rows, layout.batch_sizes, states, weights, reverse, streams, layer.checkpoint, walk
-    )
+    how = (reverse, streams, layer.checkpoint, walk, context)
+    emitted, final = engines.scan(engine, add_ins.program, rows, layout.batch_sizes, states, weights, *how)
     final = final if walk is None else walk.last(final)
     return emitted, final[: len(first)]
+
+
+def _folded(layer: Layer, add_ins: AddIns, name: str, values: Tensor) -> Tensor:
+    """Recorded values, those of members as (..., members, units)."""
+    program = add_ins.program
+    if not isinstance(program, Program) or not (node := program.nodes[program.outputs["record", name]]).members:
+        return values
+    return values.unflatten(-1, (-1, layer.sizes[node.size]))
 
 
 def _fresh(layer: Layer, batch: int, place: int, add_ins: AddIns) -> States:

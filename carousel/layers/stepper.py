@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from carousel import engines
-from carousel.layers import parts
+from carousel.layers import contexts, parts
 from carousel.layers.arguments import as_states, check_dtype, check_input
 from carousel.layers.layer import Layer
 from carousel.layers.stack import stream_rows
@@ -35,7 +35,9 @@ class Stepper:
     """
 
     @torch.inference_mode(False)  # its tensors outlive inference mode, and later calls write to them
-    def __init__(self, layer: Layer, batch: int):
+    def __init__(
+        self, layer: Layer, batch: int, context: contexts.Given = None, context_lengths: contexts.Lengths = None
+    ):
         if layer.bidirectional:
             raise ValueError(
                 f"{type(layer).__name__}: a bidirectional layer needs the end of a sequence before its first step"
@@ -53,12 +55,14 @@ class Stepper:
         self._parts = partial(parts.divided, layer.program, layer.sizes), partial(parts.streams, layer.program)
         read, others = self._parts[0](like.new_zeros(batch, layer.input_size))
         constant = add_ins.streams(stream_rows(layer, like.new_empty(batch, 1)))
+        found = contexts.of_call(layer, context, context_lengths, batch, True, layer.batch_first)
+        read_by_all = None if found is None else found.of_sequences(torch.arange(batch, device=like.device))
         self._made_of = []  # the arguments of each layer's step
         for suffix in layer.suffixes():
             weights = {name: weight.detach().clone() for name, weight in layer.weights_of(suffix).items()}
             first = read if suffix == "_l0" else like.new_zeros(batch, layer.scan_shapes(suffix)["weight_ih"][1])
             given = constant | self._parts[1](first, others)
-            self._made_of.append((layer.engine, add_ins.program, weights, batch, given))
+            self._made_of.append((layer.engine, add_ins.program, weights, batch, given, read_by_all))
         with torch.no_grad():
             self._fresh = tuple(state.clone() for state in layer.fresh_states(batch))
         self._has_parts = bool(layer.program.parts)

@@ -36,7 +36,7 @@ class Builder:
         self.line = 0
         self.lengths: dict[str, int] = {}  # the number of units that the equations demand of a size
 
-    def leaf(self, op: str, attr: Any, size: str = "hidden", members: bool = False, name: str = "") -> Ref:
+    def leaf(self, op: str, attr: Any, size: str = "hidden", members: str = "", name: str = "") -> Ref:
         return self._enter(Node(op, (), size, attr, members, name))
 
     def constant(self, number: float) -> Ref:
@@ -83,11 +83,14 @@ class Builder:
         if len(sizes) > 1:
             raise ProgramError(f"{name} of rows of different sizes, {' and '.join(sorted(sizes))}")
         kind = ops.TABLE[name].kind
-        members = any(self.nodes[a].members for a in nodes)
         if kind == "members":
-            return self._across(name, nodes[0])
+            return self._of_members(name, nodes[0])
+        axes = {self.nodes[a].members for a in nodes} - {""}
+        if len(axes) > 1:
+            raise ProgramError(f"{name} of members of different kinds, {' and '.join(sorted(axes))}")
+        members = axes.pop() if axes else ""
         if members:
-            nodes = tuple(self._across("spread", a) for a in nodes)
+            nodes = tuple(self.spread(a, members) for a in nodes)
         if kind == "reduction":
             if self.nodes[nodes[0]].size == "one":
                 return nodes[0]
@@ -96,17 +99,47 @@ class Builder:
             size = sizes.pop() if sizes else "one"
         return self._enter(Node(name, nodes, size, None, members, "", self.line))
 
-    def _across(self, name: str, a: Ref) -> Ref:
-        """A row for each of its members, or members taken together to a row; what has members is spread already."""
+    def spread(self, a: Ref, members: str) -> Ref:
+        """The node that repeats the row a for each of its members; a itself if it has members, or is a number."""
         node = self.nodes[a]
-        if name == "spread" and (node.members or node.op in ("constant", "per_unit")):
+        if node.members or node.op in ("constant", "per_unit"):
             return a  # a number is the same for every member
-        if name != "spread" and not node.members:
+        return self._enter(Node("spread", (a,), node.size, None, members, "", self.line))
+
+    def of_members(self, a: Ref, y: Ref) -> Ref:
+        """The node a with a row for each member, as y has them; also where a is a number."""
+        if self.nodes[a].op in ("constant", "per_unit"):
+            a = self.broadcast(a, self.nodes[y].size)
+        return self.spread(a, self.nodes[y].members)
+
+    def like(self, a: Ref, y: Ref) -> Ref:
+        """The node a with as many units and members as y has, where it stands for all of them."""
+        a = self.broadcast(a, self.nodes[y].size)
+        return self.of_members(a, y) if self.nodes[y].members else a
+
+    def _of_members(self, name: str, a: Ref) -> Ref:
+        """Members taken together to a row, turned, or rolled."""
+        node = self.nodes[a]
+        if name == "turn":
+            return self._turn(a)
+        if not node.members:
             raise ProgramError(
-                f"{name} of a row that has no members (only the states of a cell with children = 'any', and what is "
-                "computed of them, have a row for each child)"
+                f"{name} of a row that has no members (states whose size is a pair have a row for each member, "
+                "contexts one for each position, those of a cell with children = 'any' one for each child)"
             )
-        return self._enter(Node(name, (a,), node.size, None, name == "spread", "", self.line))
+        rolls = name in ("roll", "roll_back")
+        if rolls and node.members in ops.RAGGED:
+            raise ProgramError(f"{name} of members whose number differs from row to row ({node.members})")
+        return self._enter(Node(name, (a,), node.size, None, node.members if rolls else "", "", self.line))
+
+    def _turn(self, a: Ref) -> Ref:
+        node = self.nodes[a]
+        if not node.members and node.size in ("one", "any"):
+            return a
+        if node.members in ops.RAGGED:
+            raise ProgramError(f"a transpose of members whose number differs from row to row ({node.members})")
+        size, members = node.members or "one", "" if node.size == "one" else node.size
+        return self._enter(Node("turn", (a,), size, None, members, "", self.line))
 
     def product(self, weight: str, a: Ref, transposed: bool = False) -> Ref:
         """The node weight @ a, or weight.T @ a if transposed."""
@@ -137,6 +170,8 @@ class Builder:
             made = self.product(node.attr, args[0], transposed=node.op == "product_transposed")
         elif node.op == "broadcast":
             made = self.broadcast(args[0], node.size)
+        elif node.op == "spread":
+            made = self.spread(args[0], node.members)
         else:
             made = self.op(node.op, *args)
         if node.name:

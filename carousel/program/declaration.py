@@ -11,14 +11,14 @@ from torch import nn
 
 from carousel.cells.cell import Cell, names
 from carousel.errors import ProgramError
-from carousel.program import declared_weights, naming
+from carousel.program import declared_weights, member_states, naming, ops
 from carousel.program.program import Program, Weight
 
 
 class SymbolSource(Protocol):
     """Makes the values that step receives: symbols when step is traced, rows when it runs as plain Python."""
 
-    def leaf(self, op: str, attr: Any, size: str = "hidden") -> Any: ...
+    def leaf(self, op: str, attr: Any, size: str = "hidden", members: str = "") -> Any: ...
 
     def state(self, name: str) -> Any: ...
 
@@ -63,18 +63,23 @@ class Declaration:
         self.gate_bias = bias and cell.gate_bias
         self.own = own_parameters(cell)
         self.children = cell.children
+        self.fed = names(cell.fed)
+        self.context = dict(cell.context)
         self.parts = cell.part_table()
         self.reads = cell.reads or next(iter(self.parts), "")
         self._check()
         declared_weights.check(cell, self.states, self.all_vectors, self.matrices)
         declared_weights.check_parts(cell, self.parts, self.reads)
-        fed = cell.size_of(self.states[0])
+        member_states.check(cell, self.states, self.fed)
+        parameters = naming.recurrent(self.children, self.fed)
+        fed = [cell.size_of(state) for state in self.fed] or [cell.size_of(self.states[0])]
+        fed = fed if len(fed) > 1 else fed * len(parameters)
         self.weights = {
-            name: Weight(parameter, "hidden", fed, k, naming.C if self.gate_bias and child == 0 else None)
-            for k, gate in enumerate(self.recurrents)
-            for child, (name, parameter) in enumerate(
-                zip(self.maps(gate), naming.recurrent(self.children), strict=True)
+            name: Weight(
+                parameter, "hidden", size, k, naming.C if self.gate_bias and parameter == parameters[0] else None
             )
+            for k, gate in enumerate(self.recurrents)
+            for name, parameter, size in zip(self.maps(gate), parameters, fed, strict=True)
         } | {
             name: Weight(
                 naming.of_matrix(name), m.rows, m.columns, bias=naming.of_bias(name) if bias and m.bias else None
@@ -83,9 +88,8 @@ class Declaration:
         }
 
     def maps(self, gate: str) -> tuple[str, ...]:
-        """The weights that a gate multiplies states with: one, or one for each child. The first has the gate's c."""
-        count = self.children
-        return tuple(naming.map_of(gate, k) for k in range(count)) if isinstance(count, int) else (f"U_{gate}",)
+        """The weights that a gate multiplies states with: one, or one for each child or state. The first has its c."""
+        return naming.maps_of(gate, self.children, self.fed)
 
     def _check_children(self, title: str) -> None:
         if not (self.children in (None, "any") or (type(self.children) is int and self.children > 0)):
@@ -98,7 +102,8 @@ class Declaration:
         title = type(self.cell).__name__
         self._check_children(title)
         vectors, matrices = self.all_vectors, self.matrices
-        naming.check(title, self.states, self.gates, vectors, matrices, self.own, self.children, self.parts)
+        kinds = vectors, matrices, self.own, self.children, self.parts, self.fed, self.context
+        naming.check(title, self.states, self.gates, *kinds)
         for name, parameter in self.own.items():
             if (parameter.dim() > 1 and parameter.numel() != 1) or not parameter.is_floating_point():
                 raise ProgramError(
@@ -144,6 +149,9 @@ class Declaration:
             ),
             "own": {name: "number" if parameter.numel() == 1 else "row" for name, parameter in self.own.items()},
             "children": self.children,
+            "fed": self.fed,
+            "context": self.context,
+            "counts": member_states.counts({s: self.cell.size_of(s) for s in self.states}, self.cell.units),
         }
 
     def with_symbols(self, symbols: SymbolSource) -> Cell:
@@ -199,6 +207,7 @@ class Declaration:
             f"each, or all as x and U); vectors {', '.join(self.all_vectors) or 'none'}; "
             f"matrices {', '.join(self.matrices) or 'none'}"
             + (f"; parts of the input {', '.join(self.parts)}" if self.parts else "")
+            + (f"; context {', '.join(self.context)}" if self.context else "")
         )
 
     def _maker(self, name: str, symbols: SymbolSource) -> Callable[[], Any] | None:
@@ -219,6 +228,8 @@ class Declaration:
             return lambda: symbols.product(name)
         if name in self.parts:
             return lambda: symbols.leaf("stream", name, self.parts[name])
+        if name in self.context:
+            return lambda: symbols.leaf("context", name, self.context[name], ops.CONTEXT)
         if name in self.all_vectors:
             vector, present = self.all_vectors[name], name in self.vectors
             if vector.per_gate:
@@ -257,7 +268,8 @@ class Declaration:
                     f"is declared in {side}: {side} = {gate!r},"
                 ), program.nodes[present[0]].line or line.get(present[0], 0)
         used = {attr[0] if isinstance(attr, tuple) else attr for attr in reads}
-        for name in (*self.vectors, *self.matrices, *self.own):
+        used |= {node.attr for node in program.nodes if node.op == "context"}
+        for name in (*self.vectors, *self.matrices, *self.own, *self.context):
             if name not in used:
                 return f"declares {name!r}, but step never uses it; leave it out", 0
         return None

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from carousel.cells.cell import Cell
+from carousel.cells.member_sizes import parted
 from carousel.cells.weights import SCHEMES, Initial, Matrix, Vector
 from carousel.errors import ProgramError
 
@@ -91,10 +92,13 @@ def _check_initial(title: str, what: str, initial: Initial | None, learned: bool
 def _check_sizes(
     title: str, cell: Cell, states: Sequence[str], vectors: Mapping[str, Vector], matrices: Mapping[str, Matrix]
 ) -> None:
-    of_weights = [size for m in matrices.values() for size in (m.rows, m.columns)]
+    # A matrix of one row makes a number.
+    of_weights = [size for m in matrices.values() for size in (m.rows, m.columns) if (size, m.rows) != ("one", "one")]
     of_weights += [v.size for v in vectors.values()]
     of_states = [cell.size_of(state) for state in states]
-    for size in (*of_states, *of_weights):
+    of_members = {each for size in of_states if "*" in str(size) for each in parted(size)}
+    of_states = [of_states[0], *(size for size in of_states[1:] if "*" not in str(size) and size != "one")]
+    for size in (*of_states, *of_weights, *cell.context.values()):
         if not isinstance(size, str) or not size.isidentifier() or size in RESERVED:
             raise ProgramError(
                 f"the cell {title} uses the size {size!r}; a size is 'hidden', 'projection', or a name of your own, "
@@ -102,20 +106,21 @@ def _check_sizes(
             )
         if size == "one":
             raise ProgramError(
-                f"the cell {title} uses the size 'one' for a state, vector or matrix. A matrix of one row is a vector: "
-                "(v * h).sum(-1, keepdim=True); a learned number is an attribute, "
-                "self.alpha = nn.Parameter(torch.tensor(0.3))"
+                f"the cell {title} uses the size 'one' for its first state, a vector, a context or the columns of a "
+                "matrix. A learned number is an attribute, self.alpha = nn.Parameter(torch.tensor(0.3))"
             )
-    for state, size in zip(states[1:], of_states[1:], strict=True):
-        if size != "hidden" and size not in (of_states[0], *of_weights):
+    for state in states[1:]:
+        size = cell.size_of(state)
+        if "*" not in size and size not in ("hidden", "one", of_states[0], *of_weights, *of_members):
             raise ProgramError(
                 f"the cell {title} gives the state {state!r} the size {size!r}, which no vector or matrix has, so that "
                 "nothing could be computed of it; declare one that has it"
             )
-    if unknown := [size for size in cell.units if size in KNOWN or size not in (*of_states, *of_weights)]:
+    own = {*of_states, *of_weights, *of_members, *cell.context.values()}
+    if unknown := [size for size in cell.units if size in KNOWN or size not in own]:
         raise ProgramError(
             f"the cell {title} gives a number to the size {unknown[0]!r} in units; these are for sizes of its own: "
-            f"{', '.join(sorted({*of_states, *of_weights} - set(KNOWN))) or 'it has none'}"
+            f"{', '.join(sorted(own - {*KNOWN, 'one'})) or 'it has none'}"
         )
 
 
@@ -125,7 +130,8 @@ def _check_states(title: str, cell: Cell, states: Sequence[str]) -> None:
             raise ProgramError(
                 f"the cell {title} gives an initial value to {state!r}; its states are {', '.join(states)}"
             )
-        if value != "learned" and not isinstance(value, float | int):
+        if value != "learned" and not isinstance(value, float | int) and not callable(value):
             raise ProgramError(
-                f"the cell {title} declares that the state {state!r} begins at {value!r}; write a number or 'learned'"
+                f"the cell {title} declares that the state {state!r} begins at {value!r}; write a number or 'learned', "
+                "or a function of the number of units that returns a tensor of them"
             )

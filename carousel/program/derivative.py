@@ -24,8 +24,8 @@ class Derivative:
 
     program: its leaves are `gradient` (of a new state or of a recorded value), `saved` (a value of the forward
         program) and the leaves of the forward program. Its results are gradients per row of the batch, with the keys
-        ("state", name), ("input", gate), ("stream", name) and ("vector", attr); and ("product", node) for the result
-        of each product of the forward program. A value that step does not read has no gradient here.
+        ("state", name), ("input", gate), ("stream", name), ("context", name) and ("vector", attr); and
+        ("product", node) for the result of each product of the forward program. A value that step does not read has no gradient here.
         Engines compute the gradients of weights from these, as one large product over all steps. For a product W v
         the gradient of W is the sum over steps and rows of (gradient of W v) vᵀ, for a transposed one of
         v (gradient of Wᵀ v)ᵀ; the gradient of the bias is the sum of the gradient of W v.
@@ -109,7 +109,8 @@ def _results(program: Program, b: Builder, gradients: dict[int, Ref]) -> dict[An
             return b.constant(0.0)
         return b.broadcast(gradient, program.nodes[index].size) if b.nodes[gradient].size == "one" else gradient
 
-    read = {(n.op, n.attr): i for i, n in enumerate(program.nodes) if n.op in ("state", "input", "stream", "vector")}
+    kinds = ("state", "input", "stream", "context", "vector")
+    read = {(n.op, n.attr): i for i, n in enumerate(program.nodes) if n.op in kinds}
     multiplied = {("product", i): i for i, node in enumerate(program.nodes) if node.op in ops.PRODUCTS}
     return {key: of(index) for key, index in (read | multiplied).items()}
 

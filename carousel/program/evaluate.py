@@ -6,20 +6,24 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from carousel.program.program import Program
+from carousel.program.program import Line, Program
 
 
 def evaluate(
-    program: Program, leaves: Sequence[Tensor | None], multiply: Callable[[int, Tensor], Tensor]
+    program: Program,
+    leaves: Sequence[Tensor | None],
+    multiply: Callable[[int, Tensor], Tensor],
+    lines: Sequence[Line] | None = None,
 ) -> list[Tensor]:
     """The values of all nodes of a program, in order.
 
     program: a forward program or a derivative.
     leaves: an entry for each node; the entry of a leaf is its value, any other entry is ignored.
-    multiply: computes a product, or an op between rows and members: (node, row) -> row.
+    multiply: computes a product, or an op of members: (node, row) -> row.
+    lines: those of `program.lines` that are computed, None for all; the entries of other nodes are their values.
     """
     values: list[Tensor] = list(leaves)  # type: ignore[arg-type]
-    for index, meaning, args in program.lines:
+    for index, meaning, args in program.lines if lines is None else lines:
         if meaning is None:
             values[index] = multiply(index, values[args[0]])
         else:

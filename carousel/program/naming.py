@@ -20,14 +20,19 @@ W, U, B, C = "weight_ih", "weight_hh", "bias_ih", "bias_hh"
 CANDIDATE_MASK = "drop_candidate"
 
 
-def recurrent(children: int | str | None) -> tuple[str, ...]:
-    """The parameters that hold the U of all gates: one for each child of a node, where a cell has so many."""
-    return tuple(f"{U}{child}" for child in range(children)) if isinstance(children, int) else (U,)
+def recurrent(children: int | str | None, fed: Sequence[str] = ()) -> tuple[str, ...]:
+    """The parameters that hold the U of all gates: one for each child of a node, where a cell has so many; one for each
+    of several states that gates read."""
+    if isinstance(children, int):
+        return tuple(f"{U}{child}" for child in range(children))
+    return (U, *(f"weight_{state}h" for state in fed[1:]))
 
 
-def map_of(gate: str, child: int) -> str:
-    """The weight that a gate multiplies this child's state with."""
-    return f"U_{gate}_{child}"
+def maps_of(gate: str, children: int | str | None, fed: Sequence[str] = ()) -> tuple[str, ...]:
+    """The weights that a gate multiplies states with, in the order of `recurrent`."""
+    if isinstance(children, int):
+        return tuple(f"U_{gate}_{child}" for child in range(children))
+    return (f"U_{gate}", *(f"U_{gate}_{state}" for state in fed[1:]))
 
 
 def of_matrix(matrix: str) -> str:
@@ -74,19 +79,22 @@ def check(
     own: Iterable[str],
     children: int | str | None = None,
     parts: Iterable[str] = (),
+    fed: Sequence[str] = (),
+    context: Iterable[str] = (),
 ) -> None:
     """Raises ProgramError for a name that no argument of step can have, and for one name that two things would have.
 
     title: what messages call the cell. own: the names of the cell's own parameters, which step reads as attributes.
-    children: how many children of a node it goes on from, as the cell declares.
+    children: how many children of a node it goes on from, as the cell declares. fed: the states that gates read.
     """
     kinds = {"state": states, "gate": gates, "vector": list(vectors), "matrix": list(matrices), "part": list(parts)}
+    kinds["context"] = list(context)
     declared = [(kind, name) for kind, names in kinds.items() for name in names]
     for kind, name in declared:
         _check_spelling(title, kind, name)
     attributes = [("attribute", name) for name in own]
     _check_arguments(title, gates, declared)
-    _check_parameters(title, states, kinds, attributes, recurrent(children))
+    _check_parameters(title, states, kinds, attributes, recurrent(children, fed))
     _check_rows(title, states, [*declared, *attributes])
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from carousel.cells.weights import Vector
 from carousel.errors import ProgramError
+from carousel.program import ops
 from carousel.program.program import Node, Program, Weight
 from carousel.program.verify import finished
 
@@ -31,7 +32,10 @@ def write(program: Program) -> str:
             **({"heads": program.heads} if program.heads > 1 else {}),
             **({"sparse": True} if program.sparse else {}),
             **({"constants": program.constants} if program.constants else {}),
-            "nodes": [(n.op, n.args, n.size, n.attr, *([True] if n.members else [])) for n in program.nodes],
+            **({"fed": program.fed} if program.fed else {}),
+            **({"context": list(program.context.items())} if program.context else {}),
+            **({"counts": list(program.counts.items())} if program.counts else {}),
+            "nodes": [(n.op, n.args, n.size, n.attr, *([_members(n)] if n.members else [])) for n in program.nodes],
             "outputs": list(program.outputs.items()),
         },
         separators=(",", ":"),
@@ -58,8 +62,12 @@ def read(text: str) -> Program:
             heads=int(found.get("heads", 1)),
             sparse=bool(found.get("sparse", False)),
             constants=tuple(found.get("constants", ())),
+            fed=tuple(found.get("fed", ())),
+            context=dict(found.get("context", ())),
+            counts=dict(found.get("counts", ())),
             nodes=tuple(
-                Node(op, tuple(args), size, _hashable(attr), *m) for op, args, size, attr, *m in found["nodes"]
+                Node(op, tuple(args), size, _hashable(attr), *(ops.CHILDREN if one is True else str(one) for one in m))
+                for op, args, size, attr, *m in found["nodes"]
             ),
             outputs={_hashable(key): int(node) for key, node in found["outputs"]},
         )
@@ -76,6 +84,11 @@ def _without_defaults(vector: Vector, least: int) -> list[Any]:
     while len(found) > least and found[-1] == default[len(found) - 1]:
         found.pop()
     return found
+
+
+def _members(node: Node) -> bool | str:
+    """Whose members a node has; True stands for children, as it did when there were no others."""
+    return True if node.members == ops.CHILDREN else node.members
 
 
 def _hashable(value: Any) -> Any:

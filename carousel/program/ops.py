@@ -2,8 +2,9 @@
 
 All values are rows of a batch. An op reads one row of each argument and writes one row, so that a row of a batch never
 sees another row. The size of a row is "hidden" or "projection" units, or one number ("one"); beside a longer row, one
-number stands for every unit. A row may have members, as a node of a tree has children: then a value may have a row for
-each member, and only `spread`, `total` and `greatest` lead from rows to members and back.
+number stands for every unit. A row may have members, as a node of a tree has children and a memory has slots: then a
+value may have a row for each member, and only `spread`, `total`, `greatest` and `turn` lead from rows to members and
+back. Of the members of a fixed number, a value is (batch, members, units); of others, (all members, units).
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ class Op:
 
     kind: "pointwise"; "relation" (pointwise; only `where` may read its result); "reduction" (a row to one
         number); "broadcast" (one number to a row); "product" (a row times a named weight); "members" (between a row
-        and its members).
-    meaning: the op as a function of torch. This is its definition; every engine is tested against it. For an op between
-        rows and members, its last argument is their `Members`.
+        and its members, or among members).
+    meaning: the op as a function of torch. This is its definition; every engine is tested against it. For an op of the
+        kind "members", its last argument is their `Members` or `Slots`; for a `turn` that gives rows, None.
     derivative: (b, g, y, *arguments) -> the gradients of the arguments, as nodes of the `Builder` b. y is the op's
         value and g the gradient of y. For a product, the name of its weight stands in the place of its argument.
         Where rows have different sizes, `derivative.differentiate` sums. The gradients are torch's, also at kinks.
@@ -61,24 +62,69 @@ def _highest(a: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Members:
-    """Whose row each member is. of: (members), the row of each, never falling. rows: how many rows there are."""
+    """Members of which rows have differing numbers: the children of nodes, the positions of a context.
+
+    of: (members), the row of each, never falling. rows: how many rows there are.
+    """
 
     of: Tensor
     rows: int
 
+    def spread(self, a: Tensor) -> Tensor:
+        return a.index_select(0, self.of)
 
-def _spread(a: Tensor, members: Members) -> Tensor:
-    return a.index_select(0, members.of)
+    def total(self, a: Tensor) -> Tensor:
+        return a.new_zeros(self.rows, a.shape[1]).index_add(0, self.of, a)
+
+    def greatest(self, a: Tensor) -> Tensor:
+        """The greatest of a row's members, unit by unit; 0 for a row without any."""
+        index = self.of.unsqueeze(1).expand_as(a)
+        return a.new_zeros(self.rows, a.shape[1]).scatter_reduce(0, index, a, "amax", include_self=False)
 
 
-def _total(a: Tensor, members: Members) -> Tensor:
-    return a.new_zeros(members.rows, a.shape[1]).index_add(0, members.of, a)
+@dataclass(frozen=True)
+class Slots:
+    """Members of which each row has as many: the slots of a memory. rows: how many rows there are. count: of members."""
+
+    rows: int
+    count: int
+
+    def spread(self, a: Tensor) -> Tensor:
+        return a.unsqueeze(1).expand(-1, self.count, -1)
+
+    def total(self, a: Tensor) -> Tensor:
+        return a.sum(1)
+
+    def greatest(self, a: Tensor) -> Tensor:
+        return a.amax(1)
 
 
-def _greatest(a: Tensor, members: Members) -> Tensor:
-    """The greatest of a row's members, unit by unit; 0 for a row without any."""
-    index = members.of.unsqueeze(1).expand_as(a)
-    return a.new_zeros(members.rows, a.shape[1]).scatter_reduce(0, index, a, "amax", include_self=False)
+def _spread(a: Tensor, members: Members | Slots) -> Tensor:
+    return members.spread(a)
+
+
+def _total(a: Tensor, members: Members | Slots) -> Tensor:
+    return members.total(a)
+
+
+def _greatest(a: Tensor, members: Members | Slots) -> Tensor:
+    return members.greatest(a)
+
+
+def _turn(a: Tensor, members: Slots | None) -> Tensor:
+    if members is None:  # members of one number each become a row
+        return a.squeeze(-1)
+    return a.unsqueeze(-1) if a.dim() == 2 else a.transpose(-1, -2)
+
+
+def _roll(a: Tensor, members: Slots) -> Tensor:
+    del members
+    return a.roll(1, -2)
+
+
+def _roll_back(a: Tensor, members: Slots) -> Tensor:
+    del members
+    return a.roll(-1, -2)
 
 
 def _sigmoid_grad(g: Tensor, y: Tensor) -> Tensor:
@@ -171,6 +217,19 @@ def _greatest_grad(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
     return (b.op("where", is_greatest, share, 0.0),)
 
 
+def _turn_grad(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
+    del p
+    return (b.op("turn", b.like(g, y)),)  # a number that stands for all of y is none for all of p
+
+
+def _rolled(back: str) -> Callable[..., Gradients]:
+    def derivative(b: Builder, g: Ref, y: Ref, p: Ref) -> Gradients:
+        del y, p
+        return (b.op(back, g) if b.nodes[g].members else g,)  # what is the same for all members stays so
+
+    return derivative
+
+
 def _none(b: Builder, g: Ref, y: Ref, *arguments: Ref) -> Gradients:
     del b, g, y
     return (None,) * len(arguments)
@@ -226,9 +285,13 @@ ROWS = [
     Op("highest", 1, _highest, _highest_grad, "max({})", kind="reduction"),
     Op("broadcast", 1, torch.clone, lambda b, g, y, p: (g,), "{}", kind="broadcast"),
     # between a row and its members: the builder enters spread wherever a row meets members
-    Op("spread", 1, _spread, lambda b, g, y, p: (b.op("total", g),), "{}", kind="members"),
-    Op("total", 1, _total, lambda b, g, y, p: (b.op("spread", g),), "Σ({})", kind="members"),
+    Op("spread", 1, _spread, lambda b, g, y, p: (b.op("total", b.of_members(g, y)),), "{}", kind="members"),
+    Op("total", 1, _total, lambda b, g, y, p: (b.spread(g, b.nodes[p].members),), "Σ({})", kind="members"),
     Op("greatest", 1, _greatest, _greatest_grad, "greatest({})", kind="members"),
+    # of members of a fixed number: those of one number each are a row, and the reverse; each to the next, or back
+    Op("turn", 1, _turn, _turn_grad, "{}ᵀ", kind="members", binding=8),
+    Op("roll", 1, _roll, _rolled("roll_back"), "roll({})", kind="members"),
+    Op("roll_back", 1, _roll_back, _rolled("roll"), "roll back({})", kind="members"),
     # with a weight
     Op("product", 1, _product, lambda b, g, y, weight: (b.product(weight, g, transposed=True),), "{weight} {}{bias}", kind="product", binding=5),
     Op("product_transposed", 1, _product_transposed, lambda b, g, y, weight: (b.product(weight, g),), "{weight}ᵀ {}", kind="product", binding=6),
@@ -238,8 +301,13 @@ TABLE = {row.name: row for row in ROWS}
 PRODUCTS = tuple(row.name for row in ROWS if row.kind == "product")
 
 
-def is_across_members(op: str) -> bool:
-    """Whether an op leads between a row and its members."""
+# Whose members they are, where it is no size: their number differs from row to row.
+CHILDREN, CONTEXT = "children", "context"
+RAGGED = (CHILDREN, CONTEXT)
+
+
+def is_of_members(op: str) -> bool:
+    """Whether an op leads between a row and its members, or among members."""
     return op in TABLE and TABLE[op].kind == "members"
 
 
@@ -247,10 +315,11 @@ def is_across_members(op: str) -> bool:
 #   input     the input part of a gate, W x + b (attr: the gate)
 #   state     a state before the step (attr: its name; for the state of a node's child, (name, number of the child))
 #   stream    a row that the caller gives for every step, such as a mask (attr: its name)
+#   context   rows that the caller gives once for each sequence, its members (attr: its name)
 #   vector    a learned vector (attr: its name, or (name, gate) where each gate has a part of it)
 #   constant  a number (attr)
 #   per_unit  1 / (number of units of the size in attr)
 # and in derivatives also
 #   saved     a value of the forward program (attr: its node there)
 #   gradient  the gradient of a new state or a recorded value (attr: the forward program's name for that result)
-LEAVES = ("input", "state", "stream", "vector", "constant", "per_unit", "saved", "gradient")
+LEAVES = ("input", "state", "stream", "context", "vector", "constant", "per_unit", "saved", "gradient")

@@ -1,4 +1,4 @@
-"""Expansions over the units of a row, or over its members: sums, softmax and norms.
+"""Expansions over the units of a row, or over its members: sums, softmax and norms, transposes and rolls.
 
 `expansions.py` says what holds for all expansions.
 """
@@ -19,7 +19,7 @@ def _over_members(what: str, dim: Any, keepdim: bool) -> bool:
         return True  # with or without keepdim: a row meets its members as it is
     if dim not in (-1, 1) or not keepdim:
         raise ProgramError(
-            f"a {what} that is not over the units (write dim=-1, keepdim=True; over the children of a node, dim=-2)"
+            f"a {what} that is not over the units (write dim=-1, keepdim=True; over members, as a node's children, dim=-2)"
         )
     return False
 
@@ -75,6 +75,27 @@ def logsumexp(b: Builder, input: Value, dim: Any = None, keepdim: bool = False) 
     highest, sum = ("greatest", "total") if _over_members("logsumexp", dim, keepdim) else ("highest", "sum")
     most = b.op("detach", b.op(highest, input))
     return b.op("add", most, b.op("log", b.op(sum, b.op("exp", b.op("sub", input, most)))))
+
+
+def turn(b: Builder, input: Value) -> Ref:
+    return b.op("turn", input)
+
+
+def transpose(b: Builder, input: Value, dim0: Any, dim1: Any) -> Ref:
+    if {dim0, dim1} != {-1, -2}:
+        raise ProgramError("a transpose that does not exchange units and members (write v.mT, or dimensions -1 and -2)")
+    return b.op("turn", input)
+
+
+def roll(b: Builder, input: Value, shifts: Any, dims: Any = None) -> Ref:
+    """torch.roll over the members of a row, by a whole number of them."""
+    shifts, dims = (one[0] if isinstance(one, tuple) and len(one) == 1 else one for one in (shifts, dims))
+    if dims != -2 or not isinstance(shifts, float) or shifts != int(shifts):
+        raise ProgramError("a roll that is not over members by a whole number of them (write torch.roll(w, 1, -2))")
+    rolled = b.value(input)
+    for _ in range(abs(int(shifts))):
+        rolled = b.op("roll" if shifts > 0 else "roll_back", rolled)
+    return rolled
 
 
 def layer_norm(

@@ -8,9 +8,14 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
+from carousel.cells.member_sizes import joined, parted
 from carousel.cells.weights import Vector
 from carousel.errors import ProgramError
 from carousel.program import naming, ops
+
+
+# A node to compute, its meaning, and its arguments.
+Line = tuple[int, Callable[..., Any] | None, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -22,7 +27,8 @@ class Node:
     size: how long its rows are: "hidden", "projection", another name that the cell declares, "one", or "any" for a
         constant.
     attr: what a leaf stands for (see `ops.LEAVES`), or the name of a product's weight.
-    members: whether it has a row for each member of a row, in place of one for the row itself.
+    members: whose members it has a row of each, in place of one for the row itself: "children", "context", or the size
+        that says how many there are; "" if it is a row.
     name: the author's name for it, or "". line: its line in the author's file, or 0.
     """
 
@@ -30,9 +36,14 @@ class Node:
     args: tuple[int, ...] = ()
     size: str = "hidden"
     attr: Any = None
-    members: bool = False
+    members: str = ""
     name: str = field(default="", compare=False)
     line: int = field(default=0, compare=False)
+
+    @property
+    def row(self) -> str:
+        """The size of the one row in which an engine gives its value: with the units of all its members."""
+        return str(joined((self.members, self.size))) if self.members else self.size
 
 
 @dataclass(frozen=True)
@@ -100,9 +111,19 @@ class Interface:
     constants: tuple[str, ...] = ()  # the parameters that are not learned
     sparse: bool = False  # whether only some connections of each U count
     heads: int = 1  # how many blocks of each U a layer stores; engines are given all of U
+    fed: tuple[str, ...] = ()  # the states that gates read, where it is not the first state alone
+    context: dict[str, str] = field(default_factory=dict)  # given once for a sequence: name -> size name of a position
+    counts: dict[str, int] = field(default_factory=dict)  # of sizes of states with members; 0 where a layer says it
 
     def __deepcopy__(self, memo: object) -> Interface:
         return self  # it never changes, and caches compare it by identity
+
+    @property
+    def of_fed(self) -> dict[str, str]:
+        """The parameters that hold the U of all gates, and the state that each of them multiplies."""
+        fed = self.fed or (self.output_state,)
+        names = naming.recurrent(self.children, fed)
+        return dict(zip(names, fed if len(fed) > 1 else fed * len(names), strict=True))
 
     @property
     def output_state(self) -> str:
@@ -126,8 +147,8 @@ class Interface:
                 )
 
         enter(naming.W, "inputs", "input")
-        for name in naming.recurrent(self.children) if self.recurrents else ():
-            enter(name, "recurrents", self.states[self.output_state])
+        for name, state in self.of_fed.items() if self.recurrents else ():
+            enter(name, "recurrents", self.states[state])
         if self.gate_bias:
             enter(naming.B, "inputs")
         if self.gate_bias and self.recurrents:
@@ -148,7 +169,9 @@ class Interface:
         of_weights = (size for weight in self.weights.values() for size in (weight.rows, weight.columns))
         of_vectors = (vector.size for vector in self.vectors.values())
         known = ("hidden", "projection", "one", "any")
-        return frozenset((*known, *self.states.values(), *of_weights, *of_vectors, *self.parts.values()))
+        of_states = (each for size in self.states.values() for each in parted(size) if each)
+        own = (*of_states, *of_weights, *of_vectors, *self.parts.values(), *self.context.values(), *self.counts)
+        return frozenset((*known, *own))
 
     @property
     def blocks(self) -> dict[str, int]:
@@ -173,7 +196,12 @@ class Interface:
             if len(shape) != len(self.parameters[name]):
                 raise ValueError(f"{name} must have {len(self.parameters[name])} axes, but is {tuple(shape)}")
             units |= {of: n for of, n in zip(self.parameters[name], shape, strict=True) if of not in self.blocks}
-        return units
+        return self.with_rows(units | {size: count for size, count in self.counts.items() if count})
+
+    def with_rows(self, sizes: dict[str, int]) -> dict[str, int]:
+        """The sizes, and those of states with members as rows: as many units as all members have."""
+        pairs = {size: parted(size) for size in self.states.values() if parted(size)[0]}
+        return sizes | {size: sizes[m] * sizes.get(units, 1) for size, (m, units) in pairs.items() if m in sizes}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -216,7 +244,7 @@ class Program(Interface):
     # Facts that follow from the nodes. Nobody declares them.
 
     @cached_property
-    def lines(self) -> tuple[tuple[int, Callable[..., Any] | None, tuple[int, ...]], ...]:
+    def lines(self) -> tuple[Line, ...]:
         """The nodes to compute, in order: (node, its meaning, its arguments). A meaning that needs a weight or members
         stands as None."""
         return tuple(
@@ -234,7 +262,7 @@ class Program(Interface):
     @cached_property
     def streams(self) -> dict[str, str]:
         """The rows that a caller must give for every step: name -> size name."""
-        return {node.attr: node.size for node in self.nodes if node.op == "stream"}
+        return {node.attr: node.row for node in self.nodes if node.op == "stream"}
 
     @cached_property
     def products(self) -> tuple[Product, ...]:
@@ -266,6 +294,24 @@ class Program(Interface):
         for index, node in enumerate(self.nodes):
             depth[index] = max((depth[a] for a in node.args), default=0) + (node.op in ops.PRODUCTS)
         return max(depth, default=0)
+
+    @cached_property
+    def still(self) -> frozenset[int]:
+        """The nodes that are computed of contexts and weights alone, and are the same at every step of a sequence."""
+        found: set[int] = set()
+        for index, node in enumerate(self.nodes):
+            if node.op in ("vector", "constant", "per_unit", "context") or (node.args and {*node.args} <= found):
+                found.add(index)
+        return frozenset(found)
+
+    @cached_property
+    def of_context(self) -> frozenset[int]:
+        """Those of them that differ from sequence to sequence, since a context is read."""
+        found: set[int] = set()
+        for index in sorted(self.still):
+            if self.nodes[index].members == ops.CONTEXT or found.intersection(self.nodes[index].args):
+                found.add(index)
+        return frozenset(found)
 
     @cached_property
     def depends_on_state(self) -> frozenset[int]:

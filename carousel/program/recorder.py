@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from carousel.cells.cell import Cell
+from carousel.cells.member_sizes import parted
 from carousel.errors import ProgramError
-from carousel.program import spellings
+from carousel.program import ops, spellings
 from carousel.program.builder import Builder, Ref
 from carousel.program.declaration import Declaration, Map, title
 from carousel.program.symbols import Shape, Symbol
@@ -38,9 +39,8 @@ class Recorder:
 
     # --- symbols for the arguments of step
 
-    def leaf(self, op: str, attr: Any, size: str = "hidden") -> Symbol:
+    def leaf(self, op: str, attr: Any, size: str = "hidden", members: str = "") -> Symbol:
         text = "_".join(map(str, attr)) if isinstance(attr, tuple) else attr
-        members = op == "state" and self.declaration.children == "any"
         return Symbol(self, self.builder.leaf(op, attr, size, members, name=text))
 
     def state(self, name: str) -> Any:
@@ -48,7 +48,13 @@ class Recorder:
         count, size = self.declaration.children, self.declaration.cell.size_of(name)
         if isinstance(count, int):
             return tuple(self.leaf("state", (name, child), size) for child in range(count))
-        return self.leaf("state", name, size)
+        members, units = parted(size)
+        return self.leaf("state", name, units, ops.CHILDREN if count == "any" else members)
+
+    def fed(self) -> tuple[Any, ...]:
+        """The rows that gates read: of the first state, of each child of it, or of several states."""
+        states = tuple(map(self.state, self.declaration.fed or self.declaration.states[:1]))
+        return states if len(states) > 1 else self._each(states[0])
 
     def gate(self, gate: str) -> Symbol:
         """W x + b + U h + c, as one value; what the gate does not have is left out. Of several children, U of each."""
@@ -56,16 +62,16 @@ class Recorder:
         if gate in self.declaration.inputs:
             parts.append(b.leaf("input", gate, name=gate))
         if gate in self.declaration.recurrents:
-            states = self.state(self.declaration.states[0])
-            for weight, state in zip(self.declaration.maps(gate), self._each(states), strict=True):
-                fed = b.op("total", state.ref) if b.nodes[state.ref].members else state.ref
-                parts.append(b.product(weight, fed))
+            for weight, state in zip(self.declaration.maps(gate), self.fed(), strict=True):
+                read = b.op("total", state.ref) if b.nodes[state.ref].members else state.ref
+                parts.append(b.product(weight, read))
         return Symbol(self, reduce(lambda p, q: b.op("add", p, q), parts))
 
     def product(self, *weights: str) -> Map:
         """What multiplies with these weights: a row with the one that there is, or rows of all children with theirs."""
-        several = isinstance(self.declaration.children, int) and weights[0] not in self.declaration.matrices
-        name = weights[0].rpartition("_")[0] if several else weights[0]
+        of_children = isinstance(self.declaration.children, int) and weights[0] not in self.declaration.matrices
+        several = of_children or len(weights) > 1
+        name = weights[0].rpartition("_")[0] if of_children else weights[0]
 
         def product(row: Any, transposed: bool) -> Any:
             self.look()
@@ -76,7 +82,8 @@ class Recorder:
                 made = tuple(self._made(partial(self.builder.product, w, row.ref, True)) for w in weights)
                 return made if several else made[0]
             if len(rows) != len(weights):
-                raise self.refuse(f"{name} of {len(rows)} rows, where there are {len(weights)} children,")
+                of = "children" if of_children else f"states that gates read ({', '.join(self.declaration.fed)})"
+                raise self.refuse(f"{name} of {len(rows)} rows, where there are {len(weights)} {of},")
             return self._made(lambda: self._sum_of_products(weights, rows))
 
         return Map(product)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
+from carousel.cells.member_sizes import parted
 from carousel.program import naming, ops, polynomial
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.keeping import candidates, keeping
@@ -31,7 +32,9 @@ WORDS = {
 def recordable(program: Program) -> dict[str, int]:
     """{name: node} of the values that can be recorded: the new states, and the values that the author named."""
     named = {node.name: index for index, node in enumerate(program.nodes) if node.name and node.op in ops.TABLE}
-    whole_rows = {name: index for name, index in named.items() if program.nodes[index].size != "one"}
+    rows = {name: program.nodes[index].row for name, index in named.items()}
+    of_children = f"{ops.CHILDREN}*"
+    whole_rows = {n: index for n, index in named.items() if rows[n] != "one" and not rows[n].startswith(of_children)}
     return whole_rows | {state: program.outputs[state] for state in program.states}
 
 
@@ -85,7 +88,7 @@ def modify(program: Program, states: tuple[str, ...]) -> Program:
     """
 
     def changed(b: Builder, node: Node, leaf: Ref) -> Ref:
-        keep, add = (b.leaf("stream", name(node.attr), node.size) for name in (naming.keep, naming.add))
+        keep, add = (b.leaf("stream", name(node.attr), node.size, node.members) for name in (naming.keep, naming.add))
         return b.op("add", b.op("mul", keep, leaf), add)
 
     return _with_states(program, states, changed)
@@ -102,9 +105,9 @@ def zoneout(program: Program, states: tuple[str, ...]) -> Program:
     b = Builder(program.weights, program.nodes)
     outputs = dict(program.outputs)
     for state in states:
-        size = program.states[state]
-        old, new = b.leaf("state", state, size), Ref(outputs[state])
-        zone = b.leaf("stream", naming.zone(state), size)
+        members, size = parted(program.states[state])
+        old, new = b.leaf("state", state, size, members), Ref(outputs[state])
+        zone = b.leaf("stream", naming.zone(state), size, members)
         outputs[state] = b.op("add", new, b.op("mul", zone, b.op("sub", old, new)))
     return _finished(program, b, outputs)
 

@@ -59,6 +59,8 @@ class Symbol:
         recorder = self.recorder
         if name == "shape":
             return Shape(self)
+        if name == "mT":
+            return recorder.call("mT", (self,), {})
         if name in ("size", "dim", "numel", "ndim"):
             return Shape(self).size if name == "size" else _refused(self, f"the {name} of a row")
         if not hasattr(torch.Tensor, name):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Hashable
 
 from carousel.cells.cell import Cell, names
+from carousel.cells.member_sizes import parted
 from carousel.errors import ProgramError
-from carousel.program.builder import prune
+from carousel.program import ops
+from carousel.program.builder import Builder, Ref, prune
 from carousel.program.declaration import Declaration, title
 from carousel.program.program import Program
 from carousel.program.reads import Reads
@@ -72,13 +74,7 @@ def _trace(cell: Cell, bias: bool) -> Program:
                 f"{title(cell)} must return a row for the state {state}, but returned a relation: "
                 "choose numbers with torch.where(condition, 1.0, 0.0)"
             )
-        if b.nodes[result.ref].members:
-            raise ProgramError(
-                f"{title(cell)} must return a row for the state {state}, but returned one for each child: take them "
-                "together, as in .sum(-2)"
-            )
-        is_number = b.nodes[result.ref].op == "constant"  # as from ones_like, which is a row
-        outputs[state] = b.broadcast(result.ref, cell.size_of(state)) if is_number else result.ref
+        outputs[state] = _returned(b, cell, state, result.ref)
     recorder.give_names()
     for state, ref in outputs.items():
         b.call(ref, state)
@@ -92,3 +88,23 @@ def _trace(cell: Cell, bias: bool) -> Program:
             recorder.place = [(recorder.place[-1][0], node.line)] if node.line and recorder.place else recorder.place
             raise recorder.refuse(f"{node.op}, of which {problem},")
     return finished(program)
+
+
+def _returned(b: Builder, cell: Cell, state: str, ref: Ref) -> Ref:
+    """The new value of a state, checked: a row, or a row for each of its members."""
+    members, size = parted(cell.size_of(state))
+    found = b.nodes[ref]
+    if found.op == "constant":  # as from ones_like, which is a row
+        return b.spread(b.broadcast(ref, size), members) if members else b.broadcast(ref, size)
+    if members and not found.members:
+        raise ProgramError(
+            f"{title(cell)} must return members for the state {state}, a row for each of its {members}, but returned "
+            "one row"
+        )
+    if found.members != members:
+        of = {ops.CHILDREN: "child", ops.CONTEXT: "position of the context"}.get(found.members, found.members)
+        raise ProgramError(
+            f"{title(cell)} must return {f'its {members}' if members else 'a row'} for the state {state}, but returned "
+            f"one for each {'' if found.members in ops.RAGGED else 'of '}{of}: take them together, as in .sum(-2)"
+        )
+    return ref

@@ -11,6 +11,7 @@ from torch import Tensor
 from carousel.cells.cell import Cell
 from carousel.errors import ProgramError
 from carousel.program.declaration import Declaration, Map
+from carousel.program.member_states import has_members
 from carousel.program.program import Interface
 
 
@@ -40,10 +41,15 @@ def untraced(cell: Cell, bias: bool = True) -> Untraced:
     """The cell's interface and step, untraced.
 
     cell: the cell. bias: whether the layer has biases.
-    Raises ProgramError if the declaration contradicts itself, and for a cell with children: plain Python sees one node
-    at a time, and a scan runs many at once.
+    Raises ProgramError if the declaration contradicts itself, and for a cell with children or other members: plain
+    Python sees one row at a time, and a scan runs many at once.
     """
     declaration = Declaration(cell, bias)
+    if has_members(cell):
+        raise ProgramError(
+            f"{type(cell).__name__} has states with members, a context, or several fed states, which are run as a "
+            "program alone"
+        )
     if declaration.children is not None:
         raise ProgramError(
             f"{type(cell).__name__} has children, and a step over many nodes at once is run as a program alone"
@@ -62,8 +68,8 @@ class _NumericRows:
     ):
         self.value, self.multiply, self.declaration = value, multiply, declaration
 
-    def leaf(self, op: str, attr: Any, size: str = "hidden") -> Tensor:
-        del size  # a row has its own
+    def leaf(self, op: str, attr: Any, size: str = "hidden", members: str = "") -> Tensor:
+        del size, members  # a row has its own
         row = self.value(op, attr)
         return row.clone() if op == "state" else row  # step may write into it, while other code reads it too
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakValueDictionary
 
+from carousel.cells.member_sizes import parted
 from carousel.errors import ProgramError
 from carousel.program import ops
 from carousel.program.program import Node, Program
@@ -22,8 +23,9 @@ def verify(program: Program) -> None:
        the reverse.
     6. A result that is a state has the size of that state.
     7. The program declares what a leaf stands for, and the leaf has the declared size.
-    8. A row meets only rows, and members only members: `spread` makes members of a row, and `total` and `greatest` a
-       row of members. A literal number meets both. States have members in a cell with "any" number of children.
+    8. A row meets only rows, and members only members of the same kind: `spread` makes members of a row, and `total` and
+       `greatest` a row of members; `turn` makes members of units, and units of members. A literal number meets both.
+       States have members in a cell with "any" number of children, and where their size says so; so have contexts.
     9. No parameter has two shapes, and each block of rows of a parameter belongs to a gate.
     """
     if problem := _problem_of_declaration(program):
@@ -39,10 +41,8 @@ def verify(program: Program) -> None:
     if unread:
         raise ProgramError(f"the program of {program.cell} is ill-formed: nothing reads node {min(unread)}")
     for name, size in program.states.items():
-        if name in program.outputs and program.nodes[program.outputs[name]].members:
-            raise ProgramError(f"{program.cell}.step must return a row for the state {name!r}, not one for each child")
-        if name in program.outputs and program.nodes[program.outputs[name]].size != size:
-            found = program.nodes[program.outputs[name]].size
+        if name in program.outputs and program.nodes[program.outputs[name]].row != size:
+            found = program.nodes[program.outputs[name]].row
             raise ProgramError(
                 f"{program.cell}.step must return the state {name!r} as a row of size {size!r}, "
                 f"but returns one of size {found!r}"
@@ -76,16 +76,30 @@ def _problem_of_members(node: Node, row: ops.Op, arguments: list[Node]) -> str:
     """A phrase that says why an op does not lead between rows and members as it must, or "" if it does."""
     found = {a.members for a in arguments if a.op not in ("constant", "per_unit")}
     if row.kind == "members":
-        takes, gives = (False, True) if node.op == "spread" else (True, False)
-        return "" if (found, node.members) == ({takes}, gives) else "it leads between a row and its members"
+        return "" if _fits(node, arguments[0]) else "it does not lead between a row and its members as it must"
     if len(found) > 1:
         return "it reads rows and members of rows, which only spread makes of one another"
     return "" if found <= {node.members} else "it gives a row for each member where it reads none, or the reverse"
 
 
+def _fits(node: Node, argument: Node) -> bool:
+    """Whether an op between a row and its members, or among them, gives what it must."""
+    match node.op:
+        case "spread":
+            return argument.members == "" and node.members != ""
+        case "total" | "greatest":
+            return argument.members != "" and node.members == ""
+        case "turn":
+            turned = argument.members or "one", "" if argument.size == "one" else argument.size
+            return (node.size, node.members) == turned and argument.members not in ops.RAGGED
+    return node.members == argument.members not in ("", *ops.RAGGED)
+
+
 def _problem_of_sizes(program: Program, node: Node, row: ops.Op, arguments: list[Node]) -> str:
     """A phrase that says why an op's arguments and result do not fit each other's sizes, or "" if they do."""
     sizes = {a.size for a in arguments} - {"any"}
+    if node.op == "turn":
+        return ""  # `_fits` has compared them
     match row.kind:
         case "product":
             if node.attr not in program.weights:
@@ -114,7 +128,9 @@ def _problem_of_declaration(program: Program) -> str:
         return f"its result {outside[0]!r} is no node"
     if absent := [state for state in program.states if state not in program.outputs]:
         return f"there is no new value of the state {absent[0]!r}"
-    sizes = [*program.states.values(), *(size for w in program.weights.values() for size in (w.rows, w.columns))]
+    of_weights = (size for w in program.weights.values() for size in (w.rows, w.columns))
+    numbers = [*list(program.states.values())[1:], *of_weights]  # some of which may be single numbers
+    sizes = [*list(program.states.values())[:1], *(size for size in numbers if size != "one")]
     if unknown := [size for size in sizes if size in ("one", "any", *program.blocks)]:
         return f"{unknown[0]!r} is not the size of a state or of a matrix"
     for name, weight in program.weights.items():
@@ -139,6 +155,8 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
             declared |= dict.fromkeys(program.own, "hidden")
         case "stream" if node.attr in program.parts:
             declared = dict(program.parts)
+        case "context" if program.states:
+            declared = dict(program.context)
         case "state" if program.states:
             declared = states_read(program)
         case "per_unit":
@@ -150,9 +168,11 @@ def _problem_of_leaf(program: Program, node: Node) -> str:
             return ""
     if node.attr not in declared:
         return f"the program declares no {node.op} {node.attr!r}"
-    if node.members != (node.op == "state" and program.children == "any"):
-        return "only the states of a cell with any number of children have members"
-    return "" if node.size == declared[node.attr] else f"a row of {node.attr!r} has the size {declared[node.attr]!r}"
+    members, size = parted(declared[node.attr])
+    of_kind = {"context": ops.CONTEXT, "state": ops.CHILDREN if program.children == "any" else members}
+    if node.members != of_kind.get(node.op, ""):
+        return "it has members that were not declared, or lacks those that were"
+    return "" if node.size == size else f"a row of {node.attr!r} has the size {declared[node.attr]!r}"
 
 
 def states_read(program: Program) -> dict[Any, str]:

@@ -75,7 +75,7 @@ class _Backward:
         given = self.states if self.trees else [program.output_state]
         self.outputs = {state: b.external(program.states[state]) for state in given}
         nodes = {key: program.nodes[index] for key, index in results_of(program, self.trees).items()}
-        self.upstream = {key: b.external(node.size, node.members) for key, node in nodes.items()}
+        self.upstream = {key: b.external(node.size, bool(node.members)) for key, node in nodes.items()}
         self.streams = {name: b.external(size) for name, size in program.streams.items()}
         self.grad_streams = {name: b.external(size) for name, size in program.streams.items()} if of_streams else {}
         b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
@@ -131,8 +131,8 @@ class _Backward:
             return self.b.op(node.op, node.size, *map(self._forward_item, node.args))
         view = self._forward_value(index)
         if node.size == "one":
-            return self.b.number_leaf(view, node.members)
-        return self.b.leaf("saved", view, node.size, node.members)
+            return self.b.number_leaf(view, bool(node.members))
+        return self.b.leaf("saved", view, node.size, bool(node.members))
 
     def _leaf(self, node: Node) -> int:
         match node.op:
@@ -185,7 +185,7 @@ class _Backward:
                     homes.append(self.grad_streams[what])
             case _:
                 size = SIZES["hidden" if kind == "input" else self.program.nodes[what].size]
-                members = kind == "product" and self.program.nodes[what].members
+                members = kind == "product" and bool(self.program.nodes[what].members)
                 # If one value is the gradient of several things, they share its buffer.
                 mine = [h for h in homes if h in self.gradient_of.values() and plan.buffers[h].size == size]
                 if not mine:
@@ -233,7 +233,7 @@ class _Backward:
                 continue
             plan, weight = self.b.plan, self.program.weights[node.attr]
             copy = self.b.op("copy", weight.rows, self._source(node.args[0]))
-            buffer = self.b.buffer(PANEL, weight.rows, CHUNK, WORKSPACE, node.members)
+            buffer = self.b.buffer(PANEL, weight.rows, CHUNK, WORKSPACE, bool(node.members))
             self.b[copy].homes.append(buffer)
             read = plan.view(View(BUFFER, self.gradient_of["product", index])), SIZES[weight.columns]
             made, gate = (buffer, SIZES[weight.rows]), -1 if weight.gate is None else weight.gate

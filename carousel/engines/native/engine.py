@@ -28,7 +28,7 @@ from carousel.engines.native.prepared import isa, library, multiplies_bfloat16, 
 from carousel.engines.native.two_sizes import others
 from carousel.engines.over_levels import Nodes
 from carousel.engines.parameters import parameters_of
-from carousel.program import Interface, Program
+from carousel.program import Interface, Program, ops
 
 
 @same_at_every_call
@@ -38,6 +38,8 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
         return absent
     if not isinstance(program, Program):
         return "the cell's step is not traced to a program"
+    if (beyond := not_rows(program)) is not None:
+        return beyond
     if torch.device(device).type != "cpu":
         return f"it runs on the CPU, not on {device}"
     if dtype not in (torch.float32, torch.float64, torch.bfloat16):
@@ -124,6 +126,18 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], steps:
 def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], trees: bool = False) -> str:
     """The plans of such a scan, over sequences or trees, and of backpropagation through it, as text (`text.py`)."""
     return facts.listing(program, dtype, sizes, trees)
+
+
+@same_at_every_call
+def not_rows(program: Program) -> str | None:
+    """Why a program is not one of rows, and of the children of nodes, alone, as a phrase; None if it is."""
+    if any(node.members not in ("", ops.CHILDREN) for node in program.nodes):
+        return "it computes with rows, and this cell has members: a memory of slots, or a context"
+    if len(program.fed) > 1:
+        return f"its gates read one state, and those of this cell read {', '.join(program.fed)}"
+    if any(weight.rows == "one" for weight in program.weights.values()) or "one" in program.states.values():
+        return "it carries and multiplies rows, and this cell has a state or a product that is a single number"
+    return None
 
 
 @same_at_every_call

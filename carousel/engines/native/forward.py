@@ -50,7 +50,7 @@ def lower_forward(
     stored = saved_buffers(b, program, keep, halves, trees) if keep else {}
     b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
     emitted = {
-        key: b.external(program.nodes[index].size, program.nodes[index].members)
+        key: b.external(program.nodes[index].size, bool(program.nodes[index].members))
         for key, index in results_of(program, trees).items()
     }
     streams = {name: b.external(size) for name, size in program.streams.items()}
@@ -102,7 +102,7 @@ def saved_buffers(b: Items, program: Program, keep: Kept, halves: bool, trees: b
     for state in () if trees else keep.states:  # over trees they are results
         found["state", state] = b.buffer(PANEL, program.states[state], ALWAYS, SAVED)
     for node in keep.nodes:
-        size, members = program.nodes[node].size, program.nodes[node].members
+        size, members = program.nodes[node].size, bool(program.nodes[node].members)
         layout = NUMBER if size == "one" else HALVES if halves and node in keep.pointwise else PANEL
         found["node", node] = b.buffer(layout, "hidden" if size in ("one", "any") else size, ALWAYS, SAVED, members)
     return found

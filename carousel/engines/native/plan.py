@@ -46,7 +46,8 @@ REDUCTIONS = {
     for name, op in ops.TABLE.items()
     if op.kind == "reduction" and f"TOTAL_{name.upper()}" in Structural.__members__
 }
-ACROSS = {name: Structural[name.upper()] for name, op in ops.TABLE.items() if op.kind == "members"}
+# Those between a row and its members; those among a memory's slots have no instructions yet.
+ACROSS = {name: Structural[name.upper()] for name in ("spread", "total", "greatest")}
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 

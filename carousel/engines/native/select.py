@@ -40,7 +40,7 @@ def select(
             term = (value[node.args[0]], node.attr, node.op == "product_transposed")
             bias = node.attr if _is_biased(items, node) else None
             value[index] = items.product(node.size, [term], None, bias, index in items.idle)
-        elif ops.is_across_members(node.op):
+        elif ops.is_of_members(node.op):
             value[index] = items.across(node.op, node.size, value[node.args[0]])
         elif node.op in REDUCTIONS:
             value[index] = items.reduction(node.op, value[node.args[0]])

@@ -15,7 +15,7 @@ from carousel.cells import Cell
 from carousel.engines import over_levels
 from carousel.engines.inside_torch import is_transformed
 from carousel.engines.levels import Levels
-from carousel.layers import explaining, initial_states
+from carousel.layers import contexts, explaining, initial_states
 from carousel.layers.arguments import as_size, check_constructor, check_input, check_weights
 from carousel.layers.parameters import check_sizes, options_text, parameter_shapes, register
 from carousel.layers.scans import Scans
@@ -125,6 +125,7 @@ class Recursive(Scans):
                 f"one, but {cell} has weights for {children} children, so that no data would reach the others; give "
                 "direction='up', or a cell with children = 'any' or of sequences"
             )
+        contexts.check_none("Recursive", self._program.cell, self._program.context)
         if self._program.parts:
             raise ValueError(
                 f"Recursive: {cell} reads parts of its input by name, which layers over trees do not give yet; run it "
