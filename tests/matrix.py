@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain, combinations, product
+from math import prod
 from typing import TypeVar
 
 import pytest
@@ -168,11 +169,16 @@ class Row:
         """The next number of units that the cell's heads divide."""
         return at_least + -at_least % self.cell.heads
 
+    @property
+    def units(self) -> dict[str, int]:
+        """Small numbers for the sizes of a memory."""
+        return {size: number for size, number in {"slots": 3, "width": 2}.items() if size in self.cell.units}
+
     def layer(
         self, input_size: int, hidden_size: int, engine: str = "reference", seed: int = 0, **options
     ) -> carousel.Recurrent:
         """A layer of the cell, the same for the same seed, no parameter at an initial value that would hide it."""
-        options |= {"proj_size": self.proj_size, "engine": engine}
+        options |= {"proj_size": self.proj_size, "engine": engine, "units": self.units}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             width = self.input_size(input_size, hidden_size)
@@ -183,9 +189,11 @@ class Row:
             "hidden": self.hidden_size(hidden_size),
             "projection": self.proj_size,
             "input": input_size,
+            "one": 1,
             **self.cell.units,
+            **self.units,
         }
-        return [sizes[self.cell.size_of(state)] for state in self.cell.states]
+        return [prod(sizes[one] for one in self.cell.size_of(state).split("*")) for state in self.cell.states]
 
     def initial(self, scans: int, batch: int, hidden_size: int, dtype: torch.dtype, seed: int = 1) -> States:
         """States to start from, (scans, batch, size) each."""
@@ -194,14 +202,23 @@ class Row:
             torch.randn(scans, batch, size, generator=random, dtype=torch.float64).to(dtype)
             for size in self.state_sizes(hidden_size)
         )
-        # sLSTM divides by n, which sums exponentials: it is positive.
-        return tuple(s.abs() + 0.5 if name == "n" else s for name, s in zip(self.cell.states, draw, strict=True))
+        # sLSTM divides by n, which sums exponentials, and linear attention by z: they are positive. A weighting over
+        # slots sums to less than 1, and so do links and usages.
+        positive = POSITIVE.get(type(self.cell).__name__, "n")
+        return tuple(
+            s.abs() + 0.5 if name == positive else torch.softmax(s, -1) if self._is_weighting(name) else s
+            for name, s in zip(self.cell.states, draw, strict=True)
+        )
+
+    def _is_weighting(self, state: str) -> bool:
+        return self.cell.size_of(state) in ("slots*one", "slots*slots")
 
     def __repr__(self) -> str:
         return self.name
 
 
 States = tuple[Tensor, ...]
+POSITIVE = {"MLSTM": "", "LinearAttention": "z"}
 M = TypeVar("M", bound=torch.nn.Module)
 
 
@@ -276,10 +293,13 @@ CATALOGUE = [
     *(
         Row(name, cell, _equations(cell) or textbook_catalogue.EQUATIONS.get(name))
         for name, cell in catalogue().items()
-        if cell.children is None
+        if cell.children is None and not cell.context
     ),
     *(Row(f"{cell!r}", cell, equations) for cell, equations in textbook_catalogue.WITH_OPTIONS.items()),
 ]
+
+# Those that read a context, by name; their laws stand in `test_attention.py`.
+ATTENTION_CELLS = {name: cell for name, cell in catalogue().items() if cell.context}
 
 # The cells of the catalogue that run over trees, by name; their laws stand in `test_recursive.py`.
 TREE_CELLS = {name: cell for name, cell in catalogue().items() if cell.children is not None}

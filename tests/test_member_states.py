@@ -66,7 +66,8 @@ def in_torch(write, hx: tuple[Tensor, ...]) -> list[Tensor]:
     _, M, w, k = hx
     new = write(M.view(B, N, N), w.view(B, N, 1), k.view(B, 1, N))
     shapes = ((1, B, N * N), (1, B, N), (1, B, N))
-    return [value.expand(B, *like).reshape(shape) for value, like, shape in zip(new, ((N, N), (N, 1), (1, N)), shapes)]
+    folded = ((N, N), (N, 1), (1, N))
+    return [v.expand(B, *like).reshape(shape) for v, like, shape in zip(new, folded, shapes, strict=True)]
 
 
 @EACH
@@ -111,7 +112,7 @@ def values_of(program: Program, leaves: list[Tensor | None]) -> list[Tensor]:
     return evaluate(program, leaves, of_members.with_members(program, SIZES, NO_PRODUCTS, axes, B))
 
 
-def NO_PRODUCTS(index: int, row: Tensor) -> Tensor:
+def NO_PRODUCTS(*_: object) -> Tensor:
     raise AssertionError("these programs multiply with no weight")
 
 
@@ -186,7 +187,7 @@ class Attending(Cell):
         "W_c": ("hidden", "source"),
     }
 
-    def step(self, h, r, M, m, f, n, b, W_k, W_b, W_m, W_c):
+    def step(self, h, M, m, f, n, b, W_k, W_b, W_m, W_c):
         attention = torch.softmax((W_m(m) * h).sum(-1, keepdim=True), -2)
         h = torch.sigmoid(f) * h + torch.tanh(n + b + W_c((attention * m).sum(-2)))
         w = torch.softmax(torch.sigmoid(W_b(h)) * (M * W_k(h)).sum(-1, keepdim=True), -2)
@@ -355,8 +356,8 @@ def test_what_cannot_be_is_refused_with_words(cell, says):
 
 def test_contexts_cannot_be_turned_or_rolled():
     class Turning(Attending):
-        def step(self, h, r, M, m, f, n, b, W_k, W_b, W_m, W_c):
-            return h, (torch.roll(m, 1, -2) * W_m(m)).sum(-2), M
+        def step(self, h, M, m):
+            return h, torch.roll(m, 1, -2).sum(-2), M
 
     with pytest.raises(ProgramError, match="roll of members whose number differs from row to row"):
         trace(Turning())

@@ -7,6 +7,7 @@ w.U[f] of the state, with biases w.b[f] and w.k[f].
 from __future__ import annotations
 
 import numpy as np
+import textbook_memory
 from textbook import Equations, relu, sigmoid
 
 from carousel.cells.continuous.lem import LEM
@@ -561,3 +562,9 @@ WITH_OPTIONS |= {
     ClockworkRNN(2): _clockwork(2),
     SLSTM(heads=2): Equations("ifgo", _with_heads(_slstm, 2)),
 }
+
+
+# --- cells with a memory
+
+EQUATIONS |= textbook_memory.EQUATIONS
+WITH_OPTIONS |= textbook_memory.with_options()

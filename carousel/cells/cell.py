@@ -40,8 +40,8 @@ class Cell:
       be "one": the product is then one number.
     - `sizes`: the size name of a state where it is not "hidden". A layer knows "hidden" and "projection" (its
       `proj_size`); any other name is the cell's own. A pair ("slots", "width") is the size of a state with *members*,
-      so many rows of so many units; ("slots", 1) of one with a number for each member. See below. "one" is the size of a
-      state that is one number.
+      so many rows of so many units; ("slots", 1) of one with a number for each member. See below. "one" is the size of
+      a state that is one number.
     - `context`: what a caller gives once for a whole sequence, from name to the size name of its units: a row for each
       position, of which sequences may have differing numbers. See below.
     - `units`: the numbers of the cell's own size names, where the layer's `units=` gives none.

@@ -34,7 +34,11 @@ class Positions(Members):
 
 
 class Context:
-    """The contexts of a scan. rows: by name, (positions of all sequences, size). lengths: positions of each sequence."""
+    """The contexts of a scan.
+
+    rows: by name, (positions of all sequences, size). lengths: how many positions each sequence has. most: the largest
+    number that any sequence of the call has.
+    """
 
     def __init__(self, rows: Mapping[str, Tensor], lengths: Sequence[int], most: int):
         self.rows, self.most = dict(rows), most

@@ -205,7 +205,7 @@ def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str 
         observation = observe(module, inputs, call, chosen)
     padding = ~observation.timeline.real[None, :, :, None]
     values = _ByWord[Tensor](
-        (name, observation.time_first(found).detach().cpu().masked_fill(padding, torch.nan))
+        (name, observation.time_first(found).detach().cpu().masked_fill(_beside(padding, found), torch.nan))
         for name, found in recorded.items()
     )
     limits = _ByWord[tuple[float, float] | None]((name, bounds(program, name)) for name in values)
@@ -215,6 +215,11 @@ def read_gates(module: Callable[..., Any], *inputs: Any, layer: Recurrent | str 
     }
     hooks = tuple(f"the hook {getattr(hook.function, '__name__', hook.function)}" for hook in chosen.hooks)
     return Gates(values, places(chosen), gates, states, limits, keeps, observation.timeline, shares, hooks)
+
+
+def _beside(padding: Tensor, values: Tensor) -> Tensor:
+    """Flags (P, T, B, 1) with as many axes as values, which have two more than one for units if they have members."""
+    return padding.view(*padding.shape, *(1,) * (values.dim() - padding.dim()))
 
 
 def _share(observation: Observation, state: str, gates: Tensor) -> Tensor:

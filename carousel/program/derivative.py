@@ -25,7 +25,8 @@ class Derivative:
     program: its leaves are `gradient` (of a new state or of a recorded value), `saved` (a value of the forward
         program) and the leaves of the forward program. Its results are gradients per row of the batch, with the keys
         ("state", name), ("input", gate), ("stream", name), ("context", name) and ("vector", attr); and
-        ("product", node) for the result of each product of the forward program. A value that step does not read has no gradient here.
+        ("product", node) for the result of each product of the forward program. A value that step does not read has no
+        gradient here.
         Engines compute the gradients of weights from these, as one large product over all steps. For a product W v
         the gradient of W is the sum over steps and rows of (gradient of W v) vᵀ, for a transposed one of
         v (gradient of Wᵀ v)ᵀ; the gradient of the bias is the sum of the gradient of W v.

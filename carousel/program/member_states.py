@@ -49,8 +49,8 @@ def check(cell: Cell, states: Sequence[str], fed: Sequence[str]) -> None:
         if state not in states or state in with_members:
             what = "no state of it" if state not in states else "has members"
             raise ProgramError(
-                f"the cell {title} declares fed = {', '.join(map(repr, fed))}, whose states gates multiply as rows, but "
-                f"{state!r} {what}; read members as a row first, as in (weighting * M).sum(-2)"
+                f"the cell {title} declares fed = {', '.join(map(repr, fed))}, whose states gates multiply as rows, "
+                f"but {state!r} {what}; read members as a row first, as in (weighting * M).sum(-2)"
             )
     if cell.children is not None and (with_members or fed or cell.context):
         what = "states with members" if with_members else "fed states" if fed else "a context"

@@ -19,7 +19,8 @@ def _over_members(what: str, dim: Any, keepdim: bool) -> bool:
         return True  # with or without keepdim: a row meets its members as it is
     if dim not in (-1, 1) or not keepdim:
         raise ProgramError(
-            f"a {what} that is not over the units (write dim=-1, keepdim=True; over members, as a node's children, dim=-2)"
+            f"a {what} that is not over the units (write dim=-1, keepdim=True; over members, as a node's children, "
+            "dim=-2)"
         )
     return False
 

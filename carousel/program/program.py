@@ -13,7 +13,6 @@ from carousel.cells.weights import Vector
 from carousel.errors import ProgramError
 from carousel.program import naming, ops
 
-
 # A node to compute, its meaning, and its arguments.
 Line = tuple[int, Callable[..., Any] | None, tuple[int, ...]]
 

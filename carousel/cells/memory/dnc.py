@@ -70,7 +70,9 @@ class DNC(Cell):
     @property
     def sizes(self) -> dict[str, str | tuple[str, str | int]]:
         memory: dict[str, Any] = {"M": ("slots", "width"), "L": ("slots", "slots")}
-        return memory | dict.fromkeys(self.fed[1:], "width") | dict.fromkeys(("u", "p", "w", *self.reading), ("slots", 1))
+        return (
+            memory | dict.fromkeys(self.fed[1:], "width") | dict.fromkeys(("u", "p", "w", *self.reading), ("slots", 1))
+        )
 
     @property
     def units(self) -> dict[str, int]:

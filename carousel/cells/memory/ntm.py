@@ -33,7 +33,7 @@ class NTM(Cell):
         M'  = M * (1 - b0' * sigmoid(W_e h' + b_e)) + b0' * (W_v h' + b_v)      written, (batch, slots, width)
         y'  = h' + W_r r0'                              output, (batch, hidden)
 
-    heads_each: how many heads read, and how many write, from 1 on: r0, r1, ...; several erase together, then add together.
+    heads_each: how many heads read, and how many write, from 1 on: r0, r1, ...; several erase together, then add.
     Use: algorithms on sequences: copying, sorting, recalling. Call a layer with units={"slots": 128, "width": 20}.
     Reading: all heads address the memory as it was before the step, and read it before it is written. The output is
     the controller's state plus what was read: O y of a linear O after the layer is the paper's output of both. The
