@@ -157,7 +157,8 @@ def test_how_it_is_printed():
     lines = ["  M' = M + roll(w) ⊙ k", "  w' = roll back(w)", "  k' = Σ(w ⊙ Mᵀ)", "  h' = h + W_n x + b_n"]
     assert str(program).splitlines()[1:] == lines
     assert r"M^{\top}" in latex(program)
-    assert notation.read(notation.write(program)) is program
+    text = notation.write(program)
+    assert notation.write(notation.read(text)) == text
     assert pickle.loads(pickle.dumps(program)) is program
 
 

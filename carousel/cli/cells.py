@@ -134,11 +134,16 @@ def _example(found: "Description", program: Any) -> str:
             'trees = carousel.Trees.from_brackets("(3 (2 It) (4 works))")\n'
             f"output, {hx} = layer(torch.randn(2, 64), trees, at=trees.leaves)"
         )
+    units = ", ".join(f'"{size}": {number}' for size, number in found.cell.units.items()) if program.counts else ""
+    own = f", units={{{units}}}" if units else ""
+    positions = "".join(f", torch.randn(50, 32, {found.cell.units.get(s, 128)})" for s in program.context.values())
+    context = f", context={positions.removeprefix(', ')}" if len(program.context) == 1 else ""
     lines = [
-        f'layer = carousel.Recurrent("{found.name}", {width}, 128{projected})',
-        f"output, {hx} = layer(torch.randn(100, 32, {width}))",
+        f'layer = carousel.Recurrent("{found.name}", {width}, 128{projected}{own})',
+        f"output, {hx} = layer(torch.randn(100, 32, {width}){context})",
     ]
-    lines += [] if projected or program.parts else ["", f"$ carousel train my.txt --cell {found.name}"]
+    if not (projected or len(program.parts) > 1 or program.context):
+        lines += ["", f"$ carousel train my.txt --cell {found.name}"]
     return "For example:\n" + _indented("\n".join(lines))
 
 

@@ -13,6 +13,7 @@ from carousel.engines import of_members
 from carousel.engines.context import Context
 from carousel.engines.engine import Rows, Step
 from carousel.program import Interface, Program, Untraced, evaluate, ops
+from carousel.program.program import Product
 from carousel.program.verify import states_read
 
 
@@ -29,17 +30,31 @@ def prepare(program: Interface, weights: Mapping[str, Tensor], like: Tensor, con
 
 
 class _Products:
-    """The matrix products of a step. Products of one row with one parameter are computed together, at the first use."""
+    """The matrix products of a step.
+
+    Those of one row with blocks of one parameter, or with several whole parameters, are computed together, at the first
+    use.
+    """
 
     def __init__(self, program: Program, weights: Mapping[str, Tensor]):
         blocks = len(program.recurrents)
-        self._of: dict[int, tuple[int, int, int, Tensor, Tensor | None]] = {}
+        self._of: dict[int, tuple[int, int, int | list[int], Tensor, Tensor | None]] = {}
+        whole: dict[int, list[Product]] = {}
         for group in program.products:
+            if group.gates is None:
+                whole.setdefault(group.source, []).append(group)
+                continue
             weight, bias = _stacked(group.parameter, group.gates, blocks, weights), None
             if group.bias is not None:
                 bias = _stacked(group.bias, group.gates, blocks, weights)
             for place, index in enumerate(group.nodes):
                 self._of[index] = (group.nodes[0], place, len(group.nodes), weight, bias)
+        for groups in whole.values():
+            weight, bias = _below_one_another(groups, weights)
+            rows = [len(weights[group.parameter]) for group in groups]
+            for place, group in enumerate(groups):
+                for index in group.nodes:
+                    self._of[index] = (groups[0].nodes[0], place, rows, weight, bias)
         self._transposed = {
             index: _matrix(program, node.attr, weights)
             for index, node in enumerate(program.nodes)
@@ -53,12 +68,22 @@ class _Products:
         def multiply(index: int, row: Tensor) -> Tensor:
             if index in self._transposed:
                 return row @ self._transposed[index]
-            group, place, count, weight, bias = self._of[index]
+            group, place, parts, weight, bias = self._of[index]
             if group not in done:
-                done[group] = F.linear(row, weight, bias).chunk(count, -1)
+                made = F.linear(row, weight, bias)
+                done[group] = made.chunk(parts, -1) if isinstance(parts, int) else made.split(parts, -1)
             return done[group][place]
 
         return multiply
+
+
+def _below_one_another(groups: Sequence[Product], weights: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+    """Whole parameters as one matrix, and their biases as one, with zeros where there is none."""
+    matrices = [weights[group.parameter] for group in groups]
+    if all(group.bias is None for group in groups):
+        return matrices[0] if len(groups) == 1 else torch.cat(matrices), None
+    biases = [m.new_zeros(len(m)) if g.bias is None else weights[g.bias] for m, g in zip(matrices, groups, strict=True)]
+    return (matrices[0], biases[0]) if len(groups) == 1 else (torch.cat(matrices), torch.cat(biases))
 
 
 class StepOfMembers(Protocol):

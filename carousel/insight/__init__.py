@@ -18,6 +18,7 @@ from carousel.insight.input_influence import InputInfluence, input_influence
 from carousel.insight.jacobian import StepJacobians, step_jacobians
 from carousel.insight.lyapunov import Lyapunov, lyapunov
 from carousel.insight.memory import Memory, data_memory
+from carousel.insight.memory_use import MemoryUse, read_memory
 from carousel.insight.refusal import TooShort
 from carousel.insight.trees import DepthFlow, NodeStates, gradient_by_depth, node_states
 
@@ -33,6 +34,7 @@ __all__ = [
     "Lyapunov",
     "Memory",
     "MemoryLength",
+    "MemoryUse",
     "NodeStates",
     "Saturation",
     "StepJacobians",
@@ -47,6 +49,7 @@ __all__ = [
     "node_states",
     "properties",
     "read_gates",
+    "read_memory",
     "step_jacobians",
     "units_following",
 ]

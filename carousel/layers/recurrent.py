@@ -19,7 +19,7 @@ from torch.utils.hooks import RemovableHandle
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.layers import again, call, explaining, initial_states, parts, regularizers, stack, structure
+from carousel.layers import again, call, explaining, parts, regularizers, stack, structure
 from carousel.layers.add_ins import AddIn, AddIns
 from carousel.layers.arguments import as_size, check_checkpoint, check_constructor
 from carousel.layers.fx_leaf import as_leaf, is_proxy
@@ -333,19 +333,6 @@ class Recurrent(Scans, RNNBase):
         """
         self._follow()
         return explaining.explain(self, steps, batch, plan)
-
-    def fresh_states(self, batch: int) -> States:
-        """The initial states of sequences without hx, one for each state of the cell, (L * D, B, size) each.
-
-        batch: B, the number of sequences.
-        """
-        if self.initial_state == "zero" and not self.cell.initial:
-            like = self.weight_ih_l0
-            return tuple(torch.zeros(s, dtype=like.dtype, device=like.device) for s in self.expected_states(batch))
-        shapes = {state: (batch, self.sizes[size]) for state, size in self._program.states.items()}
-        what = self, self.cell, self._program, self.initial_state, shapes, self.weight_ih_l0
-        each = [initial_states.of_scan(*what, suffix) for suffix in self.suffixes()]
-        return tuple(map(torch.stack, zip(*each, strict=True)))
 
     def extra_repr(self) -> str:
         return f"{self.cell}, {self.input_size}, {self.hidden_size}" + options_text(self, self._printed_options)

@@ -10,8 +10,11 @@ from __future__ import annotations
 import weakref
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
+from carousel.cells import Cell
+from carousel.layers import initial_states
 from carousel.layers.parameters import parameter_shapes
 from carousel.program import Interface
 
@@ -24,6 +27,9 @@ class RNNBase(nn.RNNBase):
     program: Interface
     _program: Interface  # the same, without a check for changes of the cell
     sizes: dict[str, int]
+    cell: Cell
+    initial_state: str
+    weight_ih_l0: Tensor  # all parameters have its dtype and device
 
     # nn.RNNBase updates its list of weights in these methods; there is no such list here.
     __setattr__ = nn.Module.__setattr__  # type: ignore[assignment]
@@ -82,6 +88,19 @@ class RNNBase(nn.RNNBase):
         batch: B, the number of sequences.
         """
         return [(len(self.suffixes()), batch, self.sizes[size]) for size in self._program.states.values()]
+
+    def fresh_states(self, batch: int) -> States:
+        """The initial states of sequences without hx, one for each state of the cell, (L * D, B, size) each.
+
+        batch: B, the number of sequences.
+        """
+        if self.initial_state == "zero" and not self.cell.initial:
+            like = self.weight_ih_l0
+            return tuple(torch.zeros(s, dtype=like.dtype, device=like.device) for s in self.expected_states(batch))
+        shapes = {state: (batch, self.sizes[size]) for state, size in self._program.states.items()}
+        what = self, self.cell, self._program, self.initial_state, shapes, self.weight_ih_l0
+        each = [initial_states.of_scan(*what, suffix) for suffix in self.suffixes()]
+        return tuple(map(torch.stack, zip(*each, strict=True)))
 
     def check_forward_args(self, input: Tensor, hidden: Tensor | States, batch_sizes: Tensor | None) -> None:
         """Raises RuntimeError unless the input and the states fit this layer and each other, in torch.nn's words.

@@ -68,9 +68,9 @@ class Declaration:
         self.parts = cell.part_table()
         self.reads = cell.reads or next(iter(self.parts), "")
         self._check()
+        member_states.check(cell, self.states, self.fed)
         declared_weights.check(cell, self.states, self.all_vectors, self.matrices)
         declared_weights.check_parts(cell, self.parts, self.reads)
-        member_states.check(cell, self.states, self.fed)
         parameters = naming.recurrent(self.children, self.fed)
         fed = [cell.size_of(state) for state in self.fed] or [cell.size_of(self.states[0])]
         fed = fed if len(fed) > 1 else fed * len(parameters)

@@ -24,7 +24,7 @@ def verify(program: Program) -> None:
     6. A result that is a state has the size of that state.
     7. The program declares what a leaf stands for, and the leaf has the declared size.
     8. A row meets only rows, and members only members of the same kind: `spread` makes members of a row, and `total`
-       and `greatest` a row of members; `turn` makes members of units, and units of members. A literal number meets both.
+       and `greatest` a row of members; `turn` makes members of units, and the reverse. A literal number meets both.
        States have members in a cell with "any" number of children, and where their size says so; so have contexts.
     9. No parameter has two shapes, and each block of rows of a parameter belongs to a gate.
     """

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import torch
 from torch import nn
 
+from carousel.cells import find
 from carousel.errors import CarouselError, DataError, RunError
 from carousel.training.run_folder import CONFIG, RunFolder
 
@@ -65,7 +66,14 @@ def _require_memory(folder: RunFolder, needed: int) -> None:
 def naming_cell(cell: str, whose: str) -> Iterator[None]:
     """Around the construction of a network. A ValueError in it becomes a DataError that names the cell as the cause.
 
-    whose: what the network is: "classifier"."""
+    whose: what the network is: "classifier". Raises DataError too for a cell that reads a context, of which these
+    networks have none to give."""
+    if isinstance(cell, str) and (context := find(cell).context):
+        raise DataError(
+            f"The cell {cell!r} cannot be the {whose}'s: it attends to a context, {', '.join(context)}, that is given "
+            f"once for a whole sequence, such as the outputs of an encoder, and a {whose} has none. Name another cell "
+            "(`carousel cells` lists them); in Python, carousel.Recurrent(cell, ...)(x, context=...) runs this one."
+        )
     try:
         yield
     except CarouselError:
