@@ -37,6 +37,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
         "docs/layers.md",
         "docs/export.md",
         "docs/trees.md",
+        "docs/memory.md",
     ],
 )
 def test_python_blocks_run_and_print_what_they_say(document, tmp_path):
