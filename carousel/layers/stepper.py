@@ -28,6 +28,7 @@ class Stepper:
         stepper.state               # as hx of the layer, (L, B, H) each; assign to it to continue from another state
 
     layer: a `Recurrent`, or RNN, LSTM or GRU. batch: B, the number of sequences that it runs side by side.
+    context, context_lengths: as a call of the layer takes them, for all steps to come.
 
     It copies the weights when it is made, and runs in evaluation mode, without dropout and gradients. Its memory does
     not grow with the number of steps.

@@ -93,6 +93,9 @@ class Interface:
     parts: the parts of the input, in order: name -> size name. reads: the part that gates read, "" without parts.
     constants: the parameters that are not learned. sparse: whether only some connections of each U count.
     heads: how many blocks of each U a layer stores; engines are given all of U.
+    fed: the states that gates read, where it is not the first state alone. context: what is given once for a sequence:
+        name -> size name of a position.
+    counts: the numbers of members by size name, of states that have members; 0 where a layer says how many.
     """
 
     cell: str
