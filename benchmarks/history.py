@@ -24,7 +24,7 @@ from one_step import processor
 from torch import nn
 
 import carousel
-from carousel.engines.native.prepared import isa
+from carousel.engines.native.prepared import isa, library
 
 HERE = Path(__file__).resolve().parent
 HISTORY, PICTURE = HERE / "history.jsonl", HERE / "history.png"
@@ -56,7 +56,7 @@ def measured() -> dict[str, Any]:
             for work, run in (("forward", forward), ("training", training)):
                 ratios[f"{kind} {batch}x{hidden} {work}"] = round(ratio(run, ours, theirs, x), 3)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE)
-    where = {"processor": processor(), "isa": isa(), "torch": torch.__version__}
+    where = {"processor": processor(), "isa": library().isas[isa()], "torch": torch.__version__}
     return {
         "date": date.today().isoformat(),
         "version": carousel.__version__,
