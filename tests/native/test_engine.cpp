@@ -22,6 +22,8 @@ int64_t carousel_forward_workspace(int isa, const CarouselScan*);
 int64_t carousel_backward_workspace(int isa, const CarouselScan*);
 void carousel_forward(int isa, const CarouselScan*);
 void carousel_backward(int isa, const CarouselScan*);
+void carousel_forward_each(int isa, const CarouselScan* scans, int64_t count);
+void carousel_backward_each(int isa, const CarouselScan* scans, int64_t count);
 int64_t carousel_stepper_workspace(int isa, const CarouselScan*);
 void carousel_stepper_open(int isa, const CarouselScan*);
 void carousel_stepper_begin(int isa, const CarouselScan*);
@@ -261,6 +263,153 @@ void check_stepping(int isa, int64_t batch, int64_t input, int64_t hidden, int t
     }
 }
 
+// h' = tanh(W x + b + U (the sum of h over the children)), over trees: members, gathers, scatters, inputs at some nodes.
+
+struct Sums {
+    // buffers, forward: 0 outputs, 1 input panel, 2 members, 3 their sum (kept); backward: 0 outputs, 1 their gradient, 2
+    // gradients of all nodes, 3 the sum of forward, 4 gradient panel, 5 gradient of the sum, 6 members of that
+    CarouselBuffer buffers[7] = {{ROWS, HIDDEN, ALWAYS, EXTERNAL, 0, 0}};
+    CarouselView views[9] = {{BUFFER, 0}, {BUFFER, 1}, {BUFFER, 2}, {BUFFER, 3}, {LOCAL, 0}, {LOCAL, 1}, {BUFFER, 4}, {BUFFER, 5}, {BUFFER, 6}};
+    CarouselInstruction instructions[5] = {};
+    CarouselTerm terms[1] = {};
+    CarouselProduct products[1] = {};
+    CarouselSegment segments[3] = {};
+    CarouselInput inputs[1] = {};
+    CarouselWeightGradient gradients[2] = {};
+    CarouselGather gathers[1] = {}, scatters[1] = {};
+    int32_t sizes[1] = {HIDDEN};
+    CarouselPlan plan{};
+
+    explicit Sums(bool backward) {
+        if (!backward) {
+            buffers[1] = {PANEL, HIDDEN, CHUNK, WORKSPACE, -1, 0};
+            buffers[2] = {PANEL, HIDDEN, TWO, WORKSPACE, -1, 1};
+            buffers[3] = {PANEL, HIDDEN, ALWAYS, SAVED, -1, 0};
+            instructions[0] = {TOTAL, 3, 2, 2, 2};
+            instructions[1] = {TANH, 4, 1, 1, 1};
+            instructions[2] = {STORE_ROWS, 0, 4, 4, 4};
+            terms[0] = {3, HIDDEN, 2, 0, 0};
+            products[0] = {1, HIDDEN, 1, -1, -1, 0, 1, 1};
+            segments[0] = {0, 0, 0, 0, 0, 1, 1, 1, 0, 0};
+            segments[1] = {0, 1, 1, 1, 1, 3, 3, 3, 1, 0};
+            inputs[0] = {1, 0, 1, -1, -1, 0};
+            gathers[0] = {0, -1, 0, 2};
+        } else {
+            buffers[1] = {ROWS, HIDDEN, ALWAYS, EXTERNAL, 1, 0};
+            buffers[2] = {PANEL, HIDDEN, ALWAYS, WORKSPACE, -1, 0};
+            buffers[3] = {PANEL, HIDDEN, ALWAYS, SAVED, -1, 0};
+            buffers[4] = {PANEL, HIDDEN, CHUNK, WORKSPACE, -1, 0};
+            buffers[5] = {PANEL, HIDDEN, TWO, WORKSPACE, -1, 0};
+            buffers[6] = {PANEL, HIDDEN, TWO, WORKSPACE, -1, 1};
+            instructions[0] = {LOAD_ROWS, 4, 1, 1, 1};
+            instructions[1] = {ADD, 4, 2, 4, 4};
+            instructions[2] = {LOAD_ROWS, 5, 0, 0, 0};
+            instructions[3] = {TANH_GRAD, 6, 4, 5, 5};
+            instructions[4] = {SPREAD, 8, 7, 7, 7};
+            terms[0] = {6, HIDDEN, 2, 0, 1};
+            products[0] = {7, HIDDEN, 0, -1, -1, 0, 1, 1};
+            segments[0] = {0, 0, 0, 0, 0, 4, 4, 4, 0, 0};
+            segments[1] = {0, 1, 4, 4, 4, 4, 4, 4, 1, 0};
+            segments[2] = {1, 1, 4, 4, 4, 5, 5, 5, 0, 1};
+            inputs[0] = {4, 0, -1, -1, -1, 0};
+            gradients[0] = {-1, HIDDEN, 4, HIDDEN, 0, 0, 1, 0};
+            gradients[1] = {3, HIDDEN, 4, HIDDEN, 2, 0, -1, 1};
+            scatters[0] = {0, -1, 2, 6};
+        }
+        plan.views_count = backward ? 9 : 6, plan.views = views;
+        plan.buffers_count = backward ? 7 : 4, plan.buffers = buffers;
+        plan.instructions_count = backward ? 5 : 3, plan.instructions = instructions;
+        plan.terms_count = 1, plan.terms = terms;
+        plan.products_count = 1, plan.products = products;
+        plan.segments_count = backward ? 3 : 2, plan.segments = segments;
+        plan.inputs_count = 1, plan.inputs = inputs;
+        plan.weight_gradients_count = backward ? 2 : 0, plan.weight_gradients = gradients;
+        plan.gathers_count = backward ? 0 : 1, plan.gathers = gathers;
+        plan.scatters_count = backward ? 1 : 0, plan.scatters = scatters;
+        plan.state_sizes_count = 1, plan.state_sizes = sizes;
+        plan.slots = 2, plan.gates = 1;
+    }
+};
+
+// A graph of 9 nodes, the first 4 of them leaves, one with two parents; inputs at some nodes.
+struct Forest {
+    static constexpr int64_t N = 9, H = 19, I = 3;
+    std::vector<int64_t> sizes = {3, 1, 3, 1, 1}, first_edge = {0, 0, 0, 0, 0, 2, 4, 5, 8, 10}, sources = {0, 1, 1, 2, 3, 4, 5, 6, 7, 6};
+    std::vector<int64_t> readers = {4, 4, 5, 5, 6, 7, 7, 7, 8, 8}, at = {0, 1, 3, 4, 7};
+    Numbers x = draw(at.size() * I, 11), weight = draw(H * I, 12), bias = draw(H, 13), recurrent = draw(H * H, 14), upstream = draw(N * H, 15);
+
+    double loss() const {
+        Numbers h(N * H);
+        double total = 0;
+        for (int64_t n = 0, j = 0; n < N; ++n) {
+            const bool given = j < int64_t(at.size()) && at[j] == n;
+            for (int64_t u = 0; u < H; ++u) {
+                double a = bias[u];
+                for (int64_t i = 0; i < I && given; ++i) a += weight[u * I + i] * x[j * I + i];
+                for (int64_t e = first_edge[n]; e < first_edge[n + 1]; ++e)
+                    for (int64_t k = 0; k < H; ++k) a += recurrent[u * H + k] * h[sources[e] * H + k];
+                total += (h[n * H + u] = std::tanh(a)) * upstream[n * H + u];
+            }
+            j += given;
+        }
+        return total;
+    }
+};
+
+// Two threads, each with the whole forest and memory of its own.
+void check_forest(int isa) {
+    Forest f;
+    Sums forward(false), backward(true);
+    constexpr int64_t N = Forest::N, H = Forest::H, I = Forest::I;
+    const int64_t width = carousel_saved_width(isa, 1, &forward.plan, H, 0, 0);
+    CarouselScan scans[2] = {};
+    Numbers outputs[2], saved[2], dx[2], dw[2], db[2], du[2];
+    const void* parameters[3] = {f.weight.data(), f.bias.data(), f.recurrent.data()};
+    const void* first[1] = {nullptr};
+    void *last[1] = {nullptr}, *rows[2][2], *grad_first[1] = {nullptr}, *grad_parameters[2][3];
+    std::vector<unsigned char> workspace[2];
+    for (int i = 0; i < 2; ++i) {
+        outputs[i] = Numbers(N * H, NAN), saved[i] = Numbers(N * width, NAN), dx[i] = Numbers(f.x.size(), NAN);
+        dw[i] = Numbers(H * I), db[i] = Numbers(H), du[i] = Numbers(H * H);
+        rows[i][0] = outputs[i].data(), rows[i][1] = f.upstream.data();
+        grad_parameters[i][0] = dw[i].data(), grad_parameters[i][1] = db[i].data(), grad_parameters[i][2] = du[i].data();
+        CarouselScan& s = scans[i];
+        s.plan = &forward.plan;
+        s.steps = f.sizes.size(), s.rows = N, s.batch = 3, s.input = I, s.hidden = H;
+        s.batch_sizes = f.sizes.data(), s.x = f.x.data(), s.threads = 1, s.is_double = 1;
+        s.parameters_count = 3, s.parameters = parameters, s.first = first, s.last = last, s.rows_of_steps = rows[i];
+        s.saved = saved[i].data(), s.grad_first = grad_first, s.grad_x = dx[i].data(), s.grad_parameters = grad_parameters[i];
+        s.first_edge = f.first_edge.data(), s.sources = f.sources.data(), s.readers = f.readers.data(), s.at = f.at.data();
+        s.edges = f.sources.size(), s.given = f.at.size(), s.leaves = 4;
+    }
+    for (bool back : {false, true}) {
+        for (int i = 0; i < 2; ++i) {
+            scans[i].plan = back ? &backward.plan : &forward.plan;
+            workspace[i].assign((back ? carousel_backward_workspace : carousel_forward_workspace)(isa, &scans[i]), 0xFF);
+            scans[i].workspace = workspace[i].data();
+        }
+        (back ? carousel_backward_each : carousel_forward_each)(isa, scans, 2);
+    }
+    for (int i = 0; i < 2; ++i) {
+        double loss = 0;
+        for (int64_t k = 0; k < N * H; ++k) loss += outputs[i][k] * f.upstream[k];
+        expect(std::fabs(loss - f.loss()) < 1e-10, "loss of a forest", loss, f.loss());
+        struct Pair { const char* name; Numbers* value; const Numbers* gradient; };
+        for (const Pair& pair : {Pair{"x of nodes", &f.x, &dx[i]}, Pair{"weight over trees", &f.weight, &dw[i]},
+                                 Pair{"bias over trees", &f.bias, &db[i]}, Pair{"recurrent over trees", &f.recurrent, &du[i]}})
+            for (size_t k = 0; k < pair.value->size(); k += 5) {
+                const double kept = (*pair.value)[k], step = 1e-5;
+                (*pair.value)[k] = kept + step;
+                const double up = f.loss();
+                (*pair.value)[k] = kept - step;
+                const double down = f.loss();
+                (*pair.value)[k] = kept;
+                const double slope = (up - down) / (2 * step), found = (*pair.gradient)[k];
+                expect(std::fabs(slope - found) < 1e-5 * (1 + std::fabs(slope)), pair.name, found, slope);
+            }
+    }
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -286,6 +435,7 @@ int main(int count, char** arguments) {
                 check_stepping(isa, 1, 3, 70, threads, split);
                 check_stepping(isa, 4, 2, 9, threads, split);
             }
+        check_forest(isa);
         // Several callers at once, each with a team of its own.
         std::vector<std::thread> callers;
         for (int i = 0; i < 3; ++i) callers.emplace_back([&, isa] { check<double>(isa, Problem(cases[0]), 2, 2); });
