@@ -11,6 +11,7 @@ import pytest
 import torch
 from matrix import TREE_CELLS, assert_close, moved
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 import carousel
 from carousel import Recursive, Trees
@@ -182,3 +183,10 @@ def test_second_derivatives_are_those_of_the_reference():
         found.append(torch.autograd.grad(gradient.square().sum(), [x, *layer.parameters()]))
     for mine, right in zip(*found, strict=True):
         torch.testing.assert_close(mine, right, rtol=1e-12, atol=1e-12)
+
+
+def test_who_watches_operators_sees_those_of_torch():
+    layer = layer_of("tree-lstm")
+    with FlopCounterMode(display=False) as counted:
+        layer(torch.randn(9, I, dtype=torch.float64), Trees(FOREST[0]))
+    assert counted.get_total_flops() > 2 * 9 * layer.weight_ih_l0.numel()

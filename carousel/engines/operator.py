@@ -156,7 +156,7 @@ def scan(given: Inputs, key: str) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in tensors)
     keep = keep or is_jit_traced()  # a trace may later run with gradients
     # A call outside a graph may have the layout for a compiler, in which batch_sizes is a tensor.
-    if isinstance(batch_sizes, Tensor) or becomes_a_graph() or _is_watched(tensors):
+    if isinstance(batch_sizes, Tensor) or becomes_a_graph() or is_watched(tensors):
         # For one step of a cell it is one number, which a graph records as a size.
         if not isinstance(batch_sizes, Tensor) and len(batch_sizes) == 1:
             batch_sizes = torch.full((1,), batch_sizes[0], device=x.device)
@@ -180,7 +180,7 @@ def run(runner: Runner, given: Inputs, keep: bool) -> tuple[tuple[Tensor, ...], 
     return made[:count], made[count:]
 
 
-def _is_watched(tensors: Sequence[Tensor]) -> bool:
+def is_watched(tensors: Sequence[Tensor]) -> bool:
     """Whether a tensor belongs to a subclass, which may have no memory, or a mode intercepts every operator."""
     return any(type(t) not in (Tensor, torch.nn.Parameter) for t in tensors) or operators_are_watched()
 

@@ -20,7 +20,13 @@ from torch import Tensor
 
 from carousel.engines import operator, over_levels, over_trees, reference
 from carousel.engines.call import Inputs
-from carousel.engines.inside_torch import are_of_samples, is_jit_traced, is_transformed, same_at_every_call
+from carousel.engines.inside_torch import (
+    are_of_samples,
+    becomes_a_graph,
+    is_jit_traced,
+    is_transformed,
+    same_at_every_call,
+)
 from carousel.engines.levels import Levels
 from carousel.engines.native import binding, call, facts
 from carousel.engines.native import over_trees as native_over_trees
@@ -86,7 +92,9 @@ def scan_levels(
     at: Tensor | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over trees. Arguments and results are those of `over_levels.scan_levels`."""
-    if levels.nodes == 0 or is_transformed() or torch.jit.is_tracing() or are_of_samples(weights.values()):
+    # There is no operator for a scan over trees: graphs, and whatever watches operators, see those of torch.
+    seen = becomes_a_graph() or torch.jit.is_tracing() or operator.is_watched((x, *first, *weights.values()))
+    if levels.nodes == 0 or seen or is_transformed() or are_of_samples(weights.values()):
         return over_levels.scan_levels(program, x, levels, first, weights, at)
     if at is not None:
         x, at = _in_order(x, at, levels.nodes)
