@@ -26,6 +26,7 @@ from carousel.cells.lstm import LSTM, LayerNormLSTM
 from carousel.cells.rnn import RNN
 from carousel.engines import ENGINES
 from carousel.program import trace, untraced
+from carousel.program.member_states import has_members
 
 # --- cells that the catalogue does not have, written as a user would
 
@@ -297,6 +298,9 @@ CATALOGUE = [
     ),
     *(Row(f"{cell!r}", cell, equations) for cell, equations in textbook_catalogue.WITH_OPTIONS.items()),
 ]
+
+# Those whose steps have rows alone; a memory of slots has no form in ONNX and C, and no native instructions yet.
+OF_ROWS = [row for row in CATALOGUE if not has_members(row.cell)]
 
 # Those that read a context, by name; their laws stand in `test_attention.py`.
 ATTENTION_CELLS = {name: cell for name, cell in catalogue().items() if cell.context}

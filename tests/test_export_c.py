@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matrix import CATALOGUE, KINDS, USERS, assert_close, moved, name_of
+from matrix import KINDS, OF_ROWS, USERS, assert_close, moved, name_of
 from torch import nn
 
 import carousel
@@ -31,7 +31,7 @@ from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wdouble-promotion", "-Wconversion"]
 # Every cell in double precision; in single, one of each kind.
-RUNS = [(row, torch.float64) for row in (*CATALOGUE, *USERS) if row.traced]
+RUNS = [(row, torch.float64) for row in (*OF_ROWS, *USERS) if row.traced]
 RUNS += [(row, torch.float32) for row in KINDS if row.traced]
 T = 30
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import torch
-from matrix import CATALOGUE, USERS, assert_close, moved
+from matrix import OF_ROWS, USERS, assert_close, moved
 
 import carousel
 from carousel.errors import CarouselError, ProgramError
@@ -50,7 +50,7 @@ BOTH_WAYS_TWICE: dict[str, Any] = {"bidirectional": True, "num_layers": 2}
 STACKS: dict[str, dict[str, Any]] = {"gru-d": {"num_layers": 1}, "intersection-rnn": {"bidirectional": False}}
 
 
-@pytest.mark.parametrize("row", [row for row in (*CATALOGUE, *USERS) if row.traced], ids=str)
+@pytest.mark.parametrize("row", [row for row in (*OF_ROWS, *USERS) if row.traced], ids=str)
 def test_a_layer_in_onnx_gives_what_the_layer_gives(row, tmp_path):
     layer = row.layer(3, 5, engine="auto", **(BOTH_WAYS_TWICE | STACKS.get(row.name, {})))
     path = to_onnx(layer, tmp_path / "layer.onnx", lengths=True)

@@ -12,6 +12,9 @@ import carousel
 from carousel.cells.memory.dnc import DNC
 from carousel.cells.memory.mlstm import MLSTM
 from carousel.cells.memory.ntm import NTM, address
+from carousel.errors import DataError, ProgramError
+from carousel.export import to_c, to_onnx
+from carousel.training.building import naming_cell
 
 float64 = torch.float64
 B, N, W = 3, 6, 4
@@ -178,6 +181,22 @@ def test_many_steps_of_random_input_stay_finite(row, steps):
     if type(row.cell).__name__ != "LinearAttention":  # it never forgets: its sums grow with the number of steps
         assert all(torch.isfinite(state).all() for state in states)
     assert torch.isfinite(y).all()
+
+
+@pytest.mark.parametrize(("write", "form"), [(to_onnx, "ONNX"), (to_c, "C")], ids=["onnx", "c"])
+def test_a_memory_is_not_exported_yet(write, form, tmp_path):
+    layer = MEMORY[0].layer(2, 4)
+    with pytest.raises(ProgramError, match=f"exporting to {form} needs an? {form} form of every op of its step"):
+        write(layer, tmp_path / "memory")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_context_is_refused_where_no_task_has_one():
+    with (
+        pytest.raises(DataError, match="'bahdanau-gru' cannot be the classifier's: it attends to a context, m,"),
+        naming_cell("bahdanau-gru", "classifier"),
+    ):
+        pass
 
 
 @pytest.mark.parametrize("row", MEMORY, ids=repr)
