@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from carousel.tasks.classification import SequenceClassifier
     from carousel.tasks.forecasting import Forecaster
     from carousel.tasks.language import LanguageModel
+    from carousel.tasks.pairs import Translator
     from carousel.tasks.trees import TreeClassifier
 
 # The module of each public name. It is imported at the first use, so that `carousel --help` does not wait for torch.
@@ -41,6 +42,7 @@ _HOMES = {
     "carousel.tasks.classification": ("SequenceClassifier",),
     "carousel.tasks.forecasting": ("Forecaster",),
     "carousel.tasks.language": ("LanguageModel",),
+    "carousel.tasks.pairs": ("Translator",),
     "carousel.tasks.trees": ("TreeClassifier",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -79,6 +81,7 @@ __all__ = [
     "Recursive",
     "RunError",
     "SequenceClassifier",
+    "Translator",
     "TreeClassifier",
     "Trees",
     "Vector",

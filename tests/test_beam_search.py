@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -99,10 +100,10 @@ def test_a_source_has_the_same_sequences_alone_and_in_any_batch_and_for_any_numb
     how = {"beam": beam, "length_penalty": 0.6, "coverage_penalty": 0.1}
     together = search(lambda: Toy(seeds), len(seeds), Search(best=beam, longest=longest, **how))
     for k, seed in enumerate(seeds):
-        (alone,) = search(lambda seed=seed: Toy([seed]), 1, Search(best=beam, longest=longest[k], **how))
+        (alone,) = search(partial(Toy, [seed]), 1, Search(best=beam, longest=longest[k], **how))
         assert [one.symbols for one in alone] == [one.symbols for one in together[k]]
         assert [one.score for one in alone] == pytest.approx([one.score for one in together[k]], abs=1e-12)
-        (first,) = search(lambda seed=seed: Toy([seed]), 1, Search(longest=longest[k], **how))
+        (first,) = search(partial(Toy, [seed]), 1, Search(longest=longest[k], **how))
         assert first[0].symbols == alone[0].symbols
         assert all(len(one.symbols) <= longest[k] for one in alone)
 
@@ -120,7 +121,8 @@ class Table:
     """P of each next symbol after a prefix, as written down: {prefix: {symbol: P}}."""
 
     def __init__(self, table: dict[tuple[int, ...], dict[int, float]]) -> None:
-        self.table, self.prefixes = table, [()]
+        self.table = table
+        self.prefixes: list[tuple[int, ...]] = [()]
 
     def step(self, symbols: Tensor) -> tuple[Tensor, None]:
         self.prefixes = [(*prefix, symbol) for prefix, symbol in zip(self.prefixes, symbols.tolist(), strict=True)]

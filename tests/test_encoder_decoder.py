@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from carousel.models.attention import SCORES, Attention
+from carousel.models.attention import SCORES, GlobalAttention
 from carousel.models.beam_search import Search, search
 from carousel.models.encoder_decoder import PADDING, Decoding, EncoderDecoder
 from carousel.models.source_readers import SymbolReader
@@ -33,7 +33,7 @@ def targets() -> Tensor:
 
 
 FORMS = [
-    *({"form": "attention", "score": score} for score in SCORES),
+    *({"form": "attention", "attention_score": score} for score in SCORES),
     {"form": "summary"},
     {"cell": "lstm", "layers": 2, "bidirectional": False},
     {"tied": False, "cell": "rnn"},
@@ -77,7 +77,7 @@ def test_attention_computes_what_luong_et_al_wrote(score):
     """Equations 7 and 8, query by query and step by step, in NumPy."""
     torch.manual_seed(0)
     M = H if score == "dot" else 4
-    attention = Attention(H, M, score).double()
+    attention = GlobalAttention(H, M, score).double()
     h, memory = torch.randn(2, 3, H).double(), torch.randn(2, S, M).double()
     present = torch.tensor([[True] * S, [True, True, False, False, False]])
     c, a = attention(h, attention.keys(memory), memory, present)
@@ -138,7 +138,8 @@ def test_scheduled_sampling_reads_what_the_network_drew():
     net.loss(x, LENGTHS, y)
     assert torch.equal(torch.get_rng_state(), state)
     with torch.no_grad():
-        net.head.weight *= 1e6  # what it draws is certain then
+        net.embedding.weight.mul_(10)  # what was read decides what is likely then,
+        net.output.mul_(1e6)  # and what is drawn is certain
     before = torch.cat([torch.zeros(1, B, dtype=torch.int64), y[:-1]]).clamp(min=0)
     drawn = net(x, LENGTHS, before).argmax(-1)
     assert len(drawn.unique()) > 2
@@ -170,11 +171,11 @@ def test_it_learns_to_reverse(form):
     ("options", "said"),
     [
         ({"form": "sum"}, "there is no form 'sum' of an encoder-decoder; there are attention, summary"),
-        ({"score": "cosine"}, "there is no attention score 'cosine'; there are general, dot, concat"),
+        ({"attention_score": "cosine"}, "there is no attention score 'cosine'; there are general, dot, concat"),
     ],
 )
 def test_unknown_choices_are_refused(options, said):
     with pytest.raises(ValueError, match=said):
         network(**options)
     with pytest.raises(ValueError, match="has 6 units and the steps of the source have 4: choose general"):
-        Attention(6, 4, "dot")
+        GlobalAttention(6, 4, "dot")

@@ -166,13 +166,15 @@ def test_a_task_is_a_folder_and_nothing_else(toy, tmp_path, capsys):
     (settings,) = sys.modules["carousel.tasks.toy.task"].LEARNT
     assert (settings.wheels, list(settings.colours), settings.squeaks, settings.hidden) == (3, ["red", "blue"], True, 7)
     said = capsys.readouterr().out
-    assert "taken for a toy, to train toy (--task: classification, forecasting, language, trees)" in said
+    assert "taken for a toy, to train toy (--task: classification, forecasting, language, pairs, trees)" in said
     for line in ("a naive baseline to beat: never, 9.000", "4 steps, 2.0 times over", "it turns", "It rolls in run."):
         assert line in said
     assert {file.name for file in run.iterdir()} == {"config.json", "model.safetensors", "train_state.pt", "log.jsonl"}
     toy(["train", "--resume", str(run)], result_action="return_value")
     assert "has finished" in capsys.readouterr().out
-    with pytest.raises(DataError, match="--target is an option of the task forecasting, and .* is taken for toy data"):
+    with pytest.raises(
+        DataError, match="--target is an option of the task forecasting and pairs, and .* is taken for toy data"
+    ):
         toy(["train", str(tmp_path / "bear.toy"), "--target", "x"], result_action="return_value")
 
 
@@ -206,7 +208,7 @@ def test_the_short_help_has_the_shared_options_and_names_the_others():
         assert flag(one.name) in said
     for task in task_names():
         assert f"{task}: --" in said
-    assert "Default: 64 for classification and forecasting, 256 for language, 100 for trees." in said
+    assert "Default: 64 for classification and forecasting, 256 for language and pairs, 100 for trees." in said
     assert "Covariates" not in said, "the options of one task are explained in its own help"
     assert help_of("train", "notes.txt") == said
 
@@ -262,6 +264,7 @@ MORE = {
     carousel.SequenceClassifier: {"rate", "verbose"},
     carousel.Forecaster: {"verbose"},
     carousel.TreeClassifier: {"verbose"},
+    carousel.Translator: {"verbose"},
 }
 
 
@@ -271,6 +274,7 @@ MORE = {
         (carousel.SequenceClassifier, "classification"),
         (carousel.Forecaster, "forecasting"),
         (carousel.TreeClassifier, "trees"),
+        (carousel.Translator, "pairs"),
     ],
 )
 def test_the_arguments_of_an_estimator_are_the_settings_of_its_task(estimator, task):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel import Forecaster, LanguageModel, SequenceClassifier, TreeClassifier
+from carousel import Forecaster, LanguageModel, SequenceClassifier, Translator, TreeClassifier
 from carousel.training import checksums
 from carousel.training.progress import Quiet
 
@@ -44,6 +44,14 @@ def trees(folder: Path, out: Path, **options: Any) -> None:
     TreeClassifier.train(folder / "trees.txt", out=out, **{"report": Quiet()} | settings)
 
 
+def pairs(folder: Path, out: Path, **options: Any) -> None:
+    lines = [f"go {a} {b}\tva {a} {b}\n" for a in "abcd" for b in "efgh"]
+    (folder / "pairs.tsv").write_text("".join(lines))
+    report = options.pop("report", None)
+    settings = SMALL | {"epochs": 4, "level": "char", "batch": 8, "embedding": 3} | options
+    Translator(**settings).fit(folder / "pairs.tsv", out=out, report=report)
+
+
 @dataclass(frozen=True)
 class Task:
     """train(folder, out, **options): a run in `out`, from data written to `folder`. answer(run): of its best model."""
@@ -62,6 +70,13 @@ TASKS = {
         language, LanguageModel, lambda model: (model.generate("The", length=12), model.complete("The s"))
     ),
     "classification": Task(classification, SequenceClassifier, probabilities),
+    "pairs": Task(
+        pairs,
+        Translator,
+        lambda model: [
+            vars(one) | {"alignment": one.alignment.tolist()} for (one,) in model.translate(["go a e", "x"])
+        ],
+    ),
     "forecasting": Task(forecasting, Forecaster, lambda model: model.predict().rows()),
     "trees": Task(trees, TreeClassifier, lambda model: model.answers(["((good) (film))"], nodes=True).rows()),
 }

@@ -25,6 +25,7 @@ from carousel.cli.options import all_options, with_options
 from carousel.cli.predict import predict
 from carousel.cli.terminal import remark
 from carousel.cli.train import train
+from carousel.cli.translate import translate
 from carousel.cli.whole_numbers import refuse_fractions
 
 app = AppWithTasks(
@@ -40,6 +41,7 @@ for command in (
     with_options(train, all_options()),
     generate,
     complete,
+    translate,
     predict,
     forecast,
     backtest,

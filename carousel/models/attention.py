@@ -6,7 +6,7 @@ from torch import Tensor, nn
 SCORES = ("general", "dot", "concat")
 
 
-class Attention(nn.Module):
+class GlobalAttention(nn.Module):
     """Global attention. Each query h_t reads all S steps m_1 ... m_S of one memory:
 
         score(h_t, m_s) = h_t · W m_s                     "general"

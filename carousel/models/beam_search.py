@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 
-class Decoder(Protocol):
+class Hypotheses(Protocol):
     """Hypotheses in progress, one in each of R rows: at first one row for each source."""
 
     def step(self, symbols: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -68,7 +68,7 @@ class Found(NamedTuple):
     attention: Tensor | None
 
 
-def search(begin: Callable[[], Decoder], sources: int, how: Search, *, end: int = 0) -> list[list[Found]]:
+def search(begin: Callable[[], Hypotheses], sources: int, how: Search, *, end: int = 0) -> list[list[Found]]:
     """The `how.best` sequences with the highest scores that were found for each source, highest first.
 
     begin: makes a decoder with a row for each of the sources; it is called twice if K > 1. end: the symbol that ends a
@@ -88,7 +88,7 @@ class _Beams:
     """The hypotheses of all sources that are still searched for: A sources with K places each, of which some are
     empty (ln P = -inf). Row k of a source stands in row a·K + k of the decoder."""
 
-    def __init__(self, decoder: Decoder, sources: int, how: Search, beam: int, end: int) -> None:
+    def __init__(self, decoder: Hypotheses, sources: int, how: Search, beam: int, end: int) -> None:
         self.decoder, self.how, self.beam, self.end = decoder, how, beam, end
         longest = [how.longest] * sources if isinstance(how.longest, int) else list(how.longest)
         self.found: list[list[Found]] = [[] for _ in range(sources)]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from carousel.layers import Recurrent
-from carousel.models.attention import Attention
+from carousel.models.attention import GlobalAttention
 from carousel.models.source_readers import SourceReader
 
 FORMS = ("attention", "summary")
@@ -18,7 +18,7 @@ States = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
-class Memory:
+class SourceMemory:
     """What the encoder made of B sources of at most S steps. W is the width of its outputs.
 
     summary: C, (B, hidden). steps: m, (B, S, W). keys: of the attention, (B, S, hidden), None for the form "summary".
@@ -30,7 +30,7 @@ class Memory:
     keys: Tensor | None
     present: Tensor
 
-    def at(self, rows: Tensor) -> "Memory":
+    def at(self, rows: Tensor) -> "SourceMemory":
         """The memories of these rows, each as often as it is named."""
         keys = None if self.keys is None else self.keys[rows]
         return replace(self, summary=self.summary[rows], steps=self.steps[rows], keys=keys, present=self.present[rows])
@@ -57,7 +57,7 @@ class EncoderDecoder(nn.Module):
     reader: makes the steps of the encoder from a source; see `carousel.models.source_readers`.
     symbols: the number of different symbols of the target; symbol 0 is the boundary, which begins and ends it.
     cell, hidden, layers: of encoder and decoder alike; cell as for `Recurrent`. embedding: the size of e and o.
-    form, score: as above; score is that of `Attention`. tied: whether O is E.
+    form: as above. attention_score: the `score` of `GlobalAttention`. tied: whether O is E.
     Raises ValueError for an unknown form or score, and as `Recurrent` does.
     """
 
@@ -71,7 +71,7 @@ class EncoderDecoder(nn.Module):
         layers: int = 1,
         bidirectional: bool = True,
         form: str = "attention",
-        score: str = "general",
+        attention_score: str = "general",
         embedding: int = 128,
         tied: bool = True,
         dropout: float = 0.0,
@@ -79,7 +79,7 @@ class EncoderDecoder(nn.Module):
         super().__init__()
         if form not in FORMS:
             raise ValueError(f"there is no form {form!r} of an encoder-decoder; there are {', '.join(FORMS)}")
-        self.form, self.added = form, bidirectional and score == "dot" and form == "attention"
+        self.form, self.added = form, bidirectional and attention_score == "dot" and form == "attention"
         self.reader = reader
         self.encoder = Recurrent(cell, reader.width, hidden, layers, bidirectional=bidirectional)
         ends = hidden * (2 if bidirectional else 1)
@@ -89,11 +89,11 @@ class EncoderDecoder(nn.Module):
         nn.init.normal_(self.embedding.weight, std=embedding**-0.5)
         beside = hidden if form == "summary" else 0
         self.decoder = Recurrent(cell, embedding + beside, hidden, layers)
-        self.attention = Attention(hidden, width, score) if form == "attention" else None
+        self.attention = GlobalAttention(hidden, width, attention_score) if form == "attention" else None
         self.readout = nn.Linear(hidden + (beside or width), embedding)
-        self.head = nn.Linear(embedding, symbols)
-        if tied:
-            self.head.weight = self.embedding.weight
+        # O is no parameter of its own where it is E: a file of weights would have E twice.
+        self.output = None if tied else nn.Parameter(torch.randn(symbols, embedding) * embedding**-0.5)
+        self.bias = nn.Parameter(torch.zeros(symbols))
         self.dropout = nn.Dropout()
         program = self.decoder.program
         self._output = list(program.states).index(program.output_state)
@@ -104,12 +104,9 @@ class EncoderDecoder(nn.Module):
         """The decoder's layer."""
         return self.decoder
 
-    def encode(self, x: Tensor, lengths: Tensor) -> Memory:
-        """Reads a batch of sources, and returns the memory that the decoder goes on from.
-
-        x, lengths: as the reader takes them. Padding is never read: a source gives the same memory alone and in any
-            batch, up to rounding.
-        """
+    def encode(self, x: Tensor, lengths: Tensor) -> SourceMemory:
+        """Reads a batch of sources. x, lengths: as the reader takes them. Padding is never read: a source gives the
+        same memory alone and in any batch, up to rounding."""
         steps, lengths = self.reader(x, lengths)
         outputs, hx = self.encoder(self.dropout(steps), lengths=lengths)
         hx = hx if isinstance(hx, Tensor) else hx[self._output]
@@ -120,26 +117,22 @@ class EncoderDecoder(nn.Module):
         memory = outputs.transpose(0, 1)
         present = torch.arange(memory.shape[1], device=memory.device) < lengths.to(memory.device).unsqueeze(1)
         keys = None if self.attention is None else self.attention.keys(memory)
-        return Memory(summary, memory, keys, present)
+        return SourceMemory(summary, memory, keys, present)
 
-    def first_states(self, memory: Memory) -> States:
-        """The states of the decoder before its first step, (layers, B, size) each: C for the state that the cell gives
-        out, in each layer; the cell's own initial values for its other states.
-
-        memory: of B sources, from `encode`.
-        """
+    def first_states(self, memory: SourceMemory) -> States:
+        """The states of the decoder before its first step, (layers, B, size) each. The state that the cell gives
+        out is C, in each layer; its other states have their own initial values. memory: of the sources."""
         states = list(self.decoder.fresh_states(len(memory.summary)))
         like = states[self._output]
         if like.shape[-1] == memory.summary.shape[-1]:
             states[self._output] = memory.summary.expand_as(like).contiguous()
         return tuple(states)
 
-    def decode(self, memory: Memory, before: Tensor, states: States) -> tuple[Tensor, States, Tensor | None]:
+    def decode(self, memory: SourceMemory, before: Tensor, states: States) -> tuple[Tensor, States, Tensor | None]:
         """Returns the scores of the next symbols, (T, B, symbols), the states after the last step, and the weights of
         the attention, (B, T, S); None for the form "summary".
 
-        memory: of B sources, from `encode`. before: the symbol before each step, (T, B) int64. states: those before the
-            first step, (layers, B, size) each.
+        memory: of the sources. before: the symbol before each step, (T, B). states: those before the first step.
         """
         e = self.dropout(self.embedding(before))
         c = memory.summary.expand(len(e), -1, -1)
@@ -151,13 +144,14 @@ class EncoderDecoder(nn.Module):
             read, weights = self.attention(h.transpose(0, 1), memory.keys, memory.steps, memory.present)
             c = read.transpose(0, 1)
         o = torch.tanh(self.readout(torch.cat([h, c], -1)))
-        return self.head(self.dropout(o)), (hx,) if isinstance(hx, Tensor) else hx, weights
+        weight = self.embedding.weight if self.output is None else self.output
+        scores = functional.linear(self.dropout(o), weight, self.bias)
+        return scores, (hx,) if isinstance(hx, Tensor) else hx, weights
 
     def forward(self, x: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
-        """The scores of each symbol of the targets, (T, B, symbols).
+        """Scores of each symbol of the targets, (T, B, symbols).
 
-        x, lengths: B sources, as the reader takes them. before: the symbol before each of the targets, (T, B) int64.
-        """
+        x, lengths: sources, as for `encode`. before: the symbol before each, (T, B)."""
         memory = self.encode(x, lengths)
         return self.decode(memory, before, self.first_states(memory))[0]
 
@@ -166,12 +160,11 @@ class EncoderDecoder(nn.Module):
     ) -> Tensor:
         """The mean over all real symbols of the targets of -ln P(symbol | those before it, source), in nats.
 
-        x, lengths: B sources, as the reader takes them.
-        targets: (T, B), each ends in the boundary and is followed by PADDING. label_smoothing: the share of the target
-        probability that is spread over all symbols alike. sampling: the probability with which a symbol that the
-        network reads is not the true one but one that it drew itself (scheduled sampling, Bengio et al. 2015). What it
-        draws comes from a first pass under teacher forcing, without gradient (Mihaylova and Martins 2019), so that
-        both passes are one scan each.
+        x, lengths: sources, as for `encode`. targets: (T, B), each ends in the boundary, and PADDING follows.
+        label_smoothing: the share of the target probability that is spread over all symbols alike.
+        sampling: the probability with which a symbol that the network reads is not the true one but one that it drew
+            itself (scheduled sampling, Bengio et al. 2015). What it draws comes from a first pass under teacher
+            forcing, without gradient (Mihaylova and Martins 2019), so that both passes are one scan each.
         """
         memory = self.encode(x, lengths)
         states, before = self.first_states(memory), before_each(targets)
@@ -188,10 +181,7 @@ class EncoderDecoder(nn.Module):
         )
 
     def set_dropout(self, probability: float) -> None:
-        """Sets the probability of dropout for all later steps. Parameters and states do not change.
-
-        probability: the share of elements that become zero in training, from 0 to below 1.
-        """
+        """Sets the `probability` of dropout for all later steps. Parameters and states do not change."""
         self.dropout.p = probability
         for layer in (self.encoder, self.decoder):
             layer.dropout = probability if layer.num_layers > 1 else 0.0
@@ -206,7 +196,7 @@ class Decoding:
     """Hypotheses that a network is writing, as `carousel.models.beam_search` asks for them: one row for each source at
     first, and always a next symbol. It computes without gradients, with the network as it is."""
 
-    def __init__(self, network: EncoderDecoder, memory: Memory) -> None:
+    def __init__(self, network: EncoderDecoder, memory: SourceMemory) -> None:
         self._network, self._memory = network, memory
         self._states = network.first_states(memory)
 

@@ -1,0 +1,52 @@
+"""Which pairs are learnt from, and which are held out: none that is held out says again what is learnt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+
+MOST_ALIKE = 0.2  # of all pairs, in one group
+
+
+def key_of(text: str) -> str:
+    """What two texts share that say the same: their words and numbers, without case and marks."""
+    words = re.findall(r"[^\W_]+", text.casefold())
+    return " ".join(words) or text.strip()
+
+
+def groups_of(sources: Sequence[str], targets: Sequence[str]) -> tuple[np.ndarray, bool]:
+    """The number of the group of each pair, (N,). Pairs with the same source, or the same target, are of one group (by
+    `key_of`), and so are pairs that others link so.
+
+    The second value says whether targets link pairs: not where that would put more than a fifth of them in one group,
+    as it does where few targets answer many sources.
+    """
+    for linked in (True, False):
+        parents = list(range(len(sources)))
+
+        def root(k: int, parents: list[int] = parents) -> int:
+            while parents[k] != k:
+                parents[k] = parents[parents[k]]
+                k = parents[k]
+            return k
+
+        for texts in (sources, targets) if linked else (sources,):
+            first: dict[str, int] = {}
+            for k, text in enumerate(texts):
+                parents[root(k)] = root(first.setdefault(key_of(text), k))
+        groups = np.array([root(k) for k in range(len(sources))])
+        if not linked or np.bincount(groups).max(initial=0) <= max(2, MOST_ALIKE * len(groups)):
+            break
+    return groups, linked
+
+
+def held_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Which pairs are held out, (N,) bool: whole groups, in a random order, until they are the share of all pairs."""
+    numbers, counts = np.unique(groups, return_counts=True)
+    order = np.random.default_rng([seed, 1]).permutation(len(numbers))
+    before = np.cumsum(counts[order]) - counts[order]
+    wanted = max(1, round(share * len(groups)))
+    chosen = numbers[order][before < wanted]
+    return np.isin(groups, chosen)

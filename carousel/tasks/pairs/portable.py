@@ -1,0 +1,13 @@
+"""Runs of pairs are not exported."""
+
+from carousel.errors import ProgramError
+from carousel.tasks.portable import Portable
+from carousel.training.run_folder import RunFolder
+
+
+def portable(folder: RunFolder) -> Portable:
+    """Raises ProgramError: a text is written by a search, which neither ONNX nor C has here."""
+    raise ProgramError(
+        f"exporting {folder.path}: a translator writes by a beam search, which no exported form has. Its layers can be "
+        f"exported by themselves: carousel.export.to_onnx(translator.network.encoder, 'encoder.onnx')."
+    )

@@ -1,0 +1,190 @@
+"""Everything that is decided before a network is trained on pairs of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from carousel.errors import DataError, option
+from carousel.models import EncoderDecoder
+from carousel.tasks.pairs import parts, stored
+from carousel.tasks.pairs.examples import Pairs
+from carousel.tasks.pairs.settings import Settings
+from carousel.tasks.pairs.symbols import TextSymbols
+from carousel.tasks.pairs.trained import network_of
+from carousel.training.building import parameter_count
+from carousel.training.progress import Report
+from carousel.training.run_cell import absolute_cell
+
+READ = 600_000  # pairs that a training reads, all epochs together, where nobody chooses how long
+FEWEST_EPOCHS, MOST_EPOCHS = 3.0, 100.0
+FEWEST = 10  # pairs that can be learnt from and validated on
+MANY = 200_000  # pairs, from which on little is learnt by heart
+MOST_SOURCES = 1000  # files that the run records
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Everything that is decided before a training (a `Preparation`): the pairs, their symbols and the network.
+
+    settings: every choice is made, except the steps of a training by the clock. pairs: with the part of each.
+    source, target: the symbols of both sides. files: where the pairs are from.
+    """
+
+    TASK: ClassVar[str] = "pairs"
+    DATA: ClassVar[str] = stored.FILE
+
+    settings: Settings
+    pairs: stored.StoredPairs
+    source: TextSymbols
+    target: TextSymbols
+    files: Sequence[Path] = ()
+
+    @property
+    def steps_per_epoch(self) -> int:
+        assert self.settings.batch is not None
+        learnt = int((~self.pairs.held).sum())
+        return -(-learnt // min(self.settings.batch, learnt))
+
+    @property
+    def model(self) -> dict[str, Any]:
+        """The arguments of the network."""
+        return _model(self.settings)
+
+    def network(self) -> EncoderDecoder:
+        torch.manual_seed(self.settings.seed)
+        return network_of(self.source.size, self.target.size, self.model)
+
+    def write(self, folder: Path) -> dict[str, Any]:
+        """Writes the pairs."""
+        self.pairs.save(folder)
+        learnt, _ = self.pairs.part(held=False)
+        return {
+            "model": self.model,
+            "source": self.source.to_json(),
+            "target": self.target.to_json(),
+            "letters": "".join(sorted({letter for text in learnt for letter in text})),
+            "sources": [str(path.absolute()) for path in self.files[:MOST_SOURCES]],
+        }
+
+
+def prepare(pairs: Pairs, settings: Settings, report: Report, files: Sequence[Path] = ()) -> Prepared:
+    """Decides and reports which pairs are learnt from, which symbols they have, and which network learns them.
+
+    Trains and writes nothing. Raises DataError where the pairs or a setting cannot be used."""
+    for line in pairs.said:
+        report.say(line)
+    pairs.require_targets("Training")
+    pairs = _without_empty(pairs, report)
+    settings = _resolved(settings, len(pairs))
+    network_of(2, 2, _model(settings)).to(settings.torch_device)  # raises before anything long begins
+    sources, targets = [one.strip() for one in pairs.sources], [one.strip() for one in pairs.require_targets("")]
+    held = _held(sources, targets, settings, report)
+    learnt = np.flatnonzero(~held).tolist()
+    assert settings.level is not None
+    source, target = (
+        TextSymbols.learn([side[k] for k in learnt], settings.level, settings.vocabulary) for side in (sources, targets)
+    )
+    kept, lengths = _short_enough(pairs, sources, targets, source, target, settings, report)
+    data = stored.StoredPairs([sources[k] for k in kept], [targets[k] for k in kept], held[kept])
+    if not 0 < data.held.sum() < len(data.held):
+        raise DataError(
+            f"Of {pairs.where} no pair is left to {'learn from' if data.held.any() else 'validate on'}: give more "
+            f"pairs, or take longer ones ({option('longest')})."
+        )
+    prepared = Prepared(settings, data, source, target, files)
+    _announce(prepared, lengths, report)
+    return prepared
+
+
+def _without_empty(pairs: Pairs, report: Report) -> Pairs:
+    kept = pairs.both
+    if len(kept) < len(pairs):
+        lost = sorted(set(range(len(pairs))) - set(kept))
+        report.say(f"left out, as a side is empty: {len(lost):,} pairs, the first in line {pairs.numbers[lost[0]]:,}")
+        pairs = pairs.at(kept)
+    if len(pairs) < FEWEST:
+        raise DataError(
+            f"A translator learns from {FEWEST} pairs or more, with both sides filled, and {pairs.where} has "
+            f"{len(pairs)}."
+        )
+    return pairs
+
+
+def _resolved(settings: Settings, count: int) -> Settings:
+    """The settings with nothing left open, so that a resumed run makes the same choices."""
+    epochs = settings.epochs
+    if epochs is None and settings.minutes is None:
+        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(READ / count)))
+    return replace(
+        settings,
+        cell=absolute_cell(settings.cell),
+        level=settings.level or "subword",
+        embedding=settings.embedding or max(1, settings.hidden // 2),
+        batch=settings.batch or (16 if count < 1000 else 32 if count < 10_000 else 64),
+        dropout=(0.3 if count < MANY else 0.1) if settings.dropout is None else settings.dropout,
+        epochs=epochs,
+        device=str(settings.torch_device),
+        threads=settings.threads or torch.get_num_threads(),
+    )
+
+
+def _model(settings: Settings) -> dict[str, Any]:
+    names = ("cell", "hidden", "layers", "bidirectional", "form", "attention_score", "embedding", "tied")
+    return {name: getattr(settings, name) for name in names}
+
+
+def _held(sources: Sequence[str], targets: Sequence[str], settings: Settings, report: Report) -> np.ndarray:
+    groups, linked = parts.groups_of(sources, targets)
+    alike = len(groups) - len(np.unique(groups))
+    if alike:
+        by = "their source or their target" if linked else "their source (a few targets answer most sources)"
+        report.say(f"{alike:,} pairs share {by} with another, up to case and marks: those stay in one part")
+    if len(np.unique(groups)) < 2:
+        raise DataError("All pairs have the same source or the same target, so that none can be held out to judge on.")
+    return parts.held_out(groups, settings.validation_share, settings.seed)
+
+
+def _short_enough(
+    pairs: Pairs,
+    sources: Sequence[str],
+    targets: Sequence[str],
+    source: TextSymbols,
+    target: TextSymbols,
+    settings: Settings,
+    report: Report,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The indices of the pairs that are no longer than `longest`, and how many symbols both sides of each have."""
+    lengths = np.array([(len(source.encode(x)), len(target.encode(y))) for x, y in zip(sources, targets, strict=True)])
+    long = np.flatnonzero((lengths > settings.longest).any(1))
+    if len(long):
+        report.say(
+            f"left out, as a side has more than {settings.longest} {settings.level}s ({option('longest')}): "
+            f"{len(long):,} pairs, the first in line {pairs.numbers[long[0]]:,}"
+        )
+    kept = np.flatnonzero((lengths <= settings.longest).all(1))
+    return kept, lengths[kept]
+
+
+def _announce(data: Prepared, lengths: np.ndarray, report: Report) -> None:
+    settings, held = data.settings, int(data.pairs.held.sum())
+    known = f"{data.source.size - 1:,} {settings.level}s of the source, {data.target.size - 1:,} of the target"
+    mean = lengths.mean(0)
+    report.say(f"{known}; {mean[0]:.1f} and {mean[1]:.1f} a pair on average, {lengths.max():,} at most")
+    report.say(f"{len(lengths) - held:,} pairs to learn from, {held:,} to validate on")
+    ways = "both directions" if settings.bidirectional else "forward"
+    how = (
+        f"attention ({settings.attention_score}) after the decoder"
+        if settings.form == "attention"
+        else "a summary vector"
+    )
+    report.say(
+        f"model: encoder-decoder, {settings.cell}, {settings.layers} x {settings.hidden} units, source read "
+        f"{'in ' if settings.bidirectional else ''}{ways}, {how}; {parameter_count(data.network()):,} parameters; "
+        f"{settings.device}, {settings.threads} threads"
+    )

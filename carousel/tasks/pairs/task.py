@@ -1,0 +1,59 @@
+"""The task of pairs as the catalogue of tasks needs it; see `carousel.tasks.catalogue`."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import polars as pl
+
+from carousel.errors import DataError
+from carousel.tasks.files import make_folder, require_folder
+from carousel.tasks.pairs import preparation, reading
+from carousel.tasks.pairs.portable import portable
+from carousel.tasks.pairs.settings import Settings
+from carousel.tasks.pairs.training import open_run
+from carousel.tasks.pairs.translator import Translator
+from carousel.tasks.table import write
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
+
+__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
+
+
+def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
+    return reading.recognize(paths, options)
+
+
+def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:
+    """Reads the pairs, and decides as `preparation.prepare` does."""
+    pairs = reading.read(paths, source=settings.source, target=settings.target)
+    return preparation.prepare(pairs, settings, report, paths)
+
+
+def conclude(folder: RunFolder, report: Report) -> None:
+    """Says where the learning curve is, and what to type next."""
+    name = quote(str(folder.path))
+    report.say(f"\nThe learning curve: {folder.path / 'curve.png'}\nWhat to type next:")
+    report.say(f'  carousel translate {name} "a text" --alignment picture.png')
+    report.say(f"  carousel translate {name} < sources.txt > targets.txt")
+    report.say(f"  carousel evaluate {name} DATA")
+    report.say(f"  carousel inspect {name}")
+
+
+def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
+    """Shows BLEU, chrF and the share of texts that are right as a whole, beside the translation memory's. out: a
+    folder for a table of every source, what was written for it, and its target."""
+    if not paths:
+        raise DataError(f"Pairs to evaluate on must be named: carousel evaluate {folder.path} DATA")
+    if out is not None:
+        require_folder(out)
+    model = Translator.of(folder)
+    result = model.evaluate(list(paths))
+    for line in result.lines:
+        say(line + "\n")
+    if out is not None:
+        make_folder(out)
+        columns = {"source": result.sources, "written": result.written, "target": result.targets}
+        write(pl.DataFrame(columns), out / "answers.csv")
+        say(f"every answer: {out / 'answers.csv'}\n")

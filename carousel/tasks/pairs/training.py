@@ -1,0 +1,131 @@
+"""The training of an encoder-decoder: batches, losses and samples from the pairs that a run folder holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from carousel.models.beam_search import Search
+from carousel.models.encoder_decoder import PADDING, EncoderDecoder
+from carousel.tasks.pairs import stored
+from carousel.tasks.pairs.preparation import Prepared
+from carousel.tasks.pairs.scoring import TextScores, sacrebleu, scores
+from carousel.tasks.pairs.settings import Settings
+from carousel.tasks.pairs.trained import TrainedPairs, padded, targets_of
+from carousel.tasks.pairs.translation_memory import NAME, TranslationMemory
+from carousel.training.length_batches import LengthBatches
+from carousel.training.measure import Measure
+from carousel.training.run_folder import RunFolder
+from carousel.training.task_run import Judgement, TaskRun
+
+VALIDATED_ON = 2_000  # pairs at most, while training and at the end
+SHOWN = 3  # pairs in a sample
+USUAL = Search(beam=5, length_penalty=0.6, longest=400)  # how texts are written where nobody chooses
+
+
+class PairsRun(TaskRun):
+    """A training on the pairs in a run folder. check: whether the file of pairs is as it was written."""
+
+    reads = "training pairs"
+    samples = "on pairs held out: the source, what it writes, the target"
+
+    settings: Settings
+    network: EncoderDecoder
+
+    def __init__(self, folder: RunFolder, *, check: bool) -> None:
+        config = folder.config()
+        with folder.reading_config():
+            self.settings = settings = Settings(**config["settings"])
+            torch.manual_seed(settings.seed)
+            self.trained = TrainedPairs.described_by(folder, config, trained=False, device=str(settings.torch_device))
+        if check:
+            folder.data(stored.FILE, stored.WHAT)
+        self.pairs = stored.StoredPairs.load(folder.path)
+        self.network = self.trained.network
+        self.network.set_dropout(settings.dropout or 0.0)
+        self.recurrent = self.network.recurrent
+        self.learnt = self._encoded(held=False)
+        self.held = self._encoded(held=True, most=VALIDATED_ON)
+        lengths = np.array([(len(y), len(x)) for x, y in zip(*self.learnt, strict=True)])
+        self.batches = LengthBatches(lengths, lengths[:, 0] + 1, settings.batch or 1, self._loss, seed=settings.seed)
+        self.measure = self.validation_measure = Measure(self.trained.target.level)
+        self.baseline = (f"{self.trained.target.level} frequencies", self._entropy())
+
+    def _encoded(self, *, held: bool, most: int | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        sources, targets = self.pairs.part(held)
+        source, target = self.trained.source, self.trained.target
+        return [source.encode(text) for text in sources[:most]], [target.encode(text) for text in targets[:most]]
+
+    def _loss(self, model: nn.Module, chosen: Tensor) -> Tensor:
+        assert isinstance(model, EncoderDecoder)
+        x, lengths, y = self._batch(self.learnt, chosen.tolist())
+        settings = self.settings
+        return model.loss(x, lengths, y, label_smoothing=settings.label_smoothing, sampling=settings.scheduled_sampling)
+
+    def _batch(self, side: tuple[list[np.ndarray], list[np.ndarray]], chosen: list[int]) -> tuple[Tensor, ...]:
+        device = self.settings.torch_device
+        x, lengths = padded([side[0][k] for k in chosen], 0)
+        return x.to(device), lengths, targets_of([side[1][k] for k in chosen]).to(device)
+
+    @torch.inference_mode()
+    def validate(self) -> float:
+        """The mean of -ln P(symbol | those before it, source) over the symbols of the targets held out, in nats."""
+        order = sorted(range(len(self.held[1])), key=lambda k: len(self.held[1][k]))
+        was_training, nats, count = self.network.training, 0.0, 0
+        self.network.eval()
+        for start in range(0, len(order), 128):
+            x, lengths, y = self._batch(self.held, order[start : start + 128])
+            symbols = int((y != PADDING).sum())
+            nats += float(self.network.loss(x, lengths, y)) * symbols
+            count += symbols
+        self.network.train(was_training)
+        return nats / count
+
+    def sample(self, step: int) -> str:  # noqa: ARG002
+        """Some sources, with what the network writes for them and the targets."""
+        sources, targets = self.pairs.part(held=True)
+        found = self.trained.writing().write(sources[:SHOWN], Search(beam=1, longest=400))
+        texts = [one[0].text if one else "" for one in found]
+        return "\n".join(f"{x} → {text} ({y})" for x, text, y in zip(sources, texts, targets, strict=False))
+
+    def remarks(self) -> list[str]:
+        return [] if sacrebleu() else ["BLEU and chrF are not measured: they need pip install 'carousel-rnn[text]'"]
+
+    def judge(self) -> Judgement:
+        """Judges what the best network writes, beside the translation memory, on the same pairs held out."""
+        sources, targets = (side[:VALIDATED_ON] for side in self.pairs.part(held=True))
+        nats = self.validate()
+        found = self.trained.writing().write(sources, USUAL)
+        mine = scores([one[0].text if one else "" for one in found], targets)
+        memory = TranslationMemory(*self.pairs.part(held=False))
+        other = scores([memory.answer(text) for text in sources], targets)
+        record = {"final": nats, "pairs": len(targets), "scores": vars(mine), "baselines": {NAME: vars(other)}}
+        lines = (
+            f"best model: {self.measure.words(nats)}; {mine.words}, on {len(targets):,} pairs held out",
+            f"{NAME}: {other.words}",
+            said(mine, other),
+        )
+        return Judgement(record, lines)
+
+    def _entropy(self) -> float:
+        """The loss of a model that knows only how frequent each symbol is, in nats per symbol: mean -ln((n_s + 1) /
+        (n + V)) over the targets held out."""
+        learnt = np.concatenate([np.append(one, 0) for one in self.learnt[1]])
+        held = np.concatenate([np.append(one, 0) for one in self.held[1]])
+        counts = np.bincount(learnt, minlength=self.trained.target.size) + 1
+        return float(-np.log(counts[held] / counts.sum()).mean())
+
+
+def said(mine: TextScores, other: TextScores) -> str:
+    """Which of a model and the translation memory to use, by chrF, or by the texts that are right as a whole."""
+    figure, baseline = (mine.exact, other.exact) if mine.chrf is None else (mine.chrf, other.chrf)
+    assert baseline is not None
+    if figure > baseline:
+        return "this model is better than looking up the nearest source"
+    return "looking up the nearest source is as good as this model: train longer, or give more pairs"
+
+
+def open_run(folder: RunFolder, prepared: Prepared | None = None) -> PairsRun:
+    """See `carousel.training.task_run.OpenRun`."""
+    return PairsRun(folder, check=prepared is None)
