@@ -98,7 +98,7 @@ def test_data_are_never_learnt_as_text(tmp_path, case):
     report = Remembering()
     with pytest.raises(DataError, match=words) as refusal:
         prepare([files(tmp_path, content)], None, {}, report)  # type: ignore[arg-type]
-    assert "--task language" in str(refusal.value) or "(--task: forecasting, language)" in report.said[0]
+    assert "--task language" in str(refusal.value) or "(--task: forecasting, language" in report.said[0]
 
 
 def test_what_lies_beside_texts_is_named_and_left(tmp_path, capsys):

@@ -36,8 +36,6 @@ def place(tmp_path, monkeypatch) -> Path:
         for k in range(6):
             walk = chance.normal(size=20).cumsum()
             pl.DataFrame({"x": walk}).write_csv(tmp_path / "moves" / label / f"{k}.csv")
-    pairs = [f"go {a} {b}\tva {a} {b}\n" for a in "abcdefgh" for b in "efgh"]
-    (tmp_path / "pairs.tsv").write_text("".join(pairs))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -60,7 +58,6 @@ DECIDED = {
         "model: gru, 1 x 4 units",
     ],
     "moves": ["2 folders, named by class, of tables", "12 sequences of 2 classes (down: 6, up: 6)"],
-    "pairs.tsv": ["to train pairs", "32 pairs: column 1 is the source", "model: encoder-decoder, gru, 1 x 4 units"],
     "clouds.txt": ["to train language", "clouds.txt: text, 3,120 bytes; 3,120 chars", "model: lstm, 1 x 4 units"],
 }
 

@@ -143,6 +143,21 @@ def test_what_cannot_be_learnt_is_left_out_by_word():
         Translator().predict(["x"])
 
 
+def test_a_dry_run_says_all_and_writes_nothing(tmp_path, capsys):
+    data = table(tmp_path)
+    carousel("train", data, "--dry-run", "--level", "char", "--hidden", 4, "--threads", 1, "--epochs", 2)
+    said = capsys.readouterr().out
+    for words in (
+        "taken for a table with two columns of texts, to train pairs",
+        "40 pairs: column 1 is the source, column 2 the target",
+        "38 pairs to learn from, 2 to validate on",
+        "model: encoder-decoder, gru, 1 x 4 units, source read in both directions, attention (general)",
+        "2.0 times over the training part",
+    ):
+        assert words in said, words
+    assert list(tmp_path.iterdir()) == [data]
+
+
 # -- which pairs are held out ---------------------------------------------------------------------------------------
 
 

@@ -83,7 +83,15 @@ def test_every_command_that_is_shown_is_understood(line):
 
 @pytest.mark.parametrize(
     "document",
-    ["README.md", "docs/inspect.md", "docs/classification.md", "docs/pairs.md", "docs/forecasting.md", "docs/tables.md", "docs/runs.md"],
+    [
+        "README.md",
+        "docs/inspect.md",
+        "docs/classification.md",
+        "docs/pairs.md",
+        "docs/forecasting.md",
+        "docs/tables.md",
+        "docs/runs.md",
+    ],
 )
 def test_every_option_it_names_in_passing_is_one_of_a_command(document):
     text = re.sub(

@@ -255,7 +255,7 @@ def test_the_choices_of_a_head_are_the_heads_that_there_are():
 def test_an_unknown_task_is_refused_with_the_tasks_that_there_are(tmp_path):
     (tmp_path / "a.txt").write_text("some text")
     with pytest.raises(
-        DataError, match="There is no task 'singing'. There are: classification, forecasting, language, trees"
+        DataError, match="There is no task 'singing'. There are: classification, forecasting, language, pairs, trees"
     ):
         catalogue.choose([tmp_path / "a.txt"], "singing", {}, Quiet())
 
