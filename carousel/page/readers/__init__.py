@@ -106,8 +106,16 @@ def number_of(item: str | int | None, names: Sequence[str], what: str) -> int:
 
 
 def require_equations(layer: Recurrent) -> None:
-    """Raises DataError for a cell without a program, because the page shows what a program computes."""
-    if not isinstance(layer.program, Program):
+    """Raises DataError for a cell without a program, because the page shows what a program computes, and for one whose
+    program is not of rows alone, of which the page has no pictures yet."""
+    program = layer.program
+    if isinstance(program, Program) and (program.parts or any(node.members for node in program.nodes)):
+        what = "a memory" if any(node.members for node in program.nodes) else "parts of its input"
+        raise DataError(
+            f"The page shows the rows of a cell's equations, and {program.cell} has {what}, which it does not show "
+            "yet. In Python, carousel.insight.read_memory and read_gates read them, and the figures draw them."
+        )
+    if not isinstance(program, Program):
         raise DataError(
             f"The page shows a cell's equations with their numbers, and the step of {layer.program.cell} runs as plain "
             f"Python: {layer.why_untraced}"
