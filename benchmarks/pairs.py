@@ -93,7 +93,7 @@ class InputFeeding(nn.Module):
         return functional.cross_entropy(scores.flatten(0, 1), y.flatten(), ignore_index=PADDING)
 
 
-def speed(rounds: int = 7) -> None:
+def speed(rounds: int = 12) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     mine = EncoderDecoder(SymbolReader(V, E), V, hidden=H, embedding=E)
