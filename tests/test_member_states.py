@@ -149,7 +149,7 @@ def test_the_derivative_program_is_torchs_vjp(write):
     names = [node.attr for node in program.nodes if node.op == "state"]
     for name, gradient, like in zip(names, right, wanted, strict=True):
         mine = found[derivative.program.outputs["state", name]].expand_as(like)
-        torch.testing.assert_close(mine, gradient, rtol=1e-12, atol=1e-12, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(mine, gradient, rtol=1e-12, atol=1e-12, msg=name)
 
 
 def test_how_it_is_printed():
@@ -285,7 +285,7 @@ def test_a_state_of_members_begins_where_its_cell_says_and_is_kept_and_changed_a
     layer, (x, m) = layer_of(), batch()
     fresh = layer.fresh_states(B)
     assert (fresh[2] == 0.5).all()
-    assert torch.equal(fresh[1][0, 0], layer.initial_r_l0)
+    assert torch.equal(fresh[1][0, 0], layer.get_parameter("initial_r_l0"))
     forgotten = layer(x, context=m, keep={"M": torch.zeros(T, B, dtype=float64)}, return_states=True)[2]["M"]
     with layer.tap() as tap:
         output, _ = layer(x, context=m)
@@ -297,7 +297,7 @@ def test_a_state_of_members_begins_where_its_cell_says_and_is_kept_and_changed_a
 def test_a_layer_says_how_many_slots_there_are():
     layer = carousel.Recurrent(Attending(), 2, 3, units={"slots": 7})
     assert layer.sizes["slots*width"] == 14
-    assert layer.program.counts == {"slots": 7, "width": 2}  # type: ignore[union-attr]
+    assert layer.program.counts == {"slots": 7, "width": 2}
     assert trace(Attending()).counts == {"slots": 3, "width": 2}
     assert "not native: it computes with rows, and this cell has members" in layer.explain()
     with pytest.raises(ValueError, match="uses the size 'slots', whose number must be a whole one above zero"):
@@ -357,7 +357,7 @@ def test_what_cannot_be_is_refused_with_words(cell, says):
 
 def test_contexts_cannot_be_turned_or_rolled():
     class Turning(Attending):
-        def step(self, h, M, m):
+        def step(self, h, M, m):  # type: ignore[override]
             return h, torch.roll(m, 1, -2).sum(-2), M
 
     with pytest.raises(ProgramError, match="roll of members whose number differs from row to row"):

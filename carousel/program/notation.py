@@ -65,10 +65,7 @@ def read(text: str) -> Program:
             fed=tuple(found.get("fed", ())),
             context=dict(found.get("context", ())),
             counts=dict(found.get("counts", ())),
-            nodes=tuple(
-                Node(op, tuple(args), size, _hashable(attr), *(ops.CHILDREN if one is True else str(one) for one in m))
-                for op, args, size, attr, *m in found["nodes"]
-            ),
+            nodes=tuple(_node(*written) for written in found["nodes"]),
             outputs={_hashable(key): int(node) for key, node in found["outputs"]},
         )
         return finished(program)
@@ -89,6 +86,10 @@ def _without_defaults(vector: Vector, least: int) -> list[Any]:
 def _members(node: Node) -> bool | str:
     """Whose members a node has; True stands for children, as it did when there were no others."""
     return True if node.members == ops.CHILDREN else node.members
+
+
+def _node(op: str, args: list[int], size: str, attr: Any, members: bool | str = "") -> Node:
+    return Node(op, tuple(args), size, _hashable(attr), ops.CHILDREN if members is True else str(members or ""))
 
 
 def _hashable(value: Any) -> Any:
