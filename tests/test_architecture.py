@@ -30,6 +30,7 @@ ORDER = [
     "training",
     "tasks",
     "page",
+    "course",
     "cli",
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,13 +11,13 @@ import pytest
 from processes import Process
 
 ROOT = Path(__file__).resolve().parent.parent
-COURSE, PAGE = ROOT / "examples" / "course", ROOT / "docs" / "course"
+COURSE, PAGE = ROOT / "carousel" / "course", ROOT / "docs" / "course"
 SCRIPTS = sorted(COURSE.glob("[0-9][0-9]_*.py"))
 
 
 @pytest.fixture
 def gallery(monkeypatch):
-    monkeypatch.syspath_prepend(str(COURSE))
+    monkeypatch.syspath_prepend(str(PAGE))
     import gallery
 
     return gallery
@@ -40,8 +41,8 @@ def run(script, *arguments, streams):
     return Process(SCRIPT, script, *arguments, cwd=Path.cwd(), streams=streams).wait()
 
 
-def test_there_are_eight():
-    assert [script.stem[:2] for script in SCRIPTS] == [f"{n:02}" for n in range(1, 9)]
+def test_they_are_numbered():
+    assert [script.stem[:2] for script in SCRIPTS] == [f"{n:02}" for n in range(1, len(SCRIPTS) + 1)]
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.stem)
@@ -56,10 +57,10 @@ def test_the_statement_holds(script, tmp_path):
 
 
 def test_a_fact_that_does_not_hold_fails_the_script(tmp_path):
-    script = tmp_path / "09_wrong.py"
+    script = tmp_path / "99_wrong.py"
     script.write_text(
-        f'"""9. Wrong\n\nOnly in part: at all.\n"""\nimport sys\nsys.path.insert(0, {str(COURSE)!r})\n'
-        "from lesson import teach\n"
+        '"""99. Wrong\n\nOnly in part: at all.\n"""\n\n'
+        "from carousel.course.lesson import teach\n"
         "def main(lesson):\n    lesson.fact('1 = 1.', True)\n    lesson.fact('1 = 2.', False)\n"
         "if __name__ == '__main__':\n    teach(main)\n",
         encoding="utf-8",
@@ -103,7 +104,46 @@ def test_what_does_not_agree_is_found(gallery, tmp_path, kind):
 def test_pictures_are_described_and_the_page_links_to_files_that_exist():
     page = (PAGE / "README.md").read_text(encoding="utf-8")
     for script in SCRIPTS:
-        assert f"(../../examples/course/{script.name})" in page
+        assert f"(../../carousel/course/{script.name})" in page
         described = json.loads((PAGE / f"{script.stem}.json").read_text(encoding="utf-8"))["seen in the picture"]
         assert len(described) > 100
         assert f"![{described}]({script.stem}.png)" in page
+
+
+def test_every_lesson_stands_in_the_contents_and_every_topic_leads_to_a_lesson():
+    page = (PAGE / "README.md").read_text(encoding="utf-8")
+    headings = {
+        re.sub(r"[^\w\- ]", "", line[3:].lower()).replace(" ", "-") for line in re.findall("^## .*", page, re.M)
+    }
+    linked = re.findall(r"\]\(#([^)]+)\)", page)
+    assert set(linked) <= headings
+    assert len(headings - set(linked)) == 2  # the two tables themselves
+    for script in SCRIPTS:
+        assert page.count(f"[{int(script.stem[:2])}](#") > 0, f"no topic leads to {script.name}"
+
+
+def test_the_command_lists_and_runs_lessons(tmp_path, capsys, monkeypatch):
+    from carousel.cli.course import course
+    from carousel.course import lesson, main_of
+    from carousel.errors import DataError
+
+    course()
+    listed = capsys.readouterr().out
+    assert listed.startswith("1. A layer fed back into itself is a loop")
+    assert listed.count("\n") == len(SCRIPTS) + 2
+
+    ran: list = []
+
+    def conduct(main, **how):
+        ran.append((main, how))
+        return len(ran) != 2
+
+    monkeypatch.setattr(lesson, "conduct", conduct)
+    course(3, quick=True, out=tmp_path)
+    assert ran == [(main_of(3), {"quick": True, "out": tmp_path})]
+    with pytest.raises(DataError, match="A statement of lesson 4 does not hold here"):
+        course(4)
+    with pytest.raises(DataError, match="There is no lesson 99: there are 1 to"):
+        course(99)
+    with pytest.raises(DataError, match="Which lessons"):
+        course(quick=True)

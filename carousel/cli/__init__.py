@@ -14,6 +14,7 @@ from cyclopts import CycloptsError, Parameter
 from carousel.cli.backtest import backtest
 from carousel.cli.cells import cells
 from carousel.cli.complete import complete
+from carousel.cli.course import course
 from carousel.cli.doctor import doctor
 from carousel.cli.evaluate import evaluate
 from carousel.cli.export import export
@@ -49,6 +50,7 @@ for command in (
     inspect,
     export,
     cells,
+    course,
     doctor,
 ):
     app.command(command)

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from carousel.insight.shown import in_a_picture
 
 # Okabe & Ito's palette, which colour-blind readers can distinguish; baselines also differ in their dashes.
@@ -13,6 +15,7 @@ BASELINES = {
     "drift": ("#CC79A7", ":"),
     "theta": ("#E69F00", (0, (5, 1))),
 }
+ROOM = 0.6  # of the range of values, which an interval may take above and below it
 BANDS = {95: 0.15, 80: 0.22}  # per cent: opacity; the narrower band lies on the wider
 
 
@@ -26,7 +29,7 @@ def forecast_figure(series: Sequence[Mapping[str, Any]], *, title: str = "") -> 
     panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
     for axes, one in zip(panels, series, strict=True):
         _draw(axes, one)
-    panels[0].legend(*_legend(panels[0]), loc="upper left", frameon=False, ncols=4, fontsize=9)
+    _say_all(figure, panels[0])
     if title:
         figure.suptitle(in_a_picture(title), fontsize=12, x=0.01, ha="left")
     return figure
@@ -49,7 +52,7 @@ def backtest_figure(
     panels = [figure.add_subplot(grid[row, :]) for row in range(len(series))]
     for axes, one in zip(panels, series, strict=True):
         _draw(axes, one)
-    panels[0].legend(*_legend(panels[0]), loc="upper left", frameon=False, ncols=4, fontsize=9)
+    _say_all(figure, panels[0])
     errors = figure.add_subplot(grid[-1, 0])
     for number, (name, values) in enumerate(by_step.items()):
         color, dashes = BASELINES.get(name, (OURS, "-"))
@@ -93,9 +96,30 @@ def _draw(axes: Any, one: Mapping[str, Any]) -> None:
             forecast["x"], forecast["median"], color=OURS, linewidth=1.8, label="forecast" if number == 0 else None
         )
         axes.axvline(forecast["x"][0], color=ACTUAL, linewidth=0.6, alpha=0.35, linestyle=":")
+    _fit(axes, one)
     axes.set_title(in_a_picture(one["name"]), fontsize=10, loc="right")
     axes.grid(alpha=0.25)
     axes.margins(x=0.01)
+
+
+def _fit(axes: Any, one: Mapping[str, Any]) -> None:
+    """Chooses the vertical axis by the values and the medians, so that one very wide interval does not flatten them."""
+    drawn = np.concatenate([np.ravel(one["y"]), *(np.ravel(forecast["median"]) for forecast in one["forecasts"])])
+    drawn = drawn[np.isfinite(drawn)]
+    if not len(drawn):
+        return
+    low, high = float(drawn.min()), float(drawn.max())
+    room = ROOM * (high - low or abs(high) or 1.0)
+    bottom, top = axes.get_ylim()
+    if bottom < low - room or top > high + room:
+        axes.set_ylim(max(bottom, low - room), min(top, high + room))
+        axes.annotate("intervals go on beyond the picture", (0.99, 0.02), xycoords="axes fraction", ha="right",
+                      fontsize=8, color=ACTUAL)  # fmt: skip
+
+
+def _say_all(figure: Any, axes: Any) -> None:
+    """The legend above the pictures, where it covers no line."""
+    figure.legend(*_legend(axes), loc="outside upper right", frameon=False, ncols=4, fontsize=9)
 
 
 def _draw_coverage(axes: Any, coverage: Mapping[str, tuple[float, float]]) -> None:

@@ -204,7 +204,7 @@ def _lines(
 
 
 def _shortest(parts: tuple[Part, ...], state: str, end: int, taken: set[int]) -> tuple[int, ...] | None:
-    ways = [(end,)]
+    ways: list[tuple[int, ...]] = [(end,)]
     seen = {end}
     while ways:
         way, *ways = ways

@@ -75,6 +75,7 @@ def _joined(drawn: Parts) -> tuple[list[Part], int]:
     join = len(drawn.parts)
     if not pairs:
         return [*drawn.parts, Part("join", "")], join
+    assert x is not None  # a pair has both
     both = {x, max(set(pairs), key=lambda state: (pairs.count(state), -state))}
 
     def joined(part: Part) -> Part:

@@ -1,4 +1,4 @@
-"""The drawing of a cell as SVG. Its colours have names of CSS, so that a page can change them in dark mode."""
+"""The drawing of a cell as SVG. In dark mode it has colours of its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ At = Callable[[float, float], tuple[float, float]]  # from cells, y upwards, to 
 SCALE, CORNER, MARGIN = 11.0, 0.9, 3.0  # pixels a cell; the radius of bends, and the margin, in cells
 STYLE = """
 .cell-drawing { --ink: #333; --paper: #fff; --gate: #fbe3b4; --op: #f6d3dd; --line: #0072b2; font: 12px sans-serif }
+@media (prefers-color-scheme: dark) {
+  .cell-drawing { --ink: #ececf0; --paper: #1c1c1e; --gate: #5c4a1e; --op: #5e3341; --line: #56b4e9 }
+}
 .cell-drawing .line { fill: none; stroke: var(--ink); stroke-width: 1.4 }
 .cell-drawing .under { fill: none; stroke: var(--paper); stroke-width: 5 }
 .cell-drawing .line.state { stroke: var(--line); stroke-width: 2.6 }

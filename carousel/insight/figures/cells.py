@@ -137,6 +137,9 @@ def _draw(drawing: Drawing, axes: Axes) -> None:
     axes.set_aspect("equal")
     axes.set_axis_off()
     axes.set_title(f"one step of {drawing.cell}", fontsize=10)
+    # On small axes the text is as much smaller as the boxes are.
+    width = axes.get_position().width * axes.figure.get_size_inches()[0]  # type: ignore[union-attr]
+    size = 9 * min(1.0, 1.7 * width / (INCH * (right - left + 6)))
     for layer, source in enumerate(dict.fromkeys(line.source for line in drawing.lines)):
         for line in drawing.lines:
             if line.source == source:
@@ -144,7 +147,7 @@ def _draw(drawing: Drawing, axes: Axes) -> None:
     if drawing.dots:
         axes.plot(*zip(*drawing.dots, strict=True), "o", color=INK, markersize=3, zorder=5)
     for body in drawing.bodies:
-        _draw_shape(axes, body)
+        _draw_body(axes, body, size)
 
 
 def _draw_line(axes: Axes, line: Line, layer: int) -> None:
@@ -180,11 +183,11 @@ def _towards(corner: tuple[float, float], other: tuple[float, float]) -> tuple[f
     return corner[0] + share * dx, corner[1] + share * dy
 
 
-def _draw_shape(axes: Axes, body: Body) -> None:
+def _draw_body(axes: Axes, body: Body, size: float) -> None:
     from matplotlib.patches import Ellipse, FancyBboxPatch
 
     half_x, half_y = body.half
-    text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "color": INK, "zorder": 7}
+    text: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": size, "color": INK, "zorder": 7}
     if body.kind == "gate":
         box = FancyBboxPatch(
             (body.x - half_x + 0.3, body.y - half_y + 0.3), 2 * half_x - 0.6, 2 * half_y - 0.6,
@@ -200,7 +203,7 @@ def _draw_shape(axes: Axes, body: Body) -> None:
         return
     axes.text(body.x, body.y, body.label, **text)
     if body.name:
-        axes.text(body.x + half_x, body.y + half_y + 0.1, body.name, fontstyle="italic", fontsize=8, va="bottom",
+        axes.text(body.x + half_x, body.y + half_y + 0.1, body.name, fontstyle="italic", fontsize=size, va="bottom",
                   color=INK, zorder=7)  # fmt: skip
 
 

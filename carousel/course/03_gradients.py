@@ -8,6 +8,9 @@ With a factor of 0.9 a step, 100 steps leave 0.9^100 = 0.0000266. Some lecture n
 take 104 steps. With 1.1 a step it is 13,780.6 after 100. A vanished gradient teaches nothing about the far past, an
 exploded one throws the weights away; clipping bounds the step and so cures the second, not the first.
 
+(In the right picture read how steep a curve is, and not how high: it begins at the size that the gradient has one step
+back, which training changes, too.)
+
 Only in part: the factor of a real network is not that of its U. The slopes of tanh make it smaller, the more so the
 larger U is, so that |U| = 1.1 does not explode. A U with all eigenvalues at 0.9 may still let gradients grow for some
 steps before they shrink. And training moves the factor: for an RNN, to learn a long gap is mostly to bring it near 1,
@@ -19,11 +22,11 @@ import math
 import statistics
 
 import torch
-from learning import Network, layer_of, learn
-from lesson import LOOKS, Lesson, spread, teach
 from torch.nn import functional as F
 
 import carousel
+from carousel.course.learning import Network, layer_of, learn
+from carousel.course.lesson import LOOKS, Lesson, spread, teach
 from carousel.insight import gradient_flow
 
 STEPS, UNITS = 100, 64

@@ -18,9 +18,10 @@ leads.
 import statistics
 
 import torch
-from learning import Network, layer_of, learn
-from lesson import LOOKS, Lesson, spread, teach
 from torch.nn import functional as F
+
+from carousel.course.learning import Network, layer_of, learn
+from carousel.course.lesson import LOOKS, Lesson, count_of_seeds, spread, teach
 
 CELLS = ("RNN", "LSTM", "GRU", "peephole LSTM", "coupled LSTM")
 LANGUAGE = {"France": "French", "Spain": "Spanish", "Italy": "Italian", "Poland": "Polish", "Finland": "Finnish"}
@@ -126,7 +127,8 @@ def main(lesson: Lesson) -> None:
         rows = [cell for cell in (*CELLS, BIAS_1) if all((cell, task, gap) in found for gap in gaps)]
         if gaps:
             lesson.table(
-                f"{task}, score after at most {steps} steps of training, median and range of {len(seeds)} seeds; "
+                f"{task}, score after at most {steps} steps of training, median and range of "
+                f"{count_of_seeds(len(seeds))}; "
                 f"guessing: {guess}",
                 ["cell", *(f"gap {gap}" for gap in gaps)],
                 [[cell, *(spread(scores[cell, task, gap]) for gap in gaps)] for cell in rows],

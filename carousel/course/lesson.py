@@ -1,7 +1,7 @@
 """What the scripts of the course share: facts that are checked, tables, one picture, and all of it as JSON.
 
 A script's docstring is the lesson's text: its first line the title, a paragraph that begins with "Only in part:" where
-the statement stops holding. The rest is measured. `gallery.py` makes the page of both.
+the statement stops holding. The rest is measured. `docs/course/gallery.py` makes the page of both.
 """
 
 from __future__ import annotations
@@ -104,26 +104,39 @@ class Lesson:
 
 def teach(main: Callable[[Lesson], None]) -> None:
     """Runs a script's `main` as its command line asks. Exits with 1 where a fact does not hold."""
-    script = Path(inspect.getfile(main))
-    text = inspect.cleandoc(main.__globals__["__doc__"])
+    text = text_of(main)
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes: seconds instead of a minute or two")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the picture and the numbers (JSON) there")
     arguments = parser.parse_args()
+    if not conduct(main, quick=arguments.quick, out=arguments.out):
+        sys.exit(1)
+
+
+def conduct(main: Callable[[Lesson], None], *, quick: bool, out: Path | None) -> bool:
+    """Runs a lesson and prints what it finds. Returns whether every fact holds.
+
+    main: the function that measures. quick: small sizes. out: a folder for the picture and the numbers.
+    """
+    script = Path(inspect.getfile(main))
     # One thread: these networks are too small for two, and the figures then do not depend on how many there are.
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    print(text.splitlines()[0])
-    lesson, code, begin = Lesson(arguments.quick), fingerprint(script), time.process_time()
+    print(text_of(main).splitlines()[0])
+    lesson, code, begin = Lesson(quick), fingerprint(script), time.process_time()
     main(lesson)
     seconds = time.process_time() - begin  # of the processor: what else it does is not counted
-    if arguments.out is not None:
-        lesson.write(arguments.out, script.stem, code, seconds)
-        print(f"  {arguments.out / script.stem}.png and .json, after {seconds:.0f} s")
-    elif not arguments.quick:
+    if out is not None:
+        lesson.write(out, script.stem, code, seconds)
+        print(f"  {out / script.stem}.png and .json, after {seconds:.0f} s")
+    else:
         print(f"  {seconds:.0f} s; --out FOLDER writes the picture and the numbers")
-    if any(not fact["holds"] for fact in lesson.facts):
-        sys.exit(1)
+    return all(fact["holds"] for fact in lesson.facts)
+
+
+def text_of(main: Callable[[Lesson], None]) -> str:
+    """The text of the lesson that a function measures."""
+    return inspect.cleandoc(main.__globals__["__doc__"])
 
 
 def fingerprint(script: Path) -> str:
@@ -145,3 +158,7 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
     """The median of the seeds, and the worst and best of them: "0.98 (0.61 to 1.00)"."""
     middle, low, high = (f"{v:z.{digits}f}" for v in (statistics.median(values), min(values), max(values)))
     return f"{middle} ({low} to {high})"
+
+
+def count_of_seeds(count: int) -> str:
+    return f"{count} seed" if count == 1 else f"{count} seeds"

@@ -14,12 +14,12 @@ where the rule is the same at all times; a rule that depends on the time itself 
 """
 
 import torch
-from learning import Network, learn, parameters
-from lesson import LOOKS, Lesson, spread, teach
 from torch import nn
 from torch.nn import functional as F
 
 import carousel
+from carousel.course.learning import Network, learn, parameters
+from carousel.course.lesson import LOOKS, Lesson, spread, teach
 
 LENGTH, SYMBOLS = 24, 4  # of the sequences to be judged; what they are made of
 

@@ -5,9 +5,12 @@ The four-gate equations, on paper:
     i = sigmoid(W_i x + U_i h + b_i)    f = sigmoid(W_f x + U_f h + b_f)    c' = f c + i g
     g = tanh(W_g x + U_g h + b_g)       o = sigmoid(W_o x + U_o h + b_o)    h' = o tanh(c')
 
-The layer computes exactly this. While o is shut, h is 0 and the gates see nothing of c. Peepholes show it to them, so
-that one unit can count in silence and strike on time, which Gers and Schmidhuber (2000) needed for precise timing.
-Coupled gates (i = 1 - f) and the GRU have three gates where the LSTM has four: a quarter fewer parameters.
+The layer computes exactly this. tanh squashes the memory only where it is shown: c itself has no bound. While o is
+shut, h is 0 and the gates see nothing of c. Peepholes show it to them, so that one unit can count in silence and strike
+on time, which Gers and Schmidhuber (2000) needed for precise timing. Any subset of the three gates may have them.
+Coupled gates (i = 1 - f) and the GRU multiply three matrices by the state where the LSTM multiplies four: a quarter
+fewer parameters. Here each of these is called a gate, the candidate g among them; notes that count only what a sigmoid
+makes say three gates of the LSTM and two of the GRU.
 
 Only in part: what peepholes make possible is not always what training finds. In telling intervals of n from n + 1 steps
 as measured here (Adam, some thousand spikes, o free to stay open) they give no advantage over the same LSTM without.
@@ -20,13 +23,14 @@ import statistics
 import time
 
 import torch
-from learning import Network, layer_of, learn, parameters
-from lesson import LOOKS, Lesson, spread, teach
 from torch import nn
 from torch.nn import functional as F
 
 import carousel
+from carousel.course.learning import Network, layer_of, learn, parameters
+from carousel.course.lesson import LOOKS, Lesson, spread, teach
 
+PEEPHOLES = ("input", "forget", "output")
 WEIGHTS = {  # gate: its weight of x, its weights of h, its bias; for each of two units
     "i": [(0.5, (0.1, -0.2), 0.0), (-0.3, (0.4, 0.2), 0.1)],
     "f": [(0.2, (0.3, 0.1), 1.0), (0.1, (-0.1, 0.2), 1.0)],
@@ -84,9 +88,11 @@ def step_by_step(lesson):
 def clockwork(n, peepholes):
     """One unit, weights set by hand, that counts in steps of 0.9 / n and strikes at the n-th; what it shows and its c.
 
+    peepholes: the gates that have one.
+
     With K so large that a gate turns within one step, f is 1 below the threshold and 0 above it, o the other way round.
     """
-    layer = carousel.LSTM(1, 1, peepholes="all" if peepholes else (), dtype=torch.float64)
+    layer = carousel.LSTM(1, 1, peepholes=peepholes, dtype=torch.float64)
     step = 0.9 / n
     threshold, K = (n - 0.5) * step, 80 / step
     with torch.no_grad():
@@ -95,8 +101,9 @@ def clockwork(n, peepholes):
         layer.bias_ih_l0.copy_(
             torch.tensor([40.0, K * threshold, math.atanh(step), -K * threshold], dtype=torch.float64)
         )
-        if peepholes:
+        if "forget" in peepholes:
             layer.p_f_l0.fill_(-K)
+        if "output" in peepholes:
             layer.p_o_l0.fill_(K)
         output, _, states = layer(torch.zeros(10_000, 1, 1, dtype=torch.float64), return_states=True)
     return output.flatten(), states["c"].flatten()
@@ -104,7 +111,7 @@ def clockwork(n, peepholes):
 
 def counting_in_silence(lesson):
     for n in (10, 50, 200):
-        shown, _ = clockwork(n, peepholes=True)
+        shown, _ = clockwork(n, PEEPHOLES)
         struck = (shown > 0.5).nonzero().flatten() + 1
         between = shown[shown < 0.5].abs().max().item()
         exact = struck.tolist() == list(range(n, 10_001, n))
@@ -116,7 +123,7 @@ def counting_in_silence(lesson):
             )
         elif not exact:
             lesson.fact(f"The unit set for {n} steps strikes every {n} steps.", False)
-    shown, c = clockwork(50, peepholes=False)
+    shown, c = clockwork(50, ())
     lesson.fact(
         f"The same unit without peepholes sees nothing of its count and never strikes: it shows less than 1e-9 while c "
         f"runs up to {c.max().item():.0f}.",
@@ -270,7 +277,7 @@ def main(lesson: Lesson) -> None:
         "many parameters.",
         panels=3,
     )
-    shown, c = clockwork(50, peepholes=True)
+    shown, c = clockwork(50, PEEPHOLES)
     clock.plot(range(1, 171), c[:170], color=LOOKS["peephole LSTM"]["color"], label="c")
     clock.plot(range(1, 171), shown[:170], color=LOOKS["plain"]["color"], label="h")
     clock.set(title="one unit with peepholes, set by hand", xlabel="step")

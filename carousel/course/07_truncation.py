@@ -18,11 +18,11 @@ one: at the beginning of training most of the gradient lies in the last few step
 import statistics
 
 import torch
-from learning import Network, layer_of, learn
-from lesson import LOOKS, Lesson, spread, teach
 from torch.nn import functional as F
 
 import carousel
+from carousel.course.learning import Network, layer_of, learn
+from carousel.course.lesson import LOOKS, Lesson, spread, teach
 from carousel.training import Carry, truncated
 
 STEPS = 128

@@ -23,35 +23,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from learning import Network, learn
-from lesson import LOOKS, Lesson, spread, teach
 from torch import nn
 from torch.nn import functional as F
 
 import carousel
+from carousel.course.learning import Network, learn
+from carousel.course.lesson import LOOKS, Lesson, count_of_seeds, spread, teach
+from carousel.course.numerals import LETTERS, in_roman, in_words
 from carousel.tasks.language import ngram_baseline
 from carousel.training import Quiet
-
-ONES, TENS = (
-    words.split()
-    for words in (
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-        "seventeen eighteen nineteen",
-        "_ _ twenty thirty forty fifty sixty seventy eighty ninety",
-    )
-)
-LETTERS = " abcdefghijklmnopqrstuvwxyzIVXLC."  # the full stop ends a word that is written
-
-
-def in_words(n):
-    return ONES[n] if n < 20 else TENS[n // 10] + (f" {ONES[n % 10]}" if n % 10 else "")
-
-
-def in_roman(n):
-    return "".join(
-        (digit == 9) * (one + ten) or (digit == 4) * (one + five) or five * (digit > 4) + one * (digit % 5)
-        for digit, one, five, ten in ((n // 10, "X", "L", "C"), (n % 10, "I", "V", "X"))
-    )
 
 
 def letters(texts):
@@ -252,7 +232,7 @@ def main(lesson: Lesson) -> None:
     shares = {key: [one[key] for one in found] for key in found[0]}
     kinds = list(dict.fromkeys(shape for shape, _ in shares))
     lesson.table(
-        f"Numbers from 1 to 99, right to the last letter: median and range of {len(seeds)} seeds",
+        f"Numbers from 1 to 99, right to the last letter: median and range of {count_of_seeds(len(seeds))}",
         ["shape", "taught", "held back"],
         [[shape, spread(shares[shape, "taught"]), spread(shares[shape, "held back"])] for shape in kinds],
     )

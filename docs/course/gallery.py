@@ -1,9 +1,9 @@
 """The page of the course, docs/course/README.md: made of the scripts' texts and of what they measured.
 
-python examples/course/gallery.py             # runs every script in full, some minutes, and writes the page
-python examples/course/gallery.py 03 05       # runs these again
-python examples/course/gallery.py --text      # writes the page anew from the numbers that are there
-python examples/course/gallery.py --check     # says what does not agree with what; exits 1 if anything
+python docs/course/gallery.py             # runs every script in full, some minutes, and writes the page
+python docs/course/gallery.py 03 05       # runs these again
+python docs/course/gallery.py --text      # writes the page anew from the numbers that are there
+python docs/course/gallery.py --check     # says what does not agree with what; exits 1 if anything
 """
 
 from __future__ import annotations
@@ -12,33 +12,46 @@ import argparse
 import ast
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from lesson import fingerprint
+from carousel.course import scripts
+from carousel.course.lesson import fingerprint
 
-HERE = Path(__file__).resolve().parent
-FOLDER = HERE.parent.parent / "docs" / "course"
+FOLDER = Path(__file__).resolve().parent
 PARTLY = "Only in part:"
 
 HEAD = """\
 # The course, executed
 
-What lectures on recurrent networks state, as experiments: eight scripts, each with its statement, what it measured and
-where the statement stops holding. A script fails if a sentence below it is not borne out by its own figures.
+What lectures on recurrent networks state, as experiments: lessons, each with its statement, what it measured and where
+the statement stops holding. A lesson fails if a sentence below it is not borne out by its own figures.
 
-    python examples/course/01_loop.py                  # in full: a minute or two
-    python examples/course/01_loop.py --quick          # the same statement on small sizes, in seconds
-    python examples/course/01_loop.py --out FOLDER     # the picture and every number, as JSON
+    carousel course                          # the list
+    carousel course 1                        # the first lesson in full: a minute or two
+    carousel course 1 --quick                # the same statement on small sizes, in seconds
+    carousel course 1 --out FOLDER           # the picture and every number, as JSON
 
-This page is written by `examples/course/gallery.py` from those numbers, and tests check that it agrees with them.
+This page is written by `docs/course/gallery.py` from those numbers, and tests check that it agrees with them.
 """
 
 
-def scripts() -> list[Path]:
-    return sorted(HERE.glob("[0-9][0-9]_*.py"))
+def before_the_lessons() -> str:
+    """The table of contents, and what a person with lecture notes looks for: topics and letters (topics.txt)."""
+    titles = [text_of(script)[0] for script in scripts().values()]
+    contents = "\n".join(f"- [{title}](#{anchor(title)})" for title in titles)
+    anchors = {title.partition(".")[0]: anchor(title) for title in titles}
+    topics = (FOLDER / "topics.txt").read_text(encoding="utf-8")
+    linked = re.sub(r"\[(\d+)\]", lambda number: f"[{number[1]}](#{anchors[number[1]]})", topics)
+    return f"{HEAD}\n{contents}\n\n{linked.rstrip()}"
+
+
+def anchor(title: str) -> str:
+    """The name under which a page of GitHub or of Sphinx finds a heading."""
+    return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 def text_of(script: Path) -> tuple[str, str, str]:
@@ -69,21 +82,21 @@ def section(script: Path, folder: Path) -> str:
     parts.append(f"**{PARTLY}** {partly}")
     versions = record["versions"]
     parts.append(
-        f"[{script.name}](../../examples/course/{script.name}), {record['seconds']} s of one core, Python "
+        f"[{script.name}](../../carousel/course/{script.name}), {record['seconds']} s of one core, Python "
         f"{versions['python']}, torch {versions['torch']}; [all numbers]({script.stem}.json)"
     )
     return "\n\n".join(parts)
 
 
 def page(folder: Path) -> str:
-    return "\n\n".join([HEAD.rstrip(), *(section(script, folder) for script in scripts())]) + "\n"
+    return "\n\n".join([before_the_lessons(), *(section(script, folder) for script in scripts().values())]) + "\n"
 
 
 def disagreements(folder: Path) -> list[str]:
     """What on the page, in its pictures and in its numbers does not agree; [] if all does."""
     found = []
-    for script in scripts():
-        again = f"run: python examples/course/gallery.py {script.stem[:2]}"
+    for script in scripts().values():
+        again = f"run: python docs/course/gallery.py {script.stem[:2]}"
         try:
             record = record_of(script, folder)
             picture = (folder / f"{script.stem}.png").read_bytes()
@@ -112,7 +125,7 @@ def main() -> None:
     parser.add_argument("--check", action="store_true", help="run and write nothing, compare")
     arguments = parser.parse_args()
     if not arguments.check and not arguments.text:
-        for script in scripts():
+        for script in scripts().values():
             if not arguments.numbers or script.stem[:2] in arguments.numbers:
                 subprocess.run([sys.executable, str(script), "--out", str(FOLDER)], check=True)
     if not arguments.check:

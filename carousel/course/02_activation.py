@@ -7,7 +7,13 @@ phi:
     tanh      slope at most 1     at most |U|^t; values stay within -1 and 1
     relu      slope 0 or 1        at most |U|^t, and that much where units are on; nothing bounds the values
 
-|U| is the largest singular value. So sigmoid forgets in a few steps, tanh slowly, and relu keeps for ever or blows up.
+    sigmoid(a) = 1 / (1 + e^-a)                       its slope: sigmoid(a) (1 - sigmoid(a))
+    tanh(a) = (e^a - e^-a) / (e^a + e^-a)             its slope: 1 - tanh(a)^2
+    relu(a) = a where a > 0, else 0                   its slope: 1 where a > 0, else 0
+
+|U| is the largest singular value. A network is called prepared where U and b begin so that a difference is kept as well
+as phi can: tanh with an orthogonal U, relu with the identity, sigmoid with U = 4 I and b = -2, where its slope of 1/4
+is made up for by the 4. So sigmoid forgets in a few steps, tanh slowly, and relu keeps for ever or blows up.
 
 Only in part: the activation sets the bound, the weights decide within it. With a U and a bias prepared for it, each of
 the three learns to bridge gaps that it cannot bridge from torch's initial weights; sigmoid, which is at its steepest in
@@ -15,16 +21,41 @@ one point only, gains least. And a relu with a random U of |U| = 1.1 shrinks, as
 """
 
 import torch
-from learning import Network, learn
-from lesson import LOOKS, Lesson, spread, teach
 from torch.nn import functional as F
 
 import carousel
+from carousel.course.learning import Network, learn
+from carousel.course.lesson import LOOKS, Lesson, count_of_seeds, spread, teach
 
 LOOK = {"sigmoid": LOOKS["GRU"], "tanh": LOOKS["LSTM"], "relu": LOOKS["RNN"]}
 STEEPEST = {"sigmoid": 0.25, "tanh": 1.0, "relu": 1.0}
 STEPS, UNITS = 100, 64
 TORCHS = "torch's"  # initial weights
+
+
+FORMULA = {  # of each activation a, and of its slope
+    "sigmoid": (lambda a: 1 / (1 + (-a).exp()), lambda y: y * (1 - y)),
+    "tanh": (lambda a: (a.exp() - (-a).exp()) / (a.exp() + (-a).exp()), lambda y: 1 - y**2),
+    "relu": (lambda a: a * (a > 0), lambda y: (y > 0).double()),
+}
+
+
+def formulas(lesson):
+    """The formulas against torch's functions, and the slopes against autograd's; the curves to be drawn."""
+    a = torch.linspace(-4, 4, 161, dtype=torch.float64, requires_grad=True)
+    curves, apart = {}, 0.0
+    for name, (function, slope) in FORMULA.items():
+        y = getattr(torch, name)(a)
+        (derivative,) = torch.autograd.grad(y.sum(), a)
+        apart = max(apart, *((p - q).abs().max().item() for p, q in ((function(a), y), (slope(y), derivative))))
+        curves[name] = (a.detach(), y.detach(), derivative)
+    steepest = {name: derivative.max().item() for name, (_, _, derivative) in curves.items()}
+    lesson.fact(
+        f"The three formulas and their slopes are torch's, to {apart:.1e}; their steepest slopes are "
+        f"{steepest['sigmoid']:g}, {steepest['tanh']:g} and {steepest['relu']:g}.",
+        apart < 1e-14 and steepest == STEEPEST,
+    )
+    return curves
 
 
 def left_to_itself(activation, U, h):
@@ -85,6 +116,7 @@ def remembers(activation, start, lag, seed):
 
 
 def main(lesson: Lesson) -> None:
+    curves = formulas(lesson)
     Q = torch.linalg.qr(torch.randn(UNITS, UNITS, dtype=torch.float64)).Q
     identity = torch.eye(UNITS, dtype=torch.float64)
     matrices = {"0.9 Q": 0.9 * Q, "Q": Q, "1.1 Q": 1.1 * Q, "I": identity, "1.1 I": 1.1 * identity, "4 I": 4 * identity}
@@ -122,7 +154,7 @@ def main(lesson: Lesson) -> None:
     }
     rows = [[a, start, *(spread(learnt[a, start, lag]) for lag in lags)] for a, start, lag in learnt if lag == lags[0]]
     lesson.table(
-        f"Naming the first of four symbols: accuracy, median and range of {seeds} seeds; guessing gives 0.25",
+        f"Naming the first of four symbols: accuracy, median and range of {count_of_seeds(seeds)}; guessing gives 0.25",
         ["activation", "initial weights", *(f"after {lag} steps" for lag in lags)],
         rows,
     )
@@ -142,14 +174,23 @@ def main(lesson: Lesson) -> None:
             min(long["tanh"] + long["relu"]) > 0.9 and max(long["sigmoid"]) < 0.5,
         )
 
-    left, middle, right = lesson.picture(
-        "Left: what is left of a difference, step by step, on a logarithmic scale: sigmoid falls off a cliff, tanh "
-        "slowly, relu with the identity not at all. Middle: the largest value with U = 1.1 I: relu rises to 10,000, "
-        "the others stay below 1. Right: accuracy in naming the first symbol against the lag, solid with torch's "
+    shape, left, middle, right = lesson.picture(
+        "Top left: the three activations and, dotted, their slopes: sigmoid from 0 to 1 with a slope of 1/4 at most, "
+        "tanh "
+        "from -1 to 1 with a slope of 1 in the middle, relu 0 and then rising. Top right: what is left of a "
+        "difference, step by step, on a logarithmic scale: sigmoid falls off a cliff, tanh "
+        "slowly, relu with the identity not at all. Bottom left: the largest value with U = 1.1 I: relu rises to "
+        "10,000, "
+        "the others stay below 1. Bottom right: accuracy in naming the first symbol against the lag, solid with "
+        "torch's "
         "initial weights, dashed with prepared ones.",
-        panels=3,
+        panels=4,
+        rows=2,
     )
     for activation, look in LOOK.items():
+        at, value, derivative = curves[activation]
+        shape.plot(at, value, color=look["color"], label=activation)
+        shape.plot(at, derivative, ":", color=look["color"])
         for name, style in (("Q", "-"), ("I", ":")):
             left.plot(
                 shares[activation, name].clamp(min=1e-12), style, color=look["color"], label=f"{activation}, U = {name}"
@@ -157,7 +198,8 @@ def main(lesson: Lesson) -> None:
         middle.plot(grown[activation], color=look["color"], label=activation)
         for start, style in ((TORCHS, "-"), ("prepared", "--")):
             means = [sum(learnt[activation, start, lag]) / seeds for lag in lags]
-            right.plot(lags, means, style, **look)
+            right.plot(lags, means, style, label=activation if start == TORCHS else None, **look)
+    shape.set(title="activations, and their slopes (dotted)", xlabel="a", ylim=(-1.3, 2.2))
     left.set(title="left of a difference", xlabel="step", yscale="log", ylim=(1e-10, 3))
     middle.set(title="largest value, U = 1.1 I", xlabel="step", yscale="log")
     right.set(title="first symbol named, mean accuracy", xlabel="steps between", xscale="log", ylim=(0, 1.05))
@@ -166,7 +208,7 @@ def main(lesson: Lesson) -> None:
     for style, start in (("-", TORCHS), ("--", "prepared")):
         right.plot([], [], style, color=LOOKS["plain"]["color"], label=f"{start} initial weights")
     right.legend(frameon=False, fontsize=8, loc="lower left")
-    for axes in (left, middle):
+    for axes in (shape, left, middle):
         axes.legend(frameon=False, fontsize=8)
 
 

@@ -15,11 +15,11 @@ may spread one meaning over several units, or keep it with its sign turned.
 """
 
 import torch
-from learning import Network, layer_of, learn
-from lesson import LOOKS, Lesson, spread, teach
 from torch import sigmoid, tanh
 
 import carousel
+from carousel.course.learning import Network, layer_of, learn, store
+from carousel.course.lesson import LOOKS, Lesson, spread, teach
 
 
 class FirstLSTM(carousel.Cell):
@@ -78,21 +78,6 @@ def share_beside_the_product(layer, x, lags):
         jacobian, product = jacobian_and_forget_gates(layer, x[end - k :], h, c)
         shares.append(((jacobian - torch.diag(product)).norm() / jacobian.norm()).item())
     return shares
-
-
-def store(steps, batch):
-    """A stream of numbers with orders: write (keep this number), erase, show. Gives x (T, B, 4), what is stored after
-    each step (T, B), and what is to be answered: the stored number where "show" stands, else 0."""
-    x = torch.zeros(steps, batch, 4)
-    x[..., 0] = 2 * torch.rand(steps, batch) - 1
-    order = torch.rand(steps, batch)
-    x[..., 1], x[..., 2], x[..., 3] = order < 0.1, (order >= 0.1) & (order < 0.15), order > 0.75
-    held, stored = torch.zeros(batch), []
-    for number, write, erase, _ in x.permute(0, 2, 1):
-        held = torch.where(write > 0, number, held * (1 - erase))
-        stored.append(held)
-    stored = torch.stack(stored)
-    return x, stored, stored * x[..., 3]
 
 
 def trained(seed, steps):

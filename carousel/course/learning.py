@@ -72,5 +72,20 @@ def layer_of(name: str, inputs: int, hidden: int, longest: int | None = None) ->
     return layer
 
 
+def store(steps: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+    """A stream of numbers with orders: write (keep this number), erase, show. Gives x (T, B, 4), what is stored after
+    each step (T, B), and what is to be answered: the stored number where "show" stands, else 0."""
+    x = torch.zeros(steps, batch, 4)
+    x[..., 0] = 2 * torch.rand(steps, batch) - 1
+    order = torch.rand(steps, batch)
+    x[..., 1], x[..., 2], x[..., 3] = order < 0.1, (order >= 0.1) & (order < 0.15), order > 0.75
+    held, stored = torch.zeros(batch), []
+    for number, write, erase, _ in x.permute(0, 2, 1):
+        held = torch.where(write > 0, number, held * (1 - erase))
+        stored.append(held)
+    stored = torch.stack(stored)
+    return x, stored, stored * x[..., 3]
+
+
 def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
