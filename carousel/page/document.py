@@ -19,6 +19,7 @@ SCRIPTS = (
     "unpack.js",
     "program.js",
     "layer.js",
+    "look.js",
     "run.js",
     "colour.js",
     "search.js",

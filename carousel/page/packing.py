@@ -159,6 +159,7 @@ def _scan_record(scan: Scan, bits: int) -> dict[str, Any]:
             {"name": e.name, "node": e.node, "span": e.span, "parts": [_part(part) for part in e.parts]}
             for e in scan.equations
         ],
+        "drawing": scan.drawing,
         "inputs": quantised(scan.inputs, bits),
         "input_rows": scan.input_rows.tolist(),
         "products": {str(node): quantised(values, bits) for node, values in scan.products.items()},

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 
 from carousel import engines
+from carousel.insight.drawing import drawing_of
+from carousel.insight.drawing.svg import svg
 from carousel.layers import Recurrent
 from carousel.page.equations import Equation, equations, nodes
 from carousel.program import Program, ops
@@ -38,11 +40,18 @@ class Scan:
     nodes: list[dict[str, Any]]
     outputs: dict[str, int]  # state -> the node of its new value
     equations: tuple[Equation, ...]
+    drawing: str  # one step of the cell, as an `svg` element
     inputs: np.ndarray
     input_rows: np.ndarray
     products: dict[int, np.ndarray]
     before: dict[str, np.ndarray]
     vectors: dict[int, np.ndarray]
+
+
+@lru_cache(maxsize=16)
+def _drawing(program: Program) -> str:
+    """The drawing of a cell, made once for a program."""
+    return svg(drawing_of(program))
 
 
 @torch.no_grad()
@@ -118,6 +127,7 @@ def _scan(
         nodes=nodes(program),
         outputs={state: program.outputs[state] for state in program.states},
         equations=equations(program),
+        drawing=_drawing(program),
         inputs=_plain(inputs),
         input_rows=which.reshape(-1),
         products={node: _plain(values) for node, values in products.items()},

@@ -59,6 +59,18 @@ class Classes {
     return `says ${name} (${chance})`;
   }
 
+  get look() {
+    return (
+      "What the network would answer if the sequence ended after each step. Look for the step at which the lines cross: " +
+      "there it made up its mind. The page opens at the step that moved the answer most, in the middle of the sequence."
+    );
+  }
+
+  /** How much there is to look at after each step: how far it moved the answer. */
+  get worth() {
+    return this.moved.map((bits) => bits ?? NaN);
+  }
+
   /** The classes that lines are drawn of: those that were ever the likeliest, the true one first. */
   get drawn() {
     const most = this.names.map((_, k) => columnOf(this.probability, k).reduce((a, b) => Math.max(a, b), 0));

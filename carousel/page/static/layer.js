@@ -10,6 +10,7 @@ class Layer {
     this.gates = record.gates;
     this.outputs = record.outputs;
     this.equations = record.equations;
+    this.drawing = record.drawing;
     this.vectors = mapped(record.vectors, floats);
     this.inputs = table(record.inputs);
     this.inputRows = record.input_rows;

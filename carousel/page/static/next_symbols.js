@@ -26,6 +26,18 @@ class NextSymbols {
     return "What comes next";
   }
 
+  get look() {
+    return (
+      "The network's guesses for the next symbol, and how surprised it was. The page opens after the step with the " +
+      "greatest surprise in the middle of the text: what did it expect there, and what came instead?"
+    );
+  }
+
+  /** How much there is to look at after each step: the surprise about what followed. */
+  get worth() {
+    return this.surprise.map((nats) => nats ?? NaN);
+  }
+
   /** What is expected after a step: a verb and what, for a small box and for a sentence. */
   brief(step) {
     const [best] = this.likely[step];

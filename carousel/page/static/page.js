@@ -35,6 +35,8 @@ class Page {
     for (const { titleOf, viewOf, name } of SECTIONS) {
       this[name] = [];
       const section = make("section", {}, make("h2", {}, titleOf(this.runs[0])));
+      const look = lookOf(name, this.runs[0]);
+      if (look) section.append(make("p", { class: "look" }, look));
       const pair = make("div", { class: this.runs.length > 1 ? "pair" : "" });
       section.append(pair);
       for (const run of this.runs) {

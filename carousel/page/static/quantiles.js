@@ -21,6 +21,18 @@ class Quantiles {
     return "What comes next";
   }
 
+  get look() {
+    return (
+      "The forecast from each step, with its intervals, beside what came. Look for actual values outside of the wide " +
+      "interval: what was the network not told? The page opens at the most surprising step in the middle."
+    );
+  }
+
+  /** How much there is to look at after each step: the surprise about what followed. */
+  get worth() {
+    return this.surprise.map((x) => x ?? NaN);
+  }
+
   /** A quantile of the step `ahead` (1, 2, ...) of a step; NaN where nothing was forecast. */
   quantile(step, ahead, place = this.median) {
     return row(this.quantiles, step)[(ahead - 1) * this.levels.length + place];

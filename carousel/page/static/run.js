@@ -26,7 +26,7 @@ class Run {
     this.layers = scans.map((scan) => new Layer(scan));
     this.revision = 0; // how often what was read has changed: the same number, the same steps
     // What is looked at: a step, and one unit of one value of one layer.
-    this.step = Math.min(Math.floor(this.steps / 2), this.steps - 1);
+    this.step = mostOf(this.expects.worth ?? [], this.steps);
     this.layer = this.layers.findLastIndex((layer) => !layer.reverse);
     this.value = this.layers[this.layer].equations.at(-1).name;
     this.unit = this.slowest();

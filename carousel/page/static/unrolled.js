@@ -13,7 +13,14 @@ class UnrolledView {
     });
     this.heading = make("h3");
     this.list = make("div", { class: "equations" });
-    parent.append(this.diagram, this.heading, this.list);
+    this.inside = make("div", { class: "inside" });
+    const about = "Boxes are gates, a weighted sum and its function; circles work unit by unit; blue lines carry states.";
+    parent.append(
+      this.diagram,
+      this.heading,
+      this.list,
+      make("details", {}, make("summary", {}, "The cell as a drawing"), make("p", {}, about), this.inside),
+    );
   }
 
   update() {
@@ -78,6 +85,9 @@ class UnrolledView {
     this.built = layer;
     this.lines = layer.equations.map((equation) => new EquationLine(equation, layer));
     this.list.replaceChildren(...this.lines.map((line) => line.box));
+    // An image runs no script, whatever the names in it are.
+    const src = `data:image/svg+xml,${encodeURIComponent(layer.drawing)}`;
+    this.inside.replaceChildren(make("img", { src, alt: `one step of ${layer.cell} as a drawing` }));
   }
 }
 
