@@ -20,8 +20,9 @@ def test_lines_give_speed_losses_in_both_units_the_rival_and_the_time_left() -> 
     lines: list[str] = []
     report = Lines(write=lines.append)
     report.begin(Measure("char", tokens_per_unit=0.5), ("5-gram counts", 1.669))
-    report.validated(status(0, 0.0, train=None, steps=None), "sample")
-    report.validated(status(50, 10.0), "sample")
+    written = "a text that the model wrote, which is no figure and is left out of logs"
+    report.validated(status(0, 0.0, train=None, steps=None), written)
+    report.validated(status(50, 10.0), written)
     assert lines[0] == (
         "step 0 · epoch 0.00 · validation 2.000 nats/char (2.885 bits) · 5-gram counts 1.669 · timing the first steps"
     )

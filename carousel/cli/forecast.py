@@ -1,11 +1,16 @@
 """carousel forecast"""
 
+import sys
 from pathlib import Path
-from typing import Annotated
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from carousel.cli.own_cell import OWN
+
+if TYPE_CHECKING:
+    import polars as pl
 
 
 def forecast(
@@ -47,7 +52,8 @@ def forecast(
     thousands
         The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
-        A file for the table: .csv, .tsv, .parquet or .arrow. Without it, the table is printed.
+        A file for the table: .csv, .tsv, .parquet or .arrow. Without it, the table is printed: the first rows for
+        people on a terminal, all rows as CSV in a pipe.
     plot
         A file for the picture: .png, .svg or .pdf.
     cell
@@ -74,5 +80,24 @@ def forecast(
     if out is not None:
         write(frame, out)
         show(f"{frame.height:,} rows: {out}\n")
-    if out is None:
+    if out is not None:
+        return
+    if not sys.stdout.isatty():  # a pipe or a file reads a table
         show_exactly(frame.write_csv(float_precision=4))
+        return
+    show(f"{for_people(frame)}\n")
+    show(f"To keep it: carousel forecast {quote(str(run))} --out forecast.csv --plot forecast.png\n")
+
+
+def for_people(frame: "pl.DataFrame", rows: int = 20) -> str:
+    """The first rows of a table in columns of text, with numbers of four digits."""
+    columns = []
+    for column in frame.head(rows):
+        numeric = column.dtype.is_float()
+        cells = [column.name, *(f"{v:,.4g}" if numeric and v is not None and abs(v) < 1e4 else
+                                f"{v:,.0f}" if numeric and v is not None else str(v) for v in column)]  # fmt: skip
+        width = max(map(len, cells))
+        columns.append([cell.rjust(width) if column.dtype.is_numeric() else cell.ljust(width) for cell in cells])
+    lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
+    more = [f"... and {frame.height - rows:,} rows more"] if frame.height > rows else []
+    return "\n".join([*lines, *more])

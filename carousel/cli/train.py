@@ -95,6 +95,7 @@ def _train(
     from carousel.training.run_location import folder_for
     from carousel.training.task_run import how_long, train
 
+    _refuse_runs(data)
     chosen = choose(data, task, given, report)
     settings = chosen.Settings(**given)
     out = out or folder_for(data)
@@ -128,6 +129,19 @@ def _resume(run: Path, data: Sequence[Path], given: dict[str, Any], report: "Rep
     task = task_named(task_of(folder))
     resume(folder, task.open_run, threads=threads, report=report)
     task.conclude(folder, report)
+
+
+def _refuse_runs(data: Sequence[Path]) -> None:
+    """Raises DataError for a folder that training wrote, whose files would be taken for a text."""
+    from carousel.errors import DataError
+    from carousel.training.run_folder import CONFIG
+
+    for path in data:
+        if (path / CONFIG).is_file() and (path / "log.jsonl").is_file():
+            raise DataError(
+                f"{path} is the folder of a run, and no data. To go on with its training: "
+                f"carousel train --resume {path}"
+            )
 
 
 def _own(cell: str | None) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import Progress as Bar
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -18,6 +19,7 @@ from rich.text import Text
 from carousel.training.measure import Measure
 from carousel.training.terminal import printable, write_line
 
+FIGURE = 60  # characters of a sample at most that is a figure, such as an accuracy, and stands in logs, too
 SAMPLE_LINES = 6  # of a sample on the screen, so that the table keeps its height
 
 
@@ -122,9 +124,10 @@ class Lines:
         self._first: Status | None = None
         self._measure = Measure()
         self._baseline: tuple[str, float] | None = None
+        self._samples = ""
 
-    def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:  # noqa: ARG002
-        self._measure, self._baseline = measure, baseline
+    def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:
+        self._measure, self._baseline, self._samples = measure, baseline, samples
 
     def say(self, line: str) -> None:
         self._write(printable(line))
@@ -133,8 +136,10 @@ class Lines:
         if time.monotonic() - self._shown >= self._every:
             self._line(status())
 
-    def validated(self, status: Status, sample: str | None) -> None:  # noqa: ARG002 (a log shows no samples)
+    def validated(self, status: Status, sample: str | None) -> None:
         self._line(status)
+        if sample is not None and len(sample) <= FIGURE:
+            self._write(printable(f"{self._samples}: {sample}" if self._samples else sample))
 
     def pause(self) -> None: ...
 
@@ -217,7 +222,8 @@ class Screen:
             table.add_row(Text(printable(name)), *(() if loss is None else self._measure.figures(loss)))
         parts: list[Any] = [
             Text(head),
-            ProgressBar(total=status.steps or 1, completed=status.step if status.steps else 0),
+            # The bar ends without a line break; the padding adds it, so that the table's heads have their own line.
+            Padding(ProgressBar(total=status.steps or 1, completed=status.step if status.steps else 0)),
         ]
         parts.append(table)
         if self._sample:

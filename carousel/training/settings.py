@@ -61,7 +61,10 @@ class TrainingSettings:
     )
     device: str = setting("auto", "auto, cpu or cuda.", group=RUN)
     threads: int | None = setting(
-        None, "Threads to compute with. Without it: the number that torch chooses.", group=RUN
+        None,
+        "Threads to compute with. Without it: 1 or torch's number, whichever is faster at the start; with --epochs, "
+        "torch's number.",
+        group=RUN,
     )
 
     def __post_init__(self) -> None:

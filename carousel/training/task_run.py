@@ -82,7 +82,7 @@ class TaskRun(ABC):
     baseline: tuple[str, float]
 
     reads: ClassVar[str] = "training part"  # what an epoch reads once
-    samples: ClassVar[str] = ""  # what `sample` returns, in words
+    samples: str = ""  # what `sample` returns, in words
     unneeded: ClassVar[tuple[str, ...]] = ()  # files of the run folder that a finished run does not need
 
     @abstractmethod
@@ -94,7 +94,8 @@ class TaskRun(ABC):
         """Judges the network, which has the best weights now, on everything that was held out."""
 
     def sample(self, step: int) -> str | None:  # noqa: ARG002
-        """A text to show beside a validation, the same for the same weights and step; None for no text."""
+        """A text to show beside a validation, the same for the same weights and step; None for no text. Logs show it
+        where it is short, as an accuracy is."""
         return None
 
     def dropout_for(self, epochs: float) -> float | None:  # noqa: ARG002

@@ -28,7 +28,7 @@ from carousel.engines.inside_torch import (
     same_at_every_call,
 )
 from carousel.engines.levels import Levels
-from carousel.engines.native import binding, call, facts
+from carousel.engines.native import binding, call, facts, identity
 from carousel.engines.native import over_trees as native_over_trees
 from carousel.engines.native.prepared import isa, library, multiplies_bfloat16, settings
 from carousel.engines.native.two_sizes import others
@@ -178,7 +178,10 @@ def status() -> dict[str, str]:
     """What `carousel doctor` prints: whether the engine is available, its instruction sets, the number of threads."""
     found = binding.find()
     if isinstance(found, str):
-        return {"native engine": f"absent: {found}"}
+        return {
+            "native engine": f"absent: {found}",
+            "what to do": f"layers run without it, several times slower; with a C++ compiler, {identity.advice()}",
+        }
     return {
         "native engine": "present",
         "library": str(found.path),

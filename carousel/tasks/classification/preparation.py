@@ -21,6 +21,7 @@ from carousel.tasks.classification.trained import ensemble, steps_of
 from carousel.tasks.table import listed
 from carousel.training.building import parameter_count
 from carousel.training.progress import Report
+from carousel.training.threads import choose_threads
 
 REPORT_EVERY = 5.0  # seconds
 MOST_NAMED = 50  # sequences held out whose names the run records
@@ -136,7 +137,7 @@ def prepare(examples: Examples, settings: Settings, report: Report, sources: Seq
         _require_several(truth, classes)
         folds = _folds(examples, truth, settings)
     prepared = Prepared(settings, classes, front_end, steps, truth, folds, given, names, columns, grouped, sources)
-    threads = settings.threads or torch.get_num_threads()
+    threads = choose_threads(settings, report.say)
     lengths = steps.lengths if prepared.members > 1 else steps.lengths[folds != 0]
     settings = choices.resolved(settings, front_end.kind, lengths, threads)
     prepared = replace(prepared, settings=settings)

@@ -45,6 +45,8 @@ class ClassificationRun(TaskRun):
         self.network = trained.network.train()
         self.network.set_dropout(choices.dropout(kind) if settings.dropout is None else settings.dropout)
         self.recurrent = self.network.members[0].recurrent
+        if (members := len(self.network.members)) > 1:
+            self.samples = f"each sequence judged by the one of {members} networks that does not learn from it"
         if not trained.front_end.symbolic:
             for k, member in enumerate(self.network.members):
                 member.standardize_on(self.steps[number] for number in np.flatnonzero(self.folds != k).tolist())

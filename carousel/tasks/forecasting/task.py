@@ -103,11 +103,24 @@ def conclude(folder: RunFolder, report: Report) -> None:
         quantiles = forecast(trained, inputs, trained.horizon)
         save(forecast_figure(pictures(inputs, quantiles), title=f"{run.name}: what comes next"), run / "forecast.png")
         report.say(f"What comes next: {run / 'forecast.png'}")
+    if past := trained.reading.layout.roles.past:
+        report.say(
+            f"\n{', '.join(past)}: read up to now, and taken as unknown in advance. If you know some of them for the "
+            f"steps to "
+            f"come, as holidays or planned prices are known, forecasts of such steps can be far better:\n"
+            f"  carousel train {_of_files(folder)} {option('known', ','.join(past))}"
+        )
     report.say("What to type next:")
     future = f" --future FILE-WITH-{'-'.join(known).upper()}" if known else ""
     report.say(f"  carousel forecast {name}{future} --horizon {trained.horizon} --out forecast.csv --plot forecast.png")
     report.say(f"  carousel backtest {name} --plot backtest.png")
     report.say(f"  carousel inspect {name}")
+
+
+def _of_files(folder: RunFolder) -> str:
+    """The files of a run's data for a shell; DATA where the run does not say them."""
+    files = [str(one["file"]) for one in folder.config().get("sources", [])]
+    return " ".join(map(quote, files)) or "DATA"
 
 
 def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:

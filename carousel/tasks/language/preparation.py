@@ -17,6 +17,7 @@ from carousel.training.building import naming_cell, parameter_count
 from carousel.training.lanes import Lanes
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
+from carousel.training.threads import choose_threads
 
 VALIDATED_ON = 131_072  # tokens at most, while training; the end judges on more
 MOST_SOURCES = 1000  # files that the run records
@@ -63,7 +64,7 @@ def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> 
 
     Trains and writes nothing. Raises DataError where the text or a setting cannot be used."""
     sources = corpus.find(paths, any_bytes=settings.level == "byte")
-    settings = _resolved(settings)
+    settings = _resolved(settings, choose_threads(settings, report.say))
     model = {
         "cell": settings.cell,
         "hidden": settings.hidden,
@@ -89,7 +90,7 @@ def prepare(paths: Sequence[str | Path], settings: Settings, report: Report) -> 
     return Prepared(settings, sources, symbols, tokens, model, lanes.windows_per_epoch)
 
 
-def _resolved(settings: Settings) -> Settings:
+def _resolved(settings: Settings, threads: int) -> Settings:
     """The settings with the choices that depend on the machine or on other settings: a resumed run repeats them."""
     return replace(
         settings,
@@ -97,7 +98,7 @@ def _resolved(settings: Settings) -> Settings:
         embedding=settings.embedding or max(1, settings.hidden // 2),
         minutes=settings.budget.minutes,
         device=str(settings.torch_device),
-        threads=settings.threads or torch.get_num_threads(),
+        threads=threads,
     )
 
 

@@ -35,19 +35,23 @@ def conclude(folder: RunFolder, report: Report) -> None:
     model = LanguageModel.of(folder)
     written = model.generate(length=300)
     report.say(f"\nWhat it writes:\n\n{written}")
-    begin, sentence = (_known(model, prompt, written) for prompt in ("The ", "The clouds are in the"))
+    sentence = beginning(str(folder.log_lines()[-1].get("begin", written)) or written)
     report.say(f"\nThe learning curve: {folder.path / 'curve.png'}\nWhat to type next:")
-    report.say(f"  carousel generate {name} --prompt {begin} --length 500 --temperature 0.7")
+    report.say(f"  carousel generate {name} --prompt {sentence} --length 500 --temperature 0.7")
     report.say(f"  carousel complete {name} {sentence}")
     report.say(f"  carousel inspect {name}")
     report.say(f"  carousel evaluate {name} FILE")
 
 
-def _known(model: LanguageModel, prompt: str, written: str) -> str:
-    """The prompt for a shell, or, where the model has not met all its characters, the beginning of a line it wrote."""
-    if model.vocabulary.level != "word" and model.vocabulary.unknown_parts(prompt):
-        lines = [line.strip(" -") for line in written.splitlines() if line.isprintable()]
-        prompt = next((line for line in lines if line), written[:1])[:20]
+def beginning(text: str, words: int = 4) -> str:
+    """The first words of a line of a text, quoted for a shell: what the model can be asked to go on with.
+
+    The first line may begin inside of a word, so a later one is taken where there is one.
+    """
+    lines = [line.strip() for line in text.splitlines()]
+    long = [line for line in lines if line.isprintable() and len(line.split()) > words]
+    line = next(iter(long[1:] or long or [line for line in lines if line] or [text[:20]]))
+    prompt = " ".join(line.split()[1 if line is lines[0] and len(line.split()) > words + 1 else 0 :][:words])[:60]
     return f'"{prompt}"' if not set(prompt) & set('"$`\\!') else quote(prompt)
 
 

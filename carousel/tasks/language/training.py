@@ -1,5 +1,6 @@
 """The training of a language model: batches, losses and samples from the text that a run folder holds."""
 
+from carousel.errors import option
 from carousel.models import TokenModel
 from carousel.tasks.language import corpus, vocabulary
 from carousel.tasks.language.preparation import VALIDATED_ON, Prepared, network_of
@@ -12,8 +13,11 @@ from carousel.training.lane_batches import LaneBatches
 from carousel.training.lanes import Lanes
 from carousel.training.measure import Measure, bits
 from carousel.training.run_folder import RunFolder
+from carousel.training.settings import DEFAULT_MINUTES
 from carousel.training.task_run import Judgement, TaskRun
 
+LEVEL = 0.01  # the part of a baseline's loss by which a model must differ from it
+BEGIN = 200  # symbols of the validation text that the log keeps: the commands that are proposed begin with some of them
 JUDGED_ON = 8_000_000  # tokens at most, at the end
 
 
@@ -85,12 +89,33 @@ class LanguageRun(TaskRun):
             f"best model: {nats:.4f} nats/char ({bits(nats):.4f} bits/char) on {part} the validation text; "
             f"{name}: {figure:.4f} nats/char"
         )
-        return Judgement({"final": nats, "tokens": tokens, "all": all_of_it}, (line,))
+        better = verdict(nats, name, figure, minutes=self.settings.minutes, epochs=self.settings.epochs)
+        begin = self.symbols.decode(self.validation[:BEGIN].tolist())
+        record = {"final": nats, "tokens": tokens, "all": all_of_it, "begin": begin}
+        return Judgement(record, (line, better))
 
     def _nats(self, most: int) -> float:
         """The mean loss, in nats per token, on the first tokens of the validation text, `most` at most."""
         tokens = self.validation[:most]
         return total_nats(self.network, tokens) / (len(tokens) - 1)
+
+
+def verdict(nats: float, name: str, figure: float, *, minutes: float | None, epochs: float | None) -> str:
+    """One sentence that says whether a model predicts better than its baseline, and what to try where it does not.
+
+    nats: its loss, in nats per character. name, figure: the baseline and its loss. minutes, epochs: how long the model
+        was trained.
+    """
+    part = 1 - nats / figure if figure > 0 else 0.0
+    if part > LEVEL:
+        return f"the model is better than {name}: its loss is {part:.0%} lower"
+    setting, longer = ("epochs", 4 * epochs) if epochs else ("minutes", 4 * (minutes or DEFAULT_MINUTES))
+    advice = f"it has not learnt for long enough: train a new run with {option(setting, f'{longer:g}')}"
+    if part >= -LEVEL:
+        return f"the model is level with {name}, which only counts; {advice}"
+    return (
+        f"the model loses to {name}: its loss is {-part:.0%} higher; {advice}, or with fewer units ({option('hidden')})"
+    )
 
 
 def open_run(folder: RunFolder, prepared: Prepared | None = None) -> LanguageRun:

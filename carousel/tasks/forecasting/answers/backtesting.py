@@ -115,7 +115,7 @@ def backtest(
             "A backtest needs values that the model was not trained on: this table ends where training ended, or "
             "before. Give a longer one, or leave it away to use the part of the run's own data that was held out."
         )
-    rows, columns = _origins(inputs, first, stride)
+    rows, columns = _origins(inputs, first, stride, horizon)
     ours = absolute(inputs, quantiles_at(trained.network, inputs, rows, columns, horizon), rows, columns)
     if own_data:
         ours = floored(inputs, conformal.crossed(ours, actual_after(inputs, rows, columns, horizon), rows), columns)
@@ -193,15 +193,29 @@ def _before_training_ended(trained: TrainedForecaster, panel: Panel) -> np.ndarr
     return values.reshape(len(values), -1)
 
 
-def _origins(inputs: NetworkInputs, first: int, stride: int) -> tuple[np.ndarray, np.ndarray]:
+def _origins(inputs: NetworkInputs, first: int, stride: int, horizon: int) -> tuple[np.ndarray, np.ndarray]:
     """(rows, columns) of the origins: every `stride`-th row from `first` - 1 on whose next value was observed. If there
-    are more than `MOST_ORIGINS`, that many are taken, evenly spread. Raises DataError if there is none.
+    are more than `MOST_ORIGINS`, that many are taken, evenly spread.
+
+    Covariates that are known in advance must reach as far as the forecast, as `forecast` demands. Raises DataError if
+    there is no origin.
     """
     seen = np.isfinite(inputs.values[first:])
     at, columns = np.nonzero(seen)
     rows = at + first - 1
     use = ((rows - first + 1) % stride == 0) & (rows > inputs.panel.begin[columns])
     rows, columns = rows[use], columns[use]
+    if len(rows) and inputs.panel.layout.roles.known:
+        reached = rows + horizon < inputs.panel.known_until[inputs.panel.owner[columns]]
+        rows, columns = rows[reached], columns[reached]
+        if not len(rows):
+            raise DataError(
+                f"A backtest of {horizon} steps needs {', '.join(inputs.panel.layout.roles.known)}, known in advance, "
+                f"for "
+                f"all of them, and no origin of this table has so many rows after it. Give rows with them and without "
+                f"a "
+                f"target, or ask for a shorter horizon ({option('horizon')})."
+            )
     if not len(rows):
         raise DataError("A backtest needs values after its origins, and none of this table is both new and observed.")
     if len(rows) > MOST_ORIGINS:

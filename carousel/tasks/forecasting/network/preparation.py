@@ -26,6 +26,7 @@ from carousel.training.batches import ShuffledBatches
 from carousel.training.building import naming_cell, parameter_count
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
+from carousel.training.threads import choose_threads
 
 VALIDATED_ON = 512  # origins at most, while training
 
@@ -110,7 +111,7 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report, sources: Se
     smoothed = choosing.with_smoothing(panel, reading, until=until, horizon=horizon, seed=settings.seed)
     reading = smoothed.reading
     context = planning.context_of(settings, seasons, horizon, until)
-    settings = _resolved(settings, horizon, context)
+    settings = _resolved(settings, choose_threads(settings, report.say), horizon, context)
     _announce_data(settings, panel, reading.transform, seasons, until, report)
     if smoothed.said:
         report.say(smoothed.said)
@@ -148,7 +149,7 @@ def prepare(frame: pl.DataFrame, settings: Settings, report: Report, sources: Se
     return Prepared(frame, settings, inputs, split, horizon, model, steps_per_epoch, sources)
 
 
-def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
+def _resolved(settings: Settings, threads: int, horizon: int, context: int) -> Settings:
     """The settings with the choices made that depend on the machine or on the data: a resumed run repeats them."""
     return replace(
         settings,
@@ -156,7 +157,7 @@ def _resolved(settings: Settings, horizon: int, context: int) -> Settings:
         horizon=horizon,
         context=context,
         device=str(settings.torch_device),
-        threads=settings.threads or torch.get_num_threads(),
+        threads=threads,
     )
 
 

@@ -80,8 +80,9 @@ class ForecastingRun(TaskRun):
             (
                 f"best model: {loss:.4f} quantile loss on the held-out part; {name}: {figure:.4f}",
                 *(
-                    f"{level} % intervals held {held['told']:.0%} of the actual values as the network forecasts them, "
-                    f"{held['corrected']:.0%} corrected (each half of the part by the other half)"
+                    f"{level} % intervals held {held['told']:.0%} of the actual values as the network made them, and "
+                    f"{held['corrected']:.0%} once they were corrected; {level}% is right (each half of the held-out "
+                    f"part was corrected by the errors in the other)"
                     for level, held in coverage.items()
                 ),
             ),
