@@ -26,7 +26,7 @@ WORDS = {
     "tell_apart": ("find_ids", ("",)),
     "rival": ("baseline", ("tasks", "training", "models", "cli", "page")),
     "rivals": ("baselines", ("tasks", "training", "models", "cli", "page")),
-    "lessons": ("batches", ("",)),
+    "lessons": ("batches", ("engines", "layers", "models", "training", "tasks")),  # those of the course are lessons
     "farewell": ("conclude", ("",)),
     "go_on": ("continue_run", ("",)),
     "nobody": ("silent", ("",)),
