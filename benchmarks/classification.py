@@ -2,21 +2,29 @@
 
     python benchmarks/classification.py                    # all of them: about twenty minutes on one core
     python benchmarks/classification.py gunpoint fsdd      # some of them
+    python benchmarks/classification.py --seeds 0 1 2 --out found.jsonl     # goes on where it stopped
+    python benchmarks/classification.py --with fixed_convolutions=5000      # other settings than the defaults
+    python benchmarks/classification.py --peers-python peers/bin/python     # beside MiniRocket (needs aeon)
 
 Every row is `carousel.SequenceClassifier()` with its defaults, trained on the training part alone and judged once on
 the test part; "held out" is what training itself reports, from the parts that each of its networks does not learn from.
-Where a set is judged by several splits, accuracies are means over them, and the least and the most stand in brackets.
-"majority" answers the commonest class of the training part. References are those of the data's own README: measured on
-these very files [m], or recalled from the papers [r].
+Where a set is judged by several splits or seeds, accuracies are means over them, and the least and the most stand in
+brackets. "majority" answers the commonest class of the training part. MiniRocket runs in an environment of its own,
+since numba asks for an older NumPy; it reads the sets of series alone (`classification_peers.py`). References are those
+of the data's own README: measured on these very files [m], or recalled from the papers [r].
 """
 
 import argparse
+import ast
 import io
+import json
+import subprocess
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -123,42 +131,96 @@ SETS: dict[str, tuple[Callable[[Path], Iterator[Split]], str]] = {
 }
 
 
+SERIES = tuple(SETS)[:6]  # the sets that MiniRocket reads as they are: numbers, step by step
+
+
 @dataclass
 class Result:
     learnt: int
     tested: int
     seconds: float
-    held_out: float
     accuracy: float
-    macro_f1: float
-    majority: float
+    held_out: float | None = None
+    macro_f1: float | None = None
+    majority: float | None = None
 
 
-def judged(split: Split, seed: int) -> Result:
+def judged(split: Split, seed: int, settings: dict[str, object]) -> Result:
     train, test = split
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         started = time.monotonic()
-        prepared = prepare(train, Settings(seed=seed, threads=torch.get_num_threads()), Quiet())
+        chosen = Settings(seed=seed, threads=torch.get_num_threads(), **settings)  # type: ignore[arg-type]
+        prepared = prepare(train, chosen, Quiet())
         finished = task_run.train(prepared, open_run, out=run, report=Quiet())
         seconds = time.monotonic() - started
         result = TrainedClassifier.of(finished).evaluate(test)
         held_out = finished.log_lines()[-1]["accuracy"]
-    return Result(len(train), len(test), seconds, held_out, result.accuracy, result.macro_f1, result.baseline)
+    return Result(len(train), len(test), seconds, result.accuracy, held_out, result.macro_f1, result.baseline)
 
 
-def row(name: str, reference: str, results: Sequence[Result]) -> str:
+def judged_peer(python: str, split: Split, seed: int) -> Result:
+    """What MiniRocket answers in an environment of its own: series go there in a file and its answers come back."""
+    train, test = split
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "series.npz"
+        arrays = {}
+        for name, part in (("train", train), ("test", test)):
+            series = [np.asarray(one, np.float32).reshape(len(one), -1) for one in part.items]
+            arrays[f"{name}_steps"] = np.concatenate(series)
+            arrays[f"{name}_lengths"] = np.array([len(one) for one in series])
+            arrays[f"{name}_labels"] = np.array([str(label) for label in part.labels or ()])
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+        script = Path(__file__).with_name("classification_peers.py")
+        answer = subprocess.run(
+            [python, str(script), str(file), str(seed), str(torch.get_num_threads())],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+    told = json.loads(answer.stdout.splitlines()[-1])
+    return Result(len(train), len(test), told["seconds"], told["accuracy"])
+
+
+class Found:
+    """What was measured, a line of JSON each in a file if there is one: what stands there is not measured again."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text("utf-8").splitlines() if path is not None and path.exists() else []
+        self.rows = {row["key"]: Result(**row["result"]) for row in map(json.loads, lines)}
+
+    def get(self, key: str, measure: Callable[[], Result]) -> Result:
+        if key not in self.rows:
+            self.rows[key] = measure()
+            if self.path is not None:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(f"{json.dumps({'key': key, 'result': asdict(self.rows[key])})}\n")
+        return self.rows[key]
+
+
+def row(name: str, model: str, reference: str, results: Sequence[Result]) -> str:
     def mean(field: str) -> str:
-        return f"{100 * np.mean([getattr(result, field) for result in results]):.1f}"
+        values = [value for result in results if (value := getattr(result, field)) is not None]
+        return f"{100 * np.mean(values):.1f}" if values else ""
 
     accuracies = [100 * result.accuracy for result in results]
     spread = f" ({min(accuracies):.1f} to {max(accuracies):.1f})" if len(results) > 1 else ""
-    sizes = f"{results[0].learnt:,} / {results[0].tested:,}" + (f", {len(results)} splits" if len(results) > 1 else "")
+    sizes = f"{results[0].learnt:,} / {results[0].tested:,}" + (f", {len(results)} runs" if len(results) > 1 else "")
     took = f"{np.mean([result.seconds for result in results]):.0f} s"
     return (
-        f"| {name} | {sizes} | {took} | {mean('held_out')} | **{mean('accuracy')}**{spread} | {mean('macro_f1')} "
-        f"| {mean('majority')} | {reference} |"
+        f"| {name} | {model} | {sizes} | {took} | {mean('held_out')} | **{mean('accuracy')}**{spread} "
+        f"| {mean('macro_f1')} | {mean('majority')} | {reference} |"
     )
+
+
+def value_of(text: str) -> tuple[str, object]:
+    """A setting and its value from NAME=VALUE; a value that is no Python literal is a word."""
+    name, _, value = text.partition("=")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
 
 
 def main() -> None:
@@ -166,7 +228,12 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {'; '.join(SETS)}. Default: all")
     parser.add_argument("--data", type=Path, default=DATA, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
+    parser.add_argument("--with", dest="settings", type=value_of, nargs="+", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--peers-python", metavar="PYTHON", help="the Python of an environment with aeon")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", help="a line for each result; goes on from what stands there"
+    )
     arguments = parser.parse_args()
     chosen = [name for name in SETS if not arguments.sets or any(name.startswith(one) for one in arguments.sets)]
     if not chosen:
@@ -174,11 +241,25 @@ def main() -> None:
     if not arguments.data.is_dir():
         parser.error(f"there is no folder {arguments.data}: name the data's with --data")
     torch.set_num_threads(arguments.threads)
-    print("| data | train / test | training | held out, % | test accuracy, % | macro-F1 | majority | reference |")
-    print("|---|---|---|---|---|---|---|---|")
+    settings, found = dict(arguments.settings), Found(arguments.out)
+    print(
+        "| data | model | train / test | training | held out, % | test accuracy, % | macro-F1 | majority | reference |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
     for name in chosen:
-        splits, reference = SETS[name]
-        print(row(name, reference, [judged(split, arguments.seed) for split in splits(arguments.data)]), flush=True)
+        make, reference = SETS[name]
+        splits = list(enumerate(make(arguments.data)))
+        models = {"carousel": lambda split, seed: judged(split, seed, settings)}
+        if arguments.peers_python and name in SERIES:
+            models["MiniRocket"] = lambda split, seed: judged_peer(arguments.peers_python, split, seed)
+        for model, measure in models.items():
+            what = f"{model} {json.dumps(settings)}" if model == "carousel" else model
+            results = [
+                found.get(f"{name}, split {k}, seed {seed}: {what}", partial(measure, split, seed))
+                for k, split in splits
+                for seed in arguments.seeds
+            ]
+            print(row(name, model, reference if model == "carousel" else "", results), flush=True)
 
 
 if __name__ == "__main__":
