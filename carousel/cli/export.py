@@ -16,6 +16,7 @@ def export(
     out: Path | None = None,
     name: str = "model",
     quantize: Literal["int8"] | None = None,
+    networks_alone: Annotated[bool, Parameter(negative=())] = False,
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
     cell: Annotated[str | None, Parameter(group=OWN)] = None,
     trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
@@ -43,6 +44,9 @@ def export(
         network.
     quantize
         int8: matrices of whole numbers, in about a quarter of the memory. What that costs is measured and shown.
+    networks_alone
+        Leave out the vote of fixed convolutions that a classifier of series has beside its networks. The files then
+        answer as the networks do: `carousel train` said how well at its end.
     data
         What to measure it on, files or folders as for `carousel evaluate`. A forecaster has data of its own.
     cell
@@ -62,6 +66,7 @@ def export(
         out=out or run / to,
         name=name,
         int8=quantize is not None,
+        networks_alone=networks_alone,
         data=data,
         say=lambda line: show(line + "\n"),
     )

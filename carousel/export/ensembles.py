@@ -15,6 +15,7 @@ def members_of(module: LabelModel | Ensemble, *, to: str) -> list[LabelModel]:
     if module.fixed is not None and float(module.fixed.share) > 0:
         raise ProgramError(
             f"exporting to {to}: the networks of this classifier have to answer alone, and fixed convolutions give "
-            f"{float(module.fixed.share):.0%} of its answer; train it with --fixed-convolutions 0"
+            f"{float(module.fixed.share):.0%} of its answer; leave them out with --networks-alone (the end of the "
+            f"training said how well the networks do), or train it with --fixed-convolutions 0"
         )
     return module.members

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from carousel.export.c import rounded, to_c
 from carousel.export.onnx import to_onnx
 from carousel.export.onnx.checking import answer_in_runtime, interface_of
 from carousel.files import read, write_atomically
+from carousel.models.label_model import Ensemble
 from carousel.tasks import task_named
 from carousel.tasks.catalogue import task_of
 from carousel.tasks.files import make_folder
@@ -46,6 +47,7 @@ def export_run(
     out: Path,
     name: str = "model",
     int8: bool = False,
+    networks_alone: bool = False,
     data: Sequence[Path] = (),
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
@@ -53,6 +55,7 @@ def export_run(
 
     form: "onnx", checked in ONNX Runtime before the file is kept, or "c". int8: matrices as int8; how good the answers
     are before and after, on `data`, is reported (without data: on what the run held out, where it keeps that).
+    networks_alone: leaves out the vote of fixed convolutions that a classifier of series may have beside its networks.
 
     Returns the paths. Raises ProgramError for a network that the form does not have, with the reason; DataError for
     an unknown form, and where data are needed or unfit; CarouselError where a package is missing.
@@ -63,6 +66,8 @@ def export_run(
         )
     task = task_of(folder)
     portable: Portable = task_named(task).portable(folder)
+    if networks_alone and isinstance(portable.network, Ensemble):
+        portable = replace(portable, network=Ensemble(portable.network.members).eval())
     make_folder(out)
     about: dict[str, Any] = {"task": task, "carousel": carousel.__version__, "int8": int8}
     if form == "onnx":

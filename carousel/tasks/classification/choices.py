@@ -17,6 +17,8 @@ FOLDS = 5
 CONVOLUTIONS = {"series": 32, "audio": 32, "text": 0}  # channels beside the recurrence
 FRAMES = 64  # on average, of a sequence
 UNEVEN = 1.2  # the longest sequence by the shortest
+FIXED = 5_000  # features of fixed convolutions; of more series than FIXED_UP_TO their matrices become large
+FIXED_UP_TO = 2_000
 PATIENCE = 12_000_000  # steps of sequences that are read, in all epochs and by all networks
 MINUTES = 3.0  # where not even the fewest epochs keep within that
 
@@ -59,13 +61,23 @@ def resolved(settings: Settings, kind: str, lengths: np.ndarray, threads: int) -
         cell=absolute_cell(settings.cell),
         folds=folds,
         convolutions=CONVOLUTIONS[kind] if settings.convolutions is None else settings.convolutions,
-        fixed_convolutions=(settings.fixed_convolutions or 0) if kind == "series" else 0,
+        fixed_convolutions=_fixed_convolutions(settings, kind, sequences),
         batch=batch,
         minutes=minutes,
         epochs=epochs,
         device=str(settings.torch_device),
         threads=threads,
     )
+
+
+def _fixed_convolutions(settings: Settings, kind: str, sequences: int) -> int:
+    """How many features of fixed convolutions vote: they read whole series, and know no weights of classes."""
+    if kind != "series":
+        return 0
+    if settings.fixed_convolutions is not None:
+        return settings.fixed_convolutions
+    alike = settings.bidirectional and settings.class_weights == "none"
+    return FIXED if alike and sequences <= FIXED_UP_TO else 0
 
 
 def augmentation(kind: str, settings: Settings) -> Augmentation:

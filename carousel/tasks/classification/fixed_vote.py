@@ -91,12 +91,20 @@ def fit(vote: FixedVote, learning: Learning, *, seed: int) -> torch.Tensor:
 
 
 def weigh(vote: FixedVote, logs: np.ndarray, scores: torch.Tensor, truth: np.ndarray) -> np.ndarray:
-    """ln P, (N, classes), of the networks' ln P and these scores, with the share and sharpness that lose least on these
-    sequences; the vote takes them."""
+    """ln P, (N, classes), of the networks' ln P and these scores, with a share and sharpness that suit these sequences;
+    the vote takes them.
+
+    The share is the least one whose mean loss exceeds the smallest by no more than one standard error of that excess
+    (the rule of one standard error, Breiman et al. 1984): few sequences would else make a share of what is chance.
+    """
     networks, which = torch.from_numpy(logs), torch.arange(len(truth))
     choices = [(0.0, 1.0), *((share, sharpness) for share in SHARES[1:] for sharpness in SHARPNESS)]
-    losses = [-mixed(networks, scores, *choice)[which, truth].mean().item() for choice in choices]
-    share, sharpness = choices[int(np.argmin(losses))]
+    losses = np.stack([-mixed(networks, scores, *choice)[which, truth].numpy() for choice in choices])
+    excess = losses - losses[losses.mean(1).argmin()]
+    level = excess.mean(1) <= excess.std(1) / np.sqrt(len(truth))
+    least = min(share for (share, _), fits in zip(choices, level, strict=True) if fits)
+    suits = [loss if share == least else np.inf for (share, _), loss in zip(choices, losses.mean(1), strict=True)]
+    share, sharpness = choices[int(np.argmin(suits))]
     vote.share.fill_(share)
     vote.sharpness.fill_(sharpness)
     return np.asarray(mixed(networks, scores, share, sharpness).numpy())

@@ -97,8 +97,8 @@ class Settings(TableSettings):
     )
     fixed_convolutions: int | None = setting(
         None,
-        "Features of fixed convolutions (MiniRocket) that vote beside the networks that read series, 5,000 for "
-        "example. Without it: none.",
+        "Features of fixed convolutions (MiniRocket) that vote beside the networks that read series; 0 for none. "
+        "Without it: 5,000 for up to 2,000 series that are read in both directions without weights of classes.",
         group=MODEL,
     )
     embedding: int = setting(64, "Size of the vector that stands for a symbol at the input.", group=MODEL)
