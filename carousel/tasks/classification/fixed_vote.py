@@ -94,17 +94,21 @@ def weigh(vote: FixedVote, logs: np.ndarray, scores: torch.Tensor, truth: np.nda
     """ln P, (N, classes), of the networks' ln P and these scores, with a share and sharpness that suit these sequences;
     the vote takes them.
 
-    The share is the least one whose mean loss exceeds the smallest by no more than one standard error of that excess
-    (the rule of one standard error, Breiman et al. 1984): few sequences would else make a share of what is chance.
+    The share is the least one that makes no more errors than the best choice, or more by one standard error of that
+    excess at most (the rule of one standard error, Breiman et al. 1984): few sequences would else make a share of what
+    is chance. Errors decide and not the loss, since a vote that is sure lowers the loss of networks that are careful by
+    their smoothed labels, and may be wrong more often. The sharpness is the one that loses least at that share.
     """
     networks, which = torch.from_numpy(logs), torch.arange(len(truth))
     choices = [(0.0, 1.0), *((share, sharpness) for share in SHARES[1:] for sharpness in SHARPNESS)]
-    losses = np.stack([-mixed(networks, scores, *choice)[which, truth].numpy() for choice in choices])
-    excess = losses - losses[losses.mean(1).argmin()]
+    answers = [mixed(networks, scores, *choice) for choice in choices]
+    losses = [-answer[which, truth].mean().item() for answer in answers]
+    wrong = np.stack([answer.argmax(1).numpy() != truth for answer in answers]).astype(float)
+    excess = wrong - wrong[wrong.mean(1).argmin()]
     level = excess.mean(1) <= excess.std(1) / np.sqrt(len(truth))
-    least = min(share for (share, _), fits in zip(choices, level, strict=True) if fits)
-    suits = [loss if share == least else np.inf for (share, _), loss in zip(choices, losses.mean(1), strict=True)]
-    share, sharpness = choices[int(np.argmin(suits))]
+    share, _, sharpness = min(
+        (share, loss, sharpness) for (share, sharpness), loss, fits in zip(choices, losses, level, strict=True) if fits
+    )
     vote.share.fill_(share)
     vote.sharpness.fill_(sharpness)
     return np.asarray(mixed(networks, scores, share, sharpness).numpy())
