@@ -53,6 +53,7 @@ def test_a_word_that_was_replaced_does_not_come_back(word):
 
 # Classes whose name stands in several modules, and why a reader is not misled.
 SHARED = {
+    "Kept": "a lesson measures what a graph keeps; engines decide it",
     "Settings": "each task has its own, which the catalogue finds by this name; the native engine has one for tests",
     "Prepared": "what `prepare` of a task returns: each task has its own, in its preparation.py",
     "Evaluation": "what `evaluate` of a task returns, whose fields are the metrics of that task",

@@ -6,7 +6,7 @@ import itertools
 from collections import defaultdict
 from dataclasses import dataclass
 
-from carousel.insight.drawing.parts import Part, X, parts_of
+from carousel.insight.drawing.parts import Piece, X, parts_of
 from carousel.insight.drawing.placing import Placed, place
 from carousel.insight.drawing.routing import Cell, Grid
 from carousel.program import Program
@@ -16,7 +16,7 @@ COLUMN, ROW = 7, 5  # cells of the grid from one column to the next, and from on
 
 @dataclass(frozen=True)
 class Body:
-    """A part with its place. kind, label, name: those of the `Part`. x, y: its middle, y upwards. half: half its size.
+    """A part with its place. kind, label, name: those of the `Piece`. x, y: its middle, y upwards. half: half its size.
 
     index: of a port, the step to which its value belongs: "t" or "t−1". Every length is in cells of the grid.
     """
@@ -89,7 +89,7 @@ def drawing_of(program: Program) -> Drawing:
     return Drawing(placed.cell, bodies, tuple(lines), dots, (left, bottom - 2, right, top + 3))
 
 
-def _out_of(part: Part, middle: Cell) -> tuple[Cell, set[Cell]]:
+def _out_of(part: Piece, middle: Cell) -> tuple[Cell, set[Cell]]:
     """Where lines leave a part, and the cells of its body that they use: a gate at its top, others on any side."""
     if part.kind == "gate":
         top = (middle[0], middle[1] + 1)
@@ -97,7 +97,7 @@ def _out_of(part: Part, middle: Cell) -> tuple[Cell, set[Cell]]:
     return middle, _cross(part, middle)
 
 
-def _into(part: Part, middle: Cell, entrance: int) -> tuple[Cell, set[Cell]]:
+def _into(part: Piece, middle: Cell, entrance: int) -> tuple[Cell, set[Cell]]:
     """Where a line enters a part, and the cells of its body that it uses: a gate from below, others on any side."""
     if part.kind == "gate":
         below = (middle[0] + entrance, middle[1] - 1)
@@ -105,19 +105,19 @@ def _into(part: Part, middle: Cell, entrance: int) -> tuple[Cell, set[Cell]]:
     return middle, _cross(part, middle)
 
 
-def _cross(part: Part, middle: Cell) -> set[Cell]:
+def _cross(part: Piece, middle: Cell) -> set[Cell]:
     (x, y), (half_x, half_y) = middle, _half(part)
     return {(x + dx, y) for dx in range(-half_x, half_x + 1)} | {(x, y + dy) for dy in range(-half_y, half_y + 1)}
 
 
-def _half(part: Part) -> tuple[int, int]:
+def _half(part: Piece) -> tuple[int, int]:
     """Half the width and half the height of a part's body, in cells."""
     if part.kind == "gate":
         return 2, 1
     return (1 if len(part.label) < 3 else 2, 1) if part.kind == "op" else (0, 0)
 
 
-def _index(part: Part) -> str:
+def _index(part: Piece) -> str:
     if part.kind == "end" or part.label == X:
         return "t"
     return "t−1" if part.state and "_" not in part.label else ""
@@ -152,7 +152,7 @@ def _corners(path: list[Cell]) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in [*kept, path[-1]]]
 
 
-def _shortened(corners: tuple[tuple[float, float], ...], target: Part) -> tuple[tuple[float, float], ...]:
+def _shortened(corners: tuple[tuple[float, float], ...], target: Piece) -> tuple[tuple[float, float], ...]:
     """The corners of a line that ends at the edge of its target's body."""
     if target.kind != "op" or len(corners) < 2:
         return corners

@@ -26,7 +26,7 @@ X = "x"
 
 
 @dataclass(frozen=True)
-class Part:
+class Piece:
     """A part of a drawing.
 
     kind: "gate", "op", or "port", where a state or an input comes in. label: what stands in it. name: the author's name
@@ -48,7 +48,7 @@ class Parts:
     """
 
     cell: str
-    parts: tuple[Part, ...]
+    parts: tuple[Piece, ...]
     outputs: dict[str, int]
     lines: dict[str, tuple[int, ...]]
 
@@ -69,11 +69,11 @@ class _PartMaker:
     def __init__(self, program: Program):
         self.program = program
         self.uses = Counter(argument for node in program.nodes for argument in node.args)
-        self.parts: list[Part] = []
+        self.parts: list[Piece] = []
         self._made: dict[object, int] = {}
         self._affine: dict[int, tuple[object, ...] | None] = {}
 
-    def enter(self, part: Part) -> int:
+    def enter(self, part: Piece) -> int:
         self.parts.append(part)
         return len(self.parts) - 1
 
@@ -85,20 +85,20 @@ class _PartMaker:
 
     def _make(self, key: object) -> int:
         if key == X:
-            return self.enter(Part("port", X))
+            return self.enter(Piece("port", X))
         assert isinstance(key, int)
         node = self.program.nodes[key]
         if node.op == "state":
             name = "_".join(map(str, node.attr)) if isinstance(node.attr, tuple) else node.attr
-            return self.enter(Part("port", name, state=name))
+            return self.enter(Piece("port", name, state=name))
         if node.op == "stream" or node.op in LITERALS:
-            return self.enter(Part("port", _literal(node)))
+            return self.enter(Piece("port", _literal(node)))
         if node.op in ALIASES:
             return self.part(node.args[0])
         if (gate := self._gate(key)) is not None:
             return gate
         if (root := self._root(key)) is not None:
-            return self.enter(Part("op", "norm", self._name(node), (self.part(root),)))
+            return self.enter(Piece("op", "norm", self._name(node), (self.part(root),)))
         return self._operation(node)
 
     def _gate(self, index: int) -> int | None:
@@ -110,7 +110,7 @@ class _PartMaker:
             read, label = self.affine(node.args[0]), _function(node)
         if not read:
             return None
-        return self.enter(Part("gate", label, self._name(node), tuple(dict.fromkeys(map(self.part, read)))))
+        return self.enter(Piece("gate", label, self._name(node), tuple(dict.fromkeys(map(self.part, read)))))
 
     def affine(self, index: int) -> tuple[object, ...] | None:
         """The nodes of which a node is a weighted sum, with weights that are learned; None if it is something else."""
@@ -158,7 +158,7 @@ class _PartMaker:
     def _operation(self, node: Node) -> int:
         literals = [self.program.nodes[a].op in LITERALS for a in node.args]
         read = tuple(self.part(a) for a, literal in zip(node.args, literals, strict=True) if not literal)
-        return self.enter(Part("op", self._label(node, literals), self._name(node), read))
+        return self.enter(Piece("op", self._label(node, literals), self._name(node), read))
 
     def _label(self, node: Node, literals: list[bool]) -> str:
         sign = SIGNS.get(node.op, ops.TABLE[node.op].name)
@@ -190,7 +190,7 @@ def _literal(node: Node) -> str:
 
 
 def _lines(
-    parts: tuple[Part, ...], states: dict[str, str], outputs: dict[str, int], output_state: str
+    parts: tuple[Piece, ...], states: dict[str, str], outputs: dict[str, int], output_state: str
 ) -> dict[str, tuple[int, ...]]:
     """The line of each state: the shortest way of ops from its port to its new value. Memory goes first."""
     found: dict[str, tuple[int, ...]] = {}
@@ -203,7 +203,7 @@ def _lines(
     return found
 
 
-def _shortest(parts: tuple[Part, ...], state: str, end: int, taken: set[int]) -> tuple[int, ...] | None:
+def _shortest(parts: tuple[Piece, ...], state: str, end: int, taken: set[int]) -> tuple[int, ...] | None:
     ways: list[tuple[int, ...]] = [(end,)]
     seen = {end}
     while ways:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from carousel.insight.drawing.parts import Part, Parts
+from carousel.insight.drawing.parts import Parts, Piece
 
 BUS, GATES, FIRST = 0, 1, 2  # rows of the joined input and of the gates; the first column of gates
 
@@ -21,7 +21,7 @@ class Placed:
     """
 
     cell: str
-    parts: tuple[Part, ...]
+    parts: tuple[Piece, ...]
     at: tuple[tuple[int, int], ...]
     lines: dict[str, tuple[int, ...]]
 
@@ -54,7 +54,7 @@ def place(drawn: Parts) -> Placed:
     last = max(column for column, _ in board.at.values()) + 1
     below, ends = BUS, dict(drawn.lines)
     for state, made in drawn.outputs.items():
-        parts.append(Part("end", state, sources=(made,), state=state))
+        parts.append(Piece("end", state, sources=(made,), state=state))
         board.at[len(parts) - 1] = (last, rows.get(state, below))
         below -= state not in rows
         if state in ends:
@@ -62,7 +62,7 @@ def place(drawn: Parts) -> Placed:
     return Placed(drawn.cell, tuple(parts), tuple(board.at[k] for k in range(len(parts))), ends)
 
 
-def _joined(drawn: Parts) -> tuple[list[Part], int]:
+def _joined(drawn: Parts) -> tuple[list[Piece], int]:
     """The parts with a join at the end, which stands for the input and the state that most gates read together."""
     x = next((k for k, part in enumerate(drawn.parts) if part.kind == "port" and part.label == "x"), None)
     pairs = [
@@ -74,26 +74,26 @@ def _joined(drawn: Parts) -> tuple[list[Part], int]:
     ]
     join = len(drawn.parts)
     if not pairs:
-        return [*drawn.parts, Part("join", "")], join
+        return [*drawn.parts, Piece("join", "")], join
     assert x is not None  # a pair has both
     both = {x, max(set(pairs), key=lambda state: (pairs.count(state), -state))}
 
-    def joined(part: Part) -> Part:
+    def joined(part: Piece) -> Piece:
         if part.kind != "gate" or not both <= set(part.sources):
             return part
         return replace(part, sources=(join, *(s for s in part.sources if s not in both)))
 
-    return [*map(joined, drawn.parts), Part("join", "", sources=tuple(sorted(both, key=lambda k: k == x)))], join
+    return [*map(joined, drawn.parts), Piece("join", "", sources=tuple(sorted(both, key=lambda k: k == x)))], join
 
 
 class _Board:
     """Columns and rows, each place taken once."""
 
-    def __init__(self, parts: list[Part], on_line: dict[int, int], top: int):
+    def __init__(self, parts: list[Piece], on_line: dict[int, int], top: int):
         self.parts, self.on_line, self.top = parts, on_line, top
         self.at: dict[int, tuple[int, int]] = {}
 
-    def put(self, index: int, part: Part) -> None:
+    def put(self, index: int, part: Piece) -> None:
         sources = [self.at[s] for s in part.sources if s in self.at]
         column = max((c for c, _ in sources), default=FIRST)
         if part.kind == "gate":
