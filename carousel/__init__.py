@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from carousel.tasks.forecasting import Forecaster
     from carousel.tasks.language import LanguageModel
     from carousel.tasks.pairs import Translator
+    from carousel.tasks.tagging import Tagger
     from carousel.tasks.trees import TreeClassifier
 
 # The module of each public name. It is imported at the first use, so that `carousel --help` does not wait for torch.
@@ -43,6 +44,7 @@ _HOMES = {
     "carousel.tasks.forecasting": ("Forecaster",),
     "carousel.tasks.language": ("LanguageModel",),
     "carousel.tasks.pairs": ("Translator",),
+    "carousel.tasks.tagging": ("Tagger",),
     "carousel.tasks.trees": ("TreeClassifier",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -81,6 +83,7 @@ __all__ = [
     "Recursive",
     "RunError",
     "SequenceClassifier",
+    "Tagger",
     "Translator",
     "TreeClassifier",
     "Trees",

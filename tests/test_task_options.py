@@ -166,7 +166,9 @@ def test_a_task_is_a_folder_and_nothing_else(toy, tmp_path, capsys):
     (settings,) = sys.modules["carousel.tasks.toy.task"].LEARNT
     assert (settings.wheels, list(settings.colours), settings.squeaks, settings.hidden) == (3, ["red", "blue"], True, 7)
     said = capsys.readouterr().out
-    assert "taken for a toy, to train toy (--task: classification, forecasting, language, pairs, trees)" in said
+    assert (
+        "taken for a toy, to train toy (--task: classification, forecasting, language, pairs, tagging, trees)" in said
+    )
     for line in ("a naive baseline to beat: never, 9.000", "4 steps, 2.0 times over", "it turns", "It rolls in run."):
         assert line in said
     assert {file.name for file in run.iterdir()} == {"config.json", "model.safetensors", "train_state.pt", "log.jsonl"}
@@ -208,7 +210,10 @@ def test_the_short_help_has_the_shared_options_and_names_the_others():
         assert flag(one.name) in said
     for task in task_names():
         assert f"{task}: --" in said
-    assert "Default: 64 for classification and forecasting, 256 for language and pairs, 100 for trees." in said
+    assert (
+        "Default: 64 for classification and forecasting, 256 for language and pairs, 128 for tagging, 100 for trees."
+        in said
+    )
     assert "Covariates" not in said, "the options of one task are explained in its own help"
     assert help_of("train", "notes.txt") == said
 
@@ -255,7 +260,8 @@ def test_the_choices_of_a_head_are_the_heads_that_there_are():
 def test_an_unknown_task_is_refused_with_the_tasks_that_there_are(tmp_path):
     (tmp_path / "a.txt").write_text("some text")
     with pytest.raises(
-        DataError, match="There is no task 'singing'. There are: classification, forecasting, language, pairs, trees"
+        DataError,
+        match="There is no task 'singing'. There are: classification, forecasting, language, pairs, tagging, trees",
     ):
         catalogue.choose([tmp_path / "a.txt"], "singing", {}, Quiet())
 
@@ -263,6 +269,7 @@ def test_an_unknown_task_is_refused_with_the_tasks_that_there_are(tmp_path):
 MORE = {
     carousel.SequenceClassifier: {"rate", "verbose"},
     carousel.Forecaster: {"verbose"},
+    carousel.Tagger: {"verbose"},
     carousel.TreeClassifier: {"verbose"},
     carousel.Translator: {"verbose"},
 }
@@ -273,6 +280,7 @@ MORE = {
     [
         (carousel.SequenceClassifier, "classification"),
         (carousel.Forecaster, "forecasting"),
+        (carousel.Tagger, "tagging"),
         (carousel.TreeClassifier, "trees"),
         (carousel.Translator, "pairs"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel import Forecaster, LanguageModel, SequenceClassifier, Translator, TreeClassifier
+from carousel import Forecaster, LanguageModel, SequenceClassifier, Tagger, Translator, TreeClassifier
 from carousel.training import checksums
 from carousel.training.progress import Quiet
 
@@ -35,6 +35,17 @@ def forecasting(folder: Path, out: Path, **options: Any) -> None:
     report = options.pop("report", None)
     settings = SMALL | {"epochs": 4, "horizon": 2, "context": 8, "season": 0} | options
     Forecaster(**settings).fit(folder / "series.csv", out=out, report=report)
+
+
+def fill(folder: Path, out: Path, **options: Any) -> None:
+    language(folder, out, **{"fill": True, "sampled": 3} | options)
+
+
+def tagging(folder: Path, out: Path, **options: Any) -> None:
+    sentences = ["the\tD\nsea\tN\nis\tV\nblue\tA\n", "blue\tA\nseas\tN\nare\tV\nthe\tD\nbest\tA\n"]
+    (folder / "words.conll").write_text("\n".join(sentences * 6))
+    settings = SMALL | {"epochs": 4, "embedding": 3, "character_hidden": 2, "batch": 3} | options
+    Tagger.train(folder / "words.conll", out=out, **{"report": Quiet()} | settings)
 
 
 def trees(folder: Path, out: Path, **options: Any) -> None:
@@ -70,6 +81,8 @@ TASKS = {
         language, LanguageModel, lambda model: (model.generate("The", length=12), model.complete("The s"))
     ),
     "classification": Task(classification, SequenceClassifier, probabilities),
+    "fill": Task(fill, LanguageModel, lambda model: model.fill("The ___ is in ___ sky.")),
+    "tagging": Task(tagging, Tagger, lambda model: model.tag("the blue seas")),
     "pairs": Task(
         pairs,
         Translator,

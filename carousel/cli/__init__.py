@@ -18,12 +18,14 @@ from carousel.cli.course import course
 from carousel.cli.doctor import doctor
 from carousel.cli.evaluate import evaluate
 from carousel.cli.export import export
+from carousel.cli.fill import fill
 from carousel.cli.forecast import forecast
 from carousel.cli.generate import generate
 from carousel.cli.help import AppWithTasks
 from carousel.cli.inspect import inspect
 from carousel.cli.options import all_options, with_options
 from carousel.cli.predict import predict
+from carousel.cli.tag import tag
 from carousel.cli.terminal import remark
 from carousel.cli.train import train
 from carousel.cli.translate import translate
@@ -42,8 +44,10 @@ for command in (
     with_options(train, all_options()),
     generate,
     complete,
+    fill,
     translate,
     predict,
+    tag,
     forecast,
     backtest,
     evaluate,

@@ -56,6 +56,7 @@ def generate(
 
     from carousel.cli.terminal import remark, show_exactly
     from carousel.tasks.language.language_model import LanguageModel
+    from carousel.tasks.language.settings import WORDS
 
     model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
     if seed is None:
@@ -64,6 +65,6 @@ def generate(
     first = next(pieces)  # an error about the prompt must come before any output
     for piece in itertools.chain([prompt + first], pieces, ["\n"]):
         show_exactly(piece)
-    if model.vocabulary.level == "word" and (strange := model.vocabulary.unknown_parts(prompt)):
+    if model.vocabulary.level in WORDS and (strange := model.vocabulary.unknown_parts(prompt)):
         names = ", ".join(word.strip() for word in strange)
         remark(f"words of the prompt that the model does not know: {names}")

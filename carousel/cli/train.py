@@ -36,6 +36,8 @@ def train(
     carousel train sales.csv --horizon 28 --known price,holiday
     carousel train BasicMotions_TRAIN.ts
     carousel train words/ --no-bidirectional
+    carousel train train.conllu --validation-file dev.conllu
+    carousel train novels.txt --fill
     carousel train sales.csv --dry-run
     carousel train --resume runs/shakespeare
     carousel train
@@ -47,7 +49,7 @@ def train(
     ----------
     data
         Files, or folders of them: UTF-8 text; tables of series over time; sequences and their classes as .ts, .npz,
-        tables, sounds or texts.
+        tables, sounds or texts; words with their tags as CoNLL.
     task
         The name of a task, such as forecasting, if the data do not decide it.
     out

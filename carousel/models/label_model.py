@@ -12,6 +12,7 @@ from carousel.layers import Recurrent
 from carousel.models.convolutions import Convolutions
 from carousel.models.fixed_convolutions import FixedVote
 from carousel.models.pooling import HEADS
+from carousel.models.standardizing import mean_and_scale
 
 
 class LabelModel(nn.Module):
@@ -83,14 +84,9 @@ class LabelModel(nn.Module):
     @torch.no_grad()
     def standardize_on(self, sequences: Iterable[np.ndarray]) -> None:
         """Sets mean and scale from these sequences, (T, inputs) each. A channel that never changes keeps scale 1."""
-        steps = np.concatenate(list(sequences))
-        if len(steps):
-            largest = np.abs(steps).max(0)
-            unit = np.where(largest > 0, largest, 1.0)  # squares of large numbers must not overflow
-            rounding = 10 * np.finfo(steps.dtype).eps  # rounding alone can give a constant channel this deviation
-            deviation = (steps / unit).std(0, dtype=np.float64)
-            self.mean.copy_(torch.from_numpy((steps / unit).mean(0, dtype=np.float64) * unit))
-            self.scale.copy_(torch.from_numpy(np.where(deviation <= rounding, 1.0, deviation * unit)))
+        mean, scale = mean_and_scale(sequences)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(scale))
 
     def read(self, x: Tensor) -> Tensor:
         """The vectors e that the recurrence reads: (..., inputs) or (..., embedding).

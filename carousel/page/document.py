@@ -29,6 +29,7 @@ SCRIPTS = (
     "signals.js",
     "next_symbols.js",
     "classes.js",
+    "guesses.js",
     "quantiles.js",
     "unrolled.js",
     "heatmap.js",

@@ -36,12 +36,13 @@ def inspect(
         carousel.inspect("runs/movements", "new.ts", item=3)
         carousel.inspect("runs/sales", item="north")
 
-    run: a run's folder, or a LanguageModel, SequenceClassifier or Forecaster.
+    run: a run's folder, or a LanguageModel, SequenceClassifier, Tagger, TreeClassifier or Forecaster.
     data: the data that the model reads. For a language model: a text as str, or a Path of a file; None: the validation
         part of the training text, if that file still exists unchanged, else a text that the model generates. For a
         classifier: anything that `predict` takes, or a text as str for a classifier of texts; None: a sequence that the
-        run held out, if its data still exist. For a forecaster: a table with the columns of the training table, or its
-        file; None: the training table, of which the run keeps a copy.
+        run held out, if its data still exist. For a tagger: a text as str, or a Path of a file of the kind that it was
+        trained on; None: a sequence that the run held out. For a forecaster: a table with the columns of the training
+        table, or its file; None: the training table, of which the run keeps a copy.
     item: one of several sequences or series, by its name or its number from 0. Default: the first.
     against: another run of the same task, which is shown beside the first with the same data.
     out: a folder, which is made if necessary. Default: `inspect` in the run's folder. steps: the largest number of

@@ -1,7 +1,7 @@
 """The data of a page: the steps of a network over one sequence. A task that fills these classes has a page.
 
-Each step reads an input, `Symbols` or `Signals`, and predicts something after it: `NextSymbols`, `Classes` or
-`Quantiles`. These classes select the views of the page, which know no tasks.
+Each step reads an input, `Symbols` or `Signals`, and predicts something after it, `NextSymbols`, `Classes` or
+`Quantiles`, or at it, `Guesses`. These classes select the views of the page, which know no tasks.
 """
 
 from __future__ import annotations
@@ -93,6 +93,23 @@ class Classes:
 
 
 @dataclass(frozen=True)
+class Guesses:
+    """What the network says of each step itself: its tag, or the word there from all the others.
+
+    what: the noun, "tag" or "word". likely, probability: (T, K), the likeliest at each step, as indices into `names`,
+    and their probabilities, likeliest first. actual: (T), what is there, as indices into `names`, -1 where that is not
+    known. given: (T), the probability of what is there; NaN where that is not known.
+    """
+
+    what: str
+    names: list[str]
+    likely: np.ndarray
+    probability: np.ndarray
+    actual: np.ndarray
+    given: np.ndarray
+
+
+@dataclass(frozen=True)
 class Quantiles:
     """Forecasts after each step, in the units of the first signal.
 
@@ -118,7 +135,7 @@ class Steps:
     """The inputs and predictions of T consecutive steps, and the scan of each layer."""
 
     reads: Symbols | Signals
-    expects: NextSymbols | Classes | Quantiles
+    expects: NextSymbols | Classes | Guesses | Quantiles
     scans: list[Scan]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from carousel.page.equations import Quantity
-from carousel.page.moments import Classes, Moments, NextSymbols, Quantiles, Signals, Steps, Symbols
+from carousel.page.moments import Classes, Guesses, Moments, NextSymbols, Quantiles, Signals, Steps, Symbols
 from carousel.page.scans import Scan
 
 ROOM = 4_500_000  # with more bytes of arrays, a page uses 8 bits per number instead of 16
@@ -126,6 +126,17 @@ def _classes(expects: Classes) -> dict[str, Any]:
     }
 
 
+def _guesses(expects: Guesses) -> dict[str, Any]:
+    return {
+        "what": expects.what,
+        "names": expects.names,
+        "likely": expects.likely.tolist(),
+        "probability": plain(expects.probability),
+        "actual": expects.actual.tolist(),
+        "given": numbers(expects.given),
+    }
+
+
 def _quantiles(expects: Quantiles) -> dict[str, Any]:
     return {
         "levels": expects.levels,
@@ -142,6 +153,7 @@ PACKED: dict[type, Callable[[Any], dict[str, Any]]] = {
     Signals: _signals,
     NextSymbols: _next_symbols,
     Classes: _classes,
+    Guesses: _guesses,
     Quantiles: _quantiles,
 }
 

@@ -17,6 +17,8 @@ and `task.py` has
                                                       a table, and as lines of text
     PREDICTS = ("strings", ...)                       with it: the options that it takes
     TAKES_ANYTHING = True                             only for a task that takes any data: it is asked last
+    KNOWS_ITS_OWN = True                              only for a task that takes nothing but a form of its own, which
+                                                      other tasks may take for theirs: it is asked first
 
 folder: a `RunFolder`, which also knows how the user vouches for a cell in a file. `carousel.training.task_run` has
 `Preparation` and `TaskRun`, and everything that happens between them.
@@ -135,7 +137,12 @@ def _column(column: "pl.Series") -> str:
 
 def _in_turn() -> list[str]:
     """The tasks in the order in which they are asked for data."""
-    return sorted(task_names(), key=lambda name: getattr(task_named(name), "TAKES_ANYTHING", False))
+
+    def turn(name: str) -> tuple[bool, bool]:
+        task = task_named(name)
+        return getattr(task, "TAKES_ANYTHING", False), not getattr(task, "KNOWS_ITS_OWN", False)
+
+    return sorted(task_names(), key=turn)
 
 
 def foreign(name: str, options: Iterable[str]) -> list[str]:

@@ -15,13 +15,19 @@ class ShuffledBatches:
 
     loss(model, indices): the mean loss of the model on the examples with these indices, (batch,) int64.
     seed: the order of an epoch follows from the seed and the number of the epoch alone, so that the position in it is
-    the whole state.
+    the whole state. sizes: how many units (words, say) each example is, (count,); default: an example is one.
 
     Raises ValueError without examples.
     """
 
     def __init__(
-        self, count: int, batch: int, loss: Callable[[nn.Module, torch.Tensor], torch.Tensor], *, seed: int
+        self,
+        count: int,
+        batch: int,
+        loss: Callable[[nn.Module, torch.Tensor], torch.Tensor],
+        *,
+        seed: int,
+        sizes: np.ndarray | None = None,
     ) -> None:
         if count < 1 or batch < 1:
             raise ValueError(f"batches need examples: {count} in batches of {batch}")
@@ -30,6 +36,7 @@ class ShuffledBatches:
         self.seed = seed
         self.epoch = 0
         self.position = 0
+        self.sizes = torch.ones(count, dtype=torch.int64) if sizes is None else torch.from_numpy(sizes)
         self._loss = loss
         self._order = self._shuffled()
 
@@ -39,11 +46,11 @@ class ShuffledBatches:
 
     @property
     def units_read(self) -> int:
-        return self.epoch * self.count + self.position
+        return self.epoch * self.units_per_epoch + int(self.sizes[self._order[: self.position]].sum())
 
     @property
     def units_per_epoch(self) -> int:
-        return self.count
+        return int(self.sizes.sum())
 
     def next_loss(self, model: nn.Module) -> torch.Tensor:
         indices = self._order[self.position : self.position + self.batch]

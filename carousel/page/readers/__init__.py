@@ -30,7 +30,7 @@ from carousel.training.run_folder import RunFolder
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-READERS = ("language", "classification", "forecasting", "pairs", "trees")  # the names of the tasks
+READERS = ("language", "classification", "forecasting", "pairs", "tagging", "trees")  # the names of the tasks
 
 Report = Callable[[str], None]
 Drawings = dict[str, Callable[[], "Figure"]]  # pictures by their file names

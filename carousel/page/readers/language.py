@@ -16,7 +16,7 @@ from carousel.errors import DataError
 from carousel.insight import Gates, figures, gradient_flow, read_gates
 from carousel.page import analysis, pictures
 from carousel.page.moments import Influence, Moments, NextSymbols
-from carousel.page.readers import Drawings, Report, require_equations
+from carousel.page.readers import Drawings, Report, language_fill, require_equations
 from carousel.page.readers.language_steps import column, measure_of, read_steps
 from carousel.page.readers.passage import Passage, passage_for, settings_of
 from carousel.page.readers.symbols import pieces_of
@@ -52,9 +52,16 @@ class Reader:
         return passage_for(self.model, data, steps)
 
     def examine(self, name: str, chosen: Passage, report: Report) -> tuple[Moments, Drawings]:
+        if self.model.fills:
+            return language_fill.examine(self.model, name, chosen, report)
         return examine(self.model, name, chosen, report)
 
     def typing(self) -> Typing:
+        if self.model.fills:
+            raise DataError(
+                "--live reads on as one types, and a model that fills in words reads a text from both ends: leave "
+                "--live out to write the page as a file, or ask it with carousel fill."
+            )
         return TypedLanguage(self.model)
 
 
@@ -62,7 +69,8 @@ def examine(
     model: LanguageModel, name: str, passage: Passage, report: Report = lambda _: None
 ) -> tuple[Moments, Drawings]:
     """All that a page shows of one model and text, and its pictures."""
-    network, layer = model.network, model.network.recurrent
+    network = model.reading_on
+    layer = network.recurrent
     ids, pieces, starts = pieces_of(model.vocabulary, passage.text)
     report(f"{name}: {len(ids):,} steps of {layer.num_layers} x {layer.hidden_size} units")
     steps, after = read_steps(network, model.vocabulary, ids, pieces, starts)

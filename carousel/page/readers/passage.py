@@ -87,6 +87,8 @@ def _held_out(model: LanguageModel, steps: int) -> Passage | str:
 
 
 def _own_writing(model: LanguageModel, steps: int, why: str) -> Passage:
+    if model.fills:
+        raise DataError(f"A text to read must be named, as {why}: carousel inspect RUN FILE (in Python: data=).")
     return Passage(model.generate("", length=steps, seed=0), f"what the model writes by itself, as {why}")
 
 

@@ -50,8 +50,8 @@ class TypedLanguage:
     def influence(self, page: str, text: str, step: int) -> dict[str, Any]:
         session, _, _ = self._read_on(page, text)
         require_step(step, len(session.ids))
-        measure = measure_of(self.model.network, session.ids)
-        states = analysis.states_of(self.model.network.recurrent.fresh_states(1), session.after)
+        measure = measure_of(self.model.reading_on, session.ids)
+        states = analysis.states_of(self.model.reading_on.recurrent.fresh_states(1), session.after)
         found = analysis.influence_at_end(measure, step + 1, states)
         return {"shares": plain(found.share()[0].flip(0).numpy())}
 
@@ -69,7 +69,7 @@ class TypedLanguage:
         # The last valid step is read again, because its next symbol, and so its surprise, is new.
         kept = max(0, same - 1)
         before = tuple(values[kept - 1][:, None] for values in earlier.after) if kept else None
-        network, vocabulary = self.model.network, self.model.vocabulary
+        network, vocabulary = self.model.reading_on, self.model.vocabulary
         steps, new = read_steps(network, vocabulary, ids[kept:], pieces[kept:], starts[kept:], before)
         stand = [values[:kept] for values in earlier.after or new]
         return Session(ids, tuple(map(torch.cat, zip(stand, new, strict=True)))), kept, steps

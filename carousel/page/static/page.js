@@ -8,6 +8,7 @@ const READS = {
 const EXPECTS = {
   NextSymbols: [NextSymbols, NextSymbolsView],
   Classes: [Classes, ClassesView],
+  Guesses: [Guesses, GuessesView],
   Quantiles: [Quantiles, QuantilesView],
 };
 

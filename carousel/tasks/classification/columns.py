@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import polars as pl
 
@@ -21,6 +22,7 @@ FILES = ("file", "filename", "file_name", "path", "filepath", "clip")
 GROUPS = ("group", "fold", "speaker", "subject", "patient", "user", "session")
 USUAL = {"label": LABELS, "id": IDS, "time": TIMES, "text": TEXTS, "file": FILES, "group": GROUPS}
 SEVERAL = ("id", "time")  # roles that more than one column may have together
+STARTS, ENDS = ("start", "onset", "begin", "start_time"), ("end", "offset", "stop", "end_time")  # of intervals
 OPTIONAL = ("label", "group", "id", "time")  # roles that a table need not have when a trained model is asked about it
 
 
@@ -86,3 +88,31 @@ def channels_in(frame: pl.DataFrame, columns: Columns) -> list[str]:
         for name in frame.columns
         if name not in special and (frame[name].dtype.is_numeric() or frame[name].dtype == pl.Boolean)
     ]
+
+
+class Intervals(NamedTuple):
+    """The columns of a table that lists intervals of sounds: a file, a start and an end in seconds, a class or tag."""
+
+    file: str
+    start: str
+    end: str
+    label: str
+
+
+def intervals_in(frame: pl.DataFrame, *, label: str | None = None, file: str | None = None) -> Intervals | None:
+    """The columns of intervals of sounds, by their usual names or by the names that are given; None for a table
+    without them."""
+    known = {name.lower(): name for name in reversed(frame.columns)}
+
+    def first(names: Sequence[str], given: str | None = None) -> str | None:
+        if given is not None:
+            return given if given in frame.columns else None
+        return next((known[name] for name in names if name in known), None)
+
+    start, end = first(STARTS), first(ENDS)
+    which, what = first(FILES, file), first((*LABELS, "tag"), label)
+    if start is None or end is None or which is None or what is None:
+        return None
+    if not frame[start].dtype.is_numeric() or not frame[end].dtype.is_numeric():
+        return None
+    return Intervals(which, start, end, what)

@@ -47,6 +47,15 @@ def form_of(frame: pl.DataFrame, asked: Columns) -> str | None:
     return "text" if columns.text is not None else None
 
 
+def changes_within_ids(frame: pl.DataFrame, columns: Columns) -> bool:
+    """Whether rows of the same id have different classes, so that each row has a class of its own and not each
+    sequence."""
+    ids = several(frame, columns.id)
+    if not ids or columns.label is None or columns.label in ids:
+        return False
+    return bool(frame.group_by(ids).agg(pl.col(columns.label).n_unique())[columns.label].max() > 1)
+
+
 def read_table(
     frame: pl.DataFrame,
     name: str,
@@ -266,6 +275,7 @@ def _constant(
             raise DataError(
                 f"The sequence {name} must have one {what}, the same in all its rows; the column {column!r} has "
                 f"{listed([str(value) for value in one.unique(maintain_order=True)])}.{advice}"
+                + (f" To learn a class at every step: {option('task', 'tagging')}." if what == "class" else "")
             )
         values.append(plain(one[0]))
     return values

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from carousel.tasks.language.sampling import check_scores
+from carousel.tasks.language.settings import WORDS
 from carousel.tasks.language.vocabulary import ByteVocabulary, Vocabulary
 from carousel.tasks.language.writing import prompt_ids
 
@@ -38,7 +39,7 @@ def complete(network: nn.Module, vocabulary: Vocabulary, prompt: str, *, count: 
     device = next(network.parameters()).device
     scores, state = network(torch.tensor(ids, device=device).unsqueeze(1))
     logs = _log_probabilities(scores[-1], vocabulary)
-    if vocabulary.level == "word":
+    if vocabulary.level in WORDS:
         top = logs[0].topk(min(count, vocabulary.size))
         return [
             Completion(vocabulary.decode([symbol]), probability)

@@ -20,6 +20,7 @@ from carousel.tasks.kinds_of_files import is_companion, visible
 from carousel.tasks.language.vocabulary import (
     ByteVocabulary,
     CharVocabulary,
+    TokenVocabulary,
     Vocabulary,
     WordVocabulary,
     whole_words,
@@ -258,9 +259,10 @@ def survey(sources: Sources, level: str, *, words: int, training_share: float) -
         return CharVocabulary.survey(chunks)
     if level == "byte":
         return ByteVocabulary.survey(chunks)
-    if level == "word":
-        return WordVocabulary.survey(chunks, limit=words, training_bytes=training_share * sources.bytes)
-    raise DataError(f"A text is read by char, by byte or by word; the level {level!r} is none of these.")
+    kind = {"word": WordVocabulary, "token": TokenVocabulary}.get(level)
+    if kind is None:
+        raise DataError(f"A text is read by char, byte, word or token; the level {level!r} is none of these.")
+    return kind.survey(chunks, limit=words, training_bytes=training_share * sources.bytes)
 
 
 def encode(text: Iterable[str], vocabulary: Vocabulary) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -7,16 +7,17 @@ from typing import Any, Self
 
 import numpy as np
 
-from carousel.errors import DataError, speaking
-from carousel.models import TokenModel
+from carousel.errors import DataError, option, speaking
+from carousel.models import FillModel, TokenModel
 from carousel.tasks.files import paths_in
-from carousel.tasks.language import corpus, vocabulary
+from carousel.tasks.language import corpus, hidden_words, vocabulary
 from carousel.tasks.language.completing import Completion, complete
+from carousel.tasks.language.fill_training import open_run
+from carousel.tasks.language.filling import Filled, fill
 from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings
-from carousel.tasks.language.training import open_run
 from carousel.tasks.language.writing import write
 from carousel.tasks.saved_model import SavedModel
 from carousel.training.building import build, parameter_count, require_counts
@@ -58,12 +59,18 @@ class LanguageModel(SavedModel):
 
         model = LanguageModel.load("runs/shakespeare")
 
-    network: scores the next symbol. symbols: the vocabulary, kept as `vocabulary`. run: the run folder, None for none.
+        model = LanguageModel.train("shakespeare.txt", fill=True)
+        model.fill("The ___ are in the sky.").blanks
+
+    network: scores the next symbol, or each symbol from all the others. symbols: the vocabulary, kept as `vocabulary`.
+    run: the run folder, None for none.
     """
 
     TASK = "language"
 
-    def __init__(self, network: TokenModel, symbols: vocabulary.Vocabulary, run: Path | None = None) -> None:
+    def __init__(
+        self, network: TokenModel | FillModel, symbols: vocabulary.Vocabulary, run: Path | None = None
+    ) -> None:
         self.network = network.eval()
         self.vocabulary = symbols
         self.run = run
@@ -134,7 +141,7 @@ class LanguageModel(SavedModel):
         if length < 1:
             raise DataError(f"The length must be 1 or more, not {length}.")
         sampling = Sampling(temperature, top_k, top_p)
-        return write(self.network, self.vocabulary, prompt, length=length, sampling=sampling, seed=seed)
+        return write(self.reading_on, self.vocabulary, prompt, length=length, sampling=sampling, seed=seed)
 
     @speaking(python=True)
     def generate(self, prompt: str = "", **options: Any) -> str:
@@ -154,7 +161,57 @@ class LanguageModel(SavedModel):
         """
         if count < 1:
             raise DataError(f"The count must be 1 or more, not {count}.")
-        return complete(self.network, self.vocabulary, prompt, count=count)
+        return complete(self.reading_on, self.vocabulary, prompt, count=count)
+
+    @speaking(python=True)
+    def fill(self, text: str, *, count: int = 5) -> Filled:
+        """The likeliest words for each blank of a text, two underscores or more: "He is ___ today."
+
+        For a model that was trained with fill=True; see `carousel.tasks.language.filling` for the answer.
+
+        text: the text with its blanks. count: how many words to return for each blank at most.
+        Raises DataError for another model, for a count below 1, and for a text without a blank.
+        """
+        if count < 1:
+            raise DataError(f"The count must be 1 or more, not {count}.")
+        return fill(self.reading_both_ways, self.vocabulary, text, count=count)
+
+    @property
+    def fills(self) -> bool:
+        """Whether the model fills in missing words, and so does not write."""
+        return isinstance(self.network, FillModel)
+
+    @property
+    def reading_on(self) -> TokenModel:
+        """The network of a model that predicts what follows. Raises DataError for a model that fills in words."""
+        if isinstance(self.network, FillModel):
+            raise DataError(
+                f"{self._name} fills in missing words, and does not know what follows a text, as it was trained with "
+                f"{option('fill', True)}. Ask it for a word: {self._call('fill', 'He is ___ because he wins')}. To "
+                f"write and to complete texts, train a model without {option('fill', True)}."
+            )
+        return self.network
+
+    @property
+    def reading_both_ways(self) -> FillModel:
+        """The network of a model that fills in words. Raises DataError for a model that predicts what follows."""
+        if isinstance(self.network, TokenModel):
+            raise DataError(
+                f"{self._name} predicts what follows a text, and does not look at what stands after a blank. Ask it "
+                f"for the next word: {self._call('complete', 'He is')}. To fill in missing words, train a model with "
+                f"{option('fill', True)}."
+            )
+        return self.network
+
+    @property
+    def _name(self) -> str:
+        return "The model" if self.run is None else str(self.run)
+
+    def _call(self, what: str, text: str) -> str:
+        """A call of a method with a text, as Python users or users of the command line write it."""
+        if option("fill").startswith("--"):
+            return f'carousel {what} {self._name} "{text}"'
+        return f'model.{what}("{text}")'
 
     @speaking(python=True)
     def evaluate(self, paths: str | Path | Sequence[str | Path]) -> Evaluation:
@@ -165,6 +222,8 @@ class LanguageModel(SavedModel):
         """
         any_bytes = self.vocabulary.level == "byte"
         sources = corpus.find(paths_in(paths), any_bytes=any_bytes)
+        if isinstance(self.network, FillModel):
+            return self._of_hidden_words(self.network, sources)
         tally, nats = corpus.Tally(), 0.0
         last = np.zeros(0, np.int64)
         for ids, lengths in corpus.encode(corpus.read(sources.files, any_bytes=any_bytes), self.vocabulary):
@@ -186,12 +245,31 @@ class LanguageModel(SavedModel):
             unknown=tally.unknown,
         )
 
+    def _of_hidden_words(self, network: FillModel, sources: corpus.Sources) -> Evaluation:
+        """How well the model predicts each word of other text from all the others near it."""
+        tally, parts = corpus.Tally(), []
+        for ids, lengths in corpus.encode(corpus.read(sources.files), self.vocabulary):
+            tally = tally.plus(ids, lengths, self.vocabulary.unknown)
+            parts.append(ids)
+        if tally.tokens < 2:
+            raise DataError("A text to evaluate on must have at least two words: one is predicted from the other.")
+        nats = hidden_words.total_nats(network, np.concatenate(parts))
+        spelling = self.vocabulary.unknown_nats(tally.unknown, tally.unknown_characters)
+        return Evaluation(
+            nats_per_character=(nats + spelling) / max(1, tally.characters),
+            perplexity=float(np.exp(nats / tally.tokens)),
+            tokens=tally.tokens,
+            characters=tally.characters,
+            unknown=tally.unknown,
+        )
 
-def trained_network(folder: RunFolder) -> tuple[TokenModel, vocabulary.Vocabulary]:
+
+def trained_network(folder: RunFolder) -> tuple[TokenModel | FillModel, vocabulary.Vocabulary]:
     """The network of a run with its best weights so far, on the CPU, and its vocabulary. Raises RunError."""
     config = folder.config()
     with folder.reading_config():
         symbols = vocabulary.from_json(config["vocabulary"])
         model = folder.model(config)
         require_counts(layers=model["layers"])
-    return build(folder, lambda: TokenModel(symbols.size, **model), trained=True), symbols
+        kind = FillModel if config["settings"].get("fill") else TokenModel
+    return build(folder, lambda: kind(symbols.size, **model), trained=True), symbols

@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from carousel.errors import ProgramError
 from carousel.export.answering import Answer
-from carousel.models import TokenModel
+from carousel.models import FillModel, TokenModel
 from carousel.tasks.language.language_model import LanguageModel, trained_network
 from carousel.tasks.portable import Figures, Portable, require_data
 from carousel.training.run_folder import RunFolder
@@ -17,6 +18,11 @@ from carousel.training.run_folder import RunFolder
 
 def portable(folder: RunFolder) -> Portable:
     network, symbols = trained_network(folder)
+    if isinstance(network, FillModel):
+        raise ProgramError(
+            f"exporting {folder.path}: a model that fills in words has no ONNX or C form. Each of its two layers has "
+            f"one: carousel.to_onnx(model.network.forwards, 'forwards.onnx')."
+        )
 
     def judge(answer: Answer, data: Sequence[Path]) -> Figures:
         require_data(data, folder.path)

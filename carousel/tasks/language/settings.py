@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from carousel.errors import DataError
+from carousel.errors import DataError, option
 from carousel.training.settings import (
     DATA,
     DEFAULT_MINUTES,
@@ -15,7 +15,8 @@ from carousel.training.settings import (
     setting,
 )
 
-Level = Literal["char", "byte", "word"]
+Level = Literal["char", "byte", "word", "token"]
+WORDS: tuple[Level, ...] = ("word", "token")  # levels whose symbols are whole words
 
 
 @explained
@@ -35,23 +36,55 @@ class Settings(TrainingSettings):
         "minutes", help=f"Train for this long. Without it and --epochs: {DEFAULT_MINUTES:g}."
     )
     validation_share: float = changed("validation_share", help="Share of the text to validate on: its end.")
-    level: Level = setting(
-        "char", "What the model reads and writes: char, byte or word. byte takes any file.", group=DATA
+    level: Level | None = setting(
+        None,
+        "What the model reads and writes: char, byte, word, or token, for a text that white space divides into tokens "
+        "already. byte takes any file. Without it: char, or word with --fill.",
+        group=DATA,
     )
-    words: int = setting(10_000, "With --level word: size of the vocabulary; the most frequent words.", group=DATA)
+    words: int = setting(
+        10_000, "With --level word or token: size of the vocabulary; the most frequent words.", group=DATA
+    )
+    fill: bool = setting(
+        False,
+        "Learn to fill in missing words: the model reads a text from both sides, and predicts each word from all the "
+        "others. Such a model writes no text.",
+        group=MODEL,
+    )
     embedding: int | None = setting(
-        None, "Size of the vector that stands for a symbol at the input. Without it: half of --hidden.", group=MODEL
+        None,
+        "Size of the vector that stands for a symbol at the input. Without it: half of --hidden, or all of it with "
+        "--fill.",
+        group=MODEL,
+    )
+    sampled: int | None = setting(
+        None,
+        "With --fill: how many other words a word is compared with in training, 0 for all. Without it: all of up to "
+        "4,000 words, 1,024 of more.",
+        group=TRAINING,
     )
     window: int = setting(
-        64, "Steps of truncated backpropagation; the state is carried on from window to window.", group=TRAINING
+        64,
+        "Steps of truncated backpropagation; the state is carried on from window to window. With --fill: words of a "
+        "piece of text that is read at a time.",
+        group=TRAINING,
     )
     lanes: int = setting(32, "Batch size: how many parts of the text are read side by side.", group=TRAINING)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.level not in get_args(Level):
-            raise DataError(f"A text is read by char, by byte or by word; the level {self.level!r} is none of these.")
+        if self.level not in (None, *get_args(Level)):
+            raise DataError(f"A text is read by char, byte, word or token; the level {self.level!r} is none of these.")
         self.require_at_least_one("words", "embedding", "window", "lanes")
+        if self.sampled != 0:
+            self.require_at_least_one("sampled")
+        if self.fill and self.level not in (None, *WORDS):
+            raise DataError(
+                f"A model that fills in missing words ({option('fill', True)}) reads words or tokens; leave "
+                f"{option('level', self.level)} out."
+            )
+        if self.sampled is not None and not self.fill:
+            raise DataError(f"{option('sampled')} is for models that fill in words: give {option('fill', True)}, too.")
 
 
 def automatic_dropout(epochs: float, parameters: int, tokens: int) -> float:

@@ -7,11 +7,11 @@ from typing import Any
 
 from carousel.errors import DataError, option
 from carousel.tasks.kinds_of_files import data_in, why_data
+from carousel.tasks.language.fill_training import open_run
 from carousel.tasks.language.language_model import LanguageModel
 from carousel.tasks.language.portable import portable
 from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.settings import Settings
-from carousel.tasks.language.training import open_run
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
@@ -33,6 +33,12 @@ def conclude(folder: RunFolder, report: Report) -> None:
     """Shows what the model writes, and what to type next."""
     name = quote(str(folder.path))
     model = LanguageModel.of(folder)
+    if model.fills:
+        report.say(f"\nThe learning curve: {folder.path / 'curve.png'}\nWhat to type next:")
+        report.say(f'  carousel fill {name} "He is ___ because he wins"')
+        report.say(f"  carousel inspect {name}")
+        report.say(f"  carousel evaluate {name} FILE")
+        return
     written = model.generate(length=300)
     report.say(f"\nWhat it writes:\n\n{written}")
     sentence = beginning(str(folder.log_lines()[-1].get("begin", written)) or written)
@@ -64,8 +70,12 @@ def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say:
     model = LanguageModel.of(folder)
     result = model.evaluate(paths)
     say(f"{result.characters:,} characters in {result.tokens:,} symbols\n")
-    say(f"{result.nats_per_character:.4f} nats/char\n{result.bits_per_character:.4f} bits/char\n")
-    say(f"perplexity {result.perplexity:.3f} per {model.vocabulary.level}\n")
+    if model.fills:
+        say(f"perplexity {result.perplexity:.3f} of a hidden {model.vocabulary.level}, from all the others near it\n")
+    else:
+        say(f"{result.nats_per_character:.4f} nats/char\n{result.bits_per_character:.4f} bits/char\n")
+        say(f"perplexity {result.perplexity:.3f} per {model.vocabulary.level}\n")
     if result.unknown:
         share = result.unknown / result.tokens
-        say(f"{result.unknown:,} symbols ({share:.2%}) unknown to the model, counted with their spelling\n")
+        counted = "counted as one word" if model.fills else "counted with their spelling"
+        say(f"{result.unknown:,} symbols ({share:.2%}) unknown to the model, {counted}\n")

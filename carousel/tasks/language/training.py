@@ -1,12 +1,12 @@
 """The training of a language model: batches, losses and samples from the text that a run folder holds."""
 
 from carousel.errors import option
-from carousel.models import TokenModel
+from carousel.models import FillModel, TokenModel
 from carousel.tasks.language import corpus, vocabulary
-from carousel.tasks.language.preparation import VALIDATED_ON, Prepared, network_of
+from carousel.tasks.language.preparation import VALIDATED_ON, network_of
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
-from carousel.tasks.language.settings import Settings, automatic_dropout
+from carousel.tasks.language.settings import WORDS, Settings, automatic_dropout
 from carousel.tasks.language.writing import write
 from carousel.training.building import build, parameter_count, require_counts
 from carousel.training.lane_batches import LaneBatches
@@ -21,14 +21,14 @@ BEGIN = 200  # symbols of the validation text that the log keeps: the commands t
 JUDGED_ON = 8_000_000  # tokens at most, at the end
 
 
-class LanguageRun(TaskRun):
-    """A training of a language model on the text in a run folder. check: whether its symbols fit the vocabulary."""
+class TextRun(TaskRun):
+    """What the trainings of all models of text share. check: whether the symbols of the folder fit the vocabulary."""
 
     reads = "training text"
-    samples = "what it writes now"
     unneeded = (corpus.TOKENS,)  # the text is the user's: a finished run needs no copy of it
 
-    network: TokenModel
+    network: TokenModel | FillModel
+    settings: Settings
 
     def __init__(self, folder: RunFolder, *, check: bool) -> None:
         config = folder.config()
@@ -38,31 +38,14 @@ class LanguageRun(TaskRun):
             self.symbols = vocabulary.from_json(config["vocabulary"])
             model = folder.model(config)
             require_counts(layers=model["layers"])
-            name, nats = str(config["baseline"]["name"]), float(min(config["baseline"]["nats_per_token"]))
+            self.naive = str(config["baseline"]["name"]), float(min(config["baseline"]["nats_per_token"]))
         if check:
             folder.data(corpus.TOKENS, "the training text")
             self.text.require_symbols(self.symbols.size)
         network = build(folder, lambda: network_of(self.symbols.size, model, settings), trained=False)
         self.network = network.to(settings.torch_device)
         self.recurrent = self.network.recurrent
-        lanes = Lanes(self.text.training, lanes=settings.lanes, window=settings.window)
-        self.batches = LaneBatches(lanes, settings.torch_device)
         self.validation = self.text.validation
-        self.measure = _measure(self.text.training_tally, self.symbols)
-        self.validation_measure = _measure(self.text.validation_tally, self.symbols)
-        self.baseline = (name, self.validation_measure(nats))
-
-    def validate(self) -> float:
-        return self._nats(VALIDATED_ON)
-
-    def sample(self, step: int) -> str:
-        """A few lines that the network writes. They leave torch's random state alone."""
-        length = 50 if self.symbols.level == "word" else 200
-        was_training = self.network.training
-        self.network.eval()
-        text = "".join(write(self.network, self.symbols, "", length=length, sampling=Sampling(), seed=step))
-        self.network.train(was_training)
-        return text
 
     def dropout_for(self, epochs: float) -> float:
         dropout = self.settings.dropout
@@ -70,6 +53,35 @@ class LanguageRun(TaskRun):
             dropout = automatic_dropout(epochs, parameter_count(self.network), self.batches.units_per_epoch)
         self.network.set_dropout(dropout)
         return dropout
+
+
+class LanguageRun(TextRun):
+    """A training of a language model on the text in a run folder."""
+
+    samples = "what it writes now"
+
+    network: TokenModel
+
+    def __init__(self, folder: RunFolder, *, check: bool) -> None:
+        super().__init__(folder, check=check)
+        lanes = Lanes(self.text.training, lanes=self.settings.lanes, window=self.settings.window)
+        self.batches = LaneBatches(lanes, self.settings.torch_device)
+        self.measure = _measure(self.text.training_tally, self.symbols)
+        self.validation_measure = _measure(self.text.validation_tally, self.symbols)
+        name, nats = self.naive
+        self.baseline = (name, self.validation_measure(nats))
+
+    def validate(self) -> float:
+        return self._nats(VALIDATED_ON)
+
+    def sample(self, step: int) -> str:
+        """A few lines that the network writes. They leave torch's random state alone."""
+        length = 50 if self.symbols.level in WORDS else 200
+        was_training = self.network.training
+        self.network.eval()
+        text = "".join(write(self.network, self.symbols, "", length=length, sampling=Sampling(), seed=step))
+        self.network.train(was_training)
+        return text
 
     def remarks(self) -> list[str]:
         training, validation = self.text.training_tally, self.text.validation_tally
@@ -116,11 +128,6 @@ def verdict(nats: float, name: str, figure: float, *, minutes: float | None, epo
     return (
         f"the model loses to {name}: its loss is {-part:.0%} higher; {advice}, or with fewer units ({option('hidden')})"
     )
-
-
-def open_run(folder: RunFolder, prepared: Prepared | None = None) -> LanguageRun:
-    """See `carousel.training.task_run.OpenRun`."""
-    return LanguageRun(folder, check=prepared is None)
 
 
 def _measure(tally: corpus.Tally, symbols: vocabulary.Vocabulary) -> Measure:

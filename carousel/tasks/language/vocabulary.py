@@ -220,6 +220,17 @@ class WordVocabulary:
         return {"level": self.level, "words": self.words, "alphabet": self.alphabet}
 
 
+class TokenVocabulary(WordVocabulary):
+    """The most frequent tokens of a text that is divided into tokens already, by white space.
+
+    A token is a run of anything but white space together with the one space before it, if there is one (" @-@",
+    " <unk>"), or a single white-space character. All else is as for `WordVocabulary`.
+    """
+
+    level = "token"
+    PATTERN = re.compile(r" ?\S+|\s")
+
+
 def from_json(record: dict[str, Any]) -> Vocabulary:
     match record:
         case {"level": "char", "characters": str(characters)} if len(set(characters)) == len(characters):
@@ -228,6 +239,8 @@ def from_json(record: dict[str, Any]) -> Vocabulary:
             return ByteVocabulary()
         case {"level": "word", "words": list(words), "alphabet": int(alphabet)} if _are_words(words) and alphabet >= 0:
             return WordVocabulary(words, alphabet)
+        case {"level": "token", "words": list(words), "alphabet": int(alphabet)} if _are_words(words) and alphabet >= 0:
+            return TokenVocabulary(words, alphabet)
     raise RunError("The vocabulary in config.json is none that this Carousel knows: the file is damaged. Train again.")
 
 

@@ -8,6 +8,7 @@ import torch
 from carousel.errors import DataError, option
 from carousel.models import TokenModel
 from carousel.tasks.language.sampling import Sampling
+from carousel.tasks.language.settings import WORDS
 from carousel.tasks.language.vocabulary import Vocabulary
 
 
@@ -19,7 +20,7 @@ def prompt_ids(prompt: str, vocabulary: Vocabulary) -> list[int]:
     """
     if not isinstance(prompt, str):
         raise DataError(f"A prompt is a text (empty to begin with nothing), not {type(prompt).__name__}.")
-    if vocabulary.level == "word":
+    if vocabulary.level in WORDS:
         prompt = prompt.rstrip(" ")  # the space before a word belongs to the word that will follow
     elif strange := vocabulary.unknown_parts(prompt):
         known = vocabulary.to_json()["characters"]
