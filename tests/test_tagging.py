@@ -7,6 +7,7 @@ import json
 import random
 import wave
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -27,7 +28,7 @@ from carousel.tasks.tagging.trained import TrainedTagger
 from carousel.tasks.tagging.words import WordFrontEnd
 from carousel.training.progress import Quiet
 
-SMALL = {"hidden": 6, "embedding": 4, "character_hidden": 3, "batch": 4, "threads": 1, "seed": 1}
+SMALL: dict[str, Any] = {"hidden": 6, "embedding": 4, "character_hidden": 3, "batch": 4, "threads": 1, "seed": 1}
 SENTENCES = [
     (["The", "cat", "sees", "Ada", "Lovelace", "."], ["O", "O", "O", "B-PER", "I-PER", "O"]),
     (["Paris", "is", "old", "."], ["B-LOC", "O", "O", "O"]),
@@ -120,7 +121,7 @@ def tags_of(found: list[Span], length: int, scheme: str) -> list[str]:
         for step in range(start, end):
             tags[step] = f"{'B' if step == start else 'I'}-{kind}"
         if scheme in ("BIOES", "BILOU"):
-            last, single = scheme[-2:] if scheme == "BIOES" else "LU"
+            last, single = ("E", "S") if scheme == "BIOES" else ("L", "U")
             tags[end - 1] = f"{single if end - start == 1 else last}-{kind}"
     if scheme == "IOB1":
         ends = {(span.end, span.type) for span in found}

@@ -83,8 +83,8 @@ def store(steps: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
     for number, write, erase, _ in x.permute(0, 2, 1):
         held = torch.where(write > 0, number, held * (1 - erase))
         stored.append(held)
-    stored = torch.stack(stored)
-    return x, stored, stored * x[..., 3]
+    kept = torch.stack(stored)
+    return x, kept, kept * x[..., 3]
 
 
 def parameters(module: nn.Module) -> int:

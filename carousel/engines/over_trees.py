@@ -15,7 +15,7 @@ from carousel.engines.over_levels import Nodes
 from carousel.engines.parameters import parameters_of
 
 
-class Runner(Protocol):
+class TreeRunner(Protocol):
     """How a fused engine runs scans over trees.
 
     forward: (given, keep) -> (results, values kept for backward). Nothing is kept unless keep.
@@ -35,20 +35,20 @@ class Runner(Protocol):
     ) -> list[Tensor | None]: ...
 
 
-def scan(runner: Runner, given: Nodes) -> tuple[Rows, Rows]:
+def scan(runner: TreeRunner, given: Nodes) -> tuple[Rows, Rows]:
     """What the program emits, and the new states, at every node."""
     keep = torch.is_grad_enabled() and any(t.requires_grad for t in given.tensors)
-    found = _Eager.apply(runner, given, *given.tensors) if keep else runner.forward(given, False)[0]
+    found = _EagerTrees.apply(runner, given, *given.tensors) if keep else runner.forward(given, False)[0]
     by_name = dict(zip(given.results, found, strict=True))
     emitted = len(given.program.emitted)
     return tuple(found[:emitted]), tuple(by_name[state] for state in given.program.states)
 
 
-class _Eager(torch.autograd.Function):
+class _EagerTrees(torch.autograd.Function):
     """Its tensors come twice: in `given`, and one by one for autograd."""
 
     @staticmethod
-    def forward(ctx: Any, runner: Runner, given: Nodes, *tensors: Tensor) -> Any:
+    def forward(ctx: Any, runner: TreeRunner, given: Nodes, *tensors: Tensor) -> Any:
         results, saved = runner.forward(given, True)
         ctx.runner, ctx.given = runner, given._replace(x=tensors[0].new_empty(0), first=(), parameters=())
         ctx.save_for_backward(*tensors, *results, saved)

@@ -118,7 +118,7 @@ def _loop(axes: Axes, program: Program, y: float) -> None:
 def program_of(cell: Any) -> Program:
     """The program of a layer, a cell, or a cell of the catalogue. Raises DataError for anything else."""
     if isinstance(cell, Recurrent) or isinstance(getattr(cell, "program", None), Program):
-        return cell.program  # type: ignore[no-any-return]
+        return cell.program
     from carousel.cells import Cell, find
 
     if isinstance(cell, str):
@@ -159,7 +159,7 @@ def _draw_line(axes: Axes, line: Line, layer: int) -> None:
     for before, (x, y), after in zip(line.corners, line.corners[1:], line.corners[2:], strict=False):
         points += [_towards((x, y), before), (x, y), _towards((x, y), after)]
         codes += [Path.LINETO, Path.CURVE3, Path.CURVE3]
-    path = Path([*points, line.corners[-1]], [*codes, Path.LINETO])  # type: ignore[arg-type]
+    path = Path([*points, line.corners[-1]], [*codes, Path.LINETO])
     colour, width = (COLOURS[0], 2.2) if line.state else (INK, 1.1)
     order = 1 + layer / 1000
     # A wide white line below each line shows at a crossing which of the two goes over the other.

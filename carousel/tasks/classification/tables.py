@@ -53,7 +53,7 @@ def changes_within_ids(frame: pl.DataFrame, columns: Columns) -> bool:
     ids = several(frame, columns.id)
     if not ids or columns.label is None or columns.label in ids:
         return False
-    return bool(frame.group_by(ids).agg(pl.col(columns.label).n_unique())[columns.label].max() > 1)
+    return bool((frame.group_by(ids).agg(pl.col(columns.label).n_unique())[columns.label] > 1).any())
 
 
 def read_table(

@@ -32,7 +32,7 @@ def from_json(record: dict[str, Any]) -> FrontEnd:
     return front_end
 
 
-def sizes(front_end: FrontEnd) -> dict[str, int]:
+def sizes(front_end: FrontEnd) -> dict[str, Any]:
     """The arguments of `TagModel` that say what a step is."""
     return front_end.sizes if isinstance(front_end, WordFrontEnd) else {"inputs": front_end.size}
 

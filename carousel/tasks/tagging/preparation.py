@@ -123,7 +123,7 @@ def prepare(
     numbers = {tag: number for number, tag in enumerate((*tags, *strange))}
     flat = np.array([UNTAGGED if tag is None else numbers[tag] for one in truth for tag in one], np.int64)
     store = Store(steps, flat, parts, tuple(forms))
-    own = np.concatenate([store.tags_of(number) for number in learnt])
+    own = np.concatenate([store.tags_of(int(number)) for number in learnt])
     counts = np.bincount(own[own >= 0], minlength=len(tags))
     settings = _resolved(settings, store, data.kind)
     prepared = Prepared(
@@ -216,7 +216,7 @@ def _require_several(tags: tuple[str, ...], data: Tagged) -> None:
 
 def _baseline(front_end: front_ends.FrontEnd, store: Store, learnt: np.ndarray, tags: int) -> baselines.Baseline:
     """The baseline, fitted to the training sequences. No tag of theirs is strange."""
-    own = [store.tags_of(number) for number in learnt]
+    own = [store.tags_of(int(number)) for number in learnt]
     if isinstance(front_end, WordFrontEnd):
         return baselines.TagCounts.count([store.words_of(number) for number in learnt], own, tags)
     steps = np.concatenate([store.steps[number] for number in learnt])

@@ -54,7 +54,7 @@ class WordFrontEnd:
         return cls(tuple(often[:MOST_WORDS]), "".join(sorted(one for one, count in letters.items() if count > 1)))
 
     @property
-    def sizes(self) -> dict[str, int]:
+    def sizes(self) -> dict[str, Any]:
         """The arguments of `TagModel` that say what a step is."""
         return {"words": 1 + len(self.known), "characters": 1 + len(self.characters)}
 
