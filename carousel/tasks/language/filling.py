@@ -57,12 +57,12 @@ def fill(network: FillModel, vocabulary: Vocabulary, text: str, *, count: int) -
     allowed = [_allowed(vocabulary, spaced).to(device) for spaced in parsed.spaced]
     for _ in range(SWEEPS if len(parsed.at) > 1 else 1):
         before = symbols.clone()
-        for place, candidates in zip(parsed.at, allowed, strict=True):
-            symbols[place, 0] = _logs(network, symbols, place, candidates).argmax()
+        for at, candidates in zip(parsed.at, allowed, strict=True):
+            symbols[at, 0] = _logs(network, symbols, at, candidates).argmax()
         if torch.equal(before, symbols):
             break
     blanks = tuple(
-        _likeliest(_logs(network, symbols, place, candidates), vocabulary, count)
+        _likeliest(_logs(network, symbols, at, candidates), vocabulary, count)
         for place, candidates in zip(parsed.at, allowed, strict=True)
     )
     words = iter(blank[0].text for blank in blanks)

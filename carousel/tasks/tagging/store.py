@@ -45,7 +45,7 @@ class Store:
         return tags
 
     def words_of(self, number: int) -> list[str]:
-        return [self.forms[place] for place in self.steps[number].tolist()]
+        return [self.forms[index] for index in self.steps[number].tolist()]
 
     def save(self, folder: Path) -> None:
         """Raises RunError where the folder cannot be written to."""

@@ -73,8 +73,8 @@ class WordFrontEnd:
         cut = [form if len(form) <= LONGEST else form[: LONGEST // 2] + form[-LONGEST // 2 :] for form in forms]
         lengths = np.fromiter(map(len, cut), np.int64, len(cut))
         letters = np.zeros((max(1, int(lengths.max(initial=0))), len(cut)), np.int64)
-        for place, form in enumerate(cut):
-            letters[: len(form), place] = [self._letters.get(letter, 0) for letter in form]
+        for column, form in enumerate(cut):
+            letters[: len(form), column] = [self._letters.get(letter, 0) for letter in form]
         words = np.fromiter((self._numbers.get(form.lower(), 0) for form in forms), np.int64, len(forms))
         return Spelled(torch.from_numpy(words), torch.from_numpy(letters), torch.from_numpy(lengths))
 
