@@ -63,7 +63,7 @@ def fill(network: FillModel, vocabulary: Vocabulary, text: str, *, count: int) -
             break
     blanks = tuple(
         _likeliest(_logs(network, symbols, at, candidates), vocabulary, count)
-        for place, candidates in zip(parsed.at, allowed, strict=True)
+        for at, candidates in zip(parsed.at, allowed, strict=True)
     )
     words = iter(blank[0].text for blank in blanks)
     return Filled(BLANK.sub(lambda _: next(words), text), blanks, tuple(parsed.unknown))

@@ -34,7 +34,7 @@ def form_of(path: Path, columns: Columns) -> str | None:
     return ROWS if rows.looks_like(path, columns) else None
 
 
-class Sources:
+class PartFiles:
     """The files of a data set. train: to learn from. validation, test: files of the user's, or of the parts in a
     folder; None where there is none."""
 

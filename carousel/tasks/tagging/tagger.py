@@ -109,7 +109,7 @@ class Tagger(SavedModel, Estimator):
         settings = Settings(**chosen)
         report = report or (report_for() if verbose else Quiet())
         files = paths_in(X) if _names_files(X) else []
-        parts = sources.Sources(files, settings)
+        parts = sources.PartFiles(files, settings)
         for line in parts.said:
             report.say(line)
         data = sources.read(parts.train, settings) if files else _from_python(X, y, settings)

@@ -29,7 +29,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:
     """Reads the sequences, and decides as `preparation.prepare` does."""
-    parts = sources.Sources(paths, settings)
+    parts = sources.PartFiles(paths, settings)
     for line in parts.said:
         report.say(line)
 
