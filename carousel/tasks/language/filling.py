@@ -112,9 +112,9 @@ def _allowed(vocabulary: Vocabulary, spaced: bool | None) -> Tensor:
     return torch.tensor(allowed)
 
 
-def _logs(network: FillModel, symbols: Tensor, place: int, allowed: Tensor) -> Tensor:
-    """ln P of each symbol at a place, (symbols,), among those that are allowed."""
-    scores = network.scores(network.places(symbols)[place, 0]).double()
+def _logs(network: FillModel, symbols: Tensor, at: int, allowed: Tensor) -> Tensor:
+    """ln P of each symbol at a at, (symbols,), among those that are allowed."""
+    scores = network.scores(network.places(symbols)[at, 0]).double()
     check_scores(scores)
     return scores.masked_fill(~allowed, -torch.inf).log_softmax(0)
 
