@@ -152,7 +152,7 @@ def test_predictions_and_surprise_are_the_models_own(level):
     }
     model = model_of(vocabulary=vocabularies[level])
     ids, pieces, starts = pieces_of(model.vocabulary, TEXT)
-    steps, _ = read_steps(model.network, model.vocabulary, ids, pieces, starts)  # type: ignore[arg-type]
+    steps, _ = read_steps(model.reading_on, model.vocabulary, ids, pieces, starts)
     scores, _ = model.network(torch.from_numpy(ids)[:, None])
     probabilities = scores[:, 0].softmax(-1).detach()
     for t in range(len(ids)):
@@ -189,15 +189,15 @@ def test_a_long_measure_says_how_far_it_is(monkeypatch):
 def test_influence_in_windows_is_influence_over_the_whole_text(back):
     model = model_of(layers=2)
     ids, pieces, starts = pieces_of(model.vocabulary, TEXT)
-    _, after = read_steps(model.network, model.vocabulary, ids, pieces, starts)  # type: ignore[arg-type]
+    _, after = read_steps(model.reading_on, model.vocabulary, ids, pieces, starts)
     states = analysis.states_of(model.network.recurrent.fresh_states(1), after)
-    shares = analysis.influence(measure_of(model.network, ids), len(ids), states, back)  # type: ignore[arg-type]
+    shares = analysis.influence(measure_of(model.reading_on, ids), len(ids), states, back)
     whole = input_influence(model.network, torch.from_numpy(ids)[:, None], at=range(len(ids)), of="top").norms[..., 0]
     for t in range(len(ids)):
         norms = whole[t, max(0, t + 1 - back) : t + 1].flip(0).numpy()
         np.testing.assert_allclose(shares[t, : len(norms)], norms / norms.sum(), rtol=1e-3, atol=1e-6)
         assert not shares[t, len(norms) :].any()
-    end = analysis.influence_at_end(measure_of(model.network, ids), 31, states, back=back).share()[0].flip(0)  # type: ignore[arg-type]
+    end = analysis.influence_at_end(measure_of(model.reading_on, ids), 31, states, back=back).share()[0].flip(0)
     np.testing.assert_allclose(end, shares[30, : len(end)], rtol=1e-3, atol=1e-6)
 
 
@@ -227,7 +227,7 @@ def test_a_thousand_steps_of_512_units_fit_in_5_megabytes():
     model = model_of(hidden=512)
     text = (TEXT * 20)[:1000]
     ids, pieces, starts = pieces_of(model.vocabulary, text)
-    steps, _ = read_steps(model.network, model.vocabulary, ids, pieces, starts)  # type: ignore[arg-type]
+    steps, _ = read_steps(model.reading_on, model.vocabulary, ids, pieces, starts)
     influence = np.random.default_rng(0).random((1000, analysis.BACK))
     page = Moments(
         "large", "text", "char", "", [], steps, influence=Influence(influence, "it"), timescales=[np.ones(512)]

@@ -523,8 +523,8 @@ def test_a_step_alone_and_a_network_that_ran_away_are_shown(browser, tmp_path):
     with torch.no_grad():
         model.network.recurrent.weight_hh_l0.fill_(1e30)
     ids, pieces, starts = pieces_of(model.vocabulary, TEXT)
-    steps, _ = read_steps(model.network, model.vocabulary, ids, pieces, starts)  # type: ignore[arg-type]
-    alone, _ = read_steps(model.network, model.vocabulary, ids[:1], pieces[:1], starts[:1])  # type: ignore[arg-type]
+    steps, _ = read_steps(model.reading_on, model.vocabulary, ids, pieces, starts)
+    alone, _ = read_steps(model.reading_on, model.vocabulary, ids[:1], pieces[:1], starts[:1])
     for which in (steps, alone):
         (tmp_path / "page.html").write_text(document([Moments("wild", "text", "char", "", [], which)]), "utf-8")
         shown = Shown(browser, (tmp_path / "page.html").as_uri())

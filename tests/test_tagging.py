@@ -57,6 +57,10 @@ def run(tmp_path_factory) -> Path:
 # -- the network -------------------------------------------------------------------------------------------------
 
 
+def sizes_of(front_end: WordFrontEnd) -> dict[str, Any]:
+    return dict(front_end.sizes)
+
+
 def drawn_words(rng: random.Random, length: int) -> tuple[str, ...]:
     return tuple("".join(rng.choices("abcXY1-", k=rng.randint(1, 9))) for _ in range(length))
 
@@ -70,7 +74,7 @@ def test_a_sequence_has_the_same_tags_alone_and_in_any_batch(kind):
     if kind == "words":
         items = [drawn_words(rng, length) for length in lengths]
         front_end = WordFrontEnd.fit([*items[:3], *items[:3]])
-        network = TagModel(5, **front_end.sizes, hidden=7, layers=2, embedding=6).double().eval()
+        network = TagModel(5, **sizes_of(front_end), hidden=7, layers=2, embedding=6).double().eval()
         data = Tagged("words", items, [str(k) for k in range(len(items))])
         trained = TrainedTagger(network, front_end, tuple("abcde"), (1,) * 5, TagCounts({}, 5), {})
         together, apart = (
@@ -102,7 +106,7 @@ def test_each_form_is_spelled_once_and_unknown_words_differ_by_their_letters():
 
 def test_a_forgetful_network_reads_known_words_as_unknown_ones_in_training_only():
     front_end = WordFrontEnd.fit([["a", "a", "b", "b"]])
-    network = TagModel(2, **front_end.sizes, character_hidden=0, embedding=3, forget=0.999)
+    network = TagModel(2, **sizes_of(front_end), character_hidden=0, embedding=3, forget=0.999)
     spelled, x = front_end.spell(["a", "b"]), torch.tensor([[0], [1]])
     e = network.read(x, spelled)
     assert torch.equal(e[0], e[1])

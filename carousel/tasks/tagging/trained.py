@@ -152,4 +152,4 @@ def stored(sequences: Sequence[np.ndarray], size: int | None = None) -> StoredSt
 def network_of(front_end: front_ends.FrontEnd, tags: int, model: Arguments) -> TagModel:
     """The network for such steps, freshly drawn. Raises DataError for a cell that cannot be its own."""
     with naming_cell(model["cell"], "tagger"):
-        return TagModel(tags, **front_ends.sizes(front_end), **model)
+        return TagModel(tags, **{**front_ends.sizes(front_end), **model})
