@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 # Tests run side by side, one process on each processor. A thread that spins while it waits for another then takes the
@@ -17,6 +18,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from carousel.insight import saving
+from carousel.page import pictures
 from carousel.training import run_end, task_run
 
 pytest_plugins = ["skips"]
@@ -59,19 +62,27 @@ def _ctrl_c_is_heard():
 
 
 @pytest.fixture(autouse=True, scope="session")
-def _curves_of_one_kind_are_drawn_once(tmp_path_factory):
-    """Each training ends with a picture of its losses, and few tests look at it: the drawing takes half a second, and
-    hundreds of trainings are shorter. The first curve of each kind is drawn, and later ones are copies of it."""
-    drawn: dict[tuple, Path] = {}
-    kept = tmp_path_factory.mktemp("curves")
+def _pictures_of_one_kind_are_rendered_once(tmp_path_factory):
+    """Each training ends with a picture of its losses, and each page has a dozen: few tests look at them, and rendering
+    takes up to a second. The first of each kind is rendered, and later ones are copies of it. A page's figures are
+    made each time."""
+    rendered: dict[tuple, Path] = {}
+    folder = tmp_path_factory.mktemp("rendered")
 
-    def draw_curve(folder, measure, baseline, *, x_label="epochs"):
-        kind = measure, baseline and baseline[0], x_label
-        if kind not in drawn:
-            run_end.draw_curve(folder, measure, baseline, x_label=x_label)
-            drawn[kind] = shutil.copyfile(folder.path / "curve.png", kept / f"{len(drawn)}.png")
-        shutil.copyfile(drawn[kind], folder.path / "curve.png")
+    def render(kind: tuple, path: Path, save: Callable[[], None]) -> None:
+        if kind not in rendered:
+            save()
+            rendered[kind] = shutil.copyfile(path, folder / f"{len(rendered)}.png")
+        shutil.copyfile(rendered[kind], path)
+
+    def draw_curve(run, measure, baseline, *, x_label="epochs"):
+        kind = "curve", measure, baseline and baseline[0], x_label
+        render(kind, run.path / "curve.png", lambda: run_end.draw_curve(run, measure, baseline, x_label=x_label))
+
+    def save(figure, path):
+        render(("page", path.name), path, lambda: saving.save(figure, path))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(task_run, "draw_curve", draw_curve)
+        patch.setattr(pictures, "save", save)
         yield

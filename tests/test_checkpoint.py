@@ -3,8 +3,6 @@
 import copy
 import math
 import pickle
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -14,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from processes import Process
 from torch import nn
 
 from carousel.errors import RunError
@@ -234,6 +233,18 @@ def test_the_refusal_names_the_file_and_the_entry(folder: RunFolder, entry: str,
         a_run(folder).resume()
 
 
+def test_a_run_that_spread_its_validations_otherwise_keeps_its_plan(folder: RunFolder) -> None:
+    """As an earlier Carousel did, where a short run validated after every step."""
+    saved = folder.read_state()
+    assert saved is not None
+    saved["loop"]["plan"]["validate_every"] = 7
+    folder.write_state(saved)
+    run = a_run(folder)
+    assert run.resume()
+    assert run.loop.plan is not None
+    assert run.loop.plan.validate_every == 7
+
+
 def test_the_averages_of_another_shape_are_named_by_file_and_entry(folder: RunFolder) -> None:
     saved = folder.read_state()
     saved["loop"]["optimizer"]["state"][0]["exp_avg"] = torch.zeros(1)
@@ -329,7 +340,7 @@ def test_weights_that_are_no_numbers_and_weights_of_another_type_are_named(tmp_p
             folder.load_into(network)
 
 
-def test_a_hostile_checkpoint_ends_no_process(folder: RunFolder) -> None:
+def test_a_hostile_checkpoint_ends_no_process(folder: RunFolder, tmp_path: Path) -> None:
     """In a process of its own, which a write past memory would end."""
     saved = folder.read_state()
     saved["loop"]["optimizer"]["state"][0]["exp_avg_sq"] = torch.zeros(1).expand(2, 3)
@@ -341,7 +352,7 @@ def test_a_hostile_checkpoint_ends_no_process(folder: RunFolder) -> None:
         "try: a_run(RunFolder.open(Path(sys.argv[1]))).resume()\n"
         "except RunError as problem: print(problem)\n"
     )
-    tests = str(Path(__file__).parent)
-    done = subprocess.run([sys.executable, "-c", script, folder.path, tests], capture_output=True, text=True)
+    tests = Path(__file__).parent
+    done = Process(script, folder.path, tests, cwd=tests, streams=tmp_path / "streams").wait()
     assert done.returncode == 0, done.stderr
     assert "optimizer.state.0.exp_avg_sq is no tensor that lies in memory" in done.stdout

@@ -201,7 +201,7 @@ def alike(read: tuple[str, np.ndarray], expected: tuple[str, np.ndarray], spread
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_set_comes_back_as_it_was_or_is_refused(layout: Callable, data: st.DataObject) -> None:
     found = data.draw(sets(numbered=layout is as_ucr))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from matrix import engine_dtypes
+from matrix import FULL, engine_dtypes
 from torch._dynamo.testing import CompileCounter
 from torch.nn.utils.rnn import pack_padded_sequence
 
@@ -17,6 +17,16 @@ import carousel
 
 T, B, I, H = 3, 3, 2, 4
 ENGINES = [engine for engine in ("native", "reference") if (engine, torch.float64) in engine_dtypes()]
+
+
+def by_turns(*cases) -> list:
+    """(engine, *case) for every case on every engine. Compiling takes seconds: each runs on one of them by turns, and
+    with `-m full` on the others too."""
+    return [
+        pytest.param(engine, *case, marks=() if number % len(ENGINES) == place else FULL)
+        for number, case in enumerate(cases)
+        for place, engine in enumerate(ENGINES)
+    ]
 
 
 def recorded(layer, x):
@@ -55,8 +65,7 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("engine", "case"), by_turns(*((case,) for case in CASES)))
 def test_compiled_is_eager(engine, case):
     options, call = CASES[case]
     torch._dynamo.reset()
@@ -120,9 +129,11 @@ EMPTY = {
 }
 
 
-@pytest.mark.parametrize("steps", [T, 0])
-@pytest.mark.parametrize("case", EMPTY)
-@pytest.mark.parametrize("engine", ENGINES)
+# Each case on either engine: without rows on one, and on the other without steps.
+NOTHING = [(case, steps) for n, case in enumerate(EMPTY) for steps in ((T, 0) if n % 2 else (0, T))]
+
+
+@pytest.mark.parametrize(("engine", "case", "steps"), by_turns(*NOTHING))
 def test_compiled_without_a_row(engine, case, steps):
     """An empty batch, or no steps: as eager, with gradients of zero."""
     options, call = EMPTY[case]

@@ -2,37 +2,47 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import os
-import subprocess
-import sys
 import warnings
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from matrix import assert_close
+from processes import Process
 
 import carousel
 from carousel.errors import DataError
 
 if importlib.util.find_spec("keras") is None:
     pytest.skip("keras is not installed", allow_module_level=True)
-os.environ["KERAS_BACKEND"] = "torch"  # read once, when keras is imported
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # what importing Keras warns of is not ours to mend
-    import keras
-if keras.backend.backend() != "torch":
-    pytest.skip(f"keras was imported with the backend {keras.backend.backend()} before", allow_module_level=True)
 pytest.importorskip("h5py", reason="h5py is not installed")
 
 # Keras reads its own variables in a way that NumPy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 T, B, I, H = 6, 3, 4, 5
-K = keras.layers
+keras: Any
+K: Any  # keras.layers
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _with_keras():
+    """Keras takes seconds to import, and every process that runs tests imports this file."""
+    global keras, K
+    os.environ["KERAS_BACKEND"] = "torch"  # read once, when keras is imported
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what importing Keras warns of is not ours to mend
+        keras = importlib.import_module("keras")
+    if keras.backend.backend() != "torch":
+        pytest.skip(f"keras was imported with the backend {keras.backend.backend()} before")
+    K = keras.layers
+
 
 LAYERS = {
     "simple": lambda: K.SimpleRNN(H, return_sequences=True),
@@ -147,7 +157,8 @@ def test_a_file_is_read_without_keras(tmp_path):
     model.save(tmp_path / "model.keras")
     code = f"import sys, carousel; carousel.from_keras({str(tmp_path / 'model.keras')!r}); "
     code += "assert 'keras' not in sys.modules and 'tensorflow' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = Process(code, cwd=tmp_path, streams=tmp_path / "streams").wait()
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

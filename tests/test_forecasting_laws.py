@@ -530,6 +530,7 @@ def test_what_is_not_kept_is_not_said_to_be(plain, tmp_path):
         assert not re.search("writing to|resume", words)
     assert said[1][-1] == f"stopped at step 3, and saved. Go on with: carousel train --resume {tmp_path / 'run'}"
     assert f"writing to {tmp_path / 'run'}" in said[1]
+    assert not (plain.run / "curve.png").exists(), "nobody would see it"
 
 
 def test_a_fit_that_fails_leaves_what_was_fitted(tmp_path):

@@ -736,7 +736,7 @@ def written(times: list[datetime], way: str, form: str) -> dict[str, list]:
     return {"date": [t.strftime(form) for t in times]}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(panels())
 def test_a_panel_in_any_form_is_the_same_panel_or_refused(made):
     """Never another: the values of each stamp of each series are those that were written."""

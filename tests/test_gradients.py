@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from matrix import KINDS, ROWS, Row, assert_close, roundings, runs
+from matrix import FULL, KINDS, ROWS, Row, assert_close, roundings, runs
 from torch.autograd import grad, gradcheck, gradgradcheck
 from torch.func import functional_call
 
@@ -17,6 +17,16 @@ from carousel.program import Program, differentiate, evaluate, ops, rewrite, tra
 
 BIASES = pytest.mark.parametrize("bias", [True, False], ids=["bias", "nobias"])
 float64 = torch.float64
+
+# Numerical differentiation takes long: each row has biases or has none, by turns.
+NUMERICALLY = pytest.mark.parametrize(
+    ("row", "bias"),
+    [
+        pytest.param(row, bias, id=f"{row}-{'bias' if bias else 'nobias'}", marks=() if bias is turn else FULL)
+        for row, turn in zip(ROWS, [True, False] * len(ROWS), strict=False)
+        for bias in (True, False)
+    ],
+)
 
 
 def as_function(layer, row: Row):
@@ -40,15 +50,13 @@ def arguments(layer, row: Row, steps: int, batch: int, dtype=float64):
     return [a.detach().clone().requires_grad_() for a in given]
 
 
-@BIASES
-@pytest.mark.parametrize("row", ROWS, ids=repr)
+@NUMERICALLY
 def test_first_derivatives(row, bias):
     layer = row.layer(2, 3, bias=bias, dtype=float64)
     assert gradcheck(as_function(layer, row), arguments(layer, row, steps=2, batch=2))
 
 
-@BIASES
-@pytest.mark.parametrize("row", ROWS, ids=repr)
+@NUMERICALLY
 def test_second_derivatives(row, bias):
     layer = row.layer(2, 3, bias=bias, dtype=float64)
     assert gradgradcheck(as_function(layer, row), arguments(layer, row, steps=2, batch=2), fast_mode=True)

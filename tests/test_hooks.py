@@ -70,7 +70,7 @@ def assert_same(ours, theirs):
         torch.testing.assert_close(a, b)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(setup=setups())
 def test_a_hook_that_changes_nothing_is_no_hook(setup):
     layer, x, hx, flags = setup
@@ -79,7 +79,7 @@ def test_a_hook_that_changes_nothing_is_no_hook(setup):
         assert_same(run(layer, x, hx, **flags), expected)
 
 
-@settings(max_examples=80)
+@settings(max_examples=40)
 @given(setup=setups(["lstm", "gru"]), of=st.sampled_from(["h", "all"]))
 def test_an_affine_hook_is_keep_and_add(setup, of):
     layer, x, hx, flags = setup

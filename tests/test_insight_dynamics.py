@@ -121,13 +121,21 @@ JOINED = {
 }
 
 
-@pytest.mark.parametrize("under", [torch.enable_grad, torch.no_grad, torch.inference_mode])
-@pytest.mark.parametrize("joined", JOINED.values(), ids=JOINED)
-def test_whatever_joins_a_step_is_in_its_jacobian_and_in_the_exponents(joined, under):
+MODES = torch.enable_grad, torch.no_grad, torch.inference_mode
+# Each of what joins a step in one mode, and all together in each.
+OF_MODES = [
+    pytest.param(mode, name, marks=() if name == "all" or number % 3 == place else matrix.FULL)
+    for number, name in enumerate(JOINED)
+    for place, mode in enumerate(MODES)
+]
+
+
+@pytest.mark.parametrize(("under", "name"), OF_MODES)
+def test_whatever_joins_a_step_is_in_its_jacobian_and_in_the_exponents(under, name):
     """Against the layer itself, run one step on from the state it has then, and moved a little in every direction."""
-    joined, random = dict(joined), torch.Generator().manual_seed(0)
+    joined, random = dict(JOINED[name]), torch.Generator().manual_seed(0)
     hook, call = joined.pop("hook", None), {}
-    steps, options = 40, {k: v for k, v in joined.items() if k not in ("keep", "add")}
+    steps, options = 20, {k: v for k, v in joined.items() if k not in ("keep", "add")}
     x = torch.randn(steps, B, I, dtype=torch.float64, generator=random)
     for name in ("keep", "add"):
         if joined.get(name):
@@ -168,12 +176,12 @@ def test_whatever_joins_a_step_is_in_its_jacobian_and_in_the_exponents(joined, u
     for t in range(steps):
         q, r = torch.linalg.qr(found.matrices[t] @ q)
         total += r.diagonal(dim1=-2, dim2=-1).abs().log().mean(0)
-    torch.testing.assert_close(exponents, total / steps, rtol=1e-7, atol=1e-9)
+    torch.testing.assert_close(exponents, (total / steps).sort(descending=True).values, rtol=1e-7, atol=1e-9)
 
 
 @pytest.mark.parametrize("name", ["identity", "orthogonal"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize(("units", "steps"), [(4, 40), (16, 600), (48, 200)])
+@pytest.mark.parametrize(("units", "steps"), [(4, 40), (48, 200), pytest.param(16, 600, marks=matrix.FULL)])
 def test_what_neither_grows_nor_shrinks_is_undecided(name, dtype, units, steps):
     class Linear(Cell):
         gates = ("n",)

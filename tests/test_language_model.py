@@ -527,7 +527,7 @@ def test_the_prompts_that_a_run_suggests_are_taken_by_its_model(tmp_path: Path, 
     }
     for name, text in texts.items():
         (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
-        model = LanguageModel.train(tmp_path / f"{name}.txt", out=tmp_path / name, epochs=1, report=Quiet(), **TINY)
+        model = LanguageModel.train(tmp_path / f"{name}.txt", out=tmp_path / name, epochs=0.2, report=Quiet(), **TINY)
         language_task.conclude(RunFolder.open(tmp_path / name), Lines())
         lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("  carousel ")]
         assert lines

@@ -10,11 +10,11 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from processes import Process
 
 import carousel
 from carousel.engines.native import binding as native_binding
@@ -128,10 +128,10 @@ def test_every_sum_is_multiplied_once_a_turn(loops, isa):
 
 
 @pytest.mark.parametrize("isa", ISAS)
-def test_the_environment_chooses_the_instruction_set(isa):
+def test_the_environment_chooses_the_instruction_set(isa, tmp_path):
     code = "from carousel.cli.doctor import doctor; doctor()"
-    environment = os.environ | {"CAROUSEL_ISA": isa}
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    done = Process(code, cwd=tmp_path, streams=tmp_path, CAROUSEL_ISA=isa).wait()
+    assert done.returncode == 0, done.stderr
     assert f"instruction set: {isa}\n" in done.stdout
 
 

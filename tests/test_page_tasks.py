@@ -624,8 +624,8 @@ def test_influence_is_the_slope_of_the_median(forecasters, form):
     model = forecasters[form]
     trained, network = model.trained, model.trained.network
     reader = reader_for(model)
-    stretch = forecasting.stretch_of(trained, reader.choose(table_of(form), item=1, steps=20))
-    moments = examined(model, table_of(form), item=1, steps=20)
+    stretch = forecasting.stretch_of(trained, reader.choose(table_of(form), item=1, steps=12))
+    moments = examined(model, table_of(form), item=1, steps=12)
     inputs, rows = stretch.inputs, stretch.rows
     x = torch.from_numpy(forecasting.network_inputs(network, inputs, rows[:, None], stretch.columns[:, None]))
 
@@ -639,7 +639,7 @@ def test_influence_is_the_slope_of_the_median(forecasters, form):
         told = network.decode(last, torch.from_numpy(inputs.at_origins(*at)), ahead)
         return told[:, 0, network.median].double().mean().item()
 
-    for t in (4, 19):
+    for t in (4, 11):
         slopes = np.zeros(t + 1)
         for s in range(t + 1):
             for unit in range(x.shape[2]):

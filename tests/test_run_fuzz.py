@@ -93,6 +93,10 @@ def test_a_run_without_checksums_opens_and_goes_on_to_the_same_bits(task: str, r
     before = kind.model.load(runs / "finished")
     assert kind.answer(kind.model.load(tmp_path / "finished")) == kind.answer(before)
     shutil.copytree(runs / "stopped", tmp_path / "stopped")
+    log, state = tmp_path / "stopped" / "log.jsonl", RunFolder.open(tmp_path / "stopped").read_state()
+    assert state is not None
+    # The checkpoint counts the bytes of its lines, which are fewer without checksums: those after it would stay.
+    log.write_bytes(log.read_bytes()[: state["log_length"]])
     without_checksums(tmp_path / "stopped")
     assert not RunFolder.open(tmp_path / "stopped").sealed
     assert kind.answer(kind.model.resume(tmp_path / "stopped", report=Quiet())) == kind.answer(before)

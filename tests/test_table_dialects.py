@@ -404,7 +404,7 @@ def written(rows: list[tuple], places: int, d: dict) -> bytes:
     return text.replace("\n", d["ends"]).encode(d["encoding"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(rows=ROWS, places=st.integers(0, 3), d=dialects())
 def test_a_table_in_any_dialect_is_read_again_or_refused(tmp_path_factory, rows, places, d):
     file = tmp_path_factory.getbasetemp() / "dialect.csv"

@@ -31,6 +31,12 @@ def test_every_plan_validates_after_its_last_step_and_not_just_before(steps: int
     assert all(later - earlier >= plan.validate_every / 2 for earlier, later in pairwise(at))
 
 
+@pytest.mark.parametrize(("steps", "most"), [(7, 7), (26, 10), (45, 10), (100, 10), (150, 15), (199, 20), (600, 20)])
+def test_a_short_run_validates_no_more_often_than_a_long_one(steps: int, most: int) -> None:
+    plan = TrainingPlan.of(steps)
+    assert most - 3 <= sum(plan.validates_at(step) for step in range(1, steps + 1)) <= most
+
+
 def test_minutes_become_the_steps_that_fit_with_their_validations() -> None:
     plan = Budget(minutes=1).plan_for_minutes(steps=50, elapsed=10.0, step_seconds=0.1, validation_seconds=0.05)
     assert plan.steps == 50 + 490

@@ -6,6 +6,7 @@ import ast
 import io
 import tokenize
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -41,13 +42,15 @@ def names_of(file: Path) -> set[str]:
         return {token.string for token in tokens if token.type == tokenize.NAME}
 
 
-NAMES = {str(file.relative_to(PACKAGE)): names_of(file) for file in FILES}
+@cache
+def names_of_all() -> dict[str, set[str]]:
+    return {str(file.relative_to(PACKAGE)): names_of(file) for file in FILES}
 
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_word_that_was_replaced_does_not_come_back(word):
     better, clean = WORDS[word]
-    found = [name for name, names in NAMES.items() if word in names and name.startswith(clean)]
+    found = [name for name, names in names_of_all().items() if word in names and name.startswith(clean)]
     assert not found, f"{word} is called {better} here"
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 WARM_UP = 100  # steps; Adam's second moments settle within about 1 / (1 - 0.99) steps
 VALIDATIONS = 20  # in a run, usually
+APART = 10  # steps between two validations at least, or a tenth of a shorter run: one costs as much as some steps
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,14 @@ class TrainingPlan:
 
     @classmethod
     def of(cls, steps: int, validations: int = VALIDATIONS) -> "TrainingPlan":
-        """A plan with so many validations, evenly spread; with more where they would be over 2000 steps apart."""
+        """A plan with so many validations, evenly spread; with more where they would be over 2000 steps apart, and with
+        fewer where they would be less than `APART` steps apart. A run of up to 100 steps has ten of them at most."""
         steps = max(1, steps)
+        apart = min(APART, math.ceil(steps / 10))
         return cls(
             steps=steps,
             log_every=min(max(1, steps // 200), 200),
-            validate_every=min(max(1, steps // validations), 2000),
+            validate_every=min(max(apart, steps // validations), 2000),
         )
 
     def validates_at(self, step: int) -> bool:

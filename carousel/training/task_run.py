@@ -107,7 +107,7 @@ class TaskRun(ABC):
         return []
 
     def draw(self, folder: RunFolder) -> None:
-        """Draws the pictures of a finished run."""
+        """Draws the pictures of a finished run, whose folder stays."""
         draw_curve(folder, self.validation_measure, self.baseline, x_label=f"epochs (times over the {self.reads})")
 
 
@@ -212,7 +212,8 @@ def _run_to_end(task_run: TaskRun, folder: RunFolder, report: Report, *, resumin
         (folder.path / name).unlink(missing_ok=True)
     for line in judgement.lines:
         report.say(line)
-    task_run.draw(folder)
+    if folder.kept:
+        task_run.draw(folder)
 
 
 def _planned(task_run: TaskRun, loop: Loop) -> str:
