@@ -299,10 +299,11 @@ def test_a_network_that_no_machine_holds_is_refused_before_it_is_built(tmp_path:
     folder = RunFolder.create(tmp_path / "run")
     model: dict[str, Any] = {"cell": "gru", "hidden": 4, "layers": 1, "embedding": 3}
     folder.write_model(TokenModel(256, **model).state_dict())
-    folder.write_config({"task": "language", "model": model | {name: value}, "vocabulary": {"level": "byte"}})
+    rest: dict[str, Any] = {"task": "language", "vocabulary": {"level": "byte"}, "settings": {}}
+    folder.write_config({**rest, "model": model | {name: value}})
     with pytest.raises(RunError, match=r"config\.json"):
         LanguageModel.load(folder.path)
-    folder.write_config({"task": "language", "model": model, "vocabulary": {"level": "byte"}})
+    folder.write_config({**rest, "model": model})
     assert LanguageModel.load(folder.path).network.recurrent.hidden_size == 4
 
 

@@ -111,7 +111,7 @@ def noisy(t, states):
     return {"c": states["c"] * (1 + 0.1 * t) + states["h"].flip(-1).sin()}
 
 
-JOINED = {
+JOINED: dict[str, dict[str, Any]] = {
     "hook": {"hook": noisy},
     "zoneout": {"zoneout": {"c": 0.4, "h": 0.2}},
     "keep": {"keep": True},

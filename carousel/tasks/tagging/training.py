@@ -104,9 +104,7 @@ class TaggingRun(TaskRun):
         return Judgement(record, tuple(lines))
 
     def draw(self, folder: RunFolder) -> None:
-        """Draws the learning curve and the confusion matrix, where the folder stays."""
-        if not folder.kept:
-            return
+        """Draws the learning curve and the confusion matrix."""
         super().draw(folder)
         assert self.latest is not None
         draw_confusion(
