@@ -63,5 +63,7 @@ def of_scan(
         if state in learned:
             found.append(getattr(module, naming.initial(state) + suffix).expand(shape))
         else:
-            found.append(row_of(cell, state, like.new_empty(shape[-1])).expand(shape).clone())
+            # Not like.new_empty: the weights that torch expands by samples can do little but multiply.
+            row = torch.empty(shape[-1], dtype=like.dtype, device=like.device)
+            found.append(row_of(cell, state, row).expand(shape).clone())
     return tuple(found)
