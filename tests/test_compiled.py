@@ -23,7 +23,7 @@ def by_turns(*cases) -> list:
     """(engine, *case) for every case on every engine. Compiling takes seconds: each runs on one of them by turns, and
     with `-m full` on the others too."""
     return [
-        pytest.param(engine, *case, marks=() if number % len(ENGINES) == place else FULL)
+        pytest.param(engine, *case, marks=() if (number + 1) % len(ENGINES) == place else FULL)
         for number, case in enumerate(cases)
         for place, engine in enumerate(ENGINES)
     ]
