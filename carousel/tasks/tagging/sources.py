@@ -15,12 +15,14 @@ from carousel.tasks.tagging.settings import Settings
 from carousel.tasks.tagging.tagged import Tagged, joined
 
 CONLL, ROWS, FRAMES = "words with tags", "a table whose tags change within an id", "sounds with a table of intervals"
+ROLES = ("label", "id", "time", "file")  # the columns that a table of sequences may have
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """Why these look like sequences with tags, or None. Reads names, and the beginning of a file."""
-    given = {name: value for name, value in options.items() if name in Columns.__dataclass_fields__}
-    forms = {form_of(path, Columns(**given)) for path in paths if path.is_file()}
+    settings = Settings(**{role: options[role] for role in ROLES if role in options})
+    columns = Columns(**{role: getattr(settings, role) for role in ROLES})
+    forms = {form_of(path, columns) for path in paths if path.is_file()}
     forms |= {CONLL for path in paths if path.is_dir() and _conll_files(path)}
     return forms.pop() if len(forms) == 1 else None
 
@@ -108,7 +110,7 @@ def _read(
     channels: Sequence[str] = (),
     kind: str | None = None,
 ) -> Tagged:
-    asked = Columns(**{name: columns.get(name) for name in ("label", "id", "time", "file")})
+    asked = Columns(**{role: columns.get(role) for role in ROLES})
     parts = []
     with numbers_written(decimal, thousands):
         for path in paths:
