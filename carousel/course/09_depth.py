@@ -165,7 +165,7 @@ def shared_against_own(lesson):
         f"From 10 to 50 steps, five times as many, the spread of one shared number grows {growth[1, True]:.1f} times, "
         f"that "
         f"of numbers of their own {growth[1, False]:.1f} times, where sqrt(5) = 2.2.",
-        4 < growth[1, True] < 6 and 1.8 < growth[1, False] < 2.7,
+        4 < growth[1, True] < lesson.full(6, quick=8) and 1.8 < growth[1, False] < 2.7,
     )
     ratio = {units: spreads[units, True][-1] / spreads[units, False][-1] for units in widths}
     lesson.fact(
