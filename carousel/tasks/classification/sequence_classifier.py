@@ -1,6 +1,5 @@
 """The classifier of sequences as a Python user meets it, in scikit-learn's manners."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,28 +7,24 @@ from typing import Any, Self
 
 import numpy as np
 
-from carousel.errors import DataError, RunError, speaking
+from carousel.errors import DataError, speaking
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.classification import answers, arrays, objects, sources, tables
 from carousel.tasks.classification.early import Stream
 from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.metrics import Evaluation
-from carousel.tasks.classification.preparation import prepare
+from carousel.tasks.classification.preparation import Prepared, prepare
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import TrainedClassifier
-from carousel.tasks.classification.training import open_run
-from carousel.tasks.estimator import Estimator
-from carousel.tasks.saved_model import SavedModel
+from carousel.tasks.fitted_model import FittedModel
 from carousel.tasks.table import give_back, kind_of, numbers_written
-from carousel.training.progress import Quiet, Report, report_for
-from carousel.training.run_folder import Log, RunFolder
-from carousel.training.run_location import folder_for
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
 from carousel.training.settings import explained_by
-from carousel.training.task_run import train
 
 
 @explained_by(Settings)
-class SequenceClassifier(SavedModel, Estimator):
+class SequenceClassifier(FittedModel[TrainedClassifier]):
     """Learns to which class a sequence belongs: numbers over time, sound, or text.
 
         model = carousel.SequenceClassifier()
@@ -60,6 +55,7 @@ class SequenceClassifier(SavedModel, Estimator):
     """
 
     TASK = "classification"
+    CALLED = "A classifier"
 
     def __init__(
         self,
@@ -103,8 +99,6 @@ class SequenceClassifier(SavedModel, Estimator):
         given = locals()
         for name in self._parameters():
             setattr(self, name, given[name])
-        self._trained: TrainedClassifier | None = None
-        self._run: Path | None = None
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
 
@@ -119,15 +113,12 @@ class SequenceClassifier(SavedModel, Estimator):
             input_tags=InputTags(two_d_array=True, three_d_array=True, string=True, allow_nan=True),
         )
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._trained is not None
-
     # -- learning ---------------------------------------------------------------------------------------------------
 
     @speaking(python=True)
     def fit(
         self, X: Any, y: Any = None, groups: Any = None, *, out: str | Path | None = None, report: Report | None = None
-    ) -> "SequenceClassifier":
+    ) -> Self:
         """Learns from sequences and their classes, and returns this object.
 
         X, y, groups: the sequences, the class of each, and the group of each; see the class.
@@ -136,91 +127,26 @@ class SequenceClassifier(SavedModel, Estimator):
         Raises DataError where the data or a parameter cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
         """
-        chosen = self.get_params()
-        rate, verbose = chosen.pop("rate"), chosen.pop("verbose")
-        settings = Settings(**chosen)
-        report = report or (report_for() if verbose else Quiet())
-        examples = self._examples(X, y, groups, rate=rate, columns=settings.columns)
-        with tempfile.TemporaryDirectory() as scratch:
-            run = Path(scratch) / "run" if out is None else Path(out)
-            RunFolder.require_unused(run)
+
+        def prepared(settings: Settings, report: Report) -> Prepared:
+            examples = self._examples(X, y, groups, rate=self.get_params()["rate"], columns=settings.columns)
             files = [sources.meant(Path(path), settings.columns)[0] for path in _paths_of(X)]
-            prepared = prepare(examples, settings, report, files)
-            folder = train(prepared, open_run, out=run, report=report, kept=out is not None)
-            self._take(folder, TrainedClassifier.of(folder, str(settings.torch_device)))
-            self._run = run if out is not None else None
-        return self
+            return prepare(examples, settings, report, files)
+
+        return self._learn(prepared, out=out, report=report)
 
     @classmethod
-    @speaking(python=True)
-    def train(
-        cls,
-        paths: str | Path | Sequence[str | Path],
-        *,
-        out: str | Path | None = None,
-        report: Report | None = None,
-        **settings: Any,
-    ) -> "SequenceClassifier":
-        """Learns from files as `carousel train` does, and returns the trained classifier.
+    def _opened(cls, folder: RunFolder, device: str) -> TrainedClassifier:
+        return TrainedClassifier.of(folder, device)
 
-        paths: a file or folder, or several. out: the run folder. Default: `runs/` and the data's name.
-        report: is told of the progress. Default: the terminal. settings: arguments of `SequenceClassifier`.
-        Raises DataError, RunError and KeyboardInterrupt as `fit` does.
-        """
-        named = [paths] if isinstance(paths, str | Path) else list(paths)
-        model = cls(**settings)
-        return model.fit([Path(path) for path in named], out=out or folder_for(named), report=report or report_for())
-
-    @classmethod
-    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
-        trained = TrainedClassifier.of(folder, str(Settings(device=device).torch_device))
-        with folder.reading_config():
-            recorded = dict(folder.config()["settings"])
-        model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})
-        model._take(folder, trained)
-        model._run = folder.path
-        return model
-
-    @property
-    def trained(self) -> TrainedClassifier:
-        """The trained front end, networks and classes. Raises RunError before `fit`."""
-        return self._fitted("looked into")
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The content of the run's config.json. Raises RunError before `fit`."""
-        self._fitted("described")
-        return self._config
+    def _take(self, folder: RunFolder, device: str) -> None:
+        super()._take(folder, device)
+        self.classes_ = np.array(self.trained.classes)
 
     @speaking(python=True)
     def examples(self, X: Any) -> Examples:
         """The sequences X as this classifier reads them, with their names, and with classes where they bring any."""
         return self._asked(X)
-
-    @property
-    def run(self) -> Path | None:
-        """The run folder, or None where the run was not kept."""
-        return self._run
-
-    def save(self, run: str | Path) -> Path:
-        """Writes the model as the run folder `run`, which must not exist yet, and returns its path.
-
-        Raises RunError where it cannot be written.
-        """
-        trained = self._fitted("saved")
-        folder = RunFolder.create(Path(run))
-        folder.write_config({name: value for name, value in self._config.items() if name != "format"})
-        folder.write_model(trained.network.state_dict())
-        log = Log(folder)
-        for line in self._log:
-            log.write(**line)
-        log.sync()
-        log.close()
-        return folder.path
-
-    def _take(self, folder: RunFolder, trained: TrainedClassifier) -> None:
-        self._trained, self._config, self._log = trained, folder.config(), folder.log_lines()
-        self.classes_ = np.array(trained.classes)
 
     # -- answering --------------------------------------------------------------------------------------------------
 
@@ -286,11 +212,6 @@ class SequenceClassifier(SavedModel, Estimator):
 
     def _log_probabilities(self, X: Any) -> np.ndarray:
         return self._fitted("asked").log_probabilities(X if isinstance(X, Examples) else self._asked(X))
-
-    def _fitted(self, what: str) -> TrainedClassifier:
-        if self._trained is None:
-            raise RunError(f"A classifier must have learnt before it can be {what}: call fit first, or load a run.")
-        return self._trained
 
     def _asked(self, X: Any, y: Any = None) -> Examples:
         trained = self._fitted("asked")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,23 +9,21 @@ from typing import Any, Self
 
 import numpy as np
 
-from carousel.errors import DataError, RunError, speaking
+from carousel.errors import DataError, speaking
 from carousel.models import EncoderDecoder
 from carousel.models.beam_search import Search
-from carousel.tasks.estimator import Estimator
 from carousel.tasks.files import paths_in
+from carousel.tasks.fitted_model import FittedModel
 from carousel.tasks.pairs import parts, preparation, reading, stored
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.scoring import TextScores, require_sacrebleu, scores
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.trained import TrainedPairs, Written
-from carousel.tasks.pairs.training import USUAL, open_run
+from carousel.tasks.pairs.training import USUAL
 from carousel.tasks.pairs.translation_memory import NAME, TranslationMemory
-from carousel.tasks.saved_model import SavedModel
-from carousel.training.progress import Quiet, Report, report_for
+from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 from carousel.training.settings import explained_by
-from carousel.training.task_run import train
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Evaluation:
 
 
 @explained_by(Settings)
-class Translator(SavedModel, Estimator):
+class Translator(FittedModel[TrainedPairs]):
     """Learns to write a text for another: a translation, an answer, a correction.
 
         model = carousel.Translator(epochs=20)
@@ -78,6 +75,7 @@ class Translator(SavedModel, Estimator):
     """
 
     TASK = "pairs"
+    CALLED = "A translator"
 
     def __init__(
         self,
@@ -111,13 +109,11 @@ class Translator(SavedModel, Estimator):
         given = locals()
         for name in self._parameters():
             setattr(self, name, given[name])
-        self._trained: TrainedPairs | None = None
-        self.run: Path | None = None
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
     @speaking(python=True)
-    def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Translator:
+    def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Self:
         """Learns from sources and their targets, and returns this object.
 
         X: a list of texts, with y the list of their targets; or, without y, the name of a table of pairs, or a list of
@@ -127,19 +123,13 @@ class Translator(SavedModel, Estimator):
         Raises DataError where the pairs or a parameter cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C; with `out` the run is saved then, and `resume` goes on.
         """
-        chosen = self.get_params()
-        verbose = chosen.pop("verbose")
-        settings = Settings(**chosen)
-        report = report or (report_for() if verbose else Quiet())
-        files = [] if y is not None else paths_in(X)
-        pairs = _given(X, y) if y is not None else self.read(files)
-        prepared = preparation.prepare(pairs, settings, report, files)
-        with tempfile.TemporaryDirectory() as scratch:
-            folder = Path(out) if out is not None else Path(scratch) / "run"
-            self._take(train(prepared, open_run, out=folder, report=report, kept=out is not None))
-            if out is None:
-                self.run = None
-        return self
+
+        def prepared(settings: Settings, report: Report) -> preparation.Prepared:
+            files = [] if y is not None else paths_in(X)
+            pairs = _given(X, y) if y is not None else self.read(files)
+            return preparation.prepare(pairs, settings, report, files)
+
+        return self._learn(prepared, out=out, report=report)
 
     def read(self, paths: Sequence[Path], *, asked: bool = False) -> Pairs:
         """The pairs in files. paths: the files, as for `fit`. asked: whether texts without targets will do.
@@ -149,17 +139,12 @@ class Translator(SavedModel, Estimator):
         return reading.read(paths, source=chosen["source"], target=chosen["target"], asked=asked)
 
     @classmethod
-    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
-        with folder.reading_config():
-            model = cls(**folder.config()["settings"])
-        model._take(folder, device)
-        return model
+    def _opened(cls, folder: RunFolder, device: str) -> TrainedPairs:
+        return TrainedPairs.of(folder, device)
 
-    def _take(self, folder: RunFolder, device: str = "auto") -> None:
-        where = self.get_params()["device"] if device == "auto" else device
-        self._trained = TrainedPairs.of(folder, str(Settings(device=where).torch_device))
+    def _take(self, folder: RunFolder, device: str) -> None:
+        super()._take(folder, device)
         self._pairs = stored.StoredPairs.load(folder.path) if (folder.path / stored.FILE).exists() else None
-        self.run = folder.path
 
     # -- answering --------------------------------------------------------------------------------------------------
 
@@ -182,7 +167,7 @@ class Translator(SavedModel, Estimator):
         symbols of the source and ten more. An empty source has the empty text.
         Raises DataError for what is no text, and for a search that cannot be.
         """
-        trained, texts = self._fitted(), [texts] if isinstance(texts, str) else list(texts)
+        trained, texts = self._fitted("asked"), [texts] if isinstance(texts, str) else list(texts)
         _require_texts(texts, "translated")
         try:
             how = Search(beam, best, length_penalty, coverage_penalty, shortest, longest or int(USUAL.longest))  # type: ignore[arg-type]
@@ -236,29 +221,19 @@ class Translator(SavedModel, Estimator):
 
     def held_out(self) -> tuple[list[str], list[str]]:
         """The sources and targets that the training held out. Raises DataError for a run that has lost its pairs."""
-        self._fitted()
+        self._fitted("asked")
         if self._pairs is None:
             raise DataError(f"This run has no {stored.FILE} any more: name data, or a text.")
         return self._pairs.part(held=True)
 
     def strange(self, text: str) -> list[str]:
         """The characters of `text` that no training source had, each once."""
-        return self._fitted().strange(text)
+        return self._fitted("asked").strange(text)
 
     @property
     def network(self) -> EncoderDecoder:
         """The trained network, in double precision."""
-        return self._fitted().network
-
-    @property
-    def trained(self) -> TrainedPairs:
-        """The network with the symbols of both sides."""
-        return self._fitted()
-
-    def _fitted(self) -> TrainedPairs:
-        if self._trained is None:
-            raise RunError("A translator must have learnt before it can be asked: call fit first, or load a run.")
-        return self._trained
+        return self._fitted("asked").network
 
 
 def _given(X: Any, y: Any) -> Pairs:

@@ -1,34 +1,29 @@
 """The tagger as a Python user meets it, in scikit-learn's manners."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from carousel.errors import DataError, RunError, speaking
+from carousel.errors import DataError, speaking
 from carousel.tasks.classification.examples import Columns
 from carousel.tasks.classification.objects import is_frame
-from carousel.tasks.estimator import Estimator
 from carousel.tasks.files import paths_in
-from carousel.tasks.saved_model import SavedModel
+from carousel.tasks.fitted_model import FittedModel
 from carousel.tasks.tagging import answers, preparation, rows, sources
 from carousel.tasks.tagging.answers import TaggedText
 from carousel.tasks.tagging.scoring import Evaluation
 from carousel.tasks.tagging.settings import Settings
 from carousel.tasks.tagging.tagged import Tagged
 from carousel.tasks.tagging.trained import TrainedTagger
-from carousel.tasks.tagging.training import open_run
-from carousel.training.progress import Quiet, Report, report_for
-from carousel.training.run_folder import Log, RunFolder
-from carousel.training.run_location import folder_for
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
 from carousel.training.settings import explained_by
-from carousel.training.task_run import train
 
 
 @explained_by(Settings)
-class Tagger(SavedModel, Estimator):
+class Tagger(FittedModel[TrainedTagger]):
     """Learns the tag of every step of a sequence: of words, of rows of numbers, of frames of sound.
 
         model = carousel.Tagger()
@@ -53,6 +48,7 @@ class Tagger(SavedModel, Estimator):
     """
 
     TASK = "tagging"
+    CALLED = "A tagger"
 
     def __init__(
         self,
@@ -87,16 +83,11 @@ class Tagger(SavedModel, Estimator):
         given = locals()
         for name in self._parameters():
             setattr(self, name, given[name])
-        self._trained: TrainedTagger | None = None
-        self._run: Path | None = None
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._trained is not None
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
     @speaking(python=True)
-    def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> "Tagger":
+    def fit(self, X: Any, y: Any = None, *, out: str | Path | None = None, report: Report | None = None) -> Self:
         """Learn from sequences and the tags of their steps.
 
         X, y: as the class says; y is left out where X is a file or a table. report: is told of the progress.
@@ -104,100 +95,34 @@ class Tagger(SavedModel, Estimator):
         Raises DataError where the data or a parameter cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
         """
-        chosen = self.get_params()
-        verbose = chosen.pop("verbose")
-        settings = Settings(**chosen)
-        report = report or (report_for() if verbose else Quiet())
-        files = paths_in(X) if _names_files(X) else []
-        parts = sources.PartFiles(files, settings)
-        for line in parts.said:
-            report.say(line)
-        data = sources.read(parts.train, settings) if files else _from_python(X, y, settings)
 
-        def beside(path: Path | None) -> Tagged | None:
-            return None if path is None else sources.read([path], settings)
+        def prepared(settings: Settings, report: Report) -> preparation.Prepared:
+            files = paths_in(X) if _names_files(X) else []
+            parts = sources.PartFiles(files, settings)
+            for line in parts.said:
+                report.say(line)
 
-        with tempfile.TemporaryDirectory() as scratch:
-            run = Path(scratch) / "run" if out is None else Path(out)
-            RunFolder.require_unused(run)
-            prepared = preparation.prepare(
-                data,
+            def beside(path: Path | None) -> Tagged | None:
+                return None if path is None else sources.read([path], settings)
+
+            return preparation.prepare(
+                sources.read(parts.train, settings) if files else _from_python(X, y, settings),
                 settings,
                 report,
                 validation=beside(parts.validation),
                 test=beside(parts.test),
                 sources=parts.train,
             )
-            folder = train(prepared, open_run, out=run, report=report, kept=out is not None)
-            self._take(folder, TrainedTagger.of(folder, str(settings.torch_device)))
-            self._run = run if out is not None else None
-        return self
+
+        return self._learn(prepared, out=out, report=report)
 
     @classmethod
-    @speaking(python=True)
-    def train(
-        cls,
-        paths: str | Path | Sequence[str | Path],
-        *,
-        out: str | Path | None = None,
-        report: Report | None = None,
-        **settings: Any,
-    ) -> "Tagger":
-        """Learn from files as `carousel train` does, and keep the run, in `out` or in `runs/` and the data's name.
+    def _opened(cls, folder: RunFolder, device: str) -> TrainedTagger:
+        return TrainedTagger.of(folder, device)
 
-        paths: a file, a folder, or several of these. report: is told of the progress; default: the terminal.
-        settings: the parameters of the class. Raises what `fit` raises.
-        """
-        named = paths_in(paths)
-        return cls(**settings).fit(named, out=out or folder_for(named), report=report or report_for())
-
-    @classmethod
-    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
-        trained = TrainedTagger.of(folder, str(Settings(device=device).torch_device))
-        with folder.reading_config():
-            recorded = dict(folder.config()["settings"])
-        model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})
-        model._take(folder, trained)
-        model._run = folder.path
-        return model
-
-    @property
-    def trained(self) -> TrainedTagger:
-        """The trained front end, network, tags and baseline. Raises RunError before `fit`."""
-        if self._trained is None:
-            raise RunError("A tagger must have learnt before it is asked: call fit first, or load a run.")
-        return self._trained
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The content of the run's config.json. Raises RunError before `fit`."""
-        _ = self.trained
-        return self._config
-
-    @property
-    def run(self) -> Path | None:
-        """The run folder, or None where the run was not kept."""
-        return self._run
-
-    def save(self, run: str | Path) -> Path:
-        """Write the model as a run folder, which must not exist yet, and return its path.
-
-        run: the folder. Raises RunError before `fit`, and where the folder cannot be written.
-        """
-        trained = self.trained
-        folder = RunFolder.create(Path(run))
-        folder.write_config({name: value for name, value in self._config.items() if name != "format"})
-        folder.write_model(trained.network.state_dict())
-        log = Log(folder)
-        for line in self._log:
-            log.write(**line)
-        log.sync()
-        log.close()
-        return folder.path
-
-    def _take(self, folder: RunFolder, trained: TrainedTagger) -> None:
-        self._trained, self._config, self._log = trained, folder.config(), folder.log_lines()
-        self.classes_ = np.array(trained.tags)
+    def _take(self, folder: RunFolder, device: str) -> None:
+        super()._take(folder, device)
+        self.classes_ = np.array(self.trained.tags)
 
     # -- answering --------------------------------------------------------------------------------------------------
 
@@ -207,7 +132,7 @@ class Tagger(SavedModel, Estimator):
 
         X: as for `fit`. Raises RunError before `fit`, DataError for sequences that the model cannot read.
         """
-        trained = self.trained
+        trained = self._fitted("asked")
         return [[trained.tags[k] for k in log.argmax(1).tolist()] for log in trained.log_probabilities(self._asked(X))]
 
     @speaking(python=True)
@@ -216,7 +141,7 @@ class Tagger(SavedModel, Estimator):
 
         X: as for `fit`. Raises RunError before `fit`, DataError for sequences that the model cannot read.
         """
-        return [np.exp(log) for log in self.trained.log_probabilities(self._asked(X))]
+        return [np.exp(log) for log in self._fitted("asked").log_probabilities(self._asked(X))]
 
     @speaking(python=True)
     def tag(self, text: str, *, pretokenized: bool = False) -> TaggedText:
@@ -228,7 +153,7 @@ class Tagger(SavedModel, Estimator):
         """
         if not isinstance(text, str):
             raise DataError(f"A text to tag is a str, not {type(text).__name__}; lists of words are for predict.")
-        return next(answers.tag_texts(self.trained, [text], pretokenized=pretokenized))
+        return next(answers.tag_texts(self._fitted("asked"), [text], pretokenized=pretokenized))
 
     @speaking(python=True)
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
@@ -236,7 +161,7 @@ class Tagger(SavedModel, Estimator):
 
         X, y: as for `fit`. Raises RunError before `fit`, DataError where the sequences have no tags.
         """
-        return self.trained.evaluate(self._asked(X, y))
+        return self._fitted("asked").evaluate(self._asked(X, y))
 
     @speaking(python=True)
     def score(self, X: Any, y: Any = None) -> float:
@@ -247,7 +172,7 @@ class Tagger(SavedModel, Estimator):
         return self.evaluate(X, y).accuracy
 
     def _asked(self, X: Any, y: Any = None) -> Tagged:
-        trained = self.trained
+        trained = self._fitted("asked")
         channels = getattr(trained.front_end, "channels", ())
         if _names_files(X):
             return sources.read_for(trained.front_end.kind, paths_in(X), trained.columns, channels)

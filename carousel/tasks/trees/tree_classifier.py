@@ -2,35 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from carousel.errors import DataError, RunError, speaking
-from carousel.tasks.estimator import Estimator
-from carousel.tasks.files import paths_in
-from carousel.tasks.saved_model import SavedModel
+from carousel.errors import DataError, speaking
+from carousel.tasks.fitted_model import FittedModel
 from carousel.tasks.trees import answers
-from carousel.tasks.trees.preparation import prepare
+from carousel.tasks.trees.preparation import Prepared, prepare
 from carousel.tasks.trees.reading import from_texts, read_treebank, with_root_labels
 from carousel.tasks.trees.scores import TreeEvaluation
 from carousel.tasks.trees.settings import Settings
 from carousel.tasks.trees.task import parts_of
 from carousel.tasks.trees.trained import TrainedTrees
-from carousel.tasks.trees.training import open_run
 from carousel.tasks.trees.treebank import Treebank
-from carousel.training.progress import Quiet, Report, report_for
-from carousel.training.run_folder import Log, RunFolder
-from carousel.training.run_location import folder_for
+from carousel.training.progress import Report
+from carousel.training.run_folder import RunFolder
 from carousel.training.settings import explained_by
-from carousel.training.task_run import train
 
 
 @explained_by(Settings)
-class TreeClassifier(SavedModel, Estimator):
+class TreeClassifier(FittedModel[TrainedTrees]):
     """Learns the label of a tree, or of each of its nodes, as the sentiment of a sentence and of its phrases.
 
         model = carousel.TreeClassifier()
@@ -56,6 +50,7 @@ class TreeClassifier(SavedModel, Estimator):
     """
 
     TASK = "trees"
+    CALLED = "A classifier"
 
     def __init__(
         self,
@@ -85,8 +80,6 @@ class TreeClassifier(SavedModel, Estimator):
         given = locals()
         for name in self._parameters():
             setattr(self, name, given[name])
-        self._trained: TrainedTrees | None = None
-        self._run: Path | None = None
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
 
@@ -101,9 +94,6 @@ class TreeClassifier(SavedModel, Estimator):
             input_tags=InputTags(one_d_array=True, two_d_array=False, string=True),
         )
 
-    def __sklearn_is_fitted__(self) -> bool:
-        return self._trained is not None
-
     # -- learning ---------------------------------------------------------------------------------------------------
 
     @speaking(python=True)
@@ -116,80 +106,19 @@ class TreeClassifier(SavedModel, Estimator):
         Raises DataError where the trees or a parameter cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished; with `out` it is saved too, and `resume` goes on.
         """
-        chosen = self.get_params()
-        verbose = chosen.pop("verbose")
-        settings = Settings(**chosen)
-        report = report or (report_for() if verbose else Quiet())
-        parts = parts_of(_trees(X, y), settings)
-        with tempfile.TemporaryDirectory() as scratch:
-            run = Path(scratch) / "run" if out is None else Path(out)
-            RunFolder.require_unused(run)
-            prepared = prepare(parts, settings, report, _paths_of(X))
-            folder = train(prepared, open_run, out=run, report=report, kept=out is not None)
-            self._take(folder, TrainedTrees.of(folder, str(settings.torch_device)))
-            self._run = run if out is not None else None
-        return self
+
+        def prepared(settings: Settings, report: Report) -> Prepared:
+            return prepare(parts_of(_trees(X, y), settings), settings, report, _paths_of(X))
+
+        return self._learn(prepared, out=out, report=report)
 
     @classmethod
-    @speaking(python=True)
-    def train(
-        cls, paths: Any, *, out: str | Path | None = None, report: Report | None = None, **settings: Any
-    ) -> TreeClassifier:
-        """Learns from files as `carousel train` does, and returns the trained classifier.
+    def _opened(cls, folder: RunFolder, device: str) -> TrainedTrees:
+        return TrainedTrees.of(folder, device)
 
-        paths: a file or folder, or several. out: the run folder. Default: `runs/` and the data's name.
-        report: is told of the progress. Default: the terminal. settings: arguments of `TreeClassifier`.
-        Raises DataError, RunError and KeyboardInterrupt as `fit` does.
-        """
-        named = paths_in(paths)
-        return cls(**settings).fit(named, out=out or folder_for(named), report=report or report_for())
-
-    @classmethod
-    def of(cls, folder: RunFolder, device: str = "auto") -> Self:
-        trained = TrainedTrees.of(folder, str(Settings(device=device).torch_device))
-        with folder.reading_config():
-            recorded = dict(folder.config()["settings"])
-        model = cls(**{name: value for name, value in recorded.items() if name in cls._parameters()})
-        model._take(folder, trained)
-        model._run = folder.path
-        return model
-
-    @property
-    def trained(self) -> TrainedTrees:
-        """The networks, words and labels. Raises RunError before `fit`."""
-        if self._trained is None:
-            raise RunError("A classifier must have learnt before it can be asked: call fit first, or load a run.")
-        return self._trained
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """The content of the run's config.json. Raises RunError before `fit`."""
-        self.trained  # noqa: B018 (it raises)
-        return self._config
-
-    @property
-    def run(self) -> Path | None:
-        """The run folder, or None where the run was not kept."""
-        return self._run
-
-    @speaking(python=True)
-    def save(self, run: str | Path) -> Path:
-        """Writes the model as the folder `run`, which must not exist yet, and returns it. Raises RunError where it
-        cannot be written."""
-        trained = self.trained
-        folder = RunFolder.create(Path(run))
-        folder.write_config({name: value for name, value in self._config.items() if name != "format"})
-        folder.write_model(trained.network.state_dict())
-        log = Log(folder)
-        for line in self._log:
-            log.write(**line)
-        log.sync()
-        log.close()
-        return folder.path
-
-    def _take(self, folder: RunFolder, trained: TrainedTrees) -> None:
-        self._trained, self._config, self._log = trained, folder.config(), folder.log_lines()
-        self.classes_ = np.array(trained.classes)
+    def _take(self, folder: RunFolder, device: str) -> None:
+        super()._take(folder, device)
+        self.classes_ = np.array(self.trained.classes)
 
     # -- answering --------------------------------------------------------------------------------------------------
 
@@ -207,20 +136,20 @@ class TreeClassifier(SavedModel, Estimator):
     @speaking(python=True)
     def predict_nodes(self, X: Any) -> list[np.ndarray]:
         """The likeliest label of each node, (nodes,) for each tree of X, in the order in which brackets close."""
-        found = self.trained.log_probabilities(_trees(X))
+        found = self._fitted("asked").log_probabilities(_trees(X))
         return [self.classes_[logs.argmax(1)] for logs in found]
 
     @speaking(python=True)
     def answers(self, X: Any, *, nodes: bool = False) -> Any:
         """A polars table with a row for each tree of X, or, with `nodes`, for each node: its words, its label where it
         has one, its prediction, P of each label."""
-        return answers.table(self.trained, _trees(X), nodes=nodes)
+        return answers.table(self._fitted("asked"), _trees(X), nodes=nodes)
 
     @speaking(python=True)
     def evaluate(self, X: Any, y: Any = None) -> TreeEvaluation:
         """The accuracy of roots, of all nodes and with labels merged, with each label's figures, on X with its own
         labels or with those of y."""
-        return self.trained.evaluate(_trees(X, y))
+        return self._fitted("asked").evaluate(_trees(X, y))
 
     @speaking(python=True)
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
@@ -235,9 +164,9 @@ class TreeClassifier(SavedModel, Estimator):
 
     def _of_roots(self, X: Any) -> np.ndarray:
         trees = _trees(X)
-        logs = self.trained.log_probabilities(trees)
+        logs = self._fitted("asked").log_probabilities(trees)
         rows = [of_nodes[tree.root] for tree, of_nodes in zip(trees, logs, strict=True)]
-        return np.array(rows).reshape(len(rows), len(self.trained.classes))
+        return np.array(rows).reshape(len(rows), len(self._fitted("asked").classes))
 
 
 def _trees(X: Any, y: Any = None) -> Treebank:
