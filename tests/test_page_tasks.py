@@ -57,9 +57,9 @@ def livelier(network: torch.nn.Module) -> None:
 def classifier_of(kind: str) -> tuple[SequenceClassifier, list]:
     """A small classifier, hardly trained, and sequences that it can read."""
     rng = np.random.default_rng(0)
-    small: dict[str, Any] = {"hidden": 5, "epochs": 0.5, "threads": 1, "batch": 8}
+    small: dict[str, Any] = {"hidden": 5, "epochs": 0.5, "threads": 1, "batch": 8, "fixed_convolutions": 0}
     labels = ["up", "down"] * 6
-    if kind == "series":  # as by default: both ways, attention, a vote
+    if kind == "series":  # as by default: both ways, attention, several networks
         x: list = [np.cumsum(rng.normal(size=(12 + k, 2)), 0).astype(np.float32) for k in range(12)]
         x[1][3, 0] = np.nan
         model = SequenceClassifier(folds=2, **small).fit(x, labels)

@@ -144,7 +144,7 @@ def context(layer: Layer, layout: Layout, given: contexts.Given, lengths: contex
     """The context of a call as its scans read it; None for a cell that reads none."""
     inner = layout.given if isinstance(layout, InTime) else layout
     transposed = layer.batch_first and layout.batched
-    found = contexts.of_call(layer, given, lengths, int(inner.batch), layout.batched, transposed)
+    found = contexts.of_call(layer, given, lengths, inner.batch, layout.batched, transposed)
     return None if found is None else found.of_sequences(layout.row_of_each())
 
 

@@ -55,6 +55,7 @@ def of_call(
         if context is not None or lengths is not None:
             raise ValueError(f"{name}: context is for cells that read one, and {layer._program.cell} does not")
         return None
+    batch = int(batch)  # not before: an exporter leaves the number of rows open for cells without a context
     listed = ", ".join(f"{key} (of {layer.sizes[size]} units)" for key, size in wanted.items())
     if context is None:
         raise ValueError(

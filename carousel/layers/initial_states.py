@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +24,7 @@ def row_of(cell: Cell, state: str, like: Tensor) -> Tensor:
     """
     value = cell.initial.get(state, 0.0)
     if not callable(value):
-        return torch.full_like(like, 0.0 if isinstance(value, str) else float(value))
+        return torch.full_like(like, _number(value))
     found = value(like.shape[-1])
     if found.shape != like.shape:
         raise ValueError(
@@ -31,6 +32,11 @@ def row_of(cell: Cell, state: str, like: Tensor) -> Tensor:
             f"{like.shape[-1]} units, and must return a tensor of them, but returned {tuple(found.shape)}"
         )
     return found.to(like)
+
+
+def _number(value: Any) -> float:
+    """The number that a state begins with; a learned one begins with 0 before training."""
+    return 0.0 if isinstance(value, str) else float(value)
 
 
 def shapes(cell: Cell, program: Interface, initial_state: str, sizes: Mapping[str, int]) -> dict[str, tuple[int]]:
@@ -62,8 +68,10 @@ def of_scan(
     for state, shape in shapes.items():
         if state in learned:
             found.append(getattr(module, naming.initial(state) + suffix).expand(shape))
-        else:
+        elif callable(value := cell.initial.get(state, 0.0)):
             # Not like.new_empty: the weights that torch expands by samples can do little but multiply.
             row = torch.empty(shape[-1], dtype=like.dtype, device=like.device)
             found.append(row_of(cell, state, row).expand(shape).clone())
+        else:  # not by expand: an exporter could not leave the number of rows open
+            found.append(torch.full(shape, _number(value), dtype=like.dtype, device=like.device))
     return tuple(found)
