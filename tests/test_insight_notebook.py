@@ -64,9 +64,7 @@ def test_every_figure_is_a_picture(results):
         "draw_unrolled": figures.draw_unrolled("gru"),
     }
     elsewhere = {"of", "cell_svg", "coloured_tree", "gradient_by_depth", "memory_over_time", "weightings_over_time"}
-    assert (
-        set(drawn) == set(figures.__all__) - elsewhere
-    )  # which have tests of their own
+    assert set(drawn) == set(figures.__all__) - elsewhere  # which have tests of their own
     for figure in drawn.values():
         assert figure._repr_png_().startswith(PNG)
         figure.savefig(io.BytesIO())

@@ -408,7 +408,7 @@ def test_names_of_classes_and_channels_are_shown_and_never_run(browser, tmp_path
     shown = Shown(browser, (tmp_path / "page.html").as_uri())
     assert NASTY in shown.text(".likely")
     assert NASTY in shown.text(".view-reads")
-    assert shown.js("document.querySelectorAll('img, main b b, main script').length") == 0
+    assert shown.js("document.querySelectorAll('img:not([src^=data]), main b b, main script').length") == 0
     assert shown.complaints == []
     shown.context.close()
 

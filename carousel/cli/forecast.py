@@ -1,6 +1,5 @@
 """carousel forecast"""
 
-import sys
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
@@ -62,7 +61,7 @@ def forecast(
     trust_cell
         Or: run the file that the run names.
     """
-    from carousel.cli.terminal import remark, show, show_exactly
+    from carousel.cli.terminal import read_by_people, remark, show, show_exactly
     from carousel.insight.saving import PICTURES, save
     from carousel.tasks.files import require_writable
     from carousel.tasks.forecasting.task import forecast_of
@@ -80,24 +79,26 @@ def forecast(
     if out is not None:
         write(frame, out)
         show(f"{frame.height:,} rows: {out}\n")
-    if out is not None:
-        return
-    if not sys.stdout.isatty():  # a pipe or a file reads a table
+    elif read_by_people():
+        show(f"{for_people(frame)}\n")
+        show(f"To keep it: carousel forecast {quote(str(run))} --out forecast.csv --plot forecast.png\n")
+    else:
         show_exactly(frame.write_csv(float_precision=4))
-        return
-    show(f"{for_people(frame)}\n")
-    show(f"To keep it: carousel forecast {quote(str(run))} --out forecast.csv --plot forecast.png\n")
 
 
 def for_people(frame: "pl.DataFrame", rows: int = 20) -> str:
     """The first rows of a table in columns of text, with numbers of four digits."""
     columns = []
     for column in frame.head(rows):
-        numeric = column.dtype.is_float()
-        cells = [column.name, *(f"{v:,.4g}" if numeric and v is not None and abs(v) < 1e4 else
-                                f"{v:,.0f}" if numeric and v is not None else str(v) for v in column)]  # fmt: skip
+        cells = [column.name, *map(_shown, column)]
         width = max(map(len, cells))
         columns.append([cell.rjust(width) if column.dtype.is_numeric() else cell.ljust(width) for cell in cells])
     lines = ["  ".join(cells).rstrip() for cells in zip(*columns, strict=True)]
     more = [f"... and {frame.height - rows:,} rows more"] if frame.height > rows else []
     return "\n".join([*lines, *more])
+
+
+def _shown(value: object) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.4g}" if abs(value) < 1e4 else f"{value:,.0f}"

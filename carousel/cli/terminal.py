@@ -23,6 +23,11 @@ def show_exactly(text: str) -> None:
     write(text, exact=True)
 
 
+def read_by_people() -> bool:
+    """Whether results go to a terminal, and not to a file or another program."""
+    return sys.stdout.isatty()
+
+
 def remark(text: object) -> None:
     """Writes a line that is no result, such as an error, to standard error."""
     from carousel.training.terminal import write

@@ -17,7 +17,6 @@ class Settings(TableSettings):
     Raises DataError for a value that means nothing.
     """
 
-    cell: str = changed("cell", default="lstm")
     hidden: int = changed("hidden", default=128)
     dropout: float | None = changed(
         "dropout", help="Share of activations set to zero in training. Without it: 0.4 for words, 0.3 for numbers."
