@@ -14,7 +14,8 @@ class UnrolledView {
     this.heading = make("h3");
     this.list = make("div", { class: "equations" });
     this.inside = make("div", { class: "inside" });
-    const about = "Boxes are gates, a weighted sum and its function; circles work unit by unit; blue lines carry states.";
+    const about =
+      "Boxes are gates, a weighted sum and its function; circles work unit by unit; blue lines carry states.";
     parent.append(
       this.diagram,
       this.heading,
