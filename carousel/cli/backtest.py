@@ -1,11 +1,8 @@
 """carousel backtest"""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 
 def backtest(
@@ -18,8 +15,7 @@ def backtest(
     thousands: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Evaluate a trained forecaster by forecasts from successive origins, compared with naive baselines.
 
@@ -51,11 +47,6 @@ def backtest(
         A file for all forecasts and the actual values: .csv, .tsv, .parquet or .arrow.
     plot
         A file for the picture: .png, .svg or .pdf.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.insight.saving import PICTURES, save
@@ -67,7 +58,7 @@ def backtest(
     require_writable(out, WRITTEN)
     require_writable(plot, PICTURES)
     with numbers_written(decimal, thousands):
-        folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
+        folder = RunFolder.open(run, task="forecasting", **own.allowed)
         result = backtest_of(folder, data, horizon=horizon, stride=stride)
     show_scores(result, show)
     if plot is not None:

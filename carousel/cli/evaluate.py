@@ -1,11 +1,8 @@
 """carousel evaluate"""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 
 def evaluate(
@@ -15,8 +12,7 @@ def evaluate(
     decimal: str | None = None,
     thousands: str | None = None,
     out: Path | None = None,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Measure how good a trained model is on other data.
 
@@ -38,11 +34,6 @@ def evaluate(
         The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
         A folder for pictures and tables, if the task makes any.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.tasks import task_named
@@ -51,5 +42,5 @@ def evaluate(
     from carousel.training.run_folder import RunFolder
 
     with numbers_written(decimal, thousands):
-        folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
+        folder = RunFolder.open(run, **own.allowed)
         task_named(task_of(folder)).evaluate(folder, data, out=out, say=show)

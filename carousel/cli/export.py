@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 
 def export(
@@ -18,8 +18,7 @@ def export(
     quantize: Literal["int8"] | None = None,
     networks_alone: Annotated[bool, Parameter(negative=())] = False,
     data: Annotated[tuple[Path, ...], Parameter(consume_multiple=True, negative=())] = (),
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Write a trained network in a form that runs without Carousel.
 
@@ -49,17 +48,12 @@ def export(
         answer as the networks do: `carousel train` said how well at its end.
     data
         What to measure it on, files or folders as for `carousel evaluate`. A forecaster has data of its own.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.tasks.portable import export_run
     from carousel.training.run_folder import RunFolder
 
-    folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
+    folder = RunFolder.open(run, **own.allowed)
     export_run(
         folder,
         to,

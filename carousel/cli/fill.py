@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 
 def fill(
@@ -14,8 +14,7 @@ def fill(
     /,
     *,
     count: Annotated[int, Parameter(alias="-n")] = 5,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Ask a trained model for the likeliest missing words, with their probabilities.
 
@@ -37,16 +36,11 @@ def fill(
         likeliest words in the others.
     count
         How many words for each blank.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import remark, show
     from carousel.tasks.language.language_model import LanguageModel
 
-    filled = LanguageModel.load(run, cell=cell, trust_cell=trust_cell).fill(text, count=count)
+    filled = LanguageModel.load(run, **own.allowed).fill(text, count=count)
     for number, blank in enumerate(filled.blanks, start=1):
         if len(filled.blanks) > 1:
             show(f"blank {number}\n")

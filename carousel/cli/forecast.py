@@ -2,11 +2,9 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,8 +20,7 @@ def forecast(
     thousands: str | None = None,
     out: Path | None = None,
     plot: Path | None = None,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Forecast with a trained forecaster, with 80 % and 95 % intervals.
 
@@ -55,11 +52,6 @@ def forecast(
         people on a terminal, all rows as CSV in a pipe.
     plot
         A file for the picture: .png, .svg or .pdf.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import read_by_people, remark, show, show_exactly
     from carousel.insight.saving import PICTURES, save
@@ -71,7 +63,7 @@ def forecast(
     require_writable(out, WRITTEN)
     require_writable(plot, PICTURES)
     with numbers_written(decimal, thousands):
-        folder = RunFolder.open(run, task="forecasting", cell=cell, trust_cell=trust_cell)
+        folder = RunFolder.open(run, task="forecasting", **own.allowed)
         frame, draw = forecast_of(folder, data, horizon=horizon, future=future, say=remark)
     if plot is not None:
         save(draw(), plot)

@@ -1,11 +1,8 @@
 """carousel generate"""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
-
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 
 def generate(
@@ -18,8 +15,7 @@ def generate(
     top_k: int | None = None,
     top_p: float | None = None,
     seed: int | None = None,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Let a trained model write a text. Each symbol is shown at once.
 
@@ -45,11 +41,6 @@ def generate(
         Choose only among the likeliest symbols that together have this probability.
     seed
         The same seed writes the same text. Without it: another text each time.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     import itertools
     import random
@@ -58,7 +49,7 @@ def generate(
     from carousel.tasks.language.language_model import LanguageModel
     from carousel.tasks.language.settings import WORDS
 
-    model = LanguageModel.load(run, cell=cell, trust_cell=trust_cell)
+    model = LanguageModel.load(run, **own.allowed)
     if seed is None:
         seed = random.SystemRandom().randrange(2**31)
     pieces = model.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 LIVE = Group("Live", sort_key=1)
 
@@ -24,8 +24,7 @@ def inspect(
     live: Annotated[bool, Parameter(group=LIVE, negative=())] = False,
     host: Annotated[str, Parameter(group=LIVE)] = "127.0.0.1",
     port: Annotated[int, Parameter(group=LIVE)] = 8765,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Show what a trained model does with a text, a recording or a series, step by step.
 
@@ -71,11 +70,6 @@ def inspect(
         The address of the server. With another address than the default, other machines may have access.
     port
         The port of the server.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.tasks.table.numbers import numbers_written
@@ -92,12 +86,10 @@ def inspect(
             raise DataError(f"--live serves the page of one run and writes nothing: leave {option} out.")
 
         with numbers_written(decimal, thousands):
-            serve(run, data, item=item, steps=steps, host=host, port=port, report=say, cell=cell, trust_cell=trust_cell)
+            serve(run, data, item=item, steps=steps, host=host, port=port, report=say, **own.allowed)
         return
     from carousel.page import inspect as write_page
 
     with numbers_written(decimal, thousands):
-        page = write_page(
-            run, data, item=item, against=against, steps=steps, out=out, report=say, cell=cell, trust_cell=trust_cell
-        )
+        page = write_page(run, data, item=item, against=against, steps=steps, out=out, report=say, **own.allowed)
     say(f"Open it in a browser: {page.resolve().as_uri()}")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 
 def predict(
@@ -18,8 +18,7 @@ def predict(
     decimal: str | None = None,
     thousands: str | None = None,
     out: Path | None = None,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Predict the classes of sequences, or the labels of trees, with a trained classifier, with probabilities.
 
@@ -52,11 +51,6 @@ def predict(
         The sign between thousands: ",", ".", " " or "'". Without it: as in training, or found.
     out
         A file for all predictions and probabilities: .csv, .tsv, .parquet or .arrow. Without it, they are printed.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.tasks.catalogue import predict as predict_by_task
@@ -66,7 +60,7 @@ def predict(
 
     require_writable(out, WRITTEN)
     with numbers_written(decimal, thousands):
-        folder = RunFolder.open(run, cell=cell, trust_cell=trust_cell)
+        folder = RunFolder.open(run, **own.allowed)
         given = {"strings": string, "every": every, "nodes": nodes or None}
         frame, lines = predict_by_task(folder, data, {name: one for name, one in given.items() if one is not None})
     if out is not None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 
 def tag(
@@ -17,8 +17,7 @@ def tag(
     pretokenized: Annotated[bool, Parameter(negative=())] = False,
     json: Annotated[bool, Parameter(negative=())] = False,
     out: Path | None = None,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Tag every word of a text, every row of a table or every moment of a sound with a trained tagger.
 
@@ -46,11 +45,6 @@ def tag(
         A line of JSON for each text, with its words, tags, probabilities and spans.
     out
         A file for a table with a row for each step: .csv, .tsv, .parquet or .arrow. Without it, the tags are printed.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     from carousel.cli.terminal import show
     from carousel.errors import DataError
@@ -64,7 +58,7 @@ def tag(
     if data and (text or json or pretokenized):
         wrong = "the text" if text else "--json" if json else "--pretokenized"
         raise DataError(f"Files are tagged (--data), or texts: leave {wrong} or --data out.")
-    trained = TrainedTagger.of(RunFolder.open(run, task="tagging", cell=cell, trust_cell=trust_cell))
+    trained = TrainedTagger.of(RunFolder.open(run, task="tagging", **own.allowed))
     if data:
         asked = answers.read(trained, data)
     else:

@@ -1,11 +1,9 @@
 """carousel translate"""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
-from carousel.cli.own_cell import OWN
+from carousel.cli.own_cell import NOT_ASKED, OwnCell
 
 if TYPE_CHECKING:
     from carousel.tasks.pairs.trained import Written
@@ -24,8 +22,7 @@ def translate(
     shortest: int = 0,
     longest: int | None = None,
     alignment: Path | None = None,
-    cell: Annotated[str | None, Parameter(group=OWN)] = None,
-    trust_cell: Annotated[bool, Parameter(group=OWN, negative=())] = False,
+    own: OwnCell = NOT_ASKED,
 ) -> None:
     """Translate texts with a model that was trained on pairs. Writes one line for each text.
 
@@ -57,11 +54,6 @@ def translate(
         Symbols of a text at most. Without it: twice as many as the source has, and ten more.
     alignment
         A picture (.png, .svg, .pdf) of what each symbol of the text attended to; for one text.
-    cell
-        Of a run that was trained with a cell in a file: that file again, as path/to/file.py:ClassName. It is run as
-        Python; a run by itself never says which code is run.
-    trust_cell
-        Or: run the file that the run names.
     """
     import sys
     from itertools import islice
@@ -75,7 +67,7 @@ def translate(
     require_writable(alignment, PICTURES)
     if alignment is not None and len(text) != 1:
         raise DataError(f"--alignment draws the alignment of one text, and {len(text)} are given.")
-    model = Translator.load(run, cell=cell, trust_cell=trust_cell)
+    model = Translator.load(run, **own.allowed)
     if alignment is not None and model.network.form == "summary":
         raise DataError("--alignment draws attention, and a model of the form summary has none.")
     lines = iter(text) if text else (line.rstrip("\r\n") for line in sys.stdin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from typing import Any, Self
 
 
@@ -15,6 +16,11 @@ class Estimator:
     @classmethod
     def _parameters(cls) -> dict[str, inspect.Parameter]:
         return {name: one for name, one in inspect.signature(cls.__init__).parameters.items() if name != "self"}
+
+    def _store(self, given: Mapping[str, Any]) -> None:
+        """Stores the arguments of the constructor. given: its local variables, among which they are."""
+        for name in self._parameters():
+            setattr(self, name, given[name])
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:  # noqa: ARG002 (no parameter has parameters of its own)
         """The arguments of the constructor, by name.

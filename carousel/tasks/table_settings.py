@@ -1,8 +1,29 @@
 """The settings that every task shares which reads tables."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from carousel.training.settings import DATA, TrainingSettings, setting
+
+
+def id_setting() -> Any:
+    """The setting `id` of a task whose tables have a sequence in several rows."""
+    return setting(
+        None,
+        "The column that says which sequence a row belongs to, or several, separated by commas. Columns that are not "
+        "named are found by their usual names, and reported.",
+        group=DATA,
+    )
+
+
+def time_setting() -> Any:
+    """The setting `time` of a task whose tables have a sequence in several rows."""
+    return setting(
+        None,
+        "The column of times, by which the rows of a sequence are sorted; or several, separated by commas: "
+        "year,month,day.",
+        group=DATA,
+    )
 
 
 @dataclass(frozen=True)
@@ -22,3 +43,9 @@ class TableSettings(TrainingSettings):
 
         super().__post_init__()
         Signs(self.decimal, self.thousands)
+
+    def _join(self, *names: str) -> None:
+        """Writes each of these settings that lists columns as one text, with commas between them."""
+        for name in names:
+            if isinstance(given := getattr(self, name), list | tuple):
+                object.__setattr__(self, name, ",".join(map(str, given)))

@@ -56,6 +56,7 @@ class SequenceClassifier(FittedModel[TrainedClassifier]):
 
     TASK = "classification"
     CALLED = "A classifier"
+    TRAINED = TrainedClassifier
 
     def __init__(
         self,
@@ -96,9 +97,7 @@ class SequenceClassifier(FittedModel[TrainedClassifier]):
         rate: int | None = None,
         verbose: bool = False,
     ) -> None:
-        given = locals()
-        for name in self._parameters():
-            setattr(self, name, given[name])
+        self._store(locals())
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
 
@@ -134,10 +133,6 @@ class SequenceClassifier(FittedModel[TrainedClassifier]):
             return prepare(examples, settings, report, files)
 
         return self._learn(prepared, out=out, report=report)
-
-    @classmethod
-    def _opened(cls, folder: RunFolder, device: str) -> TrainedClassifier:
-        return TrainedClassifier.of(folder, device)
 
     def _take(self, folder: RunFolder, device: str) -> None:
         super()._take(folder, device)

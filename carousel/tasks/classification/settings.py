@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal, get_args
 
 from carousel.errors import DataError, option
-from carousel.tasks.table_settings import TableSettings
+from carousel.tasks.table_settings import TableSettings, id_setting, time_setting
 from carousel.training.settings import DATA, MODEL, TRAINING, changed, explained, setting
 
 if TYPE_CHECKING:
@@ -39,18 +39,8 @@ class Settings(TableSettings):
     )
 
     label: str | None = setting(None, "The column of classes.", group=DATA)
-    id: str | None = setting(
-        None,
-        "The column that says which sequence a row belongs to, or several, separated by commas. Columns that are not "
-        "named are found by their usual names, and reported.",
-        group=DATA,
-    )
-    time: str | None = setting(
-        None,
-        "The column of times, by which the rows of a sequence are sorted; or several, separated by commas: "
-        "year,month,day.",
-        group=DATA,
-    )
+    id: str | None = id_setting()
+    time: str | None = time_setting()
     text: str | None = setting(None, "The column of texts to classify.", group=DATA)
     file: str | None = setting(
         None, "The column of file names, in a table that lists files and their classes.", group=DATA
@@ -123,9 +113,7 @@ class Settings(TableSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_at_least_one("embedding", "folds", "batch")
-        for name in ("id", "time"):
-            if isinstance(given := getattr(self, name), list | tuple):
-                object.__setattr__(self, name, ",".join(map(str, given)))
+        self._join("id", "time")
         if self.convolutions != 0:
             self.require_at_least_one("convolutions")
         if self.fixed_convolutions:

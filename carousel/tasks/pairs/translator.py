@@ -76,6 +76,7 @@ class Translator(FittedModel[TrainedPairs]):
 
     TASK = "pairs"
     CALLED = "A translator"
+    TRAINED = TrainedPairs
 
     def __init__(
         self,
@@ -106,9 +107,7 @@ class Translator(FittedModel[TrainedPairs]):
         threads: int | None = None,
         verbose: bool = False,
     ) -> None:
-        given = locals()
-        for name in self._parameters():
-            setattr(self, name, given[name])
+        self._store(locals())
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -137,10 +136,6 @@ class Translator(FittedModel[TrainedPairs]):
         Raises DataError where the files cannot be read so."""
         chosen = self.get_params()
         return reading.read(paths, source=chosen["source"], target=chosen["target"], asked=asked)
-
-    @classmethod
-    def _opened(cls, folder: RunFolder, device: str) -> TrainedPairs:
-        return TrainedPairs.of(folder, device)
 
     def _take(self, folder: RunFolder, device: str) -> None:
         super()._take(folder, device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from carousel.errors import DataError
-from carousel.tasks.table_settings import TableSettings
+from carousel.tasks.table_settings import TableSettings, id_setting, time_setting
 from carousel.training.settings import DATA, MODEL, TRAINING, changed, explained, setting
 
 
@@ -43,18 +43,8 @@ class Settings(TableSettings):
         "first column of other files.",
         group=DATA,
     )
-    id: str | None = setting(
-        None,
-        "The column that says which sequence a row belongs to, or several, separated by commas. Columns that are not "
-        "named are found by their usual names, and reported.",
-        group=DATA,
-    )
-    time: str | None = setting(
-        None,
-        "The column of times, by which the rows of a sequence are sorted; or several, separated by commas: "
-        "year,month,day.",
-        group=DATA,
-    )
+    id: str | None = id_setting()
+    time: str | None = time_setting()
     file: str | None = setting(
         None, "The column of file names, in a table of the intervals of sounds and their tags.", group=DATA
     )
@@ -85,9 +75,7 @@ class Settings(TableSettings):
             self.require_at_least_one("character_hidden")
         if not 0 <= self.forget < 1:
             raise DataError(f"forget is a share, at least 0 and below 1, not {self.forget}.")
-        for name in ("id", "time"):
-            if isinstance(given := getattr(self, name), list | tuple):
-                object.__setattr__(self, name, ",".join(map(str, given)))
+        self._join("id", "time")
         for name in ("label", "word", "validation_file", "test_file"):
             if (given := getattr(self, name)) is not None:
                 object.__setattr__(self, name, str(given))

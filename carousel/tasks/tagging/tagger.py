@@ -49,6 +49,7 @@ class Tagger(FittedModel[TrainedTagger]):
 
     TASK = "tagging"
     CALLED = "A tagger"
+    TRAINED = TrainedTagger
 
     def __init__(
         self,
@@ -80,9 +81,7 @@ class Tagger(FittedModel[TrainedTagger]):
         threads: int | None = None,
         verbose: bool = False,
     ) -> None:
-        given = locals()
-        for name in self._parameters():
-            setattr(self, name, given[name])
+        self._store(locals())
 
     # -- learning ---------------------------------------------------------------------------------------------------
 
@@ -115,10 +114,6 @@ class Tagger(FittedModel[TrainedTagger]):
             )
 
         return self._learn(prepared, out=out, report=report)
-
-    @classmethod
-    def _opened(cls, folder: RunFolder, device: str) -> TrainedTagger:
-        return TrainedTagger.of(folder, device)
 
     def _take(self, folder: RunFolder, device: str) -> None:
         super()._take(folder, device)

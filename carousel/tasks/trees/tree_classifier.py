@@ -51,6 +51,7 @@ class TreeClassifier(FittedModel[TrainedTrees]):
 
     TASK = "trees"
     CALLED = "A classifier"
+    TRAINED = TrainedTrees
 
     def __init__(
         self,
@@ -77,9 +78,7 @@ class TreeClassifier(FittedModel[TrainedTrees]):
         threads: int | None = None,
         verbose: bool = False,
     ) -> None:
-        given = locals()
-        for name in self._parameters():
-            setattr(self, name, given[name])
+        self._store(locals())
 
     # -- scikit-learn's manners -------------------------------------------------------------------------------------
 
@@ -111,10 +110,6 @@ class TreeClassifier(FittedModel[TrainedTrees]):
             return prepare(parts_of(_trees(X, y), settings), settings, report, _paths_of(X))
 
         return self._learn(prepared, out=out, report=report)
-
-    @classmethod
-    def _opened(cls, folder: RunFolder, device: str) -> TrainedTrees:
-        return TrainedTrees.of(folder, device)
 
     def _take(self, folder: RunFolder, device: str) -> None:
         super()._take(folder, device)
