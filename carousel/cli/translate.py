@@ -69,7 +69,10 @@ def translate(
         raise DataError(f"--alignment draws the alignment of one text, and {len(text)} are given.")
     model = Translator.load(run, **own.allowed)
     if alignment is not None and model.network.form == "summary":
-        raise DataError("--alignment draws attention, and a model of the form summary has none.")
+        raise DataError(
+            "--alignment draws what each symbol attended to, and a model of the form summary attends to nothing: leave "
+            "--alignment out, or train a model with --form attention."
+        )
     lines = iter(text) if text else (line.rstrip("\r\n") for line in sys.stdin)
     while batch := list(islice(lines, AT_ONCE if text or not sys.stdin.isatty() else 1)):
         for line in batch:

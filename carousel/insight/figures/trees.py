@@ -58,7 +58,9 @@ def coloured_tree(trees: Trees, values: Tensor | Sequence[float], words: Sequenc
     if numbers.shape != (trees.nodes,):
         raise DataError(f"values must hold one number for each of the {trees.nodes} nodes, not {numbers.shape}.")
     if len(trees.leaves) > MOST_LEAVES:
-        raise DataError(f"A picture has room for {MOST_LEAVES} leaves, and this tree has {len(trees.leaves)}.")
+        raise DataError(
+            f"A picture has room for {MOST_LEAVES} leaves, and this tree has {len(trees.leaves)}: draw a part of it."
+        )
     x, y = positions(trees)
     figure, axes = canvas(8, max(2.0, 0.6 + 0.22 * len(trees.leaves)))
     for child, parent in zip(trees.child.tolist(), trees.parent.tolist(), strict=True):

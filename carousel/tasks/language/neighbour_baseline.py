@@ -52,7 +52,7 @@ class NeighbourCounts:
         return float((np.log(self._sums(left, right)) - np.log(own)).mean())
 
     def _following(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """P(right | left) of some pairs, (n,)."""
+        """P(right | left) for n pairs of symbols that follow one another, (n,)."""
         symbols = len(self.single)
         keys = self.left * symbols + self.right
         wanted = left * symbols + right
@@ -64,7 +64,7 @@ class NeighbourCounts:
         return found
 
     def _sums(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Σ_v P(v | l) · P(r | v) of some pairs (l, r), (n,).
+        """Σ_v P(v | l) · P(r | v) for n pairs of symbols, l to the left and r to the right of a gap; (n,).
 
         With P(v | l) = S_lv + β_l p_v, where S is sparse, the sum is (S S)_lr + (S β)_l p_r + β_l (p S)_r + β_l p_r
         Σ_v p_v β_v. The product S S is computed for a few rows l at a time.

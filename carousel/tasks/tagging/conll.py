@@ -176,7 +176,7 @@ class _Layout:
 
 @dataclass
 class _Sentences:
-    """The lines of each sentence so far."""
+    """Collects the lines of a file, sentence by sentence."""
 
     path: Path
     rows: list[list[Row]] = field(default_factory=list)
