@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from carousel.lazy import importer
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from carousel.cells import Cell, Matrix, Vector

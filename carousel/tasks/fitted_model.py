@@ -23,12 +23,12 @@ Trained = TypeVar("Trained")
 class FittedModel(SavedModel, Estimator, Generic[Trained]):
     """A model with scikit-learn's manners, whose `fit` trains in a run folder and then holds what the run trained.
 
-    Its constructor stores its arguments: the settings of its task, and `verbose`. CALLED: what errors call it. TRAINED:
+    Its constructor stores its arguments: the settings of its task, and `verbose`. CALLED: what errors call it. _TRAINED:
     the class of what a run trained, whose `of(folder, device)` opens it.
     """
 
     CALLED: ClassVar[str]
-    TRAINED: ClassVar[Any]
+    _TRAINED: ClassVar[Any]
 
     _trained: Trained | None = None
     _run: Path | None = None
@@ -128,7 +128,7 @@ class FittedModel(SavedModel, Estimator, Generic[Trained]):
     def _take(self, folder: RunFolder, device: str) -> None:
         """Holds what the run trained, its configuration and its log."""
         where = str(task_named(self.TASK).Settings(device=device).torch_device)
-        self._trained = self.TRAINED.of(folder, where)
+        self._trained = self._TRAINED.of(folder, where)
         self._config, self._log = folder.config(), folder.log_lines()
 
     def _fitted(self, what: str) -> Trained:

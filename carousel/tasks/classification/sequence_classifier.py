@@ -56,7 +56,7 @@ class SequenceClassifier(FittedModel[TrainedClassifier]):
 
     TASK = "classification"
     CALLED = "A classifier"
-    TRAINED = TrainedClassifier
+    _TRAINED = TrainedClassifier
 
     def __init__(
         self,

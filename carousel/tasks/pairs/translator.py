@@ -76,7 +76,7 @@ class Translator(FittedModel[TrainedPairs]):
 
     TASK = "pairs"
     CALLED = "A translator"
-    TRAINED = TrainedPairs
+    _TRAINED = TrainedPairs
 
     def __init__(
         self,

@@ -49,7 +49,7 @@ class Tagger(FittedModel[TrainedTagger]):
 
     TASK = "tagging"
     CALLED = "A tagger"
-    TRAINED = TrainedTagger
+    _TRAINED = TrainedTagger
 
     def __init__(
         self,

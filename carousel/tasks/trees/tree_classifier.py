@@ -51,7 +51,7 @@ class TreeClassifier(FittedModel[TrainedTrees]):
 
     TASK = "trees"
     CALLED = "A classifier"
-    TRAINED = TrainedTrees
+    _TRAINED = TrainedTrees
 
     def __init__(
         self,
