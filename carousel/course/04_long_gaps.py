@@ -12,7 +12,8 @@ RNN from an orthogonal U, gated cells from chrono, which spreads their time cons
 Only in part: a gate makes long memory learnable, not certain. From the usual forget bias of 1 an LSTM forgets by a
 factor of 0.73 a step and may learn less than an RNN. Which gated cell is best depends on the task. And an RNN with an
 orthogonal U goes further than its reputation, where there is only something to keep and nothing to add: in copying it
-leads.
+leads. In recall over 30 steps it depends on the seed whether it learns at all, and on the last bits of the sums: on
+another processor other seeds learn.
 """
 
 import statistics
@@ -150,9 +151,11 @@ def main(lesson: Lesson) -> None:
     if not lesson.quick:
         others = [value for cell in CELLS if cell != "RNN" for value in scores[cell, "recall", 80]]
         lesson.fact(
-            f"The RNN with an orthogonal U recalls over 30, too, {spread(scores['RNN', 'recall', 30])}; over 80 it "
-            f"guesses, {spread(scores['RNN', 'recall', 80])}, where gated cells from chrono name {spread(others)}.",
-            statistics.median(scores["RNN", "recall", 30]) > 0.9
+            f"The RNN with an orthogonal U recalls over 30 with some seeds and guesses with others, "
+            f"{spread(scores['RNN', 'recall', 30])}; over 80 it guesses, {spread(scores['RNN', 'recall', 80])}, where "
+            f"gated cells from chrono name {spread(others)}.",
+            max(scores["RNN", "recall", 30]) > 0.9
+            and min(scores["RNN", "recall", 30]) < 0.5
             and max(scores["RNN", "recall", 80]) < 0.5
             and min(others) > 0.9,
         )
@@ -165,9 +168,9 @@ def main(lesson: Lesson) -> None:
 
     panels = lesson.picture(
         "Three panels, one for each task: score against the gap, a curve through the medians of every cell and a mark "
-        "for every seed. In recall the LSTM from a forget bias of 1 falls to a guess at 30 steps and the RNN at 80; in "
-        "adding the RNN falls at 30; the gated cells from chrono stay near 1. In copy all fall as the gap grows, the "
-        "RNN last.",
+        "for every seed. In recall the LSTM from a forget bias of 1 falls to a guess at 30 steps, the RNN at 30 with "
+        "some seeds and at 80 with all; in adding the RNN falls at 30; the gated cells from chrono stay near 1. In "
+        "copy all fall as the gap grows, the RNN last.",
         panels=3,
     )
     for axes, (task, (*_, guess, gaps, _)) in zip(panels, TASKS.items(), strict=True):

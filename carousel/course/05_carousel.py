@@ -18,7 +18,7 @@ import torch
 from torch import sigmoid, tanh
 
 import carousel
-from carousel.course.learning import Network, layer_of, learn, store
+from carousel.course.learning import layer_of, store, store_network
 from carousel.course.lesson import LOOKS, Lesson, spread, teach
 
 
@@ -80,18 +80,6 @@ def share_beside_the_product(layer, x, lags):
     return shares
 
 
-def trained(seed, steps):
-    torch.manual_seed(seed)
-    network = Network(layer_of("LSTM", 4, 8), 1)
-
-    def loss():
-        x, _, answer = store(40, 64)
-        return (network(x)[0][..., 0] - answer).square().mean()
-
-    learn(network, loss, steps)
-    return network
-
-
 def gates_at_work(network):
     """Means of the gates of the unit that holds the stored number, by what was ordered; the errors; one sequence."""
     x, stored, answer = store(40, 400)
@@ -117,7 +105,7 @@ def gates_at_work(network):
 def main(lesson: Lesson) -> None:
     exact_where_gates_are_blind(lesson)
 
-    networks = [trained(seed, lesson.full(2000, quick=600)) for seed in range(lesson.full(5, quick=1))]
+    networks = [store_network(seed, lesson.full(2000, quick=600)) for seed in range(lesson.full(5, quick=1))]
     x = store(40, 1)[0]
     x[..., 1:3] = 0  # nothing is written or erased
     lags = [1, 2, 5, 10, 20]

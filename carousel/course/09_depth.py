@@ -203,8 +203,8 @@ def main(lesson: Lesson) -> None:
         for shared, style in ((True, "-"), (False, "--")):
             label = f"{units} units, {'shared' if shared else 'own'}".replace("1 units", "1 unit")
             luck.plot(lengths, spreads[units, shared], style, label=label, **look)
-    luck.set(title="spread of log10 of the gradient", xlabel="steps T", yscale="log")
-    luck.legend(frameon=False, fontsize=7)
+    luck.set(title="spread of log10 of the gradient", xlabel="steps T", yscale="log", ylim=(0.05, 300))
+    luck.legend(frameon=False, fontsize=7, loc="upper left", ncols=2)
 
 
 if __name__ == "__main__":

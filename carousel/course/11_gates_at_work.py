@@ -155,8 +155,8 @@ def main(lesson: Lesson) -> None:
         for order, marker in (("write", "v"), ("erase", "x")):
             at = orders[order].nonzero().flatten()
             axes.plot(at, [1.12] * len(at), marker, color="#000000", fillstyle="none", markersize=4, label=order)
-        axes.set(title=f"{cell}: one unit's gates", xlabel="step", ylim=(-0.05, 1.25))
-        axes.legend(frameon=False, fontsize=7, loc="center right")
+        axes.set(title=f"{cell}: one unit's gates", xlabel="step", ylim=(-0.05, 1.45))
+        axes.legend(frameon=False, fontsize=7, loc="upper center", ncols=4)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ it.
 Only in part: "short-term" is not what h is by construction. h = o tanh(c) shows less of the memory while a number
 waits, and a line finds it there as well as in c; o would have to shut to the last bit to hide it, as the unit of lesson
 6 does that was set by hand. And the RNN's limit is one of learning from torch's initial weights, not of the equation:
-from an orthogonal U it goes further (lesson 4).
+from an orthogonal U it goes further with some seeds (lesson 4).
 """
 
 import statistics
@@ -20,7 +20,7 @@ import torch
 from torch.nn import functional as F
 
 import carousel
-from carousel.course.learning import Network, layer_of, learn, store
+from carousel.course.learning import Network, layer_of, learn, store, store_network
 from carousel.course.lesson import LOOKS, Lesson, count_of_seeds, spread, teach
 
 ENDS = {"clouds": "sky", "fish": "water", "birds": "nest", "bees": "hive", "trains": "station"}
@@ -96,14 +96,7 @@ def explained(states, target):
 
 def where_it_is_kept(seed, steps):
     """The share explained by c and by h, by the steps since the number was written: where it is shown, and else."""
-    torch.manual_seed(seed)
-    network = Network(layer_of("LSTM", 4, 8), 1)
-
-    def loss():
-        x, _, answer = store(40, 64)
-        return (network(x)[0][..., 0] - answer).square().mean()
-
-    learn(network, loss, steps)
+    network = store_network(seed, steps)
     x, stored, _ = store(40, 2000)
     age, ages = torch.full(x.shape[1:2], -1), []
     for order in x.unbind():

@@ -89,3 +89,16 @@ def store(steps: int, batch: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def store_network(seed: int, steps: int) -> Network:
+    """An LSTM of 8 units that has learnt so many steps to answer the orders of `store`."""
+    torch.manual_seed(seed)
+    network = Network(layer_of("LSTM", 4, 8), 1)
+
+    def loss() -> Tensor:
+        x, _, answer = store(40, 64)
+        return (network(x)[0][..., 0] - answer).square().mean()
+
+    learn(network, loss, steps)
+    return network
