@@ -31,12 +31,12 @@ import numpy as np
 import torch
 
 from carousel.tasks.classification.arrays import from_python
-from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.preparation import prepare
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.sources import read_examples
 from carousel.tasks.classification.trained import TrainedClassifier
 from carousel.tasks.classification.training import open_run
+from carousel.tasks.sequences.examples import Columns, Examples
 from carousel.training import task_run
 from carousel.training.progress import Quiet
 

@@ -27,7 +27,7 @@ import torch
 
 from carousel import LanguageModel
 from carousel.tasks.language import corpus, neighbour_baseline
-from carousel.tasks.language.vocabulary import Vocabulary
+from carousel.tasks.vocabulary import Vocabulary
 from carousel.training.run_folder import RunFolder
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "wikitext-2"

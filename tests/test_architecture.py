@@ -82,6 +82,16 @@ def test_knowledge_goes_one_way_between_rooms(package):
     assert not upward
 
 
+TASKS = sorted(file.parent for file in (PACKAGE / "tasks").glob("*/task.py"))
+
+
+@pytest.mark.parametrize("file", sorted((PACKAGE / "tasks").rglob("*.py")), ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_no_task_knows_another(file):
+    """What several tasks need stands beside them: `sequences`, `table`, and files of `tasks` itself."""
+    others = {folder.name for folder in TASKS if folder not in file.parents}
+    assert not below("carousel.tasks", imported(file)) & others
+
+
 LINES = 350
 # Longer files, each to be divided; whoever divides one removes it here.
 LONG: set[str] = set()

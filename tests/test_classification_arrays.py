@@ -13,8 +13,8 @@ import torch
 import carousel
 from carousel.errors import DataError, speaking
 from carousel.tasks.classification.arrays import from_python, read_npz
-from carousel.tasks.classification.examples import Columns
 from carousel.tasks.classification.sources import read_examples, recognize
+from carousel.tasks.sequences.examples import Columns
 
 TINY: dict[str, Any] = {"hidden": 4, "epochs": 2, "folds": 2, "batch": 8, "threads": 1}
 CUBE = np.random.default_rng(0).normal(size=(6, 5, 2))

@@ -22,8 +22,8 @@ from carousel.tasks.catalogue import task_for
 from carousel.tasks.classification.arrays import from_python
 from carousel.tasks.classification.preparation import prepare
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.training import class_weights, open_run
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.training.progress import Lines, Quiet
 from carousel.training.run_folder import RunFolder
 from carousel.training.task_run import resume, train

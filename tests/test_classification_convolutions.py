@@ -13,8 +13,8 @@ from carousel.models.places import stretched
 from carousel.page.readers.label_measures import log_odds, pushed
 from carousel.tasks.classification import choices, neighbours, verdict
 from carousel.tasks.classification.augmentation import Augmentation, warped
-from carousel.tasks.classification.metrics import evaluate
 from carousel.tasks.classification.settings import Settings
+from carousel.tasks.sequences.metrics import evaluate
 
 LENGTHS = torch.tensor([17, 0, 1, 8, 17, 4])
 FORMS = [(stride, causal) for stride in (1, 3) for causal in (False, True)]

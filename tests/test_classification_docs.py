@@ -9,8 +9,8 @@ import pytest
 from test_classification_readers import write_wav
 
 from carousel.errors import DataError
-from carousel.tasks.classification.examples import Columns
 from carousel.tasks.classification.sources import read_examples
+from carousel.tasks.sequences.examples import Columns
 
 PAGE = (Path(__file__).resolve().parent.parent / "docs" / "classification.md").read_text(encoding="utf-8")
 ROWS = re.findall(r"^\| (.+?) \| (`.+) \| (.+?) \|$", PAGE, re.MULTILINE)

@@ -12,8 +12,8 @@ from test_classification_readers import write_wav
 
 from carousel.errors import DataError
 from carousel.tasks.catalogue import task_for
-from carousel.tasks.classification.examples import Columns
 from carousel.tasks.classification.sources import read_examples
+from carousel.tasks.sequences.examples import Columns
 
 Files = dict[str, str | bytes | None]  # by path; None: a sound of 100 samples
 

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from carousel.errors import DataError
 from carousel.models import Ensemble, LabelModel, LogMel
 from carousel.models.pooling import HEADS
-from carousel.tasks.classification import front_ends
 from carousel.tasks.classification.arrays import from_python
 from carousel.tasks.classification.augmentation import Augmentation
 from carousel.tasks.classification.learning import Learning
-from carousel.tasks.classification.metrics import evaluate
-from carousel.tasks.classification.recordings import Sound
-from carousel.tasks.classification.splits import folds, held_out
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.sequences import front_ends
+from carousel.tasks.sequences.metrics import evaluate
+from carousel.tasks.sequences.recordings import Sound
+from carousel.tasks.sequences.splits import folds, held_out
+from carousel.tasks.sequences.steps import StoredSteps
 
 # -- log-mel --------------------------------------------------------------------------------------------------------
 

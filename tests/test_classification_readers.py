@@ -13,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carousel.errors import DataError
-from carousel.tasks.classification import tables
 from carousel.tasks.classification.arrays import from_python, read_npz
-from carousel.tasks.classification.examples import Columns, joined, plain
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
-from carousel.tasks.classification.recordings import Sound, as_samples, read_recording, resampled, whole_numbers
 from carousel.tasks.classification.sources import read_examples, recognize
 from carousel.tasks.classification.ts_file import read_ts
+from carousel.tasks.sequences import tables
+from carousel.tasks.sequences.examples import Columns, joined, plain
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd
+from carousel.tasks.sequences.recordings import Sound, as_samples, read_recording, resampled, whole_numbers
 
 # -- .ts ------------------------------------------------------------------------------------------------------------
 

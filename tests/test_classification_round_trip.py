@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from carousel.errors import DataError
 from carousel.tasks.catalogue import task_for
-from carousel.tasks.classification.examples import Columns
 from carousel.tasks.classification.sources import read_examples
+from carousel.tasks.sequences.examples import Columns
 
 Set = list[tuple[str, np.ndarray]]  # the class and the (T, C) of each sequence
 

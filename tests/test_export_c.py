@@ -27,7 +27,7 @@ from carousel.export.c.scan_step import REDUCTIONS
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.models.token_model import TokenModel
 from carousel.program import ops
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd
 
 STRICT = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-Wdouble-promotion", "-Wconversion"]
 # Every cell in double precision; in single, one of each kind.

@@ -19,7 +19,7 @@ from carousel.models.fill_model import sampled_loss
 from carousel.tasks.language import hidden_words, neighbour_baseline
 from carousel.tasks.language.filling import fill
 from carousel.tasks.language.pieces import PieceBatches
-from carousel.tasks.language.vocabulary import TokenVocabulary, WordVocabulary, from_json
+from carousel.tasks.vocabulary import TokenVocabulary, WordVocabulary, from_json
 from carousel.training.progress import Quiet
 
 TEXT = "The sea is blue . The sky is blue . He is glad because he wins . She is glad because she wins .\n" * 12

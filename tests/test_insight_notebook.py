@@ -27,9 +27,9 @@ from carousel.insight import (
     read_gates,
     step_jacobians,
 )
-from carousel.tasks.classification import metrics
 from carousel.tasks.forecasting.answers.backtesting import Backtest
 from carousel.tasks.forecasting.scoring.metrics import Scores
+from carousel.tasks.sequences import metrics
 
 PNG = b"\x89PNG\r\n\x1a\n"
 

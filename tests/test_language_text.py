@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carousel.errors import DataError, RunError
+from carousel.tasks import vocabulary as vocabularies
 from carousel.tasks.language import corpus, ngram_baseline
-from carousel.tasks.language import vocabulary as vocabularies
-from carousel.tasks.language.vocabulary import (
+from carousel.tasks.vocabulary import (
     ByteVocabulary,
     CharVocabulary,
     Vocabulary,

@@ -34,7 +34,7 @@ from carousel.page.readers.typed_language import TypedLanguage
 from carousel.page.scans import scans
 from carousel.program import evaluate, ops, trace
 from carousel.tasks.language import LanguageModel
-from carousel.tasks.language.vocabulary import ByteVocabulary, CharVocabulary, WordVocabulary
+from carousel.tasks.vocabulary import ByteVocabulary, CharVocabulary, WordVocabulary
 from carousel.training.run_folder import RunFolder
 
 TEXT = 'The clouds are in the sky.\nHe said "the fish (in the sea) are \t here".\n'

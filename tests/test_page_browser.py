@@ -534,7 +534,7 @@ def test_a_step_alone_and_a_network_that_ran_away_are_shown(browser, tmp_path):
 
 
 def test_two_runs_stand_beside_each_other_at_the_same_place_of_the_text(browser, tmp_path):
-    from carousel.tasks.language.vocabulary import WordVocabulary
+    from carousel.tasks.vocabulary import WordVocabulary
 
     words = WordVocabulary([" the", "The", " in", " are", "."], 20)
     models = {"chars": model_of(), "words": model_of(cell="gru", vocabulary=words)}

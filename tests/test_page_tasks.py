@@ -37,8 +37,8 @@ from carousel.page.readers import (
 from carousel.page.scans import scans
 from carousel.tasks import task_names
 from carousel.tasks.classification import SequenceClassifier
-from carousel.tasks.classification.recordings import Sound
 from carousel.tasks.forecasting import Forecaster
+from carousel.tasks.sequences.recordings import Sound
 from carousel.training.progress import Quiet
 
 GOOD, BAD = (

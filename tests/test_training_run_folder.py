@@ -21,9 +21,9 @@ def run(tmp_path: Path) -> RunFolder:
 
 
 def test_every_file_of_a_run_stands_in_its_documentation() -> None:
-    from carousel.tasks.classification.steps import StoredSteps
     from carousel.tasks.forecasting.network.trained import SERIES
     from carousel.tasks.language.corpus import TOKENS
+    from carousel.tasks.sequences.steps import StoredSteps
     from carousel.training import run_folder
 
     text = (Path(__file__).parent.parent / "docs" / "runs.md").read_text("utf-8")

@@ -23,8 +23,8 @@ Trained = TypeVar("Trained")
 class FittedModel(SavedModel, Estimator, Generic[Trained]):
     """A model with scikit-learn's manners, whose `fit` trains in a run folder and then holds what the run trained.
 
-    Its constructor stores its arguments: the settings of its task, and `verbose`. CALLED: what errors call it. _TRAINED:
-    the class of what a run trained, whose `of(folder, device)` opens it.
+    Its constructor stores its arguments: the settings of its task, and `verbose`. CALLED: what errors call it.
+    _TRAINED: the class of what a run trained, whose `of(folder, device)` opens it.
     """
 
     CALLED: ClassVar[str]

@@ -32,10 +32,10 @@ from carousel.page.readers.label_steps import begun_steps, marks_of, read_steps,
 from carousel.page.readers.typed import Typing
 from carousel.page.readers.typed_classification import TypedText
 from carousel.tasks.classification import sources
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.front_ends.text import TextFrontEnd
 from carousel.tasks.classification.sequence_classifier import SequenceClassifier
 from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.front_ends.text import TextFrontEnd
 
 Model = SequenceClassifier
 PICTURED = 8  # outputs in the picture of influence

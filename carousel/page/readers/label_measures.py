@@ -13,7 +13,7 @@ from carousel.insight import GradientFlow, gradient_flow
 from carousel.models.label_model import LabelModel
 from carousel.page import analysis
 from carousel.page.progress_lines import ProgressLines
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.sequences.steps import StoredSteps
 
 ORIGINS = 16  # prefixes whose losses are followed back
 # A limit for the steps of all prefixes that a page reads separately, and for the numbers it keeps.

@@ -16,11 +16,11 @@ from carousel.page.readers.label_measures import ends_of_prefixes, moved, receiv
 from carousel.page.readers.symbols import Names
 from carousel.page.scans import scans
 from carousel.tasks.classification.early import moments_at
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
-from carousel.tasks.classification.front_ends.text import WORD, TextFrontEnd
-from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd, mel_of
+from carousel.tasks.sequences.front_ends.text import WORD, TextFrontEnd
+from carousel.tasks.sequences.steps import StoredSteps
 
 MOST_MARKED = 6  # the largest number of channels whose followers are searched
 

@@ -15,7 +15,7 @@ from carousel.page.analysis import Measure
 from carousel.page.moments import NextSymbols, Steps, Symbols
 from carousel.page.readers.symbols import Names, symbol_text
 from carousel.page.scans import scans
-from carousel.tasks.language.vocabulary import Vocabulary
+from carousel.tasks.vocabulary import Vocabulary
 
 LIKELY = 8  # next symbols shown after each step
 

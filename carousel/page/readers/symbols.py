@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from carousel.tasks.language.vocabulary import Vocabulary
+from carousel.tasks.vocabulary import Vocabulary
 
 
 def pieces_of(vocabulary: Vocabulary, text: str) -> tuple[np.ndarray, list[str], np.ndarray]:

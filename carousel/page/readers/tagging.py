@@ -20,7 +20,7 @@ from carousel.page.readers import Drawings, Report, number_of, require_equations
 from carousel.page.readers.symbols import Names
 from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd, mel_of
 from carousel.tasks.tagging import answers, front_ends
 from carousel.tasks.tagging.frames import middles_of_frames
 from carousel.tasks.tagging.tagged import Tagged

@@ -11,9 +11,9 @@ from carousel.page.packing import plain, steps_record
 from carousel.page.readers.label_measures import prefixes, pushed
 from carousel.page.readers.label_steps import read_steps
 from carousel.page.readers.typed import require_readable, require_step
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.steps import StoredSteps
 
 
 class TypedText:

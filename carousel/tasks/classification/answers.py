@@ -10,8 +10,8 @@ import polars as pl
 from carousel.errors import DataError, option
 from carousel.tasks.classification import arrays, sources
 from carousel.tasks.classification.early import moments
-from carousel.tasks.classification.examples import Examples, Label
 from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.sequences.examples import Examples, Label
 from carousel.training.run_folder import RunFolder
 
 SHOWN = 3  # classes in a line, the likeliest

@@ -26,9 +26,9 @@ from pathlib import Path
 import numpy as np
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.rows import steps_by_channel
-from carousel.tasks.classification.values import held, without_padding
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.rows import steps_by_channel
+from carousel.tasks.sequences.values import held, without_padding
 from carousel.tasks.table import listed
 
 NUMBERS = ("numeric", "real", "integer")

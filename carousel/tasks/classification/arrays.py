@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.labels import labels_of
-from carousel.tasks.classification.recordings import Sound, as_samples
-from carousel.tasks.classification.values import as_array, held, on_host, refuse_infinite, without_padding
+from carousel.tasks.sequences.examples import Columns, Examples
+from carousel.tasks.sequences.recordings import Sound, as_samples
+from carousel.tasks.sequences.values import as_array, held, on_host, refuse_infinite, without_padding
 
 # The names that arrays of sequences and their classes have in .npz files, the likelier first. Those of a test part
 # are never learnt from.

@@ -8,9 +8,9 @@ import numpy as np
 
 from carousel.errors import DataError, option
 from carousel.models.label_model import Arriving
-from carousel.tasks.classification.examples import Label
-from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.sequences.examples import Label
+from carousel.tasks.sequences.steps import StoredSteps
 
 
 class Stream:

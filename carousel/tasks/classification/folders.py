@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification import listings, tables
-from carousel.tasks.classification.columns import found_by
-from carousel.tasks.classification.examples import Columns, Examples
 from carousel.tasks.classification.file_names import from_names, says_label
-from carousel.tasks.classification.kinds import KINDS, commonest_kind, files_under, folders_in, kind_of, left, part_of
-from carousel.tasks.classification.recordings import UNREADABLE
+from carousel.tasks.sequences import listings, tables
+from carousel.tasks.sequences.columns import found_by
+from carousel.tasks.sequences.examples import Columns, Examples
+from carousel.tasks.sequences.kinds import KINDS, commonest_kind, files_under, folders_in, kind_of, left, part_of
+from carousel.tasks.sequences.recordings import UNREADABLE
 from carousel.tasks.table import listed
 
 LOOKED_AT = 10  # texts

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.examples import Label, plain
-from carousel.tasks.classification.values import on_host
+from carousel.tasks.sequences.examples import Label, plain
+from carousel.tasks.sequences.values import on_host
 
 
 def labels_of(values: Any, name: str, count: int, *, one_hot: bool = False) -> list[Label] | None:

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from carousel.models.label_model import Ensemble, LabelModel
 from carousel.tasks.classification.augmentation import Augmentation
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.sequences.steps import StoredSteps
 
 
 class Learning:

@@ -10,11 +10,11 @@ import numpy as np
 from carousel.export.answering import Answer
 from carousel.models.log_mel import FLOOR, LOWEST
 from carousel.tasks.classification import answers
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
-from carousel.tasks.classification.metrics import evaluate
-from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import TrainedClassifier
 from carousel.tasks.portable import Figures, Portable, require_data
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd, mel_of
+from carousel.tasks.sequences.metrics import evaluate
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.training.run_folder import RunFolder
 
 

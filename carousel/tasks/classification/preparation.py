@@ -13,11 +13,12 @@ import torch
 from carousel.errors import DataError, option
 from carousel.models.fixed_convolutions import KERNELS, FixedVote
 from carousel.models.label_model import Ensemble
-from carousel.tasks.classification import choices, fixed_vote, front_ends, splits
-from carousel.tasks.classification.examples import Columns, Examples, Label
+from carousel.tasks.classification import choices, fixed_vote
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import ensemble, steps_of
+from carousel.tasks.sequences import front_ends, splits
+from carousel.tasks.sequences.examples import Columns, Examples, Label
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.tasks.table import listed
 from carousel.training.building import parameter_count
 from carousel.training.progress import Report

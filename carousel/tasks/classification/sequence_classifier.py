@@ -9,14 +9,15 @@ import numpy as np
 
 from carousel.errors import DataError, speaking
 from carousel.insight.confusion import draw_confusion
-from carousel.tasks.classification import answers, arrays, objects, sources, tables
+from carousel.tasks.classification import answers, arrays, sources
 from carousel.tasks.classification.early import Stream
-from carousel.tasks.classification.examples import Columns, Examples
-from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.preparation import Prepared, prepare
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import TrainedClassifier
 from carousel.tasks.fitted_model import FittedModel
+from carousel.tasks.sequences import objects, tables
+from carousel.tasks.sequences.examples import Columns, Examples
+from carousel.tasks.sequences.metrics import Evaluation
 from carousel.tasks.table import give_back, kind_of, numbers_written
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder

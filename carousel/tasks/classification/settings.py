@@ -10,7 +10,7 @@ from carousel.tasks.table_settings import TableSettings, id_setting, time_settin
 from carousel.training.settings import DATA, MODEL, TRAINING, changed, explained, setting
 
 if TYPE_CHECKING:
-    from carousel.tasks.classification.examples import Columns
+    from carousel.tasks.sequences.examples import Columns
 
 Head = Literal["last", "mean", "max", "attention"]
 Weights = Literal["none", "balanced"]
@@ -140,6 +140,6 @@ class Settings(TableSettings):
     @property
     def columns(self) -> Columns:
         """The settings that say where a table has ids, times, classes and the like."""
-        from carousel.tasks.classification.examples import Columns
+        from carousel.tasks.sequences.examples import Columns
 
         return Columns(**{field.name: getattr(self, field.name) for field in fields(Columns)})

@@ -6,21 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from carousel.errors import DataError
-from carousel.tasks.classification import arrays, folders, listings, tables
+from carousel.tasks.classification import arrays, folders
 from carousel.tasks.classification.arff_file import read_arff
-from carousel.tasks.classification.columns import OPTIONAL, found
-from carousel.tasks.classification.examples import Columns, Examples, joined
 from carousel.tasks.classification.file_names import says_label
-from carousel.tasks.classification.kinds import KINDS, files_under, folders_in, kind_of, left, part_of
-from carousel.tasks.classification.recordings import UNREADABLE
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.ts_file import read_ts
 from carousel.tasks.classification.ucr_text import is_ucr, read_ucr
 from carousel.tasks.files import require_existing
+from carousel.tasks.sequences import listings, tables
+from carousel.tasks.sequences.columns import SURE, found
+from carousel.tasks.sequences.examples import Columns, Examples, joined
+from carousel.tasks.sequences.kinds import KINDS, files_under, folders_in, kind_of, left, part_of
+from carousel.tasks.sequences.recordings import UNREADABLE
 from carousel.tasks.table import is_table, listed, looks_like_table, numbers_written, read
 
-TOLD = 5000  # rows that tell whether a class changes within a sequence
-SURE = ("label", "class")  # names that a column of anything but classes hardly has
 ARCHIVED = (".ts", ".arff", ".npz")  # files that hold a data set each
 
 
@@ -95,16 +94,6 @@ def _has_label(path: Path, asked: Columns) -> bool:
     if form == "series":
         return label.lower() in SURE  # series to forecast may have a category, or a target, too
     return form in ("text", "rows") or listings.is_listing(path, asked)
-
-
-def changes_within_ids(path: Path, asked: Columns) -> bool:
-    """Whether a table has a class at every step of its sequences, in a column that is named or has a sure name. Reads
-    its first rows."""
-    frame = read(path, rows=TOLD)
-    columns = found(frame, asked, optional=OPTIONAL)
-    if columns.label is None or (asked.label is None and columns.label.lower() not in SURE):
-        return False
-    return not frame[columns.label].dtype.is_float() and tables.changes_within_ids(frame, columns)
 
 
 def read_examples(

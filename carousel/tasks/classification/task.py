@@ -10,12 +10,12 @@ import polars as pl
 from carousel.errors import DataError
 from carousel.insight.confusion import draw_confusion
 from carousel.tasks.classification import answers, preparation, sources
-from carousel.tasks.classification.metrics import Evaluation
 from carousel.tasks.classification.portable import portable
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import TrainedClassifier
 from carousel.tasks.classification.training import open_run
 from carousel.tasks.files import make_folder, require_folder
+from carousel.tasks.sequences.metrics import Evaluation
 from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder

@@ -10,10 +10,10 @@ import torch
 from carousel.errors import DataError
 from carousel.models.fixed_convolutions import FixedVote
 from carousel.models.label_model import Ensemble, LabelModel
-from carousel.tasks.classification import front_ends
-from carousel.tasks.classification.examples import Columns, Examples, Label
-from carousel.tasks.classification.metrics import Evaluation, evaluate
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.sequences import front_ends
+from carousel.tasks.sequences.examples import Columns, Examples, Label
+from carousel.tasks.sequences.metrics import Evaluation, evaluate
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.training.building import build, naming_cell, require_counts
 from carousel.training.run_folder import RunFolder
 

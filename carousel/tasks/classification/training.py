@@ -7,11 +7,11 @@ from carousel.insight.confusion import draw_confusion
 from carousel.models.label_model import Ensemble
 from carousel.tasks.classification import choices, fixed_vote, verdict
 from carousel.tasks.classification.learning import Learning
-from carousel.tasks.classification.metrics import Evaluation, evaluate
 from carousel.tasks.classification.preparation import Prepared
 from carousel.tasks.classification.settings import Settings
-from carousel.tasks.classification.steps import StoredSteps
 from carousel.tasks.classification.trained import TrainedClassifier
+from carousel.tasks.sequences.metrics import Evaluation, evaluate
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.training.batches import ShuffledBatches
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from carousel.errors import DataError
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.values import held, without_padding
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.values import held, without_padding
 
 COMMENTS = ("#", "%")
 PAIR = re.compile(r"\(([^()]*),([^(),]*)\)")

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from carousel.errors import DataError
-from carousel.tasks.classification.examples import Examples, Label, plain
-from carousel.tasks.classification.values import held, without_padding
+from carousel.tasks.sequences.examples import Examples, Label, plain
+from carousel.tasks.sequences.values import held, without_padding
 from carousel.tasks.table import listed
 
 ENDINGS = (".txt", ".tsv", ".csv")

@@ -7,9 +7,10 @@ from importlib.util import find_spec
 import numpy as np
 
 from carousel.tasks.chance import BY_CHANCE, by_chance
-from carousel.tasks.classification import front_ends, neighbours
-from carousel.tasks.classification.metrics import Evaluation
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.classification import neighbours
+from carousel.tasks.sequences import front_ends
+from carousel.tasks.sequences.metrics import Evaluation
+from carousel.tasks.sequences.steps import StoredSteps
 
 SHORTEST = 9  # steps of a series that MiniRocket can read
 

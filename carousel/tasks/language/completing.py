@@ -7,8 +7,8 @@ from torch import nn
 
 from carousel.tasks.language.sampling import check_scores
 from carousel.tasks.language.settings import WORDS
-from carousel.tasks.language.vocabulary import ByteVocabulary, Vocabulary
 from carousel.tasks.language.writing import prompt_ids
+from carousel.tasks.vocabulary import ByteVocabulary, Vocabulary
 
 BEAM = 48  # prefixes of words followed at once
 LONGEST = 24  # symbols in a word

@@ -17,7 +17,7 @@ from carousel.errors import DataError, RunError, option
 from carousel.files import open_to_read, written
 from carousel.tasks.files import require_existing
 from carousel.tasks.kinds_of_files import is_companion, visible
-from carousel.tasks.language.vocabulary import (
+from carousel.tasks.vocabulary import (
     ByteVocabulary,
     CharVocabulary,
     TokenVocabulary,

@@ -10,7 +10,7 @@ from carousel.errors import DataError
 from carousel.models import FillModel
 from carousel.tasks.language.completing import Completion
 from carousel.tasks.language.sampling import check_scores
-from carousel.tasks.language.vocabulary import Vocabulary
+from carousel.tasks.vocabulary import Vocabulary
 
 BLANK = re.compile(r"__+")
 SWEEPS = 20  # over several blanks, at most

@@ -9,8 +9,9 @@ import numpy as np
 
 from carousel.errors import DataError, option, speaking
 from carousel.models import FillModel, TokenModel
+from carousel.tasks import vocabulary
 from carousel.tasks.files import paths_in
-from carousel.tasks.language import corpus, hidden_words, vocabulary
+from carousel.tasks.language import corpus, hidden_words
 from carousel.tasks.language.completing import Completion, complete
 from carousel.tasks.language.fill_training import open_run
 from carousel.tasks.language.filling import Filled, fill

@@ -10,8 +10,9 @@ import torch
 
 from carousel.errors import DataError, option
 from carousel.models import FillModel, TokenModel
+from carousel.tasks import vocabulary
 from carousel.tasks.kinds_of_files import named
-from carousel.tasks.language import corpus, neighbour_baseline, ngram_baseline, vocabulary
+from carousel.tasks.language import corpus, neighbour_baseline, ngram_baseline
 from carousel.tasks.language.pieces import pieces_in
 from carousel.tasks.language.settings import WORDS, Settings
 from carousel.training.building import naming_cell, parameter_count

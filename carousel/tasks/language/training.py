@@ -2,7 +2,8 @@
 
 from carousel.errors import option
 from carousel.models import FillModel, TokenModel
-from carousel.tasks.language import corpus, vocabulary
+from carousel.tasks import vocabulary
+from carousel.tasks.language import corpus
 from carousel.tasks.language.preparation import VALIDATED_ON, network_of
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats

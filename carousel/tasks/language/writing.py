@@ -9,7 +9,7 @@ from carousel.errors import DataError, option
 from carousel.models import TokenModel
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.settings import WORDS
-from carousel.tasks.language.vocabulary import Vocabulary
+from carousel.tasks.vocabulary import Vocabulary
 
 
 def prompt_ids(prompt: str, vocabulary: Vocabulary) -> list[int]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from carousel.errors import CarouselError, RunError, option
 from carousel.models.encoder_decoder import BOUNDARY
-from carousel.tasks.language import vocabulary as of_language
-from carousel.tasks.language.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary, WordVocabulary
+from carousel.tasks import vocabulary as of_language
+from carousel.tasks.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary, WordVocabulary
 
 SIZES = {"subword": 3_000, "word": 10_000}  # of vocabularies, where nobody chooses one
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd
 from carousel.tasks.tagging import front_ends, sources
 from carousel.tasks.tagging.frames import middles_of_frames
 from carousel.tasks.tagging.spans import Span, are_spans, spans

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.columns import intervals_in
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd, mel_of
-from carousel.tasks.classification.recordings import SUFFIXES, read_recording
+from carousel.tasks.sequences.columns import intervals_in
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd, mel_of
+from carousel.tasks.sequences.recordings import SUFFIXES, read_recording
 from carousel.tasks.table import listed, looks_like_table, read
 from carousel.tasks.tagging.tagged import Tagged
 

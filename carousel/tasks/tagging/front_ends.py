@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
-from carousel.tasks.classification.front_ends.series import SeriesFrontEnd
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd
+from carousel.tasks.sequences.front_ends.series import SeriesFrontEnd
 from carousel.tasks.tagging.frames import tags_of_frames
 from carousel.tasks.tagging.tagged import Tagged
 from carousel.tasks.tagging.words import WordFrontEnd

@@ -11,7 +11,7 @@ import torch
 
 from carousel.errors import DataError, option
 from carousel.models.tag_model import TagModel
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.tasks.table import listed
 from carousel.tasks.tagging import baselines, front_ends
 from carousel.tasks.tagging.settings import Settings

@@ -8,10 +8,9 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.columns import OPTIONAL, channels_in, found
-from carousel.tasks.classification.examples import Columns
-from carousel.tasks.classification.sources import changes_within_ids
-from carousel.tasks.classification.tables import read_file, series_from
+from carousel.tasks.sequences.columns import OPTIONAL, channels_in, found
+from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.tables import has_classes_of_steps, read_file, series_from
 from carousel.tasks.table import listed, looks_like_table, read
 from carousel.tasks.tagging.tagged import Tagged
 
@@ -23,7 +22,7 @@ def looks_like(path: Path, asked: Columns) -> bool:
     if not path.is_file() or not looks_like_table(path):
         return False
     try:
-        return changes_within_ids(path, asked)
+        return has_classes_of_steps(path, asked)
     except DataError:
         return False
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from carousel.tasks.classification.metrics import ClassScore
-from carousel.tasks.classification.metrics import Evaluation as StepScores
+from carousel.tasks.sequences.metrics import ClassScore
+from carousel.tasks.sequences.metrics import Evaluation as StepScores
 from carousel.tasks.tagging.spans import SpanScore, are_spans, scores
 
 

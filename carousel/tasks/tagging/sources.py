@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.examples import Columns
-from carousel.tasks.classification.kinds import files_under, part_of
 from carousel.tasks.files import require_existing
 from carousel.tasks.kinds_of_files import named
+from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.kinds import files_under, part_of
 from carousel.tasks.table import looks_like_table, numbers_written
 from carousel.tasks.tagging import conll, frames, rows
 from carousel.tasks.tagging.settings import Settings

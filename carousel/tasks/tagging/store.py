@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from carousel.models.tag_model import Spelled
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.tasks.tagging.words import WordFrontEnd, of_forms
 
 TRAINING, VALIDATION, TEST = 0, 1, 2  # the parts

@@ -7,10 +7,10 @@ from typing import Any, Self
 import numpy as np
 
 from carousel.errors import DataError, speaking
-from carousel.tasks.classification.examples import Columns
-from carousel.tasks.classification.objects import is_frame
 from carousel.tasks.files import paths_in
 from carousel.tasks.fitted_model import FittedModel
+from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.objects import is_frame
 from carousel.tasks.tagging import answers, preparation, rows, sources
 from carousel.tasks.tagging.answers import TaggedText
 from carousel.tasks.tagging.scoring import Evaluation

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from carousel.errors import DataError
 from carousel.models.tag_model import TagModel
-from carousel.tasks.classification.steps import StoredSteps
+from carousel.tasks.sequences.steps import StoredSteps
 from carousel.tasks.tagging import baselines, front_ends
 from carousel.tasks.tagging.scoring import Evaluation, evaluate
 from carousel.tasks.tagging.store import Reading

@@ -1,6 +1,6 @@
 """How a tagger stands beside the naive baseline, in words."""
 
-from carousel.tasks.classification.verdict import BY_CHANCE, by_chance
+from carousel.tasks.chance import BY_CHANCE, by_chance
 from carousel.tasks.tagging.scoring import Evaluation
 
 

@@ -13,7 +13,7 @@ import torch
 
 from carousel.errors import DataError, option
 from carousel.models.tree_model import TreeEnsemble
-from carousel.tasks.classification import splits
+from carousel.tasks.sequences import splits
 from carousel.tasks.table import listed
 from carousel.tasks.trees import baselines, trained
 from carousel.tasks.trees.merging import Merging

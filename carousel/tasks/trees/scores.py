@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from carousel.tasks.classification.metrics import Evaluation, evaluate
+from carousel.tasks.sequences.metrics import Evaluation, evaluate
 from carousel.tasks.trees.merging import Merging
 from carousel.tasks.trees.treebank import Label
 

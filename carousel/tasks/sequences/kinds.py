@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from carousel.tasks.classification import recordings
 from carousel.tasks.kinds_of_files import is_companion_of_sequences
+from carousel.tasks.sequences import recordings
 from carousel.tasks.table import is_table, listed
 
 KINDS = {"audio": "sound files", "text": "text files (.txt)", "series": "tables", "plain": "text files without endings"}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError
-from carousel.tasks.classification.examples import Examples
+from carousel.tasks.sequences.examples import Examples
 
 WORD = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 MOST_WORDS = 20_000

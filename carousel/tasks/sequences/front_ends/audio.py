@@ -11,8 +11,8 @@ import torch
 
 from carousel.errors import DataError, option
 from carousel.models.log_mel import LogMel
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.recordings import Sound, as_samples, read_recording, recorded_rate
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.recordings import Sound, as_samples, read_recording, recorded_rate
 
 HIGHEST, MOST_BANDS = 10_000_000, 1000  # samples a second, and bands of a frame, in what a run says
 RATES_ASKED = 200  # recordings whose rate is looked up to find the commonest

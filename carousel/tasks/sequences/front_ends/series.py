@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.values import as_numbers, deviation, refuse_infinite
 from carousel.tasks.gaps import forward_filled
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.values import as_numbers, deviation, refuse_infinite
 from carousel.tasks.table import listed
 
 

@@ -10,20 +10,22 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification import rows
-from carousel.tasks.classification.columns import (
+from carousel.tasks.sequences import rows
+from carousel.tasks.sequences.columns import (
     OPTIONAL,
+    SURE,
     channels_in,
     found,
     found_by,
     roles,
     several,
 )
-from carousel.tasks.classification.examples import Columns, Examples, Label, plain
-from carousel.tasks.classification.values import held, refuse_infinite
+from carousel.tasks.sequences.examples import Columns, Examples, Label, plain
+from carousel.tasks.sequences.values import held, refuse_infinite
 from carousel.tasks.table import listed, read
 
 HEAD = 50  # rows that tell what the columns are
+TOLD = 5000  # rows that tell whether a class changes within a sequence
 ISO = r"^\d{4}-\d{2}(-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?)?)?(Z|[+-]\d{2}:?\d{2})?$"
 
 
@@ -54,6 +56,16 @@ def changes_within_ids(frame: pl.DataFrame, columns: Columns) -> bool:
     if not ids or columns.label is None or columns.label in ids:
         return False
     return bool((frame.group_by(ids).agg(pl.col(columns.label).n_unique())[columns.label] > 1).any())
+
+
+def has_classes_of_steps(path: Path, asked: Columns) -> bool:
+    """Whether a table has a class at every step of its sequences, in a column that is named or has a sure name. Reads
+    its first rows."""
+    frame = read(path, rows=TOLD)
+    columns = found(frame, asked, optional=OPTIONAL)
+    if columns.label is None or (asked.label is None and columns.label.lower() not in SURE):
+        return False
+    return not frame[columns.label].dtype.is_float() and changes_within_ids(frame, columns)
 
 
 def read_table(

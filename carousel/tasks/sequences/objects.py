@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.classification.columns import found, roles
-from carousel.tasks.classification.examples import Columns
-from carousel.tasks.classification.values import as_numbers
+from carousel.tasks.sequences.columns import found, roles
+from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.values import as_numbers
 from carousel.tasks.table import kind_of, listed, read
 from carousel.tasks.table.columns import Cells, typed
 

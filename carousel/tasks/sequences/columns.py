@@ -7,11 +7,12 @@ from typing import NamedTuple
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.examples import Columns
+from carousel.tasks.sequences.examples import Columns
 from carousel.tasks.table import listed
 
 # Names that say what a column is, in lower case, the likelier first
 LABELS = ("label", "class", "target", "category", "sentiment", "activity", "class_label")
+SURE = ("label", "class")  # names that a column of anything but classes hardly has
 IDS = (
     *("id", "series_id", "sequence_id", "unique_id", "series", "sequence", "case", "sample", "case_id", "recording"),
     *("instance", "instances", "trial", "segment", "take", "repetition"),

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option
-from carousel.tasks.classification.columns import channels_in, roles, several
-from carousel.tasks.classification.examples import Columns, Examples
-from carousel.tasks.classification.values import as_numbers, held, refuse_infinite, without_padding
+from carousel.tasks.sequences.columns import channels_in, roles, several
+from carousel.tasks.sequences.examples import Columns, Examples
+from carousel.tasks.sequences.values import as_numbers, held, refuse_infinite, without_padding
 from carousel.tasks.table import listed
 
 FEWEST = 3  # columns that count: two may do so by chance

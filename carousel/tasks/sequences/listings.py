@@ -10,10 +10,10 @@ from pathlib import Path
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.classification.columns import OPTIONAL, found
-from carousel.tasks.classification.examples import Columns
-from carousel.tasks.classification.kinds import files_under, folders_in, kind_of, part_of
-from carousel.tasks.classification.recordings import UNREADABLE
+from carousel.tasks.sequences.columns import OPTIONAL, found
+from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.kinds import files_under, folders_in, kind_of, part_of
+from carousel.tasks.sequences.recordings import UNREADABLE
 from carousel.tasks.table import is_table, listed, read
 
 # Folders for tables beside folders of data: from such a one, files are looked for a level higher.

@@ -18,10 +18,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from carousel.tasks.classification.examples import Examples
-from carousel.tasks.classification.front_ends.audio import AudioFrontEnd
-from carousel.tasks.classification.front_ends.series import SeriesFrontEnd
-from carousel.tasks.classification.front_ends.text import TextFrontEnd
+from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.front_ends.audio import AudioFrontEnd
+from carousel.tasks.sequences.front_ends.series import SeriesFrontEnd
+from carousel.tasks.sequences.front_ends.text import TextFrontEnd
 
 
 class StepStream(Protocol):
