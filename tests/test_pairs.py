@@ -15,10 +15,11 @@ from carousel import Translator, inspect
 from carousel.cli import app
 from carousel.errors import CarouselError, DataError, ProgramError, RunError
 from carousel.tasks import catalogue
-from carousel.tasks.pairs import Settings, parts, reading
+from carousel.tasks.pairs import Settings, parts
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.preparation import prepare
 from carousel.tasks.pairs.scoring import TextScores
+from carousel.tasks.pairs.sources import text_files as reading
 from carousel.tasks.pairs.symbols import Subwords, TextSymbols, from_json
 from carousel.tasks.pairs.training import said
 from carousel.tasks.pairs.translation_memory import TranslationMemory
@@ -250,9 +251,9 @@ def test_the_translation_memory_answers_with_the_nearest_source():
 
 def test_the_better_one_is_recommended():
     good, bad = TextScores(30.0, 50.0, 0.2, 9), TextScores(10.0, 30.0, 0.1, 9)
-    assert "this model is better" in said(good, bad)
-    assert "as good as this model" in said(bad, good)
-    assert "this model is better" in said(TextScores(None, None, 0.2, 9), TextScores(None, None, 0.1, 9))
+    assert said(good, bad, "dictionary") == "this model is better than the dictionary"
+    assert "the dictionary is as good as this model" in said(bad, good, "dictionary")
+    assert "this model is better" in said(TextScores(None, None, 0.2, 9), TextScores(None, None, 0.1, 9), "x")
 
 
 # -- a trained model ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The page of a translator: what it writes for one source, symbol by symbol, and what each attended to."""
+"""The page of a model of pairs: what it writes for one source, symbol by symbol, and what each attended to."""
 
 from __future__ import annotations
 
@@ -21,18 +21,22 @@ from carousel.page.readers import Drawings, Report, require_equations
 from carousel.page.readers.symbols import Names
 from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
-from carousel.tasks.pairs import Translator
+from carousel.tasks.pairs import sources
+from carousel.tasks.pairs.pairs_model import PairsModel
 from carousel.tasks.pairs.trained import TrainedPairs, Written, padded
+from carousel.tasks.pairs.training import USUAL
 
-Model = Translator
+Model = PairsModel
 LIKELY = 8  # next symbols shown after each step
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """One source. target: the text that its pair has, "" where none is known. steps: the most that are shown."""
+    """One source. kept: as the run keeps it; named: in words. target: the text that its pair has, "" where none is
+    known. steps: the most that are shown."""
 
-    source: str
+    kept: Any
+    named: str
     target: str
     said: str
     steps: int
@@ -43,41 +47,45 @@ class Reader:
 
     task = "pairs"
 
-    def __init__(self, model: Translator) -> None:
+    def __init__(self, model: PairsModel) -> None:
         self.model, self.run = model, model.run
         require_equations(model.network.decoder)
 
     def choose(self, data: str | Path | None, *, item: str | int | None, steps: int) -> Chosen:
+        source = self.model.trained.source
         if data is None:
-            sources, targets = self.model.held_out()
-            number = 0 if item is None else _number(item, len(sources))
-            return Chosen(sources[number], targets[number], f"pair {number} of those held out", steps)
-        if isinstance(data, str) and not Path(data).exists():
-            return Chosen(data, "", "the text that was given", steps)
+            kept, targets = self.model.held_out()
+            number = 0 if item is None else _number(item, len(kept))
+            named = source.named(kept[number], number)
+            return Chosen(kept[number], named, targets[number], f"pair {number} of those held out", steps)
+        if source.symbolic and isinstance(data, str) and not Path(data).exists():
+            return Chosen(source.keep(data), data, "", "the text that was given", steps)
         pairs = self.model.read([Path(data)], asked=True)
         number = 0 if item is None else _number(item, len(pairs))
         target = "" if pairs.targets is None else pairs.targets[number]
-        return Chosen(pairs.sources[number], target, f"line {pairs.numbers[number]} of {Path(data).name}", steps)
+        (kept,) = sources.kept(source, pairs.at([number]))
+        named = source.named(pairs.sources[number], number)
+        return Chosen(kept, named, target, f"line {pairs.numbers[number]} of {Path(data).name}", steps)
 
     def examine(self, name: str, chosen: Chosen, report: Report) -> tuple[Moments, Drawings]:
         return examine(self.model, name, chosen, report)
 
     def typing(self) -> Typing:
         raise DataError(
-            "Nothing can be typed for a translator: --live is for runs that read text as it comes. Leave it out to "
-            "write the page as a file, or ask carousel translate."
+            "Nothing can be typed for a model of pairs: --live is for runs that read text as it comes. Leave it out to "
+            "write the page as a file."
         )
 
 
-def examine(model: Translator, name: str, chosen: Chosen, report: Report = lambda _: None) -> tuple[Moments, Drawings]:
-    """All that a page shows of one translator and source, and its pictures."""
+def examine(model: PairsModel, name: str, chosen: Chosen, report: Report = lambda _: None) -> tuple[Moments, Drawings]:
+    """All that a page shows of one model and source, and its pictures."""
     trained, network = model.trained, model.network
-    if not len(trained.source.encode(chosen.source.strip())):
+    if not len(trained.source.steps(chosen.kept)):
         raise DataError("A page shows what is written for a source, and this one is empty.")
-    ((written,),) = model.translate(chosen.source)
+    ((written,),) = trained.write([chosen.kept], USUAL)
     symbols = [BOUNDARY, *trained.target.encode(written.text).tolist()][: chosen.steps]
     report(f"{name}: {len(symbols):,} steps of {network.decoder.num_layers} x {network.decoder.hidden_size} units")
-    steps, weights, inputs = _steps(trained, network, chosen.source.strip(), symbols)
+    steps, weights, inputs = _steps(trained, network, chosen.kept, symbols)
     report(f"{name}: gates")
     timescales, too_short = analysis.timescales_of(read_gates(network.decoder, inputs))
     level = trained.target.level
@@ -102,11 +110,11 @@ def examine(model: Translator, name: str, chosen: Chosen, report: Report = lambd
 
 @torch.no_grad()
 def _steps(
-    trained: TrainedPairs, network: EncoderDecoder, source: str, symbols: list[int]
+    trained: TrainedPairs, network: EncoderDecoder, kept: Any, symbols: list[int]
 ) -> tuple[PageSteps, np.ndarray | None, torch.Tensor]:
     """The steps of the decoder that reads these symbols, (T); what each attended to, (T, S); and what the decoder's
     layer reads, (T, 1, inputs)."""
-    x, lengths = padded([trained.source.encode(source)], 0)
+    x, lengths = padded([trained.source.steps(kept)], 0)
     memory = network.encode(x.to(trained.device), lengths)
     before, first = torch.tensor(symbols, device=trained.device).unsqueeze(1), network.first_states(memory)
     scores, _, weights = network.decode(memory, before, first)
@@ -133,11 +141,12 @@ def _about(trained: TrainedPairs, network: EncoderDecoder, chosen: Chosen, writt
     decoder = network.decoder
     attention = f"attention ({network.attention.score})" if network.attention is not None else "a summary vector"
     return [
-        ("source", f"{chosen.source} ({chosen.said})"),
+        ("source", f"{chosen.named} ({chosen.said})"),
         ("written", f"{written.text} (ln P {written.log_probability:.2f})"),
         *([("target", chosen.target)] if chosen.target else []),
         ("network", f"{decoder.cell}, {decoder.num_layers} x {decoder.hidden_size} units, {attention}"),
-        ("symbols", f"{trained.source.size - 1:,} {trained.source.level}s read, {trained.target.size - 1:,} written"),
+        ("source's steps", "; ".join(trained.source.said)),
+        ("symbols", f"{trained.target.size - 1:,} {trained.target.level}s of the target"),
     ]
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from carousel.errors import DataError
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """N pairs. sources: what is read; here texts. targets: the texts to write; None where only sources are known.
+    """N pairs. sources: what is read, all of one kind. targets: the texts to write; None where only sources are known.
 
-    numbers: where each pair stands in its file: the number of its line, from 1. where: the name of the file, for
-    messages. said: what was decided while the data were read.
+    numbers: where each pair stands in its file: the number of its line or row, from 1. where: the name of the file,
+    for messages. kind: of the sources, see `carousel.tasks.pairs.sources`. held: which pairs the data themselves hold
+    out, to validate on; None where they do not say. said: what was decided while the data were read.
     """
 
-    sources: Sequence[str]
+    sources: Sequence[Any]
     targets: Sequence[str] | None
     numbers: Sequence[int]
     where: str
+    kind: str = "text"
+    held: Sequence[bool] | None = None
     said: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -27,12 +31,16 @@ class Pairs:
 
     def at(self, chosen: Sequence[int]) -> Pairs:
         """The pairs with these indices."""
-        targets = None if self.targets is None else [self.targets[k] for k in chosen]
+
+        def take(values: Sequence[Any] | None) -> Any:
+            return None if values is None else [values[k] for k in chosen]
+
         return replace(
             self,
-            sources=[self.sources[k] for k in chosen],
-            targets=targets,
-            numbers=[self.numbers[k] for k in chosen],
+            sources=take(self.sources),
+            targets=take(self.targets),
+            numbers=take(self.numbers),
+            held=take(self.held),
         )
 
     def require_targets(self, what: str) -> list[str]:
@@ -44,5 +52,12 @@ class Pairs:
     @property
     def both(self) -> list[int]:
         """The indices of the pairs of which neither side is empty."""
-        targets = self.targets or self.sources
-        return [k for k, (x, y) in enumerate(zip(self.sources, targets, strict=True)) if x.strip() and y.strip()]
+        targets = self.targets if self.targets is not None else ["?"] * len(self)
+        return [k for k, (x, y) in enumerate(zip(self.sources, targets, strict=True)) if not empty(x) and y.strip()]
+
+
+def empty(source: Any) -> bool:
+    """Whether a source has nothing to read: a text without a sign, an array without a step."""
+    if isinstance(source, str):
+        return not source.strip()
+    return hasattr(source, "__len__") and len(source) == 0

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 
 MOST_ALIKE = 0.2  # of all pairs, in one group
 
 
-def key_of(text: str) -> str:
-    """What two texts share that say the same: their words and numbers, without case and marks."""
+def key_of(text: Any) -> Hashable:
+    """What two texts share that say the same: their words and numbers, without case and marks. Of an array: its
+    numbers."""
+    if isinstance(text, np.ndarray):
+        return text.tobytes()
     words = re.findall(r"[^\W_]+", text.casefold())
     return " ".join(words) or text.strip()
 
 
-def groups_of(sources: Sequence[str], targets: Sequence[str]) -> tuple[np.ndarray, bool]:
+def groups_of(sources: Sequence[Any], targets: Sequence[str]) -> tuple[np.ndarray, bool]:
     """The number of the group of each pair, (N,). Pairs with the same source, or the same target, are of one group (by
     `key_of`), and so are pairs that others link so.
 
@@ -33,7 +37,7 @@ def groups_of(sources: Sequence[str], targets: Sequence[str]) -> tuple[np.ndarra
             return k
 
         for texts in (sources, targets) if linked else (sources,):
-            first: dict[str, int] = {}
+            first: dict[Hashable, int] = {}
             for k, text in enumerate(texts):
                 parents[root(k)] = root(first.setdefault(key_of(text), k))
         groups = np.array([root(k) for k in range(len(sources))])
@@ -50,3 +54,12 @@ def held_out(groups: np.ndarray, share: float, seed: int) -> np.ndarray:
     wanted = max(1, round(share * len(groups)))
     chosen = numbers[order][before < wanted]
     return np.isin(groups, chosen)
+
+
+def known(sources: Sequence[Any], targets: Sequence[str], learnt: Sequence[Any], texts: Sequence[str]) -> int:
+    """How many pairs have a source or a target, up to case and marks, that the training part has. learnt, texts: its
+    sources and targets. Only sources count where few targets answer many sources: there, most are known."""
+    first, second = set(map(key_of, learnt)), set(map(key_of, texts))
+    if 2 * len(second) < len(texts):
+        second = set()
+    return sum(key_of(x) in first or key_of(y) in second for x, y in zip(sources, targets, strict=True))

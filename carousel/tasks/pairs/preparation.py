@@ -1,4 +1,4 @@
-"""Everything that is decided before a network is trained on pairs of texts."""
+"""Everything that is decided before a network is trained on pairs."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import torch
 
 from carousel.errors import DataError, option
 from carousel.models import EncoderDecoder
-from carousel.tasks.pairs import parts, stored
+from carousel.models.source_readers import SymbolReader
+from carousel.tasks.pairs import parts, sources, stored
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.settings import Settings
+from carousel.tasks.pairs.settings import Level, Settings
+from carousel.tasks.pairs.sources import Source
 from carousel.tasks.pairs.symbols import TextSymbols
 from carousel.tasks.pairs.trained import network_of
 from carousel.training.building import parameter_count
@@ -33,7 +35,7 @@ class Prepared:
     """Everything that is decided before a training (a `Preparation`): the pairs, their symbols and the network.
 
     settings: every choice is made, except the steps of a training by the clock. pairs: with the part of each.
-    source, target: the symbols of both sides. files: where the pairs are from.
+    source: how sources are read. target: the symbols of the targets. files: where the pairs are from.
     """
 
     TASK: ClassVar[str] = "pairs"
@@ -41,7 +43,7 @@ class Prepared:
 
     settings: Settings
     pairs: stored.StoredPairs
-    source: TextSymbols
+    source: Source
     target: TextSymbols
     files: Sequence[Path] = ()
 
@@ -58,17 +60,18 @@ class Prepared:
 
     def network(self) -> EncoderDecoder:
         torch.manual_seed(self.settings.seed)
-        return network_of(self.source.size, self.target.size, self.model)
+        return network_of(self.source.reader(self.model["embedding"]), self.target.size, self.model)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Writes the pairs."""
         self.pairs.save(folder)
-        learnt, _ = self.pairs.part(held=False)
+        learnt, targets = self.pairs.part(held=False)
         return {
             "model": self.model,
             "source": self.source.to_json(),
             "target": self.target.to_json(),
-            "letters": "".join(sorted({letter for text in learnt for letter in text})),
+            "letters": "".join(sorted({letter for text in learnt for letter in text if self.source.symbolic})),
+            "longest_target": max(len(self.target.encode(text)) for text in targets),
             "sources": [str(path.absolute()) for path in self.files[:MOST_SOURCES]],
         }
 
@@ -80,18 +83,24 @@ def prepare(pairs: Pairs, settings: Settings, report: Report, files: Sequence[Pa
     for line in pairs.said:
         report.say(line)
     pairs.require_targets("Training")
-    pairs = _without_empty(pairs, report)
-    settings = _resolved(settings, len(pairs))
-    network_of(2, 2, _model(settings)).to(settings.torch_device)  # raises before anything long begins
-    sources, targets = [one.strip() for one in pairs.sources], [one.strip() for one in pairs.require_targets("")]
-    held = _held(sources, targets, settings, report)
-    learnt = np.flatnonzero(~held).tolist()
-    assert settings.level is not None
-    source, target = (
-        TextSymbols.learn([side[k] for k in learnt], settings.level, settings.vocabulary) for side in (sources, targets)
+    kind = sources.of_kind(pairs.kind)
+    settings = _resolved(settings, len(pairs), kind.level)
+    network_of(SymbolReader(2, 1), 2, _model(settings)).to(settings.torch_device)  # raises before anything long begins
+    source = kind.shaped(pairs.sources, settings)
+    pairs = replace(
+        pairs,
+        sources=sources.kept(source, pairs),
+        targets=[one.strip() for one in pairs.require_targets("")],
     )
-    kept, lengths = _short_enough(pairs, sources, targets, source, target, settings, report)
-    data = stored.StoredPairs([sources[k] for k in kept], [targets[k] for k in kept], held[kept])
+    pairs = _without_empty(pairs, report)
+    held = _held(pairs, settings, report)
+    part = pairs.at(np.flatnonzero(~held).tolist())
+    source = source.learnt(part.sources, settings)
+    assert settings.level is not None
+    target = TextSymbols.learn(part.require_targets(""), settings.level, settings.vocabulary)
+    kept, lengths = _short_enough(pairs, source, target, settings, report)
+    held, pairs = held[kept], pairs.at(kept.tolist())
+    data = stored.StoredPairs(pairs.sources, pairs.require_targets(""), held)
     if not 0 < data.held.sum() < len(data.held):
         raise DataError(
             f"Of {pairs.where} no pair is left to {'learn from' if data.held.any() else 'validate on'}: give more "
@@ -110,21 +119,20 @@ def _without_empty(pairs: Pairs, report: Report) -> Pairs:
         pairs = pairs.at(kept)
     if len(pairs) < FEWEST:
         raise DataError(
-            f"A translator learns from {FEWEST} pairs or more, with both sides filled, and {pairs.where} has "
-            f"{len(pairs)}."
+            f"A model learns from {FEWEST} pairs or more, with both sides filled, and {pairs.where} has {len(pairs)}."
         )
     return pairs
 
 
-def _resolved(settings: Settings, count: int) -> Settings:
-    """The settings with nothing left open, so that a resumed run makes the same choices."""
+def _resolved(settings: Settings, count: int, level: Level) -> Settings:
+    """The settings with nothing left open, so that a resumed run makes the same choices. level: of the source kind."""
     epochs = settings.epochs
     if epochs is None and settings.minutes is None:
         epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(READ / count)))
     return replace(
         settings,
         cell=absolute_cell(settings.cell),
-        level=settings.level or "subword",
+        level=settings.level or level,
         embedding=settings.embedding or max(1, settings.hidden // 2),
         batch=settings.batch or (16 if count < 1000 else 32 if count < 10_000 else 64),
         dropout=(0.3 if count < MANY else 0.1) if settings.dropout is None else settings.dropout,
@@ -139,8 +147,14 @@ def _model(settings: Settings) -> dict[str, Any]:
     return {name: getattr(settings, name) for name in names}
 
 
-def _held(sources: Sequence[str], targets: Sequence[str], settings: Settings, report: Report) -> np.ndarray:
-    groups, linked = parts.groups_of(sources, targets)
+def _held(pairs: Pairs, settings: Settings, report: Report) -> np.ndarray:
+    """Which pairs are held out, (N,) bool: those that the data hold out, else some by their groups."""
+    if pairs.held is not None:
+        held = np.array(pairs.held, bool)
+        if not 0 < held.sum() < len(held):
+            raise DataError(f"{pairs.where} must have pairs to learn from and pairs to validate on, each with a text.")
+        return held
+    groups, linked = parts.groups_of(pairs.sources, pairs.require_targets(""))
     alike = len(groups) - len(np.unique(groups))
     if alike:
         by = "their source or their target" if linked else "their source (a few targets answer most sources)"
@@ -151,31 +165,31 @@ def _held(sources: Sequence[str], targets: Sequence[str], settings: Settings, re
 
 
 def _short_enough(
-    pairs: Pairs,
-    sources: Sequence[str],
-    targets: Sequence[str],
-    source: TextSymbols,
-    target: TextSymbols,
-    settings: Settings,
-    report: Report,
+    pairs: Pairs, source: Source, target: TextSymbols, settings: Settings, report: Report
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The indices of the pairs that are no longer than `longest`, and how many symbols both sides of each have."""
-    lengths = np.array([(len(source.encode(x)), len(target.encode(y))) for x, y in zip(sources, targets, strict=True)])
-    long = np.flatnonzero((lengths > settings.longest).any(1))
+    """The indices of the pairs whose texts are no longer than `longest`, and how many steps both sides of each have."""
+    both = zip(pairs.sources, pairs.require_targets(""), strict=True)
+    lengths = np.array([(len(source.steps(x)), len(target.encode(y))) for x, y in both])
+    sides = slice(0 if source.symbolic else 1, 2)
+    long = np.flatnonzero((lengths[:, sides] > settings.longest).any(1))
     if len(long):
         report.say(
             f"left out, as a side has more than {settings.longest} {settings.level}s ({option('longest')}): "
             f"{len(long):,} pairs, the first in line {pairs.numbers[long[0]]:,}"
         )
-    kept = np.flatnonzero((lengths <= settings.longest).all(1))
+    kept = np.flatnonzero((lengths[:, sides] <= settings.longest).all(1))
     return kept, lengths[kept]
 
 
 def _announce(data: Prepared, lengths: np.ndarray, report: Report) -> None:
     settings, held = data.settings, int(data.pairs.held.sum())
-    known = f"{data.source.size - 1:,} {settings.level}s of the source, {data.target.size - 1:,} of the target"
-    mean = lengths.mean(0)
-    report.say(f"{known}; {mean[0]:.1f} and {mean[1]:.1f} a pair on average, {lengths.max():,} at most")
+    for line in data.source.said:
+        report.say(line)
+    mean, most = lengths.mean(0), lengths.max(0)
+    steps = f"{mean[0]:.1f} and {mean[1]:.1f} a pair on average, {lengths.max():,} at most"
+    if not data.source.symbolic:
+        steps = f"{mean[1]:.1f} a text on average, {most[1]:,} at most"
+    report.say(f"{data.target.size - 1:,} {settings.level}s of the target; {steps}")
     report.say(f"{len(lengths) - held:,} pairs to learn from, {held:,} to validate on")
     ways = "both directions" if settings.bidirectional else "forward"
     how = (

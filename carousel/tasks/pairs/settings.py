@@ -44,7 +44,7 @@ class Settings(TrainingSettings):
     level: Level | None = setting(
         None,
         "How texts are read and written: by subword, word, char or byte. Without it: subword (needs "
-        "carousel-rnn[text]).",
+        "carousel-rnn[text]), or word for captions of images.",
         group=DATA,
     )
     vocabulary: int | None = setting(

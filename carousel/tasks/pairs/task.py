@@ -9,11 +9,11 @@ import polars as pl
 
 from carousel.errors import DataError
 from carousel.tasks.files import make_folder, require_folder
-from carousel.tasks.pairs import preparation, reading
+from carousel.tasks.pairs import preparation, sources
+from carousel.tasks.pairs.pairs_model import PairsModel
 from carousel.tasks.pairs.portable import portable
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.training import open_run
-from carousel.tasks.pairs.translator import Translator
 from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
@@ -22,12 +22,12 @@ __all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare"
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
-    return reading.recognize(paths, options)
+    return sources.recognize(paths, options)
 
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:
     """Reads the pairs, and decides as `preparation.prepare` does."""
-    pairs = reading.read(paths, source=settings.source, target=settings.target)
+    pairs = sources.read(paths, source=settings.source, target=settings.target)
     return preparation.prepare(pairs, settings, report, paths)
 
 
@@ -42,13 +42,13 @@ def conclude(folder: RunFolder, report: Report) -> None:
 
 
 def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
-    """Shows BLEU, chrF and the share of texts that are right as a whole, beside the translation memory's. out: a
-    folder for a table of every source, what was written for it, and its target."""
+    """Shows BLEU, chrF and the shares of texts and words that are right, beside the naive baseline's. out: a folder
+    for a table of every source, what was written for it, and its target."""
     if not paths:
         raise DataError(f"Pairs to evaluate on must be named: carousel evaluate {folder.path} DATA")
     if out is not None:
         require_folder(out)
-    model = Translator.of(folder)
+    model = PairsModel.of(folder)
     result = model.evaluate(list(paths))
     for line in result.lines:
         say(line + "\n")

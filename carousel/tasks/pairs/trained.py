@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +13,10 @@ from torch import Tensor
 
 from carousel.models.beam_search import Search, search
 from carousel.models.encoder_decoder import BOUNDARY, PADDING, Decoding, EncoderDecoder
-from carousel.models.source_readers import SymbolReader
+from carousel.models.source_readers import SourceReader
+from carousel.tasks.pairs import sources as of_sources
 from carousel.tasks.pairs import symbols as of_symbols
+from carousel.tasks.pairs.sources import Source
 from carousel.tasks.pairs.symbols import TextSymbols
 from carousel.training.building import build, naming_cell, require_counts
 from carousel.training.run_folder import RunFolder
@@ -25,8 +27,9 @@ AT_ONCE = 64  # sources that are searched for together
 @dataclass(frozen=True)
 class Written:
     """A text that a model wrote. score: of the search, see `carousel.models.beam_search.Search`; log_probability: ln P
-    of the text given its source. read: the text of each symbol of the source; pieces: of each symbol that was written,
-    and the end; alignment: (pieces, read), how much each attended to each, None without attention."""
+    of the text given its source. read: a name for each step of the source, which is the text of a symbol; pieces: of
+    each symbol that was written, and the end; alignment: (pieces, read), how much each attended to each, None without
+    attention."""
 
     text: str
     score: float
@@ -38,12 +41,14 @@ class Written:
 
 @dataclass
 class TrainedPairs:
-    """A network, and the symbols of its sources and targets. letters: all characters of the training sources."""
+    """A network, how it reads sources, and the symbols of its targets. letters: all characters of the training
+    sources, where those are texts. longest: symbols of the longest training target; None where that is not recorded."""
 
     network: EncoderDecoder
-    source: TextSymbols
+    source: Source
     target: TextSymbols
     letters: frozenset[str]
+    longest: int | None = None
 
     @classmethod
     def described_by(cls, folder: RunFolder, config: dict[str, Any], *, trained: bool, device: str) -> TrainedPairs:
@@ -51,10 +56,15 @@ class TrainedPairs:
         with folder.reading_config():
             model = folder.model(config)
             require_counts(layers=model["layers"])
-            source, target = of_symbols.from_json(config["source"]), of_symbols.from_json(config["target"])
-            letters = frozenset(str(config["letters"]))
-        network = build(folder, lambda: network_of(source.size, target.size, model), trained=trained)
-        return cls(network.to(device), source, target, letters)
+            source, target = of_sources.from_json(config["source"]), of_symbols.from_json(config["target"])
+            letters, longest = frozenset(str(config["letters"])), config.get("longest_target")
+            if longest is not None:
+                require_counts(longest_target=longest)
+
+        def network() -> EncoderDecoder:
+            return network_of(source.reader(model["embedding"]), target.size, model)
+
+        return cls(build(folder, network, trained=trained).to(device), source, target, letters, longest)
 
     @classmethod
     def of(cls, folder: RunFolder, device: str = "cpu") -> TrainedPairs:
@@ -65,7 +75,7 @@ class TrainedPairs:
         """A copy that writes. It computes in double precision: there, what other rows of a batch do to the rounding is
         far smaller than any difference of probabilities, so that a text is the same alone and in any batch."""
         network = copy.deepcopy(self.network).double().eval()
-        return TrainedPairs(network, self.source, self.target, self.letters)
+        return replace(self, network=network)
 
     @property
     def device(self) -> torch.device:
@@ -76,31 +86,32 @@ class TrainedPairs:
         return [letter for letter in dict.fromkeys(text) if letter not in self.letters and not letter.isspace()]
 
     @torch.inference_mode()
-    def write(self, texts: Sequence[str], how: Search) -> list[list[Written]]:
-        """The `how.best` texts for each source. One without a symbol has one text, the empty one. The longest text has
-        twice as many symbols as its source, and ten more, if `how` does not say less."""
-        sources = [self.source.encode(text) for text in texts]
-        found: list[list[Written]] = [[] for _ in texts]
-        order = sorted((k for k, one in enumerate(sources) if len(one)), key=lambda k: len(sources[k]))
+    def write(self, kept: Sequence[Any], how: Search) -> list[list[Written]]:
+        """The `how.best` texts for each source. One without a step has one text, the empty one.
+
+        kept: the sources as `Source.keep` gives them. The longest text has ten symbols more than twice its source, or
+        than twice the longest training target where sources are no texts, if `how` does not say less."""
+        steps = [self.source.steps(one) for one in kept]
+        found: list[list[Written]] = [[] for _ in kept]
+        order = sorted((k for k, one in enumerate(steps) if len(one)), key=lambda k: len(steps[k]))
         for start in range(0, len(order), AT_ONCE):
             chosen = order[start : start + AT_ONCE]
-            for k, mine in zip(chosen, self._batch([sources[k] for k in chosen], how), strict=True):
+            batch = self._batch([steps[k] for k in chosen], [self.source.places(kept[k]) for k in chosen], how)
+            for k, mine in zip(chosen, batch, strict=True):
                 found[k] = mine
         empty = Written("", 0.0, 0.0, (), (), None)
-        return [mine or ([] if len(one) else [empty]) for mine, one in zip(found, sources, strict=True)]
+        return [mine or ([] if len(one) else [empty]) for mine, one in zip(found, steps, strict=True)]
 
-    def _batch(self, sources: Sequence[np.ndarray], how: Search) -> list[list[Written]]:
-        x, lengths = padded(sources, 0)
+    def _batch(self, steps: Sequence[np.ndarray], places: Sequence[list[str]], how: Search) -> list[list[Written]]:
+        x, lengths = padded(steps, 0)
         memory = self.network.encode(x.to(self.device), lengths)
         most = how.longest if isinstance(how.longest, int) else max(how.longest)
-        longest = [max(1, how.shortest, min(most, 2 * len(one) + 10)) for one in sources]
+        usual = [len(one) if self.source.symbolic else self.longest or most for one in steps]
+        longest = [max(1, how.shortest, min(most, 2 * count + 10)) for count in usual]
         never = () if self.target.unknown is None else (self.target.unknown,)
         how = Search(how.beam, how.best, how.length_penalty, how.coverage_penalty, how.shortest, longest, never)
-        found = search(lambda: Decoding(self.network, memory), len(sources), how, end=BOUNDARY)
-        return [
-            [self._written(one, tuple(self.source.pieces(source.tolist()))) for one in mine]
-            for source, mine in zip(sources, found, strict=True)
-        ]
+        found = search(lambda: Decoding(self.network, memory), len(steps), how, end=BOUNDARY)
+        return [[self._written(one, tuple(read)) for one in mine] for read, mine in zip(places, found, strict=True)]
 
     def _written(self, one: Any, read: tuple[str, ...]) -> Written:
         pieces = tuple(self.target.pieces((*one.symbols, BOUNDARY)))
@@ -108,17 +119,19 @@ class TrainedPairs:
         return Written(self.target.decode(one.symbols), one.score, one.log_probability, read, pieces, alignment)
 
 
-def network_of(sources: int, targets: int, model: dict[str, Any]) -> EncoderDecoder:
-    """The network for so many symbols on each side, freshly drawn. Raises DataError for a cell that it cannot have."""
+def network_of(reader: SourceReader, targets: int, model: dict[str, Any]) -> EncoderDecoder:
+    """The network with this reader for so many symbols of targets, freshly drawn. Raises DataError for a cell that it
+    cannot have."""
     own = {name: value for name, value in model.items() if name != "dropout"}
     with naming_cell(str(model["cell"]), "encoder-decoder"):
-        return EncoderDecoder(SymbolReader(sources, model["embedding"]), targets, **own)
+        return EncoderDecoder(reader, targets, **own)
 
 
 def padded(sequences: Sequence[np.ndarray], filling: int) -> tuple[Tensor, Tensor]:
-    """Sequences of symbols as one batch, (longest, B), and their lengths, (B)."""
+    """Sequences of symbols, or of arrays of one shape, as one batch, (longest, B, ...), and their lengths, (B)."""
     lengths = np.array([len(one) for one in sequences], np.int64)
-    x = np.full((int(lengths.max(initial=0)), len(sequences)), filling, np.int64)
+    shape, kind = sequences[0].shape[1:], sequences[0].dtype
+    x = np.full((int(lengths.max(initial=0)), len(sequences), *shape), filling, kind)
     for row, one in enumerate(sequences):
         x[: len(one), row] = one
     return torch.from_numpy(x), torch.from_numpy(lengths)

@@ -13,7 +13,6 @@ from carousel.tasks.pairs.preparation import Prepared
 from carousel.tasks.pairs.scoring import TextScores, sacrebleu, scores
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.trained import TrainedPairs, padded, targets_of
-from carousel.tasks.pairs.translation_memory import NAME, TranslationMemory
 from carousel.training.length_batches import LengthBatches
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder
@@ -55,7 +54,7 @@ class PairsRun(TaskRun):
     def _encoded(self, *, held: bool, most: int | None = None) -> tuple[list[np.ndarray], list[np.ndarray]]:
         sources, targets = self.pairs.part(held)
         source, target = self.trained.source, self.trained.target
-        return [source.encode(text) for text in sources[:most]], [target.encode(text) for text in targets[:most]]
+        return [source.steps(one) for one in sources[:most]], [target.encode(text) for text in targets[:most]]
 
     def _loss(self, model: nn.Module, chosen: Tensor) -> Tensor:
         assert isinstance(model, EncoderDecoder)
@@ -87,24 +86,27 @@ class PairsRun(TaskRun):
         sources, targets = self.pairs.part(held=True)
         found = self.trained.writing().write(sources[:SHOWN], Search(beam=1, longest=400))
         texts = [one[0].text if one else "" for one in found]
-        return "\n".join(f"{x} → {text} ({y})" for x, text, y in zip(sources, texts, targets, strict=False))
+        named = [self.trained.source.named(one, number) for number, one in enumerate(sources[:SHOWN])]
+        return "\n".join(f"{x} → {text} ({y})" for x, text, y in zip(named, texts, targets, strict=False))
 
     def remarks(self) -> list[str]:
         return [] if sacrebleu() else ["BLEU and chrF are not measured: they need pip install 'carousel-rnn[text]'"]
 
     def judge(self) -> Judgement:
-        """Judges what the best network writes, beside the translation memory, on the same pairs held out."""
+        """Judges what the best network writes, beside the naive baseline, on the same pairs held out."""
         sources, targets = (side[:VALIDATED_ON] for side in self.pairs.part(held=True))
         nats = self.validate()
         found = self.trained.writing().write(sources, USUAL)
         mine = scores([one[0].text if one else "" for one in found], targets)
-        memory = TranslationMemory(*self.pairs.part(held=False))
-        other = scores([memory.answer(text) for text in sources], targets)
-        record = {"final": nats, "pairs": len(targets), "scores": vars(mine), "baselines": {NAME: vars(other)}}
+        source = self.trained.source
+        memory = source.memory(*self.pairs.part(held=False))
+        other = scores([memory.answer(one) for one in sources], targets)
+        record = {"final": nats, "pairs": len(targets), "scores": vars(mine)}
+        record["baselines"] = {source.baseline: vars(other)}
         lines = (
             f"best model: {self.measure.words(nats)}; {mine.words}, on {len(targets):,} pairs held out",
-            f"{NAME}: {other.words}",
-            said(mine, other),
+            f"{source.baseline}: {other.words}",
+            said(mine, other, source.baseline),
         )
         return Judgement(record, lines)
 
@@ -117,13 +119,13 @@ class PairsRun(TaskRun):
         return float(-np.log(counts[held] / counts.sum()).mean())
 
 
-def said(mine: TextScores, other: TextScores) -> str:
-    """Which of a model and the translation memory to use, by chrF, or by the texts that are right as a whole."""
-    figure, baseline = (mine.exact, other.exact) if mine.chrf is None else (mine.chrf, other.chrf)
-    assert baseline is not None
-    if figure > baseline:
-        return "this model is better than looking up the nearest source"
-    return "looking up the nearest source is as good as this model: train longer, or give more pairs"
+def said(mine: TextScores, other: TextScores, baseline: str) -> str:
+    """Whether a model is better than the baseline, by chrF, or by the texts that are right as a whole."""
+    figure, its = (mine.exact, other.exact) if mine.chrf is None else (mine.chrf, other.chrf)
+    assert its is not None
+    if figure > its:
+        return f"this model is better than the {baseline}"
+    return f"the {baseline} is as good as this model: train longer, or give more pairs"
 
 
 def open_run(folder: RunFolder, prepared: Prepared | None = None) -> PairsRun:

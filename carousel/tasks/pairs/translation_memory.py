@@ -10,7 +10,6 @@ from itertools import pairwise
 
 import numpy as np
 
-NAME = "nearest source's target"
 WORD = re.compile(r"\w+|[^\w\s]")
 
 

@@ -111,7 +111,7 @@ def _of_two_files(paths: Sequence[Path]) -> Pairs:
             f"they have {len(sources):,} and {len(targets):,}. Find where they part, or give one table of both."
         )
     said = f"{len(sources):,} pairs: line n of {paths[0].name} is the source of line n of {paths[1].name}"
-    return Pairs(sources, targets, range(1, len(sources) + 1), f"{paths[0]} and {paths[1]}", (said,))
+    return Pairs(sources, targets, range(1, len(sources) + 1), f"{paths[0]} and {paths[1]}", said=(said,))
 
 
 def _of_rows(
@@ -143,7 +143,11 @@ def _of_rows(
     said += [f"the first line names the columns: {', '.join(names)}"] if names and not named else []
     said += [f"left out: {_called(k, names)}" for k in range(width) if k not in (one, other)]
     return Pairs(
-        [row[one] for _, row in body], [row[other] for _, row in body], [n for n, _ in body], str(path), tuple(said)
+        [row[one] for _, row in body],
+        [row[other] for _, row in body],
+        [n for n, _ in body],
+        str(path),
+        said=tuple(said),
     )
 
 
