@@ -4,18 +4,27 @@
     python benchmarks/forecasting.py airline co2            # some
     python benchmarks/forecasting.py --form autoregressive --markdown
     python benchmarks/forecasting.py --peers                # beside NeuralForecast and Darts, what is installed of them
+    python benchmarks/forecasting.py --seeds 0 1 2 --peers-python peers/bin/python      # beside classical forecasts
 
 Each set is cut once. What comes before the cut is trained on (its last tenth, or two horizons where that is more, is
 held out, to choose the model and correct its intervals); then forecasts are made from one origin after another behind
 the cut, by the same weights, and scored by `carousel.tasks.forecasting.scoring.metrics`, which the tests hold to plain
 computations. Peers are those of `forecasting_peers.py`.
+
+Classical forecasts are fitted again to all that comes before each origin; ours are not. They run in an environment of
+their own with statsforecast (`forecasting_classical_peers.py`), for the sets of one series that name a season: at every
+origin of a short series, at origins a horizon apart of a long one. AutoARIMA fits short ones alone.
 """
 
 import argparse
+import json
+import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,7 +44,8 @@ DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @dataclass(frozen=True)
 class Set:
-    """`cut`: rows to train on, counted from the end where below 0; `end`: rows of the file that are used."""
+    """`cut`: rows to train on, counted from the end where below 0; `end`: rows of the file that are used; `season`:
+    steps of the season that classical forecasts are told."""
 
     file: str
     cut: int
@@ -43,13 +53,17 @@ class Set:
     stride: int = 1
     target: str | None = None
     end: int | None = None
+    season: int | None = None
 
+
+SHORT = 200  # rows of a series for which every fit is quick
+CLASSICAL = ("AutoARIMA", "AutoETS", "AutoTheta")
 
 SETS = {
-    "airline": Set("univariate-series/airline-passengers.csv", -24, 12),
-    "sunspots": Set("univariate-series/monthly-sunspots.csv", -564, 12),
-    "temperature": Set("univariate-series/daily-min-temperatures.csv", -365, 7),
-    "co2": Set("univariate-series/mauna-loa-co2.csv", -120, 12),
+    "airline": Set("univariate-series/airline-passengers.csv", -24, 12, season=12),
+    "sunspots": Set("univariate-series/monthly-sunspots.csv", -564, 12, season=12),
+    "temperature": Set("univariate-series/daily-min-temperatures.csv", -365, 7, season=7),
+    "co2": Set("univariate-series/mauna-loa-co2.csv", -120, 12, season=12),
     # The usual split: 12 months of 30 days to train, 4 to validate, 4 to test.
     "etth1 OT": Set("etth1/ETTh1.csv", 11_520, 24, 4, "OT", 14_400),
     "etth1 all": Set("etth1/ETTh1.csv", 11_520, 24, 12, None, 14_400),
@@ -104,9 +118,19 @@ def standardised(frame: pl.DataFrame, result: Backtest) -> str:
     return f"standardised MSE {np.mean(every**2):.3f}, MAE {np.mean(np.abs(every)):.3f}"
 
 
-def beside(name: str, result: Backtest, seconds: float, seed: int) -> list[list[str]]:
-    """The figures of our backtest and of each peer that is installed, on the same forecasts: those of origins that a
-    whole horizon follows."""
+@dataclass(frozen=True)
+class Comparison:
+    """judged (horizon, origins): what both forecast and came; ours (those, 5), actual (those)."""
+
+    task: "forecasting_peers.Task"
+    title: str
+    judged: np.ndarray
+    ours: np.ndarray
+    actual: np.ndarray
+
+
+def compared(name: str, result: Backtest, stride: int, seed: int) -> Comparison:
+    """Our backtest at the origins that a whole horizon follows, for peers to answer from too."""
     import forecasting_peers
 
     chosen = SETS[name]
@@ -118,18 +142,54 @@ def beside(name: str, result: Backtest, seconds: float, seed: int) -> list[list[
     past = [column for column in frame.columns if column not in (*targets, *clock, "No")]
     first = (chosen.cut if chosen.cut > 0 else len(frame) + chosen.cut) - 1
     task = forecasting_peers.task_of(
-        frame, targets, past, first=first, stride=chosen.stride, horizon=chosen.horizon, levels=LEVELS, seed=seed
+        frame, targets, past, first=first, stride=stride, horizon=chosen.horizon, levels=LEVELS, seed=seed
     )
     ours, actual = aligned(result.forecasts, frame.select(clock), targets, task)
     judged = np.isfinite(ours[..., 0]) & np.isfinite(actual)
-    lines = [peer_row(f"{name}, {int(judged[0].sum()):,}", "**carousel**", ours[judged], actual[judged], seconds)]
+    return Comparison(task, f"{name}, {int(judged[0].sum()):,}", judged, ours[judged], actual[judged])
+
+
+def beside(name: str, result: Backtest, seconds: float, seed: int) -> list[list[str]]:
+    """The figures of our backtest and of each library's LSTM that is installed, on the same forecasts."""
+    import forecasting_peers
+
+    both = compared(name, result, SETS[name].stride, seed)
+    lines = [peer_row(both.title, "**carousel**", both.ours, both.actual, seconds)]
     wanted = [LEVELS.index(0.5), *INTERVALS[80], *INTERVALS[95]]
     for peer, (package, forecast) in forecasting_peers.PEERS.items():
         if find_spec(package):
             before = time.perf_counter()
-            quantiles = forecast(task)[..., wanted]
-            lines.append(peer_row("", peer, quantiles[judged], actual[judged], time.perf_counter() - before))
+            quantiles = forecast(both.task)[..., wanted]
+            lines.append(peer_row("", peer, quantiles[both.judged], both.actual, time.perf_counter() - before))
     return lines
+
+
+def beside_classical(name: str, result: Backtest, seconds: float, seed: int, python: str) -> list[list[str]]:
+    """The figures of our backtest and of classical forecasts that are fitted again at each origin."""
+    chosen = SETS[name]
+    if chosen.season is None:
+        return []
+    short = len(table.read(DATA / chosen.file)) <= SHORT
+    both = compared(name, result, chosen.stride if short else chosen.horizon, seed)
+    lines = [peer_row(f"{both.title}, seed {seed}", "**carousel**", both.ours, both.actual, seconds)]
+    if seed:
+        return lines  # classical forecasts draw nothing
+    for model in CLASSICAL if short else CLASSICAL[1:]:
+        quantiles, took = classical(both.task, chosen.season, model, python)
+        lines.append(peer_row("", model, quantiles[both.judged], both.actual, took))
+    return lines
+
+
+def classical(task: "forecasting_peers.Task", season: int, model: str, python: str) -> tuple[np.ndarray, float]:
+    """Quantiles (horizon, origins, 5) that a model of statsforecast tells in an environment of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "series.npz"
+        np.savez(file, values=task.values[:, 0], rows=task.rows, horizon=task.horizon, season=season)
+        script = Path(__file__).with_name("forecasting_classical_peers.py")
+        command = [python, str(script), str(file), model]
+        answer = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+    told = json.loads(answer.stdout.splitlines()[-1])
+    return np.array(told["quantiles"]), told["seconds"]
 
 
 def aligned(
@@ -165,35 +225,43 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sets", nargs="*", metavar="SET", help=f"of {', '.join(SETS)}; all without any")
     parser.add_argument("--form", default="encoder-decoder")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--peers", action="store_true", help="a second table, beside NeuralForecast and Darts")
+    parser.add_argument("--peers-python", metavar="PYTHON", help="the Python of an environment with statsforecast")
     parser.add_argument("--pictures", type=Path, help="a folder for a picture of each backtest")
     asked = parser.parse_args()
     names = [name for name in SETS if not asked.sets or any(name.startswith(part) for part in asked.sets)]
-    head = ["set", "forecasts", "model", "MASE", "RMSE", "MAE", "WQL", "in 80 %", "in 95 %", "seconds"]
-    lines, beside_lines, notes = [], [], []
-    for name in names:
+    lines, beside_lines, classical_lines, notes = [], [], [], []
+    for name, seed in product(names, asked.seeds):
         with tempfile.TemporaryDirectory() as folder:
-            result, fixed, seconds = run(name, asked.form, Path(folder) / name, seed=asked.seed)
+            result, fixed, seconds = run(name, asked.form, Path(folder) / name, seed=seed)
         lines += rows_of(name, result, fixed, seconds)
+        if len(asked.seeds) > 1:
+            mae = result.scores[OURS].mae
+            print(f"{name}, seed {seed}: MAE {mae:.4g} after {seconds:.0f} s", file=sys.stderr, flush=True)
         if asked.pictures:
             asked.pictures.mkdir(parents=True, exist_ok=True)
             result.plot().savefig(asked.pictures / f"{name.replace(' ', '-')}.png", dpi=110)
         if name.startswith("etth1"):
-            notes.append(f"{name}: {standardised(table.read(DATA / SETS[name].file), result)}")
+            notes.append(f"{name}, seed {seed}: {standardised(table.read(DATA / SETS[name].file), result)}")
         if asked.peers:
-            beside_lines += beside(name, result, seconds, asked.seed)
+            beside_lines += beside(name, result, seconds, seed)
+        if asked.peers_python:
+            classical_lines += beside_classical(name, result, seconds, seed, asked.peers_python)
+    head = ["set", "forecasts", "model", "MASE", "RMSE", "MAE", "WQL", "in 80 %", "in 95 %", "seconds"]
     show([head, *lines], asked.markdown)
     print("\n".join(["", *notes]))
+    head = ["set, forecasts", "model", "RMSE", "MAE", "in 80 %", "its score", "in 95 %", "its score", "seconds"]
     if asked.peers:
         import forecasting_peers
 
         for peer, (package, _) in forecasting_peers.PEERS.items():
             if not find_spec(package):
                 print(f"{peer}: {package} is not installed")
-        head = ["set, forecasts", "model", "RMSE", "MAE", "in 80 %", "its score", "in 95 %", "its score", "seconds"]
         show([head, *beside_lines], asked.markdown)
+    if classical_lines:
+        show([head, *classical_lines], asked.markdown)
 
 
 def show(rows: list[list[str]], markdown: bool) -> None:
