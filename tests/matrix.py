@@ -203,16 +203,8 @@ class Row:
             torch.randn(scans, batch, size, generator=random, dtype=torch.float64).to(dtype)
             for size in self.state_sizes(hidden_size)
         )
-        # sLSTM divides by n, which sums exponentials, and linear attention by z: they are positive. A weighting over
-        # slots sums to less than 1, and so do links and usages.
-        positive = POSITIVE.get(type(self.cell).__name__, "n")
-        return tuple(
-            s.abs() + 0.5 if name == positive else torch.softmax(s, -1) if self._is_weighting(name) else s
-            for name, s in zip(self.cell.states, draw, strict=True)
-        )
-
-    def _is_weighting(self, state: str) -> bool:
-        return self.cell.size_of(state) in ("slots*one", "slots*slots")
+        kind, sizes = type(self.cell).__name__, map(self.cell.size_of, self.cell.states)
+        return tuple(possible(kind, *of) for of in zip(self.cell.states, sizes, draw, strict=True))
 
     def __repr__(self) -> str:
         return self.name
@@ -220,6 +212,17 @@ class Row:
 
 States = tuple[Tensor, ...]
 POSITIVE = {"MLSTM": "", "LinearAttention": "z"}
+
+
+def possible(kind: str, name: str, size: str, drawn: Tensor) -> Tensor:
+    """A state of a kind of cell that a scan could have come to, made of any numbers."""
+    # sLSTM divides by n, which sums exponentials, and linear attention by z: they are positive. A weighting over
+    # slots sums to less than 1, and so do links and usages.
+    if name == POSITIVE.get(kind, "n"):
+        return drawn.abs() + 0.5
+    return torch.softmax(drawn, -1) if size in ("slots*one", "slots*slots") else drawn
+
+
 M = TypeVar("M", bound=torch.nn.Module)
 
 
@@ -299,8 +302,11 @@ CATALOGUE = [
     *(Row(f"{cell!r}", cell, equations) for cell, equations in textbook_catalogue.WITH_OPTIONS.items()),
 ]
 
-# Those whose steps have rows alone; a memory of slots has no form in ONNX and C, and no native instructions yet.
+# Those whose steps have rows alone; a memory of slots has no form in ONNX and C.
 OF_ROWS = [row for row in CATALOGUE if not has_members(row.cell)]
+
+# Those whose states have members, by name.
+MEMORY_CELLS = {row.name: row.cell for row in CATALOGUE if has_members(row.cell)}
 
 # Those that read a context, by name; their laws stand in `test_attention.py`.
 ATTENTION_CELLS = {name: cell for name, cell in catalogue().items() if cell.context}

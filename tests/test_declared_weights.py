@@ -139,10 +139,31 @@ class ThreeSizes(Cell):
         return torch.tanh(n + R(m)), m, k + S(m)
 
 
-def test_the_native_engine_says_that_it_has_two_sizes():
-    made = carousel.Recurrent(ThreeSizes(), X, H)
-    assert "rows of hidden units and of one other size, and the cell has order and rank" in made.explain()
-    assert made(torch.randn(T, B, X))[1][2].shape == (1, B, 3)
+class FourSizes(Cell):
+    states, gates, sizes = ("h", "m", "k", "e"), "n", {"m": "order", "k": "rank", "e": "depth"}
+    units = {"order": 2, "rank": 3, "depth": 4}
+    matrices = ThreeSizes.matrices | {"Q": ("depth", "order")}
+
+    def step(self, h, m, k, e, n, P, R, S, Q):
+        m = torch.tanh(P(h))
+        return torch.tanh(n + R(m)), m, k + S(m), e - Q(m)
+
+
+@pytest.mark.parametrize(("cell", "counted"), [(ThreeSizes, "native"), (FourSizes, "reference")])
+def test_the_native_engine_has_three_sizes_and_says_so(cell, counted):
+    made = carousel.Recurrent(cell(), X, H)
+    assert made.explain().splitlines()[1].startswith(f"engine: {counted}")
+    if counted == "reference":
+        assert "hidden units and of two other sizes, and the cell has order and rank and depth" in made.explain()
+    x = torch.randn(T, B, X, requires_grad=True)
+    plain = carousel.Recurrent(cell(), X, H, engine="reference")
+    plain.load_state_dict(made.state_dict())
+    for mine, right in zip((made(x)[0], *made(x)[1]), (plain(x)[0], *plain(x)[1]), strict=True):
+        torch.testing.assert_close(mine, right)
+        mine_grad, right_grad = (
+            torch.autograd.grad(of.square().sum(), x, retain_graph=True)[0] for of in (mine, right)
+        )
+        torch.testing.assert_close(mine_grad, right_grad)
 
 
 WRONG = [

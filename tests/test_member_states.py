@@ -299,7 +299,7 @@ def test_a_layer_says_how_many_slots_there_are():
     assert layer.sizes["slots*width"] == 14
     assert layer.program.counts == {"slots": 7, "width": 2}
     assert trace(Attending()).counts == {"slots": 3, "width": 2}
-    assert "not native: it computes with rows, and this cell has members" in layer.explain()
+    assert "not native: it computes with rows and with members that all rows have as many of" in layer.explain()
     with pytest.raises(ValueError, match="uses the size 'slots', whose number must be a whole one above zero"):
         carousel.Recurrent(of(lambda M, w, k: (M, w, k), units={}), 1, 2)
     cell = carousel.RecurrentCell(of(WRITTEN["rolled"]), 1, H)

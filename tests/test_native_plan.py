@@ -115,6 +115,9 @@ def replaced(entries, index, **fields):
     return [entry._replace(**fields) if i == index else entry for i, entry in enumerate(entries)]
 
 
+ENDS = [f"{size}{mark}" for size in native_plan.SIZES if size != "hidden" for mark in ("", "_end")]
+
+
 def broken_plans():
     """A plan broken in one place, and what is said of it. The LSTM's: one segment, four products, eight strips."""
     yield "a parameter", {"vectors": lambda plan: [Vector(99)]}, "a parameter of a vector is 99, outside 0 to 3"
@@ -128,7 +131,7 @@ def broken_plans():
     )
     yield (
         "an instruction left out",
-        {"segments": lambda plan: replaced(plan.segments, 0, projection=7, projection_end=7, hidden_end=7)},
+        {"segments": lambda plan: [plan.segments[0]._replace(hidden_end=7, **dict.fromkeys(ENDS, 7))]},
         "there are products or instructions in no segment",
     )
     yield (

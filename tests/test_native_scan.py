@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import pytest
 import torch
-from matrix import FIRST, TRACED, assert_close
+from matrix import FIRST, MEMORY_CELLS, TRACED, assert_close, possible
 from torch import Tensor
 
 import carousel
@@ -22,6 +23,7 @@ from carousel.engines.native import call as native_call
 from carousel.engines.native import prepared
 from carousel.engines.parameters import parameters_of
 from carousel.program import Program, rewrite, trace
+from carousel.program.verify import finished
 
 if isinstance(missing := native_binding.find(), str):
     assert "CAROUSEL_REQUIRE_NATIVE" not in os.environ, missing
@@ -29,7 +31,7 @@ if isinstance(missing := native_binding.find(), str):
 
 ISAS = prepared.library().isas_here
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-CELLS = FIRST | TRACED
+CELLS = FIRST | TRACED | MEMORY_CELLS
 
 
 @pytest.fixture(autouse=True)
@@ -54,12 +56,21 @@ class Shape:
     split: int = 0
 
     def size(self, name: str) -> int:
-        return {"hidden": self.hidden, "projection": self.projection, "one": 1}[name]
+        return prod(self.sizes[each] for each in name.split("*"))
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        slots = min(self.projection, SLOTS)
+        sizes = {"hidden": self.hidden, "projection": self.projection, "input": self.input, "one": 1}
+        return sizes | {"slots": slots, "width": self.projection}
 
     @property
     def rows(self) -> int:
         return sum(self.batch_sizes)
 
+
+# Of slots that are used nearly equally, a DNC may write another one after a rounding: so few are not.
+SLOTS = 5
 
 # Blocks of units are 8 to 64 wide: sizes just beside them, 1, and several blocks.
 SHAPES = [
@@ -84,20 +95,21 @@ class Scan:
         def draw(*size: int) -> Tensor:
             return torch.randn(*size, generator=random, dtype=torch.float64)
 
+        counts = {size: shape.size(size) for size in program.counts}
+        program = finished(replace(program, counts=counts)) if counts else program
         self.program, self.shape = program, shape
         batch = shape.batch_sizes[0] if shape.batch_sizes else 3
-        sizes = {"hidden": shape.hidden, "projection": shape.size("projection"), "input": shape.input}
-        shapes = program.parameter_shapes(sizes)
+        shapes = program.parameter_shapes(shape.sizes)
         weights = {name: draw(*size) for name, size in shapes.items()}
         # Gentle weights: a chaotic network would make any rounding as large as one likes.
         self.weights = {name: w * (0.5 / w.shape[-1] ** 0.5 if w.dim() == 2 else 0.3) for name, w in weights.items()}
         self.x = draw(shape.rows, shape.input)
         self.states = {
-            name: draw(batch, shape.size(size)).abs() + 0.5 if name == "n" else draw(batch, shape.size(size))
+            name: possible(program.cell, name, size, draw(batch, shape.size(size)))
             for name, size in program.states.items()
         }
         self.streams = {name: draw(shape.rows, shape.size(size)) for name, size in program.streams.items()}
-        self.gradients = [draw(shape.rows, shape.size(program.nodes[i].size)) for i in program.emitted]
+        self.gradients = [draw(shape.rows, shape.size(program.nodes[i].row)) for i in program.emitted]
         self.gradients += [draw(*s.shape) for s in self.states.values()]
 
     def run(self, scan, dtype: torch.dtype, wanted=lambda name: True) -> dict[str, Tensor | None]:

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+from carousel.cells.member_sizes import parted
 from carousel.engines.parameters import parameters_of, shapes_of
-from carousel.program import Program
+from carousel.program import Program, ops
 from carousel.program.sharing import made_once
 
 
@@ -39,14 +40,19 @@ def sizes_of(program: Program, parameters: Sequence[Tensor]) -> Sizes:
 def _sizes_of_shapes(program: Program, *shapes: tuple[int, ...]) -> Sizes:
     names = parameters_of(program)
     units = {"projection": 0} | program.sizes_of(dict(zip(names, shapes, strict=True)))
+
+    def of_row(row: str) -> int:
+        members, size = parted(row)
+        return units[size] * (units[members] if members and members not in ops.RAGGED else 1)
+
     return Sizes(
         program,
         units,
         units[program.states[program.output_state]],
         shapes_of(program, units),
         tuple(units[size] for size in program.states.values()),
-        tuple(units[program.nodes[index].size] for index in program.emitted),
-        tuple(units[size] for size in program.streams.values()),
+        tuple(of_row(program.nodes[index].row) for index in program.emitted),
+        tuple(of_row(row) for row in program.streams.values()),
     )
 
 

@@ -87,8 +87,9 @@ CAROUSEL_API int carousel_block(int isa, int is_double) { return ISAS[isa].table
 CAROUSEL_API int carousel_multiplies_bfloat16(int isa) { return ISAS[isa].table->has_dots(); }
 
 // Numbers that a forward scan keeps for backward, per row, or per member of a row.
-CAROUSEL_API int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan* plan, int64_t hidden, int64_t projection, int members) {
-    return ISAS[isa].table->saved_width[is_double](*plan, hidden, projection, members != 0);
+CAROUSEL_API int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan* plan, int64_t hidden, int64_t projection, int64_t further, int members) {
+    const int64_t units[4] = {hidden, projection, further, 1};
+    return ISAS[isa].table->saved_width[is_double](*plan, units, members != 0);
 }
 
 // Bytes of workspace that a call needs.

@@ -37,8 +37,9 @@ template <class T> bool by_units(const CarouselScan& scan) {
     return Forward<T>(scan, arena).machine.layout.by_units;
 }
 
-template <class T> int64_t saved_width(const CarouselPlan& plan, int64_t hidden, int64_t projection, bool members) {
-    const int64_t blocks[2] = {blocks_of<T>(hidden), blocks_of<T>(projection)};
+template <class T> int64_t saved_width(const CarouselPlan& plan, const int64_t* units, bool members) {
+    int64_t blocks[SIZES];
+    for (int s = 0; s < SIZES; ++s) blocks[s] = blocks_of<T>(units[s]);
     int64_t width = 0;
     for (int64_t i = 0; i < plan.buffers_count; ++i)
         if (plan.buffers[i].place == SAVED && (plan.buffers[i].members != 0) == members) width += width_of<T>(plan.buffers[i], blocks);

@@ -14,12 +14,25 @@ template <class T> struct Place {
     ptrdiff_t strip_block, strip_row;  // how far a strip's place moves with its first block and row: 0 for LOCAL
 };
 
+constexpr int SIZES = 4;  // as many as CarouselSize has
+
+// For which rows a thread has placed its views: a stretch of a step.
+struct Placed {
+    int64_t offset, turn, carried_offset, going_on_offset, first_row, stretch;
+
+    bool operator==(const Placed& o) const {
+        return offset == o.offset && turn == o.turn && carried_offset == o.carried_offset && going_on_offset == o.going_on_offset &&
+               first_row == o.first_row && stretch == o.stretch;
+    }
+};
+
 // What is one thread's own.
 template <class T> struct Worker {
     int thread, threads;
-    Range blocks[2];    // per CarouselSize: the blocks of units it computes
+    Range blocks[SIZES];  // per CarouselSize: the blocks of units it computes
     bool shares_rows;   // others compute further blocks of the same rows
     Place<T>* places;   // per view
+    Placed* placed;
     T* slots;           // LOCAL
     T* numbers;         // ROW
     T* column_sums;     // COLUMN_SUMS
@@ -46,9 +59,9 @@ template <class T> struct Layout {
     bool by_units;
     Format format;                // of the factors of products
     bool at_once;                 // whether right factors are packed where they are multiplied
-    int64_t units[2], blocks[2];  // per CarouselSize
+    int64_t units[SIZES], blocks[SIZES];  // per CarouselSize
     int64_t chunk_rows;           // rows that a CHUNK buffer holds
-    int64_t most_edges, chunk_edges;  // over trees: of a step, and of a chunk
+    int64_t all_edges, most_edges, chunk_edges;  // members of rows: of all steps, of a step, and of a chunk
     int64_t number_rows;          // length of a ROW value
 
     Ref<T>* buffers;        // at this call's row 0
@@ -65,9 +78,9 @@ template <class T> struct Layout {
     Worker<T>* workers;
 
     Layout(const CarouselScan& scan, Arena& arena, bool backward) : plan(*scan.plan), scan(scan), threads(scan.threads) {
-        units[HIDDEN] = scan.hidden, units[PROJECTION] = scan.projection;
-        for (int s = 0; s < 2; ++s) blocks[s] = blocks_of<T>(units[s]);
-        by_units = scan.split == 2 || (scan.split == 0 && units_are_better());
+        units[HIDDEN] = scan.hidden, units[PROJECTION] = scan.projection, units[FURTHER] = scan.further, units[SINGLE] = 1;
+        for (int s = 0; s < SIZES; ++s) blocks[s] = blocks_of<T>(units[s]);
+        by_units = !scan.members && (scan.split == 2 || (scan.split == 0 && units_are_better()));
         format = sizeof(T) == sizeof(float) && scan.bfloat16 ? Format::PAIRS : Format::PLAIN;
         at_once = scan.steps == 1 && !scan.first_edge && scan.batch <= ROWS_TOGETHER && (threads == 1 || by_units);
         int64_t* offsets = arena.take<int64_t>(scan.steps + 1);
@@ -75,11 +88,13 @@ template <class T> struct Layout {
             offsets[0] = 0;
             for (int64_t t = 0; t < scan.steps; ++t) offsets[t + 1] = offsets[t] + scan.batch_sizes[t];
         }
-        walk = {scan.batch_sizes, offsets, scan.steps, (scan.reverse != 0) != backward, scan.first_edge, has_members(), scan.leaves};
+        walk = {scan.batch_sizes, offsets, scan.steps, (scan.reverse != 0) != backward, scan.first_edge, scan.first_edge && has_members(), scan.leaves,
+                scan.members};
         chunk_rows = rows_of_a_chunk();
+        all_edges = walk.each ? scan.rows * walk.each : scan.edges;
         most_edges = edges_of_a_step();
-        chunk_edges = most_edges > chunk_rows ? most_edges : chunk_rows;
-        number_rows = (chunk_edges / BLOCK<T> + 2) * BLOCK<T>;
+        chunk_edges = walk.each ? chunk_rows * walk.each : most_edges > chunk_rows ? most_edges : chunk_rows;
+        number_rows = ((most_edges > chunk_rows ? most_edges : chunk_rows) / BLOCK<T> + 2) * BLOCK<T>;
         lay_out_buffers(arena);
         lay_out_weights(arena);
         lay_out_states(arena, backward);
@@ -94,8 +109,17 @@ template <class T> struct Layout {
 
     // Room for one number for each unit, of whichever size there are more, in whole blocks.
     int64_t longest_vector() const {
-        return (blocks[HIDDEN] > blocks[PROJECTION] ? blocks[HIDDEN] : blocks[PROJECTION]) * BLOCK<T>;
+        return blocks_of<T>(most_units()) * BLOCK<T>;
     }
+
+    int64_t most_units() const {
+        int64_t most = 0;
+        for (int s = 0; s < SIZES; ++s) most = units[s] > most ? units[s] : most;
+        return most;
+    }
+
+    // How many rows of a buffer there are for each row of a step, where that is the same for all.
+    int64_t rows_each(const CarouselBuffer& b) const { return b.members && walk.each ? walk.each : 1; }
 
     // A gate's block of a parameter, or all of it.
     const T* parameter(int index, int gate, int64_t rows, int64_t row_length) const {
@@ -108,7 +132,7 @@ template <class T> struct Layout {
         Worker<T> w = workers[thread];
         w.threads = team;
         w.shares_rows = by_units && team > 1;
-        for (int s = 0; s < 2; ++s) w.blocks[s] = w.shares_rows ? share(blocks[s], thread, team) : Range{0, blocks[s]};
+        for (int s = 0; s < SIZES; ++s) w.blocks[s] = w.shares_rows ? share(blocks[s], thread, team) : Range{0, blocks[s]};
         return w;
     }
 
@@ -131,6 +155,7 @@ template <class T> struct Layout {
     }
 
     int64_t edges_of_a_step() const {
+        if (walk.each) return scan.batch * walk.each;
         int64_t most = 0, offset = 0;
         for (int64_t t = 0; t < scan.steps && walk.members; offset += scan.batch_sizes[t++]) {
             const int64_t edges = scan.first_edge[offset + scan.batch_sizes[t]] - scan.first_edge[offset];
@@ -142,7 +167,7 @@ template <class T> struct Layout {
     int64_t rows_of_a_chunk() const {
         int64_t bytes = 1;
         for (int64_t i = 0; i < plan.buffers_count; ++i)
-            if (plan.buffers[i].time == CHUNK) bytes += width_of<T>(plan.buffers[i], blocks) * int64_t(sizeof(T));
+            if (plan.buffers[i].time == CHUNK) bytes += rows_each(plan.buffers[i]) * width_of<T>(plan.buffers[i], blocks) * int64_t(sizeof(T));
         int64_t rows = CHUNK_BYTES / bytes;
         rows = rows < CHUNK_ROWS_LEAST ? CHUNK_ROWS_LEAST : rows > CHUNK_ROWS_MOST ? CHUNK_ROWS_MOST : rows;
         if (rows < scan.batch) rows = scan.batch;
@@ -156,7 +181,7 @@ template <class T> struct Layout {
         int64_t saved = 0;
         for (int64_t i = 0; i < plan.buffers_count; ++i) {
             const CarouselBuffer& b = plan.buffers[i];
-            const int64_t rows = b.members ? rows_for(b, scan.edges, chunk_edges, most_edges) : rows_for(b, scan.rows, chunk_rows, scan.batch);
+            const int64_t rows = b.members ? rows_for(b, all_edges, chunk_edges, most_edges) : rows_for(b, scan.rows, chunk_rows, scan.batch);
             const int64_t width = width_of<T>(b, blocks);
             T* at = nullptr;
             switch (b.place) {
@@ -232,11 +257,13 @@ template <class T> struct Layout {
 
     // A state's rows before its first step: as they are where steps are stored the same way, else a panel of them.
     void lay_out_first(Arena& arena, const CarouselBuffer& b, const void* rows, Ref<T>& ref) {
-        if (b.layout == ROWS) {
-            if (!arena.counting()) ref = {static_cast<T*>(const_cast<void*>(rows)), BLOCK<T>, ptrdiff_t(units[b.size])};
+        if (b.layout == ROWS || b.layout == NUMBER) {
+            const ptrdiff_t row = b.layout == NUMBER ? 1 : ptrdiff_t(units[b.size]);
+            if (!arena.counting()) ref = {static_cast<T*>(const_cast<void*>(rows)), BLOCK<T>, row};
         } else {
-            T* panel = arena.take<T>(scan.batch * width_of<T>(b, blocks));
-            if (!arena.counting()) ref = {panel, scan.batch * BLOCK<T>, BLOCK<T>};
+            const int64_t count = scan.batch * rows_each(b);
+            T* panel = arena.take<T>(count * width_of<T>(b, blocks));
+            if (!arena.counting()) ref = {panel, count * BLOCK<T>, BLOCK<T>};
         }
     }
 
@@ -245,10 +272,10 @@ template <class T> struct Layout {
         workers = arena.take<Worker<T>>(threads);
         const ScratchSizes sizes = sizes_of_scratch(backward);
         for (int i = 0; i < threads; ++i) {
-            Worker<T> w{i, threads, {}, false, arena.take<Place<T>>(plan.views_count), arena.take<T>(plan.slots * STRIP<T> * BLOCK<T>),
+            Worker<T> w{i, threads, {}, false, arena.take<Place<T>>(plan.views_count), arena.take<Placed>(1), arena.take<T>(plan.slots * STRIP<T> * BLOCK<T>),
                         arena.take<T>(plan.numbers * number_rows),
                         arena.take<T>(plan.column_sums_count * longest_vector()), Scratch<T>::in(arena, format, sizes)};
-            if (!arena.counting()) workers[i] = w;
+            if (!arena.counting()) workers[i] = w, w.placed->offset = -1;
         }
         if (arena.counting()) return;
         for (int64_t v = 0; v < plan.views_count; ++v) {
@@ -262,8 +289,7 @@ template <class T> struct Layout {
         const int64_t of_inputs = plan.inputs_count * length_of<T>(format, units[HIDDEN]);
         int64_t most_rows = scan.batch > most_edges ? scan.batch : most_edges;
         if (most_rows < ROWS_TOGETHER) most_rows = ROWS_TOGETHER;
-        int64_t deepest = scan.input > units[HIDDEN] ? scan.input : units[HIDDEN];
-        if (units[PROJECTION] > deepest) deepest = units[PROJECTION];
+        const int64_t deepest = scan.input > most_units() ? scan.input : most_units();
         int64_t rows = chunk_rows * (backward ? of_inputs : length_of<T>(format, scan.input));
         if (rows <= deepest) rows = deepest + 1;  // a row of a weight gradient's source, and its one
         int64_t longest = backward ? of_inputs : length_of<T>(format, scan.input);  // a factor's column

@@ -30,7 +30,7 @@ template <class T> struct Machine {
         if (w.thread == 0)
             for (int64_t i = 0; i < plan.constants_count; ++i) {
                 const CarouselConstant& c = plan.constants[i];
-                const T value = T(c.per < 0 ? c.value : 1.0 / double(layout.units[c.per]));
+                const T value = c.parameter >= 0 ? *layout.parameter(c.parameter, -1, 1, 1) : T(c.per < 0 ? c.value : 1.0 / double(layout.units[c.per]));
                 for (int u = 0; u < BLOCK<T>; ++u) layout.constants[i * BLOCK<T> + u] = value;
             }
         for (int64_t i = 0; i < plan.column_sums_count * layout.longest_vector(); ++i) w.column_sums[i] = 0;
@@ -49,10 +49,10 @@ template <class T> struct Machine {
         if (scan.first_edge) return prepare_nodes();
         for (int64_t i = 0; i < plan.carried_count; ++i)
             if (plan.buffers[plan.carried[i]].layout == PANEL)
-                pack_first(w, layout.first[i], backward ? scan.grad_last[i] : scan.first[i], plan.state_sizes[i]);
+                pack_first(w, layout.first[i], backward ? scan.grad_last[i] : scan.first[i], plan.buffers[plan.carried[i]]);
         for (int64_t i = 0; i < plan.forward_states_count; ++i)
             if (plan.forward_states[i] >= 0 && plan.buffers[plan.forward_states[i]].layout == PANEL)
-                pack_first(w, layout.forward_first[i], scan.first[i], plan.state_sizes[i]);
+                pack_first(w, layout.forward_first[i], scan.first[i], plan.buffers[plan.forward_states[i]]);
     }
 
     // Over trees: the rows of children that there are not, and zeros to which gradients are added.
@@ -67,9 +67,10 @@ template <class T> struct Machine {
     }
 
     // Rows as torch stores them -> a panel.
-    void pack_first(const Worker<T>& w, const Ref<T>& to, const void* rows, int size) const {
+    void pack_first(const Worker<T>& w, const Ref<T>& to, const void* rows, const CarouselBuffer& buffer) const {
         const T* from = static_cast<const T*>(rows);
-        const Range mine = share(scan.batch, w.thread, w.threads);
+        const int32_t size = buffer.size;
+        const Range mine = times(share(scan.batch, w.thread, w.threads), layout.rows_each(buffer));
         for (int64_t b = 0; b < layout.blocks[size]; ++b)
             for (int64_t r = mine.begin; r < mine.end; ++r)
                 for (int u = 0; u < BLOCK<T>; ++u)
@@ -79,17 +80,19 @@ template <class T> struct Machine {
 
     // ---- steps
 
+    static Range times(Range rows, int64_t each) { return {rows.begin * each, rows.end * each}; }
+
     Range rows_of(const Worker<T>& w, int64_t rows) const {
         if (w.shares_rows) return {0, rows};
         return overlap(share(scan.batch, w.thread, w.threads), {0, rows});
     }
 
     void run_step(const Worker<T>& w, const Step& s, const Chunk& chunk, Barrier& barrier) const {
-        const Range rows = rows_of(w, s.rows);
+        const Range rows = rows_of(w, s.rows), members = layout.walk.each ? times(rows, layout.walk.each) : Range{0, s.edges};
         for (int64_t i = 0; i < plan.gathers_count; ++i) gather(layout, plan.gathers[i], s, chunk);
         for (int64_t i = plan.before; i < plan.segments_count - plan.after; ++i) {
             if (w.shares_rows && plan.segments[i].waits) barrier.wait();
-            run_segment(layout, w, plan.segments[i], s, chunk, plan.segments[i].members ? Range{0, s.edges} : rows);
+            run_segment(layout, w, plan.segments[i], s, chunk, plan.segments[i].members ? members : rows);
         }
         for (int64_t i = 0; i < plan.scatters_count; ++i) scatter(layout, plan.scatters[i], s, chunk);
     }
@@ -103,7 +106,7 @@ template <class T> struct Machine {
     void run_chunk(const Worker<T>& w, const Chunk& chunk, int64_t first, int64_t last) const {
         Worker<T> own = w;
         own.shares_rows = false;
-        for (int s = 0; s < 2; ++s) own.blocks[s] = {0, layout.blocks[s]};
+        for (int s = 0; s < SIZES; ++s) own.blocks[s] = {0, layout.blocks[s]};
         const Step all = whole(chunk);
         const Range mine = share(chunk.rows, w.thread, w.threads, TILE_ROWS);
         for (int64_t r = mine.begin; r < mine.end; r += ROWS_TOGETHER)
@@ -122,9 +125,9 @@ template <class T> struct Machine {
             if (to[i] == nullptr) continue;
             const int size = plan.state_sizes[i];
             const Ref<T> from = state_after(layout, i, s, chunk);
-            const Range mine = w.blocks[size];
+            const Range mine = w.blocks[size], of_state = times(rows, layout.rows_each(plan.buffers[plan.carried[i]]));
             for (int64_t b = mine.begin; b < mine.end; ++b)
-                for (int64_t r = rows.begin; r < rows.end; ++r)
+                for (int64_t r = of_state.begin; r < of_state.end; ++r)
                     std::memcpy(static_cast<T*>(to[i]) + r * layout.units[size] + b * BLOCK<T>, from.at + b * from.block + r * from.row,
                                 layout.columns(size, b) * sizeof(T));
         }

@@ -36,7 +36,8 @@ template <class T> inline Ref<T> of_step(const Layout<T>& l, int32_t buffer, con
 // A state after this step.
 template <class T> inline Ref<T> state_after(const Layout<T>& l, int64_t state, const Step& s, const Chunk& chunk) {
     const int32_t i = l.plan.carried[state];
-    return moved(l.buffers[i], row_of(l, l.plan.buffers[i], s.offset, s.turn, chunk));
+    const CarouselBuffer& b = l.plan.buffers[i];
+    return moved(l.buffers[i], row_of(l, b, s.offset * l.rows_each(b), s.turn, chunk));
 }
 
 // The place of a view that moves, for row `row` of a step and for those after it that states have in common with it.
@@ -45,27 +46,35 @@ template <class T> inline Ref<T> find(const Layout<T>& l, const CarouselView& vi
     if (view.kind == PREVIOUS) {
         if (row >= s.carried) return l.first[view.which];
         const int32_t i = l.plan.carried[view.which];
-        return moved(l.buffers[i], row_of(l, l.plan.buffers[i], s.carried_offset, 1 - s.turn, chunk));
+        const CarouselBuffer& b = l.plan.buffers[i];
+        return moved(l.buffers[i], row_of(l, b, s.carried_offset * l.rows_each(b), 1 - s.turn, chunk));
     }
     // The forward scan came from where this walk goes on to.
     if (row >= s.going_on) return l.forward_first[view.which];
-    return moved(l.buffers[l.plan.forward_states[view.which]], s.going_on_offset);
+    const int32_t i = l.plan.forward_states[view.which];
+    return moved(l.buffers[i], s.going_on_offset * l.rows_each(l.plan.buffers[i]));
 }
 
-// Places all moving views for the rows from `row` on, up to the next row where a state begins or ends.
+// Places all moving views for the rows from `row` on, up to the next row where a state begins or ends, unless they are.
 template <class T> inline void place_moving(const Layout<T>& l, const Worker<T>& w, const Step& s, const Chunk& chunk, int64_t row) {
+    const int64_t stretch = (row >= s.carried) + 2 * (row >= s.going_on);
+    const Placed now{s.offset, s.turn, s.carried_offset, s.going_on_offset, chunk.first_row, stretch};
+    if (*w.placed == now) return;
+    *w.placed = now;
     for (int64_t i = 0; i < l.moving_count; ++i) place(w.places[l.moving[i]], find(l, l.plan.views[l.moving[i]], s, chunk, row));
 }
 
-// Calls work(rows) for the stretches of `mine` in which every state has one place.
+// Calls work(rows) for the stretches of `mine` in which every state has one place. each: as `mine` counts them, a row of the
+// step has so many.
 template <class T, class Work>
-inline void for_stretches(const Layout<T>& l, const Worker<T>& w, const Step& s, const Chunk& chunk, Range mine, Work work) {
+inline void for_stretches(const Layout<T>& l, const Worker<T>& w, const Step& s, const Chunk& chunk, Range mine, int64_t each, Work work) {
     int64_t row = mine.begin;
     while (row < mine.end) {
         int64_t end = mine.end;
-        if (row < s.carried && s.carried < end) end = s.carried;
-        if (l.plan.forward_states_count && row < s.going_on && s.going_on < end) end = s.going_on;
-        place_moving(l, w, s, chunk, row);
+        const int64_t carried = s.carried * each, going_on = s.going_on * each;
+        if (row < carried && carried < end) end = carried;
+        if (l.plan.forward_states_count && row < going_on && going_on < end) end = going_on;
+        place_moving(l, w, s, chunk, row / each);
         work(Range{row, end});
         row = end;
     }

@@ -39,18 +39,20 @@ enum CarouselTime : int32_t {
 
 enum CarouselPlace : int32_t { WORKSPACE, SAVED, EXTERNAL };
 
-enum CarouselSize : int32_t { HIDDEN, PROJECTION };
+// SINGLE: rows of one unit.
+enum CarouselSize : int32_t { HIDDEN, PROJECTION, FURTHER, SINGLE };
 
 struct CarouselBuffer {
     int32_t layout, size, time, place;
     int32_t external;  // which of the scan's rows_of_steps it is, where place is EXTERNAL
-    int32_t members;   // whether it has a row for each member of a row: over trees, for each edge to a child
+    int32_t members;   // whether it has a row for each member of a row: over trees, for each edge to a child; else for
+                       // each of the scan's `members`
 };
 
 struct CarouselConstant {
-    double value;  // the number, or
-    int32_t per;   // CarouselSize: 1 / units of that size; -1 where value counts
-    int32_t unused;
+    double value;       // the number, or
+    int32_t per;        // CarouselSize: 1 / units of that size, or
+    int32_t parameter;  // the first number of a parameter; both -1 where value counts
 };
 
 struct CarouselVector {
@@ -69,6 +71,8 @@ enum CarouselStructural : int32_t {
     LOAD_HALVES, STORE_HALVES,  // between strips and bfloat16
     PARTIAL_HIGHEST, TOTAL_HIGHEST,  // as the sums, of the largest number; NaN where there is one
     SPREAD, TOTAL, GREATEST,         // between a row and its members: a copy for each, their sum, the greatest or 0
+    ROLL, ROLL_BACK, TRANSPOSE,      // among as many members of each row: the one before, the one after, unit m of each
+    AS_ROW, AS_MEMBERS,              // their numbers, one for each, as the units of a row, and the reverse
 };
 
 struct CarouselInstruction {
@@ -91,7 +95,8 @@ struct CarouselProduct {
 // needed by no later step, and run once after them.
 // members: all of it is for the members of rows.
 struct CarouselSegment {
-    int32_t products, products_end, numbers, numbers_end, hidden, hidden_end, projection, projection_end, waits, members;
+    int32_t products, products_end, numbers, numbers_end, hidden, hidden_end, projection, projection_end, further, further_end, single,
+        single_end, waits, members;
 };
 
 // In forward: the input part of a gate. In backward: its gradient. biases: parameters that start it, or -1. idle: leaves do
@@ -143,7 +148,8 @@ struct CarouselPlan {
 // One call. Null where there is nothing: a parameter that is absent, a gradient that nobody asked for.
 struct CarouselScan {
     const CarouselPlan* plan;
-    int64_t steps, rows, batch, input, hidden, projection;
+    int64_t steps, rows, batch, input, hidden, projection, further;
+    int64_t members;             // how many each row has, as many everywhere; 0 if none, and over trees
     const int64_t* batch_sizes;  // [steps]
     int64_t parameters_count;    // parameters[0] is the input matrix (gates * hidden, input)
     int32_t reverse, threads, split, is_double;  // split: 0 chosen from the shape, 1 by rows, 2 by units

@@ -1,7 +1,7 @@
 // One segment of a step, for some rows: products, then numbers of one per row, then strips.
 #pragma once
 
-#include "edges.h"
+#include "slots.h"
 
 namespace carousel::CAROUSEL_ISA {
 
@@ -39,8 +39,9 @@ template <class T> inline void run_number(const Layout<T>& l, const Worker<T>& w
         case SAVE_NUMBER:  // by units every thread has computed it, and one writes it down
             if (!w.shares_rows || w.thread == 0) std::memcpy(d, a.at, rows.size() * sizeof(T));
             return;
-        case SPREAD: case TOTAL: case GREATEST: return across_numbers(in.op, l, s, rows, d, w.places[in.a].ref.at);
     }
+    if (in.op >= SPREAD && l.walk.each) return across_slots(in.op, l.walk.each, rows, d, w.places[in.a].ref);
+    if (in.op >= SPREAD) return across_numbers(in.op, l, s, rows, d, w.places[in.a].ref.at);
     // Pointwise ops take numbers a block of rows at a time; what lies past the end is room for it.
     const auto block_of_rows = [&](int view) {
         return Ref<T>{moved(w.places[view].ref, rows.begin).at, 0, l.plan.views[view].kind == ROW ? BLOCK<T> : 0};
@@ -63,6 +64,8 @@ inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int
         const Ref<T> refs[4] = {ref_of(in.dst), ref_of(in.a), ref_of(in.b), ref_of(in.c)};
         if (in.op < POINTWISE_OPS)
             Kernels<T>::table[in.op](wide, high, refs);
+        else if (in.op >= SPREAD && l.walk.each)
+            run_across_slots(in.op, l.walk.each, block, row, wide, high, units, refs[0], w.places[in.a].ref);
         else if (in.op >= SPREAD)
             run_across(in.op, l, s, row, wide, high, refs[0], moved(refs[1], -row));
         else
@@ -81,17 +84,21 @@ template <class T> inline void run_strips(const Layout<T>& l, const Worker<T>& w
 
 template <class T>
 inline void run_segment(const Layout<T>& l, const Worker<T>& w, const CarouselSegment& g, const Step& s, const Chunk& chunk, Range mine) {
+    const int64_t each = g.members && l.walk.each ? l.walk.each : 1;
     if (g.products < g.products_end)
-        for_stretches(l, w, s, chunk, mine, [&](Range rows) {
+        for_stretches(l, w, s, chunk, mine, each, [&](Range rows) {
             for (int p = g.products; p < g.products_end; ++p) run_product(l, w, p, rows, s.offset < l.scan.leaves);
         });
-    if (g.numbers < g.numbers_end && mine.size() > 0) {
-        place_moving(l, w, s, chunk, mine.begin);
-        for (int i = g.numbers; i < g.numbers_end; ++i) run_number(l, w, l.plan.instructions[i], mine, s);
-    }
-    for_stretches(l, w, s, chunk, mine, [&](Range rows) {
+    if (g.numbers < g.numbers_end)
+        for_stretches(l, w, s, chunk, mine, each, [&](Range rows) {
+            for (int i = g.numbers; i < g.numbers_end; ++i) run_number(l, w, l.plan.instructions[i], rows, s);
+        });
+    if (g.hidden == g.single_end) return;
+    for_stretches(l, w, s, chunk, mine, each, [&](Range rows) {
         run_strips(l, w, s, g.hidden, g.hidden_end, HIDDEN, rows);
         run_strips(l, w, s, g.projection, g.projection_end, PROJECTION, rows);
+        run_strips(l, w, s, g.further, g.further_end, FURTHER, rows);
+        run_strips(l, w, s, g.single, g.single_end, SINGLE, rows);
     });
 }
 

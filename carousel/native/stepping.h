@@ -53,7 +53,7 @@ template <class T> struct Stepping {
             return;
         }
         for (int64_t i = 0; i < scan.plan->carried_count; ++i)
-            std::memcpy(scan.last[i], scan.first[i], scan.batch * machine.layout.units[scan.plan->state_sizes[i]] * sizeof(T));
+            std::memcpy(scan.last[i], scan.first[i], scan.batch * machine.layout.rows_each(scan.plan->buffers[scan.plan->carried[i]]) * machine.layout.units[scan.plan->state_sizes[i]] * sizeof(T));
     }
 
    private:
@@ -66,9 +66,11 @@ template <class T> struct Stepping {
     }
 
     // Every row leaves: a step's results are taken at once.
-    Step at(int64_t k) const { return {scan.batch, k * scan.batch, begun ? scan.batch : 0, (1 - k) * scan.batch, 0, 0, k, 0, 0}; }
+    Step at(int64_t k) const { return {scan.batch, k * scan.batch, begun ? scan.batch : 0, (1 - k) * scan.batch, 0, 0, k, k * members(), members()}; }
 
-    Chunk chunk(int64_t k) const { return {k, k + 1, k * scan.batch, scan.batch, 0, 0}; }
+    Chunk chunk(int64_t k) const { return {k, k + 1, k * scan.batch, scan.batch, k * members(), members()}; }
+
+    int64_t members() const { return scan.batch * scan.members; }  // of all rows of a step
 };
 
 }  // namespace

@@ -24,7 +24,7 @@ struct EngineTable {
     int64_t (*backward_workspace[2])(const CarouselScan&);
     bool (*by_units[2])(const CarouselScan&);
     StepperTable stepper[2];
-    int64_t (*saved_width[2])(const CarouselPlan&, int64_t hidden, int64_t projection, bool members);
+    int64_t (*saved_width[2])(const CarouselPlan&, const int64_t* units, bool members);
     void (*apply_float)(int op, int64_t count, const float* a, const float* b, const float* c, float* result);
     void (*apply_double)(int op, int64_t count, const double* a, const double* b, const double* c, double* result);
     double (*multiply_add_many)(int64_t turns);

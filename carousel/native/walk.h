@@ -16,7 +16,7 @@ struct Step {
     int64_t going_on;  // rows [0, going_on) go on to the next step of this walk, the others end here
     int64_t going_on_offset;
     int64_t turn;      // 0, 1, 0, 1, ...: which half of a buffer of two steps
-    int64_t first_edge, edges;  // over trees, where rows have members: those to the rows' children
+    int64_t first_edge, edges;  // where rows have members: theirs; over trees those to the rows' children
 };
 
 struct Walk {
@@ -27,6 +27,7 @@ struct Walk {
     const int64_t* first_edge;  // over trees: of each row; else null
     bool members;               // whether rows have members: then edges are counted
     int64_t leaves;             // the rows before this one and those from it on are never in one chunk
+    int64_t each;               // how many members every row has; 0 if none, and over trees
 
     int64_t time(int64_t k) const { return down ? steps - 1 - k : k; }
 
@@ -36,6 +37,7 @@ struct Walk {
         s.rows = sizes[t];
         s.offset = offsets[t];
         s.turn = k & 1;
+        s.first_edge = s.offset * each, s.edges = s.rows * each;
         if (first_edge) {
             if (members) s.first_edge = first_edge[s.offset], s.edges = first_edge[s.offset + s.rows] - s.first_edge;
             s.going_on = s.rows;  // no row leaves: the states of all are results
@@ -68,7 +70,7 @@ inline Chunk next_chunk(const Walk& walk, int64_t begin, int64_t rows, int64_t e
         c.rows += s.rows, c.edges += s.edges;
         ++c.end;
     }
-    c.first_edge = walk.members ? walk.first_edge[c.first_row] : 0;
+    c.first_edge = walk.members ? walk.first_edge[c.first_row] : c.first_row * walk.each;
     return c;
 }
 

@@ -55,7 +55,9 @@ def differentiate(program: Program) -> Derivative:
         arguments = (node.attr,) if row.kind == "product" else tuple(map(Ref, node.args))
         for argument, part in zip(node.args, row.derivative(b, gradient, Ref(index), *arguments), strict=True):
             if part is not None and program.nodes[argument].op not in ("constant", "per_unit"):
-                sums[argument].add(b, _as_long_as(b, b.value(part), program.nodes[argument].size, node.size))
+                # What is turned has its own size; elsewhere one number stands for every unit of a longer row.
+                of = program.nodes[argument].size if row.kind == "members" else node.size
+                sums[argument].add(b, _as_long_as(b, b.value(part), program.nodes[argument].size, of))
     return _separate(program, b, _results(program, b, gradients))
 
 

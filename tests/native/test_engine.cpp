@@ -17,7 +17,7 @@ const char* carousel_isa_name(int isa);
 const char* carousel_op_name(int isa, int op);
 int carousel_isa_runs_here(int isa);
 int carousel_block(int isa, int is_double);
-int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan*, int64_t hidden, int64_t projection, int members);
+int64_t carousel_saved_width(int isa, int is_double, const CarouselPlan*, int64_t hidden, int64_t projection, int64_t further, int members);
 int64_t carousel_forward_workspace(int isa, const CarouselScan*);
 int64_t carousel_backward_workspace(int isa, const CarouselScan*);
 void carousel_forward(int isa, const CarouselScan*);
@@ -63,7 +63,7 @@ struct Rnn {
     CarouselInstruction instructions[6] = {{TANH, 3, 0, 0, 0}, {STORE_ROWS, 2, 3, 3, 3}, {}, {}, {}, {}};
     CarouselTerm terms[1] = {{1, HIDDEN, 2, 0, 0}};
     CarouselProduct products[1] = {{0, HIDDEN, 1, -1, -1, 0, 1}};
-    CarouselSegment segments[2] = {{0, 1, 0, 0, 0, 2, 2, 2, 1}, {}};
+    CarouselSegment segments[2] = {{0, 1, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 1}, {}};
     CarouselInput inputs[1] = {{1, 0, 1, -1, -1}};
     CarouselWeightGradient gradients[2] = {};
     int32_t carried[1] = {0}, forward_states[1] = {0}, sizes[1] = {HIDDEN};
@@ -87,8 +87,8 @@ struct Rnn {
             instructions[3] = {TANH_GRAD, 0, 3, 4, 4};
             terms[0] = {0, HIDDEN, 2, 0, 1};
             products[0] = {7, HIDDEN, 0, -1, -1, 0, 1};
-            segments[0] = {0, 0, 0, 0, 0, 4, 4, 4, 0};
-            segments[1] = {0, 1, 4, 4, 4, 4, 4, 4, 1};
+            segments[0] = {0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 0};
+            segments[1] = {0, 1, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 1};
             inputs[0] = {3, 0, -1, -1, -1};
             gradients[0] = {-1, HIDDEN, 3, HIDDEN, 0, 0, 1};
             gradients[1] = {1, HIDDEN, 3, HIDDEN, 2, 0, -1};
@@ -290,8 +290,8 @@ struct Sums {
             instructions[2] = {STORE_ROWS, 0, 4, 4, 4};
             terms[0] = {3, HIDDEN, 2, 0, 0};
             products[0] = {1, HIDDEN, 1, -1, -1, 0, 1, 1};
-            segments[0] = {0, 0, 0, 0, 0, 1, 1, 1, 0, 0};
-            segments[1] = {0, 1, 1, 1, 1, 3, 3, 3, 1, 0};
+            segments[0] = {0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 0, 0};
+            segments[1] = {0, 1, 1, 1, 1, 3, 3, 3, 3, 3, 3, 3, 1, 0};
             inputs[0] = {1, 0, 1, -1, -1, 0};
             gathers[0] = {0, -1, 0, 2};
         } else {
@@ -308,9 +308,9 @@ struct Sums {
             instructions[4] = {SPREAD, 8, 7, 7, 7};
             terms[0] = {6, HIDDEN, 2, 0, 1};
             products[0] = {7, HIDDEN, 0, -1, -1, 0, 1, 1};
-            segments[0] = {0, 0, 0, 0, 0, 4, 4, 4, 0, 0};
-            segments[1] = {0, 1, 4, 4, 4, 4, 4, 4, 1, 0};
-            segments[2] = {1, 1, 4, 4, 4, 5, 5, 5, 0, 1};
+            segments[0] = {0, 0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 0, 0};
+            segments[1] = {0, 1, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 1, 0};
+            segments[2] = {1, 1, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 0, 1};
             inputs[0] = {4, 0, -1, -1, -1, 0};
             gradients[0] = {-1, HIDDEN, 4, HIDDEN, 0, 0, 1, 0};
             gradients[1] = {3, HIDDEN, 4, HIDDEN, 2, 0, -1, 1};
@@ -361,7 +361,7 @@ void check_forest(int isa) {
     Forest f;
     Sums forward(false), backward(true);
     constexpr int64_t N = Forest::N, H = Forest::H, I = Forest::I;
-    const int64_t width = carousel_saved_width(isa, 1, &forward.plan, H, 0, 0);
+    const int64_t width = carousel_saved_width(isa, 1, &forward.plan, H, 0, 0, 0);
     CarouselScan scans[2] = {};
     Numbers outputs[2], saved[2], dx[2], dw[2], db[2], du[2];
     const void* parameters[3] = {f.weight.data(), f.bias.data(), f.recurrent.data()};

@@ -6,7 +6,7 @@ from typing import Any
 
 from carousel.engines.keeping import Kept
 from carousel.engines.native.emit import emit
-from carousel.engines.native.forward import results_of, saved_buffers
+from carousel.engines.native.forward import results_of, saved_buffers, state_sizes
 from carousel.engines.native.items import Items
 from carousel.engines.native.leaves import NOTHING, Idle
 from carousel.engines.native.plan import (
@@ -75,13 +75,13 @@ class _Backward:
         given = self.states if self.trees else [program.output_state]
         self.outputs = {state: b.external(program.states[state]) for state in given}
         nodes = {key: program.nodes[index] for key, index in results_of(program, self.trees).items()}
-        self.upstream = {key: b.external(node.size, bool(node.members)) for key, node in nodes.items()}
-        self.streams = {name: b.external(size) for name, size in program.streams.items()}
-        self.grad_streams = {name: b.external(size) for name, size in program.streams.items()} if of_streams else {}
-        b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
+        self.upstream = {key: b.external(node.row) for key, node in nodes.items()}
+        self.streams = {name: b.external(row) for name, row in program.streams.items()}
+        self.grad_streams = {name: b.external(row) for name, row in program.streams.items()} if of_streams else {}
+        b.plan.state_sizes = state_sizes(program)
         # The gradients of states: of this step and the one before it in the walk, or over trees of all nodes.
         time = ALWAYS if self.trees else TWO
-        self.carried = [b.buffer(PANEL, size, time, WORKSPACE) for size in program.states.values()]
+        self.carried = [b.state_buffer(row, time, WORKSPACE) for row in program.states.values()]
         if not self.trees:
             b.plan.forward_states = [self._forward_state(state) for state in self.states]
             b.plan.carried = self.carried
@@ -96,7 +96,7 @@ class _Backward:
         select(self.b, self.derivative.program.nodes, self._leaf, self.homes, self.sums, forward_inputs=None)
         for state, carried in zip(self.states, self.b.plan.carried, strict=False):
             if ("state", state) not in self.derivative.program.outputs:  # the step does not read it
-                self.b[self.b.common_leaf(Node("constant", (), "any", 0.0))].homes.append(carried)
+                self.b.keep_in(self.b.common_leaf(Node("constant", (), "any", 0.0)), carried)
         self._gradients_of_inputs()
         self._gradients_of_weights()
         self._gradients_of_transposed()
@@ -143,7 +143,8 @@ class _Backward:
             case "state" if self.trees:
                 return self.b.children_leaf(node.attr, node.size, self._values_of(node.attr))
             case "state":
-                return self.b.leaf("state", View(FORWARD_PREVIOUS, self.states.index(node.attr)), node.size)
+                view = View(FORWARD_PREVIOUS, self.states.index(node.attr))
+                return self.b.state_leaf(view, node.size, bool(node.members))
             case "stream":
                 return self.b.rows_leaf(self.streams[node.attr], node.size)
             case "gradient":
@@ -156,7 +157,7 @@ class _Backward:
             return self.b.rows_leaf(self.upstream[node.attr], node.size)
         index = self.states.index(node.attr)
         view = View(BUFFER, self.carried[index]) if self.trees else View(PREVIOUS, index)
-        carried = self.b.leaf("state", view, node.size)
+        carried = self.b.state_leaf(view, node.size, bool(node.members))
         if node.attr not in self.upstream:
             return carried
         return self.b.op("add", node.size, carried, self.b.rows_leaf(self.upstream[node.attr], node.size))
@@ -178,7 +179,8 @@ class _Backward:
                 name, gate = what if isinstance(what, tuple) else (what, None)
                 self.sums.setdefault(index, []).append(len(plan.column_sums))
                 part = -1 if gate is None else self.program.gates.index(gate)
-                of = SIZES[self.program.vectors[name].size if name in self.program.vectors else "hidden"]
+                units = next(n.size for n in self.program.nodes if n.op == "vector" and n.attr == what)
+                of = SIZES["single" if units == "one" else units]
                 plan.column_sums.append(Vector(self.b.parameter(name), part, of))
             case "stream":
                 if what in self.grad_streams:

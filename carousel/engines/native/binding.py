@@ -63,7 +63,10 @@ class CPlan(Structure):
 class CScan(Structure):
     _fields_ = [
         ("plan", POINTER(CPlan)),
-        *((name, c_int64) for name in ("steps", "rows", "batch", "input", "hidden", "projection")),
+        *(
+            (name, c_int64)
+            for name in ("steps", "rows", "batch", "input", "hidden", "projection", "further", "members")
+        ),
         ("batch_sizes", c_void_p),
         ("parameters_count", c_int64),
         *((name, c_int32) for name in ("reverse", "threads", "split", "is_double", "bfloat16", "alone")),
@@ -75,13 +78,13 @@ class CScan(Structure):
 
 
 class _Constant(Structure):
-    _fields_ = [("value", c_double), ("per", c_int32), ("unused", c_int32)]
+    _fields_ = [("value", c_double), ("per", c_int32), ("parameter", c_int32)]
 
 
 def _in_c(rows: Sequence[Any], entry: type) -> Any:
     """A list of a plan as a C array."""
     if entry is Constant:
-        return (_Constant * len(rows))(*(_Constant(value, per, 0) for value, per in rows))
+        return (_Constant * len(rows))(*(_Constant(*row) for row in rows))
     numbers = rows if entry is int else [number for row in rows for number in row]
     return (c_int32 * len(numbers))(*numbers)
 
@@ -142,7 +145,7 @@ class Library:
             ("carousel_sizeof_scan", c_int64, []),
             ("carousel_block", c_int, [c_int, c_int]),
             ("carousel_multiplies_bfloat16", c_int, [c_int]),
-            ("carousel_saved_width", c_int64, [c_int, c_int, POINTER(CPlan), c_int64, c_int64, c_int]),
+            ("carousel_saved_width", c_int64, [c_int, c_int, POINTER(CPlan), c_int64, c_int64, c_int64, c_int]),
             ("carousel_forward_workspace", c_int64, [c_int, POINTER(CScan)]),
             ("carousel_backward_workspace", c_int64, [c_int, POINTER(CScan)]),
             ("carousel_division", c_int, [c_int, POINTER(CScan)]),

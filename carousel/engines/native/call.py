@@ -18,6 +18,7 @@ from carousel.engines.native.prepared import (
     isa,
     library,
     library_units,
+    members_each,
     prepared,
     settings,
 )
@@ -48,6 +49,7 @@ def describe(made: binding.MadePlan, sizes: Sizes, given: Inputs) -> tuple[bindi
     scan.steps, scan.rows, scan.batch = batch_sizes.shape[0], rows, batch
     units = library_units(sizes)
     scan.input, scan.hidden, scan.projection = input_size, units["hidden"], units["projection"]
+    scan.further, scan.members = units["further"], members_each(sizes)
     scan.batch_sizes = batch_sizes.data_ptr()
     scan.reverse, scan.split, scan.is_double = reverse, settings.split, x.dtype == torch.float64
     each = sizes.parameters[0][0] * (input_size + sizes.output)

@@ -108,7 +108,7 @@ def _load_numbers(items: Items, listing: Listing, members: bool) -> None:
         item = items[i]
         if item.members != members:
             continue
-        if isinstance(item, Leaf) and item.name == "number":
+        if isinstance(item, Leaf) and item.row >= 0:
             listing.add(Structural.LOAD_NUMBER, View(ROW, item.row), item.view)
         elif not isinstance(item, Leaf) and item.row >= 0 and item.part != part:
             home = next(h for h in item.homes if _is_lasting_number(items, h))

@@ -31,7 +31,7 @@ from carousel.engines.levels import Levels
 from carousel.engines.native import binding, call, facts, identity
 from carousel.engines.native import over_trees as native_over_trees
 from carousel.engines.native.prepared import isa, library, multiplies_bfloat16, settings
-from carousel.engines.native.two_sizes import others
+from carousel.engines.native.sizes import members_of, others
 from carousel.engines.over_levels import Nodes
 from carousel.engines.parameters import parameters_of
 from carousel.program import Interface, Program, ops
@@ -44,14 +44,14 @@ def why_not(program: Interface, dtype: torch.dtype, device: torch.device) -> str
         return absent
     if not isinstance(program, Program):
         return "the cell's step is not traced to a program"
-    if (beyond := not_rows(program)) is not None:
-        return beyond
+    if (reason := beyond(program)) is not None:
+        return reason
     if torch.device(device).type != "cpu":
         return f"it runs on the CPU, not on {device}"
     if dtype not in (torch.float32, torch.float64, torch.bfloat16):
         return f"it computes in float32, float64 and bfloat16, not in {str(dtype).removeprefix('torch.')}"
-    if len(found := others(program)) > 1:
-        return f"it computes with rows of hidden units and of one other size, and the cell has {' and '.join(found)}"
+    if len(found := others(program)) > 2:
+        return f"it computes with rows of hidden units and of two other sizes, and the cell has {' and '.join(found)}"
     return None  # every such program, and its derivative, can become a plan
 
 
@@ -137,14 +137,14 @@ def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], trees: 
 
 
 @same_at_every_call
-def not_rows(program: Program) -> str | None:
-    """Why a program is not one of rows, and of the children of nodes, alone, as a phrase; None if it is."""
-    if any(node.members not in ("", ops.CHILDREN) for node in program.nodes):
-        return "it computes with rows, and this cell has members: a memory of slots, or a context"
-    if len(program.fed) > 1:
-        return f"its gates read one state, and those of this cell read {', '.join(program.fed)}"
-    if any(weight.rows == "one" for weight in program.weights.values()) or "one" in program.states.values():
-        return "it carries and multiplies rows, and this cell has a state or a product that is a single number"
+def beyond(program: Program) -> str | None:
+    """What a program has that no plan can say, as a phrase; None if there is nothing."""
+    if any(node.members == ops.CONTEXT for node in program.nodes):
+        return "it computes with rows and with members that all rows have as many of, and this cell reads a context"
+    if len(found := members_of(program)) > 1:
+        return f"it computes with members of one number, and this cell has {' and '.join(found)} of them"
+    if found and any(node.op in ops.PRODUCTS and node.members for node in program.nodes):
+        return "it multiplies rows, and this cell multiplies each member of them by a matrix"
     return None
 
 

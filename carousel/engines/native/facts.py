@@ -24,6 +24,7 @@ def _scan_of(program: Program, dtype: torch.dtype, units: dict[str, int], steps:
         return torch.empty(shape, dtype=wide, device="meta")
 
     shapes = shapes_of(program, units)
+    units = program.with_rows(units)
     batch_sizes = torch.full((steps,), batch, dtype=torch.int64, device="cpu")
     states = [rows(batch, units[size]) for size in program.states.values()]
     parameters = [rows(*shape) for shape in shapes]

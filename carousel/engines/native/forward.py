@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from carousel.cells.member_sizes import parted
 from carousel.engines import over_levels
 from carousel.engines.keeping import Kept
 from carousel.engines.native.emit import emit
@@ -48,16 +49,13 @@ def lower_forward(
     trees, unneeded = idle is not None, idle or NOTHING
     b.idle = unneeded.products
     stored = saved_buffers(b, program, keep, halves, trees) if keep else {}
-    b.plan.state_sizes = [SIZES[size] for size in program.states.values()]
-    emitted = {
-        key: b.external(program.nodes[index].size, bool(program.nodes[index].members))
-        for key, index in results_of(program, trees).items()
-    }
-    streams = {name: b.external(size) for name, size in program.streams.items()}
+    b.plan.state_sizes = state_sizes(program)
+    emitted = {key: b.external(program.nodes[i].row) for key, i in results_of(program, trees).items()}
+    streams = {name: b.external(row) for name, row in program.streams.items()}
     states: dict[Any, int] = {}
-    for state, size in program.states.items():  # where nothing else holds a state, a buffer of two steps does
+    for state, row in program.states.items():  # where nothing else holds a state, a buffer of two steps does
         known = emitted.get(state, stored.get(("state", state)))
-        states[state] = b.buffer(PANEL, size, TWO, WORKSPACE) if known is None else known
+        states[state] = b.state_buffer(row, TWO, WORKSPACE) if known is None else known
     b.plan.carried = [] if trees else list(states.values())
     nodes = keep.nodes if keep else ()
     homes: dict[int, list[int]] = {}
@@ -75,7 +73,8 @@ def lower_forward(
             case "state" if trees:
                 return b.children_leaf(node.attr, node.size, emitted[list(program.states)[b.child(node.attr)[0]]])
             case "state":
-                return b.leaf("state", View(PREVIOUS, list(program.states).index(node.attr)), node.size)
+                view = View(PREVIOUS, list(program.states).index(node.attr))
+                return b.state_leaf(view, node.size, bool(node.members))
             case "stream":
                 return b.rows_leaf(streams[node.attr], node.size)
         return b.common_leaf(node)
@@ -96,11 +95,17 @@ def results_of(program: Program, trees: bool) -> dict[Any, int]:
     }
 
 
+def state_sizes(program: Program) -> list[int]:
+    """The library's size of the rows of each state, or of the rows of its members."""
+    units = (parted(row)[1] for row in program.states.values())
+    return [SIZES["single" if size == "one" else size] for size in units]
+
+
 def saved_buffers(b: Items, program: Program, keep: Kept, halves: bool, trees: bool) -> dict[tuple[str, Any], int]:
     """The buffers of kept values. Both plans have the same ones in the same order."""
     found: dict[tuple[str, Any], int] = {}
     for state in () if trees else keep.states:  # over trees they are results
-        found["state", state] = b.buffer(PANEL, program.states[state], ALWAYS, SAVED)
+        found["state", state] = b.state_buffer(program.states[state], ALWAYS, SAVED)
     for node in keep.nodes:
         size, members = program.nodes[node].size, bool(program.nodes[node].members)
         layout = NUMBER if size == "one" else HALVES if halves and node in keep.pointwise else PANEL

@@ -9,15 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from carousel.cells.member_sizes import parted
 from carousel.engines.native.plan import (
     ALWAYS,
     BUFFER,
     CHUNK,
     CONSTANT,
     EXTERNAL,
+    FORWARD_PREVIOUS,
     HALVES,
     NUMBER,
     PANEL,
+    PREVIOUS,
     ROWS,
     SIZES,
     TWO,
@@ -27,6 +30,7 @@ from carousel.engines.native.plan import (
     Constant,
     Gather,
     Plan,
+    Structural,
     Vector,
     View,
     place_in,
@@ -101,9 +105,9 @@ class Reduction(Item):
 
 @dataclass(kw_only=True)
 class Across(Item):
-    """An op between a row and its members: "spread", "total" or "greatest"."""
+    """An op between a row and its members, or among members."""
 
-    name: str
+    name: Structural
 
 
 @dataclass(kw_only=True)
@@ -154,12 +158,19 @@ class Items:
         self.plan.buffers.append(Buffer(layout, SIZES[size], time, place, members=int(members)))
         return len(self.plan.buffers) - 1
 
-    def external(self, size: str, members: bool = False) -> int:
-        """The buffer of the scan's next EXTERNAL rows, of one number or of units."""
+    def external(self, row: str) -> int:
+        """The buffer of the scan's next EXTERNAL rows, of a size as `Node.row` names it."""
+        members, size = parted(row)
         count = sum(b.place == EXTERNAL for b in self.plan.buffers)
         layout = NUMBER if size == "one" else ROWS
-        self.plan.buffers.append(Buffer(layout, SIZES.get(size, 0), ALWAYS, EXTERNAL, count, int(members)))
+        self.plan.buffers.append(Buffer(layout, SIZES.get(size, 0), ALWAYS, EXTERNAL, count, int(bool(members))))
         return len(self.plan.buffers) - 1
+
+    def state_buffer(self, row: str, time: int, place: int) -> int:
+        """A buffer for states, or their gradients, of this size."""
+        members, size = parted(row)
+        layout = NUMBER if size == "one" else PANEL
+        return self.buffer(layout, "single" if size == "one" else size, time, place, bool(members))
 
     def number_buffer(self, members: bool) -> int:
         self.plan.buffers.append(Buffer(NUMBER, 0, CHUNK, WORKSPACE, members=int(members)))
@@ -204,6 +215,13 @@ class Items:
         self._give_row(self.list[index])
         return index
 
+    def state_leaf(self, view: View, size: str, members: bool) -> int:
+        """The item of a state, or of its gradient, as the step before left it."""
+        index = self.leaf("state", view, size, members)
+        if size == "one":
+            self._give_row(self.list[index])
+        return index
+
     def rows_leaf(self, buffer: int, size: str) -> int:
         view, members = View(BUFFER, buffer), bool(self.plan.buffers[buffer].members)
         return self.number_leaf(view, members) if size == "one" else self.leaf("rows", view, size, members)
@@ -219,6 +237,9 @@ class Items:
                 return self.leaf("constant", View(CONSTANT, index), "any")
             case "vector":
                 name, gate = node.attr if isinstance(node.attr, tuple) else (node.attr, None)
+                if node.size == "one":
+                    index = place_in(self.plan.constants, Constant(0.0, -1, self.parameter(name)))
+                    return self.leaf("constant", View(CONSTANT, index), "any")
                 part = -1 if gate is None else self.program.gates.index(gate)
                 key = Vector(self.parameter(name), part, SIZES[node.size])
                 return self.leaf("vector", View(VECTOR, place_in(self.plan.vectors, key)), node.size)
@@ -235,15 +256,38 @@ class Items:
             Reduction(name=name, size="one", args=(a,), level=argument.level + 1, members=argument.members)
         )
 
-    def across(self, name: str, size: str, a: int) -> int:
-        """The item of an op between a row and its members."""
+    def across(self, name: str, size: str, a: int, members: bool) -> int:
+        """The item of an op between a row and its members, or among members. members: whether it gives members."""
         argument = self.list[a]
-        if isinstance(argument, Leaf) and argument.name in ("vector", "constant"):  # the same for all rows and members
-            return self._enter(Pointwise(name="copy", size=size, args=(a,), members=True))
-        if isinstance(argument, Leaf) and size in SIZES and argument.name not in ("state", "input"):  # it reads a panel
-            a = self.op("copy", size, a)
+        if name == "spread" and isinstance(argument, Leaf) and argument.name in ("vector", "constant"):
+            return self._enter(Pointwise(name="copy", size=size, args=(a,), members=True))  # the same for all
+        if isinstance(argument, Leaf) and argument.size in SIZES and not self._is_panel(argument.view):
+            a = self.op("copy", argument.size, a)
+        if name == "turn":
+            name = "transpose" if members and argument.members else "as_members" if members else "as_row"
         level = self.list[a].level + 1
-        return self._enter(Across(name=name, size=size, args=(a,), level=level, members=name == "spread"))
+        return self._enter(Across(name=Structural[name.upper()], size=size, args=(a,), level=level, members=members))
+
+    def _is_panel(self, view: View) -> bool:
+        return view.kind in (BUFFER, PREVIOUS, FORWARD_PREVIOUS) and self.layout_of(view) == PANEL
+
+    def layout_of(self, view: View) -> int:
+        """The layout of the buffer that a view shows; PANEL of what is in no buffer."""
+        plan = self.plan
+        if view.kind not in (BUFFER, PREVIOUS, FORWARD_PREVIOUS):
+            return PANEL
+        through = {PREVIOUS: plan.carried, FORWARD_PREVIOUS: plan.forward_states}.get(view.kind)
+        return plan.buffers[view.which if through is None else through[view.which]].layout
+
+    def keep_in(self, i: int, home: int) -> None:
+        """Demands that a buffer contains the value of item i. What is not of its kind is copied to an item that is."""
+        buffer, item = self.plan.buffers[home], self.list[i]
+        size = "one" if buffer.layout == NUMBER else list(SIZES)[buffer.size]
+        if buffer.members and not item.members:
+            i = self.across("spread", item.size if item.size in SIZES else "one", i, True)
+        if buffer.layout == NUMBER and isinstance(self.list[i], Leaf):
+            i = self._enter(Pointwise(name="copy", size=size, args=(i,), members=self.list[i].members))
+        self.list[i].homes.append(home)
 
     def product(
         self, size: str, terms: list[tuple[int, str, bool]], start: int | None, bias: str | None, idle: bool = False

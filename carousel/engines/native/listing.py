@@ -7,17 +7,13 @@ from typing import NamedTuple
 
 from carousel.engines.native.items import Across, Item, Items, Leaf, MatrixProduct, Pointwise, Reduction
 from carousel.engines.native.plan import (
-    ACROSS,
     BUFFER,
     COLUMN_SUMS,
     CONSTANT,
-    FORWARD_PREVIOUS,
     HALVES,
     LOCAL,
     NUMBER,
     NUMBER_OF,
-    PANEL,
-    PREVIOUS,
     ROW,
     ROWS,
     SIZES,
@@ -86,21 +82,16 @@ class Listing:
         if not self._in_place(view):
             self.local[i] = self.scratch()
             self.add(
-                Structural.LOAD_HALVES if self._layout(view) == HALVES else Structural.LOAD_ROWS, self.local[i], view
+                Structural.LOAD_HALVES if self.items.layout_of(view) == HALVES else Structural.LOAD_ROWS,
+                self.local[i],
+                view,
             )
             return self.local[i]
         return view
 
-    def _layout(self, view: View) -> int:
-        plan = self.items.plan
-        if view.kind not in (BUFFER, PREVIOUS, FORWARD_PREVIOUS):
-            return PANEL
-        through = {PREVIOUS: plan.carried, FORWARD_PREVIOUS: plan.forward_states}.get(view.kind)
-        return plan.buffers[view.which if through is None else through[view.which]].layout
-
     def _in_place(self, view: View) -> bool:
         """Whether strips can use a view directly: not bfloat16, nor rows in torch's layout without whole blocks."""
-        layout = self._layout(view)
+        layout = self.items.layout_of(view)
         return layout != HALVES and (layout != ROWS or self.size in self.items.direct)
 
     def compute(self, i: int, item: Pointwise) -> None:
@@ -109,7 +100,7 @@ class Listing:
     def across(self, i: int, item: Across) -> None:
         argument = self.items[item.args[0]]
         at = View(ROW, argument.row) if argument.row >= 0 else place_of(self.items, argument, self.part)
-        self._compute(i, item, ACROSS[item.name], [at])
+        self._compute(i, item, item.name, [at])
 
     def _compute(self, i: int, item: Item, op: int, arguments: list[View]) -> None:
         if self.size is None:
@@ -140,7 +131,7 @@ class Listing:
 
     def _copy_out(self, item: Item, at: View, places: list[View], sums: Iterable[int] | None = None) -> None:
         for place in places:
-            store = Structural.STORE_HALVES if self._layout(place) == HALVES else Structural.STORE_ROWS
+            store = Structural.STORE_HALVES if self.items.layout_of(place) == HALVES else Structural.STORE_ROWS
             self.add(NUMBER_OF["copy"] if self._in_place(place) else store, place, at)
         for s in item.sums if sums is None else sums:
             self.add(Structural.ADD_COLUMNS, View(COLUMN_SUMS, s), at)

@@ -14,7 +14,8 @@ LOCAL, BUFFER, PREVIOUS, FORWARD_PREVIOUS, VECTOR, CONSTANT, ROW, COLUMN_SUMS, C
 PANEL, ROWS, PARTIAL, NUMBER, HALVES = range(5)
 ALWAYS, CHUNK, TWO = range(3)
 WORKSPACE, SAVED, EXTERNAL = range(3)
-SIZES = {"hidden": 0, "projection": 1}
+# The sizes of rows of units; the last is that of single numbers, where a row of one unit stands for one.
+SIZES = {"hidden": 0, "projection": 1, "further": 2, "single": 3}
 
 
 class Structural(IntEnum):
@@ -36,6 +37,11 @@ class Structural(IntEnum):
     SPREAD = 1012
     TOTAL = 1013
     GREATEST = 1014
+    ROLL = 1015
+    ROLL_BACK = 1016
+    TRANSPOSE = 1017
+    AS_ROW = 1018
+    AS_MEMBERS = 1019
 
 
 # Pointwise ops in the order of native/ops.h: first those of the alphabet, then those of the engine alone.
@@ -46,8 +52,17 @@ REDUCTIONS = {
     for name, op in ops.TABLE.items()
     if op.kind == "reduction" and f"TOTAL_{name.upper()}" in Structural.__members__
 }
-# Those between a row and its members; those among a memory's slots have no instructions yet.
-ACROSS = {name: Structural[name.upper()] for name in ("spread", "total", "greatest")}
+# Those between a row and its members, and among members: whether they read members, and whether they give members.
+ACROSS = {
+    Structural.SPREAD: (False, True),
+    Structural.TOTAL: (True, False),
+    Structural.GREATEST: (True, False),
+    Structural.ROLL: (True, True),
+    Structural.ROLL_BACK: (True, True),
+    Structural.TRANSPOSE: (True, True),
+    Structural.AS_ROW: (True, False),
+    Structural.AS_MEMBERS: (False, True),
+}
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 
@@ -71,10 +86,11 @@ class Buffer(NamedTuple):
 
 
 class Constant(NamedTuple):
-    """A number, or 1 / units, with the units of the size `per`."""
+    """A number; or 1 / units, with the units of the size `per`; or the one number of a parameter."""
 
     value: float
     per: int = -1
+    parameter: int = -1
 
 
 class Vector(NamedTuple):
@@ -129,6 +145,10 @@ class Segment(NamedTuple):
     hidden_end: int
     projection: int
     projection_end: int
+    further: int
+    further_end: int
+    single: int
+    single_end: int
     waits: int
     members: int = 0
 

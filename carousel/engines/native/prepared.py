@@ -13,7 +13,7 @@ from carousel.engines.native.backward import lower_backward
 from carousel.engines.native.forward import lower_forward
 from carousel.engines.native.leaves import idle
 from carousel.engines.native.plan import SIZES
-from carousel.engines.native.two_sizes import as_library_knows, other
+from carousel.engines.native.sizes import as_library_knows, members_of, names
 from carousel.errors import CarouselError
 from carousel.program import Program, differentiate
 from carousel.program.sharing import made_once
@@ -84,8 +84,14 @@ def backward_plan(
 
 
 def library_units(sizes: Sizes) -> dict[str, int]:
-    """Numbers for the two sizes that the library knows."""
-    return {"hidden": sizes.units["hidden"], "projection": sizes.units.get(other(sizes.program), 0)}
+    """Numbers for the sizes that the library knows."""
+    its = {name: sizes.units[size] for size, name in names(sizes.program).items()}
+    return dict.fromkeys(SIZES, 0) | {"hidden": sizes.units["hidden"], "single": 1} | its
+
+
+def members_each(sizes: Sizes) -> int:
+    """How many members every row has; 0 if none, or if their number differs from row to row."""
+    return next((sizes.units[size] for size in members_of(sizes.program)), 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +99,8 @@ class PreparedPlan:
     """A forward plan for scans of certain sizes, which is made once.
 
     direct: the sizes whose rows are whole blocks; see `forward.lower_forward`.
-    saved: the count of numbers that it keeps for each row of a step. saved_members: over trees, for each edge.
+    saved: the count of numbers that it keeps for each row of a step, with its members if all rows have as many.
+    saved_members: over trees, for each edge.
     """
 
     plan: binding.MadePlan
@@ -109,7 +116,9 @@ def prepared(sizes: Sizes, is_double: bool, isa: int, keep: bool, halves: bool, 
     direct = frozenset(size for size in SIZES if units[size] % block == 0)
     made = forward_plan(sizes.program, keep, direct, halves, trees)
     saved, saved_members = (
-        c.carousel_saved_width(isa, is_double, made.pointer, units["hidden"], units["projection"], members)
+        c.carousel_saved_width(
+            isa, is_double, made.pointer, *(units[name] for name in SIZES if name != "single"), members
+        )
         for members in (False, True)
     )
-    return PreparedPlan(made, direct, saved, saved_members)
+    return PreparedPlan(made, direct, saved + members_each(sizes) * saved_members, saved_members)

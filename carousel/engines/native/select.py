@@ -41,14 +41,15 @@ def select(
             bias = node.attr if _is_biased(items, node) else None
             value[index] = items.product(node.size, [term], None, bias, index in items.idle)
         elif ops.is_of_members(node.op):
-            value[index] = items.across(node.op, node.size, value[node.args[0]])
+            value[index] = items.across(node.op, node.size, value[node.args[0]], bool(node.members))
         elif node.op in REDUCTIONS:
             value[index] = items.reduction(node.op, value[node.args[0]])
         elif node.op == "broadcast":
             value[index] = items.op("copy", node.size, value[node.args[0]])
         else:
             value[index] = items.op(node.op, node.size, *(value[a] for a in node.args))
-        items[value[index]].homes += homes.get(index, ())
+        for home in homes.get(index, ()):
+            items.keep_in(value[index], home)
         items[value[index]].sums += sums.get(index, ())
 
 

@@ -47,7 +47,9 @@ def _view(plan: p.Plan, kind: int, which: int) -> str:
         case p.VECTOR:
             return _part(plan, *plan.vectors[which][:2])
         case p.CONSTANT:
-            value, per = plan.constants[which]
+            value, per, parameter = plan.constants[which]
+            if parameter >= 0:
+                return _part(plan, parameter, -1)
             return f"{value:g}" if per < 0 else f"1/{SIZES[per]}"
         case p.ROW:
             return f"n{which}"
@@ -114,8 +116,7 @@ def _segment(plan: p.Plan, number: int, segment: p.Segment) -> Iterator[str]:
         yield made + ", leaves idle" * product.idle
     for label, begin, end in (
         ("numbers", segment.numbers, segment.numbers_end),
-        ("hidden", segment.hidden, segment.hidden_end),
-        ("projection", segment.projection, segment.projection_end),
+        *((size, getattr(segment, size), getattr(segment, f"{size}_end")) for size in SIZES),
     ):
         if begin < end:
             yield f"  {label}:"

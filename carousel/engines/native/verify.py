@@ -75,8 +75,14 @@ def _outside(plan: p.Plan) -> Iterator[str]:
         ("a panel of children", [g.panel for g in (*plan.gathers, *plan.scatters)], -1, buffers),
         ("a state of children", [g.state for g in (*plan.gathers, *plan.scatters)], 0, len(plan.state_sizes)),
         ("a view of an instruction", [v for i in plan.instructions for v in i[1:]], 0, views),
-        ("a size", [*plan.state_sizes, *(b.size for b in plan.buffers), *(t.size for t in plan.products)], 0, 2),
-        ("a size of a vector", [v.size for v in vectors], 0, 2),
+        (
+            "a size",
+            [*plan.state_sizes, *(b.size for b in plan.buffers), *(t.size for t in plan.products)],
+            0,
+            len(p.SIZES),
+        ),
+        ("a size of a vector", [v.size for v in vectors], 0, len(p.SIZES)),
+        ("a parameter of a constant", [c.parameter for c in plan.constants], -1, parameters),
     ]
     for what, numbers, lowest, end in columns:
         for number in numbers:
@@ -101,12 +107,12 @@ def _of_bounds(plan: p.Plan) -> Iterator[str]:
     """Reports entries that the segments, taken in order, leave out or take twice."""
     product, instruction = 0, 0
     for number, s in enumerate(plan.segments):
-        marks = (s.numbers, s.numbers_end, s.hidden, s.hidden_end, s.projection, s.projection_end)
+        marks = s[s._fields.index("numbers") : s._fields.index("waits")]  # the begin and end of each list
         if s.products != product or s.products_end < product:
             yield f"segment {number} begins at product {s.products}, and the one before ended at {product}"
-        if marks[0] != instruction or list(marks) != sorted(marks) or marks[1] != marks[2] or marks[3] != marks[4]:
+        if marks[0] != instruction or list(marks) != sorted(marks) or marks[1:-1:2] != marks[2::2]:
             yield f"segment {number} has instructions {marks}, and the one before ended at {instruction}"
-        product, instruction = s.products_end, s.projection_end
+        product, instruction = s.products_end, marks[-1]
     if (product, instruction) != (len(plan.products), len(plan.instructions)):
         yield "there are products or instructions in no segment"
     if plan.before < 0 or plan.after < 0 or plan.before + plan.after > len(plan.segments):
@@ -116,8 +122,8 @@ def _of_bounds(plan: p.Plan) -> Iterator[str]:
 def _of_instructions(plan: p.Plan) -> Iterator[str]:
     for s in plan.segments:
         yield from _of_listing(plan, s.numbers, s.numbers_end, None)
-        yield from _of_listing(plan, s.hidden, s.hidden_end, p.SIZES["hidden"])
-        yield from _of_listing(plan, s.projection, s.projection_end, p.SIZES["projection"])
+        for size, number in p.SIZES.items():
+            yield from _of_listing(plan, getattr(s, size), getattr(s, f"{size}_end"), number)
         yield from _of_members(plan, s)
 
 
@@ -128,11 +134,11 @@ def _of_members(plan: p.Plan, s: p.Segment) -> Iterator[str]:
         for t in plan.products[s.products : s.products_end]
         for place in (t.dst, *(f.source for f in _terms(plan, t)))
     ]
-    for number in range(s.numbers, s.projection_end):
+    for number in range(s.numbers, s.single_end):
         op, dst, *arguments = plan.instructions[number]
-        crosses = op in p.ACROSS.values()
-        used += [(dst, s.members), *((place, s.members ^ crosses) for place in arguments[: arity(op)])]
-        if crosses and s.members != (op == p.ACROSS["spread"]):
+        reads, gives = p.ACROSS.get(op, (s.members, s.members))  # type: ignore[call-overload]
+        used += [(dst, s.members), *((place, int(reads)) for place in arguments[: arity(op)])]
+        if gives != s.members:
             yield f"instruction {number} leads from {'members' if s.members else 'rows'} to themselves"
     for place, members in used:
         buffer = _buffer(plan, place)
@@ -174,6 +180,8 @@ def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
     of_units = {p.VECTOR: plan.vectors, p.COLUMN_SUMS: plan.column_sums}.get(kind)
     if size is not None and of_units is not None and of_units[which].size != size:
         return "a vector of another size"
+    if size is None and op == p.Structural.AS_MEMBERS and _is_units(buffer):
+        return None
     if size is None and (kind in (p.LOCAL, p.VECTOR) or _is_units(buffer)):
         return "a row of units among numbers per row"
     if size is None or buffer is None:
@@ -208,7 +216,7 @@ def _of_waiting(plan: p.Plan) -> Iterator[str]:
             if p.View(kind, plan.carried[which] if kind == p.PREVIOUS else which) in fresh:
                 yield f"segment {number} reads {view(plan, place)} without waiting for the threads that made it"
         written = [product.dst for product in products]
-        written += [i.dst for i in plan.instructions[s.numbers : s.projection_end]]
+        written += [i.dst for i in plan.instructions[s.numbers : s.single_end]]
         fresh |= {plan.views[place] for place in written if plan.views[place].kind == p.BUFFER}
 
 

@@ -1,0 +1,103 @@
+// Members of which every row has as many, as a memory has slots: those of row r are r * each, r * each + 1, ...
+//
+// Threads divide rows, and a stretch of members begins and ends with those of a row.
+#pragma once
+
+#include "edges.h"
+
+namespace carousel::CAROUSEL_ISA {
+
+// The member from which ROLL and ROLL_BACK take what member m receives.
+inline int64_t rolled(int op, int64_t each, int64_t m) {
+    const int64_t slot = m % each;
+    if (op == ROLL) return slot == 0 ? m + each - 1 : m - 1;
+    return slot + 1 == each ? m - each + 1 : m + 1;
+}
+
+// to = op over the units of a block in `count` rows, one after another.
+template <class T, class F> inline void gather_rows(T* to, const T* from, ptrdiff_t row, int64_t count, F f) {
+    Vec<T> whole[VECTORS];
+    for (int v = 0; v < VECTORS; ++v) whole[v] = load(from + v * lanes<T>);
+    for (int64_t m = 1; m < count; ++m)
+        for (int v = 0; v < VECTORS; ++v) whole[v] = f(whole[v], load(from + m * row + v * lanes<T>));
+    for (int v = 0; v < VECTORS; ++v) store(to + v * lanes<T>, whole[v]);
+}
+
+// d = op(a) for a strip of `wide` blocks from `block` on, and `high` rows from `row` on, which are members if op gives
+// members; `units` are left from its first block on. a: at row 0 of the step and block 0.
+template <class T>
+inline void run_across_slots(int op, int64_t each, int64_t block, int64_t row, int wide, int high, int64_t units, Ref<T> d, Ref<T> a) {
+    const auto block_of = [&](int i, int64_t r) { return a.at + (block + i) * a.block + r * a.row; };
+    for (int i = 0; i < wide; ++i, units -= BLOCK<T>) {
+        const int count = int(units < BLOCK<T> ? units : BLOCK<T>);
+        for (int r = 0; r < high; ++r) {
+            T* to = d.at + i * d.block + r * d.row;
+            const int64_t m = row + r, unit = (block + i) * BLOCK<T>;
+            switch (op) {
+                case SPREAD: std::memcpy(to, block_of(i, m / each), BLOCK<T> * sizeof(T)); break;
+                case ROLL: case ROLL_BACK: std::memcpy(to, block_of(i, rolled(op, each, m)), BLOCK<T> * sizeof(T)); break;
+                case TOTAL: gather_rows<T>(to, block_of(i, m * each), a.row, each, [](Vec<T> x, Vec<T> y) { return x + y; }); break;
+                case GREATEST: gather_rows<T>(to, block_of(i, m * each), a.row, each, greater<T>); break;
+                case TRANSPOSE:
+                    for (int u = 0; u < BLOCK<T>; ++u)
+                        to[u] = u < count ? a.at[m % each / BLOCK<T> * a.block + (m / each * each + unit + u) * a.row + m % each % BLOCK<T>] : T(0);
+                    break;
+                case AS_ROW:
+                    for (int u = 0; u < BLOCK<T>; ++u) to[u] = u < count ? a.at[m * each + unit + u] : T(0);
+                    break;
+            }
+        }
+    }
+}
+
+template <class T, class F, class G> inline T gather_numbers(const T* a, int64_t count, F f, G g) {
+    if (count < lanes<T>) {
+        T whole = a[0];
+        for (int64_t m = 1; m < count; ++m) whole = g(whole, a[m]);
+        return whole;
+    }
+    Vec<T> some = load(a);
+    int64_t m = lanes<T>;
+    for (; m + lanes<T> <= count; m += lanes<T>) some = f(some, load(a + m));
+    T whole = some[0];
+    for (int i = 1; i < lanes<T>; ++i) whole = g(whole, some[i]);
+    for (; m < count; ++m) whole = g(whole, a[m]);
+    return whole;
+}
+
+// The same of one number for each: d at the first of `rows`, a at row 0 of the step.
+template <class T> inline void across_slots(int op, int64_t each, Range rows, T* d, Ref<T> a) {
+    const auto over_rows = [&](auto give) {  // of an op that gives members: give(to, r) for those of each row
+        for (int64_t r = rows.begin / each; r < rows.end / each; ++r, d += each) give(d, r);
+    };
+    switch (op) {
+        case SPREAD:
+            return over_rows([&](T* to, int64_t r) {
+                for (int64_t m = 0; m < each; ++m) to[m] = a.at[r];
+            });
+        case ROLL:
+            return over_rows([&](T* to, int64_t r) {
+                to[0] = a.at[r * each + each - 1];
+                std::memcpy(to + 1, a.at + r * each, (each - 1) * sizeof(T));
+            });
+        case ROLL_BACK:
+            return over_rows([&](T* to, int64_t r) {
+                std::memcpy(to, a.at + r * each + 1, (each - 1) * sizeof(T));
+                to[each - 1] = a.at[r * each];
+            });
+        case AS_MEMBERS:
+            return over_rows([&](T* to, int64_t r) {
+                for (int64_t m = 0; m < each; m += BLOCK<T>)
+                    std::memcpy(to + m, a.at + m / BLOCK<T> * a.block + r * a.row, (each - m < BLOCK<T> ? each - m : BLOCK<T>) * sizeof(T));
+            });
+        case TOTAL:
+            for (int64_t r = rows.begin; r < rows.end; ++r)
+                *d++ = gather_numbers<T>(a.at + r * each, each, [](Vec<T> x, Vec<T> y) { return x + y; }, [](T x, T y) { return x + y; });
+            return;
+        case GREATEST:
+            for (int64_t r = rows.begin; r < rows.end; ++r) *d++ = gather_numbers<T>(a.at + r * each, each, greater<T>, larger<T>);
+            return;
+    }
+}
+
+}  // namespace
