@@ -18,6 +18,7 @@ from carousel.tasks.forecasting.network.predicting import absolute, actual_after
 from carousel.tasks.forecasting.network.trained import TrainedForecaster
 from carousel.tasks.forecasting.scoring import conformal
 from carousel.tasks.forecasting.scoring.baselines import baselines
+from carousel.tasks.forecasting.scoring.fitted import MODELS
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, LEVELS, MEDIAN, Scores, naive_error, score
 from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.table.ahead import written
@@ -327,7 +328,8 @@ def _pictures(
 
 
 def _losing(best: str) -> str:
-    how = " (AutoTheta of statsforecast, ThetaForecaster of sktime)" if best == "theta" else ""
+    how = {"theta": " (AutoTheta of statsforecast, ThetaForecaster of sktime)"}.get(best, "")
+    how = " of statsforecast" if best in MODELS else how
     return (
         f"on these data, use {best}{how}, or train longer ({option('minutes')}), give covariates "
         f"({option('known')}), or another horizon ({option('horizon')})"

@@ -4,6 +4,7 @@
     seasonal naive    y_{t+h} = y_{t+h-m}, the value a season ago (the last that was seen at that phase)
     drift             y_{t+h} = y_t + h (y_t - y_first) / (t - first)
     theta             see `theta.py`; not naive, and the one to beat on a short series
+    AutoARIMA, AutoETS    where statsforecast is installed; see `fitted.py`
 
 Their quantiles lie around these by those of their own absolute errors, h steps ahead, in the training part; of a series
 that it does not have they are not known, NaN, but for the median.
@@ -12,6 +13,7 @@ Source: Hyndman & Athanasopoulos, Forecasting: Principles and Practice, 3rd edit
 
 import numpy as np
 
+from carousel.tasks.forecasting.scoring.fitted import Fitted, fitted
 from carousel.tasks.forecasting.scoring.theta import Theta
 from carousel.tasks.gaps import forward_filled
 
@@ -75,10 +77,11 @@ class Baseline:
         return self.points(rows, columns, horizon)[..., None] + spread[:, columns]
 
 
-def baselines(values: np.ndarray, *, training: np.ndarray, season: int, offset: int = 0) -> list[Baseline]:
-    """Naive, seasonal naive where there is a season, drift, and theta."""
+def baselines(values: np.ndarray, *, training: np.ndarray, season: int, offset: int = 0) -> list[Baseline | Fitted]:
+    """Naive, seasonal naive where there is a season, drift, theta, and what `fitted` finds."""
     names = ["naive", *(["seasonal naive"] if season > 1 else []), "drift", "theta"]
-    return [Baseline(name, values, training=training, season=season, offset=offset) for name in names]
+    plain = [Baseline(name, values, training=training, season=season, offset=offset) for name in names]
+    return [*plain, *fitted(values, training=training, season=season, offset=offset)]
 
 
 def _filled(values: np.ndarray, season: int) -> np.ndarray:
