@@ -7,8 +7,11 @@ import carousel
 from carousel import insight
 from carousel.errors import DataError
 from carousel.insight.figures.trees import positions
+from carousel.layers.add_ins import Rewriting
+from carousel.layers.recording import _InUse
 from carousel.layers.trees import Trees, read_brackets
 from carousel.models.tree_model import TreeModel
+from carousel.program import naming
 
 BRACKETS = ["(3 (2 It) (4 (2 works) (2 well)))", "(1 no)"]
 SHAPES = read_brackets(BRACKETS).trees
@@ -34,7 +37,22 @@ def test_states_at_nodes_are_those_of_the_layer(direction: str) -> None:
         torch.testing.assert_close(found.values[state], expected[state])
     assert found.places[-1] == {"up": "layer 1", "both": "layer 1 reverse"}[direction]
     torch.testing.assert_close(found.of_unit(2, "c", 0), expected["c"][0, :, 2])
-    assert layer._tap is None
+    assert not layer._taps
+
+
+class Pushed(_InUse):
+    """Adds a number to one unit of a state that a node gives."""
+
+    def __init__(self, active: list, state: str, node: int, unit: int, push: float):
+        self.active, self.state, self.at, self.push = active, state, (node, unit), push
+
+    def rewritings(self):
+        return (Rewriting("push", (self.state,)),)
+
+    def streams(self, streams, of):
+        pushes = of.rows.new_zeros(len(of.rows), of.states[self.state])
+        pushes[self.at] = self.push
+        return streams | {naming.push(self.state): pushes}
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -42,24 +60,14 @@ def test_gradients_are_the_slopes_of_the_loss(cell: str) -> None:
     """Pushes a state of a node by a little, and finds how the loss of the roots moves."""
     layer = layer_of(cell)
     flow = insight.gradient_by_depth(layer, words(), SHAPES, loss=lambda y: y.square().sum(1))
-    order, _, levels = SHAPES.order(False)
-    for k, state in enumerate(flow.states):
+    for state in flow.states:
         for node in range(SHAPES.nodes):
             slopes = []
             for unit in range(4):
                 sides = []
                 for push in (1e-6, -1e-6):
-                    seen = iter(order.split(list(levels.sizes)))
-
-                    def tap(states, seen=seen, unit=unit, push=push, k=k, node=node):
-                        moved = states[k].clone()
-                        moved[next(seen) == node, unit] += push
-                        return (*states[:k], moved, *states[k + 1 :])
-
-                    layer._tap = tap
-                    with torch.no_grad():
+                    with torch.no_grad(), Pushed(layer._taps, state, node, unit, push):
                         output, _ = layer(words(), SHAPES)
-                    layer._tap = None
                     sides.append(output[SHAPES.roots].square().sum())
                 slopes.append((sides[0] - sides[1]) / 2e-6)
             torch.testing.assert_close(flow.norms[state][0, node], torch.stack(slopes).norm(), rtol=1e-5, atol=1e-9)

@@ -168,7 +168,7 @@ def test_threads_have_whole_trees(name, monkeypatch):
 
 def test_parts_are_balanced_by_nodes():
     trees = Trees([[-1] * 10, [-1], [-1], [-1], [-1] * 7])
-    _, _, levels = trees.order(downwards=False)
+    levels = trees.order(downwards=False).levels
     assert [len(part.nodes) for part in levels.parts(2)] == [10, 10]
     assert [len(part.nodes) for part in levels.parts(9)] == [10, 1, 2, 7]
     assert torch.cat([part.nodes for part in levels.parts(3)]).sort()[0].tolist() == list(range(20))

@@ -12,6 +12,7 @@ import re
 import pytest
 import textbook_trees
 import torch
+from helper_of_trees import PARENTS, TREES, H, I, float64, layer_of, rows
 from matrix import TREE_CELLS, moved
 from torch.autograd import grad, gradcheck, gradgradcheck
 
@@ -20,21 +21,7 @@ from carousel import Recurrent, Recursive, Trees
 from carousel.cells.facts import Bounded
 from carousel.cells.tree import TreeLSTM
 
-I, H = 2, 3
-float64 = torch.float64
 EACH = pytest.mark.parametrize("name", TREE_CELLS)
-PARENTS = [[4, 3, 3, 4, -1], [-1], [1, 2, -1], [2, 2, 6, 5, 5, 6, -1]]
-TREES = Trees(PARENTS)
-
-
-def layer_of(cell, seed: int = 0, **options) -> Recursive:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return moved(Recursive(cell, I, H, dtype=float64, **options), seed)
-
-
-def rows(count: int, seed: int = 0) -> torch.Tensor:
-    return torch.randn(count, I, generator=torch.Generator().manual_seed(seed), dtype=float64)
 
 
 def test_every_cell_is_stated_a_second_time():
@@ -44,7 +31,7 @@ def test_every_cell_is_stated_a_second_time():
 @EACH
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "nobias"])
 def test_it_computes_what_its_publication_says(name, bias):
-    layer, x = layer_of(name, bias=bias), rows(TREES.nodes)
+    layer, x = layer_of(name, bias=bias), rows(TREES.nodes, I)
     parameters = {n.removesuffix("_l0"): p.detach().numpy() for n, p in layer.named_parameters()}
     parameters = {
         "bias_ih": 0 * parameters["weight_ih"][:, 0],
@@ -71,7 +58,7 @@ def test_first_and_second_derivatives(name):
         def function(x, *given, trees=trees):
             return torch.func.functional_call(layer, dict(zip(names, given, strict=True)), (x, trees))[0]
 
-        given = (rows(trees.nodes).requires_grad_(), *(p.detach().clone().requires_grad_() for p in parameters))
+        given = (rows(trees.nodes, I).requires_grad_(), *(p.detach().clone().requires_grad_() for p in parameters))
         assert gradcheck(function, given, fast_mode=True)
         assert gradgradcheck(function, given, fast_mode=True)
 
@@ -79,7 +66,7 @@ def test_first_and_second_derivatives(name):
 @EACH
 def test_a_tree_of_a_batch_is_what_it_is_alone(name):
     """Values and gradients, to rounding."""
-    layer, x = layer_of(name, num_layers=2), rows(TREES.nodes).requires_grad_()
+    layer, x = layer_of(name, num_layers=2), rows(TREES.nodes, I).requires_grad_()
     output, _ = layer(x, TREES)
     alone = [layer(part, Trees(p))[0] for part, p in zip(x.split(TREES.sizes), PARENTS, strict=True)]
     torch.testing.assert_close(output, torch.cat(alone), rtol=1e-14, atol=1e-15)
@@ -93,7 +80,7 @@ def test_a_tree_of_a_batch_is_what_it_is_alone(name):
 @EACH
 def test_nodes_may_be_numbered_in_any_way(name):
     """Where the children of each keep their order."""
-    layer, x = layer_of(name), rows(5)
+    layer, x = layer_of(name), rows(5, I)
     output, _ = layer(x, Trees([4, 3, 3, 4, -1]))
     upside_down = torch.tensor([4, 3, 2, 1, 0])
     edges = [(4 - child, 4 - parent) for child, parent in [(0, 4), (1, 3), (2, 3), (3, 4)]]
@@ -104,7 +91,7 @@ def test_nodes_may_be_numbered_in_any_way(name):
 @EACH
 def test_inputs_at_some_nodes_are_biases_at_the_others(name):
     layer, leaves = layer_of(name), TREES.leaves
-    x = rows(len(leaves))
+    x = rows(len(leaves), I)
     everywhere = torch.zeros(TREES.nodes, I, dtype=float64).index_copy(0, leaves, x)
     torch.testing.assert_close(layer(x, TREES, at=leaves)[0], layer(everywhere, TREES)[0], rtol=1e-14, atol=1e-15)
 
@@ -117,7 +104,7 @@ def test_its_states_stay_within_its_bounds(name):
     with torch.no_grad():
         for p in layer.parameters():
             p.mul_(8.0)
-    _, _, states = layer(3 * rows(TREES.nodes), TREES, return_states=True)
+    _, _, states = layer(3 * rows(TREES.nodes, I), TREES, return_states=True)
     for fact in facts:
         assert states[fact.state].min() >= fact.low
         assert states[fact.state].max() <= fact.high
@@ -126,14 +113,14 @@ def test_its_states_stay_within_its_bounds(name):
 
 @pytest.mark.parametrize("name", [n for n, cell in TREE_CELLS.items() if cell.children == "any"])
 def test_children_have_no_order_in_a_cell_of_any_number(name):
-    layer, x = layer_of(name), rows(4)
+    layer, x = layer_of(name), rows(4, I)
     output, _ = layer(x, Trees([3, 3, 3, -1]))
     others, _ = layer(x[[2, 0, 1, 3]], Trees([3, 3, 3, -1]))
     torch.testing.assert_close(others[3], output[3], rtol=1e-14, atol=1e-15)
 
 
 def test_swapped_children_and_swapped_weights_are_the_same():
-    layer, x = layer_of("tree-lstm"), rows(3)
+    layer, x = layer_of("tree-lstm"), rows(3, I)
     swapped = copy.deepcopy(layer)
     with torch.no_grad():
         f0, f1 = slice(H, 2 * H), slice(2 * H, 3 * H)
@@ -155,7 +142,7 @@ def test_over_a_chain_a_cell_of_sequences_is_the_layer_of_sequences(name, direct
     both = direction == "both"
     other = Recurrent(name, I, H, 2, bidirectional=both, dtype=float64, engine="reference", **options)
     other.load_state_dict(layer.state_dict())
-    x = rows(6).requires_grad_()
+    x = rows(6, I).requires_grad_()
     chain = Trees([1, 2, 3, 4, 5, -1] if direction != "down" else [-1, 0, 1, 2, 3, 4])
     output, wanted = layer(x, chain)[0], other(x)[0]
     torch.testing.assert_close(output, wanted, rtol=1e-12, atol=1e-12)
@@ -177,7 +164,7 @@ def test_a_tree_lstm_of_one_child_is_an_lstm_over_a_chain():
         ):
             layer.get_parameter(f"{ours}_l0").copy_(lstm.get_parameter(f"{theirs}_l0"))
     assert layer.program.gates == ("i", "f0", "u", "o")
-    x = rows(5)
+    x = rows(5, I)
     torch.testing.assert_close(layer(x, Trees([1, 2, 3, 4, -1]))[0], lstm(x)[0], rtol=1e-12, atol=1e-12)
 
 
@@ -185,7 +172,7 @@ def test_down_a_tree_each_node_continues_its_parent():
     layer = layer_of("gru", direction="down")
     step = carousel.RecurrentCell("gru", I, H, dtype=float64, engine="reference")
     step.load_state_dict({n.removesuffix("_l0"): p for n, p in layer.state_dict().items()})
-    x, output = rows(5), None
+    x, output = rows(5, I), None
     output, hx = layer(x, Trees([4, 3, 3, 4, -1]))
     root = step(x[4:])
     three = step(x[3:4], root)
@@ -196,7 +183,7 @@ def test_down_a_tree_each_node_continues_its_parent():
 
 def test_up_and_down_side_by_side():
     layer = layer_of("child-sum-tree-lstm", direction="both", num_layers=2)
-    output, (h, c) = layer(rows(TREES.nodes), TREES)
+    output, (h, c) = layer(rows(TREES.nodes, I), TREES)
     assert output.shape == (TREES.nodes, 2 * H)
     assert h.shape == c.shape == (4, len(TREES.roots), H)
     torch.testing.assert_close(h[2:].transpose(0, 1).flatten(1), output[TREES.roots])
@@ -205,14 +192,14 @@ def test_up_and_down_side_by_side():
 
 def test_a_batch_without_nodes_is_legal():
     layer = layer_of("tree-lstm")
-    output, (h, _) = layer(rows(0), Trees([]))
+    output, (h, _) = layer(rows(0, I), Trees([]))
     assert output.shape == (0, H)
     assert h.shape == (1, 0, H)
     assert all(g.abs().sum() == 0 for g in grad(output.sum(), [*layer.parameters()]))
 
 
 def test_it_is_copied_saved_and_loaded():
-    layer, x = layer_of("tree-gru", direction="both", dropout=0.5, num_layers=2).eval(), rows(TREES.nodes)
+    layer, x = layer_of("tree-gru", direction="both", dropout=0.5, num_layers=2).eval(), rows(TREES.nodes, I)
     wanted = layer(x, TREES)[0]
     file = io.BytesIO()
     torch.save(layer, file)
@@ -225,7 +212,7 @@ def test_it_is_copied_saved_and_loaded():
 
 def test_dropout_is_between_layers_in_training():
     layer = layer_of("rvnn", num_layers=2, dropout=0.5)
-    x = rows(TREES.nodes)
+    x = rows(TREES.nodes, I)
     torch.manual_seed(0)
     first = layer(x, TREES)[0]
     assert not torch.equal(first, layer(x, TREES)[0])
@@ -245,7 +232,7 @@ def test_it_says_which_engine_runs_and_why():
     said = Recursive("tree-lstm", I, H, dtype=torch.float16).explain()
     assert "engine: reference\nnot native: it computes in float32, float64 and bfloat16, not in float16" in said
     with pytest.raises(ValueError, match="engine='native' cannot run TreeLSTM on torch.float16 rows on cpu"):
-        layer_of("tree-lstm", engine="native").half()(rows(1).half(), Trees([-1]))
+        layer_of("tree-lstm", engine="native").half()(rows(1, I).half(), Trees([-1]))
 
 
 REFUSED = [
@@ -253,8 +240,6 @@ REFUSED = [
     ({"cell": "tree-lstm", "direction": "both"}, "give direction='up', or a cell with children = 'any'"),
     ({"cell": "tree-gru", "initial_state": "learned"}, "reads the children that there are; leave it out"),
     ({"cell": "lstm", "direction": "left"}, "direction must be one of 'up', 'down', 'both', not 'left'"),
-    ({"cell": "lstm", "zoneout": 0.1}, "there is no zoneout over trees: a state is kept from the step before"),
-    ({"cell": "lstm", "bidirectional": True}, "there is no bidirectional over trees: give direction='both'"),
 ]
 
 
@@ -282,7 +267,7 @@ CALLS = [
 @pytest.mark.parametrize(("cell", "arguments", "options", "says"), CALLS)
 def test_calls_that_do_not_fit_are_refused_in_words(cell, arguments, options, says):
     with pytest.raises(ValueError, match=re.escape(says)):
-        layer_of(cell)(*arguments(rows(9)), **options)
+        layer_of(cell)(*arguments(rows(9, I)), **options)
 
 
 def test_a_layer_of_sequences_refuses_a_cell_of_trees():
@@ -292,4 +277,4 @@ def test_a_layer_of_sequences_refuses_a_cell_of_trees():
     with pytest.raises(TypeError, match="there is no option 'engin'"):
         Recursive("tree-lstm", I, H, engin="reference")
     with pytest.raises(TypeError, match="trees must be a carousel.Trees, got list"):
-        layer_of("rvnn")(rows(1), [-1])
+        layer_of("rvnn")(rows(1, I), [-1])

@@ -51,7 +51,7 @@ def test_levels_of_a_forest_never_grow():
     """Each node of a level has a child in the one before, and no two the same."""
     random = torch.Generator().manual_seed(0)
     forest = Trees([[int(torch.randint(n + 1, n + 6, (), generator=random)) for n in range(40)] + [-1] * 6])
-    _, _, levels = forest.order(downwards=False)
+    levels = forest.order(downwards=False).levels
     assert sorted(levels.sizes, reverse=True) == list(levels.sizes)
     assert sum(levels.sizes) == forest.nodes
 
@@ -59,7 +59,7 @@ def test_levels_of_a_forest_never_grow():
 def test_a_scan_reaches_every_node_after_all_it_continues():
     graph = Trees.from_edges([(0, 2), (1, 2), (0, 3), (2, 3), (3, 4), (1, 4)], shared=True)
     for downwards, (first, then) in {False: (graph.child, graph.parent), True: (graph.parent, graph.child)}.items():
-        order, place, levels = graph.order(downwards)
+        order, place, _, levels = graph.order(downwards)
         level = torch.repeat_interleave(torch.arange(len(levels.sizes)), torch.tensor(levels.sizes))[place]
         assert (level[first] < level[then]).all()
         assert torch.equal(order[place], torch.arange(5))

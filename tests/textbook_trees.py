@@ -6,7 +6,7 @@ are, and the weights; `tree` runs it from the leaves up, by recursion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from textbook import sigmoid
@@ -36,36 +36,37 @@ def _each_child(w, gate, x, children):
     return w.x(gate, x) + sum(w.U[k][gate] @ child[0] for k, child in enumerate(children)) + w.k[gate]
 
 
-def tree_lstm(x, children, w):
+def tree_lstm(x, children, w, drop):
     """Tai et al. (2015), equations 9 to 14."""
-    c = sigmoid(_each_child(w, "i", x, children)) * tanh(_each_child(w, "u", x, children))
+    c = sigmoid(_each_child(w, "i", x, children)) * drop * tanh(_each_child(w, "u", x, children))
     for k, child in enumerate(children):
         c = c + sigmoid(_each_child(w, f"f{k}", x, children)) * child[1]
     return sigmoid(_each_child(w, "o", x, children)) * tanh(c), c
 
 
-def child_sum(x, children, w):
+def child_sum(x, children, w, drop):
     """Tai et al. (2015), equations 2 to 8."""
     h = sum((child[0] for child in children), np.zeros(len(w.b["i"])))
     gate = {g: w.x(g, x) + w.U[g] @ h + w.k[g] for g in "iou"}
-    c = sigmoid(gate["i"]) * tanh(gate["u"])
+    c = sigmoid(gate["i"]) * drop * tanh(gate["u"])
     for child in children:
         c = c + sigmoid(w.x("f", x) + w.U["f"] @ child[0] + w.k["f"]) * child[1]
     return sigmoid(gate["o"]) * tanh(c), c
 
 
-def rvnn(x, children, w):
+def rvnn(x, children, w, drop):
+    del drop  # it writes no candidate
     return (tanh(_each_child(w, "n", x, children)),)
 
 
-def tree_gru(x, children, w):
+def tree_gru(x, children, w, drop):
     """tree_gru.py of ofirnachum/tree_rnn: `_softmax` over the children, with add_one for z."""
     zero = np.zeros(len(w.b["n"]))
     r = [np.exp(w.x("r", x) + w.U["r"] @ child[0] + w.k["r"]) for child in children]
     z = [np.exp(w.x("z", x) + w.U["z"] @ child[0] + w.k["z"]) for child in children]
     of_z = 1.0 + sum(z, zero)
     kept = sum((r_k / sum(r) * child[0] for r_k, child in zip(r, children, strict=True)), zero)
-    n = tanh(w.x("n", x) + w.U["n"] @ kept + w.k["n"])
+    n = drop * tanh(w.x("n", x) + w.U["n"] @ kept + w.k["n"])
     return (
         (1.0 - sum(z, zero) / of_z) * n + sum((z_k * c[0] for z_k, c in zip(z, children, strict=True)), zero) / of_z,
     )
@@ -80,8 +81,20 @@ EQUATIONS = {
 }
 
 
-def tree(name: str, parents: list[int], x: np.ndarray, parameters: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-    """Every state at every node."""
+def tree(
+    name: str,
+    parents: list[int],
+    x: np.ndarray,
+    parameters: Mapping[str, np.ndarray],
+    *,
+    read: Callable[[int, list[tuple]], list[tuple]] = lambda node, children: children,
+    drop: np.ndarray | None = None,
+) -> list[np.ndarray]:
+    """Every state at every node.
+
+    read: (node, the states of its children) -> those that it reads in their place. drop: what the candidate of each
+    node is multiplied by.
+    """
     gates, step = EQUATIONS[name]
     weights = Weights(gates, parameters)
     found: dict[int, tuple] = {}
@@ -89,7 +102,7 @@ def tree(name: str, parents: list[int], x: np.ndarray, parameters: Mapping[str, 
     def visit(node: int) -> tuple:
         if node not in found:
             children = [visit(child) for child, parent in enumerate(parents) if parent == node]
-            found[node] = step(x[node], children, weights)
+            found[node] = step(x[node], read(node, children), weights, 1.0 if drop is None else drop[node])
         return found[node]
 
     rows = [visit(node) for node in range(len(parents))]

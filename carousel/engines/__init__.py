@@ -115,11 +115,12 @@ def scan_levels(
     first: tuple[Tensor, ...],
     weights: Mapping[str, Tensor],
     at: Tensor | None = None,
+    streams: Mapping[str, Tensor] | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over trees on the named engine; arguments and results as in `over_levels.scan_levels`."""
     chosen, _ = choose(engine, program, x.dtype, x.device, trees=True)
     assert chosen.scan_levels is not None
-    return chosen.scan_levels(program, x, levels, first, weights, at)
+    return chosen.scan_levels(program, x, levels, first, weights, at, streams)
 
 
 def stepper(

@@ -64,8 +64,8 @@ class Engine:
         makes no plan.
     ready: (program, steps, rows of each, shapes of its parameters, dtype, reverse) -> a ReadyScan; None where
         the engine has none.
-    scan_levels: (program, x, levels, first, weights, at) -> (emitted, states) over trees, as `over_levels.scan_levels`
-        says; None where the engine does not run over trees.
+    scan_levels: (program, x, levels, first, weights, at, streams) -> (emitted, states) over trees, as
+        `over_levels.scan_levels` says; None where the engine does not run over trees.
     """
 
     name: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from carousel.program import Derivative, Node, Program, ops
+from carousel.program import Derivative, Program, ops
 from carousel.program.ops import PRODUCTS
 
 # Ops that are cheap enough to recompute in backward instead of saving their result.
@@ -33,7 +33,7 @@ def kept(program: Program, derivative: Derivative) -> Kept:
     leaves = [node for node in derivative.program.nodes if node.op in ("state", "input")]
     multiplied = {node.args[0] for node in program.nodes if node.op in PRODUCTS}
     sources = [program.nodes[i] for i in multiplied]
-    states = {_state_of(node) for node in (*leaves, *sources) if node.op == "state"} - {program.output_state}
+    states = {node.state for node in (*leaves, *sources)} - {"", program.output_state}
     results = {program.outputs[s] for s in (*states, program.output_state)}
     in_order = tuple(s for s in program.states if s in states)
     multiplied = {i for i in multiplied if program.nodes[i].op != "state"}
@@ -48,11 +48,6 @@ def kept(program: Program, derivative: Derivative) -> Kept:
     # A product may compute a sum (an engine adds it to the other terms); no other pointwise op is part of a product.
     pointwise = {i for i in nodes if _is_pointwise(program.nodes[i].op) and program.nodes[i].op != "add"}
     return Kept(in_order, nodes, frozenset(again), frozenset(pointwise - multiplied))
-
-
-def _state_of(node: Node) -> str:
-    """The name of the state that a leaf reads: of this row before the step, or of a node's child."""
-    return node.attr[0] if isinstance(node.attr, tuple) else node.attr
 
 
 def _is_pointwise(op: str) -> bool:

@@ -60,12 +60,12 @@ def with_members(
 
 
 def as_row(value: Tensor, axis: ops.Members | ops.Slots, units: int) -> Tensor:
-    """The one row that a scan gives for a row's members: (rows, members * units)."""
+    """The one row that a scan gives for members, (rows, members * units); of a node's children a row for each."""
     if isinstance(axis, ops.Slots):
         return value.expand(axis.rows, axis.count, units).reshape(axis.rows, -1)
+    value = value.expand(len(axis.of), units)
     as_rows = getattr(axis, "as_rows", None)
-    assert as_rows is not None, "members of a node are not results"
-    found: Tensor = as_rows(value.expand(len(axis.of), units))
+    found: Tensor = value.contiguous() if as_rows is None else as_rows(value)
     return found
 
 

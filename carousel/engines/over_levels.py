@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -28,8 +28,8 @@ def results_of(program: Program) -> dict[Any, int]:
 class Nodes(NamedTuple):
     """The inputs of a fused engine's scan over trees, as `scan_levels` takes them.
 
-    parameters: in the program's order. at: rising, on the CPU. from_zero: whether the first states are zero and have no
-    gradients. bfloat16: as in `call.Inputs`.
+    parameters, streams: in the program's order. at: rising, on the CPU. from_zero: whether the first states are zero
+    and have no gradients. bfloat16: as in `call.Inputs`.
     """
 
     program: Program
@@ -37,14 +37,15 @@ class Nodes(NamedTuple):
     levels: Levels
     first: Rows
     parameters: Rows
+    streams: Rows
     at: Tensor | None
     from_zero: bool
     bfloat16: bool
 
     @property
     def tensors(self) -> Rows:
-        """The tensors that may have gradients: x, the first states and the parameters."""
-        return (self.x, *self.first, *self.parameters)
+        """The tensors that may have gradients: x, the first states, the parameters and the streams."""
+        return (self.x, *self.first, *self.parameters, *self.streams)
 
     @property
     def sizes(self) -> Sizes:
@@ -74,7 +75,7 @@ def scan_levels(
     first: Rows,
     weights: Mapping[str, Tensor],
     at: Tensor | None = None,
-    tap: Callable[[Rows], Rows] | None = None,
+    streams: Mapping[str, Tensor] | None = None,
 ) -> tuple[Rows, Rows]:
     """Runs a step at every node. Any device, dtype and autograd transform of torch's own functions.
 
@@ -82,11 +83,12 @@ def scan_levels(
         part of a gate is its bias.
     first: each state, (1, size), of which a node reads a copy for each child that it does not have.
     weights: as `reference.scan` takes them.
-    tap: is given the new states of each level, and returns those that the scan goes on with: for measures.
+    streams: the rows of each of the program's streams, (nodes, size), in the order of the scan.
     Returns what the program emits, and the new states, at every node; (nodes, size) each.
     """
+    given = tuple((streams or {})[name] for name in program.streams)
     if levels.nodes == 0:
-        return _nothing(program, x, first, weights)
+        return _nothing(program, x, first, weights, given)
     inputs = F.linear(x, weights["weight_ih"], weights.get("bias_ih"))
     if at is not None:
         bias = weights.get("bias_ih")
@@ -97,18 +99,17 @@ def scan_levels(
     step = prepare_program(program, weights, x)
     held = first
     found: list[tuple[Rows, Rows]] = []
-    parts = inputs.split(list(levels.sizes))
+    parts = zip(*(rows.split(list(levels.sizes)) for rows in (inputs, *given)), strict=True)
     for visit, rows in zip(levels.visits(slots, x.device), parts, strict=True):
         if slots is None:
             read = tuple(state.index_select(0, visit.reads) for state in held)
-            emitted, new = step((rows,), read, Members(visit.of, visit.size))
+            emitted, new = step(rows, read, Members(visit.of, visit.size))
         elif not found:  # nodes of the first level continue none: one row stands for all, and is multiplied once
-            made = step((rows,), tuple(state for state in held for _ in range(slots)))
+            made = step(rows, tuple(state for state in held for _ in range(slots)))
             emitted, new = (tuple(row.expand(visit.size, -1) for row in each) for each in made)
         else:  # the rows of all states, child by child
             read = tuple(state.index_select(0, visit.reads) for state in held)
-            emitted, new = step((rows,), tuple(part for state in read for part in _by_child(state, slots)))
-        new = new if tap is None else tap(new)
+            emitted, new = step(rows, tuple(part for state in read for part in _by_child(state, slots)))
         found.append((emitted, new))
         held = tuple(
             torch.cat((state[:1], state.index_select(0, visit.keeps), made.index_select(0, visit.gives)))
@@ -118,9 +119,11 @@ def scan_levels(
     return _together(emitted_levels), _together(state_levels)
 
 
-def _nothing(program: Program, x: Tensor, first: Rows, weights: Mapping[str, Tensor]) -> tuple[Rows, Rows]:
-    """Results with no rows. They depend on x and on every weight, so that gradients are zero and not None."""
-    nothing = x.sum() + sum(weight.sum() for weight in weights.values())
+def _nothing(
+    program: Program, x: Tensor, first: Rows, weights: Mapping[str, Tensor], streams: Rows
+) -> tuple[Rows, Rows]:
+    """Results with no rows. They depend on all that is given, so that gradients are zero and not None."""
+    nothing = x.sum() + sum(given.sum() for given in (*weights.values(), *streams))
     sizes = sizes_of(program, weights) | {"one": 1}
     emitted = tuple(x.new_zeros(0, sizes[program.nodes[index].size]) + nothing for index in program.emitted)
     return emitted, tuple(state[:0] + nothing for state in first)

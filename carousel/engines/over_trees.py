@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any, Protocol
 
 import torch
@@ -50,7 +51,7 @@ class _EagerTrees(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, runner: TreeRunner, given: Nodes, *tensors: Tensor) -> Any:
         results, saved = runner.forward(given, True)
-        ctx.runner, ctx.given = runner, given._replace(x=tensors[0].new_empty(0), first=(), parameters=())
+        ctx.runner, ctx.given = runner, given._replace(x=tensors[0].new_empty(0), first=(), parameters=(), streams=())
         ctx.save_for_backward(*tensors, *results, saved)
         ctx.set_materialize_grads(False)
         return tuple(results)
@@ -71,18 +72,24 @@ class _EagerTrees(torch.autograd.Function):
 def _recall(ctx: Any) -> tuple[Nodes, Sequence[Tensor], Tensor]:
     """The inputs of the scan, its results, and the values kept for backward."""
     x, *others = ctx.saved_tensors
-    states = len(ctx.given.program.states)
-    end = states + len(parameters_of(ctx.given.program))
-    first, parameters, results = others[:states], others[states:end], others[end:-1]
-    return ctx.given._replace(x=x, first=tuple(first), parameters=tuple(parameters)), results, others[-1]
+    program = ctx.given.program
+    rows = iter(others)
+
+    def next_ones(count: int) -> Rows:
+        return tuple(islice(rows, count))
+
+    first, parameters = next_ones(len(program.states)), next_ones(len(parameters_of(program)))
+    streams, results = next_ones(len(program.streams)), next_ones(len(ctx.given.results))
+    return ctx.given._replace(x=x, first=first, parameters=parameters, streams=streams), results, others[-1]
 
 
 def _differentiable(given: Nodes, upstream: Sequence[Tensor | None], wanted: Sequence[bool]) -> list[Tensor | None]:
     asked = [t for t, want in zip(given.tensors, wanted, strict=True) if want]
     with torch.enable_grad():
-        program, x, levels, first, parameters, at, *_ = given
+        program, x, levels, first, parameters, streams, at, *_ = given
         weights = dict(zip(parameters_of(program), parameters, strict=True))
-        emitted, states = over_levels.scan_levels(program, x, levels, first, weights, at)
+        rows = dict(zip(program.streams, streams, strict=True))
+        emitted, states = over_levels.scan_levels(program, x, levels, first, weights, at, rows)
         by_name = dict(zip(given.results, emitted, strict=False)) | dict(zip(program.states, states, strict=True))
         pairs = [(by_name[key], g) for key, g in zip(given.results, upstream, strict=True) if g is not None]
         values, gradients = zip(*((t, g) for t, g in pairs if t.requires_grad), strict=True)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,8 +92,9 @@ def node_states(module: Callable[..., Any], *inputs: Any, layer: Recursive | str
     Raises DataError if the module has no such layer, or does not call it once.
     """
     chosen = _find(module, layer)
-    trees, found = _called(module, inputs, chosen, lambda states: states)
-    return NodeStates(trees, _places(chosen), _by_node(chosen, trees, found))
+    with chosen.record(*chosen.program.states) as found:
+        trees, _ = _called(module, inputs, chosen)
+    return NodeStates(trees, _places(chosen), {state: values.cpu() for state, values in found.items()})
 
 
 @with_gradients
@@ -117,16 +117,10 @@ def gradient_by_depth(
     Sources: Bengio, Simard & Frasconi, IEEE Transactions on Neural Networks 5 (1994); Le & Zuidema, "Compositional
     distributional semantics with long short term memory" (arXiv:1503.02510, 2015).
     """
-    chosen, leaves = _find(module, layer), list[tuple[Tensor, ...]]()
-
-    def tap(states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        # Adding zeros changes nothing, and their gradient is that of the state with the others of its node fixed.
-        leaves.append(tuple(torch.zeros_like(state).requires_grad_() for state in states))
-        return tuple(state + zeros for state, zeros in zip(states, leaves[-1], strict=True))
-
-    result = list[Any]()
-    trees, _ = _called(module, inputs, chosen, tap, result)
-    rows = result[0][0] if isinstance(result[0], tuple) else result[0]
+    chosen = _find(module, layer)
+    with chosen.tap() as tap:
+        trees, answer = _called(module, inputs, chosen)
+    rows = answer[0] if isinstance(answer, tuple) else answer
     if not isinstance(rows, Tensor) or rows.dim() < 1 or len(rows) != trees.nodes:
         found = tuple(rows.shape) if isinstance(rows, Tensor) else type(rows).__name__
         raise DataError(f"gradient by depth: the module must give a row for each of {trees.nodes} nodes, not {found}")
@@ -135,14 +129,8 @@ def gradient_by_depth(
         raise DataError(
             "gradient by depth: loss must depend on the layer, and no gradient leads back from what it gave"
         )
-    every = [leaf for of_level in leaves for leaf in of_level]
-    gradients = iter(torch.autograd.grad(total, every, allow_unused=True))
-    found_by_level = [
-        tuple(torch.zeros_like(leaf) if (g := next(gradients)) is None else g for leaf in of_level)
-        for of_level in leaves
-    ]
-    by_node = _by_node(chosen, trees, found_by_level)
-    norms = {state: torch.linalg.vector_norm(values.double(), dim=-1) for state, values in by_node.items()}
+    by_node = tap.gradients(total)
+    norms = {state: torch.linalg.vector_norm(values.double(), dim=-1).cpu() for state, values in by_node.items()}
     return DepthFlow(trees, _places(chosen), norms)
 
 
@@ -175,38 +163,16 @@ def _find(module: Any, layer: Recursive | str | None) -> Recursive:
     return next(iter(held.values()))
 
 
-@contextmanager
-def _tapped(layer: Recursive, tap: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]]) -> Iterator[None]:
-    before = layer._tap
-    layer._tap = tap
-    try:
-        yield
-    finally:
-        layer._tap = before
-
-
-def _called(
-    module: Callable[..., Any],
-    inputs: tuple[Any, ...],
-    layer: Recursive,
-    tap: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]],
-    result: list[Any] | None = None,
-) -> tuple[Trees, list[tuple[Tensor, ...]]]:
-    """Calls the module with a tap on the layer. Returns the trees that the layer was given, and the states of every
-    level of every scan, in turn; what the module gave is put into `result`."""
-    given, levels = list[Trees](), list[tuple[Tensor, ...]]()
+def _called(module: Callable[..., Any], inputs: tuple[Any, ...], layer: Recursive) -> tuple[Trees, Any]:
+    """Calls the module. Returns the trees that the layer was given, and what the module gave."""
+    given = list[Trees]()
 
     def before(_layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         given.append(args[1] if len(args) > 1 else kwargs["trees"])
 
-    def passed_on(states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        states = tap(states)
-        levels.append(states)
-        return states
-
     hook = layer.register_forward_pre_hook(before, with_kwargs=True)
     try:
-        with evaluating(module, layer), _tapped(layer, passed_on):
+        with evaluating(module, layer):
             answer = module(*inputs)
     finally:
         hook.remove()
@@ -214,21 +180,7 @@ def _called(
         raise DataError(f"The layer must be called once in a forward pass to be measured, but was {len(given)} times.")
     if not given[0].nodes:
         raise DataError("There must be a node to look at, but the layer was given trees of none.")
-    if result is not None:
-        result.append(answer)
-    return given[0], levels
-
-
-def _by_node(layer: Recursive, trees: Trees, levels: list[tuple[Tensor, ...]]) -> dict[str, Tensor]:
-    """What was found of every level of every scan, by state: (P, N, size), nodes as the trees number them."""
-    names, found = tuple(layer.program.states), list[tuple[Tensor, ...]]()
-    for suffix in layer.suffixes():
-        downwards = layer.direction == "down" or suffix.endswith("_reverse")
-        _, place, order = trees.order(downwards)
-        own, levels = levels[: len(order.sizes)], levels[len(order.sizes) :]
-        joined = tuple(torch.cat(each) for each in zip(*own, strict=True))
-        found.append(tuple(each[place.to(each.device)].detach() for each in joined))
-    return {name: torch.stack(each).cpu() for name, each in zip(names, zip(*found, strict=True), strict=True)}
+    return given[0], answer
 
 
 def _places(layer: Recursive) -> tuple[str, ...]:

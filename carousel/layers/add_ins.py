@@ -36,11 +36,13 @@ class Rewriting(NamedTuple):
 
 class Rows(NamedTuple):
     """The sizes of a scan's streams. rows: the input of the scan, (rows, input). states: the units of each state.
-    hidden: the units of a gate."""
+    hidden: the units of a gate. sequences: returns each row's sequence number, or over trees that of its tree, and
+    their count."""
 
     rows: Tensor
     states: Mapping[str, int]
     hidden: int
+    sequences: Sequences
 
 
 class AddIn:
@@ -81,7 +83,7 @@ class AddIn:
     def rows(self, rows: Tensor, sequences: Sequences) -> Tensor:
         """Changes the input of a scan, (rows, input).
 
-        sequences: returns each row's sequence number, and their count.
+        sequences: as of `Rows`.
         """
         del sequences
         return rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from carousel.layers.layer import Layer
 from carousel.layers.layout import Packed, Padded
 from carousel.layers.segments import Segments, segments
 from carousel.program import Program, naming
+
+if TYPE_CHECKING:
+    from carousel.layers.trees import Recursive
 
 Layout = Packed | Padded | InTime
 ByStep = Tensor | Mapping[str, Tensor] | None
@@ -151,7 +155,7 @@ def context(layer: Layer, layout: Layout, given: contexts.Given, lengths: contex
 class GivenByStep(AddIn):
     """keep= and add= of a call, as streams keep_c and add_c for each state c that has either of them."""
 
-    def __init__(self, layer: Layer, layout: Layout, keep: ByStep, add: ByStep):
+    def __init__(self, layer: Layer | Recursive, layout: Layout, keep: ByStep, add: ByStep):
         """Raises ValueError for an unknown state, and for a shape or dtype that does not fit the input."""
         self.name, program = type(layer).__name__, layer._program
         named = {kind: _by_state(program.states, value) for kind, value in (("keep", keep), ("add", add))}

@@ -30,9 +30,10 @@ def explain(layer: Layer, steps: int, batch: int, plan: bool) -> str:
 
 def explain_over_trees(layer: Recursive, plan: bool) -> str:
     """See `Recursive.explain`."""
-    chosen, lines = _engine(layer, layer.program, trees=True)
+    program = layer.add_ins(layer.training).program
+    chosen, lines = _engine(layer, program, trees=True)
     if plan:
-        lines += _plan(layer, chosen, layer.program, trees=True)
+        lines += _plan(layer, chosen, program, trees=True)
     return "\n".join(lines)
 
 

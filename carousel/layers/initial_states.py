@@ -17,6 +17,11 @@ def learned_states(cell: Cell, program: Interface, initial_state: str) -> list[s
     return [s for s in program.states if initial_state == "learned" or cell.initial.get(s) == "learned"]
 
 
+def are_given(cell: Cell, program: Interface, initial_state: str) -> bool:
+    """Whether a state begins with anything but zero."""
+    return bool(learned_states(cell, program, initial_state) or cell.initial)
+
+
 def row_of(cell: Cell, state: str, like: Tensor) -> Tensor:
     """The row that a state begins with; where it is learned, before training. like: a row of as many units.
 

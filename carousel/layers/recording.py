@@ -57,7 +57,7 @@ class Recording(_InUse, Mapping[str, Tensor]):
 
     It belongs to the thread that opened it, and does not record calls of other threads.
     Each value is (L * D, T, B, H), the first axis in the order of hx and the others in the layout of the input; for a
-    PackedSequence (L * D, rows, H).
+    PackedSequence (L * D, rows, H), over trees (L * D, N, H).
     """
 
     def __init__(self, names: tuple[str, ...], active: list[Recording]):
@@ -102,10 +102,12 @@ class Tap(_InUse):
     reverse direction), or the initial state. It includes what flows through step t, but not what flows from that state
     directly into the layer above. It has the layout of `layer.record`, with 0 in the padding, and belongs to the last
     call.
+    Over trees entry n is the gradient with respect to the state that node n gives, (L * D, N, H): to the nodes that go
+    on from it, to the layer above, and to the caller. The other states of the node are fixed.
     """
 
-    def __init__(self, names: tuple[str, ...], active: list[Tap]):
-        self.names, self.active = names, active
+    def __init__(self, names: tuple[str, ...], active: list[Tap], over_trees: bool = False):
+        self.names, self.active, self.over_trees = names, active, over_trees
         self._scans: list[dict[str, Tensor]] = []  # for each scan, the zeros that were added to its states
         self._every_step: Callable[[Tensor], Tensor] | None = None
 
@@ -122,7 +124,7 @@ class Tap(_InUse):
         return {state: self._every_step(torch.stack([next(found) for _ in self._scans])) for state in self.names}
 
     def rewritings(self) -> tuple[Rewriting, ...]:
-        return (Rewriting("modify", self.names),)
+        return (Rewriting("push" if self.over_trees else "modify", self.names),)
 
     def begin(self, every_step: Callable[[Tensor], Tensor]) -> None:
         self._scans, self._every_step = [], every_step
@@ -131,6 +133,8 @@ class Tap(_InUse):
         """Adds zeros that require gradients to every state. Their gradient is the gradient of the state."""
         zeros = {state: of.rows.new_zeros(len(of.rows), of.states[state]).requires_grad_() for state in self.names}
         self._scans.append(zeros)
+        if self.over_trees:
+            return streams | {naming.push(state): zero for state, zero in zeros.items()}
         joined = dict(streams)
         for state, zero in zeros.items():
             joined.setdefault(naming.keep(state), torch.ones_like(zero))

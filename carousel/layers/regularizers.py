@@ -54,8 +54,8 @@ def check_probability(name: str, p: Any) -> float:
 
 
 def check_recurrent(name: str, program: Interface, p: float) -> float:
-    """Raises ValueError for a cell without the matrix U, which the option needs."""
-    if p and not program.recurrents:
+    """Raises ValueError for what is no probability, and for a cell without the matrix U, which the option needs."""
+    if check_probability(name, p) and not program.recurrents:
         raise ValueError(
             f"{name} is for cells whose gates multiply the state by U, and no gate of {program.cell} does; "
             "use zoneout or input_dropout"
@@ -98,7 +98,13 @@ class Zoneout(Regularizer):
     option, in_evaluation, needs_program = "zoneout", True, True
 
     def checked(self, program: Interface, p: Any) -> Any:
-        return zoneout_by_state(program, p)
+        by_state = zoneout_by_state(program, p)
+        if by_state and program.children is not None:
+            raise ValueError(
+                f"zoneout keeps the old value of a state, and a node of {program.cell} goes on from several, of which "
+                "none is the old one; use recurrent_dropout or candidate_dropout"
+            )
+        return by_state
 
     def rewritings(self) -> tuple[Rewriting, ...]:
         return (Rewriting("zoneout", tuple(self.p)),)
@@ -129,7 +135,7 @@ class RecurrentDropout(Regularizer):
     option, needs_program = "recurrent_dropout", True
 
     def checked(self, program: Interface, p: Any) -> Any:
-        return check_recurrent(self.option, program, super().checked(program, p))
+        return check_recurrent(self.option, program, p)
 
     def rewritings(self) -> tuple[Rewriting, ...]:
         return (Rewriting("recurrent_dropout"),)
@@ -139,8 +145,27 @@ class RecurrentDropout(Regularizer):
         return (F.dropout(torch.ones_like(first), self.p),)
 
 
+class RecurrentDropoutOverTrees(Regularizer):
+    """The same over trees, with one mask for a whole tree."""
+
+    option, needs_program = "recurrent_dropout", True
+
+    def checked(self, program: Interface, p: Any) -> Any:
+        return check_recurrent(self.option, program, p)
+
+    def rewritings(self) -> tuple[Rewriting, ...]:
+        return (Rewriting("recurrent_dropout_over_trees"),)
+
+    def streams(self, streams: Streams, of: Rows) -> Streams:
+        """Adds drop_h, the mask of a node's tree."""
+        (state, units), *_ = of.states.items()
+        which, count = of.sequences()
+        masks = F.dropout(of.rows.new_ones(count, units), self.p)
+        return streams | {naming.mask(state): masks.index_select(0, which)}
+
+
 class InputDropout(Regularizer):
-    """Drops elements of each layer's input, with one mask for a whole sequence (Gal & Ghahramani 2016)."""
+    """Drops elements of each layer's input, with one mask for a whole sequence or tree (Gal & Ghahramani 2016)."""
 
     option = "input_dropout"
 
@@ -151,30 +176,34 @@ class InputDropout(Regularizer):
 
 
 class WeightDrop(Regularizer):
-    """Drops elements of weight_hh, with one mask for a scan (Merity et al., arXiv:1708.02182, 2018)."""
+    """Drops elements of every U, with one mask for a scan (Merity et al., arXiv:1708.02182, 2018)."""
 
     option = "weight_drop"
 
     def checked(self, program: Interface, p: Any) -> Any:
-        return check_recurrent(self.option, program, super().checked(program, p))
+        self._of_states = tuple(program.of_fed)  # a node has a U for each child, a step one for each state that is fed
+        return check_recurrent(self.option, program, p)
 
     def weights(self, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-        return weights | {naming.U: F.dropout(weights[naming.U], self.p)}
+        return weights | {name: F.dropout(weights[name], self.p) for name in self._of_states}
 
 
 # The order in which programs are rewritten and masks are drawn.
-KINDS: tuple[type[Regularizer], ...] = (CandidateDropout, Zoneout, RecurrentDropout, InputDropout, WeightDrop)
+Kinds = tuple[type[Regularizer], ...]
+KINDS: Kinds = (CandidateDropout, Zoneout, RecurrentDropout, InputDropout, WeightDrop)
+OVER_TREES: Kinds = (CandidateDropout, Zoneout, RecurrentDropoutOverTrees, InputDropout, WeightDrop)
 OFF = (0.0,) * len(KINDS)
 
 
-def chosen(program: Interface, options: Any, training: bool) -> tuple[AddIn, ...]:
+def chosen(program: Interface, options: Any, training: bool, over_trees: bool = False) -> tuple[AddIn, ...]:
     """The regularisers that are on. options: an object with their options as attributes, which may change between
     calls.
 
     Raises ValueError for an option that does not fit, even if it is off at the moment.
     """
-    given = tuple([getattr(options, kind.option) for kind in KINDS])
+    kinds = OVER_TREES if over_trees else KINDS
+    given = tuple([getattr(options, kind.option) for kind in kinds])
     if given == OFF and bool not in map(type, given):  # the usual case, at every call of a layer
         return ()
-    each = [kind(program, p, training) for kind, p in zip(KINDS, given, strict=True)]
+    each = [kind(program, p, training) for kind, p in zip(kinds, given, strict=True)]
     return tuple(one for one in each if one.is_on)

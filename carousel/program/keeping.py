@@ -88,13 +88,14 @@ def candidates(program: Program) -> tuple[int, ...]:
     """The nodes of the candidates: the values that a step writes into states that it keeps, such as g in f * c + i * g.
 
     A candidate is no gate, and every term of B contains it. A state counts if its equations keep a share of it, even
-    a fixed share. The result is empty if no state is kept, or if B is not one value times gates.
+    a fixed share; over trees, shares of the states of children. The result is empty if no state is kept, or if B is not
+    one value times gates.
     """
     reader = _StepAnalysis(program)
     found: list[int] = []
     for state in program.states:
-        share, written = reader.parts(state)
-        if not share or not written:
+        written = reader.written(state)
+        if not written:
             continue
         common = set(atoms(written)).intersection(*map(set, written))
         rows = [a for a in sorted(common) if not reader.scales(a) and program.nodes[a].op in ops.TABLE]
@@ -116,6 +117,20 @@ class _StepAnalysis:
         old = next((i for i, node in enumerate(nodes) if node.op == "state" and node.attr == state), None)
         new = self.terms[self.program.outputs[state]]
         return ({}, new) if old is None else split(new, old)
+
+    def written(self, state: str) -> Terms:
+        """B of A * state + B, where the state may be that of several children; nothing where no share A is kept."""
+        olds = {i for i, node in enumerate(self.program.nodes) if node.state == state}
+        new = self.terms[self.program.outputs[state]]
+        carried = {term: sum(self._carries(atom, olds) for atom in term) for term in new}
+        return {term: new[term] for term, count in carried.items() if not count} if 1 in carried.values() else {}
+
+    def _carries(self, atom: int, olds: set[int]) -> bool:
+        """Whether an atom is an old state, or a sum over children of which every term has one as a factor."""
+        node = self.program.nodes[atom]
+        if node.op != "total":
+            return atom in olds
+        return all(sum(a in olds for a in term) == 1 for term in self.terms[node.args[0]])
 
     def keeping(self, state: str) -> Keeping | None:
         share, written = self.parts(state)

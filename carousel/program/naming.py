@@ -60,13 +60,18 @@ def add(state: str) -> str:
     return f"add_{state}"
 
 
+def push(state: str) -> str:
+    """The stream that is added to a new state."""
+    return f"push_{state}"
+
+
 def zone(state: str) -> str:
     """The stream that is 1 where zoneout keeps the old value of a state."""
     return f"zone_{state}"
 
 
 def mask(state: str) -> str:
-    """The state that carries the mask of recurrent dropout for a state."""
+    """The state that carries the mask of recurrent dropout for a state; over trees the stream."""
     return f"drop_{state}"
 
 
@@ -141,6 +146,7 @@ def _check_rows(title: str, states: Sequence[str], declared: Declared) -> None:
         rows.keep_back(mask(state), f"the mask of recurrent_dropout for the state {state!r}")
         rows.keep_back(keep(state), f"what keep= gives for the state {state!r}")
         rows.keep_back(add(state), f"what add= gives for the state {state!r}")
+        rows.keep_back(push(state), f"what a tap adds to the state {state!r}")
         rows.keep_back(zone(state), f"the zoneout of the state {state!r}")
     for kind, name in declared:
         rows.claim(name, kind, name)

@@ -44,6 +44,13 @@ class Node:
         """The size of the one row in which an engine gives its value: with the units of all its members."""
         return str(joined((self.members, self.size))) if self.members else self.size
 
+    @property
+    def state(self) -> str:
+        """The name of the state that it reads, of the row itself or of a child; "" if it is no leaf of a state."""
+        if self.op != "state":
+            return ""
+        return str(self.attr[0] if isinstance(self.attr, tuple) else self.attr)
+
 
 @dataclass(frozen=True)
 class Weight:

@@ -249,6 +249,10 @@ def _note(frame: FrameType, named: dict[tuple[int, Ref], str]) -> None:
     for name, value in list(frame.f_locals.items()):
         if isinstance(value, Symbol):
             named.setdefault((id(value), value.ref), name)
+        elif isinstance(value, list | tuple):  # f = [f of each child]: f0, f1, ...
+            for number, each in enumerate(value):
+                if isinstance(each, Symbol):
+                    named.setdefault((id(each), each.ref), f"{name}{number}")
 
 
 def _first_line(cell: Cell) -> tuple[str, int]:

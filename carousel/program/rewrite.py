@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from typing import Any
 
-from carousel.cells.member_sizes import parted
+from carousel.cells.member_sizes import joined, parted
 from carousel.program import naming, ops, polynomial
 from carousel.program.builder import Builder, Ref, prune
 from carousel.program.keeping import candidates, keeping
@@ -32,9 +32,8 @@ WORDS = {
 def recordable(program: Program) -> dict[str, int]:
     """{name: node} of the values that can be recorded: the new states, and the values that the author named."""
     named = {node.name: index for index, node in enumerate(program.nodes) if node.name and node.op in ops.TABLE}
-    rows = {name: program.nodes[index].row for name, index in named.items()}
-    of_children = f"{ops.CHILDREN}*"
-    whole_rows = {n: index for n, index in named.items() if rows[n] != "one" and not rows[n].startswith(of_children)}
+    numbers = "one", joined((ops.CHILDREN, "one"))
+    whole_rows = {name: index for name, index in named.items() if program.nodes[index].row not in numbers}
     return whole_rows | {state: program.outputs[state] for state in program.states}
 
 
@@ -84,14 +83,29 @@ def modify(program: Program, states: tuple[str, ...]) -> Program:
     """The program with keep_c * c + add_c in the place of the state c that it reads, for each of these states.
 
     keep_c and add_c are streams, rows that a caller gives for every step. keep = 0 forgets the state; keep = 1 with
-    add = 0 changes nothing.
+    add = 0 changes nothing. Over trees a step changes the states of all children that it reads in the same way.
     """
 
     def changed(b: Builder, node: Node, leaf: Ref) -> Ref:
-        keep, add = (b.leaf("stream", name(node.attr), node.size, node.members) for name in (naming.keep, naming.add))
+        members = "" if node.members == ops.CHILDREN else node.members
+        keep, add = (b.leaf("stream", of(node.state), node.size, members) for of in (naming.keep, naming.add))
         return b.op("add", b.op("mul", keep, leaf), add)
 
     return _with_states(program, states, changed)
+
+
+@made_once(256)
+def push(program: Program, states: tuple[str, ...]) -> Program:
+    """The program with c' + push_c in the place of each new state c', for each of these states.
+
+    push_c is a stream. Other new states are computed of c' as it was.
+    """
+    b = Builder(program.weights, program.nodes)
+    outputs = dict(program.outputs)
+    for state in states:
+        members, size = parted(program.states[state])
+        outputs[state] = b.op("add", Ref(outputs[state]), b.leaf("stream", naming.push(state), size, members))
+    return _finished(program, b, outputs)
 
 
 @made_once(256)
@@ -120,10 +134,25 @@ def recurrent_dropout(program: Program) -> Program:
     Source: Gal & Ghahramani, "A theoretically grounded application of dropout in recurrent neural networks"
     (arXiv:1512.05287, 2016), equation 7.
     """
+    outputs, b, mask = _masked(program, "state")
+    name = naming.mask(program.output_state)
+    with_mask = replace(program, states=program.states | {name: program.states[program.output_state]})
+    return _finished(with_mask, b, outputs | {name: mask})
+
+
+@made_once(256)
+def recurrent_dropout_over_trees(program: Program) -> Program:
+    """The same, where drop_h is a stream: a state of a node's children is no place for the mask of a tree."""
+    outputs, b, _ = _masked(program, "stream")
+    return _finished(program, b, outputs)
+
+
+def _masked(program: Program, kind: str) -> tuple[dict[Any, int], Builder, Ref]:
+    """The results of the program with drop_h * v, their builder, and drop_h, a leaf of this kind."""
     state = program.output_state
     size = program.states[state]
     b = Builder(program.weights)
-    mask = b.leaf("state", naming.mask(state), size)
+    mask = b.leaf(kind, naming.mask(state), size)
     new: dict[int, Ref] = {}
     for index, node in enumerate(program.nodes):
         args = [new[a] for a in node.args]
@@ -131,9 +160,7 @@ def recurrent_dropout(program: Program) -> Program:
         if of_state and program.weights[node.attr].gate is not None:
             args = [b.op("mul", args[0], mask)]
         new[index] = b.copy(node, args)
-    outputs: dict[Any, int] = {key: new[index] for key, index in program.outputs.items()}
-    with_mask = replace(program, states=program.states | {naming.mask(state): size})
-    return _finished(with_mask, b, outputs | {naming.mask(state): mask})
+    return {key: new[index] for key, index in program.outputs.items()}, b, mask
 
 
 @made_once(256)
@@ -161,7 +188,7 @@ def _with_states(program: Program, states: tuple[str, ...], changed: Callable[[B
     new: dict[int, Ref] = {}
     for index, node in enumerate(program.nodes):
         new[index] = b.copy(node, [new[a] for a in node.args])
-        if node.op == "state" and node.attr in states:
+        if node.state in states:
             new[index] = changed(b, node, new[index])
     return _finished(program, b, {key: new[index] for key, index in program.outputs.items()})
 

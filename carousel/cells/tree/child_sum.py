@@ -35,9 +35,10 @@ class ChildSumTreeLSTM(Cell):
         return (bounded("h"),)
 
     def step(self, h, c, i, u, o, x_f, U_f):
+        i, u, o = sigmoid(i), tanh(u), sigmoid(o)
         f = sigmoid(x_f + U_f(h))
-        c = sigmoid(i) * tanh(u) + (f * c).sum(-2)
-        return sigmoid(o) * tanh(c), c
+        c = i * u + (f * c).sum(-2)
+        return o * tanh(c), c
 
 
 CATALOGUE = {"child-sum-tree-lstm": ChildSumTreeLSTM()}

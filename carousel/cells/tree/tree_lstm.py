@@ -47,8 +47,10 @@ class TreeLSTM(Cell):
 
     def step(self, h, c, x, U):
         i, *f, u, o = (a + V(h) for a, V in zip(x, U, strict=True))
-        c = sigmoid(i) * tanh(u) + sum(sigmoid(f_k) * c_k for f_k, c_k in zip(f, c, strict=True))
-        return sigmoid(o) * tanh(c), c
+        i, u, o = sigmoid(i), tanh(u), sigmoid(o)
+        f = [*map(sigmoid, f)]
+        c = i * u + sum(f_k * c_k for f_k, c_k in zip(f, c, strict=True))
+        return o * tanh(c), c
 
 
 CATALOGUE = {"tree-lstm": TreeLSTM()}

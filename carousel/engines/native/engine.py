@@ -90,12 +90,14 @@ def scan_levels(
     first: tuple[Tensor, ...],
     weights: Mapping[str, Tensor],
     at: Tensor | None = None,
+    streams: Mapping[str, Tensor] | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over trees. Arguments and results are those of `over_levels.scan_levels`."""
     # There is no operator for a scan over trees: graphs, and whatever watches operators, see those of torch.
-    seen = becomes_a_graph() or torch.jit.is_tracing() or operator.is_watched((x, *first, *weights.values()))
+    rows = tuple((streams or {})[name] for name in program.streams)
+    seen = becomes_a_graph() or torch.jit.is_tracing() or operator.is_watched((x, *first, *weights.values(), *rows))
     if levels.nodes == 0 or seen or is_transformed() or are_of_samples(weights.values()):
-        return over_levels.scan_levels(program, x, levels, first, weights, at)
+        return over_levels.scan_levels(program, x, levels, first, weights, at, streams)
     if at is not None:
         x, at = _in_order(x, at, levels.nodes)
     parameters = tuple(weights[name] for name in parameters_of(program))
@@ -106,7 +108,7 @@ def scan_levels(
         return tuple((t.float() if t.dtype == torch.bfloat16 else t).contiguous() for t in tensors)
 
     (wide,) = plain([x])
-    given = Nodes(program, wide, levels, plain(first), plain(parameters), at, from_zero, rounds)
+    given = Nodes(program, wide, levels, plain(first), plain(parameters), plain(rows), at, from_zero, rounds)
     emitted, states = over_trees.scan(native_over_trees, given)
     return tuple(t.to(x.dtype) for t in emitted), tuple(t.to(x.dtype) for t in states)
 

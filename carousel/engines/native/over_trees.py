@@ -66,7 +66,9 @@ def _share(given: Nodes, part: Part) -> _Share:
         place[part.nodes] = torch.arange(len(part.nodes))
         rows = (place[at] >= 0).nonzero().squeeze(1)
         at = place[at[rows]]
-    return _Share(given._replace(x=given.x.index_select(0, rows), levels=part.levels, at=at), part, rows)
+    streams = tuple(stream.index_select(0, part.nodes) for stream in given.streams)
+    x = given.x.index_select(0, rows)
+    return _Share(given._replace(x=x, levels=part.levels, streams=streams, at=at), part, rows)
 
 
 def _ready(given: Nodes, keep: bool) -> PreparedPlan:
@@ -111,7 +113,7 @@ def forward(given: Nodes, keep: bool) -> tuple[list[Tensor], Tensor]:
     for share, kept in zip(shares, saved.split(counts), strict=True):
         call = _Call(ready.plan, share.given)
         own = results if share.part is None else [given.x.new_empty(shape) for shape in share.given.shapes]
-        call.scan.rows_of_steps, call.scan.saved = call.pointers(own), kept.data_ptr()
+        call.scan.rows_of_steps, call.scan.saved = call.pointers([*own, *share.given.streams]), kept.data_ptr()
         calls.append(call)
         found.append(own)
     _run(calls, library().c.carousel_forward_workspace, library().c.carousel_forward_each)
@@ -130,7 +132,8 @@ def backward(
 ) -> list[Tensor | None]:
     """The gradients of `given.tensors`; None for those not wanted."""
     ready, shares = _ready(given, True), _shares(given)
-    plan = backward_plan(given.program, ready.direct, False, given.bfloat16, True)
+    of_streams = any(wanted[len(wanted) - len(given.streams) :])
+    plan = backward_plan(given.program, ready.direct, of_streams, given.bfloat16, True)
     states = dict(zip(given.results, results, strict=True))
     counts = [share.kept(ready) for share in shares]
     calls, found = [], []
@@ -141,10 +144,11 @@ def backward(
         gradients = [None if g is None else share.own(g, members) for g, members in pairs]
         made = _nothing(share.given, wanted)
         call.alive += [values, gradients]
-        scan, first = call.scan, 1 + len(given.first)
-        scan.rows_of_steps, scan.saved = call.pointers([*values, *gradients]), kept.data_ptr()
+        scan, first, end = call.scan, 1 + len(given.first), len(wanted) - len(given.streams)
+        rows = [*values, *gradients, *share.given.streams, *made[end:]]
+        scan.rows_of_steps, scan.saved = call.pointers(rows), kept.data_ptr()
         scan.grad_x = None if made[0] is None else made[0].data_ptr()
-        scan.grad_first, scan.grad_parameters = call.pointers(made[1:first]), call.pointers(made[first:])
+        scan.grad_first, scan.grad_parameters = call.pointers(made[1:first]), call.pointers(made[first:end])
         calls.append(call)
         found.append(made)
     _run(calls, library().c.carousel_backward_workspace, library().c.carousel_backward_each)
@@ -152,20 +156,35 @@ def backward(
 
 
 def _nothing(given: Nodes, wanted: Sequence[bool]) -> list[Tensor | None]:
-    """Memory for the gradients: of x as it comes, of the others zeros, to which they are added."""
+    """Memory for the gradients: of x and of streams (all or none) as they come, of the others zeros, to which they are
+    added."""
     of_x = prefer_large_pages(torch.empty_like(given.x)) if wanted[0] else None
-    others = zip(given.tensors[1:], wanted[1:], strict=True)
-    return [of_x, *(torch.zeros_like(t) if want else None for t, want in others)]
+    end = len(wanted) - len(given.streams)
+    summed = zip(given.tensors[1:end], wanted[1:end], strict=True)
+    of_streams = [torch.empty_like(stream) if any(wanted[end:]) else None for stream in given.streams]
+    return [of_x, *(torch.zeros_like(t) if want else None for t, want in summed), *of_streams]
 
 
 def _together(given: Nodes, shares: list[_Share], found: list[list[Tensor | None]]) -> list[Tensor | None]:
-    """The gradients of all threads: sums of the parts of each, always in the same order."""
-    of_x = None if found[0][0] is None else torch.empty_like(given.x)
-    for share, (rows, *_) in zip(shares, found, strict=True):
-        if of_x is not None and rows is not None and share.rows is not None:
-            of_x.index_copy_(0, share.rows, rows)
-    others = zip(*(made[1:] for made in found), strict=True)
-    return [of_x, *(_sum([part for part in parts if part is not None]) for parts in others)]
+    """The gradients of all threads: rows where they belong, and sums of the parts of each, always in the same order."""
+    of_nodes = [share.part.nodes for share in shares if share.part is not None]
+    of_rows = [share.rows for share in shares if share.rows is not None]
+    of_x, *others = zip(*found, strict=True)
+    end = len(others) - len(given.streams)
+    sums = [_sum([part for part in parts if part is not None]) for parts in others[:end]]
+    streams = zip(given.streams, others[end:], strict=True)
+    return [_placed(given.x, of_rows, of_x), *sums, *(_placed(stream, of_nodes, parts) for stream, parts in streams)]
+
+
+def _placed(like: Tensor, places: Sequence[Tensor], parts: Sequence[Tensor | None]) -> Tensor | None:
+    """The rows of all threads, each thread's at its places; None where there are none."""
+    made = [part for part in parts if part is not None]
+    if not made:
+        return None
+    found = torch.empty_like(like)
+    for place, part in zip(places, made, strict=True):
+        found.index_copy_(0, place, part)
+    return found
 
 
 def _sum(parts: list[Tensor]) -> Tensor | None:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from carousel import engines
 from carousel.cells import Cell
-from carousel.engines import over_levels
-from carousel.engines.inside_torch import is_transformed
-from carousel.engines.levels import Levels
-from carousel.layers import contexts, explaining, initial_states
-from carousel.layers.arguments import as_size, check_constructor, check_input, check_weights
+from carousel.layers import call, contexts, explaining, regularizers, stack, structure
+from carousel.layers.add_ins import AddIn, AddIns
+from carousel.layers.arguments import as_size, check_constructor, check_input
+from carousel.layers.fx_leaf import as_leaf, is_proxy
+from carousel.layers.layout import Padded
 from carousel.layers.parameters import check_sizes, options_text, parameter_shapes, register
+from carousel.layers.recording import Recording, Tap, check_names, of_this_thread
 from carousel.layers.scans import Scans
+from carousel.layers.trees.scanning import Begun, OverTrees
 from carousel.layers.trees.trees import Trees
-from carousel.program import Program
 
 States = tuple[Tensor, ...]
 
@@ -30,12 +30,16 @@ DIRECTIONS = ("up", "down", "both")
 REFUSED = {
     "bidirectional": "give direction='both'",
     "batch_first": "the nodes of all trees stand in one axis, so leave it out",
-    "zoneout": "a state is kept from the step before, and a node may continue several; use dropout",
-    "recurrent_dropout": "it is not there yet; use dropout between layers",
-    "candidate_dropout": "it is not there yet; use dropout between layers",
-    "input_dropout": "it is not there yet; drop parts of the input before the call",
-    "weight_drop": "it is not there yet; use dropout between layers",
     "checkpoint": "a scan over trees keeps all that backward needs; give fewer trees at a time",
+}
+
+# The same of arguments of a call.
+REFUSED_IN_CALLS = {
+    "lengths": "trees may have any sizes, which Trees says",
+    "mask": "a node that is not there is left out of Trees; at= says which nodes have an input",
+    "reset": "a node begins anew where it continues none; leave the edge out of Trees, or give keep= with 0 there",
+    "context": "no layer over trees reads one",
+    "context_lengths": "no layer over trees reads a context",
 }
 
 
@@ -63,6 +67,9 @@ class Recursive(Scans):
     initial_state: what a node reads in the place of a child (or, downwards, a parent) that it does not have: "zero", or
         "learned", a parameter for each state, layer and direction, `initial_h_lk`, which begins at zero. Cells with any
         number of children read no such state, and have none to learn.
+    zoneout: as in `Recurrent`, for cells that continue one node.
+    recurrent_dropout, candidate_dropout, input_dropout, weight_drop: as in `Recurrent`. One mask of recurrent_dropout
+        and of input_dropout serves a whole tree; candidate_dropout draws one for each node, weight_drop one for a scan.
     engine: as in `Recurrent`; `explain()` says which runs, and why.
     others: options of `Recurrent` that have no meaning over trees; each is refused, with what to do instead.
 
@@ -89,12 +96,17 @@ class Recursive(Scans):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         initial_state: str = "zero",
+        zoneout: float | Mapping[str, float] = 0.0,
+        recurrent_dropout: float = 0.0,
+        candidate_dropout: float = 0.0,
+        input_dropout: float = 0.0,
+        weight_drop: float = 0.0,
         engine: str = "auto",
         units: Mapping[str, int] | None = None,
         **others: Any,
     ):
         super().__init__()
-        _refuse(others)
+        _refuse(others, REFUSED, "option")
         num_layers, proj_size = as_size("num_layers", num_layers), as_size("proj_size", proj_size)
         check_constructor(input_size, hidden_size, num_layers, bias, False, dropout, proj_size)
         if direction not in DIRECTIONS:
@@ -109,12 +121,16 @@ class Recursive(Scans):
         self.units = None if units is None else dict(units)
         self._take(cell, bias, engine)
         engines.check_name(engine)
+        self.zoneout, self.recurrent_dropout = zoneout, recurrent_dropout
+        self.candidate_dropout = candidate_dropout
+        self.input_dropout, self.weight_drop = input_dropout, weight_drop
+        _ = self.add_ins(training=True)  # checks the options now
         register(self, self._program, self.shapes(), device, dtype)
+        structure.register(self, self.cell, self.hidden_size)
         self._register_own()
         self.reset_parameters()
 
-    _derived = (*Scans._derived, "sizes", "_shapes")
-    _tap: Callable[[tuple[Tensor, ...]], tuple[Tensor, ...]] | None = None  # see `carousel.insight.trees`
+    _derived = (*Scans._derived, "sizes", "_shapes", "_recordings", "_taps")
 
     def _check_children(self) -> None:
         """Raises ValueError for options that do not fit the cell."""
@@ -142,6 +158,8 @@ class Recursive(Scans):
         self.sizes = check_sizes(self._program, self.cell, sizes, self.units or {})
         width = self.directions * self.sizes[self._program.states[self._program.output_state]]
         self._shapes = [parameter_shapes(self._program, self.sizes | {"input": i}) for i in (self.input_size, width)]
+        self._recordings: list[Recording] = []
+        self._taps: list[Tap] = []
 
     @property
     def directions(self) -> int:
@@ -152,78 +170,98 @@ class Recursive(Scans):
         """What the parameter names of each scan end in, in the order of hx."""
         return [f"_l{k}{end}" for k in range(self.num_layers) for end in ("", "_reverse")[: self.directions]]
 
-    def forward(self, input: Tensor, trees: Trees, *, at: Tensor | None = None, return_states: bool = False) -> Any:
+    @property
+    def runs_down(self) -> list[bool]:
+        """Whether each scan goes from the roots to the leaves, in the order of hx."""
+        return [self.direction == "down" or suffix.endswith("_reverse") for suffix in self.suffixes()]
+
+    def forward(
+        self,
+        input: Tensor,
+        trees: Trees,
+        hx: Tensor | States | None = None,
+        *,
+        at: Tensor | None = None,
+        keep: Tensor | Mapping[str, Tensor] | None = None,
+        add: Tensor | Mapping[str, Tensor] | None = None,
+        return_states: bool = False,
+        **others: Any,
+    ) -> Any:
         """Runs the layer over a batch of trees. Returns (output, hx).
 
         Axes: N nodes of all trees, R roots, I = input_size, H = hidden_size (proj_size for a state of that size), L
         layers, D directions.
         input: (N, I), nodes as `trees` numbers them; with `at`, (rows, I).
         trees: their shapes; see `Trees`.
+        hx: what nodes go on from that continue none, in the place of the layer's initial state; for a cell with several
+            states a tuple. Downwards these are the roots, (L * D, R, H), in the order of trees.roots; upwards the
+            leaves, (L * D, leaves, H), in the order of trees.leaves, each of which goes on from it in the place of
+            every child. A cell with any number of children reads no such state, and refuses it.
         at: (rows), the nodes that the rows of the input belong to, each at most once: the words of a sentence at the
             leaves of its tree, at=trees.leaves. Of all other nodes the input part of a gate is its bias alone.
         output: (N, D * H), the first state of the last layer at every node.
-        hx: every state at the roots, (L * D, R, H), in the order of trees.roots; a tuple of several states.
+        The returned hx: every state at the roots, (L * D, R, H), in the order of trees.roots; a tuple of several
+            states.
+        keep, add: each state that a node goes on from becomes keep * state + add, of all children alike. Each is (N),
+            (N, 1) or (N, H), for every state, or a mapping from state to tensor. Both are differentiable.
         return_states: returns (output, hx, states), every state at every node by name, (L * D, N, H) each.
+        others: arguments of a call of `Recurrent` that have no meaning over trees; each is refused, with what to do
+            instead.
 
         Trees of a batch do not see one another, and a batch computes what each tree computes alone.
-        Raises TypeError, ValueError or RuntimeError for an input of another shape, dtype or device, for `at` that names
-        no nodes, and where a node has more children (or, downwards, parents) than the cell continues.
+        Raises TypeError, ValueError or RuntimeError for an input or a state of another shape, dtype or device, for `at`
+        that names no nodes, for keep or add that do not fit the nodes, and where a node has more children (or,
+        downwards, parents) than the cell continues.
         """
+        if is_proxy(input):
+            named = {"hx": hx, "at": at, "keep": keep, "add": add, **others}
+            asked = {} if return_states is False else {"return_states": return_states}
+            return as_leaf(self, input, trees, **{name: x for name, x in named.items() if x is not None}, **asked)
         self._follow()
+        _refuse(others, REFUSED_IN_CALLS, "argument")
         check_input("Recursive", input, self.input_size, (2,), self.weight_ih_l0)
         if not isinstance(trees, Trees):
             raise TypeError(f"Recursive: trees must be a carousel.Trees, got {type(trees).__name__}")
         at = _check_at(input, trees, at)
-        own = self.own_weights(input.dtype)
-        x, found = input, list[tuple[States, Tensor]]()
-        for k in range(self.num_layers):
-            outputs = []
-            for number in range(self.directions):
-                suffix = self.suffixes()[k * self.directions + number]
-                downwards = self.direction == "down" or number == 1
-                states, place, order = self._scan(x, trees, downwards, suffix, own, at if k == 0 else None)
-                outputs.append(_reordered(states[0], place, order))
-                found.append((states, place))
-            x = torch.cat(outputs, -1) if len(outputs) > 1 else outputs[0]
-            if self.dropout and self.training and k < self.num_layers - 1:
-                x = F.dropout(x, self.dropout)
-        roots = trees.roots.to(x.device)
-        hx = _at([(states, place[roots]) for states, place in found])
-        named = (dict(zip(self._program.states, _at(found), strict=True)),) if return_states else ()
-        return x, hx[0] if len(hx) == 1 else hx, *named
+        layout = _layout(input, trees)
+        by_step = () if keep is None and add is None else (call.GivenByStep(self, layout, keep, add),)
+        begun = () if hx is None else (Begun(self, trees, hx),)
+        readers = (*of_this_thread(self._taps), *of_this_thread(self._recordings))
+        add_ins = self.add_ins(self.training, *by_step, *begun, *readers)
+        over_trees = OverTrees(self, trees, at, hx is not None, add_ins)
+        output, last = stack.over_layers(self, input, add_ins, lambda rows: rows, over_trees.scan)
+        return output, last[0] if len(last) == 1 else last, *((over_trees.states(),) if return_states else ())
 
-    def _scan(
-        self, x: Tensor, trees: Trees, downwards: bool, suffix: str, own: dict[str, Tensor], at: Tensor | None
-    ) -> tuple[States, Tensor, Tensor]:
-        """The states at every node in the order of the scan, the place of each node in it, and that order."""
-        assert isinstance(self._program, Program)  # what is not traced was refused
-        order, place, levels = trees.order(downwards)
-        self._check_fits(levels, order, downwards)
-        weights: dict[str, Tensor] = {name: getattr(self, name + suffix) for name in self.scan_shapes(suffix)}
-        check_weights(weights, self.scan_shapes(suffix), suffix, self.hidden_size)
-        order, place = order.to(x.device), place.to(x.device)
-        rows = _reordered(x, order, place) if at is None else x
-        places = None if at is None else place[at]
-        one = {state: (1, self.sizes[size]) for state, size in self._program.states.items()}
-        first = initial_states.of_scan(self, self.cell, self._program, self.initial_state, one, x, suffix)
-        scan = (self._program, rows, levels, first, weights | own, places)
-        if self._tap is None:
-            _, states = engines.scan_levels(self.engine, *scan)
-        else:
-            _, states = over_levels.scan_levels(*scan, self._tap)
-        return states, place, order
+    def add_ins(self, training: bool, *more: AddIn) -> AddIns:
+        """What takes part in the scans of a call beside the cell: the layer's regularisers, then `more`.
 
-    def _check_fits(self, levels: Levels, order: Tensor, downwards: bool) -> None:
-        children = self._program.children
-        slots = 1 if children is None else children
-        if isinstance(slots, int) and levels.most_sources > slots:
-            node = levels.first_edge.diff().argmax()
-            what = "parents" if downwards else "children"
-            raise ValueError(
-                f"Recursive: node {int(order[node])} has {levels.most_sources} {what}, and the cell "
-                f"{self._program.cell} continues {slots}; give a cell with children = {levels.most_sources} or 'any'"
-                + ("" if downwards or children is not None else ", or direction='down'")
-            )
+        training: whether the regularisers that act in training alone are among them.
+        """
+        each = regularizers.chosen(self._program, self, training, over_trees=True)
+        return AddIns.of(self._program, (*each, *more))
+
+    def record(self, *names: str) -> Recording:
+        """Records values of every node in the calls inside a `with`:
+
+            with layer.record("output", "c") as values:
+                layer(x, trees)
+            values["c"]    # (L * D, N, H), the first axis in the order of hx
+
+        names: as in `Recurrent.record`. Of what a node has one of for each child, as the forget gates of a cell with
+            any number of children, the value is (L * D, E, H), a row for each edge, in the order of trees.child and
+            trees.parent. Raises ValueError for an unknown name.
+        """
+        check_names("Recursive", self.program, names)
+        return Recording(names, self._recordings)
+
+    def tap(self) -> Tap:
+        """Gradients with respect to the states that each node gives, for the call inside a `with`; see `Tap`:
+
+        with layer.tap() as tap:
+            output, _ = layer(x, trees)
+        tap.gradients(output[trees.roots].sum())["h"]    # (L * D, N, H)
+        """
+        return Tap(tuple(self.program.states), self._taps, over_trees=True)
 
     def explain(self, plan: bool = False) -> str:
         """Which engine runs this layer's scans, and why.
@@ -239,35 +277,16 @@ class Recursive(Scans):
         return f"{self.cell}, {self.input_size}, {self.hidden_size}" + options_text(self, shown)
 
 
-class _Reorder(torch.autograd.Function):
-    """Rows in another order, each once; so the gradient is one more choice of rows, and no sum."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-        ctx.save_for_backward(order, inverse)
-        return rows.index_select(0, order)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
-        order, inverse = ctx.saved_tensors
-        return _Reorder.apply(gradient, inverse, order), None, None
-
-
-def _reordered(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    return rows.index_select(0, order) if is_transformed() else _Reorder.apply(rows, order, inverse)
-
-
-def _at(found: list[tuple[States, Tensor]]) -> States:
-    """Rows of each state, of all scans."""
-    rows = [[state.index_select(0, places) for state in states] for states, places in found]
-    return tuple(map(torch.stack, zip(*rows, strict=True)))
-
-
-def _refuse(others: dict[str, Any]) -> None:
+def _refuse(others: dict[str, Any], known: Mapping[str, str], what: str) -> None:
     for name in others:
-        if name not in REFUSED:
-            raise TypeError(f"Recursive: there is no option {name!r}")
-        raise ValueError(f"Recursive: there is no {name} over trees: {REFUSED[name]}")
+        if name not in known:
+            raise TypeError(f"Recursive: there is no {what} {name!r}")
+        raise ValueError(f"Recursive: there is no {name} over trees: {known[name]}")
+
+
+def _layout(input: Tensor, trees: Trees) -> Padded:
+    """The nodes as the steps of one sequence, in the order of the caller."""
+    return Padded(trees.nodes, 1, False, False, input.new_empty(trees.nodes, 0), None)
 
 
 def _check_at(input: Tensor, trees: Trees, at: Tensor | None) -> Tensor | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from itertools import accumulate
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,6 +13,19 @@ from carousel.engines.levels import Levels
 from carousel.errors import DataError
 
 Parents = Tensor | Sequence[int]
+
+
+class Order(NamedTuple):
+    """The order in which a scan runs nodes.
+
+    nodes: the nodes in that order. place: (nodes), the place of each node in it. edges: the edges in the order of the
+    nodes that go on. levels: which places make a level, and from which places a node goes on.
+    """
+
+    nodes: Tensor
+    place: Tensor
+    edges: Tensor
+    levels: Levels
 
 
 class Trees:
@@ -27,8 +40,9 @@ class Trees:
     The children of a node are in the order of their numbers; of `from_edges`, in the order of the edges.
 
     len(trees) is the number of trees, `nodes` that of all nodes, `sizes` that of each tree's. `roots` and `leaves` are
-    the numbers of the nodes without a parent and without children, (number of them). `offsets` are the numbers of each
-    tree's first node.
+    the numbers of the nodes without a parent and without children, (number of them) int64, in rising order. `offsets`
+    are the numbers of each tree's first node. `child` and `parent` are the ends of each edge, (edges) int64, and
+    `tree_of` the number of the tree that each node belongs to, (nodes) int64.
     Raises TypeError for parents that are no whole numbers; DataError for a parent that there is not, and for a cycle,
     naming a node on it.
     """
@@ -115,9 +129,12 @@ class Trees:
 
     def _set(self, child: Tensor, parent: Tensor, sizes: tuple[int, ...]) -> None:
         self.child, self.parent, self.sizes = child, parent, sizes
-        self.nodes = sum(sizes)
+        self.tree_of = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes, dtype=torch.int64))
+        self.roots, self.leaves = (
+            (torch.bincount(e, minlength=self.nodes) == 0).nonzero()[:, 0] for e in (child, parent)
+        )
         self._ranks: dict[bool, Tensor] = {}
-        self._orders: dict[bool, tuple[Tensor, Tensor, Levels]] = {}
+        self._orders: dict[bool, Order] = {}
 
     def _take(self, other: Trees) -> None:
         vars(self).update(vars(other))
@@ -139,15 +156,10 @@ class Trees:
         """The number of the first node of each tree, (trees) int64."""
         return torch.tensor([0, *accumulate(self.sizes)][: len(self)], dtype=torch.int64)
 
-    @cached_property
-    def roots(self) -> Tensor:
-        """The numbers of the nodes without a parent, (roots) int64, in rising order."""
-        return (torch.bincount(self.child, minlength=self.nodes) == 0).nonzero().squeeze(1)
-
-    @cached_property
-    def leaves(self) -> Tensor:
-        """The numbers of the nodes without children, (leaves) int64, in rising order."""
-        return (torch.bincount(self.parent, minlength=self.nodes) == 0).nonzero().squeeze(1)
+    @property
+    def nodes(self) -> int:
+        """The number of nodes of all trees."""
+        return len(self.tree_of)
 
     @property
     def height(self) -> Tensor:
@@ -165,12 +177,10 @@ class Trees:
             self._ranks[downwards] = _ranks(self.nodes, first, then)
         return self._ranks[downwards]
 
-    def order(self, downwards: bool) -> tuple[Tensor, Tensor, Levels]:
-        """The order in which a scan runs the nodes: (order, place, levels).
+    def order(self, downwards: bool) -> Order:
+        """The order in which a scan runs the nodes.
 
-        downwards: whether it runs from the roots to the leaves, and not from the leaves to the roots. order: (nodes),
-            the nodes in that order. place: (nodes), the place of each node in it. levels: which places make a level,
-            and from which places a node goes on.
+        downwards: whether it runs from the roots to the leaves, and not from the leaves to the roots.
         """
         if downwards not in self._orders:
             rank = self._rank(downwards=downwards)
@@ -182,9 +192,8 @@ class Trees:
             by_reader = reader.argsort(stable=True)
             first = torch.zeros(self.nodes + 1, dtype=torch.int64)
             torch.cumsum(torch.bincount(reader, minlength=self.nodes), 0, out=first[1:])
-            tree = torch.repeat_interleave(torch.arange(len(self)), torch.tensor(self.sizes, dtype=torch.int64))
-            levels = Levels(tuple(torch.bincount(rank).tolist()), place[source][by_reader], first, tree[order])
-            self._orders[downwards] = order, place, levels
+            levels = Levels(tuple(torch.bincount(rank).tolist()), place[source][by_reader], first, self.tree_of[order])
+            self._orders[downwards] = Order(order, place, by_reader, levels)
         return self._orders[downwards]
 
 

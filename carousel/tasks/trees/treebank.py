@@ -34,7 +34,7 @@ class LabelledTree:
     @property
     def most_children(self) -> int:
         """The largest number of children that a node has."""
-        return self.shape.order(False)[2].most_sources
+        return self.shape.order(False).levels.most_sources
 
     def spans(self) -> list[str]:
         """The words at and under each node, in the order of their numbers, with spaces between them."""
