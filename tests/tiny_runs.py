@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel import Forecaster, LanguageModel, SequenceClassifier, Tagger, Translator, TreeClassifier
+from carousel import Captioner, Forecaster, LanguageModel, SequenceClassifier, Tagger, Translator, TreeClassifier
 from carousel.training import checksums
 from carousel.training.progress import Quiet
 
@@ -63,6 +63,18 @@ def pairs(folder: Path, out: Path, **options: Any) -> None:
     Translator(**settings).fit(folder / "pairs.tsv", out=out, report=report)
 
 
+def captions(folder: Path, out: Path, **options: Any) -> None:
+    texts = [f"{a} {b}" for a in "abcd" for b in "efgh"]
+    np.savez(folder / "images.npz", images=tiny_images(), captions=np.array(texts))
+    report = options.pop("report", None)
+    settings = SMALL | {"epochs": 4, "level": "char", "batch": 8, "embedding": 3, "channels": 4} | options
+    Captioner(**settings).fit(folder / "images.npz", out=out, report=report)
+
+
+def tiny_images() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8)
+
+
 @dataclass(frozen=True)
 class Task:
     """train(folder, out, **options): a run in `out`, from data written to `folder`. answer(run): of its best model."""
@@ -88,6 +100,13 @@ TASKS = {
         Translator,
         lambda model: [
             vars(one) | {"alignment": one.alignment.tolist()} for (one,) in model.translate(["go a e", "x"])
+        ],
+    ),
+    "captions": Task(
+        captions,
+        Captioner,
+        lambda model: [
+            vars(one) | {"alignment": one.alignment.tolist()} for (one,) in model.caption(tiny_images()[:3])
         ],
     ),
     "forecasting": Task(forecasting, Forecaster, lambda model: model.predict().rows()),

@@ -12,6 +12,7 @@ from typing import Any
 from cyclopts import CycloptsError, Parameter
 
 from carousel.cli.backtest import backtest
+from carousel.cli.caption import caption
 from carousel.cli.cells import cells
 from carousel.cli.complete import complete
 from carousel.cli.course import course
@@ -46,6 +47,7 @@ for command in (
     complete,
     fill,
     translate,
+    caption,
     predict,
     tag,
     forecast,

@@ -1,25 +1,16 @@
 """The picture of attention: which steps of a source each written symbol attended to."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from carousel.insight.saving import save
 from carousel.insight.shown import in_a_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_LABELLED = 60  # symbols on a side; more labels could not be read
-
-
-def draw_alignment(
-    path: Path, weights: np.ndarray, *, read: Sequence[str], written: Sequence[str], title: str = ""
-) -> None:
-    """Writes `alignment_figure` as a picture. Raises DataError where the file cannot be written."""
-    save(alignment_figure(weights, read=read, written=written, title=title), path)
 
 
 def alignment_figure(weights: np.ndarray, *, read: Sequence[str], written: Sequence[str], title: str = "") -> "Figure":

@@ -1,7 +1,10 @@
 """What stands before an encoder: each reader makes steps from one kind of source."""
 
+import math
+from itertools import pairwise
 from typing import Protocol
 
+import torch
 from torch import Tensor, nn
 
 
@@ -30,3 +33,52 @@ class SymbolReader(nn.Module):
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """x: symbols, (S, B); lengths: (B)."""
         return self.embedding(x), lengths
+
+
+class ImageReader(nn.Module):
+    """Reads images: convolutions make a map of places, and the steps are its vectors, row by row.
+
+        a_0 = x / 127.5 - 1
+        a_k = relu(norm(conv_k(a_(k-1))))        3 x 3, stride 2, so that each map has half as many rows and columns
+        step r · places + c  =  a_K[r, c]        K maps: as many as it takes to come to about `places` rows
+
+    norm is that of batches (Ioffe and Szegedy 2015). The last map has `channels` channels, each map before it half as
+    many. In training, each image is moved by up to `side` / 16 pixels each way, and white fills what is left free: the
+    random numbers are those of torch.
+
+    side: rows, and columns, of an image. colours: 1 or 3 numbers of a pixel. channels: W, the width of a step.
+    places: about how many rows the map has, 4 or 8.
+    """
+
+    def __init__(self, side: int, colours: int, channels: int, places: int = 4) -> None:
+        super().__init__()
+        maps = max(1, round(math.log2(side / places)))
+        self.width, self.shift = channels, side // 16
+        sizes = [colours, *(max(1, channels // 2 ** (maps - 1 - k)) for k in range(maps))]
+        self.places = side
+        for _ in range(maps):
+            self.places = -(-self.places // 2)
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(i, o, 3, stride=2, padding=1, bias=False) for i, o in pairwise(sizes)
+        )
+        self.norms = nn.ModuleList(nn.BatchNorm2d(size) for size in sizes[1:])
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """x: bytes, (side, B, side, colours), rows first; lengths: (B), `side` each, or 0 for no image."""
+        weight = next(self.parameters())
+        a = x.permute(1, 3, 0, 2).to(weight.dtype) / 127.5 - 1
+        if self.training and self.shift:
+            a = self._moved(a)
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            a = torch.relu(norm(convolution(a)))
+        steps = a.flatten(2).permute(2, 0, 1)
+        return steps, torch.where(lengths > 0, len(steps), 0)
+
+    def _moved(self, a: Tensor) -> Tensor:
+        count, _, rows, columns = a.shape
+        wide = nn.functional.pad(a, [self.shift] * 4, value=1.0)
+        by = torch.randint(2 * self.shift + 1, (2, count, 1), device=a.device)
+        at_rows = (torch.arange(rows, device=a.device) + by[0]).unsqueeze(2)
+        at_columns = (torch.arange(columns, device=a.device) + by[1]).unsqueeze(1)
+        image = torch.arange(count, device=a.device)[:, None, None]
+        return wide.permute(0, 2, 3, 1)[image, at_rows, at_columns].permute(0, 3, 1, 2)

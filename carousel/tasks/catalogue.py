@@ -17,14 +17,15 @@ and `task.py` has
                                                       a table, and as lines of text
     PREDICTS = ("strings", ...)                       with it: the options that it takes
     TAKES_ANYTHING = True                             only for a task that takes any data: it is asked last
-    KNOWS_ITS_OWN = True                              only for a task that takes nothing but a form of its own, which
-                                                      other tasks may take for theirs: it is asked first
+    recognize_own(paths, options) -> str | None       only for a task with forms of data that other tasks may take for
+                                                      theirs, and that mean nothing but this task: why the data are
+                                                      of such a form, or None. It is asked before every `recognize`
 
 folder: a `RunFolder`, which also knows how the user vouches for a cell in a file. `carousel.training.task_run` has
 `Preparation` and `TaskRun`, and everything that happens between them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
@@ -83,7 +84,7 @@ def task_for(paths: Sequence[Path], options: Mapping[str, Any]) -> tuple[str, st
 
     Raises DataError where no task recognises the data. They are read as text only if the user names that task.
     """
-    recognised = {name: why for name in _in_turn() if (why := task_named(name).recognize(paths, options))}
+    recognised = dict(_recognised(paths, options))
     for name, why in recognised.items():
         if not foreign(name, options):
             return name, why
@@ -135,14 +136,17 @@ def _column(column: "pl.Series") -> str:
     return f"{column.name} (numbers)" if column.dtype.is_numeric() else f"{column.name} (text, like {values[0]!r:.40})"
 
 
-def _in_turn() -> list[str]:
-    """The tasks in the order in which they are asked for data."""
-
-    def turn(name: str) -> tuple[bool, bool]:
-        task = task_named(name)
-        return getattr(task, "TAKES_ANYTHING", False), not getattr(task, "KNOWS_ITS_OWN", False)
-
-    return sorted(task_names(), key=turn)
+def _recognised(paths: Sequence[Path], options: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The tasks that recognise the data, each with why: those first whose own form the data have, and those last that
+    take anything."""
+    names = sorted(task_names(), key=lambda name: getattr(task_named(name), "TAKES_ANYTHING", False))
+    own = [name for name in names if hasattr(task_named(name), "recognize_own")]
+    asked = [*((name, "recognize_own") for name in own), *((name, "recognize") for name in names)]
+    found = set()
+    for name, how in asked:
+        if name not in found and (why := getattr(task_named(name), how)(paths, options)):
+            found.add(name)
+            yield name, why
 
 
 def foreign(name: str, options: Iterable[str]) -> list[str]:

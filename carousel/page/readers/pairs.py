@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import torch
 
 from carousel.errors import DataError
 from carousel.insight import read_gates
-from carousel.insight.alignment import alignment_figure
 from carousel.models.encoder_decoder import BOUNDARY, EncoderDecoder
 from carousel.page import analysis
 from carousel.page.moments import Moments, NextSymbols, Symbols
@@ -104,8 +102,9 @@ def examine(model: PairsModel, name: str, chosen: Chosen, report: Report = lambd
     )
     if weights is None:
         return moments, {}
-    read, pieces = written.read, [*trained.target.pieces(symbols[1:]), "·"]
-    return moments, {"alignment": partial(alignment_figure, weights, read=read, written=pieces, title=written.text)}
+    pieces = [*trained.target.pieces(symbols[1:]), "·"]
+    drawn = trained.source.alignment_figure(weights, chosen.kept, pieces, written.text)
+    return moments, {"alignment": drawn}
 
 
 @torch.no_grad()

@@ -61,6 +61,8 @@ class PairsModel(FittedModel[TrainedPairs]):
         level: str | None = None,
         vocabulary: int | None = None,
         longest: int = 200,
+        side: int | None = None,
+        channels: int = 128,
         seed: int = 0,
         device: str = "auto",
         threads: int | None = None,

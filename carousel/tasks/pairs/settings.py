@@ -54,6 +54,12 @@ class Settings(TrainingSettings):
     )
     longest: int = setting(200, "Pairs with more symbols on a side are left out of training.", group=DATA)
 
+    side: int | None = setting(
+        None,
+        "Of images: the pixels of a side that each is brought to. Without it: those of the largest, 32 at most.",
+        group=DATA,
+    )
+
     form: Form = setting(
         "attention",
         "attention: the decoder reads all steps of the source at each of its own. summary: it reads one vector, the "
@@ -64,6 +70,7 @@ class Settings(TrainingSettings):
         "general", "How attention compares a step of the decoder with one of the source.", group=MODEL
     )
     bidirectional: bool = setting(True, "Read sources in both directions.", group=MODEL)
+    channels: int = setting(128, "Of images: numbers of each place that the convolutions give.", group=MODEL)
     embedding: int | None = setting(
         None, "Size of the vector that stands for a symbol. Without it: half of --hidden.", group=MODEL
     )
@@ -83,7 +90,7 @@ class Settings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_at_least_one("embedding", "vocabulary", "batch", "longest")
+        self.require_at_least_one("embedding", "vocabulary", "batch", "longest", "side", "channels")
         for name in ("source", "target"):
             given = getattr(self, name)
             if isinstance(given, list | tuple):  # another task takes several columns by this option

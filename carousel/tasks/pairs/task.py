@@ -18,11 +18,16 @@ from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
+__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize", "recognize_own"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     return sources.recognize(paths, options)
+
+
+def recognize_own(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
+    """Data whose sources are no texts: a table of names of images and captions is a table of texts, too."""
+    return sources.recognize(paths, options, [kind for kind in sources.KINDS if kind != "text"])
 
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:

@@ -18,13 +18,14 @@ from carousel.tasks.tagging.training import open_run
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
-__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
-
-KNOWS_ITS_OWN = True
+__all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize", "recognize_own"]
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     return sources.recognize(paths, options)
+
+
+recognize_own = recognize  # it takes nothing else
 
 
 def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> preparation.Prepared:

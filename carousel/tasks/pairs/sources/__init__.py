@@ -19,8 +19,9 @@ An object of the class makes steps from sources:
     steps(kept) -> ndarray                       the steps that the network reads, (S,) or (S, ...)
     reader(embedding) -> SourceReader            the module that stands before the encoder
     places(kept) -> list[str]                    a name for each step that attention is over
+    alignment_figure(weights, kept, written, title)   what draws attention: weights (written, places), as a function
     named(item, number) -> str                   what one source is called in a line of text
-    memory(kept, targets) -> Lookup              the naive baseline
+    memory(kept, targets) -> NearestSource              the naive baseline
     to_json(), from_json(record)                 as it stands in config.json
 
 What is wrong with an item is said with its name, as a DataError. An error in a file of data also says its row.
@@ -29,9 +30,9 @@ What is wrong with an item is said with its name, as a DataError. An error in a 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 
@@ -40,10 +41,13 @@ from carousel.models.source_readers import SourceReader
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.settings import Level, Settings
 
-KINDS = {"text": "TextSource"}  # the class of each; those first that are asked first
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = {"image": "ImageSource", "text": "TextSource"}  # the class of each; those first that are asked first
 
 
-class Lookup(Protocol):
+class NearestSource(Protocol):
     def answer(self, kept: Any) -> str:
         """The target of the nearest training source."""
 
@@ -84,9 +88,13 @@ class Source(Protocol):
 
     def places(self, kept: Any) -> list[str]: ...
 
+    def alignment_figure(
+        self, weights: np.ndarray, kept: Any, written: Sequence[str], title: str
+    ) -> Callable[[], Figure]: ...
+
     def named(self, item: Any, number: int) -> str: ...
 
-    def memory(self, kept: Sequence[Any], targets: Sequence[str]) -> Lookup: ...
+    def memory(self, kept: Sequence[Any], targets: Sequence[str]) -> NearestSource: ...
 
     def to_json(self) -> dict[str, Any]: ...
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from carousel.errors import DataError
+from carousel.insight.alignment import alignment_figure
 from carousel.models.source_readers import SymbolReader
 from carousel.tasks.pairs import symbols as of_symbols
 from carousel.tasks.pairs.examples import Pairs
@@ -17,6 +19,9 @@ from carousel.tasks.pairs.settings import Level, Settings
 from carousel.tasks.pairs.sources import text_files
 from carousel.tasks.pairs.symbols import TextSymbols
 from carousel.tasks.pairs.translation_memory import TranslationMemory
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,11 @@ class TextSource:
 
     def places(self, kept: str) -> list[str]:
         return self._known.pieces(self.steps(kept).tolist())
+
+    def alignment_figure(
+        self, weights: np.ndarray, kept: str, written: Sequence[str], title: str
+    ) -> Callable[[], Figure]:
+        return partial(alignment_figure, weights, read=self.places(kept), written=written, title=title)
 
     def named(self, item: str, number: int) -> str:  # noqa: ARG002
         return item

@@ -1,0 +1,60 @@
+"""The picture of attention over an image: which places each written symbol attended to."""
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from carousel.insight.shown import in_a_picture
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+MOST_SHOWN = 29  # symbols, each in a picture of its own
+IN_A_ROW = 6
+DARKEST = 0.75  # how much of the image a place without attention loses
+
+
+def image_alignment_figure(
+    weights: np.ndarray, *, image: np.ndarray, written: Sequence[str], title: str = ""
+) -> "Figure":
+    """A matplotlib figure: the image as the network read it, and for each written symbol the image again, dark where
+    the symbol did not attend to it. The brightest place of each has the weight that stands beside the symbol.
+
+    weights: (written, places), each row sums to 1, and the places are those of a square, row by row. image: (rows,
+    columns, 1 or 3), bytes. written: the texts of the symbols, 29 of which are shown at most. title: above the picture.
+    """
+    # A late import, because matplotlib takes most of a second.
+    from carousel.insight.picture import picture
+
+    side = math.isqrt(weights.shape[1])
+    shown = [image if image.shape[2] == 3 else np.repeat(image, 3, 2)] + [
+        seen(image, one.reshape(side, side)) for one in weights[:MOST_SHOWN]
+    ]
+    names = ["read"] + [
+        f"{in_a_picture(piece.strip() or '␣')} ({one.max():.0%})"
+        for piece, one in zip(written, weights[:MOST_SHOWN], strict=False)
+    ]
+    columns = min(IN_A_ROW, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = picture(max(4.5, 1.7 * columns), 0.6 + 1.9 * rows)
+    for number, (one, name) in enumerate(zip(shown, names, strict=True), start=1):
+        axes = figure.add_subplot(rows, columns, number)
+        axes.imshow(one, interpolation="nearest")
+        axes.set_title(name, fontsize=10)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    figure.suptitle(in_a_picture(title if len(title) <= 70 else f"{title[:69]}…"), fontsize=11)
+    return figure
+
+
+def seen(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """An image (rows, columns, 1 or 3) of bytes, each place darker the less attention it has; (rows, columns, 3).
+
+    weights: (places, places). The place with the most attention is as bright as it was."""
+    rows, columns = image.shape[:2]
+    at_rows, at_columns = (np.arange(size) * len(weights) // size for size in (rows, columns))
+    share = (weights / max(float(weights.max()), 1e-12))[at_rows][:, at_columns, None]
+    dark: np.ndarray = (image * (1 - DARKEST * (1 - share))).round().astype(np.uint8)
+    return dark if dark.shape[2] == 3 else np.repeat(dark, 3, 2)

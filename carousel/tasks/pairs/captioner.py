@@ -1,0 +1,72 @@
+"""The captioner as a Python user meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from carousel.errors import speaking
+from carousel.tasks.pairs.pairs_model import PairsModel, how_to_search
+from carousel.tasks.pairs.settings import Settings
+from carousel.tasks.pairs.trained import Written
+from carousel.tasks.pairs.training import USUAL
+from carousel.training.settings import explained_by
+
+
+@explained_by(Settings)
+class Captioner(PairsModel):
+    """Learns to write a text for an image: its caption, or the word that it shows.
+
+        model = carousel.Captioner(epochs=20)
+        model.fit(["cat.png", ...], ["a black cat", ...])          # or fit("captions.csv"), fit("folder")
+        model.predict(["a.png", "b.png"])                          # an array of texts
+        model.caption("a.png", best=3)                             # texts with scores and alignments
+        model.score(images, captions)                              # the share of captions that are right as a whole
+
+        model = carousel.Captioner.load("runs/train")
+
+    An image is the name of a file, an image of Pillow, or an array (rows, columns) or (rows, columns, 3 or 4) of bytes
+    or of floats from 0 to 1. All are brought to one size and mode; see docs/captions.md. It has get_params, set_params,
+    fit, predict and score, and can be cloned. fit seeds torch's global generator with `seed`. What is written for an
+    image does not depend on the images that are captioned with it. All methods but `fit`, `load` and `resume` raise
+    RunError before `fit`, and DataError for what are no images.
+
+    verbose: whether to show how the training goes.
+    """
+
+    CALLED = "A captioner"
+    KINDS = ("image",)
+
+    @speaking(python=True)
+    def caption(
+        self,
+        images: Any,
+        *,
+        beam: int = USUAL.beam,
+        best: int = 1,
+        length_penalty: float = USUAL.length_penalty,
+        coverage_penalty: float = USUAL.coverage_penalty,
+        shortest: int = 0,
+        longest: int | None = None,
+    ) -> list[list[Written]]:
+        """The `best` texts for each image, with their scores and alignments, best first.
+
+        images: one image or several. beam: how many hypotheses the search follows; 1 is greedy. length_penalty,
+        coverage_penalty, shortest, longest: as for `carousel.models.beam_search.Search`; longest at most ten symbols
+        more than twice the longest caption of the training part.
+        Raises DataError for what is no image that can be read, and for a search that cannot be.
+        """
+        how = how_to_search(beam, best, length_penalty, coverage_penalty, shortest, longest)
+        return self._write(self._items(images), how)
+
+    @speaking(python=True)
+    def score(self, X: Any, y: Sequence[str]) -> float:
+        """The share of the images X whose caption `predict` writes as it stands in y, up to white space.
+
+        Raises DataError where X and y do not fit each other."""
+        pairs = self._given(X, y)
+        written = self.predict(pairs.sources)
+        targets = pairs.require_targets("Scoring")
+        return float(np.mean([one.split() == other.split() for one, other in zip(written, targets, strict=True)]))
