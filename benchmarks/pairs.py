@@ -1,10 +1,14 @@
-"""Translation: how good the defaults are, and how fast a training step is beside an input-feeding loop.
+"""Translation and captions: how good the defaults are, and how fast a training step is beside an input-feeding loop.
 
     python benchmarks/pairs.py --data FOLDER [--runs FOLDER] [--epochs N] [--seeds 0 1 2]
+    python benchmarks/pairs.py --emoji FOLDER --digits FOLDER [--runs FOLDER] [--epochs N] [--seeds 0 1 2]
     python benchmarks/pairs.py --speed
 
-FOLDER has train.tsv and test.tsv, pairs of texts that a tab divides (tatoeba-en-fr). Each training is a run in the
-folder of runs: one that was stopped is resumed, one that has ended is only judged. BLEU and chrF are sacrebleu's.
+The folder of --data has train.tsv and test.tsv, pairs of texts that a tab divides (tatoeba-en-fr). That of --emoji has
+images and captions as `carousel train` reads them, with the parts train, val and test (emoji-captions). That of
+--digits has optdigits.tra and optdigits.tes, 64 pixels from 0 to 16 and a digit in each line, and words.txt, whose line
+i is the word for digit i (optdigits-words). Each training is a run in the folder of runs: one that was stopped is
+resumed, one that has ended is only judged. BLEU and chrF are sacrebleu's.
 `--speed` checks first that the loop of torch computes what Carousel's network computes where it is not fed. Then it
 times both in turn, and prints the minimum of each.
 """
@@ -12,12 +16,14 @@ times both in turn, and prints the minimum of each.
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from carousel import Translator
+from carousel import Captioner, Translator
 from carousel.models.encoder_decoder import PADDING, EncoderDecoder, before_each
 from carousel.models.source_readers import SymbolReader
 from carousel.tasks.pairs.scoring import scores
@@ -28,6 +34,8 @@ B, S, T, H, E, V = 64, 10, 12, 256, 128, 3000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
+    parser.add_argument("--emoji", type=Path)
+    parser.add_argument("--digits", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/pairs"))
     parser.add_argument("--epochs", type=float)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
@@ -37,28 +45,67 @@ def main() -> None:
     given = parser.parse_args()
     if given.speed:
         speed()
-    elif given.data is None:
-        parser.error("--data FOLDER or --speed")
-    else:
-        quality(given)
+    elif given.data is None and given.emoji is None and given.digits is None:
+        parser.error("--data, --emoji or --digits FOLDER, or --speed")
+    if given.data is not None:
+        translation(given)
+    if given.emoji is not None:
+        captions(given)
+    if given.digits is not None:
+        digits(given)
 
 
-def quality(given: argparse.Namespace) -> None:
-    """Prints a row of figures on the test part for each form and seed, beside the translation memory."""
+def translation(given: argparse.Namespace) -> None:
+    """Prints figures on the test part for each form and seed, beside the translation memory."""
     for form in given.forms:
         for seed in given.seeds:
-            run, started = given.runs / f"{form}-{seed}", time.process_time()
-            if (run / "config.json").exists():
-                model = Translator.resume(run)
-            else:
-                model = Translator(form=form, seed=seed, epochs=given.epochs, threads=given.threads)
-                model.fit(given.data / "train.tsv", out=run)
-            trained = time.process_time() - started
+            model = Translator(form=form, seed=seed, epochs=given.epochs, threads=given.threads)
+            model = trained(model, given.runs / f"{form}-{seed}", given.data / "train.tsv")
             result = model.evaluate(given.data / "test.tsv")
             greedy = [mine[0].text for mine in model.translate(result.sources, beam=1)]
-            print(f"{form}, seed {seed}: {result.scores.words}; greedy: {scores(greedy, result.targets).words}")
-            print(f"  nearest source's target: {result.baseline.words if result.baseline else 'no pairs kept'}")
-            print(f"  {trained:.0f} s of CPU time for what was trained now", flush=True)
+            said(f"{form}, seed {seed}", result)
+            print(f"  greedy: {scores(greedy, result.targets).words}", flush=True)
+
+
+def captions(given: argparse.Namespace) -> None:
+    """Prints figures on the test part for each seed, beside the caption of the nearest image; and how many captions are
+    right before their colon, which is the name without the tone of skin."""
+    for seed in given.seeds:
+        model = Captioner(seed=seed, epochs=given.epochs, threads=given.threads)
+        model = trained(model, given.runs / f"emoji-{seed}", given.emoji)
+        result = model.evaluate(given.emoji)
+        said(f"emoji captions, seed {seed}", result)
+        right = [
+            one.split(":")[0] == other.split(":")[0] for one, other in zip(result.written, result.targets, strict=True)
+        ]
+        print(f"  before the colon: {np.mean(right):.1%} right", flush=True)
+
+
+def digits(given: argparse.Namespace) -> None:
+    """Prints figures on the images of other writers for each seed, beside the word of the nearest image."""
+    words = (given.digits / "words.txt").read_text().split()
+
+    def part(name: str) -> tuple[np.ndarray, list[str]]:
+        table = np.loadtxt(given.digits / name, delimiter=",")
+        return (table[:, :64].reshape(-1, 8, 8) / 16), [words[int(digit)] for digit in table[:, 64]]
+
+    for seed in given.seeds:
+        model = Captioner(seed=seed, epochs=given.epochs, threads=given.threads)
+        model = trained(model, given.runs / f"digits-{seed}", *part("optdigits.tra"))
+        said(f"words of digits, seed {seed}", model.evaluate(*part("optdigits.tes")))
+
+
+def trained(model: Any, run: Path, *data: Any) -> Any:
+    """The model of a run: a new one, one that goes on, or one that has ended. Prints what its training now took."""
+    started = time.process_time()
+    model = type(model).resume(run) if (run / "config.json").exists() else model.fit(*data, out=run)
+    print(f"{run}: {time.process_time() - started:.0f} s of CPU time for what was trained now", flush=True)
+    return model
+
+
+def said(name: str, result: Any) -> None:
+    print(f"{name}: {result.scores.words}")
+    print(f"  {result.name}: {result.baseline.words if result.baseline else 'no pairs kept'}", flush=True)
 
 
 class InputFeeding(nn.Module):

@@ -73,6 +73,7 @@ def test_every_command_that_is_shown_is_understood(line):
         "docs/inspect.md",
         "docs/classification.md",
         "docs/pairs.md",
+        "docs/captions.md",
         "docs/forecasting.md",
         "docs/tables.md",
         "docs/runs.md",
