@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 
@@ -64,9 +65,13 @@ def run(data: Path) -> Path:
 # -- what is recognised and read ------------------------------------------------------------------------------------
 
 
-def arrays(folder: Path, **more: np.ndarray) -> Path:
+def arrays(folder: Path, *, texts: bool = False) -> Path:
     folder.mkdir(exist_ok=True)
-    np.savez(folder / "images.npz", images=np.stack([np.asarray(box(one)) for one in CAPTIONS]), **more)
+    images = np.stack([np.asarray(box(one)) for one in CAPTIONS])
+    if texts:
+        np.savez(folder / "images.npz", images=images, captions=np.array(CAPTIONS))
+    else:
+        np.savez(folder / "images.npz", images=images)
     return folder
 
 
@@ -92,12 +97,12 @@ def array_and_table(folder: Path) -> Path:
     return folder
 
 
-FORMS = {
+FORMS: dict[str, Callable[[Path], Path]] = {
     "folder with a table": folder_of,
     "table": lambda folder: folder_of(folder) / "captions.csv",
     "text files": beside,
     "array and table": array_and_table,
-    "arrays": lambda folder: arrays(folder, captions=np.array(CAPTIONS)) / "images.npz",
+    "arrays": lambda folder: arrays(folder, texts=True) / "images.npz",
     "labels": labels,
 }
 

@@ -49,8 +49,8 @@ class Kind:
 
     def _names_files(self, column: pl.Series, path: Path) -> bool:
         """Whether all values end as such files do. A sentence may end so too: names with spaces must be of a file."""
-        values = column.drop_nulls() if column.dtype == pl.String else []
-        if not len(values) or not all(map(self.has, values)):
+        values: list[str] = column.drop_nulls().to_list() if column.dtype == pl.String else []
+        if not values or not all(map(self.has, values)):
             return False
         return not any(" " in value for value in values) or (path.parent / values[0]).is_file()
 
