@@ -15,6 +15,7 @@ from PIL import Image
 from carousel import Captioner, Translator, inspect
 from carousel.cli import app
 from carousel.errors import CarouselError, DataError, RunError
+from carousel.insight.image_alignment import seen
 from carousel.models.source_readers import ImageReader
 from carousel.tasks import catalogue
 from carousel.tasks.pairs import Settings, sources
@@ -198,10 +199,10 @@ def test_images_that_are_damaged_are_named(tmp_path):
     content = (folder / "3.png").read_bytes()
     (folder / "3.png").write_bytes(content[:60])
     (folder / "7.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match=r"captions.csv, row, 4: .*3.png cannot be read .* 1 more of the 12"):
+    with pytest.raises(DataError, match=r"captions.csv, row 4: .*3.png cannot be read .* 1 more of the 12"):
         Captioner(**SMALL).fit(folder)
     (folder / "3.png").write_bytes(content)
-    with pytest.raises(DataError, match=r"row, 8: .*7.png is no image that can be read"):
+    with pytest.raises(DataError, match=r"row 8: .*7.png is no image that can be read"):
         Captioner(**SMALL).fit(folder)
 
 
@@ -404,6 +405,18 @@ def test_the_commands(run, data, tmp_path, capsys):
             carousel("caption", run, *typed)
     with pytest.raises(RunError, match="reads images, and Translator is for runs that read texts"):
         Translator.load(run)
+
+
+@pytest.mark.parametrize("colour", [0, 90, 255])
+def test_the_picture_of_attention_is_clear_where_it_looked(colour):
+    image = np.full((8, 8, 1), colour, np.uint8)
+    weights = np.zeros((4, 4))
+    weights[1, 2], weights[3, 3] = 0.6, 0.3
+    found = seen(image, weights)
+    distance = np.abs(found[:, :, 0].astype(int) - colour)
+    assert (distance[2:4, 4:6] == 0).all()
+    assert (distance[6:, 6:] > 0).all()
+    assert (distance[:2] > distance[6:, 6:].max()).all()
 
 
 def test_a_page_shows_the_image_beside_the_attention(run, data, tmp_path):

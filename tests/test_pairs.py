@@ -178,6 +178,13 @@ def test_no_pair_held_out_has_a_source_or_target_that_is_learnt():
         assert not set(keys[held]) & set(keys[~held])
 
 
+def test_words_for_classes_are_all_learnt():
+    """Ten words for a hundred sources: no group of a word has a fifth of the pairs, and yet none may be held out."""
+    groups, linked = parts.groups_of([f"picture {k}" for k in range(100)], [f"word {k % 10}" for k in range(100)])
+    assert not linked
+    assert len(set(groups)) == 100
+
+
 def test_few_targets_do_not_put_all_pairs_in_one_group():
     groups, linked = parts.groups_of([f"picture {chr(97 + k)}" for k in range(20)], ["one", "two"] * 10)
     assert not linked
@@ -302,7 +309,7 @@ def test_the_commands(run, tmp_path, capsys, monkeypatch):
     ):
         with pytest.raises(CarouselError, match=message):
             carousel("translate", run, *typed)
-    with pytest.raises(ProgramError, match="a translator writes by a beam search"):
+    with pytest.raises(ProgramError, match="is found by a beam search"):
         carousel("export", run, "--to", "onnx", "--out", tmp_path / "exported")
 
 

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 MOST_SHOWN = 29  # symbols, each in a picture of its own
 IN_A_ROW = 6
-DARKEST = 0.75  # how much of the image a place without attention loses
+FOG, THICKEST = 128, 0.8  # a grey that black and white both differ from; its share where nothing was attended to
 
 
 def image_alignment_figure(
     weights: np.ndarray, *, image: np.ndarray, written: Sequence[str], title: str = ""
 ) -> "Figure":
-    """A matplotlib figure: the image as the network read it, and for each written symbol the image again, dark where
-    the symbol did not attend to it. The brightest place of each has the weight that stands beside the symbol.
+    """A matplotlib figure: the image as the network read it, and for each written symbol the image again, in a grey fog
+    where the symbol did not attend to it. The clearest place of each has the weight that stands beside the symbol.
 
     weights: (written, places), each row sums to 1, and the places are those of a square, row by row. image: (rows,
     columns, 1 or 3), bytes. written: the texts of the symbols, 29 of which are shown at most. title: above the picture.
@@ -50,11 +50,12 @@ def image_alignment_figure(
 
 
 def seen(image: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """An image (rows, columns, 1 or 3) of bytes, each place darker the less attention it has; (rows, columns, 3).
+    """An image (rows, columns, 1 or 3) of bytes, nearer to grey where it has less attention; (rows, columns, 3).
 
-    weights: (places, places). The place with the most attention is as bright as it was."""
+    weights: (places, places). The place with the most attention stays as it is."""
     rows, columns = image.shape[:2]
     at_rows, at_columns = (np.arange(size) * len(weights) // size for size in (rows, columns))
     share = (weights / max(float(weights.max()), 1e-12))[at_rows][:, at_columns, None]
-    dark: np.ndarray = (image * (1 - DARKEST * (1 - share))).round().astype(np.uint8)
-    return dark if dark.shape[2] == 3 else np.repeat(dark, 3, 2)
+    fog = THICKEST * (1 - share)
+    found: np.ndarray = (image * (1 - fog) + FOG * fog).round().astype(np.uint8)
+    return found if found.shape[2] == 3 else np.repeat(found, 3, 2)

@@ -63,7 +63,7 @@ class Reader:
         target = "" if pairs.targets is None else pairs.targets[number]
         (kept,) = sources.kept(source, pairs.at([number]))
         named = source.named(pairs.sources[number], number)
-        return Chosen(kept, named, target, f"line {pairs.numbers[number]} of {Path(data).name}", steps)
+        return Chosen(kept, named, target, f"{pairs.unit} {pairs.numbers[number]} of {Path(data).name}", steps)
 
     def examine(self, name: str, chosen: Chosen, report: Report) -> tuple[Moments, Drawings]:
         return examine(self.model, name, chosen, report)

@@ -13,9 +13,9 @@ from carousel.errors import DataError
 class Pairs:
     """N pairs. sources: what is read, all of one kind. targets: the texts to write; None where only sources are known.
 
-    numbers: where each pair stands in its file: the number of its line or row, from 1. where: the name of the file,
-    for messages. kind: of the sources, see `carousel.tasks.pairs.sources`. held: which pairs the data themselves hold
-    out, to validate on; None where they do not say. said: what was decided while the data were read.
+    numbers: where each pair stands in its file, from 1; unit: the number of what: "line", "row". where: the name of the
+    file, for messages. kind: of the sources, see `carousel.tasks.pairs.sources`. held: which pairs the data themselves
+    hold out, to validate on; None where they do not say. said: what was decided while the data were read.
     """
 
     sources: Sequence[Any]
@@ -23,6 +23,7 @@ class Pairs:
     numbers: Sequence[int]
     where: str
     kind: str = "text"
+    unit: str = "line"
     held: Sequence[bool] | None = None
     said: tuple[str, ...] = ()
 

@@ -101,11 +101,12 @@ class PairsModel(FittedModel[TrainedPairs]):
 
     def _take(self, folder: RunFolder, device: str) -> None:
         super()._take(folder, device)
-        kind = self._fitted("asked").source.kind
-        if kind not in self.KINDS:
+        source = self._fitted("asked").source
+        if source.kind not in self.KINDS:
             raise RunError(
-                f"{folder.path} reads {kind}s, and {type(self).__name__} is for runs that read "
-                f"{' or '.join(f'{one}s' for one in self.KINDS)}."
+                f"{folder.path} reads {source.kind}s, and {type(self).__name__} is for runs that read "
+                f"{' or '.join(f'{one}s' for one in self.KINDS)}. Such a run is asked so: "
+                f"{source.asks(str(folder.path))[0]}"
             )
         self._pairs = stored.StoredPairs.load(folder.path) if (folder.path / stored.FILE).exists() else None
 
@@ -187,7 +188,7 @@ class PairsModel(FittedModel[TrainedPairs]):
         items, targets = sources.of_kind(kind).given(X), texts_in(y, "written")
         if len(items) != len(targets):
             raise DataError(f"Each source has one target, and {len(items):,} sources and {len(targets):,} are given.")
-        return Pairs(items, targets, range(1, len(items) + 1), "the lists that were given", kind)
+        return Pairs(items, targets, range(1, len(items) + 1), "the lists that were given", kind, "pair")
 
 
 def how_to_search(

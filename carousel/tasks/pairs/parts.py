@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 MOST_ALIKE = 0.2  # of all pairs, in one group
+DISTINCT = 0.5  # of the targets: where fewer differ, they are words for classes, and each must be learnt
 
 
 def key_of(text: Any) -> Hashable:
@@ -24,10 +25,10 @@ def groups_of(sources: Sequence[Any], targets: Sequence[str]) -> tuple[np.ndarra
     """The number of the group of each pair, (N,). Pairs with the same source, or the same target, are of one group (by
     `key_of`), and so are pairs that others link so.
 
-    The second value says whether targets link pairs: not where that would put more than a fifth of them in one group,
-    as it does where few targets answer many sources.
+    The second value says whether targets link pairs: not where few targets answer many sources, so that fewer than half
+    of the targets differ or a fifth of all pairs would be of one group. A target held out would else never be learnt.
     """
-    for linked in (True, False):
+    for linked in (True, False) if _differ(targets) else (False,):
         parents = list(range(len(sources)))
 
         def root(k: int, parents: list[int] = parents) -> int:
@@ -60,6 +61,10 @@ def known(sources: Sequence[Any], targets: Sequence[str], learnt: Sequence[Any],
     """How many pairs have a source or a target, up to case and marks, that the training part has. learnt, texts: its
     sources and targets. Only sources count where few targets answer many sources: there, most are known."""
     first, second = set(map(key_of, learnt)), set(map(key_of, texts))
-    if 2 * len(second) < len(texts):
+    if not _differ(texts):
         second = set()
     return sum(key_of(x) in first or key_of(y) in second for x, y in zip(sources, targets, strict=True))
+
+
+def _differ(targets: Sequence[str]) -> bool:
+    return len(set(map(key_of, targets))) >= DISTINCT * len(targets)

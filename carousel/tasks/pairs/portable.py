@@ -8,6 +8,6 @@ from carousel.training.run_folder import RunFolder
 def portable(folder: RunFolder) -> Portable:
     """Raises ProgramError: a text is written by a search, which neither ONNX nor C has here."""
     raise ProgramError(
-        f"exporting {folder.path}: a translator writes by a beam search, which no exported form has. Its layers can be "
-        f"exported by themselves: carousel.export.to_onnx(translator.network.encoder, 'encoder.onnx')."
+        f"exporting {folder.path}: what a run of pairs writes is found by a beam search, which no exported form "
+        f"has. Its layers can be exported alone: carousel.export.to_onnx(model.network.encoder, 'encoder.onnx')."
     )

@@ -115,7 +115,9 @@ def _without_empty(pairs: Pairs, report: Report) -> Pairs:
     kept = pairs.both
     if len(kept) < len(pairs):
         lost = sorted(set(range(len(pairs))) - set(kept))
-        report.say(f"left out, as a side is empty: {len(lost):,} pairs, the first in line {pairs.numbers[lost[0]]:,}")
+        report.say(
+            f"left out, as a side is empty: {len(lost):,} pairs, the first in {pairs.unit} {pairs.numbers[lost[0]]:,}"
+        )
         pairs = pairs.at(kept)
     if len(pairs) < FEWEST:
         raise DataError(
@@ -175,7 +177,7 @@ def _short_enough(
     if len(long):
         report.say(
             f"left out, as a side has more than {settings.longest} {settings.level}s ({option('longest')}): "
-            f"{len(long):,} pairs, the first in line {pairs.numbers[long[0]]:,}"
+            f"{len(long):,} pairs, the first in {pairs.unit} {pairs.numbers[long[0]]:,}"
         )
     kept = np.flatnonzero((lengths[:, sides] <= settings.longest).all(1))
     return kept, lengths[kept]

@@ -40,8 +40,10 @@ def conclude(folder: RunFolder, report: Report) -> None:
     """Says where the learning curve is, and what to type next."""
     name = quote(str(folder.path))
     report.say(f"\nThe learning curve: {folder.path / 'curve.png'}\nWhat to type next:")
-    report.say(f'  carousel translate {name} "a text" --alignment picture.png')
-    report.say(f"  carousel translate {name} < sources.txt > targets.txt")
+    with folder.reading_config():
+        source = sources.from_json(folder.config()["source"])
+    for line in source.asks(name):
+        report.say(f"  {line}")
     report.say(f"  carousel evaluate {name} DATA")
     report.say(f"  carousel inspect {name}")
 

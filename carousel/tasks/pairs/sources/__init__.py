@@ -19,6 +19,7 @@ An object of the class makes steps from sources:
     steps(kept) -> ndarray                       the steps that the network reads, (S,) or (S, ...)
     reader(embedding) -> SourceReader            the module that stands before the encoder
     places(kept) -> list[str]                    a name for each step that attention is over
+    asks(run) -> list[str]                       the commands that ask a run, to be typed next
     alignment_figure(weights, kept, written, title)   what draws attention: weights (written, places), as a function
     named(item, number) -> str                   what one source is called in a line of text
     memory(kept, targets) -> NearestSource              the naive baseline
@@ -94,6 +95,8 @@ class Source(Protocol):
 
     def named(self, item: Any, number: int) -> str: ...
 
+    def asks(self, run: str) -> list[str]: ...
+
     def memory(self, kept: Sequence[Any], targets: Sequence[str]) -> NearestSource: ...
 
     def to_json(self) -> dict[str, Any]: ...
@@ -147,7 +150,7 @@ def kept(source: Source, pairs: Pairs) -> list[Any]:
         try:
             found.append(source.keep(item))
         except DataError as problem:
-            wrong.append(f"{pairs.where}, {number:,}: {problem}")
+            wrong.append(f"{pairs.where}, {pairs.unit} {number:,}: {problem}")
     if wrong:
         more = f" {len(wrong) - 1:,} more of the {len(pairs):,} cannot be read either." if len(wrong) > 1 else ""
         raise DataError(wrong[0] + more)

@@ -133,6 +133,9 @@ class ImageSource:
     def named(self, item: Any, number: int) -> str:
         return str(item) if isinstance(item, str | Path) else f"image {number}"
 
+    def asks(self, run: str) -> list[str]:
+        return [f"carousel caption {run} a.png --alignment picture.png", f"carousel caption {run} *.png > captions.txt"]
+
     def memory(self, kept: Sequence[np.ndarray], targets: Sequence[str]) -> NearestArray:
         return NearestArray(kept, targets)
 

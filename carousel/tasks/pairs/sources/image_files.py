@@ -44,7 +44,7 @@ def read(paths: Sequence[Path], *, source: str | None = None, target: str | None
     Raises DataError for files that cannot be read so; the message says why, and how they would have to be."""
     require_existing(paths)
     if asked and all(path.is_file() and IMAGES.has(path.name) for path in paths):
-        return Pairs(list(paths), None, range(1, len(paths) + 1), "the images, number", "image")
+        return Pairs(list(paths), None, range(1, len(paths) + 1), "the images", "image", "number")
     if len(paths) != 1:
         raise DataError(
             f"Images with captions are given by one table or one folder, and {len(paths)} names are given: write a "
@@ -87,7 +87,7 @@ def _of_folder(folder: Path, source: str | None, target: str | None, asked: bool
         return pairs
     images = IMAGES.inside(folder)
     if asked and images:
-        return Pairs(images, None, range(1, len(images) + 1), f"{folder}, file", "image")
+        return Pairs(images, None, range(1, len(images) + 1), str(folder), "image", "file")
     raise DataError(
         f"{folder} holds {len(images):,} images, and nothing says what to write for each. Put a table into it that "
         f"lists them, captions.csv with the columns file and caption, or a text file beside each (cat.png, cat.txt)."
@@ -153,7 +153,7 @@ def _of_arrays(
     else:
         texts = {name: array for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind == "U"}
         if asked and not texts:
-            return Pairs(list(images), None, range(1, len(images) + 1), f"{path}, image", "image")
+            return Pairs(list(images), None, range(1, len(images) + 1), str(path), "image", "image")
         long = [name for name, array in texts.items() if len(array) != len(images)]
         if long:
             raise DataError(f"{path} has {len(images):,} images, and {len(texts[long[0]]):,} texts in {long[0]!r}.")

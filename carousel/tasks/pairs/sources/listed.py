@@ -172,7 +172,7 @@ def as_pairs(
         targets = [column[row] or "" for row in chosen.rows]
     what = f"{len(chosen.rows):,} {noun}s" + (f", with the texts of the column {texts!r}" if texts else "")
     numbers = [row + 1 for row in chosen.rows]
-    return Pairs(sources, targets, numbers, f"{path}, row", noun, chosen.held, (what, *chosen.said))
+    return Pairs(sources, targets, numbers, str(path), noun, "row", chosen.held, (what, *chosen.said))
 
 
 def pairs_beside(folder: Path, kind: Kind) -> Pairs | None:
@@ -194,4 +194,4 @@ def pairs_beside(folder: Path, kind: Kind) -> Pairs | None:
     except (OSError, UnicodeDecodeError) as problem:
         raise DataError(f"A text file in {folder} cannot be read as UTF-8: {problem}.") from None
     said = (f"{len(files):,} {kind.noun}s, with the text file beside each",)
-    return Pairs(files, targets, range(1, len(files) + 1), f"{folder}, file", kind.noun, said=said)
+    return Pairs(files, targets, range(1, len(files) + 1), str(folder), kind.noun, "file", said=said)

@@ -85,6 +85,12 @@ class TextSource:
     def named(self, item: str, number: int) -> str:  # noqa: ARG002
         return item
 
+    def asks(self, run: str) -> list[str]:
+        return [
+            f'carousel translate {run} "a text" --alignment picture.png',
+            f"carousel translate {run} < sources.txt > targets.txt",
+        ]
+
     def memory(self, kept: Sequence[str], targets: Sequence[str]) -> TranslationMemory:
         return TranslationMemory(kept, targets)
 
