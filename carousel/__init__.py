@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from carousel.tasks.classification import SequenceClassifier
     from carousel.tasks.forecasting import Forecaster
     from carousel.tasks.language import LanguageModel
-    from carousel.tasks.pairs import Captioner, Translator
+    from carousel.tasks.pairs import Captioner, Transcriber, Translator
     from carousel.tasks.tagging import Tagger
     from carousel.tasks.trees import TreeClassifier
 
@@ -43,7 +43,7 @@ _HOMES = {
     "carousel.tasks.classification": ("SequenceClassifier",),
     "carousel.tasks.forecasting": ("Forecaster",),
     "carousel.tasks.language": ("LanguageModel",),
-    "carousel.tasks.pairs": ("Captioner", "Translator"),
+    "carousel.tasks.pairs": ("Captioner", "Transcriber", "Translator"),
     "carousel.tasks.tagging": ("Tagger",),
     "carousel.tasks.trees": ("TreeClassifier",),
 }
@@ -85,6 +85,7 @@ __all__ = [
     "RunError",
     "SequenceClassifier",
     "Tagger",
+    "Transcriber",
     "Translator",
     "TreeClassifier",
     "Trees",

@@ -233,6 +233,7 @@ def test_an_alignment_is_the_likeliest_path_of_its_text(seed):
 def test_a_stream_writes_what_the_whole_source_gives(reader, pieces):
     net = network(reader(), bidirectional=False, layers=2)
     nn.init.normal_(net.head.weight, std=3)
+    nn.init.zeros_(net.head.bias)
     x = np.random.default_rng(2).normal(size=(sum(pieces), INPUTS)) * 4
     stream, found = CTCStream(net), []
     for piece in np.split(x, np.cumsum(pieces)[:-1]):

@@ -271,6 +271,7 @@ MORE = {
     carousel.Forecaster: {"verbose"},
     carousel.Tagger: {"verbose"},
     carousel.TreeClassifier: {"verbose"},
+    carousel.Transcriber: {"verbose"},
     carousel.Translator: {"verbose"},
 }
 
@@ -282,6 +283,7 @@ MORE = {
         (carousel.Forecaster, "forecasting"),
         (carousel.Tagger, "tagging"),
         (carousel.TreeClassifier, "trees"),
+        (carousel.Transcriber, "pairs"),
         (carousel.Translator, "pairs"),
     ],
 )

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from carousel import Captioner, Forecaster, LanguageModel, SequenceClassifier, Tagger, Translator, TreeClassifier
+from carousel import (
+    Captioner,
+    Forecaster,
+    LanguageModel,
+    SequenceClassifier,
+    Tagger,
+    Transcriber,
+    Translator,
+    TreeClassifier,
+)
 from carousel.training import checksums
 from carousel.training.progress import Quiet
 
@@ -75,6 +84,23 @@ def tiny_images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (16, 16, 16, 3), dtype=np.uint8)
 
 
+def tones(texts: list[str], rate: int = 8000) -> list[tuple[np.ndarray, int]]:
+    """A sound for each text: a letter is 80 ms of its tone, and 40 ms of faint noise follow it."""
+    rng, t = np.random.default_rng(0), np.arange(rate * 8 // 100) / rate
+    silence, found = rate * 4 // 100, []
+    for text in texts:
+        pieces = [np.append(np.sin(2 * np.pi * 300 * (ord(one) % 8 + 1) * t), np.zeros(silence)) for one in text]
+        sound = np.concatenate([np.zeros(silence), *pieces])
+        found.append((0.3 * sound + 1e-3 * rng.normal(size=len(sound)), rate))
+    return found
+
+
+def transcripts(folder: Path, out: Path, **options: Any) -> None:  # noqa: ARG001 (the sounds are in memory)
+    texts = [f"{a}{b}" for a in "abcd" for b in "aefgh"]
+    report = options.pop("report", None)
+    Transcriber(**SMALL | {"epochs": 4, "batch": 8} | options).fit(tones(texts), texts, out=out, report=report)
+
+
 @dataclass(frozen=True)
 class Task:
     """train(folder, out, **options): a run in `out`, from data written to `folder`. answer(run): of its best model."""
@@ -107,6 +133,13 @@ TASKS = {
         Captioner,
         lambda model: [
             vars(one) | {"alignment": one.alignment.tolist()} for (one,) in model.caption(tiny_images()[:3])
+        ],
+    ),
+    "transcripts": Task(
+        transcripts,
+        Transcriber,
+        lambda model: [
+            vars(one) | {"times": one.times.tolist()} for (one,) in model.transcribe(tones(["ae", "dd"]), beam=3)
         ],
     ),
     "forecasting": Task(forecasting, Forecaster, lambda model: model.predict().rows()),

@@ -29,6 +29,7 @@ from carousel.cli.predict import predict
 from carousel.cli.tag import tag
 from carousel.cli.terminal import remark
 from carousel.cli.train import train
+from carousel.cli.transcribe import transcribe
 from carousel.cli.translate import translate
 from carousel.cli.whole_numbers import refuse_fractions
 
@@ -48,6 +49,7 @@ for command in (
     fill,
     translate,
     caption,
+    transcribe,
     predict,
     tag,
     forecast,

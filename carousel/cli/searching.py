@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from carousel.tasks.pairs.pairs_model import PairsModel
-    from carousel.tasks.pairs.trained import Written
+    from carousel.tasks.pairs.written import Written
 
 
 @Parameter(name="*", group=Group("Search", sort_key=5))

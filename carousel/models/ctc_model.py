@@ -1,5 +1,7 @@
 """The network that writes symbols while it reads: connectionist temporal classification (CTC)."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +27,7 @@ class CTCModel(nn.Module):
     So the network learns by itself at which step it writes a symbol. Two equal symbols one after the other need a blank
     between them: a text takes at least as many steps as `steps_needed` says. W is hidden, or 2 * hidden if
     bidirectional. In training, dropout zeroes elements of what the reader gives, of values between layers, and of h.
+    b begins at ln 3(symbols - 1) for the blank, so that at first its P is about 3/4: most steps write nothing.
 
     reader: makes the steps of the recurrence from a source; see `carousel.models.source_readers`.
     symbols: how many different symbols there are, with the blank. cell, hidden, layers: of the recurrence; cell as for
@@ -47,6 +50,9 @@ class CTCModel(nn.Module):
         self.reader = reader
         self.recurrent = Recurrent(cell, reader.width, hidden, layers, bidirectional=bidirectional)
         self.head = nn.Linear(hidden * (2 if bidirectional else 1), symbols)
+        with torch.no_grad():
+            self.head.bias.zero_()
+            self.head.bias[BLANK] = math.log(3 * max(1, symbols - 1))
         self.dropout = nn.Dropout()
         self.set_dropout(dropout)
 
@@ -139,12 +145,13 @@ class CTCStream:
     """Lets a network write along its best path while a source arrives, in constant time and memory for each step.
 
     It copies the weights when it is made. All that `push` and `finish` return is what `best_path` finds in the whole
-    source. network: a `CTCModel` in evaluation mode, whose reader makes a step of `reader.stride` numbers in a row.
+    source. network: a `CTCModel` in evaluation mode, whose reader makes a step of `reader.stride` of a source's steps.
+    never: symbols that are not written.
     Raises ValueError for a bidirectional network, which needs the end of a source before its first step.
     """
 
-    def __init__(self, network: CTCModel) -> None:
-        self._network, self._path = network, _BestPath()
+    def __init__(self, network: CTCModel, never: Sequence[int] = ()) -> None:
+        self._network, self._path, self._never = network, _BestPath(), list(never)
         self._stepper = network.recurrent.stepper(batch=1)
         self._stride = int(getattr(network.reader, "stride", 1))
         self._waiting: np.ndarray | None = None
@@ -169,4 +176,6 @@ class CTCStream:
         device = self._network.head.weight.device
         steps, _ = self._network.reader(torch.from_numpy(x).unsqueeze(1).to(device), torch.tensor([len(x)]))
         outputs = torch.stack([self._stepper(step) for step in steps])
-        return self._path.push(self._network.head(outputs[:, 0]).log_softmax(-1).cpu().numpy())
+        log_p = self._network.head(outputs[:, 0]).log_softmax(-1).cpu().numpy()
+        log_p[:, self._never] = -np.inf
+        return self._path.push(log_p)

@@ -1,6 +1,7 @@
 """What stands before an encoder: each reader makes steps from one kind of source."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Protocol
 
@@ -82,3 +83,30 @@ class ImageReader(nn.Module):
         at_columns = (torch.arange(columns, device=a.device) + by[1]).unsqueeze(1)
         image = torch.arange(count, device=a.device)[:, None, None]
         return wide.permute(0, 2, 3, 1)[image, at_rows, at_columns].permute(0, 3, 1, 2)
+
+
+class FrameReader(nn.Module):
+    """Reads frames of numbers, as a sound has: step s is [z_sk; z_sk+1; ...; z_sk+k-1], k frames side by side.
+
+        z_t = (x_t - mean) / scale, and 0 after the end of a source
+
+    mean, scale: of each number of a frame. They are no weights: whoever makes the reader keeps them. stride: k.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, mean: Sequence[float], scale: Sequence[float], stride: int) -> None:
+        super().__init__()
+        self.stride, self.width = stride, stride * len(mean)
+        self.register_buffer("mean", torch.tensor(mean), persistent=False)
+        self.register_buffer("scale", torch.tensor(scale), persistent=False)
+
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """x: frames, (T, B, numbers); lengths: (B). A source of n frames has n / k steps, rounded up."""
+        missing = -len(x) % self.stride
+        real = torch.arange(len(x), device=x.device).unsqueeze(1) < lengths.to(x.device)
+        z = ((x - self.mean) / self.scale).masked_fill(~real.unsqueeze(-1), 0)
+        z = nn.functional.pad(z, (0, 0, 0, 0, 0, missing))
+        steps = z.unflatten(0, (-1, self.stride)).transpose(1, 2).flatten(2)
+        return steps, (lengths + self.stride - 1) // self.stride

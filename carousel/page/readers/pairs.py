@@ -15,14 +15,14 @@ from carousel.models.encoder_decoder import BOUNDARY, EncoderDecoder
 from carousel.page import analysis
 from carousel.page.moments import Moments, NextSymbols, Symbols
 from carousel.page.moments import Steps as PageSteps
-from carousel.page.readers import Drawings, Report, require_equations
+from carousel.page.readers import Drawings, Report, require_equations, transcripts
 from carousel.page.readers.symbols import Names
 from carousel.page.readers.typed import Typing
 from carousel.page.scans import scans
 from carousel.tasks.pairs import sources
 from carousel.tasks.pairs.pairs_model import PairsModel
-from carousel.tasks.pairs.trained import TrainedPairs, Written, padded
-from carousel.tasks.pairs.training import USUAL
+from carousel.tasks.pairs.trained import TrainedPairs
+from carousel.tasks.pairs.written import Written, padded
 
 Model = PairsModel
 LIKELY = 8  # next symbols shown after each step
@@ -47,7 +47,7 @@ class Reader:
 
     def __init__(self, model: PairsModel) -> None:
         self.model, self.run = model, model.run
-        require_equations(model.network.decoder)
+        require_equations(model.network.recurrent)
 
     def choose(self, data: str | Path | None, *, item: str | int | None, steps: int) -> Chosen:
         source = self.model.trained.source
@@ -66,7 +66,8 @@ class Reader:
         return Chosen(kept, named, target, f"{pairs.unit} {pairs.numbers[number]} of {Path(data).name}", steps)
 
     def examine(self, name: str, chosen: Chosen, report: Report) -> tuple[Moments, Drawings]:
-        return examine(self.model, name, chosen, report)
+        of_head = {"decoder": examine, "ctc": transcripts.examine}[self.model.trained.head.name]
+        return of_head(self.model, name, chosen, report)
 
     def typing(self) -> Typing:
         raise DataError(
@@ -80,7 +81,7 @@ def examine(model: PairsModel, name: str, chosen: Chosen, report: Report = lambd
     trained, network = model.trained, model.network
     if not len(trained.source.steps(chosen.kept)):
         raise DataError("A page shows what is written for a source, and this one is empty.")
-    ((written,),) = trained.write([chosen.kept], USUAL)
+    ((written,),) = trained.write([chosen.kept], trained.head.usual)
     symbols = [BOUNDARY, *trained.target.encode(written.text).tolist()][: chosen.steps]
     report(f"{name}: {len(symbols):,} steps of {network.decoder.num_layers} x {network.decoder.hidden_size} units")
     steps, weights, inputs = _steps(trained, network, chosen.kept, symbols)

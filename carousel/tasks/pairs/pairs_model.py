@@ -9,18 +9,18 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from carousel.errors import DataError, RunError, speaking
-from carousel.models import EncoderDecoder
 from carousel.models.beam_search import Search
 from carousel.tasks.files import paths_in
 from carousel.tasks.fitted_model import FittedModel
 from carousel.tasks.pairs import parts, preparation, sources, stored
 from carousel.tasks.pairs.evaluation import Evaluation
 from carousel.tasks.pairs.examples import Pairs, empty
+from carousel.tasks.pairs.heads.decoder import DecoderHead
 from carousel.tasks.pairs.scoring import require_sacrebleu, scores
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources.text import texts_in
-from carousel.tasks.pairs.trained import TrainedPairs, Written
-from carousel.tasks.pairs.training import USUAL
+from carousel.tasks.pairs.trained import TrainedPairs
+from carousel.tasks.pairs.written import Written
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
@@ -44,6 +44,7 @@ class PairsModel(FittedModel[TrainedPairs]):
         hidden: int = 256,
         layers: int = 1,
         bidirectional: bool = True,
+        head: str | None = None,
         form: str = "attention",
         attention_score: str = "general",
         embedding: int | None = None,
@@ -112,7 +113,7 @@ class PairsModel(FittedModel[TrainedPairs]):
 
     # -- answering --------------------------------------------------------------------------------------------------
 
-    def _write(self, items: Sequence[Any], how: Search) -> list[list[Written]]:
+    def _write(self, items: Sequence[Any], how: Any) -> list[list[Written]]:
         """The `how.best` texts for each source, best first. Raises DataError for a source that cannot be read."""
         trained = self._fitted("asked")
         found = trained.write([trained.source.keep(item) for item in items], how)
@@ -131,7 +132,9 @@ class PairsModel(FittedModel[TrainedPairs]):
     @speaking(python=True)
     def predict(self, X: Any) -> np.ndarray:
         """The best text for each source of X, (N,) of str."""
-        return np.array([mine[0].text for mine in self._write(self._items(X), USUAL)], dtype=object)
+        return np.array(
+            [mine[0].text for mine in self._write(self._items(X), self._fitted("asked").head.usual)], dtype=object
+        )
 
     @speaking(python=True)
     def score(self, X: Any, y: Sequence[str]) -> float:
@@ -157,7 +160,7 @@ class PairsModel(FittedModel[TrainedPairs]):
         kept, targets, pairs = [kept[k] for k in both], [targets[k] for k in both], pairs.at(both)
         if not both:
             raise DataError(f"{pairs.where} has no pair with both sides to evaluate on.")
-        found = trained.write(kept, USUAL)
+        found = trained.write(kept, trained.head.usual)
         written = [mine[0].text if mine else "" for mine in found]
         baseline, known = None, 0
         if self._pairs is not None:
@@ -178,7 +181,7 @@ class PairsModel(FittedModel[TrainedPairs]):
         return self._pairs.part(held=True)
 
     @property
-    def network(self) -> EncoderDecoder:
+    def network(self) -> Any:
         """The trained network, in double precision."""
         return self._fitted("asked").network
 
@@ -196,6 +199,6 @@ def how_to_search(
 ) -> Search:
     """The search with these options. Raises DataError where it cannot be."""
     try:
-        return Search(beam, best, length_penalty, coverage_penalty, shortest, longest or int(USUAL.longest))  # type: ignore[arg-type]
+        return Search(beam, best, length_penalty, coverage_penalty, shortest, longest or int(DecoderHead.usual.longest))  # type: ignore[arg-type]
     except ValueError as problem:
         raise DataError(f"The search for a text cannot be: {problem}.") from None

@@ -11,11 +11,10 @@ import numpy as np
 import torch
 
 from carousel.errors import DataError, option
-from carousel.models import EncoderDecoder
 from carousel.models.source_readers import SymbolReader
-from carousel.tasks.pairs import parts, sources, stored
+from carousel.tasks.pairs import heads, parts, sources, stored
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.settings import Level, Settings
+from carousel.tasks.pairs.settings import Head, Settings
 from carousel.tasks.pairs.sources import Source
 from carousel.tasks.pairs.symbols import TextSymbols
 from carousel.tasks.pairs.trained import network_of
@@ -23,7 +22,6 @@ from carousel.training.building import parameter_count
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
 
-READ = 600_000  # pairs that a training reads, all epochs together, where nobody chooses how long
 FEWEST_EPOCHS, MOST_EPOCHS = 3.0, 100.0
 FEWEST = 10  # pairs that can be learnt from and validated on
 MANY = 200_000  # pairs, from which on little is learnt by heart
@@ -58,9 +56,9 @@ class Prepared:
         """The arguments of the network."""
         return _model(self.settings)
 
-    def network(self) -> EncoderDecoder:
+    def network(self) -> Any:
         torch.manual_seed(self.settings.seed)
-        return network_of(self.source.reader(self.model["embedding"]), self.target.size, self.model)
+        return network_of(self.source.reader(self.settings.embedding or 1), self.target.size, self.model)
 
     def write(self, folder: Path) -> dict[str, Any]:
         """Writes the pairs."""
@@ -84,7 +82,7 @@ def prepare(pairs: Pairs, settings: Settings, report: Report, files: Sequence[Pa
         report.say(line)
     pairs.require_targets("Training")
     kind = sources.of_kind(pairs.kind)
-    settings = _resolved(settings, len(pairs), kind.level)
+    settings = _resolved(settings, len(pairs), kind)
     network_of(SymbolReader(2, 1), 2, _model(settings)).to(settings.torch_device)  # raises before anything long begins
     source = kind.shaped(pairs.sources, settings)
     pairs = replace(
@@ -99,6 +97,10 @@ def prepare(pairs: Pairs, settings: Settings, report: Report, files: Sequence[Pa
     assert settings.level is not None
     target = TextSymbols.learn(part.require_targets(""), settings.level, settings.vocabulary)
     kept, lengths = _short_enough(pairs, source, target, settings, report)
+    texts = [target.encode(text) for text in pairs.at(kept.tolist()).require_targets("")]
+    assert settings.head is not None
+    reader = source.reader(settings.embedding or 1)
+    heads.of_name(settings.head).check(pairs.at(kept.tolist()), lengths[:, 0], texts, reader)
     held, pairs = held[kept], pairs.at(kept.tolist())
     data = stored.StoredPairs(pairs.sources, pairs.require_targets(""), held)
     if not 0 < data.held.sum() < len(data.held):
@@ -126,15 +128,16 @@ def _without_empty(pairs: Pairs, report: Report) -> Pairs:
     return pairs
 
 
-def _resolved(settings: Settings, count: int, level: Level) -> Settings:
-    """The settings with nothing left open, so that a resumed run makes the same choices. level: of the source kind."""
+def _resolved(settings: Settings, count: int, kind: type[Source]) -> Settings:
+    """The settings with nothing left open, so that a resumed run makes the same choices."""
     epochs = settings.epochs
     if epochs is None and settings.minutes is None:
-        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(READ / count)))
+        epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(kind.reads / count)))
     return replace(
         settings,
         cell=absolute_cell(settings.cell),
-        level=settings.level or level,
+        head=_head(settings, kind),
+        level=settings.level or kind.level,
         embedding=settings.embedding or max(1, settings.hidden // 2),
         batch=settings.batch or (16 if count < 1000 else 32 if count < 10_000 else 64),
         dropout=(0.3 if count < MANY else 0.1) if settings.dropout is None else settings.dropout,
@@ -144,9 +147,31 @@ def _resolved(settings: Settings, count: int, level: Level) -> Settings:
     )
 
 
+def _head(settings: Settings, kind: type[Source]) -> Head:
+    """The head that is named, or the usual one of the kind. Raises DataError for one that the kind cannot have, and for
+    a setting that the head does not have."""
+    chosen = settings.head or kind.heads[0]
+    if chosen not in kind.heads:
+        raise DataError(
+            f"The head {chosen} ({option('head')}) writes while a sound is read, and these sources are {kind.kind}s: "
+            f"leave it out."
+        )
+    usual = Settings()
+    for name in heads.of_name(chosen).foreign:
+        if getattr(settings, name) != getattr(usual, name):
+            raise DataError(
+                f"{option(name)} is for a decoder, and a model with the head {chosen} has none: leave it out, or "
+                f"choose the other head ({option('head', 'decoder')})."
+            )
+    return chosen
+
+
 def _model(settings: Settings) -> dict[str, Any]:
-    names = ("cell", "hidden", "layers", "bidirectional", "form", "attention_score", "embedding", "tied")
-    return {name: getattr(settings, name) for name in names}
+    assert settings.head is not None
+    head = heads.of_name(settings.head)
+    # Runs with a decoder are as they were before there was another head.
+    named = {} if head.name == "decoder" else {"head": head.name}
+    return {name: getattr(settings, name) for name in head.fields} | named
 
 
 def _held(pairs: Pairs, settings: Settings, report: Report) -> np.ndarray:
@@ -193,14 +218,10 @@ def _announce(data: Prepared, lengths: np.ndarray, report: Report) -> None:
         steps = f"{mean[1]:.1f} a text on average, {most[1]:,} at most"
     report.say(f"{data.target.size - 1:,} {settings.level}s of the target; {steps}")
     report.say(f"{len(lengths) - held:,} pairs to learn from, {held:,} to validate on")
-    ways = "both directions" if settings.bidirectional else "forward"
-    how = (
-        f"attention ({settings.attention_score}) after the decoder"
-        if settings.form == "attention"
-        else "a summary vector"
-    )
+    assert settings.head is not None
+    head, ways = heads.of_name(settings.head), "both directions" if settings.bidirectional else "forward"
     report.say(
-        f"model: encoder-decoder, {settings.cell}, {settings.layers} x {settings.hidden} units, source read "
-        f"{'in ' if settings.bidirectional else ''}{ways}, {how}; {parameter_count(data.network()):,} parameters; "
-        f"{settings.device}, {settings.threads} threads"
+        f"model: {head.called}, {settings.cell}, {settings.layers} x {settings.hidden} units, source read "
+        f"{'in ' if settings.bidirectional else ''}{ways}, {head.said(settings)}; {parameter_count(data.network()):,} "
+        f"parameters; {settings.device}, {settings.threads} threads"
     )

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from carousel.errors import CarouselError
 
 BLEU_WAS_MADE_FOR = 2  # words of a text on average; of shorter ones BLEU says nothing, and counts whole ones
@@ -16,34 +18,38 @@ BLEU_WAS_MADE_FOR = 2  # words of a text on average; of shorter ones BLEU says n
 class TextScores:
     """bleu, chrf: from 0 to 100, by sacrebleu in its default forms (cased, tokenizer 13a; chrF2); None without that
     package. exact: the share of texts that are right as a whole. count: of texts. word_errors: the word error rate,
-    the words to insert, delete and replace in what was written, per word of the targets; it may be above 1."""
+    the words to insert, delete and replace in what was written, per word of the targets; it may be above 1.
+    character_errors: the same of characters."""
 
     bleu: float | None
     chrf: float | None
     exact: float
     count: int
     word_errors: float = float("nan")
+    character_errors: float = float("nan")
 
     @property
     def words(self) -> str:
-        """In words: "BLEU 25.1, chrF 44.2, 12.0% right as a whole, word error rate 40.0%"."""
+        """In words: "BLEU 25.1, chrF 44.2, 12.0% right as a whole, error rates: words 40.0%, characters 21.0%"."""
         figures = [] if self.bleu is None else [f"BLEU {self.bleu:.1f}", f"chrF {self.chrf:.1f}"]
-        return ", ".join([*figures, f"{self.exact:.1%} right as a whole", f"word error rate {self.word_errors:.1%}"])
+        errors = f"error rates: words {self.word_errors:.1%}, characters {self.character_errors:.1%}"
+        return ", ".join([*figures, f"{self.exact:.1%} right as a whole", errors])
 
 
 def scores(written: Sequence[str], targets: Sequence[str]) -> TextScores:
     """Compares written texts with the targets."""
     right = sum(one.split() == other.split() for one, other in zip(written, targets, strict=True))
     exact = right / max(1, len(targets))
-    wrong = error_rate([one.split() for one in written], [one.split() for one in targets])
+    words = error_rate([one.split() for one in written], [one.split() for one in targets])
+    wrong = words, error_rate(written, targets)
     package = sacrebleu()
     if package is None or not targets:
-        return TextScores(None, None, exact, len(targets), wrong)
+        return TextScores(None, None, exact, len(targets), *wrong)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         bleu = package.corpus_bleu(list(written), [list(targets)]).score
         chrf = package.corpus_chrf(list(written), [list(targets)]).score
-    return TextScores(float(bleu), float(chrf), exact, len(targets), wrong)
+    return TextScores(float(bleu), float(chrf), exact, len(targets), *wrong)
 
 
 def error_rate(written: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]) -> float:
@@ -54,12 +60,15 @@ def error_rate(written: Sequence[Sequence[str]], targets: Sequence[Sequence[str]
 
 def edits(one: Sequence[str], other: Sequence[str]) -> int:
     """The fewest symbols to insert, delete and replace that make one sequence the other (Levenshtein 1966)."""
-    row = list(range(len(other) + 1))
+    numbers = {symbol: number for number, symbol in enumerate(dict.fromkeys([*one, *other]))}
+    wanted = np.array([numbers[symbol] for symbol in other], np.int64)
+    columns = np.arange(len(other) + 1)
+    row = columns
     for n, symbol in enumerate(one, start=1):
-        diagonal, row[0] = row[0], n
-        for k, wanted in enumerate(other, start=1):
-            diagonal, row[k] = row[k], min(row[k] + 1, row[k - 1] + 1, diagonal + (symbol != wanted))
-    return row[-1]
+        without = np.minimum(row[1:] + 1, row[:-1] + (wanted != numbers[symbol]))
+        # Symbols may also be left out of `other`: row[k] is the minimum over j <= k of without[j] + k - j.
+        row = np.minimum.accumulate(np.concatenate([[n], without]) - columns) + columns
+    return int(row[-1])
 
 
 def sacrebleu() -> Any:

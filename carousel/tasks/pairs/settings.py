@@ -1,4 +1,4 @@
-"""The settings of an encoder-decoder that is trained on pairs."""
+"""The settings of a model that is trained on pairs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from carousel.errors import DataError, option
 from carousel.training.settings import DATA, MODEL, TRAINING, TrainingSettings, changed, explained, setting
 
 Level = Literal["subword", "word", "char", "byte"]
+Head = Literal["decoder", "ctc"]
 Form = Literal["attention", "summary"]
 Score = Literal["general", "dot", "concat"]
 
@@ -44,7 +45,7 @@ class Settings(TrainingSettings):
     level: Level | None = setting(
         None,
         "How texts are read and written: by subword, word, char or byte. Without it: subword (needs "
-        "carousel-rnn[text]), or word for captions of images.",
+        "carousel-rnn[text]), or word for captions of images, char for sounds.",
         group=DATA,
     )
     vocabulary: int | None = setting(
@@ -60,6 +61,12 @@ class Settings(TrainingSettings):
         group=DATA,
     )
 
+    head: Head | None = setting(
+        None,
+        "What writes a text: a decoder, after it has read the source; or ctc, while it reads a sound, so that it knows "
+        "times (and, with --no-bidirectional, writes as the sound arrives). Without it: ctc for sounds, else decoder.",
+        group=MODEL,
+    )
     form: Form = setting(
         "attention",
         "attention: the decoder reads all steps of the source at each of its own. summary: it reads one vector, the "
@@ -97,9 +104,9 @@ class Settings(TrainingSettings):
                 if len(given) != 1:
                     raise DataError(f"A pair has one {name}: name one column ({option(name)}), not {len(given)}.")
                 object.__setattr__(self, name, given[0])
-        for name, choices in (("form", Form), ("attention_score", Score), ("level", Level)):
+        for name, choices in (("head", Head), ("form", Form), ("attention_score", Score), ("level", Level)):
             value = getattr(self, name)
-            if value not in (*get_args(choices), *((None,) if name == "level" else ())):
+            if value not in (*get_args(choices), *((None,) if name in ("level", "head") else ())):
                 raise DataError(f"{option(name)} is one of {', '.join(get_args(choices))}, not {value!r}.")
         for name in ("label_smoothing", "scheduled_sampling"):
             value = getattr(self, name)

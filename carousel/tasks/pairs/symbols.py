@@ -11,7 +11,7 @@ import numpy as np
 from carousel.errors import CarouselError, RunError, option
 from carousel.models.encoder_decoder import BOUNDARY
 from carousel.tasks import vocabulary as of_language
-from carousel.tasks.vocabulary import ByteVocabulary, CharVocabulary, Vocabulary, WordVocabulary
+from carousel.tasks.vocabulary import ByteVocabulary, CharVocabulary, Decoder, Vocabulary, WordVocabulary
 
 SIZES = {"subword": 3_000, "word": 10_000}  # of vocabularies, where nobody chooses one
 
@@ -29,12 +29,12 @@ class Subwords:
     def __init__(self, tokenizer: str) -> None:
         self._json = tokenizer
         try:
-            self._tokenizer = _tokenizers().Tokenizer.from_str(tokenizer)
+            self.tokenizer = _tokenizers().Tokenizer.from_str(tokenizer)
         except CarouselError:
             raise
         except Exception as problem:  # the package raises plain Exception
             raise RunError(f"The vocabulary in config.json is no tokenizer ({problem}): it is damaged.") from None
-        self.size = self._tokenizer.get_vocab_size()
+        self.size = self.tokenizer.get_vocab_size()
 
     @classmethod
     def learn(cls, texts: Iterable[str], size: int) -> Subwords:
@@ -51,13 +51,27 @@ class Subwords:
         return cls(tokenizer.to_str())
 
     def encode(self, text: str) -> np.ndarray:
-        return np.array(self._tokenizer.encode(text).ids, np.int64)
+        return np.array(self.tokenizer.encode(text).ids, np.int64)
 
     def decode(self, ids: Iterable[int]) -> str:
-        return str(self._tokenizer.decode(list(ids)))
+        return str(self.tokenizer.decode(list(ids)))
 
     def to_json(self) -> dict[str, Any]:
         return {"level": self.level, "tokenizer": self._json}
+
+
+class _PieceByPiece:
+    """The decoder of subwords. It waits where a piece ends within a character."""
+
+    def __init__(self, subwords: Subwords) -> None:
+        self._tokenizer = subwords.tokenizer
+        self._stream = _tokenizers().decoders.DecodeStream()
+
+    def push(self, symbol: int) -> str:
+        return self._stream.step(self._tokenizer, symbol) or ""
+
+    def flush(self) -> str:
+        return ""
 
 
 def _tokenizers() -> Any:
@@ -110,6 +124,10 @@ class TextSymbols:
     def decode(self, symbols: Iterable[int]) -> str:
         """The text of symbols. Boundaries are passed over."""
         return self.vocabulary.decode(symbol - 1 for symbol in symbols if symbol != BOUNDARY).strip()
+
+    def decoder(self) -> Decoder:
+        """Turns symbols of the vocabulary, one less than those here, into text one by one."""
+        return _PieceByPiece(self.vocabulary) if isinstance(self.vocabulary, Subwords) else self.vocabulary.decoder()
 
     def pieces(self, symbols: Iterable[int]) -> list[str]:
         """The text of each symbol by itself, for pictures."""

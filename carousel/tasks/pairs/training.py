@@ -1,18 +1,20 @@
-"""The training of an encoder-decoder: batches, losses and samples from the pairs that a run folder holds."""
+"""The training of a model of pairs: batches, losses and samples from the pairs that a run folder holds."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from carousel.models.beam_search import Search
-from carousel.models.encoder_decoder import PADDING, EncoderDecoder
+from carousel.models.encoder_decoder import PADDING
 from carousel.tasks.pairs import stored
 from carousel.tasks.pairs.preparation import Prepared
 from carousel.tasks.pairs.scoring import TextScores, sacrebleu, scores
 from carousel.tasks.pairs.settings import Settings
-from carousel.tasks.pairs.trained import TrainedPairs, padded, targets_of
+from carousel.tasks.pairs.trained import TrainedPairs
+from carousel.tasks.pairs.written import padded, targets_of
 from carousel.training.length_batches import LengthBatches
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder
@@ -20,7 +22,6 @@ from carousel.training.task_run import Judgement, TaskRun
 
 VALIDATED_ON = 2_000  # pairs at most, while training and at the end
 SHOWN = 3  # pairs in a sample
-USUAL = Search(beam=5, length_penalty=0.6, longest=400)  # how texts are written where nobody chooses
 
 
 class PairsRun(TaskRun):
@@ -30,7 +31,7 @@ class PairsRun(TaskRun):
     samples = "on pairs held out: the source, what it writes, the target"
 
     settings: Settings
-    network: EncoderDecoder
+    network: Any
 
     def __init__(self, folder: RunFolder, *, check: bool) -> None:
         config = folder.config()
@@ -57,10 +58,8 @@ class PairsRun(TaskRun):
         return [source.steps(one) for one in sources[:most]], [target.encode(text) for text in targets[:most]]
 
     def _loss(self, model: nn.Module, chosen: Tensor) -> Tensor:
-        assert isinstance(model, EncoderDecoder)
         x, lengths, y = self._batch(self.learnt, chosen.tolist())
-        settings = self.settings
-        return model.loss(x, lengths, y, label_smoothing=settings.label_smoothing, sampling=settings.scheduled_sampling)
+        return self.trained.head.loss(model, x, lengths, y, self.settings)
 
     def _batch(self, side: tuple[list[np.ndarray], list[np.ndarray]], chosen: list[int]) -> tuple[Tensor, ...]:
         device = self.settings.torch_device
@@ -69,7 +68,7 @@ class PairsRun(TaskRun):
 
     @torch.inference_mode()
     def validate(self) -> float:
-        """The mean of -ln P(symbol | those before it, source) over the symbols of the targets held out, in nats."""
+        """The mean of -ln P(target | source) over the symbols and ends of the targets held out, in nats."""
         order = sorted(range(len(self.held[1])), key=lambda k: len(self.held[1][k]))
         was_training, nats, count = self.network.training, 0.0, 0
         self.network.eval()
@@ -84,7 +83,7 @@ class PairsRun(TaskRun):
     def sample(self, step: int) -> str:  # noqa: ARG002
         """Some sources, with what the network writes for them and the targets."""
         sources, targets = self.pairs.part(held=True)
-        found = self.trained.writing().write(sources[:SHOWN], Search(beam=1, longest=400))
+        found = self.trained.writing().write(sources[:SHOWN], self.trained.head.quick)
         texts = [one[0].text if one else "" for one in found]
         named = [self.trained.source.named(one, number) for number, one in enumerate(sources[:SHOWN])]
         return "\n".join(f"{x} → {text} ({y})" for x, text, y in zip(named, texts, targets, strict=False))
@@ -96,7 +95,7 @@ class PairsRun(TaskRun):
         """Judges what the best network writes, beside the naive baseline, on the same pairs held out."""
         sources, targets = (side[:VALIDATED_ON] for side in self.pairs.part(held=True))
         nats = self.validate()
-        found = self.trained.writing().write(sources, USUAL)
+        found = self.trained.writing().write(sources, self.trained.head.usual)
         mine = scores([one[0].text if one else "" for one in found], targets)
         source = self.trained.source
         memory = source.memory(*self.pairs.part(held=False))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from carousel.errors import speaking
+from carousel.tasks.pairs.heads.decoder import DecoderHead
 from carousel.tasks.pairs.pairs_model import PairsModel, how_to_search
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources.text import texts_in
-from carousel.tasks.pairs.trained import Written
-from carousel.tasks.pairs.training import USUAL
+from carousel.tasks.pairs.written import Written
 from carousel.training.settings import explained_by
+
+USUAL = DecoderHead.usual
 
 
 @explained_by(Settings)

@@ -4,6 +4,8 @@ A class says how its kind is recognised and read, before anything is learnt:
 
     kind: str                                    its name, in config.json and in messages
     level: str                                   how targets are written where nobody chooses
+    heads: tuple[str, ...]                       what may write them, the usual one first; see `heads`
+    reads: int                                   pairs that a training reads, all epochs together, where nobody chooses
     baseline: str                                the naive baseline, in words
     symbolic: bool                               whether a step is a symbol, int64 (S,), or an array, (S, ...)
     recognize(paths, options) -> str | None      why the data look like pairs of such a source and a text; reads little
@@ -22,7 +24,9 @@ An object of the class makes steps from sources:
     asks(run) -> list[str]                       the commands that ask a run, to be typed next
     alignment_figure(weights, kept, written, title)   what draws attention: weights (written, places), as a function
     named(item, number) -> str                   what one source is called in a line of text
-    memory(kept, targets) -> NearestSource              the naive baseline
+    memory(kept, targets) -> NearestSource       the naive baseline
+    seconds(steps) -> ndarray                    of sounds: when steps of the network begin
+    commands(run) -> tuple[str, ...]             what to type to have something written
     to_json(), from_json(record)                 as it stands in config.json
 
 What is wrong with an item is said with its name, as a DataError. An error in a file of data also says its row.
@@ -40,12 +44,13 @@ import numpy as np
 from carousel.errors import DataError
 from carousel.models.source_readers import SourceReader
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.settings import Level, Settings
+from carousel.tasks.pairs.settings import Head, Level, Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS = {"image": "ImageSource", "text": "TextSource"}  # the class of each; those first that are asked first
+# The class of each; those first that are asked first.
+KINDS = {"image": "ImageSource", "sound": "SoundSource", "text": "TextSource"}
 
 
 class NearestSource(Protocol):
@@ -58,6 +63,8 @@ class Source(Protocol):
 
     kind: ClassVar[str]
     level: ClassVar[Level]
+    heads: ClassVar[tuple[Head, ...]]
+    reads: ClassVar[int]
     baseline: ClassVar[str]
     symbolic: ClassVar[bool]
 
@@ -98,6 +105,8 @@ class Source(Protocol):
     def asks(self, run: str) -> list[str]: ...
 
     def memory(self, kept: Sequence[Any], targets: Sequence[str]) -> NearestSource: ...
+
+    def commands(self, run: str) -> tuple[str, ...]: ...
 
     def to_json(self) -> dict[str, Any]: ...
 

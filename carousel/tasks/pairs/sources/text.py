@@ -32,6 +32,8 @@ class TextSource:
 
     kind = "text"
     level: ClassVar[Level] = "subword"
+    heads = ("decoder",)
+    reads = 600_000
     baseline = "nearest source's target"
     symbolic = True
 
@@ -93,6 +95,12 @@ class TextSource:
 
     def memory(self, kept: Sequence[str], targets: Sequence[str]) -> TranslationMemory:
         return TranslationMemory(kept, targets)
+
+    def commands(self, run: str) -> tuple[str, ...]:
+        return (
+            f'carousel translate {run} "a text" --alignment picture.png',
+            f"carousel translate {run} < sources.txt > targets.txt",
+        )
 
     def to_json(self) -> dict[str, Any]:
         return self._known.to_json()

@@ -1,0 +1,192 @@
+"""Sounds and their texts from files: a table that lists both, or a text file beside each sound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from carousel.errors import DataError, option
+from carousel.tasks.files import require_existing
+from carousel.tasks.pairs.examples import Pairs
+from carousel.tasks.pairs.sources.text_files import lines_of
+from carousel.tasks.sequences import listings
+from carousel.tasks.sequences.columns import SURE
+from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.kinds import files_under, kind_of
+from carousel.tasks.sequences.recordings import UNREADABLE
+from carousel.tasks.table import listed, looks_like_table
+from carousel.tasks.table import read as read_table_file
+
+TEXTS = (
+    "text",
+    "transcript",
+    "transcription",
+    "sentence",
+    "utterance",
+    "words",
+    "target",
+)  # names of a column of texts
+LOOKED_AT = 1000  # rows, to recognise texts
+DISTINCT = 0.5  # of the texts of a column: of classes, few differ
+SEVERAL = 2  # words of a class at most
+FEWEST = 4  # sounds with a text beside them that are recognised
+
+
+def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
+    """Why the data look like sounds and their texts, or None. Raises DataError for a table that has both texts and
+    classes of its sounds, unless an option says which are learnt."""
+    if len(paths) != 1 or "label" in options:
+        return None
+    try:
+        table = _table(paths[0])
+        if table is None:
+            return f"sounds with a text beside each in {paths[0]}" if _with_texts(paths[0]) else None
+        head = read_table_file(table.path, rows=LOOKED_AT)
+    except (DataError, OSError):
+        return None
+    text = _text_column(head, table.file, options.get("target"))
+    if text is None:
+        return None
+    classes = next((name for name in head.columns if name.lower() in SURE and name != text), None)
+    if classes is not None and "target" not in options:
+        raise DataError(
+            f"{table.path.name} lists sounds with texts in {text!r} and classes in {classes!r}, and both could be "
+            f"learnt. To write the texts: {option('task', 'pairs')}. To tell the classes: "
+            f"{option('task', 'classification')}."
+        )
+    return f"{table.path.name} lists sounds and their texts"
+
+
+def read(paths: Sequence[Path], *, source: str | None = None, target: str | None = None, asked: bool = False) -> Pairs:
+    """The pairs of files, as `recognize` describes them. source, target: of a table, the columns of the files and of
+    the texts. asked: whether sounds without texts will do: files, or a folder of them.
+
+    Raises DataError for files that cannot be read so; the message says why, and how they would have to be."""
+    require_existing(paths)
+    if asked and paths and all(_is_sound(path) for path in paths):
+        return Pairs(list(paths), None, range(1, len(paths) + 1), "the files", "sound")
+    if len(paths) != 1:
+        raise DataError(
+            f"Sounds and their texts stand in one table or in one folder, and {len(paths)} files are given."
+        )
+    (path,) = paths
+    table = _table(path, source)
+    if table is not None:
+        return _of_table(table, target, asked=asked)
+    pairs = _beside(path) if path.is_dir() else []
+    if pairs:
+        said = f"{len(pairs):,} sounds in {path}, each with a text in a file of its name"
+        found = [(sound, " ".join(lines_of(text)).strip()) for sound, text in pairs]
+        return _pairs(found, str(path), (said,))
+    if asked and path.is_dir() and (sounds := [file for file in files_under(path) if _is_sound(file)]):
+        return Pairs(sounds, None, range(1, len(sounds) + 1), str(path), "sound")
+    raise DataError(
+        f"{path} holds no sounds with their texts. A table has a column of file names ({option('source')}) and a "
+        f"column of texts ({option('target')}); or each sound stands beside a text file of its name, as a.wav beside "
+        f"a.txt."
+    )
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table that lists sounds. file: its column of file names. others: tables of other parts of the data."""
+
+    path: Path
+    file: str
+    others: tuple[Path, ...]
+
+
+def _table(path: Path, source: str | None = None) -> _Table | None:
+    """The table that lists sounds, at this path or in this folder."""
+    columns, others = Columns(file=source), list[Path]()
+    chosen = path if not path.is_dir() and looks_like_table(path) and listings.is_listing(path, columns) else None
+    if path.is_dir():
+        chosen, others = listings.listing_in(path, columns)
+    if chosen is None:
+        return None
+    head = read_table_file(chosen, rows=listings.HEAD)
+    file = listings.file_column(head, columns)
+    if file is None or not head.height or not _lists_sounds(chosen, head[file]):
+        return None
+    return _Table(chosen, file, tuple(others))
+
+
+def _lists_sounds(table: Path, names: pl.Series) -> bool:
+    finder = listings.FileFinder(table)
+    files = [finder.find(str(name)) or Path(str(name)) for name in names[:FEWEST]]
+    return all(_is_sound(file) for file in files)
+
+
+def _is_sound(file: Path) -> bool:
+    return kind_of(file) == "audio" or file.suffix.lower() in UNREADABLE
+
+
+def _text_column(frame: pl.DataFrame, file: str, target: str | None) -> str | None:
+    """The column of texts: the one that is named, or one whose name says so and whose texts are no classes, or the only
+    one of sentences."""
+    if target is not None:
+        return target if target in frame.columns else None
+    free = [name for name in frame.columns if name != file and not frame[name].dtype.is_float()]
+    named = next((name for word in TEXTS for name in free if name.lower() == word), None)
+    if named is not None:
+        return named if _differ(frame[named]) or _words(frame[named]) > SEVERAL else None
+    sentences = [
+        name
+        for name in free
+        if frame[name].dtype == pl.String and _differ(frame[name]) and _words(frame[name]) > SEVERAL
+    ]
+    return sentences[0] if len(sentences) == 1 else None
+
+
+def _differ(texts: pl.Series) -> bool:
+    return texts.n_unique() >= DISTINCT * max(1, len(texts))
+
+
+def _words(texts: pl.Series) -> float:
+    return sum(len(str(text).split()) for text in texts.drop_nulls()) / max(1, len(texts))
+
+
+def _of_table(table: _Table, target: str | None, *, asked: bool) -> Pairs:
+    head = read_table_file(table.path, rows=LOOKED_AT)
+    text = _text_column(head, table.file, target)
+    if text is None and not asked:
+        wrong = f"no column {target!r}" if target is not None else "no column that holds texts"
+        raise DataError(
+            f"{table.path} lists sounds, and has {wrong} ({option('target')}): its columns are "
+            f"{listed(head.columns, 20)}. To tell classes of sounds: {option('task', 'classification')}."
+        )
+    notes: list[str] = []
+    # The digits 007 are a text, and no number.
+    frame = read_table_file(table.path, say=notes.append, texts=() if text is None else (text,))
+    said: tuple[str, ...] = ()
+    if not asked:
+        frame, said = listings.learnt_rows(frame)
+        said += tuple(f"left to judge the model by: {other.name}" for other in table.others)
+    files = listings.files_of(table.path, frame, table.file)
+    if text is None:
+        return Pairs(files, None, range(1, len(files) + 1), str(table.path), "sound")
+    texts = ["" if value is None else str(value) for value in frame[text]]
+    line = f"{table.path.name} lists {len(files):,} sounds in {table.file!r}, with their texts in {text!r}"
+    return _pairs(list(zip(files, texts, strict=True)), str(table.path), (*notes, line, *said))
+
+
+def _with_texts(folder: Path) -> bool:
+    """Whether most sounds in a folder have a text beside them."""
+    pairs = _beside(folder) if folder.is_dir() else []
+    return len(pairs) >= FEWEST and len(pairs) > 0.9 * sum(_is_sound(file) for file in files_under(folder))
+
+
+def _beside(folder: Path) -> list[tuple[Path, Path]]:
+    """The sounds in and under a folder that stand beside a text file of their name."""
+    files = files_under(folder)
+    texts = {file.with_suffix(""): file for file in files if file.suffix.lower() == ".txt"}
+    return [(file, texts[file.with_suffix("")]) for file in files if _is_sound(file) and file.with_suffix("") in texts]
+
+
+def _pairs(found: Sequence[tuple[Path, str]], where: str, said: tuple[str, ...]) -> Pairs:
+    numbers = range(1, len(found) + 1)
+    return Pairs([sound for sound, _ in found], [text for _, text in found], numbers, where, "sound", said=said)
