@@ -30,9 +30,9 @@ class TextScores:
 
     @property
     def words(self) -> str:
-        """In words: "BLEU 25.1, chrF 44.2, 12.0% right as a whole, error rates: words 40.0%, characters 21.0%"."""
+        """In words: "BLEU 25.1, chrF 44.2, 12.0% right as a whole, word error rate 40.0%, character error rate 21%"."""
         figures = [] if self.bleu is None else [f"BLEU {self.bleu:.1f}", f"chrF {self.chrf:.1f}"]
-        errors = f"error rates: words {self.word_errors:.1%}, characters {self.character_errors:.1%}"
+        errors = f"word error rate {self.word_errors:.1%}, character error rate {self.character_errors:.1%}"
         return ", ".join([*figures, f"{self.exact:.1%} right as a whole", errors])
 
 

@@ -43,7 +43,7 @@ class SoundSource:
     kind = "sound"
     level: ClassVar[Level] = "char"
     heads = ("ctc", "decoder")
-    reads = 20_000
+    reads = 16_000
     baseline = "nearest sound's text"
     symbolic = False
 
