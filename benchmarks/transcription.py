@@ -6,8 +6,8 @@ FOLDER has `recordings` of the Free Spoken Digit Dataset, {digit}_{speaker}_{tak
 made of recordings of one speaker, with up to 0.2 s of faint noise after each: 900 to learn from, of takes 5 and above,
 and 300 to test on, of takes 0 to 4. They are written beside the runs as sounds with a table, so that `carousel train`
 reads them. Then `Transcriber` is trained with its defaults: once with all speakers, and once without each that
---held-out names, who is then tested alone. A run that was stopped is resumed, one that has ended is only judged. What is
-printed stands beside the nearest sound's text, and beside greedy search along the best path. Times are of CPU.
+--held-out names, who is then tested alone. A run that was stopped is resumed, one that has ended is only judged. The
+figures stand beside those of the nearest sound's text, and of greedy search along the best path. Times are of CPU.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def recordings(folder: Path) -> dict[tuple[int, str, int], np.ndarray]:
     """The samples of each recording, by digit, speaker and take."""
     found = {}
     for file in sorted(folder.glob("*.wav")):
-        digit, speaker, take = re.fullmatch(r"(\d)_(\w+)_(\d+)", file.stem).groups()  # type: ignore[union-attr]
+        digit, speaker, take = re.fullmatch(r"(\d)_(\w+)_(\d+)", file.stem).groups()
         with wave.open(str(file)) as sound:
             found[int(digit), speaker, int(take)] = np.frombuffer(sound.readframes(sound.getnframes()), np.int16)
     return found

@@ -26,7 +26,6 @@ An object of the class makes steps from sources:
     named(item, number) -> str                   what one source is called in a line of text
     memory(kept, targets) -> NearestSource       the naive baseline
     seconds(steps) -> ndarray                    of sounds: when steps of the network begin
-    commands(run) -> tuple[str, ...]             what to type to have something written
     to_json(), from_json(record)                 as it stands in config.json
 
 What is wrong with an item is said with its name, as a DataError. An error in a file of data also says its row.
@@ -105,8 +104,6 @@ class Source(Protocol):
     def asks(self, run: str) -> list[str]: ...
 
     def memory(self, kept: Sequence[Any], targets: Sequence[str]) -> NearestSource: ...
-
-    def commands(self, run: str) -> tuple[str, ...]: ...
 
     def to_json(self) -> dict[str, Any]: ...
 

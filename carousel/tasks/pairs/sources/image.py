@@ -141,9 +141,6 @@ class ImageSource:
     def memory(self, kept: Sequence[np.ndarray], targets: Sequence[str]) -> NearestArray:
         return NearestArray(kept, targets)
 
-    def commands(self, run: str) -> tuple[str, ...]:
-        return (f"carousel caption {run} a.png --alignment picture.png",)
-
     def to_json(self) -> dict[str, Any]:
         own = {"side": self.side, "mode": self.mode, "channels": self.channels, "places_a_side": self.places_a_side}
         return {"kind": self.kind, **own}

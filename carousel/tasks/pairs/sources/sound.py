@@ -128,8 +128,8 @@ class SoundSource:
     ) -> Callable[[], Figure]:
         return partial(alignment_figure, weights, read=self.places(kept), written=written, title=title)
 
-    def commands(self, run: str) -> tuple[str, ...]:
-        return (f"carousel transcribe {run} a.wav --times",)
+    def asks(self, run: str) -> list[str]:
+        return [f"carousel transcribe {run} a.wav --times"]
 
     def to_json(self) -> dict[str, Any]:
         return {

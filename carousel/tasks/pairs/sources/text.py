@@ -96,12 +96,6 @@ class TextSource:
     def memory(self, kept: Sequence[str], targets: Sequence[str]) -> TranslationMemory:
         return TranslationMemory(kept, targets)
 
-    def commands(self, run: str) -> tuple[str, ...]:
-        return (
-            f'carousel translate {run} "a text" --alignment picture.png',
-            f"carousel translate {run} < sources.txt > targets.txt",
-        )
-
     def to_json(self) -> dict[str, Any]:
         return self._known.to_json()
 
