@@ -134,6 +134,19 @@ def test_texts_are_still_pairs_of_texts(tmp_path):
     assert catalogue.task_for([tmp_path / "a.tsv"], {})[1] == "a table with two columns of texts"
 
 
+def test_series_in_a_file_of_arrays_are_no_images(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "series.npz", X=rng.standard_normal((8, 20, 3)), y=np.array(["one", "two"] * 4))
+    assert catalogue.task_for([tmp_path / "series.npz"], {})[0] == "classification"
+
+
+def test_a_folder_of_many_tables_is_not_read_whole(tmp_path, monkeypatch):
+    for number in range(60):
+        (tmp_path / f"{number}.csv").write_text("file,caption\na.png,a text\n")
+    monkeypatch.setattr("carousel.tasks.table.read", None)
+    assert ImageSource.recognize([tmp_path], {}) is None
+
+
 def test_a_table_that_names_parts_is_read_by_them(tmp_path):
     folder = folder_of(tmp_path / "data")
     frame = pl.read_csv(folder / "captions.csv")
@@ -362,6 +375,12 @@ def test_the_error_rate_counts_the_fewest_edits():
         assert edits(one, other) == fewest(one, other)
     assert error_rate([["a", "b"], ["c"]], [["a"], ["c", "d", "e"]]) == pytest.approx(3 / 4)
     assert scores(["a red box"], ["a blue box"]).word_errors == pytest.approx(1 / 3)
+
+
+def test_bleu_is_not_measured_of_single_words():
+    pytest.importorskip("sacrebleu")
+    assert "BLEU" not in scores(["seven", "one"], ["seven", "two"]).words
+    assert "BLEU" in scores(["a red box", "b"], ["a red box", "c"]).words
 
 
 # -- a trained model ------------------------------------------------------------------------------------------------

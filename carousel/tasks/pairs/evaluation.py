@@ -34,6 +34,6 @@ class Evaluation:
             lines.append(f"{self.name}: {self.baseline.words}")
         if self.known:
             lines.append(f"{self.known:,} of the pairs have a source or a target that the training part has, too")
-        if self.scores.bleu is None:
+        if self.scores.chrf is None:
             lines.append("BLEU and chrF need pip install 'carousel-rnn[text]'")
         return lines

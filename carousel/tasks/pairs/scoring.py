@@ -11,15 +11,16 @@ import numpy as np
 
 from carousel.errors import CarouselError
 
-BLEU_WAS_MADE_FOR = 2  # words of a text on average; of shorter ones BLEU says nothing, and counts whole ones
+BLEU_WAS_MADE_FOR = 2  # words of a text on average; of shorter ones it says nothing: it counts groups of up to four
 
 
 @dataclass(frozen=True)
 class TextScores:
     """bleu, chrf: from 0 to 100, by sacrebleu in its default forms (cased, tokenizer 13a; chrF2); None without that
-    package. exact: the share of texts that are right as a whole. count: of texts. word_errors: the word error rate,
-    the words to insert, delete and replace in what was written, per word of the targets; it may be above 1.
-    character_errors: the same of characters."""
+    package, and bleu also for texts of fewer than two words on average, of which it says nothing. exact: the share of
+    texts that are right as a whole. count: of texts. word_errors: the word error rate, the words to insert, delete and
+    replace in what was written, per word of the targets; it may be above 1. character_errors: the same of characters.
+    """
 
     bleu: float | None
     chrf: float | None
@@ -31,7 +32,8 @@ class TextScores:
     @property
     def words(self) -> str:
         """In words: "BLEU 25.1, chrF 44.2, 12.0% right as a whole, word error rate 40.0%, character error rate 21%"."""
-        figures = [] if self.bleu is None else [f"BLEU {self.bleu:.1f}", f"chrF {self.chrf:.1f}"]
+        both = (("BLEU", self.bleu), ("chrF", self.chrf))
+        figures = [f"{name} {figure:.1f}" for name, figure in both if figure is not None]
         errors = f"word error rate {self.word_errors:.1%}, character error rate {self.character_errors:.1%}"
         return ", ".join([*figures, f"{self.exact:.1%} right as a whole", errors])
 
@@ -49,7 +51,8 @@ def scores(written: Sequence[str], targets: Sequence[str]) -> TextScores:
         warnings.simplefilter("ignore")
         bleu = package.corpus_bleu(list(written), [list(targets)]).score
         chrf = package.corpus_chrf(list(written), [list(targets)]).score
-    return TextScores(float(bleu), float(chrf), exact, len(targets), *wrong)
+    long_enough = sum(len(text.split()) for text in targets) >= BLEU_WAS_MADE_FOR * len(targets)
+    return TextScores(float(bleu) if long_enough else None, float(chrf), exact, len(targets), *wrong)
 
 
 def error_rate(written: Sequence[Sequence[str]], targets: Sequence[Sequence[str]]) -> float:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 import polars as pl
@@ -22,6 +22,7 @@ from carousel.tasks.table import listed as in_words
 IMAGES = listed.Kind(ENDINGS, "image")
 FEWEST = 4  # images in a folder that is taken for one of images
 WIDTHS = (1, 3, 4)  # numbers of a pixel in an array
+NAMES = ("images", "image", "pixels", "pictures")  # of arrays that hold images
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:  # noqa: ARG001
@@ -105,23 +106,50 @@ def _arrays(path: Path) -> dict[str, np.ndarray]:
         raise DataError(f"{path} cannot be read as a file of arrays: {str(problem).splitlines()[0][:100]}.") from None
 
 
-def _images_in(arrays: Mapping[str, np.ndarray]) -> list[str]:
-    return [name for name, array in arrays.items() if _are_images(array)]
+class _Head(NamedTuple):
+    """What an array of a file is, without its numbers."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
 
 
-def _are_images(array: np.ndarray) -> bool:
-    if array.dtype.kind not in "uf" or (array.dtype.kind == "u" and array.dtype != np.uint8):
+def _heads(path: Path) -> dict[str, _Head]:
+    """The arrays of a file by their names; none for a file that cannot be read so."""
+    read_head = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    found = {}
+    try:
+        with ZipFile(path) as archive:
+            for name in archive.namelist():
+                with archive.open(name) as file:
+                    shape, _, dtype = read_head[np.lib.format.read_magic(file)](file)
+                    found[name.removesuffix(".npy")] = _Head(shape, dtype)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return {}
+    return found
+
+
+def _images_in(arrays: Mapping[str, np.ndarray] | Mapping[str, _Head]) -> list[str]:
+    return [name for name, array in arrays.items() if _are_images(name, array)]
+
+
+def _texts_in(arrays: Mapping[str, np.ndarray] | Mapping[str, _Head]) -> list[str]:
+    return [name for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind == "U"]
+
+
+def _are_images(name: str, array: np.ndarray | _Head) -> bool:
+    """Bytes, or numbers by a sure name: an array (N, steps, channels) of floats is as likely one of series."""
+    if array.dtype != np.uint8 and not (array.dtype.kind == "f" and name.lower() in NAMES):
         return False
     return array.ndim == 3 or (array.ndim == 4 and array.shape[3] in WIDTHS)
 
 
 def _is_pair_of_arrays(path: Path) -> bool:
-    try:
-        arrays = _arrays(path)
-    except DataError:
-        return False
-    texts = [name for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind == "U"]
-    return len(_images_in(arrays)) == 1 and bool(texts)
+    heads = _heads(path)
+    return len(_images_in(heads)) == 1 and bool(_texts_in(heads))
 
 
 def _array_file(folder: Path) -> tuple[Path, Path] | None:
@@ -130,11 +158,7 @@ def _array_file(folder: Path) -> tuple[Path, Path] | None:
     tables = [file for file in sorted(folder.iterdir()) if table.is_table(file)]
     if len(files) != 1 or len(tables) != 1:
         return None
-    try:
-        images = _images_in(_arrays(files[0]))
-    except DataError:
-        return None
-    return (files[0], tables[0]) if len(images) == 1 else None
+    return (files[0], tables[0]) if len(_images_in(_heads(files[0]))) == 1 else None
 
 
 def _of_arrays(
@@ -145,13 +169,14 @@ def _of_arrays(
     names = _images_in(arrays)
     if len(names) != 1:
         raise DataError(
-            f"{path} must have one array of images, (N, rows, columns) or (N, rows, columns, 3), and has {len(names)}."
+            f"{path} must have one array of images, (N, rows, columns) or (N, rows, columns, 3) of bytes, or of floats "
+            f"from 0 to 1 where it is called images; it has {len(names)}."
         )
     images = arrays[names[0]]
     if beside is not None:
         frame, where = table.read(beside), beside
     else:
-        texts = {name: array for name, array in arrays.items() if array.ndim == 1 and array.dtype.kind == "U"}
+        texts = {name: arrays[name] for name in _texts_in(arrays)}
         if asked and not texts:
             return Pairs(list(images), None, range(1, len(images) + 1), str(path), "image", "image")
         long = [name for name, array in texts.items() if len(array) != len(images)]

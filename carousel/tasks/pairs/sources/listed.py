@@ -20,7 +20,7 @@ TEXTS = (
     *("caption", "captions", "text", "sentence", "transcript", "transcription", "description", "target", "title"),
     *("word", "words", "answer", "label"),
 )
-HEAD = 50  # rows that are looked at
+HEAD = 50  # rows, and tables of a folder, that are looked at
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Kind:
 
     def tables_in(self, folder: Path) -> list[Path]:
         """The tables in a folder that list such files; where some are of the training part by their names, those."""
-        found = [file for file in sorted(folder.iterdir()) if table.is_table(file) and self.lists(file)]
+        tables = [file for file in sorted(folder.iterdir()) if table.is_table(file)]
+        found = [file for file in tables if len(tables) <= HEAD and self.lists(file)]  # else they are data themselves
         train = [file for file in found if part_of(file.name.split(".")[0]) == "train"]
         return train or [file for file in found if not part_of(file.name.split(".")[0])] or found
 
