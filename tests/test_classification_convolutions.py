@@ -11,6 +11,7 @@ from carousel.models import Ensemble, LabelModel
 from carousel.models.convolutions import KERNELS, Convolutions, MaskedNorm
 from carousel.models.places import stretched
 from carousel.page.readers.label_measures import log_odds, pushed
+from carousel.tasks.chance import by_chance
 from carousel.tasks.classification import choices, neighbours, verdict
 from carousel.tasks.classification.augmentation import Augmentation, warped
 from carousel.tasks.classification.settings import Settings
@@ -246,21 +247,37 @@ def test_a_difference_by_chance_is_counted_out() -> None:
             agreed = np.array([True, False, True])
             ways = [sum(way) for way in product((0, 1), repeat=d)]
             as_far = np.mean([abs(2 * of - d) >= abs(2 * theirs - d) for of in ways])
-            found = verdict.by_chance(np.append(first, agreed), np.append(second, agreed))
+            found = by_chance(np.append(first, agreed), np.append(second, agreed))
             assert found == pytest.approx(as_far, rel=1e-12)
     many = np.arange(4000) < 1900
-    assert verdict.by_chance(many, ~many) == pytest.approx(math.erfc(99.5 / math.sqrt(2000)), rel=0.01)
+    assert by_chance(many, ~many) == pytest.approx(math.erfc(99.5 / math.sqrt(2000)), rel=0.01)
 
 
 @pytest.mark.parametrize(
     ("neighbour", "rocket", "said"),
     [
         # Of 40 sequences, of which the model has 30 right: how many of those and of the other ten a baseline has right.
-        ((20, 0), (30, 9), "MiniRocket is better on these data than this model (p = 0.0039 by McNemar's test): use"),
-        ((20, 0), (30, 2), "MiniRocket has 2 more of 40 right, which may be chance (p = 0.5 by McNemar's test)"),
-        ((20, 0), (25, 5), "this model and MiniRocket have equally many right"),
-        ((28, 0), (20, 0), "this model is the best of them, by 5.0 points, which may be chance (p = 0.5 by"),
-        ((20, 0), (10, 0), "this model is the best of them, by 25.0 points"),
+        ((20, 0), (30, 9), "loses to MiniRocket: it has 9 fewer of 40 sequences right, 22.5 points (p = 0.0039 by"),
+        (
+            (20, 0),
+            (30, 2),
+            "is level with MiniRocket: it has 2 fewer of 40 sequences right, which may be chance",
+        ),
+        (
+            (20, 0),
+            (25, 5),
+            "is level with MiniRocket: both have equally many of 40 sequences right; train",
+        ),
+        (
+            (28, 0),
+            (20, 0),
+            "is level with 1-nearest neighbour: it has 2 more of 40 sequences right, which may be",
+        ),
+        (
+            (20, 0),
+            (10, 0),
+            "is better than 1-nearest neighbour: it has 10 more of 40 sequences right, 25.0 points",
+        ),
     ],
 )
 def test_the_verdict_names_the_best(neighbour: tuple[int, int], rocket: tuple[int, int], said: str) -> None:
@@ -272,11 +289,11 @@ def test_the_verdict_names_the_best(neighbour: tuple[int, int], rocket: tuple[in
         verdict.BaselineScore(name, place, (place < here) | ((place >= 30) & (place < 30 + beyond)), "that")
         for name, (here, beyond) in (("1-nearest neighbour", neighbour), ("MiniRocket", rocket))
     ]
-    lines = list(verdict.said(result, right, baselines))
+    lines = list(verdict.said(result, right, baselines, advice="train for longer"))
     assert lines[:2] == [f"{one.name}: {one.accuracy:.1%} on the same sequences" for one in baselines]
-    assert lines[2].startswith(said)
+    assert lines[2].startswith(f"the model {said}")
     assert lines[2].count("chance") == said.count("chance")
     few = verdict.BaselineScore("MiniRocket", place[25:35], np.full(10, True), "that")  # five more of ten, p = 1/16
-    share, found = verdict.said(result, right, [few])
+    share, found = verdict.said(result, right, [few], advice="train for longer")
     assert share == "MiniRocket: 100.0% on 10 of them"
-    assert found.startswith("MiniRocket has 5 more of 10 right, which may be chance (p = 0.062")
+    assert found.startswith("the model is level with MiniRocket: it has 5 fewer of 10 sequences right, which may be")

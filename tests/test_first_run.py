@@ -16,14 +16,14 @@ from rich.console import Console
 
 from carousel.cli.forecast import for_people
 from carousel.cli.train import train
-from carousel.errors import DataError, speaking
+from carousel.errors import DataError
 from carousel.insight.forecast_chart import forecast_figure
 from carousel.tasks.forecasting import Forecaster
 from carousel.tasks.language.task import beginning
-from carousel.tasks.language.training import verdict
 from carousel.training import threads
 from carousel.training.measure import Measure
-from carousel.training.progress import Lines, Screen, Status
+from carousel.training.progress import Lines, Status
+from carousel.training.screen import Screen
 from carousel.training.settings import TrainingSettings
 
 STATUS = Status(step=5, steps=10, tokens=100, epoch=0.5, seconds=2.0, train=1.0, validation=2.0, best=2.0)
@@ -76,22 +76,6 @@ def test_a_log_shows_a_short_sample_such_as_an_accuracy_and_no_text():
 
 
 @pytest.mark.parametrize(
-    ("nats", "said"),
-    [
-        (1.5, "the model is better than counts of six: its loss is 25% lower"),
-        (2.01, "the model is level with counts of six, which only counts; it has not learnt for long enough: train a "
-               "new run with --minutes 4"),
-        (2.6, "the model loses to counts of six: its loss is 30% higher; it has not learnt for long enough: train a "
-              "new run with --minutes 4, or with fewer units (--hidden)"),
-    ],
-)  # fmt: skip
-def test_a_language_model_is_told_to_win_to_be_level_or_to_lose(nats, said):
-    with speaking(python=False):
-        assert verdict(nats, "counts of six", 2.0, minutes=1.0, epochs=None) == said
-        assert "--epochs 8" in verdict(3.0, "counts", 2.0, minutes=None, epochs=2.0)
-
-
-@pytest.mark.parametrize(
     ("text", "prompt"),
     [
         ("t der Umsatz\nDie Zahlen vom Montag sind gut.\nMehr nicht.", '"Die Zahlen vom Montag"'),
@@ -136,6 +120,18 @@ def test_the_axis_of_a_picture_follows_the_values_and_not_one_wide_interval():
     assert "intervals go on beyond the picture" in [text.get_text() for text in axes.texts]
     assert axes.get_legend() is None  # it stands above the pictures
     assert len(figure.legends) == 1
+
+
+def test_a_picture_names_the_series_that_it_does_not_show():
+    steps = np.arange(30)
+    frame = pl.concat(
+        [pl.DataFrame({"step": steps, "shop": name, "y": 10.0 + (steps + k) % 5}) for k, name in enumerate("abcdef")]
+    )
+    model = Forecaster(horizon=2, epochs=1, time="step", hidden=4, verbose=False, threads=1).fit(frame)
+    for figure in (model.plot(), model.backtest().plot()):
+        below = [axes.get_xlabel() for axes in figure.axes]
+        assert below[3] == "not shown: e, f"
+        assert below[:3] == ["", "", ""]
 
 
 def test_a_backtest_and_a_forecast_demand_known_covariates_alike():

@@ -902,11 +902,14 @@ def test_rows_without_a_time_are_known_by_their_values():
 @pytest.mark.parametrize(
     ("ours", "words"),
     [
-        (1.0, r"is as that of the best baseline, naive: on these data, use naive, or train longer"),
-        (0.996, "is as that of the best baseline, naive: on"),
-        (1.0049, "is as that of the best baseline, naive: on"),
-        (0.97, "is 3% below that of the best baseline, naive$"),
-        (1.2, "loses to naive, by 20% in mean absolute error: on these data, use naive, or train longer"),
+        (
+            1.0,
+            "is level with the best baseline, naive: their mean absolute errors are alike; use naive, or",
+        ),
+        (0.996, "is level with the best baseline, naive: their"),
+        (1.0049, "is level with the best baseline, naive: their"),
+        (0.97, "is better than the best baseline, naive: its mean absolute error is 3% lower$"),
+        (1.2, "loses to the best baseline, naive: its mean absolute error is 20% higher; use naive, or train longer"),
     ],
 )
 def test_a_verdict_never_speaks_of_nothing_in_a_hundred(ours, words):

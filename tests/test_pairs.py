@@ -258,9 +258,10 @@ def test_the_translation_memory_answers_with_the_nearest_source():
 
 def test_the_better_one_is_recommended():
     good, bad = TextScores(30.0, 50.0, 0.2, 9), TextScores(10.0, 30.0, 0.1, 9)
-    assert said(good, bad, "dictionary") == "this model is better than the dictionary"
-    assert "the dictionary is as good as this model" in said(bad, good, "dictionary")
-    assert "this model is better" in said(TextScores(None, None, 0.2, 9), TextScores(None, None, 0.1, 9), "x")
+    assert said(good, bad, "dictionary", advice="").startswith("the model is better than the dictionary: ")
+    assert said(bad, good, "dictionary", advice="more pairs").endswith("; more pairs")
+    whole = said(TextScores(None, None, 0.2, 9), TextScores(None, None, 0.1, 9), "x", advice="")
+    assert whole.startswith("the model is better than the x: texts that are right as a whole")
 
 
 # -- a trained model ------------------------------------------------------------------------------------------------

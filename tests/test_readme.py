@@ -102,5 +102,14 @@ def test_every_command_shows_an_example_of_itself():
 
 
 def test_files_it_links_to_are_there():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)|(?:href|src|srcset)=\"([^\"]+)\"", README):
+        assert (ROOT / "".join(target)).exists(), target
+
+
+def test_its_picture_has_a_dark_form_on_the_site_too():
+    with_pictures = runpy.run_path(str(ROOT / "docs" / "site" / "contents.py"))["with_pictures"]
+    shown = with_pictures(README)
+    assert "<picture>" in README
+    assert "<" not in shown.split("## ")[0]
+    for file, look in (("readme.png", "light"), ("readme-dark.png", "dark")):
+        assert f"](docs/{file}){{.only-{look}}}](docs/inspect.md)" in shown

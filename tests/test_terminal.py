@@ -16,7 +16,8 @@ from rich.console import Console
 import carousel
 from carousel import cli
 from carousel.training.measure import Measure
-from carousel.training.progress import Lines, Screen, Status, meter
+from carousel.training.progress import Lines, Status, meter
+from carousel.training.screen import Screen
 from carousel.training.terminal import DIRECTION, printable, write
 
 PACKAGE = Path(carousel.__file__).parent

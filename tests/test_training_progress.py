@@ -8,7 +8,8 @@ from rich.console import Console
 
 from carousel.training import progress
 from carousel.training.measure import Measure, bits
-from carousel.training.progress import Lines, Screen, Status, clock, meter, printable, report_for
+from carousel.training.progress import Lines, Status, clock, meter, printable, report_for
+from carousel.training.screen import Screen
 
 
 def status(step: int, seconds: float, **changes) -> Status:

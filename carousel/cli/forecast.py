@@ -54,14 +54,16 @@ def forecast(
         A file for the picture: .png, .svg or .pdf.
     """
     from carousel.cli.terminal import read_by_people, remark, show, show_exactly
-    from carousel.insight.saving import PICTURES, save
     from carousel.tasks.files import require_writable
     from carousel.tasks.forecasting.task import forecast_of
     from carousel.tasks.table import WRITTEN, numbers_written, write
     from carousel.training.run_folder import RunFolder
 
     require_writable(out, WRITTEN)
-    require_writable(plot, PICTURES)
+    if plot is not None:
+        from carousel.insight.saving import PICTURES, save
+
+        require_writable(plot, PICTURES)
     with numbers_written(decimal, thousands):
         folder = RunFolder.open(run, task="forecasting", **own.allowed)
         frame, draw = forecast_of(folder, data, horizon=horizon, future=future, say=remark)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
-from functools import wraps
+from functools import cache, wraps
 from inspect import Parameter as Argument
 from inspect import Signature, signature
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -79,10 +79,15 @@ def flag(setting: str) -> str:
 
 def kind_of(task: str, setting: str) -> Any:
     """The type of a setting on the command line: int for `int | None`, list[str] for `tuple[str, ...]`."""
-    hint = get_type_hints(settings_of(task))[setting]
+    hint = _hints(settings_of(task))[setting]
     if get_origin(hint) in (Union, types.UnionType):
         (hint,) = [part for part in get_args(hint) if part is not types.NoneType]
     return list[get_args(hint)[0]] if get_origin(hint) is tuple else hint  # type: ignore[misc]
+
+
+@cache
+def _hints(settings: type) -> dict[str, Any]:
+    return get_type_hints(settings)
 
 
 def joined(setting: str, kinds: Sequence[Any]) -> Any:

@@ -8,8 +8,8 @@ With a factor of 0.9 a step, 100 steps leave 0.9^100 = 0.0000266. Some lecture n
 take 104 steps. With 1.1 a step it is 13,780.6 after 100. A vanished gradient teaches nothing about the far past, an
 exploded one throws the weights away; clipping bounds the step and so cures the second, not the first.
 
-(In the right picture read how steep a curve is, and not how high: it begins at the size that the gradient has one step
-back, which training changes, too.)
+(Training also changes the size that the gradient has one step back. The right picture divides each curve by that size,
+so that all begin at 1, and shows what is left further back.)
 
 Only in part: the factor of a real network is not that of its U. The slopes of tanh make it smaller, the more so the
 larger U is, so that |U| = 1.1 does not explode. A U with all eigenvalues at 0.9 may still let gradients grow for some
@@ -184,8 +184,9 @@ def main(lesson: Lesson) -> None:
     left, right = lesson.picture(
         "Left: the gradient's norm by lag, logarithmic. Linear layers give straight lines, down to 0.0000266 for 0.9 "
         "and up to 13,781 for 1.1; tanh at 0.9 and 1.1 falls below both; the layer that is not normal rises, then "
-        "falls. Right: an RNN and an LSTM before (dashed) and after training (solid): the RNN's curve falls steeply "
-        "before training and is level after; the LSTM's falls slowly before and levels off after.",
+        "falls. Right: what is left of the gradient that comes one step back, in an RNN and an LSTM before (dashed) "
+        "and after training (solid): the RNN's falls steeply before training and is level after; the LSTM's falls "
+        "slowly before and levels off after.",
         panels=2,
         height=4.2,
     )
@@ -197,8 +198,9 @@ def main(lesson: Lesson) -> None:
     left.set(yscale="log", ylim=(1e-12, 1e13))
     for (name, when), curve in flows.items():
         style = "--" if when == "before" else "-"
-        right.plot(range(1, len(curve) + 1), curve, style, label=f"{name}, {when} training", **LOOKS[name])
-    right.set(title="real networks, seed 0", xlabel="steps back", yscale="log")
+        right.plot(range(1, len(curve) + 1), curve / curve[0], style, label=f"{name}, {when} training", **LOOKS[name])
+    right.set(title="real networks, seed 0", xlabel="steps back", ylabel="part of the gradient one step back")
+    right.set(yscale="log")
     left.legend(frameon=False, fontsize=8, loc="upper left")
     right.legend(frameon=False, fontsize=8, loc="lower left")
 

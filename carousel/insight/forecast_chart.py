@@ -23,7 +23,7 @@ def forecast_figure(series: Sequence[Mapping[str, Any]], *, title: str = "") -> 
     """A matplotlib figure with a panel for each series.
 
     Each series has `name`; `x` and `y`, the observed values; and `forecasts`, each with `x`, `median` and `bands`,
-    {80: (low, high), 95: ...}.
+    {80: (low, high), 95: ...}. One with `below` has that text under its panel.
     """
     figure = _figure(len(series))
     panels = figure.subplots(len(series), 1, squeeze=False)[:, 0]
@@ -98,6 +98,8 @@ def _draw(axes: Any, one: Mapping[str, Any]) -> None:
         axes.axvline(forecast["x"][0], color=ACTUAL, linewidth=0.6, alpha=0.35, linestyle=":")
     _fit(axes, one)
     axes.set_title(in_a_picture(one["name"]), fontsize=10, loc="right")
+    if "below" in one:
+        axes.set_xlabel(in_a_picture(one["below"]), fontsize=9)
     axes.grid(alpha=0.25)
     axes.margins(x=0.01)
 

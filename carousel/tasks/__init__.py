@@ -1,5 +1,6 @@
 """The tasks: a folder each, found by being here. See `carousel.tasks.catalogue` for what such a folder has."""
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,12 @@ from carousel.errors import DataError
 
 def task_names() -> tuple[str, ...]:
     """The names of all tasks, in alphabetical order: the folders of this package that have a `task.py`."""
-    return tuple(sorted({file.parent.name for folder in __path__ for file in Path(folder).glob("*/task.py")}))
+    return _in_folders(tuple(__path__))
+
+
+@cache
+def _in_folders(folders: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted({file.parent.name for folder in folders for file in Path(folder).glob("*/task.py")}))
 
 
 def settings_of(task: str) -> type:

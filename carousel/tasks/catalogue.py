@@ -168,21 +168,24 @@ def predict(
     options: those that were given, by name. Raises RunError for a run of a task that predicts in another way, and
     DataError for an option that the run's task does not have."""
     task = task_of(folder)
-    takers = [name for name in task_names() if hasattr(task_named(name), "PREDICTS")]
-    if task not in takers:
+    if not hasattr(task_named(task), "PREDICTS"):
         raise RunError(
             f"{folder.path} is a run of the task {task!r}, and this needs one of the task "
-            f"{' or '.join(map(repr, takers))}."
+            f"{' or '.join(map(repr, _that_predict()))}."
         )
     for name in options:
         if name not in task_named(task).PREDICTS:
-            owners = " and ".join(other for other in takers if name in task_named(other).PREDICTS)
+            owners = " and ".join(other for other in _that_predict() if name in task_named(other).PREDICTS)
             typed = option({"strings": "string"}.get(name, name))
             raise DataError(
                 f"{typed} is for runs of the task {owners}, and {folder.path} is one of {task}: leave it out."
             )
     frame, lines = task_named(task).predict(folder, paths, **options)
     return frame, lines
+
+
+def _that_predict() -> list[str]:
+    return [name for name in task_names() if hasattr(task_named(name), "PREDICTS")]
 
 
 def task_of(folder: RunFolder) -> str:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 from carousel.errors import RunError, speaking
 from carousel.tasks import task_named
@@ -15,7 +15,9 @@ from carousel.tasks.saved_model import SavedModel
 from carousel.training.progress import Quiet, Report, report_for
 from carousel.training.run_folder import Log, RunFolder
 from carousel.training.run_location import folder_for
-from carousel.training.task_run import Preparation, train
+
+if TYPE_CHECKING:
+    from carousel.training.task_run import Preparation
 
 Trained = TypeVar("Trained")
 
@@ -103,7 +105,7 @@ class FittedModel(SavedModel, Estimator, Generic[Trained]):
 
     def _learn(
         self,
-        prepare: Callable[[Any, Report], Preparation],
+        prepare: "Callable[[Any, Report], Preparation]",
         *,
         out: str | Path | None,
         report: Report | None,
@@ -112,6 +114,8 @@ class FittedModel(SavedModel, Estimator, Generic[Trained]):
 
         report: is told of the progress. Default: nothing is shown, or with `verbose` the terminal.
         """
+        from carousel.training.task_run import train  # not above: who loads a model waits for no training
+
         task, chosen = task_named(self.TASK), self.get_params()
         report = report or (report_for() if chosen["verbose"] else Quiet())
         names = {field.name for field in fields(task.Settings)}

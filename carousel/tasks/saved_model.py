@@ -8,7 +8,6 @@ from carousel.errors import speaking
 from carousel.tasks import task_named
 from carousel.training.progress import Report, report_for
 from carousel.training.run_folder import RunFolder
-from carousel.training.task_run import resume
 
 
 class SavedModel:
@@ -51,6 +50,8 @@ class SavedModel:
         run: the run folder. threads: how many threads to compute with. report: as for training.
         cell, trust_cell: as for `load`, whose errors it raises too.
         """
+        from carousel.training.task_run import resume  # not above: who loads a model waits for no training
+
         folder = RunFolder.open(run, task=cls.TASK, cell=cell, trust_cell=trust_cell)
         resume(folder, task_named(cls.TASK).open_run, threads=threads, report=report or cls._usual_report())
         return cls.load(run, cell=cell, trust_cell=trust_cell)

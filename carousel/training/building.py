@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from carousel.cells import find
 from carousel.errors import CarouselError, DataError, RunError
@@ -27,7 +28,7 @@ def build(folder: RunFolder, make: Callable[[], Network], *, trained: bool) -> N
 
     Raises RunError where the weights do not fit the network, and where the machine has no memory for it."""
     with folder.reading_config():
-        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        with torch.device("meta"), _Unfilled(), torch.random.fork_rng(devices=[]):
             expected = make().state_dict()
         _require_memory(folder, sum(tensor.nbytes for tensor in expected.values()))
     weights = folder.read_model(expected) if trained else None
@@ -36,6 +37,18 @@ def build(folder: RunFolder, make: Callable[[], Network], *, trained: bool) -> N
     if weights is not None:
         network.load_state_dict(weights)
     return network
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves out that tensors are filled. On the device "meta" they have no memory, and torch imports its compiler, for
+    seconds, to fill them with normal numbers."""
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function is Tensor.normal_ or getattr(function, "__module__", None) == nn.init.__name__:
+            return args[0] if args else (kwargs or {})["tensor"]
+        return function(*args, **kwargs or {})
 
 
 def require_counts(**counts: Any) -> None:

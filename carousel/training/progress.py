@@ -1,26 +1,21 @@
-"""Reports of how a training goes: on a terminal, as lines of text, or none."""
+"""Reports of how a training goes: as lines of text, or none; `screen.py` has the one for a terminal."""
+
+from __future__ import annotations
 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-from rich.console import Console, Group
-from rich.live import Live
-from rich.markup import escape
-from rich.padding import Padding
-from rich.progress import Progress as Bar
-from rich.progress_bar import ProgressBar
-from rich.table import Table
-from rich.text import Text
+from typing import TYPE_CHECKING, Any, Protocol
 
 from carousel.training.measure import Measure
 from carousel.training.terminal import printable, write_line
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 FIGURE = 60  # characters of a sample at most that is a figure, such as an accuracy, and stands in logs, too
-SAMPLE_LINES = 6  # of a sample on the screen, so that the table keeps its height
 
 
 @dataclass(frozen=True)
@@ -161,78 +156,6 @@ class Lines:
         self._write(printable(" · ".join(parts)))
 
 
-class Screen:
-    """A report that redraws a table on the terminal, at most four times a second. It has no thread of its own, which
-    would compete with the training."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console()
-        self._live: Live | None = None
-        self._drawn = 0.0
-        self._speed = Speed()
-        self._pace: float | None = None
-        self._first: Status | None = None
-        self._sample: str | None = None
-        self._samples = ""
-        self._measure = Measure()
-        self._baseline: tuple[str, float] | None = None
-
-    def begin(self, measure: Measure, baseline: tuple[str, float] | None, *, samples: str = "") -> None:
-        self._measure, self._baseline, self._samples = measure, baseline, samples
-
-    def say(self, line: str) -> None:
-        self._console.print(printable(line), highlight=False, markup=False)
-
-    def tick(self, status: Callable[[], Status]) -> None:
-        if time.monotonic() - self._drawn >= 0.25:
-            self._draw(status())
-
-    def validated(self, status: Status, sample: str | None) -> None:
-        self._sample = sample
-        self._draw(status)
-
-    def pause(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
-
-    def _draw(self, status: Status) -> None:
-        self._drawn = time.monotonic()
-        self._first = self._first or status
-        self._pace = self._speed.update(status, status.tokens / self._measure.tokens_per_unit) or self._pace
-        if self._live is None:
-            self._live = Live(console=self._console, auto_refresh=False, transient=False)
-            self._live.start()
-        self._live.update(self._picture(status), refresh=True)
-
-    def _picture(self, status: Status) -> Group:
-        unit = self._measure.unit
-        total = f" of {status.steps:,}" if status.steps else ""
-        speed = f"{self._pace:,.0f} {unit}s/s" if self._pace else ""
-        assert self._first is not None
-        head = f"step {status.step:,}{total}   epoch {status.epoch:.2f}   {speed}   {time_left(status, self._first)}"
-        table = Table(box=None, padding=(0, 2))
-        table.add_column("")
-        for name in self._measure.names:
-            table.add_column(name, justify="right")
-        rows = [("training", status.train), ("validation", status.validation), ("  best so far", status.best)]
-        if self._baseline:
-            rows.append(self._baseline)
-        for name, loss in rows:
-            table.add_row(Text(printable(name)), *(() if loss is None else self._measure.figures(loss)))
-        parts: list[Any] = [
-            Text(head),
-            # The bar ends without a line break; the padding adds it, so that the table's heads have their own line.
-            Padding(ProgressBar(total=status.steps or 1, completed=status.step if status.steps else 0)),
-        ]
-        parts.append(table)
-        if self._sample:
-            text = "\n".join(printable(self._sample).split("\n")[:SAMPLE_LINES])
-            parts += [Text(printable(f"{self._samples}:"), style="dim")] if self._samples else []
-            parts.append(Text(text, style="cyan"))
-        return Group(*parts)
-
-
 Progress = Callable[[int, int], None]  # called with how much is done, and how much there is in all
 
 
@@ -246,6 +169,10 @@ def meter(what: str, console: Console | None = None, *, after: float = 2.0) -> I
 
     The bar appears only on a terminal, after `after` seconds, is redrawn at most four times a second, and disappears at
     the end."""
+    from rich.console import Console  # not above: who answers in a moment needs no bar
+    from rich.markup import escape
+    from rich.progress import Progress as Bar
+
     console = console or Console(stderr=True)
     bar = Bar(*Bar.get_default_columns(), console=console, auto_refresh=False, transient=True)
     due = time.monotonic() + after
@@ -268,5 +195,9 @@ def meter(what: str, console: Console | None = None, *, after: float = 2.0) -> I
 
 def report_for(console: Console | None = None) -> Report:
     """The usual report: `Screen` on a terminal, `Lines` elsewhere."""
+    from rich.console import Console
+
+    from carousel.training.screen import Screen
+
     console = console or Console()
     return Screen(console) if console.is_terminal else Lines()

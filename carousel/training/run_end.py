@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from carousel.insight.learning_curve import draw_learning_curve
 from carousel.training.measure import Measure
 from carousel.training.run_folder import Log, RunFolder
 
@@ -19,6 +18,8 @@ def draw_curve(
     folder: RunFolder, measure: Measure, baseline: tuple[str, float] | None, *, x_label: str = "epochs"
 ) -> None:
     """Draws the losses of the log into `curve.png`, beside the name and figure of a naive baseline."""
+    from carousel.insight.learning_curve import draw_learning_curve  # not above: few who import this draw
+
     lines = folder.log_lines()
     in_nats = measure.quantity == "nats"
     draw_learning_curve(

@@ -2,6 +2,7 @@
 
     carousel inspect runs/python-help while.txt         # a text of Python's help
     python docs/site/picture.py runs/python-help/inspect/index.html docs/readme.png --step 331
+    python docs/site/picture.py runs/python-help/inspect/index.html docs/readme-dark.png --step 331 --dark
 
 The header stands in it, and under it side by side the text and what comes next; other sections are left out.
 """

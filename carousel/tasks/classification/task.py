@@ -3,24 +3,32 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.insight.confusion import draw_confusion
+from carousel.lazy import importer
 from carousel.tasks.classification import answers, preparation, sources
-from carousel.tasks.classification.portable import portable
 from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import TrainedClassifier
-from carousel.tasks.classification.training import open_run
 from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.sequences.metrics import Evaluation
 from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from carousel.tasks.classification.portable import portable
+    from carousel.tasks.classification.training import open_run
+
 __all__ = ["PREDICTS", "Settings", "conclude", "evaluate", "open_run", "portable", "predict", "prepare", "recognize"]
+
+# Imported when they are used first, so that who only asks a model does not wait for them.
+__getattr__ = importer(
+    __name__,
+    {"open_run": "carousel.tasks.classification.training", "portable": "carousel.tasks.classification.portable"},
+)
 
 PREDICTS = ("strings", "every")
 
@@ -57,6 +65,8 @@ def predict(folder: RunFolder, data: Sequence[Path], **options: Any) -> tuple[pl
 def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
     """Shows accuracy, macro-F1 and the figures of each class, and draws the confusion matrix: in the run's folder, or
     in the folder `out`, with a table of every answer."""
+    from carousel.insight.confusion import draw_confusion
+
     run = folder.path
     if not paths:
         raise DataError(f"Sequences to evaluate on must be named: carousel evaluate {run} DATA")

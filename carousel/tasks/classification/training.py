@@ -12,6 +12,7 @@ from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import TrainedClassifier
 from carousel.tasks.sequences.metrics import Evaluation, evaluate
 from carousel.tasks.sequences.steps import StoredSteps
+from carousel.tasks.verdict import longer
 from carousel.training.batches import ShuffledBatches
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder
@@ -107,7 +108,6 @@ class ClassificationRun(TaskRun):
         lines = [
             f"best model: {self.sample(0)} on {result.count:,} sequences held out; always the commonest class: "
             f"{result.baseline:.1%}",
-            *verdict.said(result, self.right, baselines),
         ]
         if members > 1:
             lines.append(
@@ -120,6 +120,8 @@ class ClassificationRun(TaskRun):
                 f"of the vote {share:.0%} is that of the fixed convolutions, a share that was chosen on the same "
                 f"sequences held out; the networks alone: accuracy {self.alone:.1%}"
             )
+        advice = f"{longer(self.settings)}, or give more sequences"
+        lines += verdict.said(result, self.right, baselines, advice=advice)
         return Judgement(record, tuple(lines))
 
     def draw(self, folder: RunFolder) -> None:

@@ -6,11 +6,11 @@ from importlib.util import find_spec
 
 import numpy as np
 
-from carousel.tasks.chance import BY_CHANCE, by_chance
 from carousel.tasks.classification import neighbours
 from carousel.tasks.sequences import front_ends
 from carousel.tasks.sequences.metrics import Evaluation
 from carousel.tasks.sequences.steps import StoredSteps
+from carousel.tasks.verdict import Verdict, by_right
 
 SHORTEST = 9  # steps of a series that MiniRocket can read
 
@@ -78,31 +78,15 @@ def mini_rocket(values: Sequence[np.ndarray], truth: np.ndarray, folds: np.ndarr
     return answers
 
 
-def said(result: Evaluation, right: np.ndarray, baselines: Sequence[BaselineScore]) -> Iterator[str]:
-    """The accuracies beside the model's, and which of them is the best to use. right: which sequences of the data the
-    model answered rightly, while they were held out. A difference that may be chance recommends nothing."""
+def said(result: Evaluation, right: np.ndarray, baselines: Sequence[BaselineScore], *, advice: str) -> Iterator[str]:
+    """The accuracies beside the model's, and how it stands beside the best of them. right: which sequences of the data
+    the model answered rightly, while they were held out. advice: what to try where the model does not win."""
     for one in baselines:
         share = "the same sequences" if one.count == result.count else f"{one.count:,} of them"
         yield f"{one.name}: {one.accuracy:.1%} on {share}"
     best = max(baselines, key=lambda one: one.accuracy)
     mine = right[best.judged]
-    more, chance = int(best.right.sum()) - int(mine.sum()), by_chance(mine, best.right)
-    decided = chance < BY_CHANCE
-    how = f"p = {chance:.2g} by McNemar's test"
-    if more > 0 and decided:
-        yield (
-            f"{best.name} is better on these data than this model ({how}): use that instead ({best.instead}), or give "
-            f"more sequences and train longer"
-        )
-    elif result.baseline >= result.accuracy:
-        yield "the commonest class is as good an answer as any here: what was read says nothing of the classes"
-    elif more > 0:
-        yield (
-            f"{best.name} has {more:,} more of {best.count:,} right, which may be chance ({how}): neither is shown to "
-            f"be better"
-        )
-    elif more == 0:
-        yield f"this model and {best.name} have equally many right"
-    else:
-        only_chance = "" if decided else f", which may be chance ({how})"
-        yield f"this model is the best of them, by {-100 * more / best.count:.1f} points{only_chance}"
+    verdict = by_right(best.name, mine, best.right, "sequences", advice=advice, instead=best.instead)
+    if result.baseline >= result.accuracy and verdict.standing != "loses":
+        verdict = Verdict("level", "always answering the commonest class", "what was read says nothing of it", advice)
+    yield str(verdict)

@@ -3,21 +3,19 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from carousel.errors import CarouselError, option
-from carousel.insight.saving import save
+from carousel.lazy import importer
 from carousel.tasks import table
 from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.forecasting.answers.backtesting import Backtest, backtest, nothing_new
 from carousel.tasks.forecasting.answers.charts import pictures
 from carousel.tasks.forecasting.answers.forecast import as_table, forecast, require_known
-from carousel.tasks.forecasting.answers.portable import portable
 from carousel.tasks.forecasting.network import preparation
 from carousel.tasks.forecasting.network.trained import TrainedForecaster
-from carousel.tasks.forecasting.network.training import open_run
 from carousel.tasks.forecasting.settings import Settings
 from carousel.tasks.forecasting.table import sources
 from carousel.tasks.forecasting.table.roles import find_roles
@@ -28,7 +26,20 @@ from carousel.tasks.kinds_of_files import visible
 from carousel.training.progress import Report, meter
 from carousel.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from carousel.tasks.forecasting.answers.portable import portable
+    from carousel.tasks.forecasting.network.training import open_run
+
 __all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
+
+# Imported when they are used first, so that who only asks a model does not wait for them.
+__getattr__ = importer(
+    __name__,
+    {
+        "open_run": "carousel.tasks.forecasting.network.training",
+        "portable": "carousel.tasks.forecasting.answers.portable",
+    },
+)
 
 FAR = 10  # horizons of training: further than that, a longer training horizon is no advice
 OURS = ("target", "known", "past", "static", "horizon", "frequency", "season", "time")  # of the options
@@ -88,6 +99,7 @@ def prepare(paths: Sequence[Path], settings: Settings, report: Report) -> prepar
 def conclude(folder: RunFolder, report: Report) -> None:
     """Judges the model on the held-out part, draws its forecast, and says what to type next."""
     from carousel.insight.forecast_chart import forecast_figure
+    from carousel.insight.saving import save
 
     run, trained = folder.path, TrainedForecaster.of(folder)
     inputs = trained.inputs(trained.history())
@@ -130,6 +142,8 @@ def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say:
     result = backtest_of(folder, list(paths))
     show_scores(result, say)
     if out is not None:
+        from carousel.insight.saving import save
+
         make_folder(out)
         table.write(result.table, out / "scores.csv")
         table.write(result.forecasts, out / "forecasts.csv")
@@ -165,8 +179,6 @@ def forecast_of(
     paths: tables with a newer history; without any, the history of the run. horizon: steps ahead; None means the
     horizon of training. future: a table of the covariates known in advance. say: called, before the forecast begins,
     with each line that a user should know of it."""
-    from carousel.insight.forecast_chart import forecast_figure
-
     trained = TrainedForecaster.of(folder)
     steps = trained.horizon if horizon is None else horizon
     frame = trained.read_history(list(paths), say) if paths else trained.history()
@@ -180,9 +192,13 @@ def forecast_of(
         say(beyond(trained.horizon, steps))
     with meter("forecasting") as progress:
         quantiles = forecast(trained, inputs, steps, progress)
-    return as_table(inputs, quantiles), lambda: forecast_figure(
-        pictures(inputs, quantiles), title=f"{folder.path.name}: {steps} steps ahead"
-    )
+
+    def draw() -> Any:
+        from carousel.insight.forecast_chart import forecast_figure
+
+        return forecast_figure(pictures(inputs, quantiles), title=f"{folder.path.name}: {steps} steps ahead")
+
+    return as_table(inputs, quantiles), draw
 
 
 def beyond(horizon: int, steps: int) -> str:

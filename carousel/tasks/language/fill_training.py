@@ -14,7 +14,8 @@ from carousel.tasks.language import hidden_words, neighbour_baseline
 from carousel.tasks.language.filling import fill
 from carousel.tasks.language.pieces import PieceBatches
 from carousel.tasks.language.preparation import Prepared
-from carousel.tasks.language.training import LanguageRun, TextRun
+from carousel.tasks.language.training import LEVEL, LanguageRun, TextRun
+from carousel.tasks.verdict import by_loss, longer
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder
 from carousel.training.task_run import Judgement
@@ -97,15 +98,14 @@ class FillRun(TextRun):
         text = self.validation[:JUDGED_ON]
         counts = neighbour_baseline.count(self.text.training, self.symbols.size)
         nats, both, bigram = self._nats(text), counts.nats(text), counts.bigram_nats(text)
+        advice = f"{longer(self.settings)}, or give more text"
         record = {"final": nats, "tokens": len(text), "both_neighbours": both, "bigram": bigram}
         lines = (
             f"best model: perplexity {math.exp(nats):.2f} of a hidden word on {len(text):,} {self.symbols.level}s of "
             f"the validation text",
             f"{neighbour_baseline.NAME}: {math.exp(both):.2f}; pairs with the word before (bigram): "
             f"{math.exp(bigram):.2f}",
-            "this model is better than counts of pairs"
-            if nats < both
-            else "counts of pairs are as good on these data: train longer, or give more text",
+            str(by_loss(neighbour_baseline.NAME, nats, both, least=LEVEL, advice=advice)),
         )
         return Judgement(record, lines)
 

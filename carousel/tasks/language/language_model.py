@@ -13,9 +13,7 @@ from carousel.tasks import vocabulary
 from carousel.tasks.files import paths_in
 from carousel.tasks.language import corpus, hidden_words
 from carousel.tasks.language.completing import Completion, complete
-from carousel.tasks.language.fill_training import open_run
 from carousel.tasks.language.filling import Filled, fill
-from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import Settings
@@ -26,7 +24,6 @@ from carousel.training.measure import bits
 from carousel.training.progress import Report, report_for
 from carousel.training.run_folder import RunFolder
 from carousel.training.run_location import folder_for
-from carousel.training.task_run import train
 
 
 @dataclass(frozen=True)
@@ -103,6 +100,10 @@ class LanguageModel(SavedModel):
         Raises DataError where the text or a setting cannot be used, RunError where the run cannot be written,
         KeyboardInterrupt after Ctrl-C, when the step is finished and saved.
         """
+        from carousel.tasks.language.fill_training import open_run  # not above: who loads a model waits for no training
+        from carousel.tasks.language.preparation import prepare
+        from carousel.training.task_run import train
+
         files = paths_in(paths)
         folder = Path(out) if out is not None else folder_for(files)
         RunFolder.require_unused(folder)

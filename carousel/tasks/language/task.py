@@ -3,19 +3,27 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carousel.errors import DataError, option
+from carousel.lazy import importer
 from carousel.tasks.kinds_of_files import data_in, why_data
-from carousel.tasks.language.fill_training import open_run
 from carousel.tasks.language.language_model import LanguageModel
-from carousel.tasks.language.portable import portable
 from carousel.tasks.language.preparation import prepare
 from carousel.tasks.language.settings import Settings
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from carousel.tasks.language.fill_training import open_run
+    from carousel.tasks.language.portable import portable
+
 __all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize"]
+
+# Imported when they are used first, so that who only asks a model does not wait for them.
+__getattr__ = importer(
+    __name__, {"open_run": "carousel.tasks.language.fill_training", "portable": "carousel.tasks.language.portable"}
+)
 
 TAKES_ANYTHING = True
 

@@ -9,12 +9,12 @@ from carousel.tasks.language.sampling import Sampling
 from carousel.tasks.language.scoring import total_nats
 from carousel.tasks.language.settings import WORDS, Settings, automatic_dropout
 from carousel.tasks.language.writing import write
+from carousel.tasks.verdict import by_loss, longer
 from carousel.training.building import build, parameter_count, require_counts
 from carousel.training.lane_batches import LaneBatches
 from carousel.training.lanes import Lanes
 from carousel.training.measure import Measure, bits
 from carousel.training.run_folder import RunFolder
-from carousel.training.settings import DEFAULT_MINUTES
 from carousel.training.task_run import Judgement, TaskRun
 
 LEVEL = 0.01  # the part of a baseline's loss by which a model must differ from it
@@ -102,7 +102,8 @@ class LanguageRun(TextRun):
             f"best model: {nats:.4f} nats/char ({bits(nats):.4f} bits/char) on {part} the validation text; "
             f"{name}: {figure:.4f} nats/char"
         )
-        better = verdict(nats, name, figure, minutes=self.settings.minutes, epochs=self.settings.epochs)
+        advice = f"{longer(self.settings)}, or one with fewer units ({option('hidden')})"
+        better = str(by_loss(name, nats, figure, least=LEVEL, advice=advice))
         begin = self.symbols.decode(self.validation[:BEGIN].tolist())
         record = {"final": nats, "tokens": tokens, "all": all_of_it, "begin": begin}
         return Judgement(record, (line, better))
@@ -111,24 +112,6 @@ class LanguageRun(TextRun):
         """The mean loss, in nats per token, on the first tokens of the validation text, `most` at most."""
         tokens = self.validation[:most]
         return total_nats(self.network, tokens) / (len(tokens) - 1)
-
-
-def verdict(nats: float, name: str, figure: float, *, minutes: float | None, epochs: float | None) -> str:
-    """One sentence that says whether a model predicts better than its baseline, and what to try where it does not.
-
-    nats: its loss, in nats per character. name, figure: the baseline and its loss. minutes, epochs: how long the model
-        was trained.
-    """
-    part = 1 - nats / figure if figure > 0 else 0.0
-    if part > LEVEL:
-        return f"the model is better than {name}: its loss is {part:.0%} lower"
-    setting, longer = ("epochs", 4 * epochs) if epochs else ("minutes", 4 * (minutes or DEFAULT_MINUTES))
-    advice = f"it has not learnt for long enough: train a new run with {option(setting, f'{longer:g}')}"
-    if part >= -LEVEL:
-        return f"the model is level with {name}, which only counts; {advice}"
-    return (
-        f"the model loses to {name}: its loss is {-part:.0%} higher; {advice}, or with fewer units ({option('hidden')})"
-    )
 
 
 def _measure(tally: corpus.Tally, symbols: vocabulary.Vocabulary) -> Measure:

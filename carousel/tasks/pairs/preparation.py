@@ -21,6 +21,7 @@ from carousel.tasks.pairs.trained import network_of
 from carousel.training.building import parameter_count
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
+from carousel.training.threads import choose_threads
 
 FEWEST_EPOCHS, MOST_EPOCHS = 3.0, 100.0
 FEWEST = 10  # pairs that can be learnt from and validated on
@@ -82,7 +83,7 @@ def prepare(pairs: Pairs, settings: Settings, report: Report, files: Sequence[Pa
         report.say(line)
     pairs.require_targets("Training")
     kind = sources.of_kind(pairs.kind)
-    settings = _resolved(settings, len(pairs), kind)
+    settings = _resolved(settings, choose_threads(settings, report.say), len(pairs), kind)
     network_of(SymbolReader(2, 1), 2, _model(settings)).to(settings.torch_device)  # raises before anything long begins
     source = kind.shaped(pairs.sources, settings)
     pairs = replace(
@@ -128,7 +129,7 @@ def _without_empty(pairs: Pairs, report: Report) -> Pairs:
     return pairs
 
 
-def _resolved(settings: Settings, count: int, kind: type[Source]) -> Settings:
+def _resolved(settings: Settings, threads: int, count: int, kind: type[Source]) -> Settings:
     """The settings with nothing left open, so that a resumed run makes the same choices."""
     epochs = settings.epochs
     if epochs is None and settings.minutes is None:
@@ -143,7 +144,7 @@ def _resolved(settings: Settings, count: int, kind: type[Source]) -> Settings:
         dropout=(0.3 if count < MANY else 0.1) if settings.dropout is None else settings.dropout,
         epochs=epochs,
         device=str(settings.torch_device),
-        threads=settings.threads or torch.get_num_threads(),
+        threads=threads,
     )
 
 

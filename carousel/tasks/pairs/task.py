@@ -3,22 +3,30 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from carousel.errors import DataError
+from carousel.lazy import importer
 from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.pairs import preparation, sources
 from carousel.tasks.pairs.pairs_model import PairsModel
-from carousel.tasks.pairs.portable import portable
 from carousel.tasks.pairs.settings import Settings
-from carousel.tasks.pairs.training import open_run
 from carousel.tasks.table import write
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from carousel.tasks.pairs.portable import portable
+    from carousel.tasks.pairs.training import open_run
+
 __all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize", "recognize_own"]
+
+# Imported when they are used first, so that who only asks a model does not wait for them.
+__getattr__ = importer(
+    __name__, {"open_run": "carousel.tasks.pairs.training", "portable": "carousel.tasks.pairs.portable"}
+)
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:

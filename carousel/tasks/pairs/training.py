@@ -15,12 +15,14 @@ from carousel.tasks.pairs.scoring import TextScores, sacrebleu, scores
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.trained import TrainedPairs
 from carousel.tasks.pairs.written import padded, targets_of
+from carousel.tasks.verdict import by_figure, longer
 from carousel.training.length_batches import LengthBatches
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder
 from carousel.training.task_run import Judgement, TaskRun
 
 VALIDATED_ON = 2_000  # pairs at most, while training and at the end
+LEVEL = 0.5  # of chrF, or of 100 texts, by which a model must differ from its baseline
 SHOWN = 3  # pairs in a sample
 
 
@@ -105,7 +107,7 @@ class PairsRun(TaskRun):
         lines = (
             f"best model: {self.measure.words(nats)}; {mine.words}, on {len(targets):,} pairs held out",
             f"{source.baseline}: {other.words}",
-            said(mine, other, source.baseline),
+            said(mine, other, source.baseline, advice=f"{longer(self.settings)}, or give more pairs"),
         )
         return Judgement(record, lines)
 
@@ -118,13 +120,13 @@ class PairsRun(TaskRun):
         return float(-np.log(counts[held] / counts.sum()).mean())
 
 
-def said(mine: TextScores, other: TextScores, baseline: str) -> str:
+def said(mine: TextScores, other: TextScores, baseline: str, *, advice: str) -> str:
     """Whether a model is better than the baseline, by chrF, or by the texts that are right as a whole."""
-    figure, its = (mine.exact, other.exact) if mine.chrf is None else (mine.chrf, other.chrf)
-    assert its is not None
-    if figure > its:
-        return f"this model is better than the {baseline}"
-    return f"the {baseline} is as good as this model: train longer, or give more pairs"
+    name, figure, its = "chrF", mine.chrf, other.chrf
+    if figure is None or its is None:
+        name, figure, its = "texts that are right as a whole, in %", 100 * mine.exact, 100 * other.exact
+    why = f"{name}: {figure:.1f} beside {its:.1f}"
+    return str(by_figure(f"the {baseline}", figure - its, why, least=LEVEL, advice=advice))
 
 
 def open_run(folder: RunFolder, prepared: Prepared | None = None) -> PairsRun:

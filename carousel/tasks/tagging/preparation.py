@@ -23,6 +23,7 @@ from carousel.tasks.tagging.words import WordFrontEnd
 from carousel.training.building import parameter_count
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
+from carousel.training.threads import choose_threads
 
 READ = 2_000_000  # words or steps that a training reads in all, where nothing else is asked for
 FEWEST_EPOCHS, MOST_EPOCHS = 4.0, 100.0
@@ -125,7 +126,7 @@ def prepare(
     store = Store(steps, flat, parts, tuple(forms))
     own = np.concatenate([store.tags_of(int(number)) for number in learnt])
     counts = np.bincount(own[own >= 0], minlength=len(tags))
-    settings = _resolved(settings, store, data.kind)
+    settings = _resolved(settings, choose_threads(settings, report.say), store, data.kind)
     prepared = Prepared(
         settings,
         tags,
@@ -223,7 +224,7 @@ def _baseline(front_end: front_ends.FrontEnd, store: Store, learnt: np.ndarray, 
     return baselines.NearestMean.fit(steps, np.concatenate(own), tags)
 
 
-def _resolved(settings: Settings, store: Store, kind: str) -> Settings:
+def _resolved(settings: Settings, threads: int, store: Store, kind: str) -> Settings:
     """The settings with nothing left open, so that a resumed run computes the same."""
     learnt = store.of_part(TRAINING)
     epochs = settings.epochs
@@ -236,7 +237,7 @@ def _resolved(settings: Settings, store: Store, kind: str) -> Settings:
         dropout=DROPOUT[kind] if settings.dropout is None else settings.dropout,
         epochs=epochs,
         device=str(settings.torch_device),
-        threads=settings.threads or torch.get_num_threads(),
+        threads=threads,
     )
 
 

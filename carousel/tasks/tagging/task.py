@@ -3,22 +3,29 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carousel.errors import DataError
-from carousel.insight.confusion import draw_confusion
+from carousel.lazy import importer
 from carousel.tasks.files import make_folder, require_folder
 from carousel.tasks.table import write
 from carousel.tasks.tagging import answers, preparation, sources
-from carousel.tasks.tagging.portable import portable
 from carousel.tasks.tagging.scoring import Evaluation
 from carousel.tasks.tagging.settings import Settings
 from carousel.tasks.tagging.trained import TrainedTagger
-from carousel.tasks.tagging.training import open_run
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from carousel.tasks.tagging.portable import portable
+    from carousel.tasks.tagging.training import open_run
+
 __all__ = ["Settings", "conclude", "evaluate", "open_run", "portable", "prepare", "recognize", "recognize_own"]
+
+# Imported when they are used first, so that who only asks a model does not wait for them.
+__getattr__ = importer(
+    __name__, {"open_run": "carousel.tasks.tagging.training", "portable": "carousel.tasks.tagging.portable"}
+)
 
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
@@ -62,6 +69,8 @@ def conclude(folder: RunFolder, report: Report) -> None:
 def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
     """Shows accuracy, figures of spans and of each tag, and draws the confusion matrix: in the run's folder, or in the
     folder `out`, with a table of every step."""
+    from carousel.insight.confusion import draw_confusion
+
     run = folder.path
     if not paths:
         raise DataError(f"Sequences to evaluate on must be named: carousel evaluate {run} FILE")

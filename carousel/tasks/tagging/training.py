@@ -17,6 +17,7 @@ from carousel.tasks.tagging.store import TEST, TRAINING, UNTAGGED, VALIDATION, R
 from carousel.tasks.tagging.trained import TrainedTagger, answers, of_words
 from carousel.tasks.tagging.verdict import said
 from carousel.tasks.tagging.words import WordFrontEnd
+from carousel.tasks.verdict import longer
 from carousel.training.batches import ShuffledBatches
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder
@@ -95,12 +96,13 @@ class TaggingRun(TaskRun):
         nats = self.validate()
         assert self.latest is not None
         record = {"final": nats, **_figures(self.latest)}
-        lines = said(self.latest, "held out", self.trained.front_end.unit)
+        unit, advice = self.trained.front_end.unit, f"{longer(self.settings)}, or give more data"
+        lines = said(self.latest, "held out", unit, advice=advice)
         test = self.store.of_part(TEST)
         if len(test):
             result = self._evaluation(test, answers(self.network, self.reading, test))
             record["test"] = _figures(result)
-            lines += said(result, "of the test data", self.trained.front_end.unit)
+            lines += said(result, "of the test data", unit, advice=advice)
         return Judgement(record, tuple(lines))
 
     def draw(self, folder: RunFolder) -> None:

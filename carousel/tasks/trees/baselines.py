@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from carousel.tasks.chance import BY_CHANCE, by_chance
 from carousel.tasks.trees.merging import Merging
 from carousel.tasks.trees.naive_bayes import NaiveBayes
 from carousel.tasks.trees.scores import TreeEvaluation
 from carousel.tasks.trees.settings import Settings
 from carousel.tasks.trees.stored import LEARNT
 from carousel.tasks.trees.treebank import Label, LabelledTree
+from carousel.tasks.verdict import Verdict, by_right
 
 BAYES, MERGED = "bayes", "bayes_merged"  # names of guesses
 
@@ -45,28 +45,17 @@ def _sentence(tree: LabelledTree, *, lowercase: bool) -> list[str]:
     return [word.lower() for word in words] if lowercase else words
 
 
-def said(result: TreeEvaluation, right: np.ndarray, by_bayes: np.ndarray, merged_bayes: float | None) -> Iterator[str]:
-    """The accuracies beside the model's, and which of them is the best to use. A difference that may be chance
-    recommends nothing.
+def said(
+    result: TreeEvaluation, right: np.ndarray, by_bayes: np.ndarray, merged_bayes: float | None, *, advice: str
+) -> Iterator[str]:
+    """The accuracies beside the model's, and the verdict.
 
     right, by_bayes: which trees the model and naive Bayes have right, (n). merged_bayes: the accuracy of naive Bayes
-    with labels merged, if any are."""
+    with labels merged, if any are. advice: what to try where the model does not win."""
     more = "" if merged_bayes is None or result.merged is None else f"; merged {merged_bayes:.1%}"
     yield f"naive Bayes of words and pairs of words: roots {by_bayes.mean():.1%}{more}, on the same trees"
-    chance = by_chance(right, by_bayes)
-    how = f"p = {chance:.2g} by McNemar's test"
-    difference = int(right.sum()) - int(by_bayes.sum())
     if max(result.accuracy, float(by_bayes.mean())) <= result.roots.baseline:
-        yield "the commonest label is as good an answer as any here: what was read says nothing of the labels"
-    elif difference < 0 and chance < BY_CHANCE:
-        yield (
-            f"naive Bayes is better on these trees than this model ({how}): use that instead (MultinomialNB of "
-            f"scikit-learn, ngram_range=(1, 2)), or give more trees and train longer"
-        )
-    elif difference < 0:
-        yield f"naive Bayes has {-difference:,} more of {len(right):,} right, which may be chance ({how})"
-    elif difference == 0:
-        yield "this model and naive Bayes have equally many right"
+        yield str(Verdict("level", "always answering the commonest label", "what was read says nothing of it", advice))
     else:
-        only_chance = f" ({how})" if chance < BY_CHANCE else f", which may be chance ({how})"
-        yield f"this model is the best of them, by {100 * difference / len(right):.1f} points{only_chance}"
+        instead = "MultinomialNB of scikit-learn, ngram_range=(1, 2)"
+        yield str(by_right("naive Bayes", right, by_bayes, "trees", advice=advice, instead=instead))

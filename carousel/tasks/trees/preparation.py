@@ -31,6 +31,7 @@ from carousel.tasks.trees.words import Words
 from carousel.training.building import parameter_count
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
+from carousel.training.threads import choose_threads
 
 PARTS = ("to learn from", "to validate on", "to judge on at the end")
 
@@ -110,7 +111,7 @@ def prepare(parts: Sequence[Treebank], settings: Settings, report: Report, sourc
     if settings.merge is not None:
         Merging.of(settings.merge).require_known(classes)
     part = _parts(parts, settings)
-    settings = _resolved(settings, trees, int((part == LEARNT).sum()))
+    settings = _resolved(settings, choose_threads(settings, report.say), trees, int((part == LEARNT).sum()))
     learnt = [tree for tree, which in zip(trees, part, strict=True) if which == LEARNT]
     words = Words.of(
         (word for tree in learnt for word in tree.words if word is not None),
@@ -151,7 +152,7 @@ def _require_several(trees: Sequence[LabelledTree], classes: Sequence[Label]) ->
         )
 
 
-def _resolved(settings: Settings, trees: Sequence[LabelledTree], learnt: int) -> Settings:
+def _resolved(settings: Settings, threads: int, trees: Sequence[LabelledTree], learnt: int) -> Settings:
     """The settings with the choices that depend on the machine or the data: a resumed run repeats them. learnt: how
     many of the trees are learnt from."""
     cell, minutes, epochs = settings.cell, settings.minutes, settings.epochs
@@ -166,7 +167,7 @@ def _resolved(settings: Settings, trees: Sequence[LabelledTree], learnt: int) ->
         minutes=minutes,
         epochs=epochs,
         device=str(settings.torch_device),
-        threads=settings.threads or torch.get_num_threads(),
+        threads=threads,
     )
 
 

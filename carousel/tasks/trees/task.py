@@ -3,25 +3,35 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from carousel.errors import DataError, RunError
-from carousel.insight.confusion import draw_confusion
+from carousel.lazy import importer
 from carousel.tasks.files import make_folder, require_folder
-from carousel.tasks.portable import Portable
 from carousel.tasks.table import write
 from carousel.tasks.trees import answers, preparation, reading
 from carousel.tasks.trees.scores import TreeEvaluation
 from carousel.tasks.trees.settings import Settings
 from carousel.tasks.trees.trained import TrainedTrees
-from carousel.tasks.trees.training import open_run
 from carousel.tasks.trees.treebank import Treebank
 from carousel.training.progress import Report
 from carousel.training.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from carousel.tasks.portable import Portable
+    from carousel.tasks.trees.training import open_run
+
 __all__ = ["PREDICTS", "Settings", "conclude", "evaluate", "open_run", "portable", "predict", "prepare", "recognize"]
+
+# Imported when they are used first, so that who only asks a model does not wait for them.
+__getattr__ = importer(
+    __name__,
+    {
+        "open_run": "carousel.tasks.trees.training",
+    },
+)
 
 PREDICTS = ("strings", "nodes")
 
@@ -41,7 +51,7 @@ def parts_of(trees: Treebank, settings: Settings) -> list[Treebank]:
     return [trees, *(Treebank(()) if name is None else reading.read_treebank([Path(name)]) for name in files)]
 
 
-def portable(folder: RunFolder) -> Portable:
+def portable(folder: RunFolder) -> "Portable":
     raise RunError(
         f"exporting {folder.path}: a network over trees has no form in ONNX or C yet, since both scan sequences; run "
         f"it in Python: carousel.TreeClassifier.load"
@@ -69,6 +79,8 @@ def predict(folder: RunFolder, data: Sequence[Path], **options: Any) -> tuple[pl
 def evaluate(folder: RunFolder, paths: Sequence[Path], *, out: Path | None, say: Callable[[str], None]) -> None:
     """Shows the accuracy of roots, of all nodes and with labels merged, and draws the confusion matrix of the roots: in
     the run's folder, or in the folder `out`, with a table of every answer."""
+    from carousel.insight.confusion import draw_confusion
+
     run = folder.path
     if not paths:
         raise DataError(f"Trees to evaluate on must be named: carousel evaluate {run} TREES")

@@ -17,6 +17,7 @@ from carousel.tasks.trees.scores import TreeEvaluation, judged
 from carousel.tasks.trees.settings import Settings
 from carousel.tasks.trees.stored import LEARNT, TESTED, VALIDATED, StoredTrees
 from carousel.tasks.trees.trained import TrainedTrees
+from carousel.tasks.verdict import longer
 from carousel.training.measure import Measure
 from carousel.training.run_folder import RunFolder
 from carousel.training.task_run import Judgement, TaskRun
@@ -75,7 +76,7 @@ class TreesRun(TaskRun):
         """Judges the networks beside naive Bayes and the commonest label, on the trees held out, and on those to test
         on where there are any."""
         record: dict[str, Any] = {"final": self.validate()}
-        lines = []
+        lines, advice = [], f"{longer(self.settings)}, or give more trees"
         for numbers, what in ((self.validated, "held out"), (self.tested, "to test on")):
             if not len(numbers):
                 continue
@@ -91,7 +92,7 @@ class TreesRun(TaskRun):
                 f"best model: {result.words()} on {result.count:,} trees {what}; always the commonest label: "
                 f"{result.roots.baseline:.1%}"
             )
-            lines += baselines.said(result, right, by_bayes, merged_bayes)
+            lines += baselines.said(result, right, by_bayes, merged_bayes, advice=advice)
         return Judgement(record, tuple(lines))
 
     def draw(self, folder: RunFolder) -> None:

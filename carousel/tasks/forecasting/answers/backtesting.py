@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError, option, speaking
-from carousel.tasks.forecasting.answers.charts import SHOWN, axis, drawn
+from carousel.tasks.forecasting.answers.charts import SHOWN, axis, drawn, naming
 from carousel.tasks.forecasting.answers.following import corrections_at
 from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.network.predicting import absolute, actual_after, corrected, floored, quantiles_at
@@ -24,9 +24,11 @@ from carousel.tasks.forecasting.settings import require_steps
 from carousel.tasks.forecasting.table.ahead import written
 from carousel.tasks.forecasting.table.panel import Panel
 from carousel.tasks.forecasting.table.time_column import TimeColumn
+from carousel.tasks.verdict import by_figure
 
 MOST_ORIGINS = 2_000  # (time, series) pairs, evenly spread where there are more
 OURS = "carousel"
+LEVEL = 0.005  # the part of a baseline's error by which a model must differ from it
 
 
 @dataclass
@@ -71,11 +73,10 @@ class Backtest:
         rest = {name: s for name, s in self.scores.items() if name != OURS}
         best = min(rest, key=lambda name: rest[name].mae)
         part = 1 - ours.mae / rest[best].mae if rest[best].mae > 0 else 0.0
-        if abs(part) < 0.005:
-            return f"the model's mean absolute error is as that of the best baseline, {best}: {_losing(best)}"
-        if part > 0:
-            return f"the model's mean absolute error is {part:.0%} below that of the best baseline, {best}"
-        return f"the model loses to {best}, by {-part:.0%} in mean absolute error: {_losing(best)}"
+        why = f"its mean absolute error is {abs(part):.0%} {'lower' if part > 0 else 'higher'}"
+        if abs(part) <= LEVEL:
+            why = "their mean absolute errors are alike"
+        return str(by_figure(f"the best baseline, {best}", part, why, least=LEVEL, advice=_losing(best)))
 
     def plot(self) -> Any:
         """A matplotlib figure: forecasts over the actual values, and the error and coverage of each step ahead."""
@@ -305,9 +306,9 @@ def _pictures(
     inputs: NetworkInputs, rows: np.ndarray, columns: np.ndarray, quantiles: np.ndarray, horizon: int
 ) -> list[dict[str, Any]]:
     """The data of a chart of up to four series: values, and forecasts that follow one another without overlap."""
-    panel = inputs.panel
+    panel, every = inputs.panel, np.unique(columns)
     shown = []
-    for column in np.unique(columns)[:SHOWN]:
+    for column in every[:SHOWN]:
         mine = np.flatnonzero(columns == column)
         picked: list[int] = []
         for index in mine[np.argsort(rows[mine])]:
@@ -324,14 +325,14 @@ def _pictures(
                 "forecasts": [drawn(inputs, rows[k], int(column), quantiles[:, k]) for k in picked],
             }
         )
-    return shown
+    return naming(shown, [panel.name(int(column)) for column in every[SHOWN:]])
 
 
 def _losing(best: str) -> str:
     how = {"theta": " (AutoTheta of statsforecast, ThetaForecaster of sktime)"}.get(best, "")
     how = " of statsforecast" if best in MODELS else how
     return (
-        f"on these data, use {best}{how}, or train longer ({option('minutes')}), give covariates "
+        f"use {best}{how}, or train longer ({option('minutes')}), give covariates "
         f"({option('known')}), or another horizon ({option('horizon')})"
     )
 

@@ -1,5 +1,6 @@
 """Forecasts as `carousel.insight.forecast_chart` draws them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,15 +9,18 @@ from carousel.tasks.forecasting.answers.forecast import ends
 from carousel.tasks.forecasting.network.inputs import NetworkInputs
 from carousel.tasks.forecasting.scoring.metrics import INTERVALS, MEDIAN
 from carousel.tasks.forecasting.table.frequency import local
+from carousel.tasks.table import listed
 
 SHOWN = 4  # series in a picture
+NAMED = 6  # of the others, those that it names
 
 
 def pictures(inputs: NetworkInputs, quantiles: np.ndarray) -> list[dict[str, Any]]:
     """The data of a chart of up to four series and their forecast, (horizon, N, levels)."""
     rows, columns = ends(inputs)
+    columns = columns[inputs.panel.end[inputs.panel.owner] > 0]
     shown = []
-    for column in columns[inputs.panel.end[inputs.panel.owner] > 0][:SHOWN]:
+    for column in columns[:SHOWN]:
         begin = max(int(inputs.panel.begin[column]), rows[column] - max(4 * len(quantiles), 60))
         before = np.arange(begin, rows[column] + 1)
         shown.append(
@@ -27,6 +31,13 @@ def pictures(inputs: NetworkInputs, quantiles: np.ndarray) -> list[dict[str, Any
                 "forecasts": [drawn(inputs, int(rows[column]), int(column), quantiles[:, column])],
             }
         )
+    return naming(shown, [inputs.panel.name(int(column)) for column in columns[SHOWN:]])
+
+
+def naming(shown: list[dict[str, Any]], left_out: Sequence[str]) -> list[dict[str, Any]]:
+    """The same pictures, the last of which also says which series are not shown."""
+    if shown and left_out:
+        shown[-1]["below"] = f"not shown: {listed(left_out, NAMED)}"
     return shown
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from carousel.errors import DataError
-from carousel.tasks.forecasting.answers.charts import SHOWN, pictures
+from carousel.tasks.forecasting.answers.charts import SHOWN, naming, pictures
 from carousel.tasks.forecasting.answers.following import corrections_at
 from carousel.tasks.forecasting.answers.forecast import as_table, require_known
 from carousel.tasks.forecasting.network.inputs import NetworkInputs
@@ -154,9 +154,9 @@ class ForecastStream:
             begin = np.where(seen.any(axis=0), seen.argmax(axis=0), len(values) - 1)
             panel = replace(inputs.panel, values=values, begin=begin)
             shown += pictures(NetworkInputs.resumed(panel, inputs.signals, inputs), quantiles)
-            if len(shown) >= SHOWN:
-                break
-        return shown[:SHOWN]
+            if len(shown) > SHOWN:
+                return naming(shown[:SHOWN], [*(one["name"] for one in shown[SHOWN:]), "those after them"])
+        return shown
 
     def _forecasts(
         self, horizon: int | None, future: pl.DataFrame | None
