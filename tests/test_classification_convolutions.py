@@ -292,7 +292,7 @@ def test_the_verdict_names_the_best(neighbour: tuple[int, int], rocket: tuple[in
     lines = list(verdict.said(result, right, baselines, advice="train for longer"))
     assert lines[:2] == [f"{one.name}: {one.accuracy:.1%} on the same sequences" for one in baselines]
     assert lines[2].startswith(f"the model {said}")
-    assert lines[2].count("chance") == said.count("chance")
+    assert ("may be chance" in lines[2]) == ("may be" in said)
     few = verdict.BaselineScore("MiniRocket", place[25:35], np.full(10, True), "that")  # five more of ten, p = 1/16
     share, found = verdict.said(result, right, [few], advice="train for longer")
     assert share == "MiniRocket: 100.0% on 10 of them"
