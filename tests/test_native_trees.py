@@ -174,6 +174,17 @@ def test_parts_are_balanced_by_nodes():
     assert torch.cat([part.nodes for part in levels.parts(3)]).sort()[0].tolist() == list(range(20))
 
 
+def test_a_layer_says_how_threads_divide_trees(monkeypatch):
+    layer, trees = Recursive("tree-lstm", I, 8), Trees(FOREST)
+    said = layer.explain(trees=trees)
+    assert "20 nodes of 4 trees in 4 levels: one thread, 8 pieces of at most 3 nodes" in said
+    monkeypatch.setattr(over_trees, "WORTH_A_TEAM", 1)
+    torch.set_num_threads(2)  # conftest sets it back
+    said = layer.explain(trees=trees)
+    assert "2 threads, each its own trees: 10 nodes in 5, 10 nodes in 5 pieces of at most 3" in said
+    assert " levels: " not in Recursive("tree-lstm", I, 8, engine="reference").explain(trees=trees)
+
+
 def test_second_derivatives_are_those_of_the_reference():
     found = []
     for engine in ("native", "reference"):

@@ -25,6 +25,7 @@ ENGINES: dict[str, Engine] = {
         native.Stepper,
         native.kept,
         division=native.division,
+        division_of_trees=native.division_of_trees,
         listing=native.listing,
         ready=native.ReadyNativeScan,
         scan_levels=native.scan_levels,

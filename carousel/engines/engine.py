@@ -66,6 +66,8 @@ class Engine:
         the engine has none.
     scan_levels: (program, x, levels, first, weights, at, streams) -> (emitted, states) over trees, as
         `over_levels.scan_levels` says; None where the engine does not run over trees.
+    division_of_trees: (program, dtype, sizes, levels) -> how the threads divide such a scan, as a phrase. None if the
+        engine does not decide it.
     """
 
     name: str
@@ -78,3 +80,4 @@ class Engine:
     listing: Callable[..., str] | None = None
     ready: Callable[..., ReadyScan] | None = None
     scan_levels: Callable[..., tuple[tuple[Tensor, ...], tuple[Tensor, ...]]] | None = None
+    division_of_trees: Callable[..., str] | None = None

@@ -27,7 +27,7 @@ class Levels:
     first_edge: Tensor
     tree_of: Tensor | None = None
 
-    @property
+    @cached_property
     def trees(self) -> int:
         """How many trees there are; 1 where nobody said which node belongs to which."""
         return 1 if self.tree_of is None or not self.nodes else int(self.tree_of.max()) + 1

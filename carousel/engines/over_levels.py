@@ -16,8 +16,10 @@ from carousel.engines.levels import Levels
 from carousel.engines.step import prepare_program, sizes_of
 from carousel.program import Program
 from carousel.program.ops import Members
+from carousel.program.sharing import made_once
 
 
+@made_once(1024)
 def results_of(program: Program) -> dict[Any, int]:
     """What a scan over trees returns at every node, in order, result -> node: what it emits, and all other states."""
     recorded = (key for key in program.outputs if isinstance(key, tuple))

@@ -11,7 +11,7 @@ from carousel.layers.layer import Layer
 from carousel.program import Interface, Program
 
 if TYPE_CHECKING:
-    from carousel.layers.trees import Recursive
+    from carousel.layers.trees import Recursive, Trees
 
 
 def explain(layer: Layer, steps: int, batch: int, plan: bool) -> str:
@@ -28,10 +28,14 @@ def explain(layer: Layer, steps: int, batch: int, plan: bool) -> str:
     return "\n".join(lines)
 
 
-def explain_over_trees(layer: Recursive, plan: bool) -> str:
+def explain_over_trees(layer: Recursive, trees: Trees | None, plan: bool) -> str:
     """See `Recursive.explain`."""
     program = layer.add_ins(layer.training).program
     chosen, lines = _engine(layer, program, trees=True)
+    if trees is not None and trees.nodes and chosen.division_of_trees is not None:
+        levels = trees.order(downwards=layer.direction == "down").levels
+        how = chosen.division_of_trees(program, layer.weight_ih_l0.dtype, layer.sizes, levels)
+        lines.append(f"{trees.nodes} nodes of {len(trees)} trees in {len(levels.sizes)} levels: {how}")
     if plan:
         lines += _plan(layer, chosen, program, trees=True)
     return "\n".join(lines)

@@ -20,9 +20,9 @@ template <class T> inline Ref<T> child_of(const Layout<T>& l, const CarouselGath
     return row < 0 ? Ref<T>{l.absent[g.state], BLOCK<T>, 0} : moved(l.buffers[g.nodes], row);
 }
 
-// The states of a step's children, to its panel.
+// The states of a step's children, to its panel. Of leaves one row stands for all, which `find` knows.
 template <class T> inline void gather(const Layout<T>& l, const CarouselGather& g, const Step& s, const Chunk& chunk) {
-    if (g.panel < 0) return;
+    if (g.panel < 0 || s.offset < l.scan.leaves) return;
     const Ref<T> to = of_step(l, g.panel, s, chunk);
     const int size = l.plan.state_sizes[g.state];
     const int64_t rows = g.slot < 0 ? s.edges : s.rows, first = g.slot < 0 ? s.first_edge : s.offset;

@@ -63,7 +63,9 @@ template <class T> struct Plain {
     // Row n of a chunk of `rows`, turned.
     static void turn(Ref<T> from, int64_t n, int64_t rows, int64_t units, T* turned, T*) {
         T* to = turned + n * TILE_ROWS;
-        for (int64_t b = 0, u = 0; u < units; ++b) {
+        const int64_t whole = from.block == BLOCK<T> ? units / TILE_ROWS : 0;  // groups of a row that lies in one piece
+        for (int64_t g = 0; g < whole; ++g) std::memcpy(to + g * rows * TILE_ROWS, from.at + g * TILE_ROWS, TILE_ROWS * sizeof(T));
+        for (int64_t u = whole * TILE_ROWS, b = u / BLOCK<T>; u < units; ++b) {
             const T* row = from.at + b * from.block;
             const int64_t end = u + BLOCK<T> < units ? u + BLOCK<T> : units;
             for (; u < end; ++u) to[u / TILE_ROWS * rows * TILE_ROWS + u % TILE_ROWS] = row[u - b * BLOCK<T>];

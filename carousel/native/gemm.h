@@ -261,8 +261,14 @@ inline void pack_panel(const T* w, ptrdiff_t w_row, int64_t depth, int64_t first
             for (int j = columns; j < BLOCK<T>; ++j) panel[k * BLOCK<T> + j] = T(0);
     } else {
         for (int64_t k = 0; k < depth; ++k) {
-            std::memcpy(panel + k * BLOCK<T>, w + k * w_row + first, columns * sizeof(T));
-            for (int j = columns; j < BLOCK<T>; ++j) panel[k * BLOCK<T> + j] = T(0);
+            const T* from = w + k * w_row + first;
+            T* to = panel + k * BLOCK<T>;
+            if (columns == BLOCK<T>) {  // a call of memcpy for so few bytes takes longer than the copy
+                for (int v = 0; v < VECTORS; ++v) store(to + v * lanes<T>, load(from + v * lanes<T>));
+                continue;
+            }
+            std::memcpy(to, from, columns * sizeof(T));
+            for (int j = columns; j < BLOCK<T>; ++j) to[j] = T(0);
         }
     }
 }

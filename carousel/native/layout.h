@@ -73,6 +73,7 @@ template <class T> struct Layout {
     Ref<T>* first;          // per carried state
     Ref<T>* forward_first;  // per forward state
     T** absent;             // over trees, per state: the row of a child that there is not
+    T** childless;          // over trees, per buffer: of a panel of children, what all rows of leaves have there; else null
     int32_t* moving;        // views whose place changes from step to step
     int64_t moving_count = 0;
     Worker<T>* workers;
@@ -120,6 +121,15 @@ template <class T> struct Layout {
 
     // How many rows of a buffer there are for each row of a step, where that is the same for all.
     int64_t rows_each(const CarouselBuffer& b) const { return b.members && walk.each ? walk.each : 1; }
+
+    // How many of the gates' input parts are computed: over trees whose leaves alone have inputs, those that leaves read.
+    int64_t inputs_read() const {
+        const int64_t given = scan.given;
+        const bool at_leaves = scan.leaves > 0 && (scan.at ? given == 0 || scan.at[given - 1] < scan.leaves : scan.rows == scan.leaves);
+        int64_t count = plan.inputs_count;
+        while (at_leaves && count > 0 && plan.inputs[count - 1].idle) --count;
+        return count;
+    }
 
     // A gate's block of a parameter, or all of it.
     const T* parameter(int index, int gate, int64_t rows, int64_t row_length) const {
@@ -246,6 +256,10 @@ template <class T> struct Layout {
             T* row = arena.take<T>(longest_vector());
             if (!arena.counting()) absent[i] = row;
         }
+        childless = arena.take<T*>(scan.first_edge ? plan.buffers_count : 0);
+        for (int64_t i = 0; i < plan.buffers_count && scan.first_edge && !arena.counting(); ++i) childless[i] = nullptr;
+        for (int64_t i = 0; i < plan.gathers_count && !arena.counting(); ++i)
+            if (plan.gathers[i].panel >= 0) childless[plan.gathers[i].panel] = absent[plan.gathers[i].state];
         first = arena.take<Ref<T>>(plan.carried_count);
         for (int64_t i = 0; i < plan.carried_count; ++i)
             lay_out_first(arena, plan.buffers[plan.carried[i]], backward ? scan.grad_last[i] : scan.first[i], first[i]);

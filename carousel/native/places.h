@@ -42,7 +42,10 @@ template <class T> inline Ref<T> state_after(const Layout<T>& l, int64_t state, 
 
 // The place of a view that moves, for row `row` of a step and for those after it that states have in common with it.
 template <class T> inline Ref<T> find(const Layout<T>& l, const CarouselView& view, const Step& s, const Chunk& chunk, int64_t row) {
-    if (view.kind == BUFFER) return of_step(l, view.which, s, chunk);
+    if (view.kind == BUFFER) {
+        if (s.offset < l.scan.leaves && l.childless[view.which]) return {l.childless[view.which], BLOCK<T>, 0};
+        return of_step(l, view.which, s, chunk);
+    }
     if (view.kind == PREVIOUS) {
         if (row >= s.carried) return l.first[view.which];
         const int32_t i = l.plan.carried[view.which];

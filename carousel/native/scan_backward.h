@@ -14,14 +14,16 @@ template <class T> struct Backward {
     // then a thread has one block at a time, which stays in L1.
     T** sums;
     bool one_chunk;
+    enum Begun : int8_t { NOTHING, BIASES, ALL };  // of the sums of a weight gradient; what has not begun is in any state
+    Begun* begun;        // per thread and weight gradient
     Turned<T>* sources;  // per weight gradient; neighbours share one
     T* nothing;          // the input of a row that has none
 
     Backward(const CarouselScan& scan, Arena& arena) : machine(scan, arena, true), plan(*scan.plan), scan(scan) {
         const Layout<T>& layout = machine.layout;
         input = Factor<T>::in(arena, layout.format, scan.grad_x ? blocks_of<T>(scan.input) : 0,
-                              plan.inputs_count * length_of<T>(layout.format, layout.units[HIDDEN]), int(plan.inputs_count), layout.at_once);
-        for (int64_t i = 0; i < plan.inputs_count && !arena.counting(); ++i)
+                              layout.inputs_read() * length_of<T>(layout.format, layout.units[HIDDEN]), int(layout.inputs_read()), layout.at_once);
+        for (int64_t i = 0; i < layout.inputs_read() && !arena.counting(); ++i)
             input.parts[i] = {layout.parameter(0, plan.inputs[i].gate, layout.units[HIDDEN], scan.input), scan.input, layout.units[HIDDEN],
                               scan.input, false};
         one_chunk = layout.chunk_rows == scan.rows && !scan.first_edge;
@@ -38,6 +40,7 @@ template <class T> struct Backward {
             sources[i] = shared ? sources[i - 1] : source;
             if (!one_chunk) sums[i] = sum;
         }
+        begun = arena.take<Begun>(one_chunk ? 0 : layout.threads * plan.weight_gradients_count);
         nothing = arena.take<T>(scan.at ? scan.input : 0);
         for (int i = 0; i < layout.threads && one_chunk; ++i) {
             T* sum = arena.take<T>((deepest + 1) * BLOCK<T>);
@@ -96,12 +99,7 @@ template <class T> struct Backward {
         machine.prepare_states(w, true);
         for (int64_t u = 0; u < scan.input && scan.at; ++u) nothing[u] = 0;
         if (scan.grad_x) input.pack(share(blocks_of<T>(scan.input), w.thread, w.threads), w.scratch);
-        for (int64_t i = 0; i < plan.weight_gradients_count; ++i) {
-            const CarouselWeightGradient& g = plan.weight_gradients[i];
-            if (!wanted(g) || one_chunk) continue;
-            const Range mine = share(machine.layout.blocks[g.size] * (source_units(g) + 1) * BLOCK<T>, w.thread, w.threads);
-            for (int64_t u = mine.begin; u < mine.end; ++u) sums[i][u] = 0;
-        }
+        for (int64_t i = 0; i < plan.weight_gradients_count && !one_chunk; ++i) begun_of(w)[i] = NOTHING;
     }
 
     // dx = the sum over gates of (gradient of its input part) W.
@@ -180,6 +178,16 @@ template <class T> struct Backward {
         return {begin, end < count ? end : count};
     }
 
+    Begun* begun_of(const Worker<T>& w) const { return begun + w.thread * plan.weight_gradients_count; }
+
+    // Zeros where a chunk is the first to add, just before it does: of the units of some groups, and of the bias after them.
+    void begin_sums(const CarouselWeightGradient& g, Range groups, Begun was, Begun now, T* sum) const {
+        const int64_t units = source_units(g), end = groups.end * TILE_ROWS;
+        if (groups.size() <= 0 || now <= was) return;
+        const int64_t first = now == ALL ? groups.begin * TILE_ROWS : units, last = was == BIASES ? units : units + 1;
+        for (int64_t u = first * BLOCK<T>; u < (end < last ? end : last) * BLOCK<T>; ++u) sum[u] = 0;
+    }
+
     // Rows that are not multiplied have a bias too.
     void add_biases(const CarouselWeightGradient& g, Range rows, const T* gradient, T* sum) const {
         if (g.bias_parameter < 0) return;
@@ -198,16 +206,19 @@ template <class T> struct Backward {
             const Ref<T> gradient = machine.layout.buffers[g.gradient];
             const Range rows = turned_rows(g, c);
             const int64_t count = gradient_rows(g, c);
+            const Begun now = rows.size() > 0 || begun_of(w)[i] == ALL ? ALL : BIASES;
             for (int64_t b = 0; b < machine.layout.blocks[g.size]; ++b, seen += groups) {
                 const Range part = overlap(mine, {seen, seen + groups});
                 const T* panel = gradient.at + b * gradient.block;
                 T* sum = sums[i] + b * (source_units(g) + 1) * BLOCK<T>;
+                begin_sums(g, {part.begin - seen, part.end - seen}, begun_of(w)[i], now, sum);
                 sources[i].add_products({part.begin - seen, part.end - seen}, panel, count, rows, sum, w.scratch);
                 if (part.end == seen + groups && part.size() > 0) {
                     add_biases(g, {0, rows.begin}, panel, sum);
                     add_biases(g, {rows.end, count}, panel, sum);
                 }
             }
+            begun_of(w)[i] = now;
         }
     }
 
@@ -227,7 +238,7 @@ template <class T> struct Backward {
             for (int64_t b = mine.begin; b < mine.end; ++b) {
                 for (int64_t u = 0; u < (source_units(g) + 1) * BLOCK<T>; ++u) sum[u] = 0;
                 sources[i].add_products({0, Turned<T>::groups(source_units(g))}, gradient.at + b * gradient.block, c.rows, {0, c.rows}, sum, w.scratch);
-                write_block(g, b, sum);
+                write_block(g, b, sum, ALL);
             }
         }
     }
@@ -238,18 +249,18 @@ template <class T> struct Backward {
             const CarouselWeightGradient& g = plan.weight_gradients[i];
             if (!wanted(g)) continue;
             const Range mine = share(machine.layout.blocks[g.size], w.thread, w.threads);
-            for (int64_t b = mine.begin; b < mine.end; ++b) write_block(g, b, sums[i] + b * (source_units(g) + 1) * BLOCK<T>);
+            for (int64_t b = mine.begin; b < mine.end; ++b) write_block(g, b, sums[i] + b * (source_units(g) + 1) * BLOCK<T>, begun_of(w)[i]);
         }
     }
 
     // From [source unit][unit of a block] to the parameter's rows.
-    void write_block(const CarouselWeightGradient& g, int64_t block, const T* from) const {
+    void write_block(const CarouselWeightGradient& g, int64_t block, const T* from, Begun made) const {
         const int64_t deep = source_units(g), rows = machine.layout.units[g.size], count = machine.layout.columns(g.size, block);
         const int64_t first = (g.gate < 0 ? 0 : g.gate * rows) + block * BLOCK<T>;
         T* weight = static_cast<T*>(scan.grad_parameters[g.parameter]);
         T* bias = g.bias_parameter < 0 ? nullptr : static_cast<T*>(scan.grad_parameters[g.bias_parameter]);
-        if (weight) transpose<true>(from, BLOCK<T>, count, deep, weight + first * deep, deep);
-        for (int64_t u = 0; u < count && bias; ++u) bias[first + u] += from[deep * BLOCK<T> + u];
+        if (weight && made == ALL) transpose<true>(from, BLOCK<T>, count, deep, weight + first * deep, deep);
+        for (int64_t u = 0; u < count && bias && made != NOTHING; ++u) bias[first + u] += from[deep * BLOCK<T> + u];
     }
 
     // Each thread has summed its own rows or units; together, in the order of threads.

@@ -63,7 +63,7 @@ template <class T> struct Forward {
         machine.prepare(w);
         const Layout<T>& layout = machine.layout;
         const int64_t hidden = layout.units[HIDDEN], blocks = layout.blocks[HIDDEN], padded = blocks * BLOCK<T>;
-        const Range mine = share(plan.inputs_count * blocks, w.thread, w.threads);
+        const Range mine = share(layout.inputs_read() * blocks, w.thread, w.threads);
         for (int64_t i = mine.begin; i < mine.end; ++i) inputs[i / blocks].pack({i % blocks, i % blocks + 1}, w.scratch);
         if (w.thread != 0) return;
         for (int64_t i = 0; i < plan.inputs_count; ++i) {

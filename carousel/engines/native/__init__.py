@@ -12,6 +12,7 @@ forward     makes the plan of a scan; `backward`: the plan of backpropagation. B
 
 from carousel.engines.native.engine import (
     division,
+    division_of_trees,
     kept,
     listing,
     openmp_runtimes,
@@ -28,6 +29,7 @@ __all__ = [
     "ReadyNativeScan",
     "Stepper",
     "division",
+    "division_of_trees",
     "kept",
     "listing",
     "openmp_runtimes",

@@ -35,6 +35,7 @@ from carousel.engines.native.sizes import members_of, others
 from carousel.engines.over_levels import Nodes
 from carousel.engines.parameters import parameters_of
 from carousel.program import Interface, Program, ops
+from carousel.program.sharing import made_once
 
 
 @same_at_every_call
@@ -133,12 +134,18 @@ def division(program: Program, dtype: torch.dtype, sizes: dict[str, int], steps:
     return how if dtype != torch.bfloat16 else f"{how}; products in bfloat16, sums and states in float32"
 
 
+def division_of_trees(program: Program, dtype: torch.dtype, sizes: dict[str, int], levels: Levels) -> str:
+    """A phrase that says how threads divide a scan over trees. sizes: the number for each size name."""
+    return native_over_trees.division(facts.sizes(program, dtype, sizes), levels)
+
+
 def listing(program: Program, dtype: torch.dtype, sizes: dict[str, int], trees: bool = False) -> str:
     """The plans of such a scan, over sequences or trees, and of backpropagation through it, as text (`text.py`)."""
     return facts.listing(program, dtype, sizes, trees)
 
 
 @same_at_every_call
+@made_once(1024)
 def beyond(program: Program) -> str | None:
     """What a program has that no plan can say, as a phrase; None if there is nothing."""
     if any(node.members == ops.CONTEXT for node in program.nodes):

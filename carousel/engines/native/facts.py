@@ -7,7 +7,7 @@ import ctypes
 import torch
 from torch import Tensor
 
-from carousel.engines.call import Inputs
+from carousel.engines.call import Inputs, Sizes
 from carousel.engines.native import binding
 from carousel.engines.native.call import describe, prepared_for
 from carousel.engines.native.prepared import backward_plan, isa, library
@@ -29,6 +29,11 @@ def _scan_of(program: Program, dtype: torch.dtype, units: dict[str, int], steps:
     states = [rows(batch, units[size]) for size in program.states.values()]
     parameters = [rows(*shape) for shape in shapes]
     return Inputs(program, rows(steps * batch, units["input"]), states, parameters, (), batch_sizes, False, bfloat16)
+
+
+def sizes(program: Program, dtype: torch.dtype, units: dict[str, int]) -> Sizes:
+    """The sizes of a scan with so many units of each size."""
+    return _scan_of(program, dtype, units).sizes
 
 
 def listing(program: Program, dtype: torch.dtype, units: dict[str, int], trees: bool = False) -> str:

@@ -80,7 +80,7 @@ def lower_forward(
         return b.common_leaf(node)
 
     select(b, program.nodes, leaf, homes, {}, forward_inputs=set(program.inputs) - read_later)
-    for gate, buffer in inputs.items():
+    for gate, buffer in sorted(inputs.items(), key=lambda of: of[0] in unneeded.inputs):  # those come last
         bias = b.parameter(naming.B) if program.gate_bias else -1
         fused = b.fused_biases.get(buffer, (-1, -1))
         b.plan.inputs.append(Input(buffer, program.inputs.index(gate), bias, *fused, int(gate in unneeded.inputs)))

@@ -14,23 +14,38 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from carousel.engines.call import Inputs
-from carousel.engines.levels import Part
+from carousel.engines.call import Inputs, Sizes
+from carousel.engines.levels import Levels, Part
 from carousel.engines.native import binding
 from carousel.engines.native.call import WORTH_A_TEAM, describe, prefer_large_pages, workspace
 from carousel.engines.native.prepared import PreparedPlan, backward_plan, isa, library, prepared, settings
 from carousel.engines.over_levels import Nodes
+from carousel.program import Program
 
 # The most nodes and edges in a piece, as many as a chunk of a sequence has rows.
 PIECE = 256
 ALIGNED = 64  # the bytes of a cache line, at which the memory of each call begins
 
 
-def threads_of(given: Nodes) -> int:
+def threads_of(sizes: Sizes, levels: Levels) -> int:
     """The number of threads that a scan is worth, each with some of the trees."""
-    sizes = given.sizes
-    work = given.levels.nodes * sizes.parameters[0][0] * (sizes.parameters[0][1] + sizes.output)
-    return max(1, min(torch.get_num_threads(), given.levels.trees, work // WORTH_A_TEAM))
+    work = levels.nodes * sizes.parameters[0][0] * (sizes.parameters[0][1] + sizes.output)
+    return max(1, min(torch.get_num_threads(), levels.trees, work // WORTH_A_TEAM))
+
+
+def division(sizes: Sizes, levels: Levels) -> str:
+    """A phrase that says how threads divide a scan, and into how many pieces its levels are cut."""
+    count = threads_of(sizes, levels)
+    parts = [levels] if count == 1 else [part.levels for part in levels.parts(count)]
+    pieces = [len(_pieces(sizes.program, part)) for part in parts]
+    if len(parts) == 1:
+        return f"one thread, {pieces[0]} piece{'s' * (pieces[0] != 1)} of at most {PIECE} nodes"
+    of_each = ", ".join(f"{part.nodes} nodes in {n}" for part, n in zip(parts, pieces, strict=True))
+    return f"{len(parts)} threads, each its own trees: {of_each} pieces of at most {PIECE}"
+
+
+def _pieces(program: Program, levels: Levels) -> Tensor:
+    return levels.pieces(PIECE, PIECE if program.children == "any" else None)
 
 
 class _Share(NamedTuple):
@@ -55,7 +70,7 @@ class _Share(NamedTuple):
 
 
 def _shares(given: Nodes) -> list[_Share]:
-    count = threads_of(given)
+    count = threads_of(given.sizes, given.levels)
     return [_Share(given, None, None)] if count == 1 else [_share(given, part) for part in given.levels.parts(count)]
 
 
@@ -80,7 +95,7 @@ class _Call:
 
     def __init__(self, made: binding.MadePlan, given: Nodes):
         levels, program = given.levels, given.program
-        pieces = levels.pieces(PIECE, PIECE if program.children == "any" else None)
+        pieces = _pieces(program, levels)
         steps = Inputs(program, given.x, given.first, given.parameters, (), pieces, False, given.bfloat16)
         self.scan, self.alive = describe(made, given.sizes, steps)
         self.alive += [pieces, given]

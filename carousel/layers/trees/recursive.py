@@ -263,12 +263,13 @@ class Recursive(Scans):
         """
         return Tap(tuple(self.program.states), self._taps, over_trees=True)
 
-    def explain(self, plan: bool = False) -> str:
+    def explain(self, plan: bool = False, *, trees: Trees | None = None) -> str:
         """Which engine runs this layer's scans, and why.
 
+        trees: the shapes of an input; if given, the text also says how threads divide the work.
         plan: whether to append the engine's plans of the first layer, forward and backward.
         """
-        return explaining.explain_over_trees(self, plan)
+        return explaining.explain_over_trees(self, trees, plan)
 
     def extra_repr(self) -> str:
         options = {name: p.default for name, p in inspect.signature(Recursive).parameters.items()}
@@ -297,6 +298,8 @@ def _check_at(input: Tensor, trees: Trees, at: Tensor | None) -> Tensor | None:
                 "at= the nodes that they belong to, at=trees.leaves for instance"
             )
         return None
+    if at is trees.leaves and len(at) == len(input):
+        return at.to(input.device)
     at = torch.as_tensor(at)
     if at.dtype == torch.bool or at.is_floating_point() or at.dim() != 1:
         raise TypeError(f"Recursive: at must be numbers of nodes, (rows), but is {at.dtype} of shape {tuple(at.shape)}")
