@@ -1,5 +1,6 @@
 """Whole networks, made of embeddings, recurrent layers and heads."""
 
+from carousel.models.ctc_model import CTCModel
 from carousel.models.encoder_decoder import EncoderDecoder
 from carousel.models.fill_model import FillModel
 from carousel.models.label_model import Ensemble, LabelModel
@@ -9,6 +10,7 @@ from carousel.models.tag_model import TagModel
 from carousel.models.token_model import TokenModel
 
 __all__ = [
+    "CTCModel",
     "EncoderDecoder",
     "Ensemble",
     "FillModel",

@@ -48,11 +48,13 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         head = read_table_file(table.path, rows=LOOKED_AT)
     except (DataError, OSError):
         return None
-    text = _text_column(head, table.file, options.get("target"))
+    if "target" in options:  # reading says so where there is no such column
+        return f"{table.path.name} lists sounds, and a column of it is named to be written"
+    text = _text_column(head, table.file, None)
     if text is None:
         return None
     classes = next((name for name in head.columns if name.lower() in SURE and name != text), None)
-    if classes is not None and "target" not in options:
+    if classes is not None:
         raise DataError(
             f"{table.path.name} lists sounds with texts in {text!r} and classes in {classes!r}, and both could be "
             f"learnt. To write the texts: {option('task', 'pairs')}. To tell the classes: "
