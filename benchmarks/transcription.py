@@ -1,13 +1,15 @@
 """Transcription: how often digits are wrong in strings of spoken digits, for all speakers and for one that is held out.
 
-    python benchmarks/transcription.py --data FOLDER [--runs FOLDER] [--seeds 0] [--held-out george] [--epochs N]
+    python benchmarks/transcription.py --data FOLDER [--runs FOLDER] [--seeds 0] [--held-out george]
+                                       [--epochs N] [--hidden N] [--layers N]
 
 FOLDER has `recordings` of the Free Spoken Digit Dataset, {digit}_{speaker}_{take}.wav. Strings of 1 to 5 digits are
 made of recordings of one speaker, with up to 0.2 s of faint noise after each: 900 to learn from, of takes 5 and above,
 and 300 to test on, of takes 0 to 4. They are written beside the runs as sounds with a table, so that `carousel train`
-reads them. Then `Transcriber` is trained with its defaults: once with all speakers, and once without each that
---held-out names, who is then tested alone. A run that was stopped is resumed, one that has ended is only judged. The
-figures stand beside those of the nearest sound's text, and of greedy search along the best path. Times are of CPU.
+reads them. Then `Transcriber` is trained, with its defaults where nothing else is said: once with all speakers, and
+once without each that --held-out names, who is then tested alone. A run that was stopped is resumed, one that has ended
+is only judged. The figures stand beside those of the nearest sound's text, and of greedy search along the best path.
+Times are of CPU.
 """
 
 import argparse
@@ -34,6 +36,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--held-out", nargs="*", default=["george"])
     parser.add_argument("--epochs", type=float)
+    parser.add_argument("--hidden", type=int, default=256)
+    parser.add_argument("--layers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
     takes = recordings(given.data / "recordings")
@@ -55,7 +59,9 @@ def row(name: str, folder: Path, given: argparse.Namespace, seed: int) -> None:
     if (run / "config.json").exists():
         model = Transcriber.resume(run)
     else:
-        model = Transcriber(seed=seed, epochs=given.epochs, threads=given.threads).fit(folder / "train", out=run)
+        size = {"hidden": given.hidden, "layers": given.layers}
+        model = Transcriber(seed=seed, epochs=given.epochs, threads=given.threads, **size)
+        model.fit(folder / "train", out=run)
     trained = time.process_time() - started
     result = model.evaluate(folder / "test")
     digits, texts = sum(map(len, result.targets)), len(result.targets)
