@@ -402,6 +402,15 @@ def test_a_caption_is_the_same_alone_and_in_any_batch(run, data):
     assert one.read[5] == "row 2, column 2"
 
 
+def test_a_model_is_judged_on_the_test_part(run, tmp_path):
+    folder = folder_of(tmp_path / "data")
+    parts = ["train"] * 8 + ["val"] * 2 + ["test"] * 2
+    pl.read_csv(folder / "captions.csv").with_columns(split=pl.Series(parts)).write_csv(folder / "captions.csv")
+    result = Captioner.load(run).evaluate(folder)
+    assert result.targets == CAPTIONS[10:]
+    assert "only the 2 rows whose 'split' is test are read" in result.lines
+
+
 def test_the_commands(run, data, tmp_path, capsys):
     carousel("caption", run, data / "0.png", "--alignment", tmp_path / "a.png")
     one = capsys.readouterr().out

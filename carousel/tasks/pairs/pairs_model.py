@@ -149,10 +149,11 @@ class PairsModel(FittedModel[TrainedPairs]):
     @speaking(python=True)
     def evaluate(self, X: Any, y: Any = None) -> Evaluation:
         """How good the model is on pairs, beside the naive baseline: BLEU, chrF, the share of texts that are right as a
-        whole, and of words. X, y: as for `fit`. Pairs with an empty side are left out.
+        whole, and of words. X, y: as for `fit`; of a table that names parts, the rows of the test part. Pairs with an
+        empty side are left out.
 
         Raises DataError where the pairs cannot be read, or none has both sides."""
-        pairs = self._given(X, y) if y is not None else self.read(paths_in(X))
+        pairs = self._given(X, y) if y is not None else self.read(paths_in(X), asked=True)
         trained = self._fitted("asked")
         targets = [text.strip() for text in pairs.require_targets("Evaluating")]
         kept = sources.kept(trained.source, pairs)

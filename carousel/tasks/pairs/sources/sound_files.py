@@ -12,6 +12,7 @@ import polars as pl
 from carousel.errors import DataError, option
 from carousel.tasks.files import require_existing
 from carousel.tasks.pairs.examples import Pairs
+from carousel.tasks.pairs.sources.listed import chosen_rows
 from carousel.tasks.pairs.sources.text_files import lines_of
 from carousel.tasks.sequences import listings
 from carousel.tasks.sequences.columns import SURE
@@ -165,7 +166,10 @@ def _of_table(table: _Table, target: str | None, *, asked: bool) -> Pairs:
     # The digits 007 are a text, and no number.
     frame = read_table_file(table.path, say=notes.append, texts=() if text is None else (text,))
     said: tuple[str, ...] = ()
-    if not asked:
+    if asked:
+        chosen = chosen_rows(frame, asked=True)
+        frame, said = frame[chosen.rows], chosen.said
+    else:
         frame, said = listings.learnt_rows(frame)
         said += tuple(f"left to judge the model by: {other.name}" for other in table.others)
     files = listings.files_of(table.path, frame, table.file)
