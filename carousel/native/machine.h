@@ -88,13 +88,29 @@ template <class T> struct Machine {
     }
 
     void run_step(const Worker<T>& w, const Step& s, const Chunk& chunk, Barrier& barrier) const {
-        const Range rows = rows_of(w, s.rows), members = layout.walk.each ? times(rows, layout.walk.each) : Range{0, s.edges};
+        const Range rows = rows_of(w, s.rows);
+        if (layout.walk.each) return run_rows(w, s, chunk, rows);
         for (int64_t i = 0; i < plan.gathers_count; ++i) gather(layout, plan.gathers[i], s, chunk);
         for (int64_t i = plan.before; i < plan.segments_count - plan.after; ++i) {
             if (w.shares_rows && plan.segments[i].waits) barrier.wait();
-            run_segment(layout, w, plan.segments[i], s, chunk, plan.segments[i].members ? members : rows);
+            run_segment(layout, w, plan.segments[i], s, chunk, plan.segments[i].members ? Range{0, s.edges} : rows);
         }
         for (int64_t i = 0; i < plan.scatters_count; ++i) scatter(layout, plan.scatters[i], s, chunk);
+    }
+
+    // Where every row has as many members: from one segment with products to the next, a few rows at a time pass through
+    // all segments, so that their members stay in cache.
+    void run_rows(const Worker<T>& w, const Step& s, const Chunk& chunk, Range rows) const {
+        const int64_t each = layout.walk.each, together = each < MEMBERS_TOGETHER ? MEMBERS_TOGETHER / each : 1;
+        const int64_t last = plan.segments_count - plan.after;
+        const auto range = [&](const CarouselSegment& g, Range r) { return g.members ? times(r, each) : r; };
+        for (int64_t i = plan.before, end; i < last; i = end) {
+            run_products(layout, w, plan.segments[i], s, chunk, range(plan.segments[i], rows));
+            for (end = i + 1; end < last && plan.segments[end].products == plan.segments[end].products_end;) ++end;
+            for (int64_t r = rows.begin; r < rows.end; r += together)
+                for (int64_t k = i; k < end; ++k)
+                    run_pointwise(layout, w, plan.segments[k], s, chunk, range(plan.segments[k], overlap(rows, {r, r + together})));
+        }
     }
 
     void run_before(const Worker<T>& w, const Chunk& chunk) const { run_chunk(w, chunk, 0, plan.before); }

@@ -83,12 +83,18 @@ template <class T> inline void run_strips(const Layout<T>& l, const Worker<T>& w
 }
 
 template <class T>
-inline void run_segment(const Layout<T>& l, const Worker<T>& w, const CarouselSegment& g, const Step& s, const Chunk& chunk, Range mine) {
+inline void run_products(const Layout<T>& l, const Worker<T>& w, const CarouselSegment& g, const Step& s, const Chunk& chunk, Range mine) {
     const int64_t each = g.members && l.walk.each ? l.walk.each : 1;
     if (g.products < g.products_end)
         for_stretches(l, w, s, chunk, mine, each, [&](Range rows) {
             for (int p = g.products; p < g.products_end; ++p) run_product(l, w, p, rows, s.offset < l.scan.leaves);
         });
+}
+
+// Its numbers and strips.
+template <class T>
+inline void run_pointwise(const Layout<T>& l, const Worker<T>& w, const CarouselSegment& g, const Step& s, const Chunk& chunk, Range mine) {
+    const int64_t each = g.members && l.walk.each ? l.walk.each : 1;
     if (g.numbers < g.numbers_end)
         for_stretches(l, w, s, chunk, mine, each, [&](Range rows) {
             for (int i = g.numbers; i < g.numbers_end; ++i) run_number(l, w, l.plan.instructions[i], rows, s);
@@ -100,6 +106,12 @@ inline void run_segment(const Layout<T>& l, const Worker<T>& w, const CarouselSe
         run_strips(l, w, s, g.further, g.further_end, FURTHER, rows);
         run_strips(l, w, s, g.single, g.single_end, SINGLE, rows);
     });
+}
+
+template <class T>
+inline void run_segment(const Layout<T>& l, const Worker<T>& w, const CarouselSegment& g, const Step& s, const Chunk& chunk, Range mine) {
+    run_products(l, w, g, s, chunk, mine);
+    run_pointwise(l, w, g, s, chunk, mine);
 }
 
 }  // namespace

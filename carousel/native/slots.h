@@ -7,13 +7,6 @@
 
 namespace carousel::CAROUSEL_ISA {
 
-// The member from which ROLL and ROLL_BACK take what member m receives.
-inline int64_t rolled(int op, int64_t each, int64_t m) {
-    const int64_t slot = m % each;
-    if (op == ROLL) return slot == 0 ? m + each - 1 : m - 1;
-    return slot + 1 == each ? m - each + 1 : m + 1;
-}
-
 // to = op over the units of a block in `count` rows, one after another.
 template <class T, class F> inline void gather_rows(T* to, const T* from, ptrdiff_t row, int64_t count, F f) {
     Vec<T> whole[VECTORS];
@@ -23,27 +16,46 @@ template <class T, class F> inline void gather_rows(T* to, const T* from, ptrdif
     for (int v = 0; v < VECTORS; ++v) store(to + v * lanes<T>, whole[v]);
 }
 
+// A place among the members of rows, which moves from one to the next.
+struct Slot {
+    int64_t each, row, slot;  // how many a row has; whose member it is, and which of its members
+
+    Slot(int64_t each, int64_t member) : each(each), row(member / each), slot(member % each) {}
+
+    void next() {
+        if (++slot == each) slot = 0, ++row;
+    }
+
+    // The member from which ROLL and ROLL_BACK take what this one receives.
+    int64_t rolled(int op) const {
+        if (op == ROLL) return row * each + (slot == 0 ? each - 1 : slot - 1);
+        return row * each + (slot + 1 == each ? 0 : slot + 1);
+    }
+};
+
 // d = op(a) for a strip of `wide` blocks from `block` on, and `high` rows from `row` on, which are members if op gives
 // members; `units` are left from its first block on. a: at row 0 of the step and block 0.
 template <class T>
 inline void run_across_slots(int op, int64_t each, int64_t block, int64_t row, int wide, int high, int64_t units, Ref<T> d, Ref<T> a) {
-    const auto block_of = [&](int i, int64_t r) { return a.at + (block + i) * a.block + r * a.row; };
+    const Slot first(each, row);
     for (int i = 0; i < wide; ++i, units -= BLOCK<T>) {
         const int count = int(units < BLOCK<T> ? units : BLOCK<T>);
-        for (int r = 0; r < high; ++r) {
+        const int64_t unit = (block + i) * BLOCK<T>;
+        const T* from = a.at + (block + i) * a.block;
+        Slot at = first;
+        for (int r = 0; r < high; ++r, at.next()) {
             T* to = d.at + i * d.block + r * d.row;
-            const int64_t m = row + r, unit = (block + i) * BLOCK<T>;
             switch (op) {
-                case SPREAD: std::memcpy(to, block_of(i, m / each), BLOCK<T> * sizeof(T)); break;
-                case ROLL: case ROLL_BACK: std::memcpy(to, block_of(i, rolled(op, each, m)), BLOCK<T> * sizeof(T)); break;
-                case TOTAL: gather_rows<T>(to, block_of(i, m * each), a.row, each, [](Vec<T> x, Vec<T> y) { return x + y; }); break;
-                case GREATEST: gather_rows<T>(to, block_of(i, m * each), a.row, each, greater<T>); break;
+                case SPREAD: std::memcpy(to, from + at.row * a.row, BLOCK<T> * sizeof(T)); break;
+                case ROLL: case ROLL_BACK: std::memcpy(to, from + at.rolled(op) * a.row, BLOCK<T> * sizeof(T)); break;
+                case TOTAL: gather_rows<T>(to, from + (row + r) * each * a.row, a.row, each, [](Vec<T> x, Vec<T> y) { return x + y; }); break;
+                case GREATEST: gather_rows<T>(to, from + (row + r) * each * a.row, a.row, each, greater<T>); break;
                 case TRANSPOSE:
                     for (int u = 0; u < BLOCK<T>; ++u)
-                        to[u] = u < count ? a.at[m % each / BLOCK<T> * a.block + (m / each * each + unit + u) * a.row + m % each % BLOCK<T>] : T(0);
+                        to[u] = u < count ? a.at[at.slot / BLOCK<T> * a.block + (at.row * each + unit + u) * a.row + at.slot % BLOCK<T>] : T(0);
                     break;
                 case AS_ROW:
-                    for (int u = 0; u < BLOCK<T>; ++u) to[u] = u < count ? a.at[m * each + unit + u] : T(0);
+                    for (int u = 0; u < BLOCK<T>; ++u) to[u] = u < count ? a.at[(row + r) * each + unit + u] : T(0);
                     break;
             }
         }

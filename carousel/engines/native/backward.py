@@ -28,7 +28,7 @@ from carousel.engines.native.plan import (
     WeightGradient,
 )
 from carousel.engines.native.select import select
-from carousel.program import Derivative, Node, Program, naming
+from carousel.program import Derivative, Node, Program, naming, ops
 
 
 def lower_backward(
@@ -128,7 +128,12 @@ class _Backward:
         if node.op in ("constant", "per_unit", "vector"):
             return self.b.common_leaf(node)
         if index in self.keep.again:
-            return self.b.op(node.op, node.size, *map(self._forward_item, node.args))
+            arguments = [self._forward_item(a) for a in node.args]
+            if ops.is_of_members(node.op):
+                return self.b.across(node.op, node.size, arguments[0], bool(node.members))
+            return self.b.op("copy" if node.op == "broadcast" else node.op, node.size, *arguments)
+        if node.op == "state":
+            return self._leaf(node)
         view = self._forward_value(index)
         if node.size == "one":
             return self.b.number_leaf(view, bool(node.members))

@@ -17,6 +17,7 @@ from carousel.engines.native.items import (
     Reduction,
 )
 from carousel.engines.native.listing import Listing, place_of
+from carousel.engines.native.number_slots import share_numbers
 from carousel.engines.native.plan import (
     BUFFER,
     NUMBER,
@@ -46,6 +47,7 @@ def emit(items: Items) -> Plan:
                 _segment(items, part, level, members)
         counts.append(len(items.plan.segments) - first)
     items.plan.before, _, items.plan.after = counts
+    share_numbers(items.plan)
     return verify(items.plan)
 
 
@@ -85,8 +87,7 @@ def _product(items: Items, item: MatrixProduct) -> None:
 def _numbers(items: Items, part: int, level: int, members: bool, here: list[tuple[int, Item]]) -> tuple[int, int]:
     """Writes the instructions of a segment for numbers per row. Returns the begin and end of their list."""
     listing = Listing(items, None, part)
-    if level == 0:
-        _load_numbers(items, listing, members)
+    _load_numbers(items, listing, level, members)
     for i, item in here:
         if isinstance(item, Reduction):
             listing.add(REDUCTIONS[item.name][1], View(ROW, item.row), View(BUFFER, item.homes[0]))
@@ -99,15 +100,18 @@ def _numbers(items: Items, part: int, level: int, members: bool, here: list[tupl
     return listing.finish()
 
 
-def _load_numbers(items: Items, listing: Listing, members: bool) -> None:
-    """Writes loads of the numbers per row that this part of the chunk reads but does not compute."""
+def _load_numbers(items: Items, listing: Listing, level: int, members: bool) -> None:
+    """Writes loads of the numbers per row that this part of the chunk first reads here, but does not compute."""
     part = listing.part
-    read = {a for item in items.list if item.part == part for a in item.args}
-    read |= {i for i, item in enumerate(items.list) if item.part == part and (item.homes or item.sums)}
-    for i in sorted(read):
-        item = items[i]
-        if item.members != members:
+    first: dict[int, int] = {}
+    for i, item in enumerate(items.list):
+        if item.part != part:
             continue
+        reads = [(a, item.level - (isinstance(item, Across) and items[a].members)) for a in item.args]
+        for a, at in (*reads, *([(i, 0)] if item.homes or item.sums else ())):
+            first[a] = min(first.get(a, at), at)
+    for i in sorted(i for i, at in first.items() if at == level and items[i].members == members):
+        item = items[i]
         if isinstance(item, Leaf) and item.row >= 0:
             listing.add(Structural.LOAD_NUMBER, View(ROW, item.row), item.view)
         elif not isinstance(item, Leaf) and item.row >= 0 and item.part != part:

@@ -1,0 +1,76 @@
+"""Memories of slots on the native engine: many slots, what is kept for backward, what explain says."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+from matrix import MEMORY_CELLS, assert_close
+
+import carousel
+from carousel.engines import native
+from carousel.engines.native import binding as native_binding
+from carousel.engines.native import prepared
+
+if isinstance(missing := native_binding.find(), str):
+    assert "CAROUSEL_REQUIRE_NATIVE" not in os.environ, missing
+    pytest.skip(missing, allow_module_level=True)
+
+I, H, T, B = 3, 5, 3, 5
+
+
+def layer(cell: str, engine: str, **units: int) -> carousel.Recurrent:
+    torch.manual_seed(0)
+    of_cell = {size: number for size, number in units.items() if size in MEMORY_CELLS[cell].units}
+    return carousel.Recurrent(cell, I, H, units=of_cell, engine=engine, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("cell", [name for name in MEMORY_CELLS if name in carousel.cells.catalogue()])
+def test_explain_says_that_memories_run_natively(cell):
+    assert "engine: native" in layer(cell, "auto").explain()
+
+
+def test_rows_with_many_slots_pass_a_few_at_a_time(monkeypatch):
+    """A row of 1,100 slots goes alone from product to product: others have not come as far, or have gone further."""
+    monkeypatch.setattr(prepared.settings, "poison", True)
+    x = torch.randn(T, B, I, dtype=torch.float64)
+    lengths = torch.tensor([3, 1, 0, 2, 3])
+    found = []
+    for engine in ("reference", "native"):
+        made = layer("ntm", engine, slots=1100, width=2)
+        output, hx = made(x, lengths=lengths)
+        loss = output.square().sum() + sum((state * state).sum() for state in hx)
+        found.append([output, *hx, *torch.autograd.grad(loss, list(made.parameters()))])
+    for right, mine in zip(*found, strict=True):
+        assert_close(mine, right, terms=2 * T * 1100)
+
+
+def test_of_a_memory_the_slots_are_kept_and_hardly_more():
+    made = carousel.Recurrent("ntm", 9, 100, units={"slots": 128, "width": 32})
+    memory = 4 * 128 * 32
+    assert memory < native.kept(made.program, made.sizes | {"input": 9}, torch.float32) < 2 * memory
+
+
+def test_a_state_that_is_passed_on_and_one_that_nothing_reads():
+    """The gradient of a state that a step does not read is zero, and that of one it hands on is the later one's."""
+
+    class Idle(carousel.Cell):
+        states, gates = ("h", "M", "w", "s"), "n"
+        sizes = {"M": ("slots", "width"), "w": ("slots", 1), "s": "one"}
+        units = {"slots": 3, "width": 2}
+
+        def step(self, h, M, w, s, n):
+            return torch.tanh(n) + h, 0.0 * M + 1.0, w, s
+
+    found = []
+    for engine in ("reference", "native"):
+        torch.manual_seed(0)
+        made = carousel.Recurrent(Idle(), I, H, engine=engine, dtype=torch.float64)
+        hx = [torch.randn(1, B, size, dtype=torch.float64).requires_grad_() for size in (H, 6, 3, 1)]
+        output, after = made(torch.randn(T, B, I, dtype=torch.float64), tuple(hx))
+        loss = output.sum() + sum((state * state).sum() for state in after)
+        given = [*hx, *made.parameters()]
+        found.append([output, *after, *torch.autograd.grad(loss, given, allow_unused=True, materialize_grads=True)])
+    for right, mine in zip(*found, strict=True):
+        assert_close(mine, right, terms=100)
