@@ -12,6 +12,7 @@ import carousel
 from carousel.engines import native
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import prepared
+from carousel.program import Program
 
 if isinstance(missing := native_binding.find(), str):
     assert "CAROUSEL_REQUIRE_NATIVE" not in os.environ, missing
@@ -49,6 +50,7 @@ def test_rows_with_many_slots_pass_a_few_at_a_time(monkeypatch):
 def test_of_a_memory_the_slots_are_kept_and_hardly_more():
     made = carousel.Recurrent("ntm", 9, 100, units={"slots": 128, "width": 32})
     memory = 4 * 128 * 32
+    assert isinstance(made.program, Program)
     assert memory < native.kept(made.program, made.sizes | {"input": 9}, torch.float32) < 2 * memory
 
 
