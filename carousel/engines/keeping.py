@@ -84,7 +84,7 @@ class _Members:
         if i in self.kept | self.fixed | made | rows or node.op in SAME_FOR_ALL_ROWS:
             return True
         if node.op == "state":
-            return node.attr in self.states
+            return node.state in self.states
         if self._is_cheap(i) and (node.members or all(self._is_there(a) for a in node.args)):
             made.add(i)
             return all(self._is_found(a, made, rows) for a in node.args)
