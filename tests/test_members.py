@@ -95,7 +95,7 @@ def test_every_letter_has_torchs_derivatives(letter, twice):
 
 # --- what authors write
 
-LAST = Levels((3, 1), torch.tensor([0, 1, 2]), torch.tensor([0, 0, 0, 0, 3]))  # a root of three leaves
+LAST = Levels(torch.tensor([3, 1]), torch.tensor([0, 1, 2]), torch.tensor([0, 0, 0, 0, 3]))  # a root of three leaves
 
 
 def of(write, arity: int | str = "any") -> Cell:
@@ -149,7 +149,7 @@ def test_a_node_without_children_has_zero_of_everything_but_logsumexp():
             name: torch.zeros(shape, dtype=float64)
             for name, shape in program.parameter_shapes({"input": 2, "hidden": 2}).items()
         }
-        alone = Levels((1,), torch.empty(0, dtype=torch.int64), torch.tensor([0, 0]))
+        alone = Levels(torch.tensor([1]), torch.empty(0, dtype=torch.int64), torch.tensor([0, 0]))
         first = (torch.zeros(1, 2, dtype=float64),)
         (h,), _ = scan_levels(program, torch.ones(1, 2, dtype=float64), alone, first, weights)
         assert h.tolist() == [[-1.0 if name == "logsumexp" else 0.0] * 2], name

@@ -12,7 +12,7 @@ import re
 import pytest
 import textbook_trees
 import torch
-from helper_of_trees import PARENTS, TREES, H, I, float64, layer_of, rows
+from helper_of_trees import ENGINES, PARENTS, TREES, H, I, float64, layer_of, rows
 from matrix import TREE_CELLS, moved
 from torch.autograd import grad, gradcheck, gradgradcheck
 
@@ -22,16 +22,18 @@ from carousel.cells.facts import Bounded
 from carousel.cells.tree import TreeLSTM
 
 EACH = pytest.mark.parametrize("name", TREE_CELLS)
+ON_EACH = pytest.mark.parametrize("engine", ENGINES)
 
 
 def test_every_cell_is_stated_a_second_time():
     assert set(textbook_trees.EQUATIONS) == set(TREE_CELLS), "write its equations in textbook_trees.py"
 
 
+@ON_EACH
 @EACH
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "nobias"])
-def test_it_computes_what_its_publication_says(name, bias):
-    layer, x = layer_of(name, bias=bias), rows(TREES.nodes, I)
+def test_it_computes_what_its_publication_says(name, bias, engine):
+    layer, x = layer_of(name, bias=bias, engine=engine), rows(TREES.nodes, I)
     parameters = {n.removesuffix("_l0"): p.detach().numpy() for n, p in layer.named_parameters()}
     parameters = {
         "bias_ih": 0 * parameters["weight_ih"][:, 0],
@@ -50,10 +52,11 @@ def test_it_computes_what_its_publication_says(name, bias):
 
 @EACH
 def test_first_and_second_derivatives(name):
-    """By the input and all weights; over a tree, and over a graph whose nodes have several parents."""
+    """By the input and all weights; over a tree, and over a graph whose nodes have several parents. The order of a scan
+    is not that of the nodes."""
     layer = layer_of(name)
     names, parameters = zip(*layer.named_parameters(), strict=True)
-    for trees in (Trees([4, 3, 3, 4, -1]), Trees.from_edges([(0, 2), (1, 2), (1, 3), (2, 3)], shared=True)):
+    for trees in (Trees([-1, 0, 0, 1, 1]), Trees.from_edges([(3, 1), (2, 1), (2, 0), (1, 0)], shared=True)):
 
         def function(x, *given, trees=trees):
             return torch.func.functional_call(layer, dict(zip(names, given, strict=True)), (x, trees))[0]
@@ -63,10 +66,11 @@ def test_first_and_second_derivatives(name):
         assert gradgradcheck(function, given, fast_mode=True)
 
 
+@ON_EACH
 @EACH
-def test_a_tree_of_a_batch_is_what_it_is_alone(name):
+def test_a_tree_of_a_batch_is_what_it_is_alone(name, engine):
     """Values and gradients, to rounding."""
-    layer, x = layer_of(name, num_layers=2), rows(TREES.nodes, I).requires_grad_()
+    layer, x = layer_of(name, num_layers=2, engine=engine), rows(TREES.nodes, I).requires_grad_()
     output, _ = layer(x, TREES)
     alone = [layer(part, Trees(p))[0] for part, p in zip(x.split(TREES.sizes), PARENTS, strict=True)]
     torch.testing.assert_close(output, torch.cat(alone), rtol=1e-14, atol=1e-15)
@@ -75,6 +79,22 @@ def test_a_tree_of_a_batch_is_what_it_is_alone(name):
     wanted = grad(torch.cat(alone), [x, *layer.parameters()], upstream)
     for mine, right in zip(found, wanted, strict=True):
         torch.testing.assert_close(mine, right, rtol=1e-12, atol=1e-12)
+
+
+@ON_EACH
+@EACH
+def test_a_shared_node_is_what_copies_of_it_are(name, engine):
+    """Values, and gradients, which add up over the copies."""
+    layer, x = layer_of(name, engine=engine), rows(5, I).requires_grad_()
+    shared = Trees.from_edges([(0, 1), (0, 2), (1, 3), (2, 3), (0, 4), (3, 4)], shared=True)
+    of = [0, 0, 0, 1, 2, 3, 4]  # the node that each is a copy of, below them a tree: 4 has 0 and 3, 3 has 1 and 2
+    copies = Trees.from_edges([(0, 6), (1, 3), (2, 4), (3, 5), (4, 5), (5, 6)])
+    output, wanted = layer(x, shared)[0], layer(x[of], copies)[0]
+    torch.testing.assert_close(output[of], wanted, rtol=1e-13, atol=1e-14)
+    upstream = rows(H, seed=1)
+    mine, right = (grad(o[-1] @ upstream, [x, *layer.parameters()]) for o in (output, wanted))
+    for found, expected in zip(mine, right, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-13)
 
 
 @EACH
@@ -88,9 +108,10 @@ def test_nodes_may_be_numbered_in_any_way(name):
     torch.testing.assert_close(renumbered[upside_down], output, rtol=1e-14, atol=1e-15)
 
 
+@ON_EACH
 @EACH
-def test_inputs_at_some_nodes_are_biases_at_the_others(name):
-    layer, leaves = layer_of(name), TREES.leaves
+def test_inputs_at_some_nodes_are_biases_at_the_others(name, engine):
+    layer, leaves = layer_of(name, engine=engine), TREES.leaves
     x = rows(len(leaves), I)
     everywhere = torch.zeros(TREES.nodes, I, dtype=float64).index_copy(0, leaves, x)
     torch.testing.assert_close(layer(x, TREES, at=leaves)[0], layer(everywhere, TREES)[0], rtol=1e-14, atol=1e-15)
@@ -111,16 +132,18 @@ def test_its_states_stay_within_its_bounds(name):
         assert states[fact.state].abs().max() > 0.5
 
 
+@ON_EACH
 @pytest.mark.parametrize("name", [n for n, cell in TREE_CELLS.items() if cell.children == "any"])
-def test_children_have_no_order_in_a_cell_of_any_number(name):
-    layer, x = layer_of(name), rows(4, I)
+def test_children_have_no_order_in_a_cell_of_any_number(name, engine):
+    layer, x = layer_of(name, engine=engine), rows(4, I)
     output, _ = layer(x, Trees([3, 3, 3, -1]))
     others, _ = layer(x[[2, 0, 1, 3]], Trees([3, 3, 3, -1]))
     torch.testing.assert_close(others[3], output[3], rtol=1e-14, atol=1e-15)
 
 
-def test_swapped_children_and_swapped_weights_are_the_same():
-    layer, x = layer_of("tree-lstm"), rows(3, I)
+@ON_EACH
+def test_swapped_children_and_swapped_weights_are_the_same(engine):
+    layer, x = layer_of("tree-lstm", engine=engine), rows(3, I)
     swapped = copy.deepcopy(layer)
     with torch.no_grad():
         f0, f1 = slice(H, 2 * H), slice(2 * H, 3 * H)
@@ -132,13 +155,14 @@ def test_swapped_children_and_swapped_weights_are_the_same():
     torch.testing.assert_close(swapped(x[[1, 0, 2]], trees)[0][2], layer(x, trees)[0][2], rtol=1e-14, atol=1e-15)
 
 
+@ON_EACH
 @pytest.mark.parametrize("initial_state", ["zero", "learned"])
 @pytest.mark.parametrize("direction", ["up", "down", "both"])
 @pytest.mark.parametrize("name", ["lstm", "gru", "peephole-lstm", "projected-lstm"])
-def test_over_a_chain_a_cell_of_sequences_is_the_layer_of_sequences(name, direction, initial_state):
+def test_over_a_chain_a_cell_of_sequences_is_the_layer_of_sequences(name, direction, initial_state, engine):
     """Values and gradients. Up a chain whose leaf is node 0 is forward in time, down it is the reverse."""
     options = {"proj_size": 2 if "projected" in name else 0, "initial_state": initial_state}
-    layer = layer_of(name, num_layers=2, direction=direction, **options)
+    layer = layer_of(name, num_layers=2, direction=direction, engine=engine, **options)
     both = direction == "both"
     other = Recurrent(name, I, H, 2, bidirectional=both, dtype=float64, engine="reference", **options)
     other.load_state_dict(layer.state_dict())
@@ -168,8 +192,9 @@ def test_a_tree_lstm_of_one_child_is_an_lstm_over_a_chain():
     torch.testing.assert_close(layer(x, Trees([1, 2, 3, 4, -1]))[0], lstm(x)[0], rtol=1e-12, atol=1e-12)
 
 
-def test_down_a_tree_each_node_continues_its_parent():
-    layer = layer_of("gru", direction="down")
+@ON_EACH
+def test_down_a_tree_each_node_continues_its_parent(engine):
+    layer = layer_of("gru", direction="down", engine=engine)
     step = carousel.RecurrentCell("gru", I, H, dtype=float64, engine="reference")
     step.load_state_dict({n.removesuffix("_l0"): p for n, p in layer.state_dict().items()})
     x, output = rows(5, I), None

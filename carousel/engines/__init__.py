@@ -37,7 +37,7 @@ ENGINES: dict[str, Engine] = {
         reference.Stepper,
         reference.kept,
         calls_python=True,
-        scan_levels=over_levels.scan_levels,
+        scan_levels=over_levels.scan_outside_graphs,
     ),
 }
 

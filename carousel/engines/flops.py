@@ -48,6 +48,38 @@ def register(program_of: Callable[[str], Program]) -> None:
         return 2 * x[0] * (of_rows + of_matrices)
 
 
+def register_over_trees(program_of: Callable[[str], Program]) -> None:
+    """The same of scans over trees. A product of members is one for each edge."""
+
+    def count(x: Shape, parameters: list[Shape], order: list[Shape], key: str) -> int:
+        program = program_of(key)
+        of_input, _ = _multiply_adds(program, parameters)
+        nodes, edges = order[3][0], order[1][0]
+        shapes = dict(zip(parameters_of(program), parameters, strict=True))
+        total = x[0] * of_input
+        for node in program.nodes:
+            if node.op in PRODUCTS:
+                weight = program.weights[node.attr]
+                units, width = shapes[weight.parameter]
+                units = units if weight.gate is None else units // len(program.recurrents)
+                total += (edges if node.members else nodes) * units * width
+        return 2 * total
+
+    @register_flop_formula(torch.ops.carousel.scan_levels)
+    def _(
+        x: Shape, first: Any, parameters: Any, streams: Any, order: Any, at: Any, key: str, *_: Any, **__: Any
+    ) -> int:
+        del first, streams, at
+        return count(x, parameters, order, key)
+
+    @register_flop_formula(torch.ops.carousel.scan_levels_backward)
+    def _(
+        x: Shape, first: Any, parameters: Any, streams: Any, order: Any, at: Any, key: str, *_: Any, **__: Any
+    ) -> int:
+        del first, streams, at
+        return 2 * count(x, parameters, order, key)  # of rows, and of matrices
+
+
 def _multiply_adds(program: Program, parameters: list[Shape]) -> tuple[int, dict[str, int]]:
     """The multiply-adds for one row: of the product with the input, and of the products of a step, by parameter."""
     shapes = dict(zip(parameters_of(program), parameters, strict=True))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import TypeVar
 
 import torch
@@ -24,6 +25,26 @@ def same_at_every_call(function: F) -> F:
     """
     function._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return function
+
+
+def never_traced(why: str) -> Callable[[F], F]:
+    """As torch.compiler.disable: a compiler's graph ends before the function. With fullgraph=True it says why.
+
+    torch's own decorator imports the compiler; here that waits until somebody else has.
+    """
+
+    def marked(function: F) -> F:
+        @wraps(function)
+        def outside(*arguments: object) -> object:
+            if "torch._dynamo" in sys.modules:
+                return torch.compiler.disable(function, reason=why)(*arguments)
+            return function(*arguments)
+
+        outside._torchdynamo_disable = True  # type: ignore[attr-defined]
+        outside._torchdynamo_disable_msg = why  # type: ignore[attr-defined]
+        return outside  # type: ignore[return-value]
+
+    return marked
 
 
 def is_transformed() -> bool:

@@ -16,13 +16,13 @@ from torch import Tensor
 class Levels:
     """Nodes in levels, and which earlier nodes each goes on from. Nodes are counted in the order of the scan.
 
-    sizes: how many nodes each level has, none empty. sources: (E), the nodes that are gone on from, those of one reader
-    together and in their order, readers rising; on the CPU, as first_edge is. first_edge: (nodes + 1), where the
-    sources of each node begin, and at last E. tree_of: (nodes), the tree that each belongs to, which no edge leaves;
-    None where it is not known.
+    counts: how many nodes each level has, none empty; a compiler does not know how many levels there are, so that zeros
+    may follow. sources: (E), the nodes that are gone on from, those of one reader together and in their order, readers
+    rising. first_edge: (nodes + 1), where the sources of each node begin, and at last E. tree_of: (nodes), the tree
+    that each belongs to, which no edge leaves; None where it is not known. All are int64, on the CPU.
     """
 
-    sizes: tuple[int, ...]
+    counts: Tensor
     sources: Tensor
     first_edge: Tensor
     tree_of: Tensor | None = None
@@ -34,7 +34,31 @@ class Levels:
 
     @property
     def nodes(self) -> int:
-        return len(self.first_edge) - 1
+        return self.first_edge.shape[0] - 1  # not by len: that would be a number, where a compiler leaves it open
+
+    @property
+    def edges(self) -> int:
+        return self.sources.shape[0]
+
+    @cached_property
+    def sizes(self) -> tuple[int, ...]:
+        """How many nodes each level has."""
+        return tuple(count for count in self.counts.tolist() if count)
+
+    def check(self) -> None:
+        """Raises ValueError for an order that no scan can follow: engines write where it says."""
+        counts, first, sources = self.counts, self.first_edge, self.sources
+        of = (counts, sources, first) if self.tree_of is None else (counts, sources, first, self.tree_of)
+        if any(t.dtype != torch.int64 or t.device.type != "cpu" or t.dim() != 1 for t in of) or not len(first):
+            raise ValueError("a scan over trees takes its order as int64 on the CPU, of one axis each")
+        begins = (counts.cumsum(0) - counts).repeat_interleave(counts)  # of each node, the first of its level
+        fits = len(begins) == self.nodes and not (self.tree_of is not None and len(self.tree_of) != self.nodes)
+        rises = bool((first.diff() >= 0).all()) and first[0] == 0 and first[-1] == len(sources)
+        if not (fits and rises and bool(((sources >= 0) & (sources < begins[self.readers])).all())):
+            raise ValueError(
+                "a scan over trees takes nodes level by level, each after those that it goes on from, but the order "
+                f"that it was given is none: {len(begins)} nodes in levels, {self.nodes} nodes, {len(sources)} edges"
+            )
 
     @cached_property
     def most_sources(self) -> int:
@@ -97,8 +121,7 @@ class Levels:
         first = torch.zeros(len(nodes) + 1, dtype=torch.int64)
         torch.cumsum(self.first_edge.diff()[nodes], 0, out=first[1:])
         level_of = torch.repeat_interleave(torch.arange(len(self.sizes)), torch.tensor(self.sizes))
-        sizes = tuple(torch.bincount(level_of[nodes]).tolist())
-        return Part(nodes, edges, Levels(sizes, place[self.sources[edges]], first))
+        return Part(nodes, edges, Levels(torch.bincount(level_of[nodes]), place[self.sources[edges]], first))
 
     @cached_property
     def _frontiers(self) -> dict[tuple[int | None, torch.device], list[Visit]]:

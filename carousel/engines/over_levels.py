@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from carousel.engines.call import Sizes
 from carousel.engines.call import sizes_of as sizes_of_parameters
 from carousel.engines.engine import Rows
+from carousel.engines.inside_torch import never_traced
 from carousel.engines.levels import Levels
 from carousel.engines.step import prepare_program, sizes_of
 from carousel.program import Program
@@ -53,6 +54,48 @@ class Nodes(NamedTuple):
     def sizes(self) -> Sizes:
         return sizes_of_parameters(self.program, self.parameters)
 
+    def at_run_time(self) -> Nodes:
+        """The same, checked, with what a compiler cannot know: whether first states are zero, and rows as they lie.
+
+        Raises ValueError for tensors so short that an engine would read past their ends.
+        """
+        self.levels.check()
+        sizes, nodes, at = self.sizes, self.levels.nodes, self.at
+        if at is not None and (at.dtype != torch.int64 or len(at) != len(self.x) or not _rise(at, nodes)):
+            raise ValueError(
+                f"Recursive: at must name {len(self.x)} nodes, one for each row of the input, each once and from 0 to "
+                f"{nodes - 1}, but names {at.tolist()[:20]}"
+            )
+        children = self.program.children
+        if children != "any" and self.levels.most_sources > (most := 1 if children is None else int(children)):
+            raise ValueError(
+                f"Recursive: a node has {self.levels.most_sources} nodes that it goes on from, and the cell "
+                f"{self.program.cell} continues {most}"
+            )
+        shapes: list[tuple[int, ...]] = [
+            (nodes if at is None else len(at), sizes.parameters[0][1]),
+            *((1, units) for units in sizes.states),
+        ]
+        shapes += [*sizes.parameters, *((nodes, units) for units in sizes.streams)]
+        self._check(shapes, self.tensors)
+        from_zero = self.from_zero and not any(bool(state.any()) for state in self.first)
+        of = (tuple(t.contiguous() for t in given) for given in (self.first, self.parameters, self.streams))
+        first, parameters, streams = of
+        whole = self._replace(x=self.x.contiguous(), first=first, parameters=parameters, streams=streams)
+        return whole._replace(from_zero=from_zero or self.program.children == "any")
+
+    def check_gradients(self, results: Sequence[Tensor], saved: Tensor, upstream: Sequence[Tensor], kept: int) -> None:
+        """As `at_run_time`, for the further inputs of backward. kept: the count of numbers that forward kept."""
+        self._check([*self.shapes, (kept,), *self.shapes], (*results, saved, *upstream))
+
+    def _check(self, shapes: Sequence[tuple[int, ...]], tensors: Sequence[Tensor]) -> None:
+        found = [(tuple(t.shape), t.dtype, t.device) for t in tensors]
+        if found != [(tuple(shape), self.x.dtype, self.x.device) for shape in shapes]:
+            raise ValueError(
+                f"a scan of {self.program.cell} over {self.levels.nodes} nodes takes tensors of the shapes {shapes}, "
+                f"of one dtype on one device, but got {found}"
+            )
+
     @property
     def results(self) -> tuple[Any, ...]:
         return tuple(results_of(self.program))
@@ -65,9 +108,14 @@ class Nodes(NamedTuple):
     @property
     def shapes(self) -> list[tuple[int, int]]:
         """The shapes of the results."""
-        units, counts = self.sizes.units, (self.levels.nodes, len(self.levels.sources))
+        units, counts = self.sizes.units, (self.levels.nodes, self.levels.edges)
         nodes = (self.program.nodes[index] for index in results_of(self.program).values())
         return [(counts[bool(node.members)], units[node.size]) for node in nodes]
+
+
+def _rise(at: Tensor, nodes: int) -> bool:
+    """Whether these are numbers of nodes, each at most once, rising."""
+    return not len(at) or bool((at.diff() > 0).all() and at[0] >= 0 and at[-1] < nodes)
 
 
 def scan_levels(
@@ -119,6 +167,11 @@ def scan_levels(
         )
     emitted_levels, state_levels = zip(*found, strict=True)
     return _together(emitted_levels), _together(state_levels)
+
+
+scan_outside_graphs = never_traced(
+    "the reference engine runs trees level by level in Python; `explain()` of the layer says why it runs them"
+)(scan_levels)
 
 
 def _nothing(

@@ -22,9 +22,10 @@ from carousel.engines import operator, over_levels, over_trees, reference
 from carousel.engines.call import Inputs
 from carousel.engines.inside_torch import (
     are_of_samples,
-    becomes_a_graph,
+    is_compiled,
     is_jit_traced,
     is_transformed,
+    operators_are_watched,
     same_at_every_call,
 )
 from carousel.engines.levels import Levels
@@ -94,15 +95,16 @@ def scan_levels(
     streams: Mapping[str, Tensor] | None = None,
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """Runs a program over trees. Arguments and results are those of `over_levels.scan_levels`."""
-    # There is no operator for a scan over trees: graphs, and whatever watches operators, see those of torch.
-    rows = tuple((streams or {})[name] for name in program.streams)
-    seen = becomes_a_graph() or torch.jit.is_tracing() or operator.is_watched((x, *first, *weights.values(), *rows))
-    if levels.nodes == 0 or seen or is_transformed() or are_of_samples(weights.values()):
+    if levels.nodes == 0 or torch.jit.is_tracing() or is_transformed() or are_of_samples(weights.values()):
         return over_levels.scan_levels(program, x, levels, first, weights, at, streams)
     if at is not None:
         x, at = _in_order(x, at, levels.nodes)
-    parameters = tuple(weights[name] for name in parameters_of(program))
-    from_zero = program.children == "any" or not any(state.requires_grad or state.any() for state in first)
+    key, names = _known_as(program)
+    parameters = tuple(weights[name] for name in names)
+    rows = tuple((streams or {})[name] for name in program.streams)
+    from_zero = not any(state.requires_grad for state in first)
+    if not (is_compiled() or operators_are_watched()):  # there the operator finds out, when it is run
+        from_zero = program.children == "any" or (from_zero and not any(bool(state.any()) for state in first))
     rounds = x.dtype == torch.bfloat16 or (x.dtype == torch.float32 and _autocast_rounds())
 
     def plain(tensors: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -110,12 +112,15 @@ def scan_levels(
 
     (wide,) = plain([x])
     given = Nodes(program, wide, levels, plain(first), plain(parameters), plain(rows), at, from_zero, rounds)
-    emitted, states = over_trees.scan(native_over_trees, given)
+    emitted, states = over_trees.scan(given, key)
     return tuple(t.to(x.dtype) for t in emitted), tuple(t.to(x.dtype) for t in states)
 
 
 def _in_order(x: Tensor, at: Tensor, nodes: int) -> tuple[Tensor, Tensor | None]:
     """The rows of x in the order of the nodes that they belong to, and these nodes; None if they are all."""
+    if is_compiled() or operators_are_watched():
+        at, order = at.sort()
+        return x.index_select(0, order), at
     if not bool((at.diff() > 0).all()):
         at, order = at.sort()
         x = x.index_select(0, order)
@@ -213,3 +218,4 @@ def openmp_runtimes() -> int:
 
 
 operator.register("cpu", call)
+over_trees.register("cpu", native_over_trees)

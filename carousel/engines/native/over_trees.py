@@ -66,7 +66,7 @@ class _Share(NamedTuple):
             every.index_copy_(0, self.part.edges if members else self.part.nodes, own)
 
     def kept(self, ready: PreparedPlan) -> int:
-        return self.given.levels.nodes * ready.saved + len(self.given.levels.sources) * ready.saved_members
+        return self.given.levels.nodes * ready.saved + self.given.levels.edges * ready.saved_members
 
 
 def _shares(given: Nodes) -> list[_Share]:
@@ -114,6 +114,11 @@ class _Call:
     def pointers(self, tensors: Sequence[Tensor | None]) -> int:
         self.alive.append(binding.pointers(tensors))
         return ctypes.addressof(self.alive[-1])
+
+
+def saved(given: Nodes, keep: bool) -> int:
+    """The count of numbers that forward keeps for backward."""
+    return _Share(given, None, None).kept(_ready(given, keep))
 
 
 def forward(given: Nodes, keep: bool) -> tuple[list[Tensor], Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from carousel import engines
 from carousel.cells import Cell
+from carousel.engines.inside_torch import is_compiled
 from carousel.layers import call, contexts, explaining, regularizers, stack, structure
 from carousel.layers.add_ins import AddIn, AddIns
 from carousel.layers.arguments import as_size, check_constructor, check_input
@@ -305,6 +306,8 @@ def _check_at(input: Tensor, trees: Trees, at: Tensor | None) -> Tensor | None:
         raise TypeError(f"Recursive: at must be numbers of nodes, (rows), but is {at.dtype} of shape {tuple(at.shape)}")
     if len(at) != len(input):
         raise ValueError(f"Recursive: at names {len(at)} nodes, and the input has {len(input)} rows")
+    if is_compiled():  # the values are checked when the graph is run
+        return at.to(input.device, torch.int64)
     sorted_at = at if bool((at.diff() > 0).all()) else at.sort()[0]
     if len(at) and (int(sorted_at[0]) < 0 or int(sorted_at[-1]) >= trees.nodes):
         raise ValueError(f"Recursive: at names a node outside of 0 to {trees.nodes - 1}")

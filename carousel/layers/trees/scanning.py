@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from carousel import engines
-from carousel.engines.inside_torch import is_transformed
+from carousel.engines.inside_torch import is_compiled, is_transformed
+from carousel.engines.levels import Levels
 from carousel.layers import initial_states
 from carousel.layers.add_ins import AddIn, AddIns, Rewriting, Rows, States, Streams
 from carousel.layers.arguments import as_states, check_states
@@ -38,7 +39,8 @@ class OverTrees:
         layer, add_ins, program = self._layer, self._add_ins, self._add_ins.program
         assert isinstance(program, Program)  # what is not traced was refused
         found = self._trees.order(layer.runs_down[place])
-        self._check_fits(found, layer.runs_down[place])
+        if not is_compiled():  # there the operator does it, when it is run
+            _check_fits(found.levels, found.nodes, program.children, program.cell, layer.runs_down[place])
         order, inverse = found.nodes.to(x.device), found.place.to(x.device)
         at = self._at if place < layer.directions else None
         rows = add_ins.rows(x, lambda: (self._tree_of if at is None else self._tree_of[at], len(self._trees)))
@@ -80,17 +82,17 @@ class OverTrees:
         what = layer, layer.cell, program, layer.initial_state, shapes, x
         return initial_states.of_scan(*what, layer.suffixes()[place])
 
-    def _check_fits(self, order: Order, downwards: bool) -> None:
-        program, levels = self._layer.program, order.levels
-        slots = 1 if program.children is None else program.children
-        if isinstance(slots, int) and levels.most_sources > slots:
-            node = levels.first_edge.diff().argmax()
-            what = "parents" if downwards else "children"
-            raise ValueError(
-                f"Recursive: node {int(order.nodes[node])} has {levels.most_sources} {what}, and the cell "
-                f"{program.cell} continues {slots}; give a cell with children = {levels.most_sources} or 'any'"
-                + ("" if downwards or program.children is not None else ", or direction='down'")
-            )
+
+def _check_fits(levels: Levels, nodes: Tensor, children: int | str | None, cell: str, downwards: bool) -> None:
+    """Raises ValueError where a node goes on from more than the cell does. nodes: in the order of the scan."""
+    slots = 1 if children is None else children
+    if isinstance(slots, int) and levels.most_sources > slots:
+        node, what = levels.first_edge.diff().argmax(), "parents" if downwards else "children"
+        raise ValueError(
+            f"Recursive: node {int(nodes[node])} has {levels.most_sources} {what}, and the cell {cell} continues "
+            f"{slots}; give a cell with children = {levels.most_sources} or 'any'"
+            + ("" if downwards or children is not None else ", or direction='down'")
+        )
 
 
 class Begun(AddIn):
@@ -160,4 +162,5 @@ class _Reorder(torch.autograd.Function):
 
 
 def _reordered(rows: Tensor, order: Tensor, inverse: Tensor) -> Tensor:
-    return rows.index_select(0, order) if is_transformed() else _Reorder.apply(rows, order, inverse)
+    plain = is_compiled() or is_transformed()
+    return rows.index_select(0, order) if plain else _Reorder.apply(rows, order, inverse)

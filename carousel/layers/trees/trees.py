@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from carousel.engines.inside_torch import is_compiled
 from carousel.engines.levels import Levels
 from carousel.errors import DataError
 
@@ -182,19 +183,50 @@ class Trees:
 
         downwards: whether it runs from the roots to the leaves, and not from the leaves to the roots.
         """
+        if is_compiled():
+            known = self._ranks.get(downwards)
+            nodes, place, edges, *levels = torch.ops.carousel.order(
+                self.child, self.parent, self.tree_of, known, downwards
+            )
+            return Order(nodes, place, edges, Levels(*levels))
         if downwards not in self._orders:
             rank = self._rank(downwards=downwards)
-            order = rank.argsort(stable=True)
-            place = torch.empty_like(order)
-            place[order] = torch.arange(self.nodes)
-            source, reader = (self.parent, self.child) if downwards else (self.child, self.parent)
-            reader = place[reader]
-            by_reader = reader.argsort(stable=True)
-            first = torch.zeros(self.nodes + 1, dtype=torch.int64)
-            torch.cumsum(torch.bincount(reader, minlength=self.nodes), 0, out=first[1:])
-            levels = Levels(tuple(torch.bincount(rank).tolist()), place[source][by_reader], first, self.tree_of[order])
-            self._orders[downwards] = Order(order, place, by_reader, levels)
+            nodes, place, edges, *levels = _order(self.child, self.parent, self.tree_of, rank, downwards)
+            self._orders[downwards] = Order(nodes, place, edges, Levels(*levels))
         return self._orders[downwards]
+
+
+def _order(child: Tensor, parent: Tensor, tree_of: Tensor, rank: Tensor, downwards: bool) -> list[Tensor]:
+    """The fields of `Order` and of its levels. rank: see `_ranks`."""
+    count = len(rank)
+    order = rank.argsort(stable=True)
+    place = torch.empty_like(order)
+    place[order] = torch.arange(count)
+    source, reader = (parent, child) if downwards else (child, parent)
+    reader = place[reader]
+    by_reader = reader.argsort(stable=True)
+    first = torch.zeros(count + 1, dtype=torch.int64)
+    torch.cumsum(torch.bincount(reader, minlength=count), 0, out=first[1:])
+    return [order, place, by_reader, torch.bincount(rank), place[source][by_reader], first, tree_of[order]]
+
+
+@torch.library.custom_op("carousel::order", mutates_args=())
+def _order_for_compilers(
+    child: Tensor, parent: Tensor, tree_of: Tensor, rank: Tensor | None, downwards: bool
+) -> list[Tensor]:
+    """As `_order`, with shapes that do not depend on values: zeros follow the sizes of levels."""
+    nodes = len(tree_of)
+    if rank is None:
+        rank = _ranks(nodes, *((parent, child) if downwards else (child, parent)))
+    order, place, edges, counts, *rest = _order(child, parent, tree_of, rank, downwards)
+    return [order, place, edges, torch.cat((counts, counts.new_zeros(nodes - len(counts)))), *rest]
+
+
+@_order_for_compilers.register_fake
+def _(child: Tensor, parent: Tensor, tree_of: Tensor, rank: Tensor | None, downwards: bool) -> list[Tensor]:
+    del parent, rank, downwards
+    nodes, edges = tree_of.shape[0], child.shape[0]
+    return [child.new_empty(count) for count in (nodes, nodes, edges, nodes, edges, nodes + 1, nodes)]
 
 
 def _whole_numbers(what: str, given: object) -> Tensor:
