@@ -16,7 +16,8 @@ class Guesses {
   }
 
   get title() {
-    return this.what === "tag" ? "The tag of each step" : `Each ${this.what}, from all the others`;
+    if (["tag", "symbol"].includes(this.what)) return `The ${this.what} of each step`;
+    return `Each ${this.what}, from all the others`;
   }
 
   best(step) {
