@@ -82,7 +82,7 @@ def understood(script: str, arguments: list[str], monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop)
     monkeypatch.setattr(sys, "argv", [script, *arguments])
-    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    monkeypatch.syspath_prepend((ROOT / script).parent)
     with pytest.raises(Parsed):
         runpy.run_path(str(ROOT / script), run_name="__main__")
 

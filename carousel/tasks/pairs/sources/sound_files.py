@@ -135,6 +135,8 @@ def _text_column(frame: pl.DataFrame, file: str, target: str | None) -> str | No
         return target if target in frame.columns else None
     free = [name for name in frame.columns if name != file and not frame[name].dtype.is_float()]
     named = next((name for word in TEXTS for name in free if name.lower() == word), None)
+    if named is not None and named.lower() == "target" and frame[named].dtype.is_integer():
+        named = None  # in listings of sounds with classes, the number of the class
     if named is not None:
         return named if _differ(frame[named]) or _words(frame[named]) > SEVERAL else None
     sentences = [
