@@ -136,7 +136,13 @@ def _differentiable(given: Nodes, upstream: Sequence[Tensor | None], wanted: Seq
     return [next(found) if want else None for want in wanted]
 
 
-# The operator and its backward. A graph may come from a file, so that they check what they are given.
+# The operator and its backward. A graph may come from a file, so that they check what they are given. Both begin with
+# the arguments of `_nodes`.
+
+GIVEN = (
+    "Tensor x, Tensor[] first, Tensor[] parameters, Tensor[] streams, Tensor[] order, Tensor? at, str program,"
+    " bool from_zero, bool bfloat16"
+)
 
 
 def _as_arguments(given: Nodes, key: str) -> tuple[Any, ...]:
@@ -163,22 +169,11 @@ def _nodes(
     return Nodes(program_of(program), x, levels, *of, at, from_zero, bfloat16)
 
 
-@torch.library.custom_op("carousel::scan_levels", mutates_args=())
-def _scan(
-    x: Tensor,
-    first: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    streams: Sequence[Tensor],
-    order: Sequence[Tensor],
-    at: Tensor | None,
-    program: str,
-    from_zero: bool,
-    bfloat16: bool,
-    keep: bool,
-) -> list[Tensor]:
+@torch.library.custom_op("carousel::scan_levels", mutates_args=(), schema=f"({GIVEN}, bool keep) -> Tensor[]")
+def _scan(*arguments: Any) -> list[Tensor]:
     """The results, and then the values kept for backward."""
-    given = _nodes(x, first, parameters, streams, order, at, program, from_zero, bfloat16).at_run_time()
-    results, saved = _runners[x.device.type].forward(given, keep)
+    given, keep = _nodes(*arguments[:-1]).at_run_time(), arguments[-1]
+    results, saved = _runners[given.x.device.type].forward(given, keep)
     return [*results, saved]
 
 
@@ -189,27 +184,18 @@ def _(*arguments: Any) -> list[Tensor]:
     return [*results, given.x.new_empty(_runners[given.x.device.type].saved(given, keep))]
 
 
-@torch.library.custom_op("carousel::scan_levels_backward", mutates_args=())
-def _scan_backward(
-    x: Tensor,
-    first: Sequence[Tensor],
-    parameters: Sequence[Tensor],
-    streams: Sequence[Tensor],
-    order: Sequence[Tensor],
-    at: Tensor | None,
-    program: str,
-    from_zero: bool,
-    bfloat16: bool,
-    results: Sequence[Tensor],
-    saved: Tensor,
-    upstream: Sequence[Tensor],
-    wanted: Sequence[bool],
-) -> list[Tensor]:
+@torch.library.custom_op(
+    "carousel::scan_levels_backward",
+    mutates_args=(),
+    schema=f"({GIVEN}, Tensor[] results, Tensor saved, Tensor[] upstream, bool[] wanted) -> Tensor[]",
+)
+def _scan_backward(*arguments: Any) -> list[Tensor]:
     """The gradients of `Nodes.tensors`; nothing for those that are not wanted."""
-    given = _nodes(x, first, parameters, streams, order, at, program, from_zero, bfloat16).at_run_time()
-    given.check_gradients(results, saved, upstream, _runners[x.device.type].saved(given, True))
-    made = _runners[x.device.type].backward(given, results, saved, upstream, wanted)
-    return [x.new_empty(0) if g is None or not want else g for g, want in zip(made, wanted, strict=True)]
+    given, (results, saved, upstream, wanted) = _nodes(*arguments[:-4]).at_run_time(), arguments[-4:]
+    runner = _runners[given.x.device.type]
+    given.check_gradients(results, saved, upstream, runner.saved(given, True))
+    made = runner.backward(given, results, saved, upstream, wanted)
+    return [given.x.new_empty(0) if g is None or not want else g for g, want in zip(made, wanted, strict=True)]
 
 
 @_scan_backward.register_fake

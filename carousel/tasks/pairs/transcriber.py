@@ -152,18 +152,16 @@ class _Text:
 
 
 def _search(trained: TrainedPairs, beam: int | None, best: int, words: Sequence[str] | None) -> Any:
+    beam = max(trained.head.usual.beam, best) if beam is None else beam
     if trained.head is not CTCHead:
         if words is not None:
             raise DataError(
                 "A list of words is for models with the head ctc, and this one has a decoder: leave it out."
             )
-        usual = DecoderHead.usual
-        return how_to_search(
-            max(beam or usual.beam, best) if beam is None else beam, best, usual.length_penalty, 0, 0, None
-        )
+        return how_to_search(beam, best, DecoderHead.usual.length_penalty, 0, 0, None)
     listed = None if words is None else word_list(trained.target, words)
     try:
-        return PrefixSearch(max(CTCHead.usual.beam, best) if beam is None else beam, best, words=listed)
+        return PrefixSearch(beam, best, words=listed)
     except ValueError as problem:
         raise DataError(f"The search for a text cannot be: {problem}.") from None
 
