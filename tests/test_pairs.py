@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_runs import tones
 
 from carousel import Translator, inspect
 from carousel.cli import app
 from carousel.errors import CarouselError, DataError, ProgramError, RunError
 from carousel.tasks import catalogue
-from carousel.tasks.pairs import Settings, parts
+from carousel.tasks.pairs import Settings, parts, sources
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.preparation import prepare
 from carousel.tasks.pairs.scoring import TextScores
@@ -142,6 +145,22 @@ def test_what_cannot_be_learnt_is_left_out_by_word():
         Translator(**SMALL).fit(["a"] * 20, [float("nan")] * 20)
     with pytest.raises(RunError, match="must have learnt before it can be asked"):
         Translator().predict(["x"])
+
+
+@pytest.mark.parametrize("kind", sources.KINDS)
+def test_the_kind_of_source_chooses_sizes_where_nobody_does(kind):
+    """The run records them, the report says them, and the help names them. One that somebody chose stays."""
+    usual, report = sources.of_kind(kind).usual, Said()
+    shapes = {"text": SOURCES, "image": list(np.eye(40, dtype=np.uint8).reshape(40, 5, 8)), "sound": tones(TARGETS)}
+    items, level = shapes[kind], {"level": "char"} if kind == "text" else {}  # subwords take seconds to learn
+    pairs = Pairs(sources.of_kind(kind).given(items), TARGETS, range(1, 41), "the test", kind)
+    chosen = prepare(pairs, Settings(threads=1, epochs=1, layers=3, **level), report).settings
+    assert (chosen.hidden, chosen.layers) == (usual["hidden"], 3)
+    assert chosen.level == (level or usual)["level"]
+    assert f"3 x {usual['hidden']} units" in "\n".join(report.lines)
+    for name in ("hidden", "layers"):
+        (help,) = (one.metadata["help"] for one in fields(Settings) if one.name == name)
+        assert re.search(rf"\b{usual[name]} for ([a-z]+ and )?{kind}s", help), (name, kind, help)
 
 
 def test_a_dry_run_says_all_and_writes_nothing(tmp_path, capsys):

@@ -210,10 +210,7 @@ def test_the_short_help_has_the_shared_options_and_names_the_others():
         assert flag(one.name) in said
     for task in task_names():
         assert f"{task}: --" in said
-    assert (
-        "Default: 64 for classification and forecasting, 256 for language and pairs, 128 for tagging, 100 for trees."
-        in said
-    )
+    assert "Default: 64 for classification and forecasting, 256 for language, 128 for tagging, 100 for trees." in said
     assert "Covariates" not in said, "the options of one task are explained in its own help"
     assert help_of("train", "notes.txt") == said
 

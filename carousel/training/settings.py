@@ -37,14 +37,16 @@ def setting(default: Any, help: str, *, group: str) -> Any:
 class TrainingSettings:
     """The settings that all tasks share, with their defaults; the `Settings` of each task adds its own.
 
+    A task says what `hidden` and `layers` are where nobody chooses: as defaults of its `Settings`, or by its data.
+
     Recorded in the run's config.json. Raises DataError for an impossible value.
     """
 
     cell: str = setting(
         "lstm", "The recurrent cell: lstm, gru, rnn, ..., or your own as path/to/file.py:ClassName.", group=MODEL
     )
-    hidden: int = setting(256, "Units in each layer.", group=MODEL)
-    layers: int = setting(1, "Layers on top of each other.", group=MODEL)
+    hidden: int | None = setting(None, "Units in each layer.", group=MODEL)
+    layers: int | None = setting(None, "Layers on top of each other.", group=MODEL)
     dropout: float | None = setting(
         None, "Share of activations set to zero in training. Without it: chosen by the task.", group=TRAINING
     )

@@ -26,7 +26,7 @@ def choose_threads(settings: TrainingSettings, say: Callable[[str], None]) -> in
     most = torch.get_num_threads()
     if settings.threads is not None or settings.epochs is not None or most == 1:
         return settings.threads or most
-    seconds = measure(min(settings.hidden, MOST_UNITS), (1, most))
+    seconds = measure(min(settings.hidden or MOST_UNITS, MOST_UNITS), (1, most))
     chosen = most if seconds[most] < GAIN * seconds[1] else 1
     figures = ", ".join(f"{1000 * took:.0f} ms with {n}" for n, took in seconds.items())
     say(f"threads: {chosen}, as a layer takes {figures} ({option('threads')})")

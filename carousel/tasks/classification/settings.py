@@ -27,6 +27,7 @@ class Settings(TableSettings):
 
     cell: str = changed("cell", default="gru")
     hidden: int = changed("hidden", default=64)
+    layers: int = changed("layers", default=1)
     dropout: float | None = changed(
         "dropout",
         help="Share of activations set to zero in training. Without it: 0.5 for texts, 0.3 for series and sounds.",

@@ -24,6 +24,7 @@ class Settings(TableSettings):
 
     cell: str = changed("cell", default="gru")
     hidden: int = changed("hidden", default=64)
+    layers: int = changed("layers", default=1)
     dropout: float | None = changed(
         "dropout",
         help="Share of activations set to zero in training. Without it: by how many values there are to learn from.",

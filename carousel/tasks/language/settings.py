@@ -27,6 +27,8 @@ class Settings(TrainingSettings):
     Raises DataError for a value that means nothing.
     """
 
+    hidden: int = changed("hidden", default=256)
+    layers: int = changed("layers", default=1)
     dropout: float | None = changed(
         "dropout",
         help="Share of activations set to zero in training. Without it: 0 to 0.3, by the sizes of the network and the "

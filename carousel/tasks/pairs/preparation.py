@@ -83,7 +83,7 @@ def prepare(pairs: Pairs, settings: Settings, report: Report, files: Sequence[Pa
         report.say(line)
     pairs.require_targets("Training")
     kind = sources.of_kind(pairs.kind)
-    settings = _resolved(settings, choose_threads(settings, report.say), len(pairs), kind)
+    settings = _resolved(settings, len(pairs), kind, report)
     network_of(SymbolReader(2, 1), 2, _model(settings)).to(settings.torch_device)  # raises before anything long begins
     source = kind.shaped(pairs.sources, settings)
     pairs = replace(
@@ -129,8 +129,11 @@ def _without_empty(pairs: Pairs, report: Report) -> Pairs:
     return pairs
 
 
-def _resolved(settings: Settings, threads: int, count: int, kind: type[Source]) -> Settings:
+def _resolved(settings: Settings, count: int, kind: type[Source], report: Report) -> Settings:
     """The settings with nothing left open, so that a resumed run makes the same choices."""
+    usual = {name: value for name, value in kind.usual.items() if getattr(settings, name) is None}
+    settings = replace(settings, **usual)
+    assert settings.hidden is not None
     epochs = settings.epochs
     if epochs is None and settings.minutes is None:
         epochs = min(MOST_EPOCHS, max(FEWEST_EPOCHS, round(kind.reads / count)))
@@ -138,13 +141,12 @@ def _resolved(settings: Settings, threads: int, count: int, kind: type[Source]) 
         settings,
         cell=absolute_cell(settings.cell),
         head=_head(settings, kind),
-        level=settings.level or kind.level,
         embedding=settings.embedding or max(1, settings.hidden // 2),
         batch=settings.batch or (16 if count < 1000 else 32 if count < 10_000 else 64),
         dropout=(0.3 if count < MANY else 0.1) if settings.dropout is None else settings.dropout,
         epochs=epochs,
         device=str(settings.torch_device),
-        threads=threads,
+        threads=choose_threads(settings, report.say),
     )
 
 

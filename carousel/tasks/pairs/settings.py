@@ -23,6 +23,12 @@ class Settings(TrainingSettings):
     """
 
     cell: str = changed("cell", default="gru")
+    hidden: int | None = changed(
+        "hidden", help="Units in each layer. Without it: 128 for sounds, 256 for texts and images."
+    )
+    layers: int | None = changed(
+        "layers", help="Layers on top of each other. Without it: 2 for sounds, 1 for texts and images."
+    )
     dropout: float | None = changed(
         "dropout", help="Share of activations set to zero in training. Without it: 0.3, or 0.1 from 200,000 pairs on."
     )

@@ -18,6 +18,7 @@ class Settings(TableSettings):
     """
 
     hidden: int = changed("hidden", default=128)
+    layers: int = changed("layers", default=1)
     dropout: float | None = changed(
         "dropout", help="Share of activations set to zero in training. Without it: 0.4 for words, 0.3 for numbers."
     )

@@ -30,6 +30,7 @@ class Settings(HeldOutSettings):
         "child-sum-tree-lstm.",
     )
     hidden: int = changed("hidden", default=100)
+    layers: int = changed("layers", default=1)
     dropout: float = changed(
         "dropout", default=0.5, help="Share of activations set to zero in training, of words and of states alike."
     )

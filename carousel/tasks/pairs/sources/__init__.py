@@ -3,7 +3,7 @@
 A class says how its kind is recognised and read, before anything is learnt:
 
     kind: str                                    its name, in config.json and in messages
-    level: str                                   how targets are written where nobody chooses
+    usual: Mapping[str, Any]                     settings where nobody chooses: the level of targets, and sizes
     heads: tuple[str, ...]                       what may write them, the usual one first; see `heads`
     reads: int                                   pairs that a training reads, all epochs together, where nobody chooses
     baseline: str                                the naive baseline, in words
@@ -43,7 +43,7 @@ import numpy as np
 from carousel.errors import DataError
 from carousel.models.source_readers import SourceReader
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.settings import Head, Level, Settings
+from carousel.tasks.pairs.settings import Head, Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,7 +61,7 @@ class Source(Protocol):
     """See the module."""
 
     kind: ClassVar[str]
-    level: ClassVar[Level]
+    usual: ClassVar[Mapping[str, Any]]
     heads: ClassVar[tuple[Head, ...]]
     reads: ClassVar[int]
     baseline: ClassVar[str]

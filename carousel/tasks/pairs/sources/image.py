@@ -15,7 +15,7 @@ from carousel.insight.image_alignment import image_alignment_figure
 from carousel.models.source_readers import ImageReader
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.nearest import NearestArray
-from carousel.tasks.pairs.settings import Level, Settings
+from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import image_files, pictures
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class ImageSource:
     said_of: str = ""
 
     kind = "image"
-    level: ClassVar[Level] = "word"
+    usual: ClassVar[Mapping[str, Any]] = {"level": "word", "hidden": 256, "layers": 1}
     heads = ("decoder",)
     reads = 600_000
     baseline = "nearest image's caption"

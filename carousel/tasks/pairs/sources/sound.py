@@ -17,7 +17,7 @@ from carousel.insight.alignment import alignment_figure
 from carousel.models.source_readers import FrameReader
 from carousel.models.standardizing import mean_and_scale
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.settings import Level, Settings
+from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import sound_files
 from carousel.tasks.sequences.front_ends.audio import RATES_ASKED, AudioFrontEnd, AudioStream, mel_of
 from carousel.tasks.sequences.recordings import Sound, as_samples, read_recording, recorded_rate
@@ -41,7 +41,7 @@ class SoundSource:
     scale: tuple[float, ...] = ()
 
     kind = "sound"
-    level: ClassVar[Level] = "char"
+    usual: ClassVar[Mapping[str, Any]] = {"level": "char", "hidden": 128, "layers": 2}
     heads = ("ctc", "decoder")
     reads = 16_000
     baseline = "nearest sound's text"

@@ -15,7 +15,7 @@ from carousel.insight.alignment import alignment_figure
 from carousel.models.source_readers import SymbolReader
 from carousel.tasks.pairs import symbols as of_symbols
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.settings import Level, Settings
+from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import text_files
 from carousel.tasks.pairs.symbols import TextSymbols
 from carousel.tasks.pairs.translation_memory import TranslationMemory
@@ -31,7 +31,7 @@ class TextSource:
     symbols: TextSymbols | None = None
 
     kind = "text"
-    level: ClassVar[Level] = "subword"
+    usual: ClassVar[Mapping[str, Any]] = {"level": "subword", "hidden": 256, "layers": 1}
     heads = ("decoder",)
     reads = 600_000
     baseline = "nearest source's target"
