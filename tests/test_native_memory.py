@@ -54,6 +54,16 @@ def test_of_a_memory_the_slots_are_kept_and_hardly_more():
     assert memory < native.kept(made.program, made.sizes | {"input": 9}, torch.float32) < 2 * memory
 
 
+@pytest.mark.parametrize("cell", ["ntm", "delta-net"])
+def test_what_members_share_is_not_copied_for_each(cell):
+    """Strips of members read the row itself and add to the row that is their sum: no panel is in between."""
+    made = layer(cell, "native", slots=4, width=3)
+    forward = made.explain(plan=True).partition("\nforward:\n")[2].partition("\nbackward:\n")[0]
+    assert "row b" in forward
+    copied = [line for line in forward.splitlines() if "of members, two steps" in line and line.split()[1] == "panel"]
+    assert copied == []
+
+
 def test_a_state_that_is_passed_on_and_one_that_nothing_reads():
     """The gradient of a state that a step does not read is zero, and that of one it hands on is the later one's."""
 

@@ -163,6 +163,16 @@ def broken_plans():
         "a row of units among numbers per row",
     )
     yield (
+        "scratch as a row that members share",
+        {"views": lambda plan: [*plan.views, View(native_plan.LOCAL, 0, of_row=1)]},
+        "which is no row that members share",
+    )
+    yield (
+        "a row of members among rows",
+        {"views": lambda plan: [View(k, w, of_row=int(k == native_plan.PREVIOUS)) for k, w, _ in plan.views]},
+        "of the other kind",
+    )
+    yield (
         "a projection's strips",
         {"segments": lambda plan: replaced(plan.segments, 0, hidden_end=0, projection=0)},
         "a row of another size",

@@ -12,6 +12,7 @@ namespace carousel::CAROUSEL_ISA {
 template <class T> struct Place {
     Ref<T> ref;
     ptrdiff_t strip_block, strip_row;  // how far a strip's place moves with its first block and row: 0 for LOCAL
+    ptrdiff_t strip_owner;             // and with the row whose members it has: 0 but where they share that row
 };
 
 constexpr int SIZES = 4;  // as many as CarouselSize has

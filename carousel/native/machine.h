@@ -68,14 +68,10 @@ template <class T> struct Machine {
 
     // Rows as torch stores them -> a panel.
     void pack_first(const Worker<T>& w, const Ref<T>& to, const void* rows, const CarouselBuffer& buffer) const {
-        const T* from = static_cast<const T*>(rows);
-        const int32_t size = buffer.size;
+        const int64_t units = layout.units[buffer.size];
         const Range mine = times(share(scan.batch, w.thread, w.threads), layout.rows_each(buffer));
-        for (int64_t b = 0; b < layout.blocks[size]; ++b)
-            for (int64_t r = mine.begin; r < mine.end; ++r)
-                for (int u = 0; u < BLOCK<T>; ++u)
-                    to.at[b * to.block + r * to.row + u] =
-                        u < layout.columns(size, b) ? from[r * layout.units[size] + b * BLOCK<T> + u] : T(0);
+        const Ref<T> from{static_cast<T*>(const_cast<void*>(rows)), BLOCK<T>, ptrdiff_t(units)};
+        copy_units(moved(to, mine.begin), moved(from, mine.begin), int(layout.blocks[buffer.size]), int(mine.size()), units, true);
     }
 
     // ---- steps

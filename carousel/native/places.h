@@ -5,14 +5,17 @@
 
 namespace carousel::CAROUSEL_ISA {
 
-template <class T> inline void place(Place<T>& to, Ref<T> ref) { to = {ref, ref.block, ref.row}; }
+template <class T> inline void place(Place<T>& to, Ref<T> ref) { to = {ref, ref.block, ref.row, 0}; }
+
+// A row that its members share.
+template <class T> inline void place_shared(Place<T>& to, Ref<T> ref) { to = {{ref.at, ref.block, 0}, ref.block, 0, ref.row}; }
 
 template <class T> inline void place_fixed(const Layout<T>& l, const Worker<T>& w) {
     const int64_t padded = l.longest_vector();
     for (int64_t v = 0; v < l.plan.views_count; ++v) {
         const int32_t which = l.plan.views[v].which;
         switch (l.plan.views[v].kind) {
-            case LOCAL: w.places[v] = {{w.slots + which * STRIP<T> * BLOCK<T>, 0, BLOCK<T>}, 0, 0}; break;
+            case LOCAL: w.places[v] = {{w.slots + which * STRIP<T> * BLOCK<T>, 0, BLOCK<T>}, 0, 0, 0}; break;
             case VECTOR: place(w.places[v], {l.vectors[which], BLOCK<T>, 0}); break;
             case CONSTANT: place(w.places[v], {l.constants + which * BLOCK<T>, 0, 0}); break;
             case ROW: place(w.places[v], {w.numbers + which * l.number_rows, 0, 1}); break;
@@ -64,7 +67,10 @@ template <class T> inline void place_moving(const Layout<T>& l, const Worker<T>&
     const Placed now{s.offset, s.turn, s.carried_offset, s.going_on_offset, chunk.first_row, stretch};
     if (*w.placed == now) return;
     *w.placed = now;
-    for (int64_t i = 0; i < l.moving_count; ++i) place(w.places[l.moving[i]], find(l, l.plan.views[l.moving[i]], s, chunk, row));
+    for (int64_t i = 0; i < l.moving_count; ++i) {
+        const CarouselView& view = l.plan.views[l.moving[i]];
+        (view.of_row ? place_shared<T> : place<T>)(w.places[l.moving[i]], find(l, view, s, chunk, row));
+    }
 }
 
 // Calls work(rows) for the stretches of `mine` in which every state has one place. each: as `mine` counts them, a row of the

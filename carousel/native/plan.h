@@ -19,8 +19,9 @@ enum CarouselKind : int32_t {
     CHILD,             // over trees, of a weight's gradient: what a gather reads, where it is
 };
 
+// of_row: of members, it is the row whose members they are.
 struct CarouselView {
-    int32_t kind, which;
+    int32_t kind, which, of_row;
 };
 
 enum CarouselLayout : int32_t {

@@ -51,11 +51,12 @@ template <class T> inline void run_number(const Layout<T>& l, const Worker<T>& w
 }
 
 template <class T>
-inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int begin, int end, int size, int64_t block, int wide, int64_t row, int high) {
+inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int begin, int end, int size, int64_t block, int wide, int64_t row, int high, int64_t each) {
+    const int64_t owner = row / each;  // whose members its rows are, if they are any
     const auto ref_of = [&](int view) {
         const Place<T>& p = w.places[view];
         // In scratch the blocks of a strip lie one after another.
-        return Ref<T>{p.ref.at + block * p.strip_block + row * p.strip_row,
+        return Ref<T>{p.ref.at + block * p.strip_block + row * p.strip_row + owner * p.strip_owner,
                       l.plan.views[view].kind == LOCAL ? ptrdiff_t(high) * BLOCK<T> : p.ref.block, p.ref.row};
     };
     const int64_t units = l.units[size] - block * BLOCK<T>;
@@ -65,7 +66,7 @@ inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int
         if (in.op < POINTWISE_OPS)
             Kernels<T>::table[in.op](wide, high, refs);
         else if (in.op >= SPREAD && l.walk.each)
-            run_across_slots(in.op, l.walk.each, block, row, wide, high, units, refs[0], w.places[in.a].ref);
+            run_across_slots(in.op, l.walk.each, block, row, wide, high, units, refs[0], refs[1], w.places[in.a].ref);
         else if (in.op >= SPREAD)
             run_across(in.op, l, s, row, wide, high, refs[0], moved(refs[1], -row));
         else
@@ -73,13 +74,15 @@ inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int
     }
 }
 
-template <class T> inline void run_strips(const Layout<T>& l, const Worker<T>& w, const Step& s, int begin, int end, int size, Range rows) {
+template <class T> inline void run_strips(const Layout<T>& l, const Worker<T>& w, const Step& s, int begin, int end, int size, Range rows, int64_t each) {
     if (begin == end || rows.size() == 0) return;
     const Range mine = w.blocks[size];
-    const int64_t high = rows.size() < STRIP<T> ? rows.size() : STRIP<T>, wide = STRIP<T> / high;
-    for (int64_t b = mine.begin; b < mine.end; b += wide)
-        for (int64_t r = rows.begin; r < rows.end; r += high)
-            run_strip(l, w, s, begin, end, size, b, int(mine.end - b < wide ? mine.end - b : wide), r, int(rows.end - r < high ? rows.end - r : high));
+    const int64_t most = each > 1 ? each : rows.size(), high = most < STRIP<T> ? most : STRIP<T>, wide = STRIP<T> / high;
+    const auto least = [](int64_t a, int64_t b) { return int(a < b ? a : b); };
+    for (int64_t first = rows.begin; first < rows.end; first += most)  // a strip of members has those of one row
+        for (int64_t b = mine.begin; b < mine.end; b += wide)
+            for (int64_t r = first; r < first + most; r += high)
+                run_strip(l, w, s, begin, end, size, b, least(mine.end - b, wide), r, least(first + most - r, high), each);
 }
 
 template <class T>
@@ -101,10 +104,10 @@ inline void run_pointwise(const Layout<T>& l, const Worker<T>& w, const Carousel
         });
     if (g.hidden == g.single_end) return;
     for_stretches(l, w, s, chunk, mine, each, [&](Range rows) {
-        run_strips(l, w, s, g.hidden, g.hidden_end, HIDDEN, rows);
-        run_strips(l, w, s, g.projection, g.projection_end, PROJECTION, rows);
-        run_strips(l, w, s, g.further, g.further_end, FURTHER, rows);
-        run_strips(l, w, s, g.single, g.single_end, SINGLE, rows);
+        run_strips(l, w, s, g.hidden, g.hidden_end, HIDDEN, rows, each);
+        run_strips(l, w, s, g.projection, g.projection_end, PROJECTION, rows, each);
+        run_strips(l, w, s, g.further, g.further_end, FURTHER, rows, each);
+        run_strips(l, w, s, g.single, g.single_end, SINGLE, rows, each);
     });
 }
 

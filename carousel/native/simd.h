@@ -73,10 +73,15 @@ template <class T, class F> inline Vec<T> by_lane(Vec<T> a, F f) {
     return a;
 }
 
+// The halves of a vector added to one another until one number is left: sums of several vectors overlap.
 template <class T> inline T sum_of_lanes(Vec<T> a) {
-    T total = a[0];
-    for (int i = 1; i < lanes<T>; ++i) total += a[i];
-    return total;
+    T half[lanes<T>];
+    std::memcpy(half, &a, sizeof a);
+#pragma GCC unroll 8
+    for (int n = lanes<T> / 2; n > 0; n /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; ++i) half[i] += half[i + n];
+    return half[0];
 }
 
 // 1 / d for an ordinary d (not 0, infinite or tiny): an estimate and a Newton step are cheaper than a division.

@@ -7,10 +7,13 @@
 
 namespace carousel::CAROUSEL_ISA {
 
-// to = op over the units of a block in `count` rows, one after another.
-template <class T, class F> inline void gather_rows(T* to, const T* from, ptrdiff_t row, int64_t count, F f) {
+// to = op over the units of a block in `count` rows, one after another, and over `to` unless it is the first to come.
+template <class T, class F> inline void gather_rows(T* to, bool first, const T* from, ptrdiff_t row, int64_t count, F f) {
     Vec<T> whole[VECTORS];
-    for (int v = 0; v < VECTORS; ++v) whole[v] = load(from + v * lanes<T>);
+    for (int v = 0; v < VECTORS; ++v) {
+        whole[v] = load(from + v * lanes<T>);
+        if (!first) whole[v] = f(load(to + v * lanes<T>), whole[v]);
+    }
     for (int64_t m = 1; m < count; ++m)
         for (int v = 0; v < VECTORS; ++v) whole[v] = f(whole[v], load(from + m * row + v * lanes<T>));
     for (int v = 0; v < VECTORS; ++v) store(to + v * lanes<T>, whole[v]);
@@ -33,11 +36,17 @@ struct Slot {
     }
 };
 
-// d = op(a) for a strip of `wide` blocks from `block` on, and `high` rows from `row` on, which are members if op gives
-// members; `units` are left from its first block on. a: at row 0 of the step and block 0.
+// d = op(a) for a strip of `wide` blocks from `block` on, and `high` rows from `row` on; `units` are left from its first
+// block on. mine: a for the strip, the members of a row that d belongs to. a: at row 0 of the step and block 0.
 template <class T>
-inline void run_across_slots(int op, int64_t each, int64_t block, int64_t row, int wide, int high, int64_t units, Ref<T> d, Ref<T> a) {
+inline void run_across_slots(int op, int64_t each, int64_t block, int64_t row, int wide, int high, int64_t units, Ref<T> d, Ref<T> mine, Ref<T> a) {
     const Slot first(each, row);
+    const auto gather = [&](auto f) {
+        for (int i = 0; i < wide; ++i)
+            gather_rows<T>(d.at + i * d.block, first.slot == 0, mine.at + i * mine.block, mine.row, high, f);
+    };
+    if (op == TOTAL) return gather([](Vec<T> x, Vec<T> y) { return x + y; });
+    if (op == GREATEST) return gather(greater<T>);
     for (int i = 0; i < wide; ++i, units -= BLOCK<T>) {
         const int count = int(units < BLOCK<T> ? units : BLOCK<T>);
         const int64_t unit = (block + i) * BLOCK<T>;
@@ -46,10 +55,7 @@ inline void run_across_slots(int op, int64_t each, int64_t block, int64_t row, i
         for (int r = 0; r < high; ++r, at.next()) {
             T* to = d.at + i * d.block + r * d.row;
             switch (op) {
-                case SPREAD: std::memcpy(to, from + at.row * a.row, BLOCK<T> * sizeof(T)); break;
                 case ROLL: case ROLL_BACK: std::memcpy(to, from + at.rolled(op) * a.row, BLOCK<T> * sizeof(T)); break;
-                case TOTAL: gather_rows<T>(to, from + (row + r) * each * a.row, a.row, each, [](Vec<T> x, Vec<T> y) { return x + y; }); break;
-                case GREATEST: gather_rows<T>(to, from + (row + r) * each * a.row, a.row, each, greater<T>); break;
                 case TRANSPOSE:
                     for (int u = 0; u < BLOCK<T>; ++u)
                         to[u] = u < count ? a.at[at.slot / BLOCK<T> * a.block + (at.row * each + unit + u) * a.row + at.slot % BLOCK<T>] : T(0);

@@ -127,12 +127,15 @@ def _is_lasting_number(items: Items, home: int) -> bool:
 def _strips(items: Items, part: int, level: int, members: bool, size: str) -> tuple[int, int]:
     """Writes the strips of a segment over units of one size. Returns the begin and end of their list.
 
-    The partial sums of a sum over units are computed at the end of the segment before its own.
+    The partial sums of a sum over units are computed at the end of the segment before its own, and so are the sums over
+    members, in strips of these.
     """
     everything = [
         (i, item) for i, item in enumerate(items.list) if not isinstance(item, Gone) and item.members == members
     ]
-    next_sums = [s for _, s in everything if isinstance(s, Reduction) and (s.part, s.level) == (part, level + 1)]
+    following = [item for item in items.list if (item.part, item.level) == (part, level + 1)]
+    next_sums = [s for s in following if isinstance(s, Reduction) and s.members == members]
+    next_rows = [s for s in following if items.is_gathered(s) and members]
     listing = Listing(items, size, part)
     for i, item in everything:
         if (item.part, item.level) == (part, level):
@@ -145,4 +148,7 @@ def _strips(items: Items, part: int, level: int, members: bool, size: str) -> tu
         for s in next_sums:
             if s.args[0] == i and item.size == size:
                 listing.add(REDUCTIONS[s.name][0], View(BUFFER, s.homes[0]), listing.operand(i))
+        for row in next_rows:
+            if row.args[0] == i and item.size == size:
+                listing.gather(i, row)
     return listing.finish()

@@ -7,7 +7,7 @@ stands in the list after the items that it reads. The passes (`passes.py`) chang
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from carousel.cells.member_sizes import parted
 from carousel.engines.native.plan import (
@@ -17,6 +17,7 @@ from carousel.engines.native.plan import (
     CONSTANT,
     EXTERNAL,
     FORWARD_PREVIOUS,
+    GATHERS,
     HALVES,
     NUMBER,
     PANEL,
@@ -35,6 +36,7 @@ from carousel.engines.native.plan import (
     View,
     place_in,
 )
+from carousel.engines.native.sizes import members_of
 from carousel.engines.parameters import parameters_of
 from carousel.program import Node, Program
 
@@ -131,6 +133,7 @@ class Items:
         self.list: list[Item] = []
         self.fused_biases: dict[int, tuple[int, int]] = {}
         self.adds_biases = True
+        self.has_slots = bool(members_of(program))
 
     def __getitem__(self, index: int) -> Item:
         return self.list[index]
@@ -267,6 +270,18 @@ class Items:
             name = "transpose" if members and argument.members else "as_members" if members else "as_row"
         level = self.list[a].level + 1
         return self._enter(Across(name=Structural[name.upper()], size=size, args=(a,), level=level, members=members))
+
+    def is_row(self, item: Item) -> TypeGuard[Across]:
+        """Whether an item is a row that its slots share: strips of members read the row itself."""
+        return isinstance(item, Across) and item.name == Structural.SPREAD and item.size in SIZES and self.has_slots
+
+    def is_gathered(self, item: Item) -> TypeGuard[Across]:
+        """Whether an item is a row to which strips of its slots add, or of which they find the greatest numbers."""
+        return isinstance(item, Across) and item.name in GATHERS and item.size in SIZES and self.has_slots
+
+    def panel_of(self, item: Item) -> int | None:
+        """The first panel among the homes of an item."""
+        return next((home for home in item.homes if self.plan.buffers[home].layout == PANEL), None)
 
     def _is_panel(self, view: View) -> bool:
         return view.kind in (BUFFER, PREVIOUS, FORWARD_PREVIOUS) and self.layout_of(view) == PANEL

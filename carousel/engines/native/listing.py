@@ -74,6 +74,8 @@ class Listing:
             return View(ROW, item.row)
         if i in self.local:
             return self.local[i]
+        if self.items.is_row(item):
+            return self._row(item)
         if item.row >= 0:
             self.local[i] = self.scratch()
             self.add(Structural.EXPAND, self.local[i], View(ROW, item.row))
@@ -97,7 +99,18 @@ class Listing:
     def compute(self, i: int, item: Pointwise) -> None:
         self._compute(i, item, NUMBER_OF[item.name], [self.operand(a) for a in item.args])
 
+    def _row(self, item: Item) -> View:
+        """The view by which members read the row that an item spreads."""
+        return place_of(self.items, self.items[item.args[0]], self.part)._replace(of_row=1)
+
     def across(self, i: int, item: Across) -> None:
+        if self.items.is_gathered(item):
+            self.copies(i, item)
+            return
+        if self.items.is_row(item):
+            if item.homes:
+                self._compute(i, item, NUMBER_OF["copy"], [self._row(item)])
+            return
         argument = self.items[item.args[0]]
         at = View(ROW, argument.row) if argument.row >= 0 else place_of(self.items, argument, self.part)
         self._compute(i, item, item.name, [at])
@@ -115,9 +128,17 @@ class Listing:
             self.local[i] = at
         self._copy_out(item, at, [p for p in places if p != at])
 
+    def gather(self, i: int, item: Across) -> None:
+        """Among members: adds item i to the row `item`, or finds the greatest number of each unit."""
+        home = self.items.panel_of(item)
+        assert home is not None, "the passes give it a panel"
+        self.add(item.name, View(BUFFER, home, of_row=1), self.operand(i))
+
     def copies(self, i: int, item: Item) -> None:
         """Copies a value that this segment does not compute to its homes."""
-        own = item.homes[:1] if isinstance(item, MatrixProduct | Reduction) else []
+        own: list[int | None] = [*item.homes[:1]] if isinstance(item, MatrixProduct | Reduction) else []
+        if self.items.is_gathered(item):
+            own = [self.items.panel_of(item)]
         sizes = self.items.plan.buffers
         wanted = [
             View(BUFFER, home)

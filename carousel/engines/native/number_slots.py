@@ -40,7 +40,7 @@ def _lives(plan: Plan) -> dict[int, _Life]:
     found: dict[int, _Life] = {}
     for n, (op, dst, *arguments) in enumerate(plan.instructions):
         for place in (dst, *arguments[: arity(op)]):
-            kind, which = plan.views[place]
+            kind, which, _ = plan.views[place]
             if kind == ROW:
                 found.setdefault(which, _Life(n, n)).last = n
     segments, stretches = _ends(plan)

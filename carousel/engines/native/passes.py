@@ -154,7 +154,8 @@ def give_homes(items: Items) -> None:
             continue
         if crosses and all(items.plan.buffers[home].time == TWO for home in items.read_homes(item)):
             item.homes.append(items.buffer(PANEL, item.size, CHUNK, WORKSPACE, item.members))
-        if _is_read_elsewhere(items, item, users) and not items.read_homes(item):
+        found = items.panel_of(item) is not None if items.is_gathered(item) else bool(items.read_homes(item))
+        if _is_read_elsewhere(items, item, users) and not found:
             time = TWO if item.part == STEP else CHUNK
             item.homes.append(items.buffer(PANEL, item.size, time, WORKSPACE, item.members))
 
@@ -186,8 +187,9 @@ def check(items: Items, after: str) -> None:
 
 def _is_read_elsewhere(items: Items, item: Item, users: list[int]) -> bool:
     """Whether an item is a product, or a product, members or rows, or another segment read it."""
-    return isinstance(item, MatrixProduct) or any(
-        isinstance(items[u], MatrixProduct | Across)
-        or (isinstance(items[u], Pointwise) and items[u].level != item.level)
+    return (isinstance(item, MatrixProduct) or items.is_gathered(item)) or any(
+        isinstance(items[u], MatrixProduct)
+        or (isinstance(items[u], Across) and not items.is_gathered(items[u]))
+        or (isinstance(items[u], Pointwise) and items[u].level != item.level and not items.is_row(item))
         for u in users
     )

@@ -63,6 +63,7 @@ ACROSS = {
     Structural.AS_ROW: (True, False),
     Structural.AS_MEMBERS: (False, True),
 }
+GATHERS = (Structural.TOTAL, Structural.GREATEST)
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 
@@ -70,10 +71,14 @@ NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 
 class View(NamedTuple):
-    """The place where an instruction reads or writes a value."""
+    """The place where an instruction reads or writes a value.
+
+    of_row: whether members use it, and it is the row whose members they are.
+    """
 
     kind: int
     which: int
+    of_row: int = 0
 
 
 class Buffer(NamedTuple):

@@ -5,6 +5,7 @@ segment 0 of the step, waits                 threads wait for one another before
   b7 += weight_hh[1] @ b6'                   a product, added to the buffer's content; b6': b6 of the step before
   hidden:                                    strips over all units of that size
     s0 = sigmoid b7                          s0: scratch; n0: one number per row
+    s1 = mul s0 row b9                       of members: b9 of the row whose members they are
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ def text_of(plan: p.Plan) -> str:
 def view(plan: p.Plan, index: int) -> str:
     """The short name of a view, with a question mark if a wrong plan lacks the view."""
     try:
-        return _view(plan, *plan.views[index])
+        kind, which, of_row = plan.views[index]
+        return "row " * of_row + _view(plan, kind, which)
     except IndexError:
         return f"view {index}?"
 

@@ -46,11 +46,13 @@ def _outside(plan: p.Plan) -> Iterator[str]:
         p.COLUMN_SUMS: len(plan.column_sums),
         p.CHILD: len(plan.gathers),
     }
-    for number, (kind, which) in enumerate(plan.views):
+    for number, (kind, which, _) in enumerate(plan.views):
         if kind not in lengths or not 0 <= which < lengths[kind]:
             yield f"view {number} is of kind {kind}, entry {which}, which is not there"
         elif kind == p.FORWARD_PREVIOUS and plan.forward_states[which] < 0:
             yield f"view {number} is a forward state that was not kept"
+        elif plan.views[number].of_row and ((buffer := _buffer(plan, number)) is None or buffer.members):
+            yield f"view {number} is of kind {kind}, which is no row that members share"
     parameters, views, buffers, gates = len(plan.parameters), len(plan.views), len(plan.buffers), plan.gates
     vectors = (*plan.vectors, *plan.column_sums)
     columns: list[tuple[str, Sequence[int], int, int]] = [
@@ -137,12 +139,16 @@ def _of_members(plan: p.Plan, s: p.Segment) -> Iterator[str]:
     for number in range(s.numbers, s.single_end):
         op, dst, *arguments = plan.instructions[number]
         reads, gives = p.ACROSS.get(op, (s.members, s.members))  # type: ignore[call-overload]
+        if op in p.GATHERS and plan.views[dst].of_row:
+            reads = gives = s.members
+        elif plan.views[dst].of_row:
+            yield f"instruction {number} writes {view(plan, dst)}, which members share"
         used += [(dst, s.members), *((place, int(reads)) for place in arguments[: arity(op)])]
         if gives != s.members:
             yield f"instruction {number} leads from {'members' if s.members else 'rows'} to themselves"
     for place, members in used:
         buffer = _buffer(plan, place)
-        if buffer is not None and buffer.members != members:
+        if buffer is not None and (buffer.members or plan.views[place].of_row) != members:
             yield f"a segment for {'members' if s.members else 'rows'} uses {view(plan, place)} of the other kind"
 
 
@@ -155,14 +161,14 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
             yield f"instruction {number} has op {op}, which is not there"
             continue
         for place in arguments[: arity(op)]:
-            kind, which = plan.views[place]
+            kind, which, _ = plan.views[place]
             if kind == p.LOCAL and which not in written:
                 yield f"instruction {number} reads {view(plan, place)} before it is written"
             elif kind == p.COLUMN_SUMS:
                 yield f"instruction {number} reads {view(plan, place)}"
             elif problem := _unfit(plan, op, place, size):
                 yield f"instruction {number} reads {view(plan, place)}, {problem}"
-        kind, which = plan.views[dst]
+        kind, which, _ = plan.views[dst]
         if kind in (p.VECTOR, p.CONSTANT, p.PREVIOUS, p.FORWARD_PREVIOUS, p.CHILD) or (kind == p.COLUMN_SUMS) != (
             op == p.Structural.ADD_COLUMNS
         ):
@@ -176,7 +182,7 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
 def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
     """A phrase that says why an instruction for rows of this size may not use a view; None if it may."""
     buffer = _buffer(plan, place)
-    kind, which = plan.views[place]
+    kind, which, _ = plan.views[place]
     of_units = {p.VECTOR: plan.vectors, p.COLUMN_SUMS: plan.column_sums}.get(kind)
     if size is not None and of_units is not None and of_units[which].size != size:
         return "a vector of another size"
@@ -205,14 +211,14 @@ def _of_waiting(plan: p.Plan) -> Iterator[str]:
     for number in (*steps, *steps):
         s = plan.segments[number]
         if number == plan.before:
-            fresh = {p.View(p.PREVIOUS, which) for kind, which in fresh if kind == p.BUFFER}
+            fresh = {p.View(p.PREVIOUS, which) for kind, which, _ in fresh if kind == p.BUFFER}
         if s.waits:
             fresh.clear()
         products = plan.products[s.products : s.products_end]
         read = [t.source for product in products for t in _terms(plan, product)]
         read += [i.a for i in plan.instructions[s.numbers : s.numbers_end] if i.op in TOTAL]
         for place in read:
-            kind, which = plan.views[place]
+            kind, which, _ = plan.views[place]
             if p.View(kind, plan.carried[which] if kind == p.PREVIOUS else which) in fresh:
                 yield f"segment {number} reads {view(plan, place)} without waiting for the threads that made it"
         written = [product.dst for product in products]
@@ -230,7 +236,7 @@ def _is_units(buffer: p.Buffer | None) -> bool:
 
 def _buffer(plan: p.Plan, place: int) -> p.Buffer | None:
     """The buffer of a view, or None."""
-    kind, which = plan.views[place]
+    kind, which, _ = plan.views[place]
     through = {p.PREVIOUS: plan.carried, p.FORWARD_PREVIOUS: plan.forward_states}.get(kind)
     if kind != p.BUFFER and through is None:
         return None
