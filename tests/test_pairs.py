@@ -22,6 +22,7 @@ from carousel.tasks.pairs import Settings, parts, sources
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.preparation import prepare
 from carousel.tasks.pairs.scoring import TextScores
+from carousel.tasks.pairs.settings import Level
 from carousel.tasks.pairs.sources import text_files as reading
 from carousel.tasks.pairs.symbols import Subwords, TextSymbols, from_json
 from carousel.tasks.pairs.training import said
@@ -151,12 +152,18 @@ def test_what_cannot_be_learnt_is_left_out_by_word():
 def test_the_kind_of_source_chooses_sizes_where_nobody_does(kind):
     """The run records them, the report says them, and the help names them. One that somebody chose stays."""
     usual, report = sources.of_kind(kind).usual, Said()
-    shapes = {"text": SOURCES, "image": list(np.eye(40, dtype=np.uint8).reshape(40, 5, 8)), "sound": tones(TARGETS)}
-    items, level = shapes[kind], {"level": "char"} if kind == "text" else {}  # subwords take seconds to learn
+    shapes: dict[str, list] = {
+        "text": SOURCES,
+        "image": list(np.eye(40, dtype=np.uint8).reshape(40, 5, 8)),
+        "sound": tones(TARGETS),
+    }
+    items = shapes[kind]
+    level: Level | None = "char" if kind == "text" else None  # subwords take seconds to learn
     pairs = Pairs(sources.of_kind(kind).given(items), TARGETS, range(1, 41), "the test", kind)
-    chosen = prepare(pairs, Settings(threads=1, epochs=1, layers=3, **level), report).settings
+    chosen = prepare(pairs, Settings(threads=1, epochs=1, layers=3, level=level), report).settings
     assert (chosen.hidden, chosen.layers) == (usual["hidden"], 3)
-    assert chosen.level == (level or usual)["level"]
+    assert chosen.level == (level or usual["level"])
+    assert chosen.dropout == usual.get("dropout", 0.3)
     assert f"3 x {usual['hidden']} units" in "\n".join(report.lines)
     for name in ("hidden", "layers"):
         (help,) = (one.metadata["help"] for one in fields(Settings) if one.name == name)

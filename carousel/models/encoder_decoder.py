@@ -8,6 +8,7 @@ from torch.nn import functional
 
 from carousel.layers import Recurrent
 from carousel.models.attention import GlobalAttention
+from carousel.models.linear_cross_entropy import linear_cross_entropy
 from carousel.models.source_readers import SourceReader
 
 FORMS = ("attention", "summary")
@@ -134,6 +135,11 @@ class EncoderDecoder(nn.Module):
 
         memory: of the sources. before: the symbol before each step, (T, B). states: those before the first step.
         """
+        o, states, weights = self._outputs(memory, before, states)
+        return functional.linear(o, self._vectors, self.bias), states, weights
+
+    def _outputs(self, memory: SourceMemory, before: Tensor, states: States) -> tuple[Tensor, States, Tensor | None]:
+        """As `decode`, with o in the place of the scores, (T, B, embedding)."""
         e = self.dropout(self.embedding(before))
         c = memory.summary.expand(len(e), -1, -1)
         hx = states[0] if len(states) == 1 else states
@@ -144,9 +150,12 @@ class EncoderDecoder(nn.Module):
             read, weights = self.attention(h.transpose(0, 1), memory.keys, memory.steps, memory.present)
             c = read.transpose(0, 1)
         o = torch.tanh(self.readout(torch.cat([h, c], -1)))
-        weight = self.embedding.weight if self.output is None else self.output
-        scores = functional.linear(self.dropout(o), weight, self.bias)
-        return scores, (hx,) if isinstance(hx, Tensor) else hx, weights
+        return self.dropout(o), (hx,) if isinstance(hx, Tensor) else hx, weights
+
+    @property
+    def _vectors(self) -> Tensor:
+        """O, (symbols, embedding)."""
+        return self.embedding.weight if self.output is None else self.output
 
     def forward(self, x: Tensor, lengths: Tensor, before: Tensor) -> Tensor:
         """Scores of each symbol of the targets, (T, B, symbols).
@@ -175,9 +184,9 @@ class EncoderDecoder(nn.Module):
                 own = torch.cat([before[:1], drawn[:-1]])
                 before = torch.where(torch.rand(before.shape, device=before.device) < sampling, own, before)
                 before[:1] = BOUNDARY
-        scores = self.decode(memory, before, states)[0]
-        return functional.cross_entropy(
-            scores.flatten(0, 1), targets.flatten(), ignore_index=PADDING, label_smoothing=label_smoothing
+        o = self._outputs(memory, before, states)[0].flatten(0, 1)
+        return linear_cross_entropy(
+            o, self._vectors, self.bias, targets.flatten(), ignored=PADDING, label_smoothing=label_smoothing
         )
 
     def set_dropout(self, probability: float) -> None:

@@ -44,7 +44,7 @@ class ImageReader(nn.Module):
         step r · places + c  =  a_K[r, c]        K maps: as many as it takes to come to about `places` rows
 
     norm is that of batches (Ioffe and Szegedy 2015). The last map has `channels` channels, each map before it half as
-    many. In training, each image is moved by up to `side` / 16 pixels each way, and white fills what is left free: the
+    many. In training, each image is moved by up to `side` / 32 pixels each way, and white fills what is left free: the
     random numbers are those of torch.
 
     side: rows, and columns, of an image. colours: 1 or 3 numbers of a pixel. channels: W, the width of a step.
@@ -54,7 +54,7 @@ class ImageReader(nn.Module):
     def __init__(self, side: int, colours: int, channels: int, places: int = 4) -> None:
         super().__init__()
         maps = max(1, round(math.log2(side / places)))
-        self.width, self.shift = channels, side // 16
+        self.width, self.shift = channels, side // 32
         sizes = [colours, *(max(1, channels // 2 ** (maps - 1 - k)) for k in range(maps))]
         self.places = side
         for _ in range(maps):

@@ -30,7 +30,9 @@ class Settings(TrainingSettings):
         "layers", help="Layers on top of each other. Without it: 2 for sounds, 1 for texts and images."
     )
     dropout: float | None = changed(
-        "dropout", help="Share of activations set to zero in training. Without it: 0.3, or 0.1 from 200,000 pairs on."
+        "dropout",
+        help="Share of activations set to zero in training. Without it: 0.1 for images, and from 200,000 pairs on, "
+        "else 0.3.",
     )
     learning_rate: float = changed("learning_rate", default=3e-3)
     validation_share: float = changed(
