@@ -89,6 +89,16 @@ def test_a_text_of_digits_stays_as_it_was_written(tmp_path):
     assert list(sources.read([folder_of(tmp_path / "digits", digits)]).targets or ()) == digits
 
 
+def test_rows_of_a_validation_part_are_held_out_and_those_of_a_test_part_are_left(tmp_path):
+    folder = folder_of(tmp_path / "parts", TEXTS[:12], more="split")
+    rows = (folder / "list.csv").read_text().replace(",x\n", ",train\n").replace(",y\n", ",dev\n", 4)
+    (folder / "list.csv").write_text(rows.replace(",y\n", ",test\n"))
+    pairs = sources.read([folder])
+    assert pairs.targets == [text for k, text in enumerate(TEXTS[:12]) if k % 2 == 0 or k < 8]
+    assert [k for k, held in enumerate(pairs.held or ()) if held] == [1, 3, 5, 7]
+    assert sources.read([folder], asked=True).targets == [TEXTS[9], TEXTS[11]]
+
+
 # -- what is refused ------------------------------------------------------------------------------------------------
 
 

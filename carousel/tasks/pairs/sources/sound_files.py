@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,16 @@ import polars as pl
 from carousel.errors import DataError, option
 from carousel.tasks.files import require_existing
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.sources.listed import chosen_rows
-from carousel.tasks.pairs.sources.text_files import lines_of
+from carousel.tasks.pairs.sources import listed
 from carousel.tasks.sequences import listings
 from carousel.tasks.sequences.columns import SURE
 from carousel.tasks.sequences.examples import Columns
-from carousel.tasks.sequences.kinds import files_under, kind_of
-from carousel.tasks.sequences.recordings import UNREADABLE
-from carousel.tasks.table import listed, looks_like_table
+from carousel.tasks.sequences.recordings import SUFFIXES, UNREADABLE
+from carousel.tasks.table import listed as in_words
+from carousel.tasks.table import looks_like_table
 from carousel.tasks.table import read as read_table_file
 
+SOUNDS = listed.Kind((*SUFFIXES, *UNREADABLE), "sound")
 TEXTS = (
     "text",
     "transcript",
@@ -70,8 +70,8 @@ def read(paths: Sequence[Path], *, source: str | None = None, target: str | None
 
     Raises DataError for files that cannot be read so; the message says why, and how they would have to be."""
     require_existing(paths)
-    if asked and paths and all(_is_sound(path) for path in paths):
-        return Pairs(list(paths), None, range(1, len(paths) + 1), "the files", "sound")
+    if asked and paths and all(SOUNDS.has(path.name) for path in paths):
+        return Pairs(list(paths), None, range(1, len(paths) + 1), "the files", SOUNDS.noun, "number")
     if len(paths) != 1:
         raise DataError(
             f"Sounds and their texts stand in one table or in one folder, and {len(paths)} files are given."
@@ -80,13 +80,10 @@ def read(paths: Sequence[Path], *, source: str | None = None, target: str | None
     table = _table(path, source)
     if table is not None:
         return _of_table(table, target, asked=asked)
-    pairs = _beside(path) if path.is_dir() else []
-    if pairs:
-        said = f"{len(pairs):,} sounds in {path}, each with a text in a file of its name"
-        found = [(sound, " ".join(lines_of(text)).strip()) for sound, text in pairs]
-        return _pairs(found, str(path), (said,))
-    if asked and path.is_dir() and (sounds := [file for file in files_under(path) if _is_sound(file)]):
-        return Pairs(sounds, None, range(1, len(sounds) + 1), str(path), "sound")
+    if path.is_dir() and (pairs := listed.pairs_beside(path, SOUNDS)) is not None:
+        return pairs
+    if asked and path.is_dir() and (sounds := SOUNDS.inside(path)):
+        return Pairs(sounds, None, range(1, len(sounds) + 1), str(path), SOUNDS.noun, "file")
     raise DataError(
         f"{path} holds no sounds with their texts. A table has a column of file names ({option('source')}) and a "
         f"column of texts ({option('target')}); or each sound stands beside a text file of its name, as a.wav beside "
@@ -121,11 +118,7 @@ def _table(path: Path, source: str | None = None) -> _Table | None:
 def _lists_sounds(table: Path, names: pl.Series) -> bool:
     finder = listings.FileFinder(table)
     files = [finder.find(str(name)) or Path(str(name)) for name in names[:FEWEST]]
-    return all(_is_sound(file) for file in files)
-
-
-def _is_sound(file: Path) -> bool:
-    return kind_of(file) == "audio" or file.suffix.lower() in UNREADABLE
+    return all(SOUNDS.has(file.name) for file in files)
 
 
 def _text_column(frame: pl.DataFrame, file: str, target: str | None) -> str | None:
@@ -162,39 +155,20 @@ def _of_table(table: _Table, target: str | None, *, asked: bool) -> Pairs:
         wrong = f"no column {target!r}" if target is not None else "no column that holds texts"
         raise DataError(
             f"{table.path} lists sounds, and has {wrong} ({option('target')}): its columns are "
-            f"{listed(head.columns, 20)}. To tell classes of sounds: {option('task', 'classification')}."
+            f"{in_words(head.columns, 20)}. To tell classes of sounds: {option('task', 'classification')}."
         )
     notes: list[str] = []
     # The digits 007 are a text, and no number.
     frame = read_table_file(table.path, say=notes.append, texts=() if text is None else (text,))
-    said: tuple[str, ...] = ()
-    if asked:
-        chosen = chosen_rows(frame, asked=True)
-        frame, said = frame[chosen.rows], chosen.said
-    else:
-        frame, said = listings.learnt_rows(frame)
-        said += tuple(f"left to judge the model by: {other.name}" for other in table.others)
-    files = listings.files_of(table.path, frame, table.file)
-    if text is None:
-        return Pairs(files, None, range(1, len(files) + 1), str(table.path), "sound")
-    texts = ["" if value is None else str(value) for value in frame[text]]
-    line = f"{table.path.name} lists {len(files):,} sounds in {table.file!r}, with their texts in {text!r}"
-    return _pairs(list(zip(files, texts, strict=True)), str(table.path), (*notes, line, *said))
+    chosen = listed.chosen_rows(frame, asked=asked)
+    files = listings.files_of(table.path, frame[chosen.rows], table.file)
+    pairs = listed.as_pairs(frame, chosen, files, text, table.path, SOUNDS.noun)
+    others = () if asked else tuple(f"left to judge the model by: {other.name}" for other in table.others)
+    return replace(pairs, said=(*notes, *pairs.said, *others))
 
 
 def _with_texts(folder: Path) -> bool:
     """Whether most sounds in a folder have a text beside them."""
-    pairs = _beside(folder) if folder.is_dir() else []
-    return len(pairs) >= FEWEST and len(pairs) > 0.9 * sum(_is_sound(file) for file in files_under(folder))
-
-
-def _beside(folder: Path) -> list[tuple[Path, Path]]:
-    """The sounds in and under a folder that stand beside a text file of their name."""
-    files = files_under(folder)
-    texts = {file.with_suffix(""): file for file in files if file.suffix.lower() == ".txt"}
-    return [(file, texts[file.with_suffix("")]) for file in files if _is_sound(file) and file.with_suffix("") in texts]
-
-
-def _pairs(found: Sequence[tuple[Path, str]], where: str, said: tuple[str, ...]) -> Pairs:
-    numbers = range(1, len(found) + 1)
-    return Pairs([sound for sound, _ in found], [text for _, text in found], numbers, where, "sound", said=said)
+    sounds = SOUNDS.inside(folder) if folder.is_dir() else []
+    beside = sum(sound.with_suffix(".txt").is_file() for sound in sounds)
+    return beside >= FEWEST and beside > 0.9 * len(sounds)
