@@ -140,6 +140,32 @@ template <class T> inline Vec<T> softplus(Vec<T> x) {
     return by_lane<T>(x, [](T a) { return a > 20 ? a : std::log1p(std::exp(a)); });
 }
 
+// Cephes' logf: x = 2^e (1 + m) with 1 + m between sqrt(1/2) and sqrt(2), and a polynomial of m.
+inline Vec<float> logarithm(Vec<float> x) {
+    const float infinity = std::numeric_limits<float>::infinity();
+    const Ints<float> tiny = x < std::numeric_limits<float>::min();  // too small for the exponent's bits to say its size
+    const Ints<float> bits = (Ints<float>)select<float>(tiny, x * 8388608.0f, x);
+    Ints<float> e = ((bits >> 23) & 255) - 126 - (tiny & 23);
+    Vec<float> m = (Vec<float>)((bits & 0x7fffff) | 0x3f000000);
+    const Ints<float> low = m < 0.707106781186547524f;
+    e += low;  // which is -1 where it holds
+    m = select<float>(low, m + m, m) - 1.0f;
+    Vec<float> z = m * m, n = __builtin_convertvector(e, Vec<float>);
+    Vec<float> p = m * 7.0376836292E-2f - 1.1514610310E-1f;
+    p = p * m + 1.1676998740E-1f;
+    p = p * m - 1.2420140846E-1f;
+    p = p * m + 1.4249322787E-1f;
+    p = p * m - 1.6668057665E-1f;
+    p = p * m + 2.0000714765E-1f;
+    p = p * m - 2.4999993993E-1f;
+    p = p * m + 3.3333331174E-1f;
+    Vec<float> y = m + (p * m * z + n * Exponent<float>::low - z * 0.5f) + n * Exponent<float>::high;
+    y = select<float>((x == infinity) | (x != x), x, y);
+    y = select<float>(x < 0.0f, all(std::numeric_limits<float>::quiet_NaN()), y);
+    return select<float>(x == 0.0f, all(-infinity), y);
+}
+inline Vec<double> logarithm(Vec<double> x) { return by_lane<double>(x, [](double a) { return std::log(a); }); }
+
 // What is left of a whole number of times b, exactly, with b's sign: torch's remainder and Python's %.
 template <class T> inline Vec<T> remainder(Vec<T> a, Vec<T> b) {
     for (int i = 0; i < lanes<T>; ++i) {
@@ -163,7 +189,7 @@ template <class T> inline Vec<T> truth(Ints<T> mask) { return select<T>(mask, al
     OP(maximum, 2, select<T>((a > b) | (a != a), a, b))                              \
     OP(minimum, 2, select<T>((a < b) | (a != a), a, b))                              \
     OP(exp, 1, exponential<T>(a))                                                    \
-    OP(log, 1, by_lane<T>(a, [](T x) { return std::log(x); }))                       \
+    OP(log, 1, logarithm(a))                                                         \
     OP(sqrt, 1, by_lane<T>(a, [](T x) { return std::sqrt(x); }))                     \
     OP(rsqrt, 1, by_lane<T>(a, [](T x) { return T(1) / std::sqrt(x); }))             \
     OP(sin, 1, by_lane<T>(a, [](T x) { return std::sin(x); }))                       \

@@ -19,20 +19,16 @@ template <class T> inline T larger(T a, T b) { return b > a || b != b ? b : a; }
 
 // dst[row] = the sum of a over the units of each block; `units` of the last block exist, the rest is padding.
 template <class T> inline void partial_sum(int blocks, int rows, T* dst, ptrdiff_t dst_block, Ref<T> a, int64_t units) {
-    for (int i = 0; i < blocks; ++i, units -= BLOCK<T>)
-        for (int r = 0; r < rows; ++r) {
-            const T* p = a.at + i * a.block + r * a.row;
-            T total;
-            if (units >= BLOCK<T>) {
-                Vec<T> sum = load(p);
-                for (int v = 1; v < VECTORS; ++v) sum += load(p + v * lanes<T>);
-                total = sum_of_lanes<T>(sum);
-            } else {
-                total = 0;
-                for (int64_t u = 0; u < units; ++u) total += p[u];
-            }
-            dst[i * dst_block + r] = total;
+    for (int i = 0; i < blocks; ++i, units -= BLOCK<T>) {
+        Ints<T> exists[VECTORS];
+        for (int u = 0; u < BLOCK<T>; ++u) exists[u / lanes<T>][u % lanes<T>] = u < units ? -1 : 0;
+        const T* p = a.at + i * a.block;
+        for (int r = 0; r < rows; ++r, p += a.row) {
+            Vec<T> sum = select<T>(exists[0], load(p), Vec<T>{});
+            for (int v = 1; v < VECTORS; ++v) sum += select<T>(exists[v], load(p + v * lanes<T>), Vec<T>{});
+            dst[i * dst_block + r] = sum_of_lanes<T>(sum);
         }
+    }
 }
 
 // dst[row] = the largest number of a in each block, as partial_sum. NaN goes through.

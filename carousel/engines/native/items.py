@@ -271,9 +271,13 @@ class Items:
         level = self.list[a].level + 1
         return self._enter(Across(name=Structural[name.upper()], size=size, args=(a,), level=level, members=members))
 
+    def is_given_by_row(self, item: Item) -> TypeGuard[Across]:
+        """Whether an item is what slots have in common, a row or a number of it."""
+        return isinstance(item, Across) and item.name == Structural.SPREAD and self.has_slots
+
     def is_row(self, item: Item) -> TypeGuard[Across]:
         """Whether an item is a row that its slots share: strips of members read the row itself."""
-        return isinstance(item, Across) and item.name == Structural.SPREAD and item.size in SIZES and self.has_slots
+        return self.is_given_by_row(item) and item.size in SIZES
 
     def is_gathered(self, item: Item) -> TypeGuard[Across]:
         """Whether an item is a row to which strips of its slots add, or of which they find the greatest numbers."""

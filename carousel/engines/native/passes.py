@@ -100,12 +100,14 @@ def fuse(items: Items) -> None:
 def level(items: Items) -> None:
     """Gives each item the first possible segment of its part. After `divide` and `fuse`.
 
-    Values of other parts exist from the start.
+    Values of other parts exist from the start. In a segment rows come before their slots, which so may read them.
     """
     for item in items.list:
         own = [items[a].level for a in item.args if not isinstance(items[a], Leaf) and items[a].part == item.part]
         match item:
             case Pointwise():
+                item.level = max(own, default=0)
+            case Across() if items.is_given_by_row(item):
                 item.level = max(own, default=0)
             case Reduction() | Across():
                 item.level = max(own, default=0) + 1
@@ -114,16 +116,22 @@ def level(items: Items) -> None:
 
 
 def sink(items: Items) -> None:
-    """Moves ops to the latest possible segment, so that fewer values cross segments. After `level`."""
+    """Moves ops to the latest possible segment, so that fewer values cross segments. After `level`.
+
+    Sums over the units of members move too, with what only they read: then all that reads the same members is done in
+    one pass over them.
+    """
     users = items.users()
     for i in reversed(range(len(items.list))):
         item = items[i]
-        if not isinstance(item, Pointwise) or item.homes or not users[i]:
+        moves = isinstance(item, Pointwise) or (
+            isinstance(item, Reduction) and item.members and users[item.args[0]] == [i]
+        )
+        if not moves or (item.homes and not item.members) or not users[i]:
             continue
         if any(items[u].part != item.part for u in users[i]):
             continue
-        needed = [items[u].level - (not isinstance(items[u], Pointwise)) for u in users[i]]
-        item.level = max(item.level, min(needed))
+        item.level = max(item.level, min(items[u].level - _is_later(items, items[u]) for u in users[i]))
 
 
 def share_starts(items: Items) -> None:
@@ -181,8 +189,13 @@ def check(items: Items, after: str) -> None:
             assert len(item.args) == len(item.terms) + (item.start is not None), f"{what} has other args than terms"
         if after in ("divide", "fuse"):
             continue
-        late = [a for a in read if a.part == item.part and a.level + (not isinstance(item, Pointwise)) > item.level]
+        late = [a for a in read if a.part == item.part and a.level + _is_later(items, item) > item.level]
         assert not late, f"{what} comes before the segment that makes {late}"
+
+
+def _is_later(items: Items, item: Item) -> bool:
+    """Whether an item can only read what earlier segments have made."""
+    return not isinstance(item, Pointwise) and not items.is_given_by_row(item)
 
 
 def _is_read_elsewhere(items: Items, item: Item, users: list[int]) -> bool:
