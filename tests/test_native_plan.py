@@ -163,6 +163,15 @@ def broken_plans():
         "a row of units among numbers per row",
     )
     yield (
+        "a number where strips read a row",
+        {
+            "numbers": lambda plan: 1,
+            "views": lambda plan: [*plan.views, View(native_plan.ROW, 0)],
+            "instructions": lambda plan: replaced(plan.instructions, 0, a=len(plan.views)),
+        },
+        "a number per row among rows of units",
+    )
+    yield (
         "scratch as a row that members share",
         {"views": lambda plan: [*plan.views, View(native_plan.LOCAL, 0, of_row=1)]},
         "which is no row that members share",

@@ -10,19 +10,20 @@ namespace carousel::CAROUSEL_ISA {
 
 template <class T> constexpr int STRIP = STRIP_BYTES / int(sizeof(T)) / BLOCK<T>;  // rows of one block in a strip
 
-// dst = op(a, b, c) over `blocks` blocks of `rows` rows.
+// dst = op(a, b, c) over `blocks` blocks of `rows` rows. NUMBER: a has one number per row, for every unit.
 template <class T> using Kernel = void (*)(int blocks, int rows, const Ref<T>* refs);
 
-template <class T, int ARITY, class F> inline void over_strip(int blocks, int rows, const Ref<T>* refs, F f) {
+template <class T, int ARITY, bool NUMBER, class F> inline void over_strip(int blocks, int rows, const Ref<T>* refs, F f) {
     const Ref<T> d = refs[0], a = refs[1], b = refs[ARITY > 1 ? 2 : 1], c = refs[ARITY > 2 ? 3 : 1];
     for (int i = 0; i < blocks; ++i) {
         T* pd = d.at + i * d.block;
         const T *pa = a.at + i * a.block, *pb = b.at + i * b.block, *pc = c.at + i * c.block;
         for (int r = 0; r < rows; ++r) {
             Vec<T> result[VECTORS];
+            const Vec<T> number = NUMBER ? all(*pa) : Vec<T>{};
 #pragma GCC unroll 8
             for (int v = 0; v < VECTORS; ++v)
-                result[v] = f(load(pa + v * lanes<T>), ARITY > 1 ? load(pb + v * lanes<T>) : Vec<T>{},
+                result[v] = f(NUMBER ? number : load(pa + v * lanes<T>), ARITY > 1 ? load(pb + v * lanes<T>) : Vec<T>{},
                               ARITY > 2 ? load(pc + v * lanes<T>) : Vec<T>{});
 #pragma GCC unroll 8
             for (int v = 0; v < VECTORS; ++v) store(pd + v * lanes<T>, result[v]);
@@ -32,8 +33,8 @@ template <class T, int ARITY, class F> inline void over_strip(int blocks, int ro
 }
 
 #define CAROUSEL_KERNEL(name, arity, value)                                                  \
-    template <class T> void kernel_##name(int blocks, int rows, const Ref<T>* refs) {        \
-        over_strip<T, arity>(blocks, rows, refs,                                             \
+    template <class T, bool NUMBER = false> void kernel_##name(int blocks, int rows, const Ref<T>* refs) {  \
+        over_strip<T, arity, NUMBER>(blocks, rows, refs,                                             \
                              [](Vec<T> a, [[maybe_unused]] Vec<T> b, [[maybe_unused]] Vec<T> c) -> Vec<T> { return value; }); \
     }
 CAROUSEL_OPS(CAROUSEL_KERNEL)
@@ -46,6 +47,11 @@ template <class T> struct Kernels {
 #undef CAROUSEL_ENTRY
     };
 };
+
+// Those whose first operand may be a number per row; the others take rows, to which EXPAND leads.
+template <class T> inline Kernel<T> scaling(int op) {
+    return op == OP_mul ? &kernel_mul<T, true> : op == OP_mul_add ? &kernel_mul_add<T, true> : &kernel_mul_sub<T, true>;
+}
 
 constexpr int ARITIES[POINTWISE_OPS] = {
 #define CAROUSEL_ARITY(name, arity, value) arity,

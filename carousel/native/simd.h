@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
@@ -73,16 +74,21 @@ template <class T, class F> inline Vec<T> by_lane(Vec<T> a, F f) {
     return a;
 }
 
-// The halves of a vector added to one another until one number is left: sums of several vectors overlap.
-template <class T> inline T sum_of_lanes(Vec<T> a) {
-    T half[lanes<T>];
-    std::memcpy(half, &a, sizeof a);
-#pragma GCC unroll 8
-    for (int n = lanes<T> / 2; n > 0; n /= 2)
-#pragma GCC unroll 8
-        for (int i = 0; i < n; ++i) half[i] += half[i + n];
-    return half[0];
+// Halves are added to one another until one number is left. Lane i meets lane i ^ n, which few instructions need.
+#if defined(__clang__) || __GNUC__ >= 12
+template <int N, class V, int... I> inline V exchanged(V a, std::integer_sequence<int, I...>) { return __builtin_shufflevector(a, a, (I ^ N)...); }
+
+template <class T, int N = lanes<T> / 2> inline T sum_of_lanes(Vec<T> a) {
+    if constexpr (N == 0) return a[0];
+    else return sum_of_lanes<T, N / 2>(a + exchanged<N>(a, std::make_integer_sequence<int, lanes<T>>{}));
 }
+#else
+template <class T> inline T sum_of_lanes(Vec<T> a) {
+    for (int n = lanes<T> / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; ++i) a[i] += a[i + n];
+    return a[0];
+}
+#endif
 
 // 1 / d for an ordinary d (not 0, infinite or tiny): an estimate and a Newton step are cheaper than a division.
 template <class T> inline Vec<T> reciprocal(Vec<T> d) { return T(1) / d; }

@@ -7,16 +7,19 @@
 
 namespace carousel::CAROUSEL_ISA {
 
-// to = op over the units of a block in `count` rows, one after another, and over `to` unless it is the first to come.
+// to = op over the units of a block in `count` rows, one after another, and over `to` unless it is the first to come. Four
+// rows at a time, since each op waits for the one before.
 template <class T, class F> inline void gather_rows(T* to, bool first, const T* from, ptrdiff_t row, int64_t count, F f) {
-    Vec<T> whole[VECTORS];
-    for (int v = 0; v < VECTORS; ++v) {
-        whole[v] = load(from + v * lanes<T>);
-        if (!first) whole[v] = f(load(to + v * lanes<T>), whole[v]);
+    for (int v = 0; v < VECTORS; ++v, to += lanes<T>, from += lanes<T>) {
+        Vec<T> whole = first ? load(from) : f(load(to), load(from));
+        int64_t m = 1;
+        for (; m + 4 <= count; m += 4) {
+            const T* p = from + m * row;
+            whole = f(whole, f(f(load(p), load(p + row)), f(load(p + 2 * row), load(p + 3 * row))));
+        }
+        for (; m < count; ++m) whole = f(whole, load(from + m * row));
+        store(to, whole);
     }
-    for (int64_t m = 1; m < count; ++m)
-        for (int v = 0; v < VECTORS; ++v) whole[v] = f(whole[v], load(from + m * row + v * lanes<T>));
-    for (int v = 0; v < VECTORS; ++v) store(to + v * lanes<T>, whole[v]);
 }
 
 // A place among the members of rows, which moves from one to the next.

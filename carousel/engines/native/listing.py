@@ -16,6 +16,7 @@ from carousel.engines.native.plan import (
     NUMBER_OF,
     ROW,
     ROWS,
+    SCALING,
     SIZES,
     TWO,
     Instruction,
@@ -97,7 +98,19 @@ class Listing:
         return layout != HALVES and (layout != ROWS or self.size in self.items.direct)
 
     def compute(self, i: int, item: Pointwise) -> None:
-        self._compute(i, item, NUMBER_OF[item.name], [self.operand(a) for a in item.args])
+        arguments = item.args
+        number = self._number(item)
+        if number is None:
+            self._compute(i, item, NUMBER_OF[item.name], [self.operand(a) for a in arguments])
+            return
+        others = [self.operand(a) for a in arguments if a != number] or [self.operand(number)]
+        self._compute(i, item, NUMBER_OF[item.name], [View(ROW, self.items[number].row), *others])
+
+    def _number(self, item: Pointwise) -> int | None:
+        """The factor that is one number of each member, which a strip multiplies by without expanding it."""
+        if self.size is None or not item.members or item.name not in SCALING:
+            return None
+        return next((a for a in item.args[:2] if self.items[a].row >= 0), None)
 
     def _row(self, item: Item) -> View:
         """The view by which members read the row that an item spreads."""

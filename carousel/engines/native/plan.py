@@ -63,6 +63,7 @@ ACROSS = {
     Structural.AS_ROW: (True, False),
     Structural.AS_MEMBERS: (False, True),
 }
+SCALING = ("mul", "mul_add", "mul_sub")  # those whose first operand may be a number per row
 GATHERS = (Structural.TOTAL, Structural.GREATEST)
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 

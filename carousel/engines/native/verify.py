@@ -166,6 +166,8 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
                 yield f"instruction {number} reads {view(plan, place)} before it is written"
             elif kind == p.COLUMN_SUMS:
                 yield f"instruction {number} reads {view(plan, place)}"
+            elif kind == p.ROW and size is not None and not _takes_number(op, place, arguments):
+                yield f"instruction {number} reads {view(plan, place)}, a number per row among rows of units"
             elif problem := _unfit(plan, op, place, size):
                 yield f"instruction {number} reads {view(plan, place)}, {problem}"
         kind, which, _ = plan.views[dst]
@@ -177,6 +179,14 @@ def _of_listing(plan: p.Plan, begin: int, end: int, size: int | None) -> Iterato
             yield f"instruction {number} writes {view(plan, dst)}, {problem}"
         if kind == p.LOCAL:
             written.add(which)
+
+
+def _takes_number(op: int, place: int, arguments: list[int]) -> bool:
+    """Whether strips may read a number per row there, which stands for all units."""
+    if op in (p.Structural.EXPAND, p.Structural.AS_ROW):
+        return True
+    scaling = [p.NUMBER_OF[name] for name in p.SCALING]
+    return op in scaling and place == arguments[0] and place not in arguments[1 : arity(op)]
 
 
 def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
