@@ -6,10 +6,10 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from carousel.models import FillModel
 from carousel.models.fill_model import sampled_loss
+from carousel.models.linear_cross_entropy import linear_cross_entropy
 from carousel.tasks.language import hidden_words, neighbour_baseline
 from carousel.tasks.language.filling import fill
 from carousel.tasks.language.pieces import PieceBatches
@@ -61,7 +61,8 @@ class FillRun(TextRun):
         network = cast(FillModel, model)
         if self.sampled:
             return sampled_loss(network, symbols, self.frequency, self.sampled)
-        return functional.cross_entropy(network(symbols).flatten(0, 1), symbols.flatten())
+        places = network.places(symbols).flatten(0, 1)
+        return linear_cross_entropy(places, network.embedding.weight, network.bias, symbols.flatten())
 
     def validate(self) -> float:
         return self._nats(self.validation[:VALIDATED_ON])
