@@ -16,7 +16,8 @@ from carousel import Captioner, Translator, inspect
 from carousel.cli import app
 from carousel.errors import CarouselError, DataError, RunError
 from carousel.insight.image_alignment import seen
-from carousel.models.source_readers import ImageReader
+from carousel.models import EncoderDecoder
+from carousel.models.source_readers import ImageReader, SymbolReader
 from carousel.tasks import catalogue
 from carousel.tasks.pairs import Settings, sources
 from carousel.tasks.pairs.nearest import NearestArray
@@ -346,6 +347,19 @@ def test_images_are_moved_in_training_alone():
     assert len(at) == 9
     assert all(abs(r - 10) <= 1 and abs(c - 12) <= 1 for r, c in at), "by one pixel at most, of 32"
     assert all((one == 0).sum() == 2 for one in moved), "the rest is white"
+
+
+@pytest.mark.parametrize(("reader", "dropped"), [(ImageReader(8, 1, 4), False), (SymbolReader(9, 4), True)])
+def test_dropout_zeroes_no_places_of_images(reader, dropped):
+    """They are moved in training, and with both at once a network learns what images show too slowly."""
+    torch.manual_seed(0)
+    network = EncoderDecoder(reader, 5, hidden=6, embedding=4, dropout=0.5)
+    x = torch.randint(9, (8, 3) if isinstance(reader, SymbolReader) else (8, 3, 8, 1))
+    memories = [network.encode(x, torch.tensor([8, 8, 8])) for _ in range(2)]
+    assert reader.dropped == dropped == (not torch.equal(memories[0].steps, memories[1].steps))
+    before = torch.zeros(2, 3, dtype=torch.int64)
+    once, again = (network.decode(memories[0], before, network.first_states(memories[0]))[0] for _ in range(2))
+    assert not torch.equal(once, again), "the decoder has dropout for every source"
 
 
 # -- baseline and scores --------------------------------------------------------------------------------------------

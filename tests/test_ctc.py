@@ -27,7 +27,7 @@ ALL = 4**7  # as many prefixes as there can be
 class Pairwise(nn.Module):
     """Makes one step of two in a row, and of a last one alone."""
 
-    stride, width = 2, 2 * INPUTS
+    stride, width, dropped = 2, 2 * INPUTS, True
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         x = functional.pad(x, (0, 0, 0, 0, 0, len(x) % 2))
@@ -36,7 +36,7 @@ class Pairwise(nn.Module):
 
 
 class AsItIs(nn.Module):
-    stride, width = 1, INPUTS
+    stride, width, dropped = 1, INPUTS, True
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         return x, lengths

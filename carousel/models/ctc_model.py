@@ -26,7 +26,8 @@ class CTCModel(nn.Module):
     A path collapses to a text where equal symbols in a row become one, and then the blanks go: a a - a b b gives a a b.
     So the network learns by itself at which step it writes a symbol. Two equal symbols one after the other need a blank
     between them: a text takes at least as many steps as `steps_needed` says. W is hidden, or 2 * hidden if
-    bidirectional. In training, dropout zeroes elements of what the reader gives, of values between layers, and of h.
+    bidirectional. In training, dropout zeroes elements of what the reader gives (`SourceReader.dropped`), of values
+    between layers, and of h.
     b begins at ln 3(symbols - 1) for the blank, so that at first its P is about 3/4: most steps write nothing.
 
     reader: makes the steps of the recurrence from a source; see `carousel.models.source_readers`.
@@ -63,7 +64,7 @@ class CTCModel(nn.Module):
         batch, up to rounding. What stands after the end of a source means nothing.
         """
         steps, lengths = self.reader(x, lengths)
-        outputs, _ = self.recurrent(self.dropout(steps), lengths=lengths)
+        outputs, _ = self.recurrent(self.dropout(steps) if self.reader.dropped else steps, lengths=lengths)
         return self.head(self.dropout(outputs)).log_softmax(-1), lengths
 
     def loss(self, x: Tensor, lengths: Tensor, targets: Tensor) -> Tensor:

@@ -53,7 +53,8 @@ class EncoderDecoder(nn.Module):
     The attention stands after the recurrence, and the decoder does not read it again. So, under teacher forcing, the
     decoder is one scan over all steps, and the attention one batched product. W is hidden, or 2 * hidden if
     bidirectional; with the score "dot" the two directions are added, so that W is hidden. In training, dropout zeroes
-    elements of what the reader gives, of e, of the values between layers and of o.
+    elements of what the reader gives (not of images, which are moved instead: `SourceReader.dropped`), of e, of the
+    values between layers and of o.
 
     reader: makes the steps of the encoder from a source; see `carousel.models.source_readers`.
     symbols: the number of different symbols of the target; symbol 0 is the boundary, which begins and ends it.
@@ -109,7 +110,7 @@ class EncoderDecoder(nn.Module):
         """Reads a batch of sources. x, lengths: as the reader takes them. Padding is never read: a source gives the
         same memory alone and in any batch, up to rounding."""
         steps, lengths = self.reader(x, lengths)
-        outputs, hx = self.encoder(self.dropout(steps), lengths=lengths)
+        outputs, hx = self.encoder(self.dropout(steps) if self.reader.dropped else steps, lengths=lengths)
         hx = hx if isinstance(hx, Tensor) else hx[self._output]
         directions = 2 if self.encoder.bidirectional else 1
         summary = torch.tanh(self.bridge(hx[-directions:].transpose(0, 1).flatten(1)))

@@ -10,9 +10,14 @@ from torch import Tensor, nn
 
 
 class SourceReader(Protocol):
-    """A module that turns a batch of sources into steps. width: how many numbers a step has."""
+    """A module that turns a batch of sources into steps.
+
+    width: how many numbers a step has. dropped: whether dropout may zero elements of steps in training. A reader that
+    changes its sources itself in training says no: both at once keep a network from learning what the sources show.
+    """
 
     width: int
+    dropped: bool
 
     def __call__(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the steps, (S, B, width), and the number of real steps of each source, (B)."""
@@ -24,6 +29,8 @@ class SymbolReader(nn.Module):
 
     symbols: the number of different symbols. embedding: the size of a step.
     """
+
+    dropped = True
 
     def __init__(self, symbols: int, embedding: int) -> None:
         super().__init__()
@@ -50,6 +57,8 @@ class ImageReader(nn.Module):
     side: rows, and columns, of an image. colours: 1 or 3 numbers of a pixel. channels: W, the width of a step.
     places: about how many rows the map has, 4 or 8.
     """
+
+    dropped = False
 
     def __init__(self, side: int, colours: int, channels: int, places: int = 4) -> None:
         super().__init__()
@@ -93,6 +102,7 @@ class FrameReader(nn.Module):
     mean, scale: of each number of a frame. They are no weights: whoever makes the reader keeps them. stride: k.
     """
 
+    dropped = True
     mean: Tensor
     scale: Tensor
 

@@ -31,8 +31,8 @@ class Settings(TrainingSettings):
     )
     dropout: float | None = changed(
         "dropout",
-        help="Share of activations set to zero in training. Without it: 0.1 for images, and from 200,000 pairs on, "
-        "else 0.3.",
+        help="Share of activations set to zero in training. Without it: 0.4 for images, else 0.3, or 0.1 from 200,000 "
+        "pairs on.",
     )
     learning_rate: float = changed("learning_rate", default=3e-3)
     validation_share: float = changed(
