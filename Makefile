@@ -9,17 +9,20 @@
 PYTHON ?= python3
 BIN = .venv/bin
 
-.PHONY: demo test check docs javascript wheel coverage clean
+.PHONY: demo test style check docs javascript wheel coverage clean
 
 demo: .venv/installed
 	$(BIN)/carousel train --minutes 0.75
 
-test: .venv/installed-tests check
+test: .venv/installed-tests style
 	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-check: .venv/installed-tests
+style: .venv/installed-tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The types are a test too (tests/test_types.py): mypy keeps one processor busy for a minute, and the tests the other.
+check: style
 	$(BIN)/mypy
 
 docs: .venv/installed-docs

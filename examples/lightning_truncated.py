@@ -15,7 +15,7 @@ from torch import nn
 import carousel
 from carousel.training import Carry
 
-STEPS, LANES, WINDOW, LAG = 3000, 16, 4, 2
+STEPS, LANES, WINDOW, LAG = 600, 16, 4, 2
 
 
 class Echo(lightning.LightningModule):

@@ -30,8 +30,9 @@ settings.register_profile("explore", deadline=None, max_examples=100, suppress_h
 settings.load_profile("same")
 
 
-# These compile the engine: minutes each, in few tests. They come first, or one processor waits for them at the end.
-LONGEST = ("test_native_sanitizers.py", "test_native_inner_loops.py", "test_native_identity.py")
+# These compile the engine or read every type: a minute each, in few tests. They come first, or one processor waits for
+# them at the end.
+LONGEST = ("test_native_sanitizers.py", "test_native_inner_loops.py", "test_types.py", "test_native_identity.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

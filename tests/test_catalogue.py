@@ -12,7 +12,7 @@ import pytest
 import torch
 from matrix import CATALOGUE, Row, assert_close, roundings, why_not
 from test_equations import by_the_book
-from test_gradients import arguments, as_function
+from test_gradients import arguments, as_function, in_one
 from torch.autograd import grad, gradcheck, gradgradcheck
 
 import carousel
@@ -65,9 +65,9 @@ def test_it_starts_from_nothing(row):
 @EACH
 def test_first_and_second_derivatives(row):
     layer = row.layer(2, 3, dtype=float64)
-    function, given = as_function(layer, row), arguments(layer, row, steps=2, batch=2)
-    assert gradcheck(function, given, fast_mode=True)
-    assert gradgradcheck(function, given, fast_mode=True)
+    function, vector = in_one(as_function(layer, row), arguments(layer, row, steps=2, batch=2))
+    assert gradcheck(function, vector, fast_mode=True)
+    assert gradgradcheck(function, vector, fast_mode=True)
 
 
 @EACH

@@ -166,12 +166,11 @@ def test_a_number_that_no_training_has_is_named_and_nothing_is_loaded(path: str,
     assert loop.steps == 0
 
 
-@pytest.mark.parametrize("missing", saved_by(batches_loop))
-def test_what_a_checkpoint_lacks_is_named(missing: str) -> None:
+def test_what_a_checkpoint_lacks_is_named() -> None:
     saved = saved_by(batches_loop)
-    del saved[missing]
-    with pytest.raises(ValueError, match=f"lacks {missing}"):
-        batches_loop().load_state_dict(saved)
+    for missing in saved:
+        with pytest.raises(ValueError, match=f"lacks {missing}"):
+            batches_loop().load_state_dict({name: value for name, value in saved.items() if name != missing})
 
 
 @pytest.mark.parametrize("make", [reading_loop, batches_loop])

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from matrix import FULL
 from torch import tanh
 
 import carousel
@@ -213,7 +214,11 @@ SHOWN = {
 }
 
 
-@pytest.mark.parametrize("first", FIRST.values(), ids=FIRST)
+# A kernel takes five seconds: what "inline" begins with is pyplot too.
+KERNELS = [pytest.param(first, id=name, marks=FULL if "plt" in first else ()) for name, first in FIRST.items()]
+
+
+@pytest.mark.parametrize("first", KERNELS)
 def test_a_real_kernel_shows_them(first):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     pytest.importorskip("ipykernel")

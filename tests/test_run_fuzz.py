@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matrix import FULL
 from tiny_runs import TASKS, BreaksOff, Interrupted, without_checksums
 
 from carousel.errors import CarouselError
 from carousel.training.progress import Quiet
 from carousel.training.run_folder import RunFolder
 
-FLIPS, CUTS, HOLES = 6, 2, 1  # of each file
+SOME, MANY = (3, 1, 1), (12, 4, 4)  # flips, cuts and holes of each file
 
 
 @pytest.fixture(scope="module", params=TASKS)
 def task(request) -> str:
     return request.param
+
+
+DAMAGE = pytest.mark.parametrize("counts", [pytest.param(SOME, id="some"), pytest.param(MANY, id="many", marks=FULL)])
 
 
 @pytest.fixture(scope="module")
@@ -34,36 +38,40 @@ def runs(task: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def damaged(content: bytes, dice: random.Random) -> Iterator[bytes]:
-    for _ in range(FLIPS):
+def damaged(content: bytes, counts: tuple[int, int, int], dice: random.Random) -> Iterator[bytes]:
+    flips, cuts, holes = counts
+    for _ in range(flips):
         copy = bytearray(content)
         copy[dice.randrange(len(copy))] ^= 1 << dice.randrange(8)
         yield bytes(copy)
-    for _ in range(CUTS):
+    for _ in range(cuts):
         yield content[: dice.randrange(len(content))]
-    for _ in range(HOLES):
+    for _ in range(holes):
         start = dice.randrange(len(content))
         size = min(dice.randrange(1, 64), len(content) - start)
         yield content[:start] + bytes(size) + content[start + size :]
 
 
-def cases(run: Path, place: Path) -> Iterator[tuple[str, Path]]:
+def cases(run: Path, counts: tuple[int, int, int], place: Path) -> Iterator[tuple[str, Path]]:
     """Copies of the run in which one file is damaged, one at a time."""
     files = sorted(file.name for file in run.iterdir() if file.is_file() and file.suffix != ".png")
     for name in files:
         content = (run / name).read_bytes()
-        for number, other in enumerate(damaged(content, random.Random(f"{run.parent.name} {name}"))):
+        for number, other in enumerate(damaged(content, counts, random.Random(f"{run.parent.name} {name}"))):
             shutil.copytree(run, place)
             (place / name).write_bytes(other)
             yield f"{name}, damage {number}", place
             shutil.rmtree(place)
 
 
-def test_a_finished_run_answers_as_before_or_refuses(task: str, runs: Path, tmp_path: Path) -> None:
+@DAMAGE
+def test_a_finished_run_answers_as_before_or_refuses(
+    task: str, runs: Path, counts: tuple[int, int, int], tmp_path: Path
+) -> None:
     kind = TASKS[task]
     before = kind.answer(kind.model.load(runs / "finished"))
     answered = 0
-    for what, run in cases(runs / "finished", tmp_path / "run"):
+    for what, run in cases(runs / "finished", counts, tmp_path / "run"):
         try:
             after = kind.answer(kind.model.load(run))
         except CarouselError:
@@ -73,11 +81,14 @@ def test_a_finished_run_answers_as_before_or_refuses(task: str, runs: Path, tmp_
     assert answered, "damage to the log and to the checkpoint stands in no answer's way"
 
 
-def test_a_stopped_run_goes_on_as_before_or_refuses(task: str, runs: Path, tmp_path: Path) -> None:
+@DAMAGE
+def test_a_stopped_run_goes_on_as_before_or_refuses(
+    task: str, runs: Path, counts: tuple[int, int, int], tmp_path: Path
+) -> None:
     kind = TASKS[task]
     before = (runs / "finished" / "model.safetensors").read_bytes()
-    for what, run in cases(runs / "stopped", tmp_path / "run"):
-        if what.startswith(("log", "model")) and not what.endswith(("0", "8")):
+    for what, run in cases(runs / "stopped", counts, tmp_path / "run"):
+        if what.startswith(("log", "model")) and not what.endswith((" 0", f" {sum(counts) - 1}")):
             continue  # each of these trains to the end
         try:
             kind.model.resume(run, report=Quiet())
@@ -103,12 +114,15 @@ def test_a_run_without_checksums_opens_and_goes_on_to_the_same_bits(task: str, r
     assert len(RunFolder.open(tmp_path / "stopped").log_lines()) == len(RunFolder.open(runs / "finished").log_lines())
 
 
-def test_a_run_without_checksums_ends_in_an_answer_or_in_words(task: str, runs: Path, tmp_path: Path) -> None:
+@DAMAGE
+def test_a_run_without_checksums_ends_in_an_answer_or_in_words(
+    task: str, runs: Path, counts: tuple[int, int, int], tmp_path: Path
+) -> None:
     """Which answer cannot be known; but nothing else may come of it."""
     kind = TASKS[task]
     shutil.copytree(runs / "stopped", tmp_path / "before")
     without_checksums(tmp_path / "before")
-    for what, run in cases(tmp_path / "before", tmp_path / "run"):
+    for what, run in cases(tmp_path / "before", counts, tmp_path / "run"):
         for call in (lambda run: kind.answer(kind.model.load(run)), lambda run: read_state(kind, run)):
             try:
                 call(run)
