@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-# Tests run side by side, one process on each processor. A thread that spins while it waits for another then takes the
+# Tests run side by side, on every processor. A thread that spins while it waits for another then takes the
 # processor from the test beside it: NumPy's eigenvalues take 25 times as long. Before NumPy and torch are imported.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -37,6 +37,12 @@ LONGEST = ("test_native_sanitizers.py", "test_native_inner_loops.py", "test_type
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than processors: many tests wait, for a process of their own, for a browser, for a clock."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_report_header() -> str:
