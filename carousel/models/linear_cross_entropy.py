@@ -40,38 +40,36 @@ def linear_cross_entropy(
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """learning: whether gradients are wanted; they are computed with the loss, for an upstream gradient of 1."""
+    """learning: whether gradients are wanted. They are computed with the loss, for an upstream gradient of N."""
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float, learning: bool
     ) -> Tensor:
-        count, symbols = len(x), len(weight)
-        rows = ROWS.get(x.device.type, ROWS["cpu"])
-        room = x.new_empty(min(rows, count), symbols)
+        rows, symbols = ROWS.get(x.device.type, ROWS["cpu"]), len(weight)
+        rooms = x.new_empty(2, min(rows, len(x)), symbols)
         total = x.new_zeros(())
         gradients = [torch.empty_like(x), torch.zeros_like(weight), torch.zeros_like(bias)] if learning else []
-        for start in range(0, count, rows):
+        for start in range(0, len(x), rows):
             some, own = x[start : start + rows], targets[start : start + rows].unsqueeze(1)
-            scores = torch.mm(some, weight.T, out=room[: len(some)]).add_(bias)
-            highest = scores.amax(1, keepdim=True)
-            wanted = scores.gather(1, own) * (1 - smoothing)
+            scores = torch.mm(some, weight.T, out=rooms[0, : len(some)]).add_(bias)
+            log_p = torch.log_softmax(scores, 1, out=rooms[1, : len(some)])
+            total -= (1 - smoothing) * log_p.gather(1, own).sum()
             if smoothing:
-                wanted += scores.mean(1, keepdim=True) * smoothing
-            sums = scores.sub_(highest).exp_().sum(1, keepdim=True)
-            total += (sums.log() + highest - wanted).sum()
+                total -= smoothing / symbols * log_p.sum()
             if learning:
-                slope = scores.mul_(1 / (count * sums))  # of the loss by the scores: (P - q) / N
+                slope = log_p.exp_()  # of the loss by the scores: P - q
                 if smoothing:
-                    slope -= smoothing / (count * symbols)
-                slope.scatter_add_(1, own, slope.new_full(own.shape, (smoothing - 1) / count))
+                    slope -= smoothing / symbols
+                slope.scatter_add_(1, own, slope.new_full(own.shape, smoothing - 1))
                 torch.mm(slope, weight, out=gradients[0][start : start + rows])
                 gradients[1].addmm_(slope.T, some)
                 gradients[2] += slope.sum(0)
         ctx.save_for_backward(*gradients)
-        return total / count
+        return total / len(x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return (*(gradient * upstream for gradient in ctx.saved_tensors), None, None, None)
+        of_x, *_ = ctx.saved_tensors
+        return (*(gradient * (upstream / len(of_x)) for gradient in ctx.saved_tensors), None, None, None)
