@@ -48,9 +48,15 @@ template <class T> struct Kernels {
     };
 };
 
-// Those whose first operand may be a number per row; the others take rows, to which EXPAND leads.
-template <class T> inline Kernel<T> scaling(int op) {
-    return op == OP_mul ? &kernel_mul<T, true> : op == OP_mul_add ? &kernel_mul_add<T, true> : &kernel_mul_sub<T, true>;
+// Those whose first operand may be a number per row; others take rows, to which EXPAND leads.
+#define CAROUSEL_OF_NUMBER(OP) OP(add) OP(sub) OP(mul) OP(gt) OP(ge) OP(lt) OP(le) OP(eq) OP(ne) OP(mul_add) OP(mul_sub)
+
+template <class T> inline void of_number(int op, int blocks, int rows, const Ref<T>* refs) {
+    switch (op) {
+#define CAROUSEL_CASE(name) case OP_##name: return kernel_##name<T, true>(blocks, rows, refs);
+        CAROUSEL_OF_NUMBER(CAROUSEL_CASE)
+#undef CAROUSEL_CASE
+    }
 }
 
 constexpr int ARITIES[POINTWISE_OPS] = {

@@ -120,6 +120,16 @@ template <class T> struct Layout {
         return most;
     }
 
+    // How many numbers a member has at most.
+    int64_t widest_of_members() const {
+        int64_t most = 1;
+        for (int64_t i = 0; i < plan.buffers_count; ++i) {
+            const int64_t width = plan.buffers[i].members ? width_of<T>(plan.buffers[i], blocks) : 1;
+            most = width > most ? width : most;
+        }
+        return most;
+    }
+
     // How many rows of a buffer there are for each row of a step, where that is the same for all.
     int64_t rows_each(const CarouselBuffer& b) const { return b.members && walk.each ? walk.each : 1; }
 

@@ -97,7 +97,8 @@ template <class T> struct Machine {
     // Where every row has as many members: from one segment with products to the next, a few rows at a time pass through
     // all segments, so that their members stay in cache.
     void run_rows(const Worker<T>& w, const Step& s, const Chunk& chunk, Range rows) const {
-        const int64_t each = layout.walk.each, together = each < MEMBERS_TOGETHER ? MEMBERS_TOGETHER / each : 1;
+        const int64_t each = layout.walk.each, bytes = each * layout.widest_of_members() * int64_t(sizeof(T));
+        const int64_t together = bytes < MEMBERS_BYTES ? MEMBERS_BYTES / bytes : 1;
         const int64_t last = plan.segments_count - plan.after;
         const auto range = [&](const CarouselSegment& g, Range r) { return g.members ? times(r, each) : r; };
         for (int64_t i = plan.before, end; i < last; i = end) {

@@ -63,8 +63,10 @@ inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int
     for (int i = begin; i < end; ++i) {
         const CarouselInstruction& in = l.plan.instructions[i];
         const Ref<T> refs[4] = {ref_of(in.dst), ref_of(in.a), ref_of(in.b), ref_of(in.c)};
-        if (in.op < POINTWISE_OPS)
-            (l.plan.views[in.a].kind == ROW ? scaling<T>(in.op) : Kernels<T>::table[in.op])(wide, high, refs);
+        if (in.op < POINTWISE_OPS && l.plan.views[in.a].kind == ROW)
+            of_number<T>(in.op, wide, high, refs);
+        else if (in.op < POINTWISE_OPS)
+            Kernels<T>::table[in.op](wide, high, refs);
         else if (in.op >= SPREAD && l.walk.each)
             run_across_slots(in.op, l.walk.each, block, row, wide, high, units, refs[0], refs[1], w.places[in.a].ref);
         else if (in.op >= SPREAD)

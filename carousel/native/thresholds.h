@@ -20,8 +20,9 @@ constexpr int64_t FEW_ROWS_ACROSS = 2;
 // Rows that go together through the segments which run once for a chunk: what one leaves is in cache for the next.
 constexpr int64_t ROWS_TOGETHER = 4 * TILE_ROWS;
 
-// Of rows that have members: so many of those go together through the segments between two products.
-constexpr int64_t MEMBERS_TOGETHER = 2048;
+// Of rows that have members as many go together through the segments between two products as have a panel of so many
+// bytes: what one segment leaves is in L2 for the next.
+constexpr int64_t MEMBERS_BYTES = 512 << 10;
 
 // What a chunk of steps may keep in memory: long chunks make long products, and short ones stay in cache.
 constexpr int64_t CHUNK_BYTES = 4 << 20;

@@ -263,8 +263,9 @@ class Items:
         """The item of an op between a row and its members, or among members. members: whether it gives members."""
         argument = self.list[a]
         if name == "spread" and isinstance(argument, Leaf) and argument.name in ("vector", "constant"):
-            return self._enter(Pointwise(name="copy", size=size, args=(a,), members=True))  # the same for all
-        if isinstance(argument, Leaf) and argument.size in SIZES and not self._is_panel(argument.view):
+            if not self.has_slots or size not in SIZES:  # slots read a vector where it is
+                return self._enter(Pointwise(name="copy", size=size, args=(a,), members=True))  # the same for all
+        elif isinstance(argument, Leaf) and argument.size in SIZES and not self._is_panel(argument.view):
             a = self.op("copy", argument.size, a)
         if name == "turn":
             name = "transpose" if members and argument.members else "as_members" if members else "as_row"

@@ -14,11 +14,12 @@ from carousel.engines.native.plan import (
     LOCAL,
     NUMBER,
     NUMBER_OF,
+    OF_NUMBER,
     ROW,
     ROWS,
-    SCALING,
     SIZES,
     TWO,
+    VECTOR,
     Instruction,
     Structural,
     View,
@@ -103,18 +104,23 @@ class Listing:
         if number is None:
             self._compute(i, item, NUMBER_OF[item.name], [self.operand(a) for a in arguments])
             return
+        name = item.name if arguments[0] == number else OF_NUMBER[item.name]
         others = [self.operand(a) for a in arguments if a != number] or [self.operand(number)]
-        self._compute(i, item, NUMBER_OF[item.name], [View(ROW, self.items[number].row), *others])
+        self._compute(i, item, NUMBER_OF[name], [View(ROW, self.items[number].row), *others])
 
     def _number(self, item: Pointwise) -> int | None:
-        """The factor that is one number of each member, which a strip multiplies by without expanding it."""
-        if self.size is None or not item.members or item.name not in SCALING:
+        """The operand that is one number of each member, which a strip reads without expanding it."""
+        if self.size is None or not item.members or item.name not in OF_NUMBER:
             return None
-        return next((a for a in item.args[:2] if self.items[a].row >= 0), None)
+        first, second = item.args[:2]
+        if self.items[first].row >= 0:
+            return first
+        return second if self.items[second].row >= 0 and OF_NUMBER[item.name] else None
 
     def _row(self, item: Item) -> View:
         """The view by which members read the row that an item spreads."""
-        return place_of(self.items, self.items[item.args[0]], self.part)._replace(of_row=1)
+        view = place_of(self.items, self.items[item.args[0]], self.part)
+        return view if view.kind == VECTOR else view._replace(of_row=1)
 
     def across(self, i: int, item: Across) -> None:
         if self.items.is_gathered(item):

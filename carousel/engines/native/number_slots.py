@@ -2,7 +2,8 @@
 
 An instruction over numbers takes a block of rows at a time, and writes past its last row. A number is therefore alive
 until all rows that are done one after another have read it: within a segment, within the segments between two
-products (the library runs these for a few rows at a time), or from one product to another.
+products (the library runs these for a few rows at a time), or from one product to another. One that products do not end
+is alive from the first of these segments on: what others write there for later rows must not meet it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from carousel.engines.native.text import arity
 
 @dataclass
 class _Life:
-    """The first and the last instruction of a number, and the last that must not write to its place."""
+    """The first and the last instruction of a number, and the first and last that must not write to its place."""
 
     first: int
     last: int
+    begin: int = 0
     end: int = 0
 
 
@@ -27,8 +29,8 @@ def share_numbers(plan: Plan) -> None:
     lives = _lives(plan)
     slots: dict[int, int] = {}
     busy: list[int] = []  # for each place, until when it is taken
-    for number, life in sorted(lives.items(), key=lambda of: of[1].first):
-        free = next((slot for slot, end in enumerate(busy) if end < life.first), len(busy))
+    for number, life in sorted(lives.items(), key=lambda of: of[1].begin):
+        free = next((slot for slot, end in enumerate(busy) if end < life.begin), len(busy))
         if free == len(busy):
             busy.append(0)
         slots[number], busy[free] = free, life.end
@@ -45,10 +47,11 @@ def _lives(plan: Plan) -> dict[int, _Life]:
                 found.setdefault(which, _Life(n, n)).last = n
     segments, stretches = _ends(plan)
     for life in found.values():
-        life.end = life.last
+        life.begin, life.end = life.first, life.last
         if segments[life.first] != segments[life.last]:
             life.end = segments[life.last]
         if stretches[life.first] != stretches[life.last]:
+            life.begin = stretches.index(stretches[life.first])
             life.end = stretches[life.last]
     return found
 

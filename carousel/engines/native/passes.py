@@ -25,7 +25,7 @@ from carousel.engines.native.items import (
     Pointwise,
     Reduction,
 )
-from carousel.engines.native.plan import CHUNK, PANEL, PARTIAL, SIZES, TWO, WORKSPACE
+from carousel.engines.native.plan import CHUNK, CONSTANT, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Constant
 
 
 def run(items: Items) -> None:
@@ -82,6 +82,8 @@ def fuse(items: Items) -> None:
     for item in items.list:
         if not isinstance(item, Pointwise) or item.size not in SIZES:
             continue
+        if item.members and _is_truth(items, item):
+            item.name, item.args = "copy", item.args[:1]
         if item.name == "copy" and (inner := taken_over(item.args[0], item)):
             items.list[item.args[0]] = Gone(size=inner.size)
             item.name, item.args = inner.name, inner.args
@@ -191,6 +193,16 @@ def check(items: Items, after: str) -> None:
             continue
         late = [a for a in read if a.part == item.part and a.level + _is_later(items, item) > item.level]
         assert not late, f"{what} comes before the segment that makes {late}"
+
+
+def _is_truth(items: Items, item: Pointwise) -> bool:
+    """Whether an op chooses 1 where a comparison holds and 0 elsewhere, which is what the comparison gives."""
+    constants = [
+        items.plan.constants[leaf.view.which]
+        for a in item.args[1:]
+        if isinstance(leaf := items[a], Leaf) and leaf.view.kind == CONSTANT
+    ]
+    return item.name == "where" and constants == [Constant(1.0), Constant(0.0)]
 
 
 def _is_later(items: Items, item: Item) -> bool:

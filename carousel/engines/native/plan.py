@@ -63,7 +63,11 @@ ACROSS = {
     Structural.AS_ROW: (True, False),
     Structural.AS_MEMBERS: (False, True),
 }
-SCALING = ("mul", "mul_add", "mul_sub")  # those whose first operand may be a number per row
+# The ops whose first operand may be a number per row in strips, and what each is with its first two operands exchanged.
+OF_NUMBER = {
+    **{name: name for name in ("add", "mul", "mul_add", "mul_sub", "eq", "ne")},
+    **{"sub": "", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"},
+}
 GATHERS = (Structural.TOTAL, Structural.GREATEST)
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 

@@ -185,8 +185,8 @@ def _takes_number(op: int, place: int, arguments: list[int]) -> bool:
     """Whether strips may read a number per row there, which stands for all units."""
     if op in (p.Structural.EXPAND, p.Structural.AS_ROW):
         return True
-    scaling = [p.NUMBER_OF[name] for name in p.SCALING]
-    return op in scaling and place == arguments[0] and place not in arguments[1 : arity(op)]
+    takes = [p.NUMBER_OF[name] for name in p.OF_NUMBER]
+    return op in takes and place == arguments[0] and place not in arguments[1 : arity(op)]
 
 
 def _unfit(plan: p.Plan, op: int, place: int, size: int | None) -> str | None:
