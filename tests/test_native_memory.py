@@ -32,19 +32,20 @@ def test_explain_says_that_memories_run_natively(cell):
     assert "engine: native" in layer(cell, "auto").explain()
 
 
-def test_rows_with_many_slots_pass_a_few_at_a_time(monkeypatch):
-    """A row of 1,100 slots goes alone from product to product: others have not come as far, or have gone further."""
+@pytest.mark.parametrize(("cell", "slots", "width"), [("ntm", 1100, 60), ("dnc", 160, 2)])
+def test_rows_with_large_memories_pass_a_few_at_a_time(monkeypatch, cell, slots, width):
+    """Rows with much memory go alone from product to product: others have not come as far, or have gone further."""
     monkeypatch.setattr(prepared.settings, "poison", True)
     x = torch.randn(T, B, I, dtype=torch.float64)
     lengths = torch.tensor([3, 1, 0, 2, 3])
     found = []
     for engine in ("reference", "native"):
-        made = layer("ntm", engine, slots=1100, width=2)
+        made = layer(cell, engine, slots=slots, width=width)
         output, hx = made(x, lengths=lengths)
         loss = output.square().sum() + sum((state * state).sum() for state in hx)
         found.append([output, *hx, *torch.autograd.grad(loss, list(made.parameters()))])
     for right, mine in zip(*found, strict=True):
-        assert_close(mine, right, terms=2 * T * 1100)
+        assert_close(mine, right, terms=2 * T * slots)
 
 
 def test_of_a_memory_the_slots_are_kept_and_hardly_more():

@@ -74,6 +74,7 @@ enum CarouselStructural : int32_t {
     SPREAD, TOTAL, GREATEST,         // between a row and its members: a copy for each, their sum, the greatest or 0
     ROLL, ROLL_BACK, TRANSPOSE,      // among as many members of each row: the one before, the one after, unit m of each
     AS_ROW, AS_MEMBERS,              // their numbers, one for each, as the units of a row, and the reverse
+    PARTIAL_DOT, TOTAL_PRODUCT,      // as PARTIAL_SUM and TOTAL, of a * b; in TOTAL_PRODUCT a may be a number of each
 };
 
 struct CarouselInstruction {

@@ -67,6 +67,10 @@ inline void run_strip(const Layout<T>& l, const Worker<T>& w, const Step& s, int
             of_number<T>(in.op, wide, high, refs);
         else if (in.op < POINTWISE_OPS)
             Kernels<T>::table[in.op](wide, high, refs);
+        else if (in.op == PARTIAL_DOT)
+            partial_dot<T>(wide, high, refs[0].at, refs[0].block, refs[1], refs[2], units);
+        else if (in.op == TOTAL_PRODUCT)
+            add_products<T>(wide, high, row % each == 0, refs[0], refs[1], refs[2], l.plan.views[in.a].kind == ROW);
         else if (in.op >= SPREAD && l.walk.each)
             run_across_slots(in.op, l.walk.each, block, row, wide, high, units, refs[0], refs[1], w.places[in.a].ref);
         else if (in.op >= SPREAD)

@@ -7,19 +7,29 @@
 
 namespace carousel::CAROUSEL_ISA {
 
-// to = op over the units of a block in `count` rows, one after another, and over `to` unless it is the first to come. Four
-// rows at a time, since each op waits for the one before.
-template <class T, class F> inline void gather_rows(T* to, bool first, const T* from, ptrdiff_t row, int64_t count, F f) {
-    for (int v = 0; v < VECTORS; ++v, to += lanes<T>, from += lanes<T>) {
-        Vec<T> whole = first ? load(from) : f(load(to), load(from));
-        int64_t m = 1;
-        for (; m + 4 <= count; m += 4) {
-            const T* p = from + m * row;
-            whole = f(whole, f(f(load(p), load(p + row)), f(load(p + 2 * row), load(p + 3 * row))));
-        }
-        for (; m < count; ++m) whole = f(whole, load(from + m * row));
-        store(to, whole);
-    }
+// to = op over a vector of `count` rows, one after another, and over `to` unless it is the first to come. Four rows at a
+// time, since each op waits for the one before. at(m): the vector of row m.
+template <class T, class At, class F> inline void gather_rows(T* to, bool first, int count, At at, F f) {
+    Vec<T> whole = first ? at(0) : f(load(to), at(0));
+    int m = 1;
+    for (; m + 4 <= count; m += 4) whole = f(whole, f(f(at(m), at(m + 1)), f(at(m + 2), at(m + 3))));
+    for (; m < count; ++m) whole = f(whole, at(m));
+    store(to, whole);
+}
+
+// The same for a strip: d is the row that its members gather to.
+template <class T, class At, class F> inline void gather_strip(int blocks, int rows, bool first, Ref<T> d, At at, F f) {
+    for (int i = 0; i < blocks; ++i)
+        for (int v = 0; v < VECTORS; ++v) gather_rows<T>(d.at + i * d.block + v * lanes<T>, first, rows, [&](int m) { return at(i, m, v); }, f);
+}
+
+// d += the sum over a strip's members of a * b; number: a has one number for each.
+template <class T> inline void add_products(int blocks, int rows, bool first, Ref<T> d, Ref<T> a, Ref<T> b, bool number) {
+    const auto plus = [](Vec<T> x, Vec<T> y) { return x + y; };
+    if (number)
+        gather_strip<T>(blocks, rows, first, d, [&](int i, int m, int v) { return all(a.at[m]) * vector_of_strip(b, i, m, v); }, plus);
+    else
+        gather_strip<T>(blocks, rows, first, d, [&](int i, int m, int v) { return vector_of_strip(a, i, m, v) * vector_of_strip(b, i, m, v); }, plus);
 }
 
 // A place among the members of rows, which moves from one to the next.
@@ -45,8 +55,7 @@ template <class T>
 inline void run_across_slots(int op, int64_t each, int64_t block, int64_t row, int wide, int high, int64_t units, Ref<T> d, Ref<T> mine, Ref<T> a) {
     const Slot first(each, row);
     const auto gather = [&](auto f) {
-        for (int i = 0; i < wide; ++i)
-            gather_rows<T>(d.at + i * d.block, first.slot == 0, mine.at + i * mine.block, mine.row, high, f);
+        gather_strip<T>(wide, high, first.slot == 0, d, [&](int i, int m, int v) { return vector_of_strip(mine, i, m, v); }, f);
     };
     if (op == TOTAL) return gather([](Vec<T> x, Vec<T> y) { return x + y; });
     if (op == GREATEST) return gather(greater<T>);

@@ -17,18 +17,30 @@ template <class T> inline void expand(int blocks, int rows, Ref<T> dst, const T*
 
 template <class T> inline T larger(T a, T b) { return b > a || b != b ? b : a; }
 
-// dst[row] = the sum of a over the units of each block; `units` of the last block exist, the rest is padding.
-template <class T> inline void partial_sum(int blocks, int rows, T* dst, ptrdiff_t dst_block, Ref<T> a, int64_t units) {
+// dst[row] = the sum over the units of each block of what `at(i, r, v)` is in vector v of row r of block i; `units` of the
+// last block exist, the rest is padding.
+template <class T, class At> inline void partial_sums(int blocks, int rows, T* dst, ptrdiff_t dst_block, int64_t units, At at) {
     for (int i = 0; i < blocks; ++i, units -= BLOCK<T>) {
         Ints<T> exists[VECTORS];
         for (int u = 0; u < BLOCK<T>; ++u) exists[u / lanes<T>][u % lanes<T>] = u < units ? -1 : 0;
-        const T* p = a.at + i * a.block;
-        for (int r = 0; r < rows; ++r, p += a.row) {
-            Vec<T> sum = select<T>(exists[0], load(p), Vec<T>{});
-            for (int v = 1; v < VECTORS; ++v) sum += select<T>(exists[v], load(p + v * lanes<T>), Vec<T>{});
+        for (int r = 0; r < rows; ++r) {
+            Vec<T> sum = select<T>(exists[0], at(i, r, 0), Vec<T>{});
+            for (int v = 1; v < VECTORS; ++v) sum += select<T>(exists[v], at(i, r, v), Vec<T>{});
             dst[i * dst_block + r] = sum_of_lanes<T>(sum);
         }
     }
+}
+
+template <class T> inline Vec<T> vector_of_strip(Ref<T> a, int block, int row, int v) { return load(a.at + block * a.block + row * a.row + v * lanes<T>); }
+
+template <class T> inline void partial_sum(int blocks, int rows, T* dst, ptrdiff_t dst_block, Ref<T> a, int64_t units) {
+    partial_sums<T>(blocks, rows, dst, dst_block, units, [&](int i, int r, int v) { return vector_of_strip(a, i, r, v); });
+}
+
+// The same of a * b.
+template <class T> inline void partial_dot(int blocks, int rows, T* dst, ptrdiff_t dst_block, Ref<T> a, Ref<T> b, int64_t units) {
+    partial_sums<T>(blocks, rows, dst, dst_block, units,
+                    [&](int i, int r, int v) { return vector_of_strip(a, i, r, v) * vector_of_strip(b, i, r, v); });
 }
 
 // dst[row] = the largest number of a in each block, as partial_sum. NaN goes through.

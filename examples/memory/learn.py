@@ -3,8 +3,8 @@
     python examples/memory/learn.py copy --cell ntm --sequences 30000 --out copy.png
 
 It prints the loss in bits a sequence, as the paper does: the cross-entropy of all bits that were asked for. For copy it
-also prints the share of right bits at lengths that were never trained. Copy takes about a minute of one core on the native
-engine; the documentation says what other seeds come to.
+also prints the share of right bits at lengths that were never trained. Copy takes about a minute of one core on the
+native engine; the documentation says what other seeds come to.
 """
 
 from __future__ import annotations

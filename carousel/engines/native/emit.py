@@ -146,9 +146,9 @@ def _strips(items: Items, part: int, level: int, members: bool, size: str) -> tu
             else:
                 listing.copies(i, item)
         for s in next_sums:
-            if s.args[0] == i and item.size == size:
-                listing.add(REDUCTIONS[s.name][0], View(BUFFER, s.homes[0]), listing.operand(i))
+            if max(s.args) == i and item.size == size:
+                listing.add(REDUCTIONS[s.name][0], View(BUFFER, s.homes[0]), *map(listing.operand, s.args))
         for row in next_rows:
-            if row.args[0] == i and item.size == size:
-                listing.gather(i, row)
+            if max(row.args) == i and row.size == size:
+                listing.gather(row)
     return listing.finish()

@@ -147,11 +147,13 @@ class Listing:
             self.local[i] = at
         self._copy_out(item, at, [p for p in places if p != at])
 
-    def gather(self, i: int, item: Across) -> None:
-        """Among members: adds item i to the row `item`, or finds the greatest number of each unit."""
+    def gather(self, item: Across) -> None:
+        """Among members: adds what the row `item` reads to it, or finds the greatest number of each unit."""
         home = self.items.panel_of(item)
         assert home is not None, "the passes give it a panel"
-        self.add(item.name, View(BUFFER, home, of_row=1), self.operand(i))
+        numbers = [View(ROW, self.items[a].row) for a in item.args if self.items[a].row >= 0]
+        rows = [self.operand(a) for a in item.args if self.items[a].row < 0]
+        self.add(item.name, View(BUFFER, home, of_row=1), *numbers, *rows)
 
     def copies(self, i: int, item: Item) -> None:
         """Copies a value that this segment does not compute to its homes."""

@@ -2,8 +2,9 @@
 
 An instruction over numbers takes a block of rows at a time, and writes past its last row. A number is therefore alive
 until all rows that are done one after another have read it: within a segment, within the segments between two
-products (the library runs these for a few rows at a time), or from one product to another. One that products do not end
-is alive from the first of these segments on: what others write there for later rows must not meet it.
+products (the library runs these for a few rows at a time), or from one product to another. Where rows have members, a
+number that products do not end is alive from the first of these segments on: rows and members are counted differently,
+and what a row writes could lie where a member is.
 """
 
 from __future__ import annotations
@@ -46,12 +47,13 @@ def _lives(plan: Plan) -> dict[int, _Life]:
             if kind == ROW:
                 found.setdefault(which, _Life(n, n)).last = n
     segments, stretches = _ends(plan)
+    of_members = any(segment.members for segment in plan.segments)
     for life in found.values():
         life.begin, life.end = life.first, life.last
         if segments[life.first] != segments[life.last]:
             life.end = segments[life.last]
         if stretches[life.first] != stretches[life.last]:
-            life.begin = stretches.index(stretches[life.first])
+            life.begin = stretches.index(stretches[life.first]) if of_members else life.first
             life.end = stretches[life.last]
     return found
 

@@ -25,7 +25,7 @@ from carousel.engines.native.items import (
     Pointwise,
     Reduction,
 )
-from carousel.engines.native.plan import CHUNK, CONSTANT, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Constant
+from carousel.engines.native.plan import CHUNK, CONSTANT, PANEL, PARTIAL, SIZES, TWO, WORKSPACE, Constant, Structural
 
 
 def run(items: Items) -> None:
@@ -79,7 +79,9 @@ def fuse(items: Items) -> None:
             item if isinstance(item, Pointwise) and alone and (item.size, item.part) == (user.size, user.part) else None
         )
 
-    for item in items.list:
+    for i, item in enumerate(items.list):
+        if isinstance(item, Reduction | Across):
+            _take_product(items, i, users)
         if not isinstance(item, Pointwise) or item.size not in SIZES:
             continue
         if item.members and _is_truth(items, item):
@@ -97,6 +99,25 @@ def fuse(items: Items) -> None:
                     item.name, item.args = own, (*inner.args, item.args[1 - place])
                     break
     # A further fused pair needs a row in native/ops.h and a rewriting here.
+
+
+def _take_product(items: Items, i: int, users: list[list[int]]) -> None:
+    """Makes the sum of a product of members, over units or over the members of a row, one instruction."""
+    item, inner = items[i], items[items[i].args[0]]
+    sums = isinstance(item, Reduction) and item.name == "sum"
+    rows = items.is_gathered(item) and item.name == Structural.TOTAL
+    if not (sums or rows) or not isinstance(inner, Pointwise) or inner.name != "mul" or inner.homes or inner.sums:
+        return
+    factors = [items[a] for a in inner.args]
+    panels = sum(factor.size in SIZES for factor in factors)
+    if len(users[item.args[0]]) > 1 or not items.has_slots or not all(f.members for f in factors) or panels < 1 + sums:
+        return
+    items.list[item.args[0]] = Gone(size=inner.size)
+    item.args = inner.args
+    if isinstance(item, Reduction):
+        item.name = "dot"
+    elif isinstance(item, Across):
+        item.name = Structural.TOTAL_PRODUCT
 
 
 def level(items: Items) -> None:
@@ -127,7 +148,7 @@ def sink(items: Items) -> None:
     for i in reversed(range(len(items.list))):
         item = items[i]
         moves = isinstance(item, Pointwise) or (
-            isinstance(item, Reduction) and item.members and users[item.args[0]] == [i]
+            isinstance(item, Reduction) and item.members and all(_is_free(items, a, users[a]) for a in item.args)
         )
         if not moves or (item.homes and not item.members) or not users[i]:
             continue
@@ -195,6 +216,16 @@ def check(items: Items, after: str) -> None:
         assert not late, f"{what} comes before the segment that makes {late}"
 
 
+def _is_sum(items: Items, item: Item) -> bool:
+    """Whether strips of the segment before an item's own sum up what it reads."""
+    return (isinstance(item, Reduction) and item.members) or items.is_gathered(item)
+
+
+def _is_free(items: Items, i: int, users: list[int]) -> bool:
+    """Whether a sum that reads an item may move: then the item moves with it, or is in memory at all times."""
+    return len(set(users)) == 1 or isinstance(items[i], Leaf) or items.is_row(items[i])
+
+
 def _is_truth(items: Items, item: Pointwise) -> bool:
     """Whether an op chooses 1 where a comparison holds and 0 elsewhere, which is what the comparison gives."""
     constants = [
@@ -216,5 +247,6 @@ def _is_read_elsewhere(items: Items, item: Item, users: list[int]) -> bool:
         isinstance(items[u], MatrixProduct)
         or (isinstance(items[u], Across) and not items.is_gathered(items[u]))
         or (isinstance(items[u], Pointwise) and items[u].level != item.level and not items.is_row(item))
+        or (_is_sum(items, items[u]) and items[u].level != item.level + 1 and not items.is_row(item))
         for u in users
     )

@@ -42,6 +42,8 @@ class Structural(IntEnum):
     TRANSPOSE = 1017
     AS_ROW = 1018
     AS_MEMBERS = 1019
+    PARTIAL_DOT = 1020
+    TOTAL_PRODUCT = 1021
 
 
 # Pointwise ops in the order of native/ops.h: first those of the alphabet, then those of the engine alone.
@@ -52,6 +54,7 @@ REDUCTIONS = {
     for name, op in ops.TABLE.items()
     if op.kind == "reduction" and f"TOTAL_{name.upper()}" in Structural.__members__
 }
+REDUCTIONS["dot"] = Structural.PARTIAL_DOT, Structural.TOTAL_SUM  # the engine's own: a sum of products
 # Those between a row and its members, and among members: whether they read members, and whether they give members.
 ACROSS = {
     Structural.SPREAD: (False, True),
@@ -68,7 +71,8 @@ OF_NUMBER = {
     **{name: name for name in ("add", "mul", "mul_add", "mul_sub", "eq", "ne")},
     **{"sub": "", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"},
 }
-GATHERS = (Structural.TOTAL, Structural.GREATEST)
+# Those that make a row in strips of its members.
+GATHERS = (Structural.TOTAL, Structural.GREATEST, Structural.TOTAL_PRODUCT)
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 

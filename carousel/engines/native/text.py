@@ -63,7 +63,7 @@ def _view(plan: p.Plan, kind: int, which: int) -> str:
 def arity(op: int) -> int:
     """The number of arguments of an instruction."""
     if op >= len(p.POINTWISE):
-        return 1
+        return 2 if op in (p.Structural.PARTIAL_DOT, p.Structural.TOTAL_PRODUCT) else 1
     name = p.POINTWISE[op]
     return p.OWN[name] if name in p.OWN else ops.TABLE[name].arity
 

@@ -185,7 +185,7 @@ def _takes_number(op: int, place: int, arguments: list[int]) -> bool:
     """Whether strips may read a number per row there, which stands for all units."""
     if op in (p.Structural.EXPAND, p.Structural.AS_ROW):
         return True
-    takes = [p.NUMBER_OF[name] for name in p.OF_NUMBER]
+    takes = [*(p.NUMBER_OF[name] for name in p.OF_NUMBER), p.Structural.TOTAL_PRODUCT]
     return op in takes and place == arguments[0] and place not in arguments[1 : arity(op)]
 
 
