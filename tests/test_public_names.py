@@ -6,6 +6,7 @@ import ast
 import importlib
 import inspect
 import re
+import runpy
 import warnings
 from pathlib import Path
 
@@ -15,10 +16,9 @@ import carousel
 from carousel.deprecation import warn_renamed
 
 ROOT = Path(__file__).resolve().parent.parent
-API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 LISTED = {
-    package: re.findall(r"`(\w+)`", names)
-    for package, names in re.findall(r"^\| `([\w.]+)` \| .*? \| (.*) \|$", API, flags=re.MULTILINE)
+    package: names
+    for package, (_, names) in runpy.run_path(str(ROOT / "docs" / "site" / "reference.py"))["public"]().items()
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
