@@ -145,7 +145,7 @@ def main(lesson: Lesson) -> None:
     )
 
     lags = lesson.full([5, 20, 60], quick=[5])
-    seeds = lesson.full(5, quick=1)
+    seeds = lesson.full(5, quick=2)
     learnt = {
         (activation, start, lag): [remembers(activation, start, lag, seed) for seed in range(seeds)]
         for activation in LOOK
