@@ -101,7 +101,7 @@ def test_no_task_knows_another():
     assert not sideways
 
 
-LINES = 350
+LINES = {"engines/native/": 250, "": 350}  # of the files below a folder: what stands first holds
 # Longer files, each to be divided; whoever divides one removes it here.
 LONG: set[str] = set()
 
@@ -109,7 +109,8 @@ LONG: set[str] = set()
 def test_no_file_is_longer_than_one_can_read_at_a_sitting():
     """Complexity of functions is ruff's C901."""
     lengths = {str(file.relative_to(PACKAGE)): len(file.read_text(encoding="utf-8").splitlines()) for file in FILES}
-    long = {name for name, lines in lengths.items() if lines > LINES}
+    most = {name: next(LINES[folder] for folder in LINES if name.startswith(folder)) for name in lengths}
+    long = {name for name, lines in lengths.items() if lines > most[name]}
     assert not long - LONG
     assert not LONG - set(lengths), "a file of the list of long files is gone: remove its name there"
 

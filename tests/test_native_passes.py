@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 import carousel
-from carousel.engines.native import passes
-from carousel.engines.native.items import AFTER, BEFORE, STEP, Gone, Items, Pointwise
+from carousel.engines.native import homes, passes
+from carousel.engines.native.item import AFTER, BEFORE, STEP, Gone, Pointwise
+from carousel.engines.native.items import Items
 from carousel.engines.native.plan import BUFFER, CHUNK, PANEL, PREVIOUS, TWO, WORKSPACE, View
 from carousel.program import trace
 
@@ -108,7 +109,7 @@ def test_a_product_and_its_start_share_a_buffer(items):
     start = items.op("tanh", "hidden", given(items))
     product = items.product("hidden", [(state(items), WEIGHT, False)], start, None)
     passes.level(items)
-    passes.share_starts(items)
+    homes.share_starts(items)
     assert items[start].homes == items[product].homes
     assert items.plan.buffers[items[product].homes[0]].time == TWO
 
@@ -119,7 +120,7 @@ def test_only_what_crosses_segments_has_a_buffer(items):
     there = items.op("tanh", "hidden", given(items))
     product = items.product("hidden", [(there, WEIGHT, False)], None, None)
     passes.level(items)
-    passes.give_homes(items)
+    homes.give_homes(items)
     assert not items[here].homes
     assert items[there].homes
     assert items[product].homes

@@ -74,8 +74,7 @@ class _Backward:
         self.stored = saved_buffers(b, program, keep, halves, self.trees)
         given = self.states if self.trees else [program.output_state]
         self.outputs = {state: b.external(program.states[state]) for state in given}
-        nodes = {key: program.nodes[index] for key, index in results_of(program, self.trees).items()}
-        self.upstream = {key: b.external(node.row) for key, node in nodes.items()}
+        self.upstream = {k: b.external(program.nodes[i].row) for k, i in results_of(program, self.trees).items()}
         self.streams = {name: b.external(row) for name, row in program.streams.items()}
         self.grad_streams = {name: b.external(row) for name, row in program.streams.items()} if of_streams else {}
         b.plan.state_sizes = state_sizes(program)
@@ -235,9 +234,8 @@ class _Backward:
 
     def _gradients_of_transposed(self) -> None:
         """Gives v a buffer for each product y = Wᵀ v, where the gradient of W is the sum of v (gradient of y)ᵀ."""
-        for index, node in enumerate(self.program.nodes):
-            if node.op != "product_transposed":
-                continue
+        products = [(i, node) for i, node in enumerate(self.program.nodes) if node.op == "product_transposed"]
+        for index, node in products:
             plan, weight = self.b.plan, self.program.weights[node.attr]
             copy = self.b.op("copy", weight.rows, self._source(node.args[0]))
             buffer = self.b.buffer(PANEL, weight.rows, CHUNK, WORKSPACE, bool(node.members))

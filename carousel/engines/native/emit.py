@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from carousel.engines.native import passes
-from carousel.engines.native.items import (
+from carousel.engines.native.item import (
     AFTER,
     BEFORE,
     STEP,
     Across,
     Gone,
     Item,
-    Items,
     Leaf,
     MatrixProduct,
     Pointwise,
     Reduction,
 )
+from carousel.engines.native.items import Items
 from carousel.engines.native.listing import Listing, place_of
 from carousel.engines.native.number_slots import share_numbers
 from carousel.engines.native.plan import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from carousel.engines.native.items import Across, Item, Items, Leaf, MatrixProduct, Pointwise, Reduction
+from carousel.engines.native.item import Across, Item, Leaf, MatrixProduct, Pointwise, Reduction
+from carousel.engines.native.items import Items
 from carousel.engines.native.plan import (
     BUFFER,
     COLUMN_SUMS,

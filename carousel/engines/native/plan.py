@@ -67,10 +67,8 @@ ACROSS = {
     Structural.AS_MEMBERS: (False, True),
 }
 # The ops whose first operand may be a number per row in strips, and what each is with its first two operands exchanged.
-OF_NUMBER = {
-    **{name: name for name in ("add", "mul", "mul_add", "mul_sub", "eq", "ne")},
-    **{"sub": "", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"},
-}
+OF_NUMBER = {name: name for name in ("add", "mul", "mul_add", "mul_sub", "eq", "ne")}
+OF_NUMBER |= {"sub": "", "lt": "gt", "gt": "lt", "le": "ge", "ge": "le"}
 # Those that make a row in strips of its members.
 GATHERS = (Structural.TOTAL, Structural.GREATEST, Structural.TOTAL_PRODUCT)
 NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
@@ -80,10 +78,7 @@ NUMBER_OF = {name: i for i, name in enumerate(POINTWISE)}
 
 
 class View(NamedTuple):
-    """The place where an instruction reads or writes a value.
-
-    of_row: whether members use it, and it is the row whose members they are.
-    """
+    """The place where an instruction reads or writes a value. of_row: whether it is a row that its members share."""
 
     kind: int
     which: int
@@ -235,6 +230,9 @@ class Plan:
 
     def view(self, view: View) -> int:
         return place_in(self.views, view)
+
+    def terms_of(self, product: Product) -> list[Term]:
+        return self.terms[product.first_term : product.first_term + product.terms]
 
     def __str__(self) -> str:
         from carousel.engines.native.text import text_of  # a late import: text.py imports this file

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from carousel.engines.native.items import Items, Leaf, MatrixProduct
+from carousel.engines.native.item import Leaf, MatrixProduct
+from carousel.engines.native.items import Items
 from carousel.engines.native.plan import REDUCTIONS
 from carousel.engines.sums import sum_trees, uses_of
 from carousel.program import Node, ops

@@ -110,7 +110,7 @@ def _segment(plan: p.Plan, number: int, segment: p.Segment) -> Iterator[str]:
         when = "after a chunk's steps"
     yield f"segment {number} {when}" + ", of members" * segment.members + ", waits" * segment.waits
     for product in plan.products[segment.products : segment.products_end]:
-        terms = plan.terms[product.first_term : product.first_term + product.terms]
+        terms = plan.terms_of(product)
         factors = [f"{_part(plan, t.parameter, t.gate)}{'ᵀ' * t.transposed} @ {view(plan, t.source)}" for t in terms]
         if product.bias_parameter >= 0:
             factors.append(_part(plan, product.bias_parameter, product.bias_gate))

@@ -96,7 +96,7 @@ def _of_products(plan: p.Plan) -> Iterator[str]:
     for number, product in enumerate(plan.products):
         if product.terms < 1 or not 0 <= product.first_term <= len(plan.terms) - product.terms:
             yield f"product {number} has terms {product.first_term} to {product.first_term + product.terms - 1}"
-        for place in (product.dst, *(t.source for t in _terms(plan, product))):
+        for place in (product.dst, *(t.source for t in plan.terms_of(product))):
             buffer = _buffer(plan, place)
             if buffer is None or buffer.layout not in IN_PLACE:
                 yield f"product {number} reads or writes {view(plan, place)}, which is no rows of units"
@@ -134,7 +134,7 @@ def _of_members(plan: p.Plan, s: p.Segment) -> Iterator[str]:
     used = [
         (place, s.members)
         for t in plan.products[s.products : s.products_end]
-        for place in (t.dst, *(f.source for f in _terms(plan, t)))
+        for place in (t.dst, *(f.source for f in plan.terms_of(t)))
     ]
     for number in range(s.numbers, s.single_end):
         op, dst, *arguments = plan.instructions[number]
@@ -225,19 +225,15 @@ def _of_waiting(plan: p.Plan) -> Iterator[str]:
         if s.waits:
             fresh.clear()
         products = plan.products[s.products : s.products_end]
-        read = [t.source for product in products for t in _terms(plan, product)]
+        read = [t.source for product in products for t in plan.terms_of(product)]
         read += [i.a for i in plan.instructions[s.numbers : s.numbers_end] if i.op in TOTAL]
         for place in read:
             kind, which, _ = plan.views[place]
             if p.View(kind, plan.carried[which] if kind == p.PREVIOUS else which) in fresh:
                 yield f"segment {number} reads {view(plan, place)} without waiting for the threads that made it"
-        written = [product.dst for product in products]
-        written += [i.dst for i in plan.instructions[s.numbers : s.single_end]]
+        made = plan.instructions[s.numbers : s.single_end]
+        written = [one.dst for one in (*products, *made)]
         fresh |= {plan.views[place] for place in written if plan.views[place].kind == p.BUFFER}
-
-
-def _terms(plan: p.Plan, product: p.Product) -> list[p.Term]:
-    return plan.terms[product.first_term : product.first_term + product.terms]
 
 
 def _is_units(buffer: p.Buffer | None) -> bool:
@@ -247,7 +243,6 @@ def _is_units(buffer: p.Buffer | None) -> bool:
 def _buffer(plan: p.Plan, place: int) -> p.Buffer | None:
     """The buffer of a view, or None."""
     kind, which, _ = plan.views[place]
-    through = {p.PREVIOUS: plan.carried, p.FORWARD_PREVIOUS: plan.forward_states}.get(kind)
-    if kind != p.BUFFER and through is None:
-        return None
-    return plan.buffers[which if through is None else through[which]]
+    if kind in (p.PREVIOUS, p.FORWARD_PREVIOUS):
+        which = (plan.carried if kind == p.PREVIOUS else plan.forward_states)[which]
+    return plan.buffers[which] if kind in (p.BUFFER, p.PREVIOUS, p.FORWARD_PREVIOUS) else None
