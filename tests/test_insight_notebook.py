@@ -214,8 +214,8 @@ SHOWN = {
 }
 
 
-# A kernel takes five seconds: what "inline" begins with is pyplot too.
-KERNELS = [pytest.param(first, id=name, marks=FULL if "plt" in first else ()) for name, first in FIRST.items()]
+# A kernel takes five seconds. What "inline" begins with is pyplot too; test_notebooks runs notebooks as documented.
+KERNELS = [pytest.param(first, id=name, marks=() if name == "inline" else FULL) for name, first in FIRST.items()]
 
 
 @pytest.mark.parametrize("first", KERNELS)
