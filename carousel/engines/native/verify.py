@@ -232,7 +232,7 @@ def _of_waiting(plan: p.Plan) -> Iterator[str]:
             if p.View(kind, plan.carried[which] if kind == p.PREVIOUS else which) in fresh:
                 yield f"segment {number} reads {view(plan, place)} without waiting for the threads that made it"
         made = plan.instructions[s.numbers : s.single_end]
-        written = [one.dst for one in (*products, *made)]
+        written = [product.dst for product in products] + [instruction.dst for instruction in made]
         fresh |= {plan.views[place] for place in written if plan.views[place].kind == p.BUFFER}
 
 
