@@ -18,7 +18,6 @@ from carousel.engines.native.plan import (
     PREVIOUS,
     ROWS,
     SIZES,
-    TWO,
     WORKSPACE,
     Buffer,
     Gather,
@@ -74,15 +73,6 @@ class Entries:
         if not known:
             self.plan.gathers.append(Gather(state, slot, nodes, -1))
         return known[0] if known else len(self.plan.gathers) - 1
-
-    def children_leaf(self, attr: Any, size: str, nodes: int) -> int:
-        """The item of a state leaf of trees, which is brought to a panel before the step."""
-        index = self.gather(attr, nodes)
-        gather = self.plan.gathers[index]
-        if gather.panel < 0:
-            panel = self.buffer(PANEL, size, TWO, WORKSPACE, gather.slot < 0)
-            self.plan.gathers[index] = gather = gather._replace(panel=panel)
-        return self.leaf("state", View(BUFFER, gather.panel), size, gather.slot < 0)
 
     def child(self, attr: Any) -> tuple[int, int]:
         """What a state leaf of trees stands for: the index of the state and the number of the child; -1 for members."""

@@ -6,7 +6,7 @@ passes (`passes.py`) change the list and check it after each pass.
 
 from __future__ import annotations
 
-from typing import TypeGuard
+from typing import Any, TypeGuard
 
 from carousel.engines.native.entries import Entries
 from carousel.engines.native.item import Across, Item, Leaf, MatrixProduct, Pointwise, Reduction
@@ -15,8 +15,11 @@ from carousel.engines.native.plan import (
     CONSTANT,
     GATHERS,
     NUMBER,
+    PANEL,
     SIZES,
+    TWO,
     VECTOR,
+    WORKSPACE,
     Constant,
     Structural,
     Vector,
@@ -73,6 +76,15 @@ class Items(Entries):
         if size == "one":
             self._give_row(self.list[index])
         return index
+
+    def children_leaf(self, attr: Any, size: str, nodes: int) -> int:
+        """The item of a state leaf of trees, which is brought to a panel before the step."""
+        index = self.gather(attr, nodes)
+        gather = self.plan.gathers[index]
+        if gather.panel < 0:
+            panel = self.buffer(PANEL, size, TWO, WORKSPACE, gather.slot < 0)
+            self.plan.gathers[index] = gather = gather._replace(panel=panel)
+        return self.leaf("state", View(BUFFER, gather.panel), size, gather.slot < 0)
 
     def rows_leaf(self, buffer: int, size: str) -> int:
         view, members = View(BUFFER, buffer), bool(self.plan.buffers[buffer].members)
