@@ -39,10 +39,10 @@ def test_a_season_is_found_to_the_step(kind, noise, trend):
 
 
 def test_no_season_is_found_where_there_is_none():
-    """White noise, what wanders, what wanders more, and what turns back: 120 series."""
+    """White noise, what wanders, what wanders more, and what turns back: 200 series."""
     chance, found = np.random.default_rng(1), []
     for steps in (60, 150):
-        for number in range(15):
+        for number in range(25):
             noise = chance.normal(size=steps)
             turning = np.zeros(steps)
             for t in range(1, steps):
