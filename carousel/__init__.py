@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from carousel.tasks.classification import SequenceClassifier
     from carousel.tasks.forecasting import Forecaster
     from carousel.tasks.language import LanguageModel
-    from carousel.tasks.pairs import Captioner, Transcriber, Translator
+    from carousel.tasks.pairs import Captioner, SeriesCaptioner, Transcriber, Translator
     from carousel.tasks.tagging import Tagger
     from carousel.tasks.trees import TreeClassifier
 
@@ -43,7 +43,7 @@ _HOMES = {
     "carousel.tasks.classification": ("SequenceClassifier",),
     "carousel.tasks.forecasting": ("Forecaster",),
     "carousel.tasks.language": ("LanguageModel",),
-    "carousel.tasks.pairs": ("Captioner", "Transcriber", "Translator"),
+    "carousel.tasks.pairs": ("Captioner", "SeriesCaptioner", "Transcriber", "Translator"),
     "carousel.tasks.tagging": ("Tagger",),
     "carousel.tasks.trees": ("TreeClassifier",),
 }
@@ -84,6 +84,7 @@ __all__ = [
     "Recursive",
     "RunError",
     "SequenceClassifier",
+    "SeriesCaptioner",
     "Tagger",
     "Transcriber",
     "Translator",

@@ -433,6 +433,8 @@ def test_the_commands(run, data, tmp_path, capsys):
     carousel("caption", run, data / "0.png", data / "1.png", "--n-best", "2", "--beam", "3")
     assert len(capsys.readouterr().out.splitlines()) == 4
     assert one.count("\n") == 1
+    carousel("caption", run, data / "captions.csv")  # the images that a table lists
+    assert capsys.readouterr().out.splitlines()[0] == one.strip()
     carousel("evaluate", run, data, "--out", tmp_path / "out")
     said = capsys.readouterr().out
     for words in ("12 images", "this model: ", "word error rate", "nearest image's caption: ", "every answer"):
@@ -440,8 +442,8 @@ def test_the_commands(run, data, tmp_path, capsys):
     assert str(data / "3.png") in (tmp_path / "out" / "answers.csv").read_text()
     for typed, message in (
         ([data / "0.png", data / "1.png", "--alignment", "x.png"], "of one image, and 2 are given"),
-        ([], "The images to caption must be named"),
-        ([data / "captions.csv"], "captions.csv is no image that can be read"),
+        ([], "The files to caption must be named"),
+        ([Path(__file__)], "test_captions.py is no image that can be read"),
     ):
         with pytest.raises(CarouselError, match=message):
             carousel("caption", run, *typed)

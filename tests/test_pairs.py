@@ -156,6 +156,7 @@ def test_the_kind_of_source_chooses_sizes_where_nobody_does(kind):
         "text": SOURCES,
         "image": list(np.eye(40, dtype=np.uint8).reshape(40, 5, 8)),
         "sound": tones(TARGETS),
+        "series": list(np.eye(40).reshape(40, 20, 2)),
     }
     items = shapes[kind]
     level: Level | None = "char" if kind == "text" else None  # subwords take seconds to learn
@@ -167,7 +168,8 @@ def test_the_kind_of_source_chooses_sizes_where_nobody_does(kind):
     assert f"3 x {usual['hidden']} units" in "\n".join(report.lines)
     for name in ("hidden", "layers"):
         (help,) = (one.metadata["help"] for one in fields(Settings) if one.name == name)
-        assert re.search(rf"\b{usual[name]} for ([a-z]+ and )?{kind}s", help), (name, kind, help)
+        plural = sources.of_kind(kind).plural
+        assert re.search(rf"\b{usual[name]} for ([a-z, ]+ )?{plural}", help), (name, kind, help)
 
 
 def test_a_dry_run_says_all_and_writes_nothing(tmp_path, capsys):

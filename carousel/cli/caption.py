@@ -14,7 +14,7 @@ def caption(
     alignment: Path | None = None,
     own: OwnCell = NOT_ASKED,
 ) -> None:
-    """Write captions for images with a model that was trained on captions. Writes one line for each image.
+    """Write texts for images, or for series of numbers, with a model that learnt it. Writes one line for each.
 
     For example:
 
@@ -22,6 +22,7 @@ def caption(
     carousel caption runs/captions cat.png
     carousel caption runs/captions cat.png --n-best 3 --alignment picture.png
     carousel caption runs/captions *.jpg > captions.txt
+    carousel caption runs/notes readings.csv
     ```
 
     Parameters
@@ -29,21 +30,24 @@ def caption(
     run
         A run folder that `carousel train` wrote.
     image
-        The images: files of any size and mode.
+        The images: files of any size and mode, or a table that lists them. Or tables of series, with the columns of
+        the training.
     alignment
-        A picture (.png, .svg, .pdf) of the places of the image that each symbol attended to; for one image.
+        A picture (.png, .svg, .pdf) of what each symbol attended to: places of the image, steps of the series; for
+        one of them.
     """
     from carousel.errors import DataError
     from carousel.tasks.files import require_existing
     from carousel.tasks.pairs.captioner import Captioner
 
     if not image:
-        raise DataError(f"The images to caption must be named: carousel caption {run} cat.png")
+        raise DataError(f"The files to caption must be named: carousel caption {run} cat.png")
     picture = Alignment(alignment)
-    picture.require_one(len(image), "image")
     require_existing(image)
     model = Captioner.load(run, **own.allowed)
     picture.require_attention(model)
-    found = model.caption(list(image), **search.arguments)
+    sources = list(model.read(image, asked=True).sources)
+    picture.require_one(len(sources), model.trained.source.kind)
+    found = model.caption(sources, **search.arguments)
     search.show(found)
-    picture.draw(model, image[0], found[0][0])
+    picture.draw(model, sources[0], found[0][0])

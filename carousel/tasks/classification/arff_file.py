@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from carousel.errors import DataError, option
-from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.examples import Examples, channel_names
 from carousel.tasks.sequences.rows import steps_by_channel
 from carousel.tasks.sequences.values import held, without_padding
 from carousel.tasks.table import listed
@@ -86,7 +86,7 @@ def read_arff(path: Path, *, label: str | None = None) -> Examples:
         held([without_padding(case) for case in items]),
         names,
         labels if target is not None else None,
-        channels=("value",) if width == 1 else tuple(f"dim_{k}" for k in range(width)),
+        channels=channel_names(width),
         said=(_said(path, attributes, target, width),),
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from carousel.errors import DataError, option
 from carousel.tasks.classification.labels import labels_of
-from carousel.tasks.sequences.examples import Columns, Examples
+from carousel.tasks.sequences.examples import Columns, Examples, channel_names
 from carousel.tasks.sequences.recordings import Sound, as_samples
 from carousel.tasks.sequences.values import as_array, held, on_host, refuse_infinite, without_padding
 
@@ -55,8 +55,7 @@ def from_python(
         return Examples("audio", sounds, names, labels, belonging)
     series, said = _series(items, axes, channels)
     if not channels:
-        width = series[0].shape[1]
-        channels = ("value",) if width == 1 else tuple(f"dim_{k}" for k in range(width))
+        channels = channel_names(series[0].shape[1])
     return Examples("series", series, names, labels, belonging, channels, Columns(axes=axes), said)
 
 

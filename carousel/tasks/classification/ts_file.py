@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from carousel.errors import DataError
-from carousel.tasks.sequences.examples import Examples
+from carousel.tasks.sequences.examples import Examples, channel_names
 from carousel.tasks.sequences.values import held, without_padding
 
 COMMENTS = ("#", "%")
@@ -82,7 +82,7 @@ def read_ts(path: Path) -> Examples:
         names.append(f"{path.name}:{number}")
     if not items:
         raise DataError(f"{path} has no case after its @data line: there is nothing to read.")
-    channels = ("value",) if items[0].shape[1] == 1 else tuple(f"dim_{k}" for k in range(items[0].shape[1]))
+    channels = channel_names(items[0].shape[1])
     return Examples(
         "series",
         held([without_padding(case) for case in items]),

@@ -6,7 +6,7 @@ from carousel.lazy import importer
 from carousel.tasks.pairs.settings import Settings
 
 if TYPE_CHECKING:
-    from carousel.tasks.pairs.captioner import Captioner
+    from carousel.tasks.pairs.captioner import Captioner, SeriesCaptioner
     from carousel.tasks.pairs.evaluation import Evaluation
     from carousel.tasks.pairs.transcriber import Spoken, Transcriber, TranscriptStream
     from carousel.tasks.pairs.translator import Translator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Captioner",
     "Evaluation",
+    "SeriesCaptioner",
     "Settings",
     "Spoken",
     "Transcriber",
@@ -28,6 +29,7 @@ __getattr__ = importer(
     {
         "Captioner": "carousel.tasks.pairs.captioner",
         "Evaluation": "carousel.tasks.pairs.evaluation",
+        "SeriesCaptioner": "carousel.tasks.pairs.captioner",
         "Spoken": "carousel.tasks.pairs.transcriber",
         "Transcriber": "carousel.tasks.pairs.transcriber",
         "TranscriptStream": "carousel.tasks.pairs.transcriber",

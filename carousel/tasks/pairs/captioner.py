@@ -1,9 +1,9 @@
-"""The captioner as a Python user meets it."""
+"""The captioners as a Python user meets them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -35,11 +35,14 @@ class Captioner(PairsModel):
     image does not depend on the images that are captioned with it. All methods but `fit`, `load` and `resume` raise
     RunError before `fit`, and DataError for what are no images.
 
+    Files of series are learnt from and captioned too, and runs of them opened; arrays are images here, and series for
+    `SeriesCaptioner`.
+
     verbose: whether to show how the training goes.
     """
 
     CALLED = "A captioner"
-    KINDS = ("image",)
+    KINDS: ClassVar[tuple[str, ...]] = ("series", "image")
 
     @speaking(python=True)
     def caption(
@@ -55,9 +58,10 @@ class Captioner(PairsModel):
     ) -> list[list[Written]]:
         """The `best` texts for each image, with their scores and alignments, best first.
 
-        images: one image or several. beam: how many hypotheses the search follows; 1 is greedy. length_penalty,
-        coverage_penalty, shortest, longest: as for `carousel.models.beam_search.Search`; longest at most ten symbols
-        more than twice the longest caption of the training part.
+        images: one image or several, or series where the model reads them. beam: how many hypotheses the search
+        follows; 1 is greedy. length_penalty, coverage_penalty, shortest, longest: as for
+        `carousel.models.beam_search.Search`; longest at most ten symbols more than twice the longest caption of the
+        training part.
         Raises DataError for what is no image that can be read, and for a search that cannot be.
         """
         how = how_to_search(beam, best, length_penalty, coverage_penalty, shortest, longest)
@@ -72,3 +76,24 @@ class Captioner(PairsModel):
         written = self.predict(pairs.sources)
         targets = pairs.require_targets("Scoring")
         return float(np.mean([one.split() == other.split() for one, other in zip(written, targets, strict=True)]))
+
+
+@explained_by(Settings)
+class SeriesCaptioner(Captioner):
+    """Learns to write a text for a series of numbers: what happens in it, step after step.
+
+        model = carousel.SeriesCaptioner(epochs=20)
+        model.fit([array, ...], ["rises, then falls", ...])        # or fit("readings.csv", target="note")
+        model.predict([array])                                     # an array of texts
+        model.caption(array[None], best=3)                         # texts with scores and alignments
+
+        model = carousel.SeriesCaptioner.load("runs/train")
+
+    A series is an array (T, C), or (T,) for one channel, NaN where a value is missing; all have the same channels, and
+    T may differ. Several are a list, or an array (N, T, C). All else is as for `Captioner`.
+
+    verbose: whether to show how the training goes.
+    """
+
+    CALLED = "A captioner of series"
+    KINDS = ("series",)

@@ -28,8 +28,9 @@ from carousel.training.run_folder import RunFolder
 class PairsModel(FittedModel[TrainedPairs]):
     """A model that writes a text for a source; `Translator` and `Captioner` are it for one kind of source each.
 
-    KINDS: the kinds of sources that it reads, see `carousel.tasks.pairs.sources`. This class itself opens runs of all
-    kinds. A derived class has a method by its own name for `_write`.
+    KINDS: the kinds of sources that it reads, see `carousel.tasks.pairs.sources`; the last of them is what Python
+    objects are, and files that no kind recognises. This class itself opens runs of all kinds. A derived class has a
+    method by its own name for `_write`.
     """
 
     TASK = "pairs"
@@ -105,8 +106,8 @@ class PairsModel(FittedModel[TrainedPairs]):
         source = self._fitted("asked").source
         if source.kind not in self.KINDS:
             raise RunError(
-                f"{folder.path} reads {source.kind}s, and {type(self).__name__} is for runs that read "
-                f"{' or '.join(f'{one}s' for one in self.KINDS)}. Such a run is asked so: "
+                f"{folder.path} reads {source.plural}, and {type(self).__name__} is for runs that read "
+                f"{' or '.join(sources.of_kind(one).plural for one in self.KINDS)}. Such a run is asked so: "
                 f"{source.asks(str(folder.path))[0]}"
             )
         self._pairs = stored.StoredPairs.load(folder.path) if (folder.path / stored.FILE).exists() else None
@@ -188,7 +189,7 @@ class PairsModel(FittedModel[TrainedPairs]):
 
     def _given(self, X: Any, y: Any) -> Pairs:
         """The pairs of two lists. Raises DataError for what are no sources and texts, and for two lengths."""
-        kind = self.KINDS[0] if self._trained is None else self._trained.source.kind
+        kind = self.KINDS[-1] if self._trained is None else self._trained.source.kind
         items, targets = sources.of_kind(kind).given(X), texts_in(y, "written")
         if len(items) != len(targets):
             raise DataError(f"Each source has one target, and {len(items):,} sources and {len(targets):,} are given.")

@@ -156,7 +156,7 @@ def _head(settings: Settings, kind: type[Source]) -> Head:
     chosen = settings.head or kind.heads[0]
     if chosen not in kind.heads:
         raise DataError(
-            f"The head {chosen} ({option('head')}) writes while a sound is read, and these sources are {kind.kind}s: "
+            f"The head {chosen} ({option('head')}) writes while a sound is read, and these sources are {kind.plural}: "
             f"leave it out."
         )
     usual = Settings()

@@ -24,10 +24,11 @@ class Settings(TrainingSettings):
 
     cell: str = changed("cell", default="gru")
     hidden: int | None = changed(
-        "hidden", help="Units in each layer. Without it: 128 for sounds, 256 for texts and images."
+        "hidden", help="Units in each layer. Without it: 128 for sounds and series, 256 for texts and images."
     )
     layers: int | None = changed(
-        "layers", help="Layers on top of each other. Without it: 2 for sounds, 1 for texts and images."
+        "layers",
+        help="Layers on top of each other. Without it: 2 for sounds, 1 for texts, images and series.",
     )
     dropout: float | None = changed(
         "dropout",
@@ -43,7 +44,10 @@ class Settings(TrainingSettings):
     )
 
     source: str | None = setting(
-        None, "Of a table: the column to read, by its name, or by its number from 1. Without it: the first.", group=DATA
+        None,
+        "Of a table: the column to read, by its name, or by its number from 1. Without it: the first. Of a table of "
+        "series: the column that says which series a row belongs to.",
+        group=DATA,
     )
     target: str | None = setting(
         None,
@@ -53,7 +57,7 @@ class Settings(TrainingSettings):
     level: Level | None = setting(
         None,
         "How texts are read and written: by subword, word, char or byte. Without it: subword (needs "
-        "carousel-rnn[text]), or word for captions of images, char for sounds.",
+        "carousel-rnn[text]), or word for captions of images and series, char for sounds.",
         group=DATA,
     )
     vocabulary: int | None = setting(

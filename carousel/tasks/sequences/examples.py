@@ -104,6 +104,11 @@ def joined(parts: Sequence[Examples]) -> Examples:
     )
 
 
+def channel_names(width: int) -> tuple[str, ...]:
+    """Names for the channels of series that come without."""
+    return ("value",) if width == 1 else tuple(f"dim_{k}" for k in range(width))
+
+
 def described(examples: Examples) -> str:
     return f"series of {len(examples.channels)} channels" if examples.kind == "series" else examples.kind
 

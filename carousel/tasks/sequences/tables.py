@@ -20,7 +20,7 @@ from carousel.tasks.sequences.columns import (
     roles,
     several,
 )
-from carousel.tasks.sequences.examples import Columns, Examples, Label, plain
+from carousel.tasks.sequences.examples import Columns, Examples, Label, channel_names, plain
 from carousel.tasks.sequences.values import held, refuse_infinite
 from carousel.tasks.table import listed, read
 
@@ -330,7 +330,7 @@ def one_sequence(file: Path, columns: Columns, *, say: Callable[[str], None]) ->
     What is the same in every row and has the name of an id, a group or a class is no channel."""
     if (numbers := without_names(file)) is not None:
         say(f"{file.name} has no line of names: every line is a step of {numbers.shape[1]} numbers")
-        channels = ["value"] if numbers.shape[1] == 1 else [f"dim_{k}" for k in range(numbers.shape[1])]
+        channels = channel_names(numbers.shape[1])
         return series_from(pl.DataFrame(numbers, schema=channels, orient="row"), str(file), Columns())
     frame = read_file(file, columns, say=say)
     asked = replace(Columns(), label=columns.label, time=columns.time)

@@ -9,7 +9,7 @@ import numpy as np
 from carousel.errors import DataError, speaking
 from carousel.tasks.files import paths_in
 from carousel.tasks.fitted_model import FittedModel
-from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.examples import Columns, channel_names
 from carousel.tasks.sequences.objects import is_frame
 from carousel.tasks.tagging import answers, preparation, rows, sources
 from carousel.tasks.tagging.answers import TaggedText
@@ -204,7 +204,7 @@ def _from_python(X: Any, y: Any, settings: Settings, channels: tuple[str, ...] =
     width = arrays[0].shape[1]
     if wrong := [name for name, one in zip(names, arrays, strict=True) if one.shape[1] != width]:
         raise DataError(f"Every sequence must have the channels of the first, {width}; {wrong[0]} has others.")
-    return Tagged("series", arrays, names, tags, channels=channels or tuple(f"dim_{k}" for k in range(width)))
+    return Tagged("series", arrays, names, tags, channels=channels or channel_names(width))
 
 
 def _is_words(sequence: Any) -> bool:

@@ -2,7 +2,7 @@
 
 A class says how its kind is recognised and read, before anything is learnt:
 
-    kind: str                                    its name, in config.json and in messages
+    kind, plural: str                            its name, in config.json and in messages; of several sources
     usual: Mapping[str, Any]                     settings where nobody chooses: the level of targets, and sizes
     heads: tuple[str, ...]                       what may write them, the usual one first; see `heads`
     reads: int                                   pairs that a training reads, all epochs together, where nobody chooses
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # The class of each; those first that are asked first.
-KINDS = {"image": "ImageSource", "sound": "SoundSource", "text": "TextSource"}
+KINDS = {"image": "ImageSource", "sound": "SoundSource", "series": "SeriesSource", "text": "TextSource"}
 
 
 class NearestSource(Protocol):
@@ -61,6 +61,7 @@ class Source(Protocol):
     """See the module."""
 
     kind: ClassVar[str]
+    plural: ClassVar[str]
     usual: ClassVar[Mapping[str, Any]]
     heads: ClassVar[tuple[Head, ...]]
     reads: ClassVar[int]

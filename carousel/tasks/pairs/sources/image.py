@@ -40,6 +40,7 @@ class ImageSource:
     said_of: str = ""
 
     kind = "image"
+    plural = "images"
     usual: ClassVar[Mapping[str, Any]] = {"level": "word", "hidden": 256, "layers": 1, "dropout": 0.4}
     heads = ("decoder",)
     reads = 150_000

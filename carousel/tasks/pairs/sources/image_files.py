@@ -44,7 +44,7 @@ def read(paths: Sequence[Path], *, source: str | None = None, target: str | None
 
     Raises DataError for files that cannot be read so; the message says why, and how they would have to be."""
     require_existing(paths)
-    if asked and all(path.is_file() and IMAGES.has(path.name) for path in paths):
+    if asked and not any(path.is_dir() or path.suffix.lower() == ".npz" or table.is_table(path) for path in paths):
         return Pairs(list(paths), None, range(1, len(paths) + 1), "the images", "image", "number")
     if len(paths) != 1:
         raise DataError(

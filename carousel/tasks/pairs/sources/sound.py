@@ -17,6 +17,7 @@ from carousel.insight.alignment import alignment_figure
 from carousel.models.source_readers import FrameReader
 from carousel.models.standardizing import mean_and_scale
 from carousel.tasks.pairs.examples import Pairs
+from carousel.tasks.pairs.nearest import NearestInTime
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import sound_files
 from carousel.tasks.sequences.front_ends.audio import RATES_ASKED, AudioFrontEnd, AudioStream, mel_of
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 STRIDE = 2  # frames that stand side by side in a step: 20 ms of sound
 MOST_CHANNELS = 64  # of a sound in an array; more are samples, and the axes are the wrong way round
-POINTS = 12  # at which the baseline compares two sounds
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class SoundSource:
     scale: tuple[float, ...] = ()
 
     kind = "sound"
+    plural = "sounds"
     usual: ClassVar[Mapping[str, Any]] = {"level": "char", "hidden": 128, "layers": 2}
     heads = ("ctc", "decoder")
     reads = 16_000
@@ -120,8 +121,9 @@ class SoundSource:
     def named(self, item: Any, number: int) -> str:
         return str(item) if isinstance(item, str | Path) else f"sound {number + 1}"
 
-    def memory(self, kept: Sequence[np.ndarray], targets: Sequence[str]) -> NearestSound:
-        return NearestSound(self, kept, targets)
+    def memory(self, kept: Sequence[np.ndarray], targets: Sequence[str]) -> NearestInTime:
+        mean, scale = np.array(self.mean), np.array(self.scale)
+        return NearestInTime(lambda frames: (frames - mean) / scale, kept, targets)
 
     def alignment_figure(
         self, weights: np.ndarray, kept: np.ndarray, written: Sequence[str], title: str
@@ -165,24 +167,3 @@ def _sound(item: Any) -> Any:
         raise DataError(f"The samples of a sound are (n,) or (n, channels), and these have the shape {samples.shape}.")
     channels = np.stack([as_samples(samples[:, k]) for k in range(samples.shape[1])])
     return Sound(channels.mean(0, dtype=np.float32), rate)
-
-
-class NearestSound:
-    """Answers a sound with the text of the nearest training sound: by the Euclidean distance of the standardised frames
-    at 12 moments, evenly from the first frame to the last, and of ln of the length."""
-
-    def __init__(self, source: SoundSource, kept: Sequence[np.ndarray], targets: Sequence[str]) -> None:
-        self._source, self._targets = source, targets
-        self._known = np.stack([self._moments(one) for one in kept])
-
-    def answer(self, kept: np.ndarray) -> str:
-        """The text of the nearest training sound; of equally near ones, of the first."""
-        if not len(kept):
-            return ""
-        distances = ((self._known - self._moments(kept)) ** 2).sum(1)
-        return self._targets[int(distances.argmin())]
-
-    def _moments(self, kept: np.ndarray) -> np.ndarray:
-        chosen = np.linspace(0, len(kept) - 1, POINTS).round().astype(int)
-        frames = (kept[chosen] - np.array(self._source.mean)) / np.array(self._source.scale)
-        return np.append(frames.ravel(), POINTS * np.log(len(kept)))

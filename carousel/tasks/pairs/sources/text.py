@@ -31,6 +31,7 @@ class TextSource:
     symbols: TextSymbols | None = None
 
     kind = "text"
+    plural = "texts"
     usual: ClassVar[Mapping[str, Any]] = {"level": "subword", "hidden": 256, "layers": 1}
     heads = ("decoder",)
     reads = 600_000

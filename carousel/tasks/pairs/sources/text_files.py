@@ -128,6 +128,14 @@ def _of_rows(
     one, other = _column(source, names, width, path, "source", 0), _column(target, names, width, path, "target", 1)
     if one == other:
         raise DataError(f"The source and the target of {path} are the same column: name two ({option('target')}).")
+    for column, given, side in ((one, source, "source"), (other, target, "target")):
+        some = [row[column] for _, row in body[:LOOKED_AT] if column < len(row)]
+        # Of more columns than two, a side that nobody names holds no numbers: it is one of the others.
+        if width > 2 and given is None and all(map(_is_number, some)):
+            raise DataError(
+                f"The {side} of the pairs would be {_called(column, names)} of {path}, which holds numbers and no "
+                f"texts. Name the columns of texts: {option('source')}, {option('target')}."
+            )
     short = [number for number, row in body if len(row) <= max(one, other)]
     if width < 2 or len(short) > len(body) / 2:
         raise DataError(
