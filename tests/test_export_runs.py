@@ -11,6 +11,7 @@ import tiny_runs
 import torch
 from matrix import assert_close
 
+import carousel
 from carousel import Forecaster, LanguageModel, SequenceClassifier
 from carousel.cli import app
 from carousel.errors import DataError, ProgramError
@@ -36,6 +37,17 @@ def runs(tmp_path_factory) -> dict[str, Path]:
         task.train(folder, folder / "run", **({"cell": "gru"} if name == "language" else {}))
         found[name] = folder / "run"
     return found
+
+
+def test_a_tagger_has_no_form_yet_and_its_layer_has(tmp_path):
+    tiny_runs.TASKS["tagging"].train(tmp_path, tmp_path / "run")
+    with pytest.raises(
+        ProgramError, match=r"a tagger has no ONNX or C form\. Its recurrent layer has one: carousel\."
+    ) as e:
+        exported(tmp_path / "run", tmp_path / "out", "onnx")
+    advice = str(e.value).partition("Its recurrent layer has one: ")[2].removesuffix(".")
+    exec(advice.replace("'layer.onnx'", repr(str(tmp_path / "layer.onnx"))), {"carousel": carousel})
+    assert (tmp_path / "layer.onnx").stat().st_size > 500
 
 
 def exported(run: Path, out: Path, form: str, **options) -> tuple[dict, list[str]]:

@@ -1,16 +1,20 @@
-"""Every training ends with a verdict: wins, level or loses, why, and what to type."""
+"""Every training ends with a verdict: wins, level or loses, why, and what to type; and what it names can be typed."""
 
 from __future__ import annotations
 
 import re
+import shlex
 
 import numpy as np
 import pytest
 import tiny_runs
 
-from carousel.errors import speaking
+from carousel.cli import app
+from carousel.errors import DataError, speaking
+from carousel.tasks import catalogue
 from carousel.tasks.verdict import by_figure, by_loss, by_right, longer
 from carousel.training.progress import Lines
+from carousel.training.run_folder import RunFolder
 from carousel.training.settings import TrainingSettings
 
 SENTENCE = re.compile(r"the model (is better than|is level with|loses to) [^:]+: [^;]+(; (?P<advice>.+))?")
@@ -25,6 +29,26 @@ def test_every_training_ends_with_a_verdict(task, tmp_path):
     verdict = SENTENCE.fullmatch(said[-1])
     assert verdict, said[-1]
     assert verdict[1] == "is better than" or re.search(r"epochs=|minutes|train", verdict["advice"])
+    check_what_to_type_next(RunFolder.open(tmp_path / "run"))
+
+
+def check_what_to_type_next(run: RunFolder) -> None:
+    """The commands that a training names at its end are commands, with options that they have, about this very run.
+    What a task evaluates on must be named, and the message says so."""
+    task = catalogue.task_named(catalogue.task_of(run))
+    said: list[str] = []
+    task.conclude(run, Lines(write=said.append))
+    proposed = "\n".join(said).partition("What to type next:")[2].splitlines()
+    commands = []
+    for line in (line.strip() for line in proposed if line.strip().startswith("carousel ")):
+        command, bound, unknown, _ = app.parse_known_args(shlex.split(line)[1:])
+        assert not unknown, line
+        assert str(run.path) in map(str, bound.arguments.values()), line
+        commands.append(command.__name__)
+    assert "inspect" in commands
+    if "evaluate" in commands and task.__name__ != "carousel.tasks.language.task":  # which has data of its own
+        with pytest.raises(DataError, match=re.escape(f"carousel evaluate {run.path}")):
+            task.evaluate(run, [], out=None, say=said.append)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def portable(folder: RunFolder) -> Portable:
     if isinstance(network, FillModel):
         raise ProgramError(
             f"exporting {folder.path}: a model that fills in words has no ONNX or C form. Each of its two layers has "
-            f"one: carousel.to_onnx(model.network.forwards, 'forwards.onnx')."
+            f"one: carousel.export.to_onnx(model.network.forwards, 'forwards.onnx')."
         )
 
     def judge(answer: Answer, data: Sequence[Path]) -> Figures:

@@ -10,5 +10,5 @@ def portable(folder: RunFolder) -> NoReturn:
     """Raises ProgramError: the two recurrences of a tagger, over characters and over words, have no common form yet."""
     raise ProgramError(
         f"exporting {folder.path}: a tagger has no ONNX or C form. Its recurrent layer has one: "
-        f"carousel.to_onnx(carousel.Tagger.load({str(folder.path)!r}).trained.network.recurrent, 'layer.onnx')."
+        f"carousel.export.to_onnx(carousel.Tagger.load({str(folder.path)!r}).trained.network.recurrent, 'layer.onnx')."
     )
