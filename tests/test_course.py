@@ -140,10 +140,28 @@ def test_the_command_lists_and_runs_lessons(tmp_path, capsys, monkeypatch):
 
     monkeypatch.setattr(lesson, "conduct", conduct)
     course(3, quick=True, out=tmp_path)
-    assert ran == [(main_of(3), {"quick": True, "out": tmp_path})]
+    assert ran == [(main_of(3), {"quick": True, "out": tmp_path, "data": None})]
     with pytest.raises(DataError, match="A statement of lesson 4 does not hold here"):
         course(4)
     with pytest.raises(DataError, match="There is no lesson 99: there are 1 to"):
         course(99)
     with pytest.raises(DataError, match="Which lessons"):
         course(quick=True)
+    with pytest.raises(DataError, match="Which lessons"):
+        course(data=tmp_path)
+
+
+def test_a_lesson_reads_real_files_where_it_can(tmp_path, capsys):
+    from carousel.course import lesson, main_of
+    from carousel.errors import DataError
+
+    with pytest.raises(DataError, match="5. .*makes its own data and reads no files: leave --data out"):
+        lesson.conduct(main_of(5), quick=True, out=None, data=tmp_path)
+
+    scope: dict = {"__doc__": "99. One that reads"}
+    exec("def main(lesson): raise AssertionError\ndef on_files(lesson, data): lesson.fact(data.name, True)", scope)
+    reading = lesson.reading(scope["main"], tmp_path)
+    reading(lesson.Lesson(quick=True))
+    assert f"holds: {tmp_path.name}" in capsys.readouterr().out
+    with pytest.raises(DataError, match="99. .*no such file or folder"):
+        lesson.reading(scope["main"], tmp_path / "nowhere")

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from carousel.errors import DataError
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -108,30 +110,48 @@ def teach(main: Callable[[Lesson], None]) -> None:
     parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small sizes: seconds instead of a minute or two")
     parser.add_argument("--out", type=Path, metavar="FOLDER", help="write the picture and the numbers (JSON) there")
+    if "on_files" in main.__globals__:
+        parser.add_argument("--data", type=Path, metavar="PATH", help="the same on these real files, as the text says")
     arguments = parser.parse_args()
-    if not conduct(main, quick=arguments.quick, out=arguments.out):
+    data = getattr(arguments, "data", None)
+    if not conduct(main, quick=arguments.quick, out=arguments.out, data=data):
         sys.exit(1)
 
 
-def conduct(main: Callable[[Lesson], None], *, quick: bool, out: Path | None) -> bool:
+def conduct(main: Callable[[Lesson], None], *, quick: bool, out: Path | None, data: Path | None = None) -> bool:
     """Runs a lesson and prints what it finds. Returns whether every fact holds.
 
-    main: the function that measures. quick: small sizes. out: a folder for the picture and the numbers.
+    main: the function that measures. quick: small sizes. out: a folder for the picture and the numbers. data: real
+    files, which the function `on_files(lesson, data)` beside `main` reads; it runs in place of `main`.
+    Raises DataError where there are no such files, and for a lesson that reads none.
     """
     script = Path(inspect.getfile(main))
+    measure = main if data is None else reading(main, data)
     # One thread: these networks are too small for two, and the figures then do not depend on how many there are.
     torch.set_num_threads(1)
     torch.manual_seed(0)
     print(text_of(main).splitlines()[0])
     lesson, code, begin = Lesson(quick), fingerprint(script), time.process_time()
-    main(lesson)
+    measure(lesson)
     seconds = time.process_time() - begin  # of the processor: what else it does is not counted
     if out is not None:
-        lesson.write(out, script.stem, code, seconds)
-        print(f"  {out / script.stem}.png and .json, after {seconds:.0f} s")
+        name = script.stem if data is None else f"{script.stem}_on_files"
+        lesson.write(out, name, code, seconds)
+        print(f"  {out / name}.png and .json, after {seconds:.0f} s")
     else:
         print(f"  {seconds:.0f} s; --out FOLDER writes the picture and the numbers")
     return all(fact["holds"] for fact in lesson.facts)
+
+
+def reading(main: Callable[[Lesson], None], data: Path) -> Callable[[Lesson], None]:
+    """What measures the lesson of `main` on real files. Raises DataError as `conduct` does."""
+    on_files = main.__globals__.get("on_files")
+    title = text_of(main).splitlines()[0]
+    if on_files is None:
+        raise DataError(f'The lesson "{title}" makes its own data and reads no files: leave --data out.')
+    if not data.exists():
+        raise DataError(f'The lesson "{title}" was to read {data}, and there is no such file or folder.')
+    return lambda lesson: on_files(lesson, data)
 
 
 def text_of(main: Callable[[Lesson], None]) -> str:
