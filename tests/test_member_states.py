@@ -11,6 +11,7 @@ from torch import Tensor
 
 import carousel
 from carousel import Cell
+from carousel.cells.memory import NTM
 from carousel.engines import of_members
 from carousel.errors import ProgramError
 from carousel.program import Program, differentiate, evaluate, notation, ops, trace
@@ -279,6 +280,30 @@ def test_recordings_are_folded_and_states_are_rows():
     assert (attention[:, 2] == 0).all()
     again = pickle.loads(pickle.dumps(copy.deepcopy(layer)))
     assert torch.equal(again(x, context=m)[0], layer(x, context=m)[0])
+
+
+@pytest.mark.parametrize("batched", [True, False], ids=["batched", "single"])
+@torch.no_grad()
+def test_states_after_any_step_are_states_to_go_on_from(batched):
+    """As they are recorded, M folded into its slots, a layer, a cell and a stepper take them."""
+    layer, cell = carousel.Recurrent(NTM(), 2, 3, num_layers=2), carousel.RecurrentCell(NTM(), 2, 3)
+    x = torch.randn(5, *[2] * batched, 2)
+    one = carousel.Recurrent(NTM(), 2, 3)
+    cell.load_state_dict({name.removesuffix("_l0"): value for name, value in one.state_dict().items()})
+    output, _, states = layer(x, return_states=True)
+    folded = tuple(state[:, 2] for state in states.values())
+    for _ in range(3):  # a call that was made before is made again in a shorter way
+        torch.testing.assert_close(layer(x[3:], folded)[0], output[3:])
+    output, _, states = one(x, return_states=True)
+    folded = tuple(state[0, 2] for state in states.values())
+    for _ in range(3):
+        torch.testing.assert_close(cell(x[3], folded)[0], output[3])
+    if batched:
+        stepper = one.stepper(2)
+        stepper.state = tuple(state[None] for state in folded)
+        torch.testing.assert_close(stepper(x[3]), output[3])
+        with pytest.raises(RuntimeError, match="should also be 3-D but got"):
+            one(x, tuple(state[None, ..., :1] if state.dim() == 3 else state[None] for state in folded))
 
 
 def test_a_state_of_members_begins_where_its_cell_says_and_is_kept_and_changed_as_any():

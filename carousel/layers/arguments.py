@@ -11,6 +11,7 @@ from typing import Any, SupportsIndex
 import torch
 from torch import Tensor
 
+from carousel.cells.member_sizes import parted
 from carousel.engines.inside_torch import autocast_is_on, becomes_a_graph, is_batched
 
 
@@ -206,6 +207,22 @@ def as_states(layer: str, hx: Tensor | tuple[Tensor, ...], states: dict[str, str
     if strange := [state for state in hx if not isinstance(state, Tensor)]:
         raise TypeError(f"{layer}: hx must hold Tensors, got {type(strange[0]).__name__}")
     return tuple(hx)
+
+
+def as_rows(
+    states: tuple[Tensor, ...], of: Mapping[str, str], sizes: Mapping[str, int], dimensions: int
+) -> tuple[Tensor, ...]:
+    """States with so many dimensions each. One that is folded into members, as `return_states` and `record` give it,
+    becomes one row of all their units again; others stay as they are.
+
+    of: the size name of each state. sizes: the number of each size.
+    """
+    return tuple(
+        state.flatten(-2)
+        if members and state.dim() == dimensions + 1 and tuple(state.shape[-2:]) == (sizes[members], sizes[units])
+        else state
+        for state, (members, units) in zip(states, map(parted, of.values()), strict=True)
+    )
 
 
 def check_states(

@@ -14,7 +14,7 @@ from carousel.engines.context import Context
 from carousel.engines.inside_torch import becomes_a_graph, is_batched, is_compiled, is_jit_traced
 from carousel.layers import contexts
 from carousel.layers.add_ins import AddIn, Rewriting, Rows, States, Streams
-from carousel.layers.arguments import as_mask, as_states, check_checkpoint, check_input, check_states
+from carousel.layers.arguments import as_mask, as_rows, as_states, check_checkpoint, check_input, check_states
 from carousel.layers.in_time import InTime
 from carousel.layers.layer import Layer
 from carousel.layers.layout import Packed, Padded
@@ -140,7 +140,8 @@ def first_states(layer: Layer, hx: Tensor | States | None, layout: Layout) -> St
     if hx is None:
         return layer.fresh_states(layout.batch)
     name = type(layer).__name__
-    states = as_states(name, hx, layer._program.states)
+    of = layer._program.states
+    states = as_rows(as_states(name, hx, of), of, layer.sizes, 3 if layout.batched else 2)
     return check_states(name, states, layout.batched, layer.expected_states(layout.batch), layer.weight_ih_l0)
 
 

@@ -176,7 +176,7 @@ class Recurrent(Scans, RNNBase):
         input: (T, B, I); (B, T, I) with batch_first; (T, I) for a single sequence; or a PackedSequence.
         hx: the initial state, (L * D, B, H), zero if None; for a cell with several states a tuple, in the cell's order;
             without the axis B for a single sequence. A state with members is one row of all their units; `sizes` of the
-            layer has the numbers, and `record` folds it.
+            layer has the numbers. As `record` and `return_states` fold it, (..., members, units), it may be given too.
         output: (T, B, D * H), the first state of the last layer at every step, in the layout of the input.
         The returned hx holds every state after each sequence's last step. T = 0 and B = 0 are legal, except that RNN,
         LSTM and GRU refuse T = 0, as torch.nn does.

@@ -11,7 +11,7 @@ from carousel.cells import Cell
 from carousel.cells.rnn import RNN as RNNEquations
 from carousel.engines.inside_torch import autocast_is_on
 from carousel.layers import again, contexts, initial_states, parts, structure
-from carousel.layers.arguments import as_size, as_states, check_constructor, check_tensor, check_weights
+from carousel.layers.arguments import as_rows, as_size, as_states, check_constructor, check_tensor, check_weights
 from carousel.layers.equations import Equations
 from carousel.layers.faces import Device, Dtype, gru_cell, lstm_cell
 from carousel.layers.fx_leaf import as_leaf, is_proxy
@@ -142,7 +142,8 @@ class RecurrentCell(Equations, nn.RNNCellBase):
         if hx is None:
             shapes = {state: (batch, size) for state, size in zip(self._program.states, sizes, strict=True)}
             return initial_states.of_scan(self, self.cell, self._program, "zero", shapes, weight)
-        states = as_states(type(self).__name__, hx, self._program.states)
+        of = self._program.states
+        states = as_rows(as_states(type(self).__name__, hx, of), of, self.sizes, 2 if batched else 1)
         for index, state in enumerate(states):
             if state.dim() not in (1, 2):
                 what = "hidden" if len(states) == 1 else f"hx[{index}]"

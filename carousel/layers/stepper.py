@@ -11,7 +11,7 @@ from torch import Tensor
 
 from carousel import engines
 from carousel.layers import contexts, parts
-from carousel.layers.arguments import as_states, check_dtype, check_input
+from carousel.layers.arguments import as_rows, as_states, check_dtype, check_input
 from carousel.layers.layer import Layer
 from carousel.layers.stack import stream_rows
 
@@ -50,7 +50,7 @@ class Stepper:
         if batch < 1:
             raise ValueError(f"{type(layer).__name__}: a stepper needs a batch of at least 1 row, got {batch}")
         self.name, self.batch, self.input_size = type(layer).__name__, batch, layer.input_size
-        self._states_of = layer.program.states
+        self._states_of, self._sizes = layer.program.states, layer.sizes
         like = layer.weight_ih_l0.detach()
         add_ins = layer.add_ins(training=False)
         self._parts = partial(parts.divided, layer.program, layer.sizes), partial(parts.streams, layer.program)
@@ -174,7 +174,7 @@ class Stepper:
 
     @state.setter
     def state(self, hx: Tensor | States) -> None:
-        given = as_states(self.name, hx, self._states_of)
+        given = as_rows(as_states(self.name, hx, self._states_of), self._states_of, self._sizes, 3)
         shapes, wanted = [tuple(s.shape) for s in given], [tuple(s.shape) for s in self._fresh]
         if shapes != wanted:
             raise ValueError(f"{self.name}: the state of this stepper has the shapes {wanted}, but got {shapes}")

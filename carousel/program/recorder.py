@@ -21,6 +21,8 @@ from carousel.program.builder import Builder, Ref
 from carousel.program.declaration import Declaration, Map, title
 from carousel.program.symbols import Shape, Symbol
 
+Named = dict[tuple[int, Ref], str]  # the name of a symbol with the value that it had then
+
 
 class Recorder:
     """Makes the symbols that step receives, and records each op with its line and the names that step gives to values.
@@ -33,8 +35,9 @@ class Recorder:
         self.builder = Builder(declaration.weights)
         self.place: list[tuple[str, int]] = []
         self.made: list[tuple[Symbol, Ref]] = []
-        self.named: dict[tuple[int, Ref], str] = {}
-        self.named_by_helpers: dict[tuple[int, Ref], str] = {}
+        self.named: Named = {}
+        self.named_by_helpers: Named = {}
+        self.helpers: dict[FrameType, Named] = {}  # what each was called with, by its own names for that
         self.own: dict[int, Symbol] = {}  # the symbol for each of the cell's own parameters
 
     # --- symbols for the arguments of step
@@ -183,10 +186,14 @@ class Recorder:
             return
         self.place = [(frame.f_code.co_filename, frame.f_lineno) for frame in above]
         self.builder.line = above[-1].f_lineno
-        _note(above[-1], self.named)
+        self.named = _named(above[-1]) | self.named
         for helper in above[:-1]:
-            if not helper.f_code.co_name.startswith("<"):  # names inside a comprehension or a lambda do not count
-                _note(helper, self.named_by_helpers)
+            if helper.f_code.co_name.startswith("<"):  # names inside a comprehension or a lambda do not count
+                continue
+            # Its parameters are words for whatever it is called with: only what it assigns has a name there.
+            given = self.helpers.setdefault(helper, _named(helper))
+            found = {key: name for key, name in _named(helper).items() if key not in given}
+            self.named_by_helpers = found | self.named_by_helpers
 
     def _place_of(self, error: TracebackType | None) -> list[tuple[str, int]]:
         """The lines of the author's code from which an exception came, innermost first."""
@@ -198,6 +205,7 @@ class Recorder:
         return place
 
     def give_names(self) -> None:
+        self.helpers.clear()
         called: dict[str, Ref] = {}
         for symbol, ref in self.made:
             if name := self.named.get((id(symbol), ref)):
@@ -245,7 +253,9 @@ def _is_the_authors(frame: FrameType) -> bool:
     return not module.startswith(("torch.", "numpy.", "carousel.program."))
 
 
-def _note(frame: FrameType, named: dict[tuple[int, Ref], str]) -> None:
+def _named(frame: FrameType) -> Named:
+    """The names that a function has for symbols now; of several for one symbol the first."""
+    named: Named = {}
     for name, value in list(frame.f_locals.items()):
         if isinstance(value, Symbol):
             named.setdefault((id(value), value.ref), name)
@@ -253,6 +263,7 @@ def _note(frame: FrameType, named: dict[tuple[int, Ref], str]) -> None:
             for number, each in enumerate(value):
                 if isinstance(each, Symbol):
                     named.setdefault((id(each), each.ref), f"{name}{number}")
+    return named
 
 
 def _first_line(cell: Cell) -> tuple[str, int]:

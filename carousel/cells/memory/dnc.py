@@ -100,7 +100,8 @@ class DNC(Cell):
             u = u + w - u * w
             for head in self.reading:
                 u = u * (1 - sigmoid(of[f"W_free_{head}"](h)) * of[head])
-            by_content = content(M, of["W_key_w"](h), of["W_strength_w"](h))
+            key_w = of["W_key_w"](h)
+            by_content = content(M, key_w, of["W_strength_w"](h))
             share = sigmoid(of["W_allocation_gate"](h))
             w = sigmoid(of["W_write_gate"](h)) * (share * free(u, number) + (1 - share) * by_content)
             M = M * (1 - w * sigmoid(of["W_erase"](h))) + w * of["W_write"](h)
@@ -109,7 +110,8 @@ class DNC(Cell):
             weightings, y = [], h
             for head in self.reading:
                 backward, forward, by = _of_three([of[f"W_{mode}_{head}"](h) for mode in MODES])
-                found = by * content(M, of[f"W_key_{head}"](h), of[f"W_strength_{head}"](h))
+                key = of[f"W_key_{head}"](h)
+                found = by * content(M, key, of[f"W_strength_{head}"](h))
                 found = found + backward * (of[head] * L).sum(-2).mT + forward * number_of(L * of[head].mT)
                 weightings.append(found)
             reads = [(a * M).sum(-2) for a in weightings]

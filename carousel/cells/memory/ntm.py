@@ -115,8 +115,12 @@ class NTM(Cell):
 
 def _interface(of: Mapping[str, Any], head: str, h: Any) -> tuple[Any, ...]:
     """Of one head: its key, strength, gate, shifts and sharpness."""
-    strength, gate, *shifts, sharp = (of[f"W_{number}_{head}"](h) for number in NUMBERS)
-    return of[f"W_key_{head}"](h), softplus(strength), sigmoid(gate), _of_three(shifts), 1 + softplus(sharp)
+
+    def row(name: str) -> Any:
+        return of[f"W_{name}_{head}"](h)
+
+    key, strength, gate, sharpness = row("key"), softplus(row("strength")), sigmoid(row("gate")), softplus(row("sharp"))
+    return key, strength, gate, _of_three([row(name) for name in SHIFTS]), 1 + sharpness
 
 
 def _of_three(numbers: list[Any]) -> list[Any]:

@@ -91,7 +91,7 @@ class _PartMaker:
         if node.op == "state":
             name = "_".join(map(str, node.attr)) if isinstance(node.attr, tuple) else node.attr
             return self.enter(Piece("port", name, state=name))
-        if node.op == "stream" or node.op in LITERALS:
+        if node.op in ("stream", "context") or node.op in LITERALS:
             return self.enter(Piece("port", _literal(node)))
         if node.op in ALIASES:
             return self.part(node.args[0])
