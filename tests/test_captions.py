@@ -24,6 +24,7 @@ from carousel.tasks.pairs.nearest import NearestArray
 from carousel.tasks.pairs.scoring import edits, error_rate, scores
 from carousel.tasks.pairs.sources.image import ImageSource
 from carousel.tasks.pairs.sources.pictures import common, opened
+from carousel.tasks.sequences.part_rows import learnt_rows
 
 SMALL: dict = {"hidden": 8, "threads": 1, "channels": 4, "epochs": 1, "batch": 4}
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "black": (0, 0, 0)}
@@ -157,6 +158,10 @@ def test_a_table_that_names_parts_is_read_by_them(tmp_path):
     assert list(pairs.targets or ()) == CAPTIONS[:10]
     assert list(pairs.held or ()) == [False] * 8 + [True] * 2
     assert "2 rows of the test part are left" in pairs.said[1]
+    without = learnt_rows(pl.read_csv(folder / "captions.csv"), validate=False)
+    assert without.rows == list(range(8))
+    assert without.held is None
+    assert "2 rows of the test part are left; 2 rows of the validation part are left" in without.said[0]
     assert list(sources.read([folder], asked=True).targets or ()) == CAPTIONS[10:]
 
 

@@ -454,7 +454,10 @@ CASES: dict[str, tuple[Files, str, dict, Read | str]] = {
         },
         "s",
         {},
-        Read({"x": 1, "y": 1}, said=("only the rows whose 'split' is train are learnt from; left: 1 rows of test",)),
+        Read(
+            {"x": 1, "y": 1},
+            said=("the rows whose 'split' is train are learnt from; 1 rows of the test",),
+        ),
     ),
     "actors, with the class in the names": (
         sounds("R/Actor_01/03-01-05.wav", "R/Actor_01/03-01-06.wav", "R/Actor_02/03-02-05.wav"),

@@ -14,6 +14,7 @@ from carousel.tasks.sequences import listings, tables
 from carousel.tasks.sequences.columns import found_by
 from carousel.tasks.sequences.examples import Columns, Examples
 from carousel.tasks.sequences.kinds import KINDS, commonest_kind, files_under, folders_in, kind_of, left, part_of
+from carousel.tasks.sequences.part_rows import learnt_rows
 from carousel.tasks.sequences.recordings import UNREADABLE
 from carousel.tasks.table import listed
 
@@ -174,7 +175,10 @@ def read_listing(path: Path, columns: Columns, *, asked: bool = False) -> Exampl
     """A table of files with their classes, and their groups if it says any; `asked` as in `tables.read_table`."""
     notes: list[str] = []
     frame = tables.read_file(path, columns, say=notes.append)
-    frame, said = (frame, ()) if asked else listings.learnt_rows(frame)
+    said: tuple[str, ...] = ()
+    if not asked:
+        part = learnt_rows(frame, validate=False)
+        frame, said = frame[part.rows], part.said
     key = listings.numbered(path.parent)
     column = key[1] if key and key[0] == path else listings.file_column(frame, columns)
     assert column is not None

@@ -18,6 +18,7 @@ from carousel.tasks.pairs.settings import Head, Settings
 from carousel.tasks.pairs.sources import Source
 from carousel.tasks.pairs.symbols import TextSymbols
 from carousel.tasks.pairs.trained import network_of
+from carousel.tasks.pairs.usual import usual_dropout
 from carousel.training.building import parameter_count
 from carousel.training.progress import Report
 from carousel.training.run_cell import absolute_cell
@@ -25,7 +26,6 @@ from carousel.training.threads import choose_threads
 
 FEWEST_EPOCHS, MOST_EPOCHS = 3.0, 100.0
 FEWEST = 10  # pairs that can be learnt from and validated on
-MANY = 200_000  # pairs, from which on little is learnt by heart
 MOST_SOURCES = 1000  # files that the run records
 
 
@@ -143,7 +143,7 @@ def _resolved(settings: Settings, count: int, kind: type[Source], report: Report
         head=_head(settings, kind),
         embedding=settings.embedding or max(1, settings.hidden // 2),
         batch=settings.batch or (16 if count < 1000 else 32 if count < 10_000 else 64),
-        dropout=(0.3 if count < MANY else 0.1) if settings.dropout is None else settings.dropout,
+        dropout=usual_dropout(count) if settings.dropout is None else settings.dropout,
         epochs=epochs,
         device=str(settings.torch_device),
         threads=choose_threads(settings, report.say),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from carousel.errors import DataError, option
+from carousel.tasks.pairs.usual import LITTLE_DROPOUT_FROM, usual_dropout, usual_in_words
 from carousel.training.settings import DATA, MODEL, TRAINING, TrainingSettings, changed, explained, setting
 
 Level = Literal["subword", "word", "char", "byte"]
@@ -23,17 +24,12 @@ class Settings(TrainingSettings):
     """
 
     cell: str = changed("cell", default="gru")
-    hidden: int | None = changed(
-        "hidden", help="Units in each layer. Without it: 128 for sounds and series, 256 for texts and images."
-    )
-    layers: int | None = changed(
-        "layers",
-        help="Layers on top of each other. Without it: 2 for sounds, 1 for texts, images and series.",
-    )
+    hidden: int | None = changed("hidden", help=f"Units in each layer. Without it: {usual_in_words('hidden')}.")
+    layers: int | None = changed("layers", help=f"Layers on top of each other. Without it: {usual_in_words('layers')}.")
     dropout: float | None = changed(
         "dropout",
-        help="Share of activations set to zero in training. Without it: 0.4 for images, else 0.3, or 0.1 from 200,000 "
-        "pairs on.",
+        help=f"Share of activations set to zero in training. Without it: {usual_in_words('dropout')}, else "
+        f"{usual_dropout(0)}, or {usual_dropout(LITTLE_DROPOUT_FROM)} from {LITTLE_DROPOUT_FROM:,} pairs on.",
     )
     learning_rate: float = changed("learning_rate", default=3e-3)
     validation_share: float = changed(
@@ -56,13 +52,13 @@ class Settings(TrainingSettings):
     )
     level: Level | None = setting(
         None,
-        "How texts are read and written: by subword, word, char or byte. Without it: subword (needs "
-        "carousel-rnn[text]), or word for captions of images and series, char for sounds.",
+        "How texts are read and written: by subword (needs carousel-rnn[text]), word, char or byte. Without it, by the "
+        f"sources: {usual_in_words('level')}.",
         group=DATA,
     )
     vocabulary: int | None = setting(
         None,
-        "TextSymbols of each side, for the levels subword and word. Without it: 3,000 subwords, or 10,000 words.",
+        "Symbols of each side, for the levels subword and word. Without it: 3,000 subwords, or 10,000 words.",
         group=DATA,
     )
     longest: int = setting(200, "Pairs with more symbols on a side are left out of training.", group=DATA)

@@ -18,7 +18,6 @@ from carousel.tasks.table import is_table, listed, read
 
 # Folders for tables beside folders of data: from such a one, files are looked for a level higher.
 ASIDE = ("meta", "metadata", "annotations", "annotation", "labels", "lists", "splits", "csv", "groups")
-SPLITS = ("split", "set", "subset", "part", "partition")  # columns that say which part of a data set a row is of
 HEAD = 50  # rows that are looked at to recognise a listing
 
 
@@ -157,18 +156,3 @@ def files_of(path: Path, frame: pl.DataFrame, column: str) -> list[Path]:
             f"the column {column!r}, or put the files there."
         )
     return [file for file in files if file is not None]
-
-
-def learnt_rows(frame: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:
-    """The rows of the training part, where a column says which part each row is of; and what is said of the others."""
-    for name in frame.columns:
-        if name.lower() not in SPLITS or frame[name].dtype != pl.String or frame[name].null_count():
-            continue
-        parts = frame[name].map_elements(lambda value: part_of(value) or "", return_dtype=pl.String)
-        counts = dict(parts.value_counts().iter_rows())
-        if "" not in counts and "train" in counts and len(counts) > 1:
-            left = ", ".join(f"{counts[part]:,} rows of {part}" for part in sorted(counts) if part != "train")
-            return frame.filter(parts == "train"), (
-                f"only the rows whose {name!r} is train are learnt from; left: {left}",
-            )
-    return frame, ()

@@ -17,6 +17,7 @@ from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.nearest import NearestArray
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import image_files, pictures
+from carousel.tasks.pairs.usual import USUAL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,7 +42,7 @@ class ImageSource:
 
     kind = "image"
     plural = "images"
-    usual: ClassVar[Mapping[str, Any]] = {"level": "word", "hidden": 256, "layers": 1, "dropout": 0.4}
+    usual: ClassVar[Mapping[str, Any]] = USUAL["image"]
     heads = ("decoder",)
     reads = 150_000
     baseline = "nearest image's caption"

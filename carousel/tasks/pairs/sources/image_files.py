@@ -17,6 +17,7 @@ from carousel.tasks.kinds_of_files import visible
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.sources import listed
 from carousel.tasks.pairs.sources.pictures import ENDINGS
+from carousel.tasks.sequences.part_rows import asked_rows, learnt_rows
 from carousel.tasks.table import listed as in_words
 
 IMAGES = listed.Kind(ENDINGS, "image")
@@ -185,7 +186,7 @@ def _of_arrays(
         frame, where = pl.DataFrame({name: array.tolist() for name, array in texts.items()}), path
     at = _places(frame, len(images), where, path)
     column = listed.text_column(frame, None, target, where)
-    chosen = listed.chosen_rows(frame, asked=asked)
+    chosen = asked_rows(frame) if asked else learnt_rows(frame, validate=True)
     return listed.as_pairs(frame, chosen, [images[at[row]] for row in chosen.rows], column, where, "image")
 
 

@@ -12,7 +12,8 @@ from carousel.errors import DataError, option
 from carousel.tasks import table
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.sequences.kinds import files_under, part_of
-from carousel.tasks.sequences.listings import SPLITS, FileFinder
+from carousel.tasks.sequences.listings import FileFinder
+from carousel.tasks.sequences.part_rows import SPLITS, PartRows, asked_rows, learnt_rows
 from carousel.tasks.table import listed
 
 # Names of columns of texts, in lower case.
@@ -84,7 +85,7 @@ def pairs_in(path: Path, kind: Kind, *, source: str | None, target: str | None, 
     if files is None:
         raise DataError(f"No column of {path} names {kind.noun} files ({', '.join(kind.endings[:4])}, ...).")
     texts = None if asked and target is None and not _texts(frame, files) else text_column(frame, files, target, path)
-    chosen = chosen_rows(frame, asked=asked)
+    chosen = asked_rows(frame) if asked else learnt_rows(frame, validate=True)
     finder = FileFinder(path)
     found = [finder.find(str(frame[files][row]), frame.row(row)) for row in chosen.rows]
     lost = [row for row, file in zip(chosen.rows, found, strict=True) if file is None]
@@ -95,38 +96,6 @@ def pairs_in(path: Path, kind: Kind, *, source: str | None, target: str | None, 
             f"{finder.words}. Correct the column {files!r}, or put the files there."
         )
     return as_pairs(frame, chosen, [file for file in found if file is not None], texts, path, kind.noun)
-
-
-@dataclass(frozen=True)
-class PartRows:
-    """The rows of a table that are read. held: which of them are to validate on; None where the table does not say."""
-
-    rows: list[int]
-    held: list[bool] | None = None
-    said: tuple[str, ...] = ()
-
-
-def chosen_rows(frame: pl.DataFrame, *, asked: bool) -> PartRows:
-    """The rows to learn from and to validate on, or (`asked`) those of the test part, by a column with names of parts;
-    all rows of a table without one."""
-    everything = PartRows(list(range(len(frame))))
-    for name in frame.columns:
-        if name.lower() not in SPLITS or frame[name].dtype != pl.String or frame[name].null_count():
-            continue
-        parts = [part_of(value) for value in frame[name]]
-        if None in parts or len(set(parts)) < 2 or "train" not in parts:
-            continue
-        if asked:
-            wanted = "test" if "test" in parts else "valid"
-            rows = [row for row, part in enumerate(parts) if part == wanted]
-            return PartRows(rows, None, (f"only the {len(rows):,} rows whose {name!r} is {wanted} are read",))
-        rows = [row for row, part in enumerate(parts) if part in ("train", "valid")]
-        held = [parts[row] == "valid" for row in rows] if "valid" in parts else None
-        said = [f"the rows whose {name!r} is train are learnt from"]
-        said += ["those of the validation part are held out"] if held else []
-        said += [f"{parts.count('test'):,} rows of the test part are left"] if "test" in parts else []
-        return PartRows(rows, held, ("; ".join(said),))
-    return everything
 
 
 def text_column(frame: pl.DataFrame, files: str | None, target: str | None, path: Path) -> str:

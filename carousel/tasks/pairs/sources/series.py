@@ -19,6 +19,7 @@ from carousel.tasks.pairs.nearest import NearestInTime
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import series_files
 from carousel.tasks.pairs.sources.series_files import Series
+from carousel.tasks.pairs.usual import USUAL
 from carousel.tasks.sequences.examples import Examples, channel_names
 from carousel.tasks.sequences.front_ends.series import SeriesFrontEnd
 from carousel.tasks.table import listed
@@ -38,7 +39,7 @@ class SeriesSource:
 
     kind = "series"
     plural = "series"
-    usual: ClassVar[Mapping[str, Any]] = {"level": "word", "hidden": 128, "layers": 1}
+    usual: ClassVar[Mapping[str, Any]] = USUAL["series"]
     heads = ("decoder",)
     reads = 40_000
     baseline = "nearest series' text"

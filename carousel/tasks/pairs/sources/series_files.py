@@ -13,9 +13,9 @@ import polars as pl
 from carousel.errors import DataError, option
 from carousel.tasks.files import require_existing
 from carousel.tasks.pairs.examples import Pairs
-from carousel.tasks.pairs.sources import listed
 from carousel.tasks.sequences.columns import OPTIONAL, channels_in, found, several
 from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.part_rows import asked_rows, learnt_rows
 from carousel.tasks.sequences.tables import series_from
 from carousel.tasks.sequences.values import as_array, held, refuse_infinite
 from carousel.tasks.table import listed as in_words
@@ -141,7 +141,7 @@ def _of_table(path: Path, source: str | None, target: str | None, *, asked: bool
     frame = read_table_file(path, say=notes.append, texts=() if chosen is None else (chosen,))
     if chosen is not None:
         frame = frame.with_columns(pl.col(chosen).cast(pl.String).fill_null(""))
-    part = listed.chosen_rows(frame, asked=asked)
+    part = asked_rows(frame) if asked else learnt_rows(frame, validate=True)
     frame = frame[part.rows]
     columns = replace(found(frame, Columns(id=source), optional=OPTIONAL), label=chosen, group=None)
     ids = several(frame, columns.id)

@@ -20,6 +20,7 @@ from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.nearest import NearestInTime
 from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import sound_files
+from carousel.tasks.pairs.usual import USUAL
 from carousel.tasks.sequences.front_ends.audio import RATES_ASKED, AudioFrontEnd, AudioStream, mel_of
 from carousel.tasks.sequences.recordings import Sound, as_samples, read_recording, recorded_rate
 
@@ -42,7 +43,7 @@ class SoundSource:
 
     kind = "sound"
     plural = "sounds"
-    usual: ClassVar[Mapping[str, Any]] = {"level": "char", "hidden": 128, "layers": 2}
+    usual: ClassVar[Mapping[str, Any]] = USUAL["sound"]
     heads = ("ctc", "decoder")
     reads = 16_000
     baseline = "nearest sound's text"

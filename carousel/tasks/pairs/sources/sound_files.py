@@ -16,6 +16,7 @@ from carousel.tasks.pairs.sources import listed
 from carousel.tasks.sequences import listings
 from carousel.tasks.sequences.columns import SURE
 from carousel.tasks.sequences.examples import Columns
+from carousel.tasks.sequences.part_rows import asked_rows, learnt_rows
 from carousel.tasks.sequences.recordings import SUFFIXES, UNREADABLE
 from carousel.tasks.table import listed as in_words
 from carousel.tasks.table import looks_like_table
@@ -160,7 +161,7 @@ def _of_table(table: _Table, target: str | None, *, asked: bool) -> Pairs:
     notes: list[str] = []
     # The digits 007 are a text, and no number.
     frame = read_table_file(table.path, say=notes.append, texts=() if text is None else (text,))
-    chosen = listed.chosen_rows(frame, asked=asked)
+    chosen = asked_rows(frame) if asked else learnt_rows(frame, validate=True)
     files = listings.files_of(table.path, frame[chosen.rows], table.file)
     pairs = listed.as_pairs(frame, chosen, files, text, table.path, SOUNDS.noun)
     others = () if asked else tuple(f"left to judge the model by: {other.name}" for other in table.others)

@@ -19,6 +19,7 @@ from carousel.tasks.pairs.settings import Settings
 from carousel.tasks.pairs.sources import text_files
 from carousel.tasks.pairs.symbols import TextSymbols
 from carousel.tasks.pairs.translation_memory import TranslationMemory
+from carousel.tasks.pairs.usual import USUAL
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +33,7 @@ class TextSource:
 
     kind = "text"
     plural = "texts"
-    usual: ClassVar[Mapping[str, Any]] = {"level": "subword", "hidden": 256, "layers": 1}
+    usual: ClassVar[Mapping[str, Any]] = USUAL["text"]
     heads = ("decoder",)
     reads = 600_000
     baseline = "nearest source's target"
