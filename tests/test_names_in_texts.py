@@ -12,7 +12,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent.parent / "carousel"
 NAME = re.compile(
     r"(?<!torch\.ops\.)\bcarousel(?:\.[A-Za-z_]\w*)+"
-)  # the operators of torch have a namespace of theirs
+)  # those are torch's
 
 
 @cache
