@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import pytest
 import torch
 from matrix import MEMORY_CELLS, assert_close
 
 import carousel
+from carousel import engines
 from carousel.engines import native
 from carousel.engines.native import binding as native_binding
 from carousel.engines.native import prepared
+from carousel.layers.parts import streams
 from carousel.program import Program
+from carousel.program.verify import finished
 
 if isinstance(missing := native_binding.find(), str):
     assert "CAROUSEL_REQUIRE_NATIVE" not in os.environ, missing
@@ -46,6 +50,32 @@ def test_rows_with_large_memories_pass_a_few_at_a_time(monkeypatch, cell, slots,
         found.append([output, *hx, *torch.autograd.grad(loss, list(made.parameters()))])
     for right, mine in zip(*found, strict=True):
         assert_close(mine, right, terms=2 * T * slots)
+
+
+@pytest.mark.parametrize("cell", [name for name in MEMORY_CELLS if name in carousel.cells.catalogue()])
+@pytest.mark.parametrize("every", [True, pytest.param(False, marks=pytest.mark.full)], ids=["at once", "each alone"])
+def test_rows_of_members_are_read_by_callers_and_by_the_step(cell, every):
+    """A sum over slots that a caller records is stored where the caller reads it, and the step goes on from the sum."""
+    made = layer(cell, "auto", slots=4, width=3)
+    program = made.program
+    assert isinstance(program, Program)
+    nodes = program.nodes
+    rows = [i for i, n in enumerate(nodes) if n.args and not n.members and any(nodes[a].members for a in n.args)]
+    weights, x = made.weights_of("_l0"), torch.randn(T * B, I, dtype=torch.float64)
+    learned = [weight for weight in weights.values() if weight.requires_grad]
+    first = tuple(state[0] for state in made.fresh_states(B))
+    for recorded in [rows] if every else [[row] for row in rows]:
+        outputs = {("record", str(row)): row for row in recorded}
+        asked = finished(replace(program, outputs=program.outputs | outputs))
+        found = []
+        for engine in ("reference", "native"):
+            emitted, last = engines.scan(engine, asked, x, [B] * T, first, weights, False, streams(program, x, {}))
+            loss = sum((row * row).sum() for row in (*emitted, *last))
+            found.append([*emitted, *last, *torch.autograd.grad(loss, learned, allow_unused=True)])
+        for right, mine in zip(*found, strict=True):
+            assert (right is None) == (mine is None)
+            if right is not None:
+                assert_close(mine, right, terms=32 * T)
 
 
 def test_of_a_memory_the_slots_are_kept_and_hardly_more():

@@ -32,6 +32,8 @@ def place_of(items: Items, item: Item, part: int) -> View:
     if isinstance(item, Leaf):
         return item.view
     homes = items.read_homes(item)
+    if items.is_gathered(item):  # members add to its panel, from which all its other homes are copied
+        homes.sort(key=lambda home: home != items.panel_of(item))
     return View(BUFFER, next(h for h in homes if item.part == part or items.plan.buffers[h].time != TWO))
 
 
