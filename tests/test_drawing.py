@@ -17,7 +17,7 @@ from carousel.insight.drawing.parts import parts_of
 from carousel.program import trace
 
 CELLS = catalogue()
-SOME = ("rnn", "gru", "lstm", "peephole-lstm", "mgu", "rhn", "lmu", "sru", "ntm", "luong-lstm")
+SOME = ("rnn", "gru", "lstm", "peephole-lstm", "mgu", "rhn", "lmu", "sru", "fast-weights", "luong-lstm")
 ALL = [pytest.param(name, marks=() if name in SOME else pytest.mark.full) for name in CELLS]
 
 

@@ -14,7 +14,6 @@ from carousel.cells.memory.mlstm import MLSTM
 from carousel.cells.memory.ntm import NTM, address
 from carousel.errors import DataError, ProgramError
 from carousel.export import to_c, to_onnx
-from carousel.page.readers import require_equations
 from carousel.training.building import naming_cell
 
 float64 = torch.float64
@@ -198,14 +197,6 @@ def test_a_context_is_refused_where_no_task_has_one():
         naming_cell("bahdanau-gru", "classifier"),
     ):
         pass
-
-
-@pytest.mark.parametrize("cell", ["ntm", "mlstm"])
-def test_the_page_says_that_it_shows_no_memory(cell):
-    with pytest.raises(
-        DataError, match="has a memory, which it does not show yet. In Python, carousel.insight.read_mem"
-    ):
-        require_equations(carousel.Recurrent(cell, 2, 4))
 
 
 @pytest.mark.parametrize("row", MEMORY, ids=repr)

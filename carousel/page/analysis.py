@@ -108,8 +108,10 @@ def followers(marks: Mapping[str, np.ndarray], gates: Gates) -> list[Property]:
 
 
 def _states(gates: Gates) -> Iterable[tuple[int, str, np.ndarray]]:
-    """(scan, name, values (T, H)) of each state. The name is that in the equations: c' is c after a step."""
+    """(scan, name, values (T, H)) of each state that is a row. Its name in the equations: c' is c after a step."""
     for name in gates.states:
+        if gates.values[name].dim() > 4:  # a memory, whose slots are no units
+            continue
         for k in range(len(gates.places)):
             numbers = gates.values[name][k, :, 0].numpy()
             if np.isfinite(numbers).all():

@@ -33,6 +33,7 @@ SCRIPTS = (
     "quantiles.js",
     "unrolled.js",
     "heatmap.js",
+    "memory.js",
     "units.js",
     "similar.js",
     "flow.js",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from carousel.program import Program, ops
 from carousel.program.keeping import BOUNDS
 from carousel.program.printing import Printer
+from carousel.program.program import Node
 
 # A quantity inside an equation's text, as the printer below marks it: its node, then its text.
 MARK = re.compile("\x02(\\d+)\x03([^\x04]*)\x04")
@@ -44,9 +46,20 @@ def equations(program: Program) -> tuple[Equation, ...]:
     return tuple(found)
 
 
-def nodes(program: Program) -> list[dict[str, Any]]:
-    """The program's nodes, from which the page's script computes the values again."""
-    return [{"op": n.op, "args": list(n.args), "size": n.size, "attr": _json(n.attr)} for n in program.nodes]
+def nodes(program: Program, kept: Collection[int], sizes: Mapping[str, int]) -> list[dict[str, Any]]:
+    """The program's nodes, from which the page's script computes the values again.
+
+    kept: those whose values the page has. Values with members, "members", are not computed there; their attr says how
+    many members there are, by sizes.
+    """
+    return [_record(n, index in kept, sizes) for index, n in enumerate(program.nodes)]
+
+
+def _record(node: Node, kept: bool, sizes: Mapping[str, int]) -> dict[str, Any]:
+    if node.members:
+        return {"op": "members", "args": [], "size": node.size, "attr": sizes.get(node.members)}
+    op = "kept" if kept and node.op not in ops.PRODUCTS else node.op
+    return {"op": op, "args": list(node.args), "size": node.size, "attr": _json(node.attr)}
 
 
 class _Marked(Printer):
@@ -60,6 +73,8 @@ class _Marked(Printer):
         node = self.program.nodes[index]
         if node.op in ("constant", "per_unit", "broadcast"):
             return super().text(index, at_least)
+        if node.op == "spread":  # a row beside members is printed as the row
+            return self.text(node.args[0], at_least)
         kind = "leaf" if node.op in ops.LEAVES else ops.TABLE[node.op].kind
         if index in self.names or kind in ("leaf", "product", "reduction") or self._mean_of(node) is not None:
             return f"\x02{index}\x03{self._plain.text(index, at_least)}\x04"

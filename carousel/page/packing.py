@@ -13,7 +13,7 @@ import numpy as np
 
 from carousel.page.equations import Quantity
 from carousel.page.moments import Classes, Guesses, Moments, NextSymbols, Quantiles, Signals, Steps, Symbols
-from carousel.page.scans import Scan
+from carousel.page.scans import MemoryCourse, Scan
 
 ROOM = 4_500_000  # with more bytes of arrays, a page uses 8 bits per number instead of 16
 
@@ -38,8 +38,12 @@ def numbers_in(page: Moments) -> int:
     return sum(
         array.size
         for scan in page.steps.scans
-        for array in (scan.inputs, *scan.products.values(), *scan.before.values())
+        for array in (scan.inputs, *scan.products.values(), *scan.before.values(), *_numbers_of(scan.memories))
     )
+
+
+def _numbers_of(memories: dict[str, MemoryCourse]) -> list[np.ndarray]:
+    return [memory.lengths if memory.values is None else memory.values for memory in memories.values()]
 
 
 def moments_record(page: Moments, bits: int) -> dict[str, Any]:
@@ -177,7 +181,16 @@ def _scan_record(scan: Scan, bits: int) -> dict[str, Any]:
         "products": {str(node): quantised(values, bits) for node, values in scan.products.items()},
         "before": {state: quantised(values, bits) for state, values in scan.before.items()},
         "vectors": {str(node): plain(values) for node, values in scan.vectors.items()},
+        "memories": {state: _memory(memory, bits) for state, memory in scan.memories.items()},
     }
+
+
+def _memory(memory: MemoryCourse, bits: int) -> dict[str, Any]:
+    """Its numbers, (T, members * units), or the lengths alone."""
+    whole = memory.values is not None
+    values = memory.values.reshape(len(memory.lengths), -1) if memory.values is not None else memory.lengths
+    numbers = quantised(values, bits, of_all=True)
+    return {"members": memory.lengths.shape[1], "of": memory.of, "whole": whole, "numbers": numbers}
 
 
 def _part(part: str | Quantity) -> str | list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from carousel.errors import RunError
-from carousel.insight import Gates, GradientFlow, InputInfluence, TooShort, figures
+from carousel.insight import Gates, GradientFlow, InputInfluence, MemoryUse, TooShort, figures
 from carousel.insight.figures.canvas import COLOURS, DASHES, MOST_LABELS, ONE_WAY, canvas, label_steps
 from carousel.insight.saving import save
 from carousel.insight.shown import in_a_picture
@@ -113,15 +113,26 @@ def _in_own_span(values: np.ndarray) -> np.ndarray:
 
 
 def of_network(gates: Gates, flow: GradientFlow) -> dict[str, Callable[[], Figure]]:
-    """The pictures that every network has: gates over time, time scales, and gradients by lag if there are any.
+    """The pictures that every network has: gates over time, time scales, and gradients by lag if there are any; of a
+    memory what stands in it, and where its heads read and write.
 
     They show the last layer, in its forward direction.
     """
     forward = max(k for k, place in enumerate(gates.places) if not place.endswith("reverse"))
     drawings: dict[str, Callable[[], Figure]] = {
         "timescales": partial(figures.units_by_timescale, gates, forward),
-        **{f"{name}-over-time": partial(figures.gates_over_time, gates, name, forward) for name in gates.values},
+        **{
+            f"{name}-over-time": partial(figures.gates_over_time, gates, name, forward)
+            for name, values in gates.values.items()
+            if values.dim() == 4
+        },
     }
+    memory = {name: gates.values[name] for name in gates.states if gates.values[name].dim() > 4}
+    use = MemoryUse(memory, gates.states, gates.places, gates.timeline)
+    for name in use.memories:
+        drawings[f"{name}-over-time"] = partial(figures.memory_over_time, use, name, place=forward)
+    if use.heads:
+        drawings["weightings-over-time"] = partial(figures.weightings_over_time, use, place=forward)
     if any((flow.by_lag(state, forward) > 0).any() for state in flow.states):
         drawings["gradient-by-lag"] = partial(figures.gradient_by_lag, flow, place=forward)
     return drawings

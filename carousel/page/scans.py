@@ -12,12 +12,31 @@ import torch
 from torch import Tensor
 
 from carousel import engines
+from carousel.cells.member_sizes import parted
 from carousel.insight.drawing import drawing_of
+from carousel.insight.drawing.parts import parts_of
 from carousel.insight.drawing.svg import svg
-from carousel.layers import Recurrent
+from carousel.layers import Recurrent, parts
 from carousel.page.equations import Equation, equations, nodes
 from carousel.program import Program, ops
+from carousel.program.program import Node
 from carousel.program.verify import finished
+
+MOST_PARTS = 80  # of a drawing: an NTM has 137, whose lines take half a minute to lay
+MOST = 400_000  # numbers of a memory over all steps; of one with more, a page has the lengths of its rows
+
+
+@dataclass(frozen=True)
+class MemoryCourse:
+    """A state with members after each step.
+
+    of: the name of what there are many of: "slots", "hidden". values: (T, members, units), or None where these are too
+    many for a page. lengths: (T, members), the Euclidean length of each member; of one unit, the unit itself.
+    """
+
+    of: str
+    values: np.ndarray | None
+    lengths: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -25,11 +44,13 @@ class Scan:
     """One layer over T steps: the values that its program reads at each step, and the results of its matrix products.
 
     All other values of the cell's equations are pointwise or sums over units, and follow from these. A state that only
-    matrix products read (an LSTM's h) is not kept, because it is a result only.
+    matrix products read (an LSTM's h) is not kept, because it is a result only. Of a cell with a memory the rows that
+    are read from its members are kept as products are; the page computes rows alone.
 
     place: the name of the scan in the stack, "0", "1 reverse". reverse: whether it runs from the end.
     inputs: (rows, gates * units), W x + b. input_rows: (T), the row of each step; equal inputs share a row.
     products: node -> (T, size). before: state -> (T, size), before each step. vectors: node -> (size).
+    memories: state with members -> what it holds after each step.
     """
 
     place: str
@@ -40,18 +61,19 @@ class Scan:
     nodes: list[dict[str, Any]]
     outputs: dict[str, int]  # state -> the node of its new value
     equations: tuple[Equation, ...]
-    drawing: str  # one step of the cell, as an `svg` element
+    drawing: str  # one step of the cell, as an `svg` element, or ""
     inputs: np.ndarray
     input_rows: np.ndarray
     products: dict[int, np.ndarray]
     before: dict[str, np.ndarray]
     vectors: dict[int, np.ndarray]
+    memories: dict[str, MemoryCourse]
 
 
 @lru_cache(maxsize=16)
 def _drawing(program: Program) -> str:
-    """The drawing of a cell, made once for a program."""
-    return svg(drawing_of(program))
+    """The drawing of a cell, made once for a program; "" for one whose drawing nobody could read on a page."""
+    return svg(drawing_of(program)) if len(parts_of(program).parts) <= MOST_PARTS else ""
 
 
 @torch.no_grad()
@@ -74,7 +96,8 @@ def scans(
         weights = layer.weights_of(suffix)
         states = tuple(state[k] for state in hx)
         reverse = suffix.endswith("_reverse")
-        emitted, _ = engines.scan(layer.engine, program, x, [1] * len(x), states, weights, reverse)
+        streams = parts.streams(layer.program, x, {})
+        emitted, _ = engines.scan(layer.engine, program, x, [1] * len(x), states, weights, reverse, streams)
         new = (emitted[0], *emitted[1 + len(products) :])
         place = suffix.removeprefix("_l").replace("_", " ")
         found = dict(zip(products, emitted[1:], strict=False))
@@ -89,10 +112,16 @@ def scans(
 @lru_cache(maxsize=64)
 def _with_products(program: Program) -> tuple[Program, tuple[int, ...]]:
     """The program with its products and its further states as recorded values."""
-    products = tuple(index for index, node in enumerate(program.nodes) if node.op in ops.PRODUCTS)
+    products = tuple(index for index, node in enumerate(program.nodes) if _is_kept(program, node))
     recorded = {("record", f"product {node}"): node for node in products}
     recorded |= {("record", s): program.outputs[s] for s in program.states if s != program.output_state}
     return finished(replace(program, outputs=program.outputs | recorded)), products
+
+
+def _is_kept(program: Program, node: Node) -> bool:
+    """Whether a page cannot compute a row of the others: of a product, of members, of a part of the input."""
+    read = [program.nodes[argument] for argument in node.args]
+    return node.op in ops.PRODUCTS or (not node.members and any(each.members or each.op == "stream" for each in read))
 
 
 def _scan(
@@ -115,7 +144,7 @@ def _scan(
     before = {
         state: _plain(torch.cat([values[1:], start] if reverse else [start, values[:-1]]))
         for state, start, values in zip(program.states, states, new, strict=True)
-        if _read_directly(program, state)
+        if _read_directly(program, state) and not _members_of(program, state)
     }
     vectors = {i: _vector(program, n.attr, weights) for i, n in enumerate(program.nodes) if n.op == "vector"}
     return Scan(
@@ -124,7 +153,7 @@ def _scan(
         cell=program.cell,
         gates=program.inputs,
         sizes={name: size for name, size in layer.sizes.items() if size},
-        nodes=nodes(program),
+        nodes=nodes(program, _with_products(program)[1], layer.sizes),
         outputs={state: program.outputs[state] for state in program.states},
         equations=equations(program),
         drawing=_drawing(program),
@@ -133,7 +162,24 @@ def _scan(
         products={node: _plain(values) for node, values in products.items()},
         before=before,
         vectors=vectors,
+        memories={state: _memory(layer, state, values) for state, values in _with_members(program, new)},
     )
+
+
+def _with_members(program: Program, new: Sequence[Tensor]) -> list[tuple[str, Tensor]]:
+    """The states with members, and what each is after every step."""
+    return [(state, values) for state, values in zip(program.states, new, strict=True) if _members_of(program, state)]
+
+
+def _members_of(program: Program, state: str) -> str:
+    return parted(program.states[state])[0]
+
+
+def _memory(layer: Recurrent, state: str, values: Tensor) -> MemoryCourse:
+    members, units = parted(layer.program.states[state])
+    folded = _plain(values.unflatten(-1, (-1, layer.sizes[units])))
+    lengths = folded[..., 0] if folded.shape[-1] == 1 else np.linalg.norm(folded, axis=-1)
+    return MemoryCourse(members, folded if folded.size <= MOST else None, lengths)
 
 
 def _read_directly(program: Program, state: str) -> bool:

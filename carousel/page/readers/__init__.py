@@ -106,14 +106,13 @@ def number_of(item: str | int | None, names: Sequence[str], what: str) -> int:
 
 
 def require_equations(layer: Recurrent) -> None:
-    """Raises DataError for a cell without a program, because the page shows what a program computes, and for one whose
-    program is not of rows alone, of which the page has no pictures yet."""
+    """Raises DataError for a cell without a program, because the page shows what a program computes, and for one that
+    divides its input into parts."""
     program = layer.program
-    if isinstance(program, Program) and (program.parts or any(node.members for node in program.nodes)):
-        what = "a memory" if any(node.members for node in program.nodes) else "parts of its input"
+    if len(program.parts) > 1:
         raise DataError(
-            f"The page shows the rows of a cell's equations, and {program.cell} has {what}, which it does not show "
-            "yet. In Python, carousel.insight.read_memory and read_gates read them, and the figures draw them."
+            f"The page shows a network that reads one row at a step, and {program.cell} divides its input into the "
+            f"parts {', '.join(program.parts)}. In Python, carousel.insight.read_gates reads its states."
         )
     if not isinstance(program, Program):
         raise DataError(

@@ -16,10 +16,11 @@ class Layer {
     this.inputRows = record.input_rows;
     this.products = mapped(record.products, table);
     this.before = mapped(record.before, table);
+    this.memories = mapped(record.memories, (packed) => new Memory(packed));
     this.constants = this.nodes.map((node) => this.constant(node));
     // What can be shown for every unit: each equation that has one number a unit.
     this.shown = this.equations.filter(
-      (e) => (this.sizes[this.nodes[e.node].size] ?? 1) > 1 || this.sizes.hidden === 1,
+      (e) => !this.hasMembers(e.node) && ((this.sizes[this.nodes[e.node].size] ?? 1) > 1 || this.sizes.hidden === 1),
     );
     this.computed = new Map(); // name -> {rows, columns, data}, as far as it was asked for
   }
@@ -31,6 +32,11 @@ class Layer {
   /** How many units the value of this name has. */
   units(name) {
     return this.sizes[this.nodes[this.equation(name).node].size] ?? 1;
+  }
+
+  /** Whether a value is of members, such as the slots of a memory, and no row. */
+  hasMembers(node) {
+    return this.nodes[node].op === "members";
   }
 
   equation(name) {
@@ -52,7 +58,7 @@ class Layer {
         const gate = this.gates.indexOf(node.attr);
         return inputs.subarray(gate * hidden, (gate + 1) * hidden);
       }
-      if (node.op === "product" || node.op === "product_transposed") return row(this.products[index], step);
+      if (index in this.products) return row(this.products[index], step);
       if (node.op === "state") return node.attr in this.before ? row(this.before[node.attr], step) : null;
       if (node.op === "vector") return this.vectors[index];
       return this.constants[index];
@@ -98,6 +104,7 @@ class Layer {
     this.inputRows = [...rows.map((r) => places.get(r)), ...more.inputRows.map((r) => r + used.length)];
     for (const node in this.products) this.products[node] = joined(this.products[node], kept, more.products[node]);
     for (const state in this.before) this.before[state] = joined(this.before[state], kept, more.before[state]);
+    for (const state in this.memories) this.memories[state].continueFrom(kept, more.memories[state]);
     for (const [name, old] of this.computed) {
       const rows = Math.min(kept, old.rows);
       this.computed.set(name, joined(old, rows, { rows: 0, data: new Float32Array(0) }));

@@ -25,6 +25,12 @@ function lookOf(name, run) {
         `to each step. Unit ${longest} is chosen, which remembers longest in this layer.`
       );
     }
+    case "memory":
+      return (
+        "A line for each part of a memory, the steps from left to right. A weighting says where a head reads or " +
+        "writes: a slanting line goes on from slot to slot, a level line stays. Of a memory itself the length of each " +
+        "part is shown, and below it all its numbers at this step."
+      );
     case "similar":
       return (
         "Where else the network was in nearly the same state. What these places have in common is what the state " +

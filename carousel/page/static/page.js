@@ -19,6 +19,7 @@ const SECTIONS = [
   { titleOf: (run) => run.expects.title, viewOf: (run) => run.views.expects, name: "expects" },
   { titleOf: () => "One step, unrolled", viewOf: () => UnrolledView, name: "unrolled" },
   { titleOf: () => "Every unit over time", viewOf: () => UnitsView, name: "units" },
+  { titleOf: () => "The memory over time", viewOf: (run) => run.hasMemory && MemoryView, name: "memory" },
   { titleOf: () => "Moments like this one", viewOf: () => SimilarView, name: "similar" },
   { titleOf: () => "How far gradients reach", viewOf: () => FlowView, name: "flow" },
   { titleOf: () => "About this page", viewOf: () => AboutView, name: "about" },
@@ -35,6 +36,7 @@ class Page {
     }
     for (const { titleOf, viewOf, name } of SECTIONS) {
       this[name] = [];
+      if (!this.runs.some(viewOf)) continue;
       const section = make("section", {}, make("h2", {}, titleOf(this.runs[0])));
       const look = lookOf(name, this.runs[0]);
       if (look) section.append(make("p", { class: "look" }, look));
@@ -45,7 +47,7 @@ class Page {
         if (this.runs.length > 1) place.append(make("p", { class: "whose" }, run.name));
         pair.append(place);
         const View = viewOf(run);
-        this[name].push(new View(place, run, this));
+        if (View) this[name].push(new View(place, run, this));
       }
       parent.append(section);
     }

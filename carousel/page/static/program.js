@@ -59,7 +59,8 @@ const REDUCTIONS = {
 
 /**
  * The values of all nodes at one step. given(node, index): those of leaves and products, as arrays; of one number where
- * that number stands for every unit. Values nobody gives or computes (states that only products read) are null.
+ * that number stands for every unit. Values nobody gives or computes (states that only products read, and
+ * members) are null.
  */
 function evaluate(nodes, sizes, given) {
   const values = new Array(nodes.length).fill(null);

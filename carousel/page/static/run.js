@@ -28,7 +28,7 @@ class Run {
     // What is looked at: a step, and one unit of one value of one layer.
     this.step = mostOf(this.expects.worth ?? [], this.steps);
     this.layer = this.layers.findLastIndex((layer) => !layer.reverse);
-    this.value = this.layers[this.layer].equations.at(-1).name;
+    this.value = this.layers[this.layer].shown.at(-1).name;
     this.unit = this.slowest();
   }
 
@@ -53,6 +53,10 @@ class Run {
 
   get shownLayer() {
     return this.layers[this.layer];
+  }
+
+  get hasMemory() {
+    return this.layers.some((layer) => Object.keys(layer.memories).length > 0);
   }
 
   get units() {

@@ -16,12 +16,9 @@ class UnrolledView {
     this.inside = make("div", { class: "inside" });
     const about =
       "Boxes are gates, a weighted sum and its function; circles work unit by unit; blue lines carry states.";
-    parent.append(
-      this.diagram,
-      this.heading,
-      this.list,
-      make("details", {}, make("summary", {}, "The cell as a drawing"), make("p", {}, about), this.inside),
-    );
+    const summary = make("summary", {}, "The cell as a drawing");
+    this.drawing = make("details", {}, summary, make("p", {}, about), this.inside);
+    parent.append(this.diagram, this.heading, this.list, this.drawing);
   }
 
   update() {
@@ -62,7 +59,8 @@ class UnrolledView {
     const { run, page } = this;
     const layer = run.layers[k];
     const values = layer.at(step);
-    const states = Object.entries(layer.outputs).map(([state, node]) => {
+    const rows = Object.entries(layer.outputs).filter(([_, node]) => !layer.hasMembers(node));
+    const states = rows.map(([state, node]) => {
       const unit = Math.min(run.unit, values[node].length - 1);
       return make("span", {}, `${state}' ${figure(values[node][unit])}`);
     });
@@ -86,6 +84,7 @@ class UnrolledView {
     this.built = layer;
     this.lines = layer.equations.map((equation) => new EquationLine(equation, layer));
     this.list.replaceChildren(...this.lines.map((line) => line.box));
+    this.drawing.hidden = !layer.drawing;
     // An image runs no script, whatever the names in it are.
     const src = `data:image/svg+xml,${encodeURIComponent(layer.drawing)}`;
     this.inside.replaceChildren(make("img", { src, alt: `one step of ${layer.cell} as a drawing` }));
@@ -122,8 +121,14 @@ class EquationLine {
   update(values, unit) {
     this.values = values;
     this.unit = unit;
-    this.result.textContent = figure(this.of(this.equation.node));
+    this.result.textContent = this.shown(this.equation.node);
     this.open();
+  }
+
+  /** A node's number for this unit; of members, how many there are of how many units. */
+  shown(node) {
+    const { size, attr } = this.layer.nodes[node];
+    return this.layer.hasMembers(node) ? `[${attr} × ${this.layer.sizes[size] ?? 1}]` : figure(this.of(node));
   }
 
   /** A node's number for this unit: a row of one number stands for every unit; null where it is not kept. */
@@ -135,22 +140,24 @@ class EquationLine {
   open() {
     if (!this.box.open) return;
     const { equation } = this;
-    const numbers = equation.parts.map((part) => (typeof part === "string" ? part : inPlace(this.of(part[0]))));
+    const numbers = equation.parts.map((part) => (typeof part === "string" ? part : inPlace(this.shown(part[0]))));
     this.numbers.replaceChildren(
       ...notation(equation.name),
       " = ",
       numbers.join(""),
       " = ",
-      make("b", {}, figure(this.of(equation.node))),
+      make("b", {}, this.shown(equation.node)),
     );
     const quantities = new Map(equation.parts.filter((part) => typeof part !== "string")); // each once
     this.quantities.replaceChildren(
       ...Array.from(quantities, ([node, text]) => [
         make("dt", {}, ...notation(text)),
-        make("dd", {}, figure(this.of(node)), this.kind(node)),
+        make("dd", {}, this.shown(node), this.kind(node)),
       ]).flat(),
     );
     const row = this.values[equation.node];
+    this.over.textContent = "Members, each with units of its own: the memory over time shows states of this form.";
+    if (!row) return;
     const least = row.reduce((a, b) => Math.min(a, b));
     const most = row.reduce((a, b) => Math.max(a, b));
     const mean = row.reduce((a, b) => a + b, 0) / row.length;
@@ -163,6 +170,8 @@ class EquationLine {
     switch (op) {
       case "input":
         return `, what this step's input gives to ${attr}`;
+      case "kept":
+        return ", read from members";
       case "product":
       case "product_transposed":
         return ", a matrix product";
@@ -177,15 +186,15 @@ class EquationLine {
 }
 
 /** A number within an equation: in brackets below zero. */
-function inPlace(x) {
-  return x !== null && x < 0 ? `(${figure(x)})` : figure(x);
+function inPlace(shown) {
+  return shown.startsWith("−") ? `(${shown})` : shown;
 }
 
-/** W_f as W with a lowered f, and the like. */
+/** W_f as W with a lowered f, U_f_r as U with a lowered f,r, and the like. */
 function notation(text) {
-  return text.split(/(\p{L}+_[\p{L}\d]+)/u).map((part, k) => {
+  return text.split(/(\p{L}+(?:_[\p{L}\d]+)+)/u).map((part, k) => {
     if (k % 2 === 0) return part;
-    const [letter, below] = part.split("_");
-    return make("span", {}, letter, make("sub", {}, below));
+    const [letter, ...below] = part.split("_");
+    return make("span", {}, letter, make("sub", {}, below.join(",")));
   });
 }
