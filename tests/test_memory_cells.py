@@ -186,14 +186,16 @@ def test_many_steps_of_random_input_stay_finite(row, steps):
 @pytest.mark.parametrize(("write", "form"), [(to_onnx, "ONNX"), (to_c, "C")], ids=["onnx", "c"])
 def test_a_memory_is_not_exported_yet(write, form, tmp_path):
     layer = MEMORY[0].layer(2, 4)
-    with pytest.raises(ProgramError, match=f"exporting to {form} needs an? {form} form of every op of its step"):
+    with pytest.raises(
+        ProgramError, match=f"exporting to {form} needs an? {form} form of every op .* run this cell in Py"
+    ):
         write(layer, tmp_path / "memory")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_context_is_refused_where_no_task_has_one():
     with (
-        pytest.raises(DataError, match="'bahdanau-gru' cannot be the classifier's: it attends to a context, m,"),
+        pytest.raises(DataError, match="'bahdanau-gru' cannot be the classifier's: .* a context, m, .*task pairs"),
         naming_cell("bahdanau-gru", "classifier"),
     ):
         pass

@@ -10,9 +10,7 @@ from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent.parent / "carousel"
-NAME = re.compile(
-    r"(?<!torch\.ops\.)\bcarousel(?:\.[A-Za-z_]\w*)+"
-)  # those are torch's
+NAME = re.compile(r"(?<!torch\.ops\.)\bcarousel(?:\.[A-Za-z_]\w*)+")  # those are torch's
 
 
 @cache

@@ -84,8 +84,10 @@ def naming_cell(cell: str, whose: str) -> Iterator[None]:
     if isinstance(cell, str) and (context := find(cell).context):
         raise DataError(
             f"The cell {cell!r} cannot be the {whose}'s: it attends to a context, {', '.join(context)}, that is given "
-            f"once for a whole sequence, such as the outputs of an encoder, and a {whose} has none. Name another cell "
-            "(`carousel cells` lists them); in Python, carousel.Recurrent(cell, ...)(x, context=...) runs this one."
+            f"once for a whole sequence, such as the outputs of an encoder, which the {whose} does not give. Name "
+            "another cell (`carousel cells` lists them). Pairs of texts are learnt with an attention beside any other "
+            "cell (--task pairs --form attention). In Python, carousel.Recurrent(cell, ...)(x, context=...) runs this "
+            "one."
         )
     try:
         yield

@@ -46,7 +46,8 @@ class ScanStep:
         for node in program.nodes:
             if not (node.op in ops.LEAVES or node.op in EXPRESSIONS or node.op in REDUCTIONS or _is_product(node)):
                 raise ProgramError(
-                    f"{program.cell}: exporting to C needs a C form of every op of its step, and {node.op!r} has none"
+                    f"{program.cell}: exporting to C needs a C form of every op of its step, and {node.op!r} has none; "
+                    "run this cell in Python, or train one of rows alone, such as lstm, to export it"
                 )
         self._pass_of = self._cut_into_passes()
         self._called = [

@@ -131,7 +131,7 @@ class _Step:
         if node.op not in OPERATIONS:
             raise ProgramError(
                 f"{self.program.cell}: exporting to ONNX needs an ONNX form of every op of its step, and {node.op!r} "
-                "has none"
+                "has none; run this cell in Python, or train one of rows alone, such as lstm, to export it"
             )
         value = OPERATIONS[node.op](self.body, self._number, *arguments)
         return self.body.op("Identity", value, called=called) if called and value in self.states.values() else value
