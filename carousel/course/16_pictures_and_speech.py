@@ -245,7 +245,7 @@ def lines(axes, found, title, below):
 def draw_picture(axes, network, things, most):
     images, _, _ = things.pictures(1, most, fewest=most)
     ((text, places),) = network.tell(images)
-    axes.imshow(images[:, 0, :, 0], cmap="Greys")
+    axes.imshow(images[:, 0, :, 0].numpy(), cmap="Greys")
     for number, (kind, place) in enumerate(zip(text, places, strict=True), 1):
         row, column = (4 * k for k in divmod(place, PLACES))
         axes.text(column + 1, row + 3, f"{number} {things.words[kind]}", color="#D55E00", ha="center", va="center")
@@ -256,11 +256,11 @@ def draw_picture(axes, network, things, most):
 def draw_sound(axes, network, sound):
     """The sound, P of the likeliest digit at each step, and when the digits sound in truth."""
     seconds = len(sound.frames) / 100
-    axes.imshow(sound.frames.T, origin="lower", aspect="auto", cmap="Greys", extent=(0, seconds, 0, 1))
+    axes.imshow(sound.frames.T.numpy(), origin="lower", aspect="auto", cmap="Greys", extent=(0, seconds, 0, 1))
     with torch.no_grad():
         log_p, _ = network(*batch_of([sound])[:2])
     at = (np.arange(len(log_p)) * 2 * MEL.hop + MEL.window / 2) / RATE
-    axes.plot(at, log_p[:, 0, 1:].exp().max(-1).values, color="#D55E00", drawstyle="steps-mid")
+    axes.plot(at, log_p[:, 0, 1:].exp().max(-1).values.numpy(), color="#D55E00", drawstyle="steps-mid")
     for digit, (begin, end) in zip(sound.digits, sound.times, strict=True):
         axes.plot([begin, end], [1.04, 1.04], color="#0072B2", linewidth=3)
         axes.text((begin + end) / 2, 1.08, str(digit), ha="center", color="#0072B2")
