@@ -140,7 +140,7 @@ def one_hot(signs):
     return F.one_hot(torch.tensor([SIGNS.index(sign) for sign in signs]), len(SIGNS)).float()
 
 
-class OverTrees(nn.Module):
+class TreeNetwork(nn.Module):
     """A Tree-LSTM that reads a sign at every node, and answers at every node."""
 
     def __init__(self):
@@ -154,7 +154,7 @@ class OverTrees(nn.Module):
         return self.head(output), trees.roots
 
 
-class OverText(nn.Module):
+class TextNetwork(nn.Module):
     """An LSTM that reads the same expressions as text, brackets and all, and answers at the end."""
 
     def __init__(self):
@@ -196,7 +196,7 @@ def expressions(lesson):
     lengths = [(2, 4), (5, 8), (9, 16), *lesson.full([(17, 32)], quick=[])]
     found, parts, sizes = {}, [], {}
     for seed in seeds:
-        for name, kind, rate in (("tree", OverTrees, 0.01), ("text", OverText, 0.005)):
+        for name, kind, rate in (("tree", TreeNetwork, 0.01), ("text", TextNetwork, 0.005)):
             torch.manual_seed(seed)
             network, draw = kind(), random.Random(seed)
 

@@ -169,7 +169,7 @@ def main(lesson: Lesson) -> None:
     left.set(title="bits copied (grey: learnt)", xlabel="rows", ylim=(0.4, 1.05))
     left.legend(frameon=False, fontsize=8, loc="lower left")
     for axes, weighting, title in ((middle, write, "where it writes"), (right_, read, "where it reads")):
-        axes.imshow(weighting.T, aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+        axes.imshow(weighting.T.numpy(), aspect="auto", cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
         axes.grid(False)
         axes.set(title=title, xlabel="step", ylabel="slot")
 
