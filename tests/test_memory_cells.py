@@ -195,7 +195,9 @@ def test_a_memory_is_not_exported_yet(write, form, tmp_path):
 
 def test_a_context_is_refused_where_no_task_has_one():
     with (
-        pytest.raises(DataError, match="'bahdanau-gru' cannot be the classifier's: .* a context, m, .*task pairs"),
+        pytest.raises(
+            DataError, match="'bahdanau-gru' cannot be that of the classifier: .* a context, m, .*task pairs"
+        ),
         naming_cell("bahdanau-gru", "classifier"),
     ):
         pass

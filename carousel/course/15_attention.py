@@ -259,7 +259,7 @@ def on_files(lesson: Lesson, data) -> None:
     taught = [pair for pair in pairs if tuple(pair[0]) not in held_sources]
     words = [vocabulary(side) for side in zip(*taught, strict=True)]
     numbers = [{word: k for k, word in enumerate(one)} for one in words]
-    seeds, steps = range(lesson.full(3, quick=1)), lesson.full(1500, quick=40)
+    seeds, steps = range(lesson.full(3, quick=1)), lesson.full(800, quick=40)
 
     def learnt_of_files(form, hidden, seed):
         torch.manual_seed(seed)

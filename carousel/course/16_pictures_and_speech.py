@@ -301,9 +301,9 @@ def on_files(lesson: Lesson, data) -> None:
         draw_picture(looked, teller, others, 4)
     elif (data / "recordings").is_dir():
         said = Recordings(data / "recordings")
-        taught = said.strings(lesson.full(1000, quick=60), (1, 5), 1, held=False)
+        taught = said.strings(lesson.full(1000, quick=500), (1, 5), 1, held=False)
         judged_on = {n: said.strings(100, (n, n), 2, held=True) for n in (1, 3, 5, 10)}
-        right, ear = sounds_written(lesson, taught, judged_on, lesson.full(400, quick=20), 64, 0.5)
+        right, ear = sounds_written(lesson, taught, judged_on, lesson.full(400, quick=250), 64, 0.5)
         by_digits, when = lesson.picture("Left: sounds written without a mistake. Right: one of them.", panels=2)
         lines(by_digits, right, "sounds written without a mistake", "digits in the sound")
         draw_sound(when, ear, judged_on[5][0])

@@ -83,18 +83,18 @@ def naming_cell(cell: str, whose: str) -> Iterator[None]:
     networks have none to give."""
     if isinstance(cell, str) and (context := find(cell).context):
         raise DataError(
-            f"The cell {cell!r} cannot be the {whose}'s: it attends to a context, {', '.join(context)}, that is given "
-            f"once for a whole sequence, such as the outputs of an encoder, which the {whose} does not give. Name "
-            "another cell (`carousel cells` lists them). Pairs of texts are learnt with an attention beside any other "
-            "cell (--task pairs --form attention). In Python, carousel.Recurrent(cell, ...)(x, context=...) runs this "
-            "one."
+            f"The cell {cell!r} cannot be that of the {whose}: it attends to a context, {', '.join(context)}, that is "
+            f"given once for a whole sequence, such as the outputs of an encoder, which the {whose} does not give. "
+            "Name another cell (`carousel cells` lists them). Pairs of texts are learnt with an attention beside any "
+            "other cell (--task pairs --form attention). In Python, carousel.Recurrent(cell, ...)(x, context=...) runs "
+            "this one."
         )
     try:
         yield
     except CarouselError:
         raise
     except ValueError as problem:
-        raise DataError(f"The cell {cell!r} cannot be the {whose}'s: {problem}") from None
+        raise DataError(f"The cell {cell!r} cannot be that of the {whose}: {problem}") from None
 
 
 def parameter_count(network: nn.Module) -> int:

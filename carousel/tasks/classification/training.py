@@ -119,6 +119,9 @@ class ClassificationRun(TaskRun):
             lines.append(
                 f"of the vote {share:.0%} is that of the fixed convolutions, a share that was chosen on the same "
                 f"sequences held out; the networks alone: accuracy {self.alone:.1%}"
+                if share
+                else "fixed convolutions were tried beside the networks, and have no vote: with one there would be as "
+                "many errors on the sequences held out"
             )
         advice = f"{longer(self.settings)}, or give more sequences"
         lines += verdict.said(result, self.right, baselines, advice=advice)

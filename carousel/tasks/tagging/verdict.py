@@ -21,7 +21,7 @@ def said(result: Evaluation, which: str, unit: str, *, advice: str) -> list[str]
     if result.unknown and result.known is not None:
         theirs = float(baseline.right[~result.known].mean())
         lines.append(
-            f"{result.unknown:,} words that training did not have twice: {result.unknown_accuracy:.1%}; "
+            f"{result.unknown:,} words that training had once or never: {result.unknown_accuracy:.1%}; "
             f"{baseline.name}: {theirs:.1%}"
         )
     named = f"the baseline ({baseline.name})"
