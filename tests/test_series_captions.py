@@ -74,7 +74,9 @@ def test_series_with_texts_are_recognised_and_read(table):
     assert [one.name for one in pairs.sources] == [f"s{k}" for k in range(24)]
     for one, values in zip(pairs.sources, series, strict=True):
         np.testing.assert_allclose(one.values, values, rtol=1e-6)
-    assert pairs.said[0].startswith("24 series of 3 to 15 steps and 2 channels (level, noise); the rows of a series")
+    assert pairs.said[0].startswith(
+        "24 series, 3 to 15 steps each, 8 on average, of 2 channels (level, noise); the rows"
+    )
 
 
 def test_rows_in_another_order_are_the_same_series(table, tmp_path):

@@ -14,6 +14,7 @@ import polars as pl
 import pytest
 import torch
 
+import carousel
 from carousel import Tagger
 from carousel.cli import app
 from carousel.errors import DataError, RunError
@@ -329,6 +330,13 @@ def test_the_rows_of_a_table_are_tagged(tmp_path, capsys):
     assert frame.columns == ["sequence", "step", "tag", "prediction", "probability"]
     assert frame["tag"].to_list() == (["walk"] * 4 + ["run"] * 4) * 4
     assert "32 steps" in capsys.readouterr().out
+    page = carousel.inspect(tmp_path / "run", out=tmp_path / "page").read_text(encoding="utf-8")
+    assert "which the run held out" in page
+    with pytest.raises(DataError, match=r"There is no sequence '9' \(--item\) among the 4"):
+        carousel.inspect(tmp_path / "run", item=9, out=tmp_path / "page")
+    written(path, "".join(f"1{line}\n" if line[0].isdigit() else f"{line}\n" for line in CHANGING.splitlines()))
+    with pytest.raises(DataError, match=r"moves.csv are no longer those that this run learnt from: name data"):
+        carousel.inspect(tmp_path / "run", out=tmp_path / "page")
 
 
 def test_steps_without_a_tag_are_read_and_not_judged():
@@ -369,6 +377,8 @@ def test_frames_of_sounds_have_the_tag_of_their_interval(tmp_path, capsys):
     assert frame["tag"].to_list() == expected
     app(["tag", str(tmp_path / "run"), "--data", str(tmp_path / "a.wav")], result_action="return_value")
     assert "file,start,end,tag" in capsys.readouterr().out
+    page = carousel.inspect(tmp_path / "run", out=tmp_path / "page").read_text(encoding="utf-8")
+    assert "which the run held out" in page
 
 
 @pytest.mark.parametrize(
@@ -517,9 +527,16 @@ def test_what_cannot_be_tagged_is_refused(run, tmp_path, arguments, message):
             exit_on_error=False)  # fmt: skip
 
 
-def test_the_page_shows_each_tag_over_its_word(run, tmp_path):
-    import carousel
+def test_the_page_opens_what_was_held_out_of_files_named_from_another_folder(tmp_path, monkeypatch):
+    written(tmp_path / "train.conll", as_columns(SENTENCES))
+    monkeypatch.chdir(tmp_path)
+    Tagger.train(Path("train.conll"), out=Path("run"), report=Quiet(), epochs=1, **SMALL)
+    monkeypatch.chdir(tmp_path.parent)
+    page = carousel.inspect(tmp_path / "run", out=tmp_path / "page").read_text(encoding="utf-8")
+    assert "which the run held out" in page
 
+
+def test_the_page_shows_each_tag_over_its_word(run, tmp_path):
     page = carousel.inspect(run, "Ada sees Paris.", out=tmp_path)
     text = page.read_text(encoding="utf-8")
     assert '"kind":"Guesses"' in text

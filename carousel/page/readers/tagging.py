@@ -77,10 +77,9 @@ class Reader:
             raise DataError(f"No data were named, and {why}: {give}.")
         beside = record["settings"].get("validation_file")
         data = answers.read(self.trained, [Path(beside)] if beside else [Path(file) for file in files])
-        names = {name: number for number, name in enumerate(data.names)}
-        known = [names[one["name"]] for one in held if one["name"] in names]
-        if not known:
-            raise DataError(f"The data at {files[0]} have no sequence that this run held out: {give}.")
+        if any(one["number"] >= len(data) or data.names[one["number"]] != one["name"] for one in held):
+            raise DataError(f"The data at {files[0]} are no longer those that this run learnt from: {give}.")
+        known = [int(one["number"]) for one in held]
         # The longest of a few says more than the first, which may be a title.
         longest = max(known, key=lambda number: min(len(data.items[number]), 40)) if data.kind == "words" else known[0]
         number = longest if item is None else number_of(item, data.names, "sequence")

@@ -18,7 +18,7 @@ from carousel.tasks.classification.settings import Settings
 from carousel.tasks.classification.trained import ensemble, steps_of
 from carousel.tasks.sequences import front_ends, splits
 from carousel.tasks.sequences.examples import Columns, Examples, Label
-from carousel.tasks.sequences.steps import StoredSteps
+from carousel.tasks.sequences.steps import StoredSteps, said_lengths
 from carousel.tasks.table import listed
 from carousel.training.building import parameter_count
 from carousel.training.progress import Report
@@ -206,9 +206,7 @@ def _announce(examples: Examples, classes: tuple[Label, ...], report: Report) ->
 
 def _announce_model(data: Prepared, report: Report) -> None:
     settings, steps, members = data.settings, data.steps, data.members
-    shortest, mean, longest = steps.lengths.min(), steps.lengths.mean(), steps.lengths.max()
-    unit = data.front_end.unit
-    report.say(f"{shortest:,} to {longest:,} {unit}s a sequence, {mean:,.0f} on average")
+    report.say(said_lengths(steps.lengths, data.front_end.unit))
     how = "whole groups" if data.grouped else "as many of each class"
     if members > 1:
         report.say(

@@ -14,6 +14,14 @@ from carousel.files import read, write_atomically
 BATCH_STEPS = 1 << 16  # in a batch that is only read, padding included
 
 
+def said_lengths(lengths: np.ndarray, unit: str) -> str:
+    """How long sequences are, in words. lengths: of each, (N). unit: "step"."""
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    if shortest == longest:
+        return f"{shortest:,} {unit}s each"
+    return f"{shortest:,} to {longest:,} {unit}s each, {lengths.mean():,.0f} on average"
+
+
 class StoredSteps:
     """flat: all steps one after another, (total, size) float32 or float64, or (total,) int64; lengths: of each
     sequence, (N)."""

@@ -80,7 +80,7 @@ def read(path: Path, *, label: str | None = None, word: str | None = None, asked
     return Tagged(
         "words",
         [tuple(sentences.cell(row, forms) for row in rows) for rows in sentences.rows],
-        [f"{path}, line {rows[0][0]:,}" for rows in sentences.rows],
+        [f"{path.name}, line {rows[0][0]:,}" for rows in sentences.rows],
         None if tags is None else [[sentences.tag(row, tags) for row in rows] for rows in sentences.rows],
         columns={"label": label, "word": word},
         said=tuple(said),

@@ -11,7 +11,7 @@ import torch
 
 from carousel.errors import DataError, option
 from carousel.models.tag_model import TagModel
-from carousel.tasks.sequences.steps import StoredSteps
+from carousel.tasks.sequences.steps import StoredSteps, said_lengths
 from carousel.tasks.table import listed
 from carousel.tasks.tagging import baselines, front_ends
 from carousel.tasks.tagging.settings import Settings
@@ -256,8 +256,8 @@ def _announce(prepared: Prepared, report: Report) -> None:
     lengths, unit = store.steps.lengths, front_end.unit
     report.say(
         f"{sizes[TRAINING]:,} sequences to learn from, {sizes[VALIDATION]:,} to validate on"
-        f"{f', {sizes[TEST]:,} to judge the best model on' if sizes[TEST] else ''}; {lengths.min():,} to "
-        f"{lengths.max():,} {unit}s each, {lengths.mean():,.0f} on average"
+        f"{f', {sizes[TEST]:,} to judge the best model on' if sizes[TEST] else ''}; "
+        f"{said_lengths(lengths, unit)}"
     )
     torch.manual_seed(settings.seed)
     network = prepared.network()

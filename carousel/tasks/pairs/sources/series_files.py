@@ -16,6 +16,7 @@ from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.sequences.columns import OPTIONAL, channels_in, found, several
 from carousel.tasks.sequences.examples import Columns
 from carousel.tasks.sequences.part_rows import asked_rows, learnt_rows
+from carousel.tasks.sequences.steps import said_lengths
 from carousel.tasks.sequences.tables import series_from
 from carousel.tasks.sequences.values import as_array, held, refuse_infinite
 from carousel.tasks.table import listed as in_words
@@ -154,10 +155,9 @@ def _of_table(path: Path, source: str | None, target: str | None, *, asked: bool
     sources = [Series(values, series.channels, name) for values, name in zip(series.items, series.names, strict=True)]
     texts = None if series.labels is None else [str(text) for text in series.labels]
     held_out = None if part.held is None else _held_out(frame, ids, part.held, path)
-    steps = sorted(map(len, sources))
+    lengths = said_lengths(np.array([len(one) for one in sources]), "step")
     what = (
-        f"{len(sources):,} series of {steps[0]:,} to {steps[-1]:,} steps and {len(series.channels)} channels "
-        f"({in_words(series.channels, 5)})"
+        f"{len(sources):,} series, {lengths}, of {len(series.channels)} channels ({in_words(series.channels, 5)})"
         + (f"; the rows of a series share their {columns.id!r}" if ids else "")
         + (f"; texts from {chosen!r}" if chosen is not None else "")
     )
