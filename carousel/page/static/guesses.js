@@ -112,7 +112,8 @@ class GuessesView {
     const { text, probability } = run.expects.best(from);
     const right = run.expects.isRight(from);
     const wrong = right === false;
-    const read = run.reads instanceof Symbols ? visible(run.reads.texts[from].trim()) : from === to ? `${from + 1}` : `${from + 1} to ${to + 1}`;
+    const steps = from === to ? `${from + 1}` : `${from + 1} to ${to + 1}`;
+    const read = run.reads instanceof Symbols ? visible(run.reads.texts[from].trim()) : steps;
     const about = `${percent(probability)}${wrong ? `, and it is ${run.expects.actual[from]}` : ""}`;
     return make(
       "button",
