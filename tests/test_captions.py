@@ -396,10 +396,11 @@ def test_the_error_rate_counts_the_fewest_edits():
     assert scores(["a red box"], ["a blue box"]).word_errors == pytest.approx(1 / 3)
 
 
-def test_bleu_is_not_measured_of_single_words():
+def test_bleu_is_not_measured_of_texts_without_a_group_of_four_words():
     pytest.importorskip("sacrebleu")
     assert "BLEU" not in scores(["seven", "one"], ["seven", "two"]).words
-    assert "BLEU" in scores(["a red box", "b"], ["a red box", "c"]).words
+    assert "BLEU" not in scores(["a red box", "a blue box"], ["a red box", "a box"]).words
+    assert "BLEU 100.0" in scores(["a red box", "a red box there"], ["a red box", "a red box there"]).words
 
 
 # -- a trained model ------------------------------------------------------------------------------------------------

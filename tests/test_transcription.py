@@ -70,7 +70,11 @@ def test_sounds_with_texts_are_recognised_and_those_with_classes_are_not(data, t
     assert catalogue.task_for([tmp_path], {})[0] == "pairs"
     assert sources.read([tmp_path]).targets == [f"text {text}" for text in range(5)]
     few = folder_of(tmp_path / "few", ["yes", "no"] * 6)
-    assert SoundSource.recognize([few], {}) is None, "one or two words that repeat are classes"
+    with pytest.raises(DataError, match=r"may be texts to write down, or classes .*: --target text .*, --label text"):
+        catalogue.task_for([few], {})
+    assert catalogue.task_for([few], {"target": "text"})[0] == "pairs"
+    assert catalogue.task_for([few], {"label": "text"})[0] == "classification"
+    assert SoundSource.recognize([few], {"names": "{label}_*"}) is None
     assert SoundSource.recognize([few], {"target": ["text"]}) is not None
     label = folder_of(tmp_path / "label", ["yes", "no"] * 6, column="label")
     assert catalogue.task_for([label], {})[0] == "classification"

@@ -123,7 +123,7 @@ class GuessesView {
         onclick: () => page.go(run, from),
       },
       read || "␣",
-      make("small", {}, visible(text)),
+      make("small", {}, text === " " ? "␣" : visible(text)),
     );
   }
 

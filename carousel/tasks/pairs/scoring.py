@@ -11,15 +11,17 @@ import numpy as np
 
 from carousel.errors import CarouselError
 
-BLEU_WAS_MADE_FOR = 2  # words of a text on average; of shorter ones it says nothing: it counts groups of up to four
+BLEU_WAS_MADE_FOR = 2  # words of a text on average; of shorter ones it says nothing
+LONGEST_COUNTED = 4  # words: BLEU counts groups of up to so many, and is 0 where no text has one
 
 
 @dataclass(frozen=True)
 class TextScores:
     """bleu, chrf: from 0 to 100, by sacrebleu in its default forms (cased, tokenizer 13a; chrF2); None without that
-    package, and bleu also for texts of fewer than two words on average, of which it says nothing. exact: the share of
-    texts that are right as a whole. count: of texts. word_errors: the word error rate, the words to insert, delete and
-    replace in what was written, per word of the targets; it may be above 1. character_errors: the same of characters.
+    package, and bleu also for texts of fewer than two words on average, or none of which has four: of those it says
+    nothing. exact: the share of texts that are right as a whole. count: of texts. word_errors: the word error rate, the
+    words to insert, delete and replace in what was written, per word of the targets; it may be above 1.
+    character_errors: the same of characters.
     """
 
     bleu: float | None
@@ -51,7 +53,8 @@ def scores(written: Sequence[str], targets: Sequence[str]) -> TextScores:
         warnings.simplefilter("ignore")
         bleu = package.corpus_bleu(list(written), [list(targets)]).score
         chrf = package.corpus_chrf(list(written), [list(targets)]).score
-    long_enough = sum(len(text.split()) for text in targets) >= BLEU_WAS_MADE_FOR * len(targets)
+    lengths = [len(text.split()) for text in targets]
+    long_enough = sum(lengths) >= BLEU_WAS_MADE_FOR * len(targets) and max(lengths) >= LONGEST_COUNTED
     return TextScores(float(bleu) if long_enough else None, float(chrf), exact, len(targets), *wrong)
 
 

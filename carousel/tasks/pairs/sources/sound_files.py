@@ -14,7 +14,7 @@ from carousel.tasks.files import require_existing
 from carousel.tasks.pairs.examples import Pairs
 from carousel.tasks.pairs.sources import listed
 from carousel.tasks.sequences import listings
-from carousel.tasks.sequences.columns import SURE
+from carousel.tasks.sequences.columns import LABELS, SURE
 from carousel.tasks.sequences.examples import Columns
 from carousel.tasks.sequences.part_rows import asked_rows, learnt_rows
 from carousel.tasks.sequences.recordings import SUFFIXES, UNREADABLE
@@ -40,8 +40,8 @@ FEWEST = 4  # sounds with a text beside them that are recognised
 
 def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
     """Why the data look like sounds and their texts, or None. Raises DataError for a table that has both texts and
-    classes of its sounds, unless an option says which are learnt."""
-    if len(paths) != 1 or "label" in options:
+    classes of its sounds, or a column that may be either, unless an option says which are learnt."""
+    if len(paths) != 1 or {"label", "names"} & set(options):  # which say where classes are
         return None
     try:
         table = _table(paths[0])
@@ -54,6 +54,7 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
         return f"{table.path.name} lists sounds, and a column of it is named to be written"
     text = _text_column(head, table.file, None)
     if text is None:
+        _refuse_either(table, head)
         return None
     classes = next((name for name in head.columns if name.lower() in SURE and name != text), None)
     if classes is not None:
@@ -63,6 +64,21 @@ def recognize(paths: Sequence[Path], options: Mapping[str, Any]) -> str | None:
             f"{option('task', 'classification')}."
         )
     return f"{table.path.name} lists sounds and their texts"
+
+
+def _refuse_either(table: _Table, head: pl.DataFrame) -> None:
+    """Raises DataError where the only column that says something of the sounds has the name of texts, and few of its
+    texts differ, as classes do."""
+    if any(name.lower() in LABELS for name in head.columns):
+        return
+    names = [name for name in head.columns if name.lower() in TEXTS and name != table.file]
+    if len(names) == 1 and head[names[0]].dtype == pl.String:
+        few = head[names[0]].n_unique()
+        raise DataError(
+            f"{table.path.name} lists sounds, and {few:,} different texts stand in the {head.height:,} rows of "
+            f"{names[0]!r}: they may be texts to write down, or classes to tell. Say which: "
+            f"{option('target', names[0])} to write them, {option('label', names[0])} to tell them."
+        )
 
 
 def read(paths: Sequence[Path], *, source: str | None = None, target: str | None = None, asked: bool = False) -> Pairs:
