@@ -109,13 +109,13 @@ def require_equations(layer: Recurrent) -> None:
     """Raises DataError for a cell without a program, because the page shows what a program computes, and for one that
     divides its input into parts."""
     program = layer.program
-    if len(program.parts) > 1:
-        raise DataError(
-            f"The page shows a network that reads one row at a step, and {program.cell} divides its input into the "
-            f"parts {', '.join(program.parts)}. In Python, carousel.insight.read_gates reads its states."
-        )
     if not isinstance(program, Program):
         raise DataError(
             f"The page shows a cell's equations with their numbers, and the step of {layer.program.cell} runs as plain "
             f"Python: {layer.why_untraced}"
+        )
+    if len(program.parts) > 1:
+        raise DataError(
+            f"The page shows a network that reads one row at a step, and {program.cell} divides its input into the "
+            f"parts {', '.join(program.parts)}. In Python, carousel.insight.read_gates reads its states."
         )
