@@ -12,13 +12,14 @@ and from where the head stood before (a shift by a slot), as in the neural Turin
 weight.
 
 Only in part: a task as clear as copying shows it, and everyday ones hardly do. Such a network learns by jumps, when it
-has found how to walk over its slots, and some seeds find it late or in a way that does not carry on beyond what was
-learnt; a step costs many times one of an LSTM. Within the lengths that were trained, an LSTM with more units or more
-time copies as well. And what made explicit memory common is its simplest part alone: to read by likeness, which is
-attention over all that was read.
+has found how to walk over its slots; at the size of the paper one seed in eight has not found it after 30,000 sequences
+(docs/memory.md). Bits are not sequences: where 0.96 of the bits of 24 rows are right, few of those sequences are whole.
+And what made explicit memory common is its simplest part alone: to read by likeness, which is attention over all that
+was read.
 """
 
 import statistics
+import time
 
 import torch
 from torch import nn
@@ -81,15 +82,19 @@ def copying(lesson):
         {"ntm": lesson.full(1200, quick=600), "lstm": lesson.full(2400, quick=400)},
     )
     lengths = [4, 8, 12, 16, *lesson.full([24], quick=[])]
-    networks = {cell: [trained(cell, seed, steps[cell]) for seed in seeds] for cell in ("ntm", "lstm")}
+    networks, seconds = {}, {}
+    for cell in ("ntm", "lstm"):
+        begin = time.process_time()
+        networks[cell] = [trained(cell, seed, steps[cell]) for seed in seeds]
+        seconds[cell] = (time.process_time() - begin) / len(seeds)
     sizes = {cell: parameters(found[0]) for cell, found in networks.items()}
     shares = {(cell, n): [right(network, n) for network in networks[cell]] for cell in networks for n in lengths}
     lesson.table(
         f"Bits copied rightly, by the number of rows, after 16 times {steps['ntm']:,} sequences of 1 to {LONGEST} rows "
         f"(LSTM: 16 times {steps['lstm']:,}): median and range of {count_of_seeds(len(seeds))}; guessing: 0.5",
-        ["network", "parameters", *(f"{n} rows" for n in lengths)],
+        ["network", "parameters", "s to learn", *(f"{n} rows" for n in lengths)],
         [
-            [called, sizes[cell], *(spread(shares[cell, n], 3) for n in lengths)]
+            [called, sizes[cell], round(seconds[cell]), *(spread(shares[cell, n], 3) for n in lengths)]
             for cell, called in (("ntm", f"neural Turing machine, {SLOTS} slots"), ("lstm", "LSTM"))
         ],
     )
@@ -134,14 +139,13 @@ def walks(lesson, networks):
         write, read = (use.values[name][0, :, 0, :, 0] for name in ("b0", "a0"))
         written = write[1 : len(rows) + 1].argmax(1)
         fetched = read[-len(rows) :].argmax(1)
-        # How far behind the step of a row its slot stands may differ from seed to seed by one.
-        found.append(max((written == fetched.roll(by))[1:-1].float().mean().item() for by in (-1, 0, 1)))
+        found.append((written == fetched).float().mean().item())
         kept.append((write, read))
     lesson.numbers["slots fetched in the order written"] = found
     lesson.fact(
-        f"It walks: the rows are fetched from the slots that they were written to, in the same order "
-        f"({spread(found)} of the steps), although nobody said what slots are for.",
-        statistics.median(found) > 0.8,
+        f"It walks: {spread(found)} of {LONGEST} rows are fetched from the slot that they were written to, though "
+        f"nobody said what slots are for.",
+        min(found) > 0.7,
     )
     return kept[0]
 
